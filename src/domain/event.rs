@@ -1,0 +1,165 @@
+//! What happens in a run, told once to whoever keeps or shows it.
+
+use super::{Counts, ErrorCode, Outcome, Row, TeamId};
+use std::time::Duration;
+
+/// One thing that happened. The results see it first, then the screen, then the totals.
+#[derive(Debug)]
+pub enum Event {
+    /// A row is about to be sent; until its `Ended` is kept, a crash leaves its fate open.
+    Sending {
+        /// The row's line.
+        line: u64,
+        /// 1 for the first call of the row.
+        call: u32,
+    },
+    /// A row ended, and leaves the engine.
+    Ended {
+        /// The row, given up by the engine.
+        row: Box<Row>,
+        /// How it ended.
+        outcome: Outcome,
+    },
+    /// A transient answer: the row is sent again, not before `wait` from now.
+    Retrying {
+        /// The row's line.
+        line: u64,
+        /// Attempts made so far.
+        attempt: u32,
+        /// The fault or Slack's code.
+        error: Box<str>,
+        /// The backoff.
+        wait: Duration,
+    },
+    /// A 429 paused a bucket.
+    RateLimited {
+        /// The row that met it.
+        line: u64,
+        /// The workspace whose bucket is paused; none where one bucket serves all.
+        team: Option<TeamId>,
+        /// From now until calls are allowed again.
+        pause: Duration,
+        /// Whether Slack named the pause; otherwise it is the 30 s of slack.md.
+        stated: bool,
+    },
+    /// `--bucket auto` has learnt which rows share a limit.
+    BucketKnown(BucketKind),
+    /// The pacer's estimate changed: calls a minute.
+    Estimate {
+        /// The workspace of the bucket; none where one bucket serves all.
+        team: Option<TeamId>,
+        /// Calls a minute.
+        per_minute: f64,
+    },
+    /// A workspace refuses: its rows are set aside, the others go on.
+    Parked {
+        /// The workspace.
+        team: TeamId,
+        /// What it said.
+        code: ErrorCode,
+    },
+    /// Slack answers nobody: calls are held back to one at a time.
+    OutageBegan {
+        /// The fault or Slack's code.
+        error: Box<str>,
+    },
+    /// A clear answer came again.
+    OutageEnded,
+    /// The token expired and a fresh one was found where the old one came from.
+    TokenRefreshed,
+    /// A `warning` in a reply, told once for each text.
+    Warning(Box<str>),
+    /// No further call will be made but those in flight.
+    Stopping(StopReason),
+}
+
+/// Which rows share a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BucketKind {
+    /// One for the token.
+    Org,
+    /// One for each workspace named in a request.
+    Team,
+}
+
+/// Why a run stopped before its rows were all ended. The engine keeps the first; only an abort replaces it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StopReason {
+    /// SIGINT, or Ctrl-C.
+    Interrupted,
+    /// SIGTERM or SIGHUP.
+    Terminated,
+    /// `--max-failures` was reached.
+    MaxFailures {
+        /// Rows failed or unknown.
+        failed: u64,
+        /// Rows ended by an answer or by exhaustion.
+        of: u64,
+    },
+    /// `--deadline` passed.
+    Deadline,
+    /// Slack asked for a longer pause than `--max-retry-after`.
+    RetryAfter {
+        /// The pause asked for.
+        pause: Duration,
+    },
+    /// The same ambiguous code five times running, with no success so far.
+    Breaker {
+        /// The code.
+        code: ErrorCode,
+    },
+    /// An answer that every later row would get too.
+    Refused {
+        /// The code.
+        code: ErrorCode,
+        /// Slack's own words.
+        detail: Box<str>,
+    },
+    /// The only workspace, or a second one, refused with a code of the workspace class.
+    Workspaces {
+        /// The code.
+        code: ErrorCode,
+    },
+    /// Slack could not be reached, or answered nothing clear for longer than `--max-retry-after`.
+    Unavailable {
+        /// The last fault or code.
+        error: Box<str>,
+    },
+    /// The results could not be written.
+    Unwritable(Box<str>),
+    /// The input could not be read to its end.
+    Unreadable(Box<str>),
+}
+
+/// What can be seen of a run at one moment.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Snapshot {
+    /// Rows of the whole input by how they ended, those of earlier runs on the same results included.
+    pub counts: Counts,
+    /// Rows in the input.
+    pub total: u64,
+    /// Rows that had ended before this run began.
+    pub already_done: u64,
+    /// Calls in flight.
+    pub in_flight: u32,
+    /// 429s met in this run.
+    pub rate_limited: u64,
+    /// Calls made in this run.
+    pub calls: u64,
+    /// Since the run's first call; zero before it.
+    pub elapsed: Duration,
+    /// Until calls are allowed again, where every bucket that still has rows is paused.
+    pub pause: Option<Duration>,
+    /// Calls a minute that the pacer allows itself now, over all buckets; none where there is no limit.
+    pub per_minute: Option<f64>,
+    /// Calls ended in the last 60 s.
+    pub recent_per_minute: f64,
+    /// Time that the rest will take at the present estimate.
+    pub eta: Option<Duration>,
+    /// The kind of bucket, once known.
+    pub bucket: Option<BucketKind>,
+    /// Whether Slack answers nobody just now.
+    pub outage: bool,
+    /// Whether the run is stopping.
+    pub stopping: bool,
+}

@@ -1,0 +1,169 @@
+//! Slack's identifiers, checked once at the border and trusted from there on.
+
+use std::fmt;
+
+/// Why a text is not the identifier it should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IdError {
+    /// Nothing there, or only blanks.
+    Missing,
+    /// Not made of decimal digits.
+    NotAnInteger,
+    /// `1.11228E+12`: a spreadsheet rounded the id, and the lost digits cannot be had back.
+    SpreadsheetDamage,
+    /// Digits, but more than 64 bits of them.
+    TooLarge,
+    /// A team id that does not start with `T` or `E`, or has other than capitals and digits.
+    NotATeam,
+    /// A user id that does not start with `U` or `W`, or has other than capitals and digits.
+    NotAUser,
+}
+
+impl fmt::Display for IdError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Missing => "is empty",
+            Self::NotAnInteger => "is not an integer",
+            Self::SpreadsheetDamage => "was rounded by a spreadsheet; export the column again as text",
+            Self::TooLarge => "is larger than any session id",
+            Self::NotATeam => "is not a workspace (T…) or organisation (E…) id",
+            Self::NotAUser => "is not a user id (U… or W…)",
+        })
+    }
+}
+
+impl std::error::Error for IdError {}
+
+/// A session: 13 decimal digits in Slack's own samples, so above 2^32 (slack.md, "The call").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SessionId(u64);
+
+impl SessionId {
+    /// Reads an id from a field's text; blanks around it are ignored.
+    ///
+    /// # Errors
+    /// [`IdError::Missing`], [`IdError::NotAnInteger`], [`IdError::SpreadsheetDamage`] or [`IdError::TooLarge`].
+    pub fn parse(text: &str) -> Result<Self, IdError> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(IdError::Missing);
+        }
+        if text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return text.parse().map(Self).map_err(|_| IdError::TooLarge);
+        }
+        let damaged = text.contains(['e', 'E', '.']) && text.replace(',', ".").parse::<f64>().is_ok();
+        Err(if damaged { IdError::SpreadsheetDamage } else { IdError::NotAnInteger })
+    }
+
+    /// The id as a number.
+    #[must_use]
+    pub fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl From<u64> for SessionId {
+    fn from(id: u64) -> Self {
+        Self(id)
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Slack writes ids in capitals and digits; the longest seen has 12 characters, and 64 is room enough.
+fn is_slack_id(text: &str, first: [char; 2]) -> bool {
+    text.starts_with(first)
+        && (2..=64).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+}
+
+macro_rules! text_id {
+    ($(#[$doc:meta])* $name:ident, $first:expr, $error:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(Box<str>);
+
+        impl $name {
+            /// Reads an id from a field's text; blanks around it are ignored.
+            ///
+            /// # Errors
+            /// [`IdError::Missing`], or the error that says what the text should have been.
+            pub fn parse(text: &str) -> Result<Self, IdError> {
+                let text = text.trim();
+                if text.is_empty() {
+                    return Err(IdError::Missing);
+                }
+                if is_slack_id(text, $first) { Ok(Self(text.into())) } else { Err($error) }
+            }
+
+            /// The id as Slack writes it.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+text_id!(
+    /// A workspace (`T…`) or the organisation itself (`E…`).
+    TeamId,
+    ['T', 'E'],
+    IdError::NotATeam
+);
+text_id!(
+    /// The owner of a session, `U…` or `W…`.
+    UserId,
+    ['U', 'W'],
+    IdError::NotAUser
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn session_ids_are_integers_or_say_why_not() {
+        for (text, want) in [
+            ("1112275520242", Ok(1_112_275_520_242)),
+            (" 12345 ", Ok(12_345)),
+            ("18446744073709551615", Ok(u64::MAX)),
+            ("18446744073709551616", Err(IdError::TooLarge)),
+            ("1.11228E+12", Err(IdError::SpreadsheetDamage)),
+            ("1,11228E+12", Err(IdError::SpreadsheetDamage)),
+            ("1112275520242.0", Err(IdError::SpreadsheetDamage)),
+            ("-5", Err(IdError::NotAnInteger)),
+            ("+5", Err(IdError::NotAnInteger)),
+            ("0x1f", Err(IdError::NotAnInteger)),
+            ("session", Err(IdError::NotAnInteger)),
+            ("١٢٣", Err(IdError::NotAnInteger)),
+            ("", Err(IdError::Missing)),
+            ("  ", Err(IdError::Missing)),
+        ] {
+            assert_eq!(SessionId::parse(text).map(SessionId::get), want, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn text_ids_know_their_first_letter() {
+        assert_eq!(TeamId::parse(" T0123ABC ").unwrap().as_str(), "T0123ABC");
+        assert_eq!(TeamId::parse("E1").unwrap().as_str(), "E1");
+        assert_eq!(TeamId::parse("U1"), Err(IdError::NotATeam));
+        assert_eq!(TeamId::parse("t1"), Err(IdError::NotATeam));
+        assert_eq!(TeamId::parse("T"), Err(IdError::NotATeam));
+        assert_eq!(TeamId::parse("T1\u{1b}[2J"), Err(IdError::NotATeam));
+        assert_eq!(TeamId::parse(""), Err(IdError::Missing));
+        assert_eq!(UserId::parse("W9").unwrap().as_str(), "W9");
+        assert_eq!(UserId::parse("T9"), Err(IdError::NotAUser));
+    }
+}

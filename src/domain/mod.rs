@@ -1,0 +1,21 @@
+//! The nouns of a run: ids, rows, replies, outcomes, events, totals.
+//!
+//! Standard library only. Everything else in the crate may import this room; it imports nothing of the crate.
+
+mod code;
+mod event;
+mod ids;
+mod outcome;
+mod reply;
+mod row;
+mod stamp;
+mod tally;
+
+pub use code::ErrorCode;
+pub use event::{BucketKind, Event, Snapshot, StopReason};
+pub use ids::{IdError, SessionId, TeamId, UserId};
+pub use outcome::{Outcome, Status};
+pub use reply::{Answer, Fault, Reply};
+pub use row::{Fields, IdentifyBy, Rejection, Row, Target};
+pub use stamp::Stamp;
+pub use tally::{Counts, Tally};

@@ -1,0 +1,224 @@
+//! One row of the input: where it stood, what it said, and whom it names.
+
+use super::{IdError, SessionId, TeamId, UserId};
+use std::fmt;
+
+/// The fields of a record as they were read, in two allocations whatever their number.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Fields {
+    text: Box<str>,
+    ends: Box<[u32]>,
+}
+
+impl Fields {
+    /// From the fields' texts one after another, and the end of each in it, in bytes.
+    ///
+    /// # Panics
+    /// Where an end is not a character border of `text`, or is before the one ahead of it.
+    #[must_use]
+    pub fn new(text: Box<str>, ends: Box<[u32]>) -> Self {
+        let mut start = 0;
+        for &end in &ends {
+            assert!(text.get(start..end as usize).is_some(), "ends must be ascending character borders");
+            start = end as usize;
+        }
+        Self { text, ends }
+    }
+
+    /// How many fields there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there is no field at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// The text of field `index`, counted from 0.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<&str> {
+        let end = *self.ends.get(index)? as usize;
+        let start = if index == 0 { 0 } else { self.ends[index - 1] as usize };
+        self.text.get(start..end)
+    }
+
+    /// The fields in order.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        (0..self.len()).filter_map(|index| self.get(index))
+    }
+}
+
+impl<'a> FromIterator<&'a str> for Fields {
+    fn from_iter<I: IntoIterator<Item = &'a str>>(fields: I) -> Self {
+        let (mut text, mut ends) = (String::new(), Vec::new());
+        for field in fields {
+            text.push_str(field);
+            ends.push(u32::try_from(text.len()).expect("a record is at most 1 MiB"));
+        }
+        Self { text: text.into(), ends: ends.into() }
+    }
+}
+
+/// Which identifier goes beside `session_id`: one of the two, never both (slack.md, "The call").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum IdentifyBy {
+    /// `user_id`, which Slack's documentation asks for since August 2024.
+    User,
+    /// `team_id`, the form of the method's reference.
+    Team,
+}
+
+/// The session that a row asks to end. `named_by` says which of the two ids is sent; that one is present.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    session: SessionId,
+    team: Option<TeamId>,
+    user: Option<UserId>,
+    named_by: IdentifyBy,
+}
+
+impl Target {
+    /// A session named by its workspace; `user` is only carried for the totals.
+    #[must_use]
+    pub fn by_team(session: SessionId, team: TeamId, user: Option<UserId>) -> Self {
+        Self { session, team: Some(team), user, named_by: IdentifyBy::Team }
+    }
+
+    /// A session named by its owner; `team` is only carried for the totals.
+    #[must_use]
+    pub fn by_user(session: SessionId, user: UserId, team: Option<TeamId>) -> Self {
+        Self { session, team, user: Some(user), named_by: IdentifyBy::User }
+    }
+
+    /// The session.
+    #[must_use]
+    pub fn session(&self) -> SessionId {
+        self.session
+    }
+
+    /// The workspace, where the row has it.
+    #[must_use]
+    pub fn team(&self) -> Option<&TeamId> {
+        self.team.as_ref()
+    }
+
+    /// The owner, where the row has it.
+    #[must_use]
+    pub fn user(&self) -> Option<&UserId> {
+        self.user.as_ref()
+    }
+
+    /// Which of the two ids the request carries.
+    #[must_use]
+    pub fn named_by(&self) -> IdentifyBy {
+        self.named_by
+    }
+
+    /// The request's second argument: its name and its value.
+    #[must_use]
+    pub fn identifier(&self) -> (&'static str, &str) {
+        match self.named_by {
+            IdentifyBy::User => ("user_id", self.user.as_ref().map_or("", UserId::as_str)),
+            IdentifyBy::Team => ("team_id", self.team.as_ref().map_or("", TeamId::as_str)),
+        }
+    }
+
+    /// The workspace that the request itself names: none where the row is sent by its user.
+    #[must_use]
+    pub fn addressed_team(&self) -> Option<&TeamId> {
+        match self.named_by {
+            IdentifyBy::Team => self.team.as_ref(),
+            IdentifyBy::User => None,
+        }
+    }
+}
+
+/// Why a row is never sent. It becomes a record all the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rejection {
+    /// Fewer or more fields than the header has.
+    Columns {
+        /// Fields of this row.
+        found: usize,
+        /// Fields of the header.
+        expected: usize,
+    },
+    /// A column holds something else than it should.
+    Id {
+        /// The column's name: `session_id`, `team_id` or `user_id`.
+        column: &'static str,
+        /// What is wrong with it.
+        error: IdError,
+    },
+    /// Neither `user_id` nor `team_id` is given, or not the one that `--identify-by` asks for.
+    NoOwner {
+        /// The column or columns that would have served.
+        wanted: &'static str,
+    },
+    /// The same session stands on an earlier line.
+    Duplicate {
+        /// The line of the first, where it is known.
+        first_line: Option<u64>,
+    },
+    /// `--protect` names this user.
+    ProtectedUser,
+    /// `--protect` names this session.
+    ProtectedSession,
+    /// The row belongs to the user of the token, and `--allow-self` was not given.
+    OwnSession,
+}
+
+impl Rejection {
+    /// The rule that the row broke: the `error` column of its record.
+    #[must_use]
+    pub fn rule(&self) -> &'static str {
+        match self {
+            Self::Columns { found, expected } if found < expected => "too_few_columns",
+            Self::Columns { .. } => "too_many_columns",
+            Self::Id { column, error: IdError::Missing } if *column == "session_id" => "missing_session_id",
+            Self::Id { column, .. } => match *column {
+                "session_id" => "bad_session_id",
+                "team_id" => "bad_team_id",
+                _ => "bad_user_id",
+            },
+            Self::NoOwner { .. } => "missing_owner_id",
+            Self::Duplicate { .. } => "duplicate_session",
+            Self::ProtectedUser => "protected_user",
+            Self::ProtectedSession => "protected_session",
+            Self::OwnSession => "own_session",
+        }
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Columns { found, expected } => {
+                write!(f, "the row has {found} columns, the header has {expected}")
+            }
+            Self::Id { column, error } => write!(f, "{column} {error}"),
+            Self::NoOwner { wanted } => write!(f, "{wanted} is empty"),
+            Self::Duplicate { first_line: Some(line) } => write!(f, "the same session as line {line}"),
+            Self::Duplicate { first_line: None } => f.write_str("the same session as an earlier line"),
+            Self::ProtectedUser => f.write_str("the user is protected"),
+            Self::ProtectedSession => f.write_str("the session is protected"),
+            Self::OwnSession => f.write_str("a session of the token's own user; --allow-self would send it"),
+        }
+    }
+}
+
+/// A row on its way: it is owned by one place at a time and leaves as exactly one record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// The line in the input on which the record starts; the header's is 1 where no blank line is before it.
+    pub line: u64,
+    /// The record as it was read.
+    pub fields: Fields,
+    /// Whom it names, or why it is never sent.
+    pub target: Result<Target, Rejection>,
+    /// Whether an earlier run, cut off before it could record an answer, may have sent this row.
+    pub may_have_been_sent: bool,
+}

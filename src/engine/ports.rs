@@ -1,0 +1,74 @@
+//! What the engine needs of the world. The edges implement these; the engine never sees an edge.
+
+use crate::domain::{Event, Reply, Row, Snapshot, Target, TeamId};
+use std::future::Future;
+
+/// Leave to make one call, given by the gate and used up by the call: a request that skipped the gate does not compile.
+#[derive(Debug)]
+#[must_use = "a permit that is not used has still spent its place in the limit"]
+pub struct Permit(());
+
+impl Permit {
+    /// Only the gate gives permits.
+    pub(super) fn issue() -> Self {
+        Self(())
+    }
+}
+
+/// The one method of Slack's that the engine calls.
+pub trait SessionApi {
+    /// Sends one `admin.users.session.invalidate`. Trouble is a reply too; the future never fails, and ends within the
+    /// call's timeout.
+    fn invalidate(&self, permit: Permit, target: Target) -> impl Future<Output = Reply> + 'static;
+
+    /// Reads the token again from where it came from, after Slack said that it expired. True where it is another one now.
+    fn refresh_token(&self) -> impl Future<Output = bool>;
+}
+
+/// Keeps and shows what happens. Called by the dispatcher, in order, and never concurrently.
+pub trait Observer {
+    /// Takes in one event. [`Event::Ended`] must be durable against the death of the process when this returns.
+    ///
+    /// # Errors
+    /// Where the event could not be kept; in words. The run stops: nothing is sent that could not be recorded.
+    fn on_event(&mut self, event: Event) -> Result<(), Unwritable>;
+
+    /// Takes in how the run stands; several times a second at most.
+    fn on_snapshot(&mut self, snapshot: &Snapshot);
+}
+
+/// An event could not be kept: why, in words, for the person who reads the last line of the run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unwritable(pub Box<str>);
+
+/// Which rows the engine asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Want {
+    /// The next rows in the input's order.
+    Any,
+    /// The next rows whose request names this workspace ([`Target::addressed_team`]).
+    Of(TeamId),
+}
+
+/// An answer to one [`Want`].
+#[derive(Debug)]
+pub struct Batch {
+    /// What had been asked for.
+    pub want: Want,
+    /// Rows not given out before, rejected ones included; those already recorded by an earlier run are left out.
+    pub rows: Vec<Row>,
+    /// Whether there is nothing more of that kind.
+    pub exhausted: bool,
+}
+
+/// Gives each row of the input once, in the order in which it is asked for.
+pub trait RowSource {
+    /// Asks for rows; does not wait. Each request is answered by one batch, in order.
+    fn request(&mut self, want: Want);
+
+    /// The next batch. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// Where the input cannot be read on; in words.
+    fn next(&mut self) -> impl Future<Output = Result<Batch, Box<str>>>;
+}
