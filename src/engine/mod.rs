@@ -1,3 +1,23 @@
 //! The engine: one dispatcher that owns the rows, the pace and the totals; workers only speak HTTP.
+//!
+//! [`run`] is the loop. It decides nothing: it hands what happens to [`core::Core`], a synchronous state machine, and
+//! carries out what that answers. Time enters in one place, [`clock::Clock`].
 
+mod breaker;
+mod buckets;
+pub mod clock;
+pub mod core;
+pub mod gate;
+mod meter;
+mod outage;
+pub mod pacer;
+mod parking;
+mod pending;
+pub mod policy;
 pub mod ports;
+mod retry;
+mod run;
+mod spacing;
+mod trail;
+
+pub use run::{RunEnd, run};

@@ -1,6 +1,6 @@
 //! What the engine needs of the world. The edges implement these; the engine never sees an edge.
 
-use crate::domain::{Event, Reply, Row, Snapshot, Target, TeamId};
+use crate::domain::{Event, Reply, Row, Snapshot, StopReason, Target, TeamId};
 use std::future::Future;
 
 /// Leave to make one call, given by the gate and used up by the call: a request that skipped the gate does not compile.
@@ -19,7 +19,7 @@ impl Permit {
 pub trait SessionApi {
     /// Sends one `admin.users.session.invalidate`. Trouble is a reply too; the future never fails, and ends within the
     /// call's timeout.
-    fn invalidate(&self, permit: Permit, target: Target) -> impl Future<Output = Reply> + 'static;
+    fn invalidate(&self, permit: Permit, target: Target) -> impl Future<Output = Reply> + Send + 'static;
 
     /// Reads the token again from where it came from, after Slack said that it expired. True where it is another one now.
     fn refresh_token(&self) -> impl Future<Output = bool>;
@@ -71,4 +71,19 @@ pub trait RowSource {
     /// # Errors
     /// Where the input cannot be read on; in words.
     fn next(&mut self) -> impl Future<Output = Result<Batch, Box<str>>>;
+}
+
+/// A wish from outside the run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Signal {
+    /// Send nothing more, and finish what is in flight.
+    Drain(StopReason),
+    /// Stop at once.
+    Abort,
+}
+
+/// Brings the wishes. The first is a drain; whatever follows is an abort.
+pub trait Control {
+    /// The next one. Dropping the future loses nothing; it never ends where none comes.
+    fn next(&mut self) -> impl Future<Output = Signal>;
 }

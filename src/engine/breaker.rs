@@ -1,0 +1,127 @@
+//! When the faults of single rows are really the run's.
+
+use crate::domain::{ErrorCode, Outcome, Row};
+
+/// So many times running the same suspect code, with no success so far, stops the run (slack.md, "What each answer means").
+const TRIPS_AT: usize = 5;
+
+/// A row that has ended, waiting for its record.
+#[derive(Debug)]
+pub struct Ended {
+    /// The row.
+    pub row: Box<Row>,
+    /// Its record.
+    pub outcome: Outcome,
+}
+
+/// Holds back rows that failed with a suspect code until it is known whose fault it was: the rows' own, then they are
+/// recorded as failed; the run's, then they have not ended and a resumed run sends them again.
+#[derive(Debug, Default)]
+pub struct Breaker {
+    succeeded: bool,
+    running: Option<ErrorCode>,
+    held: Vec<Ended>,
+}
+
+/// What a suspect failure led to.
+#[derive(Debug)]
+pub enum Verdict {
+    /// These rows ended.
+    Failed(Vec<Ended>),
+    /// Too early to tell: the breaker keeps the row.
+    Held,
+    /// The run's trouble. The rows held have no record.
+    Tripped(ErrorCode),
+}
+
+impl Breaker {
+    /// A session ended: from now on a suspect code is its row's own. Gives the rows held back.
+    pub fn success(&mut self) -> Vec<Ended> {
+        self.succeeded = true;
+        self.settle()
+    }
+
+    /// A clear answer that is neither success nor suspect: the streak is over. Gives the rows held back.
+    pub fn settle(&mut self) -> Vec<Ended> {
+        self.running = None;
+        std::mem::take(&mut self.held)
+    }
+
+    /// A row failed with a suspect code.
+    pub fn suspect(&mut self, code: &ErrorCode, ended: Ended) -> Verdict {
+        if self.succeeded {
+            return Verdict::Failed(vec![ended]);
+        }
+        let released = if self.running.as_ref() == Some(code) { Vec::new() } else { self.settle() };
+        self.running = Some(code.clone());
+        self.held.push(ended);
+        if self.held.len() == TRIPS_AT {
+            self.held.clear();
+            return Verdict::Tripped(code.clone());
+        }
+        if released.is_empty() { Verdict::Held } else { Verdict::Failed(released) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Fields, Rejection, Stamp, Status};
+
+    fn ended(line: u64) -> Ended {
+        let row =
+            Row { line, fields: Fields::default(), target: Err(Rejection::ProtectedUser), may_have_been_sent: false };
+        let outcome = Outcome {
+            status: Status::Failed,
+            error: None,
+            detail: Box::default(),
+            http_status: None,
+            attempts: 1,
+            rate_limited: 0,
+            first_sent_at: None,
+            finished_at: Stamp::from_millis(0),
+            request_id: None,
+        };
+        Ended { row: Box::new(row), outcome }
+    }
+
+    fn code(text: &str) -> ErrorCode {
+        ErrorCode::from(text)
+    }
+
+    /// What each failure led to: the number of rows released, `.` for held, `!` for tripped.
+    fn play(breaker: &mut Breaker, codes: &[&str]) -> String {
+        let step = |text: &&str| match breaker.suspect(&code(text), ended(1)) {
+            Verdict::Failed(rows) => rows.len().to_string(),
+            Verdict::Held => ".".into(),
+            Verdict::Tripped(_) => "!".into(),
+        };
+        codes.iter().map(step).collect()
+    }
+
+    #[test]
+    fn five_alike_trip() {
+        assert_eq!(play(&mut Breaker::default(), &["a", "a", "a", "a", "a"]), "....!");
+    }
+
+    #[test]
+    fn another_code_starts_the_count_again_and_settles_the_rows_before() {
+        assert_eq!(play(&mut Breaker::default(), &["a", "a", "b", "a", "a", "a", "a", "a"]), "..21...!");
+    }
+
+    #[test]
+    fn after_one_success_the_code_is_the_rows_own() {
+        let mut breaker = Breaker::default();
+        assert_eq!(play(&mut breaker, &["a", "a", "a", "a"]), "....");
+        assert_eq!(breaker.success().len(), 4);
+        assert_eq!(play(&mut breaker, &["a", "a", "a", "a", "a", "a"]), "111111");
+    }
+
+    #[test]
+    fn a_clear_answer_between_breaks_the_streak() {
+        let mut breaker = Breaker::default();
+        assert_eq!(play(&mut breaker, &["a", "a", "a", "a"]), "....");
+        assert_eq!(breaker.settle().len(), 4);
+        assert_eq!(play(&mut breaker, &["a", "a", "a", "a", "a"]), "....!");
+    }
+}

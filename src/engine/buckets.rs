@@ -1,0 +1,358 @@
+//! The buckets: which rows share a limit, and the queue and the gate of each.
+//!
+//! A run begins with one bucket for all. Where the first 429 pauses it and rows of another workspace wait, one of them is
+//! sent as a test: accepted, and every workspace has a bucket of its own; limited, and there is one for all. Rows that
+//! name a user name no workspace and stay in the first bucket.
+
+use super::gate::{Closed, Gate, Pace};
+use super::pending::Pending;
+use super::policy::{BucketPolicy, Policy};
+use super::ports::{Permit, Want};
+use super::trail::MINUTE;
+use crate::domain::{BucketKind, TeamId};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::Duration;
+
+/// Rows that wait in the one bucket before no more are asked for: two batches, so that the reader is never waited for.
+const AHEAD: usize = 128;
+
+/// Rows that wait in a workspace's bucket: its own limit lets one out every few seconds.
+const AHEAD_OF_TEAM: usize = 4;
+
+/// The index of the bucket for everything that names no workspace, and at first for all.
+const COMMON: usize = 0;
+
+/// One bucket.
+#[derive(Debug)]
+pub struct Bucket {
+    /// The workspace; none for the common one.
+    pub team: Option<TeamId>,
+    /// Its gate.
+    pub gate: Gate,
+    /// Rows that want to be sent, in the order in which they will be.
+    pub queue: VecDeque<Pending>,
+    /// Calls in flight.
+    pub in_flight: u64,
+    /// Rows asked for and not come.
+    asked: bool,
+    /// Whether the input holds no more rows for it.
+    exhausted: bool,
+}
+
+impl Bucket {
+    fn new(team: Option<TeamId>, gate: Gate) -> Self {
+        Self { team, gate, queue: VecDeque::new(), in_flight: 0, asked: false, exhausted: false }
+    }
+}
+
+/// How far the learning is.
+#[derive(Debug)]
+enum Learning {
+    /// The kind is known.
+    Done(BucketKind),
+    /// No 429 so far, or none that told.
+    Waiting,
+    /// A 429 came to a row of `limited`; a row of another workspace is looked for.
+    Looking { limited: TeamId, asked: Option<TeamId>, without_rows: HashSet<TeamId> },
+    /// The test row is on its way.
+    Testing { limited: TeamId, line: u64 },
+}
+
+/// All buckets of a run.
+#[derive(Debug)]
+pub struct Buckets {
+    pace: Pace,
+    learning: Learning,
+    all: Vec<Bucket>,
+    of_team: HashMap<TeamId, usize>,
+    left: u64,
+    left_of: HashMap<TeamId, u64>,
+    recent: VecDeque<(Duration, TeamId)>,
+    turn: usize,
+    any_exhausted: bool,
+    any_asked: bool,
+}
+
+impl Buckets {
+    /// One bucket for all, or with [`BucketPolicy::Team`] one for each workspace.
+    pub fn new(policy: &Policy, now: Duration) -> Self {
+        let learning = match policy.bucket {
+            BucketPolicy::Auto if policy.workspaces.len() > 1 => Learning::Waiting,
+            BucketPolicy::Auto | BucketPolicy::Org => Learning::Done(BucketKind::Org),
+            BucketPolicy::Team => Learning::Done(BucketKind::Team),
+        };
+        let mut buckets = Self {
+            pace: policy.pace,
+            learning,
+            all: vec![Bucket::new(None, Gate::new(policy.pace, now))],
+            of_team: HashMap::new(),
+            left: policy.to_send,
+            left_of: policy.workspaces.iter().cloned().collect(),
+            recent: VecDeque::new(),
+            turn: 0,
+            any_exhausted: false,
+            any_asked: false,
+        };
+        if policy.bucket == BucketPolicy::Team {
+            buckets.split(now);
+        }
+        buckets
+    }
+
+    /// The kind, once it is known and there is something to tell apart.
+    pub fn kind(&self) -> Option<BucketKind> {
+        match self.learning {
+            Learning::Done(kind) => Some(kind),
+            Learning::Waiting | Learning::Looking { .. } | Learning::Testing { .. } => None,
+        }
+    }
+
+    /// All buckets, the common one first.
+    pub fn iter(&self) -> impl Iterator<Item = &Bucket> {
+        self.all.iter()
+    }
+
+    /// How many buckets there are.
+    pub fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// The bucket that is first in turn; every workspace comes first as often as any other.
+    pub fn next_turn(&mut self) -> usize {
+        self.turn = (self.turn + 1) % self.all.len();
+        self.turn
+    }
+
+    /// The bucket of a row.
+    pub fn of(&self, pending: &Pending) -> usize {
+        pending.addressed_team().and_then(|team| self.of_team.get(team).copied()).unwrap_or(COMMON)
+    }
+
+    /// Puts a row at the end of its queue.
+    pub fn push(&mut self, pending: Pending) {
+        let index = self.of(&pending);
+        self.all[index].queue.push_back(pending);
+    }
+
+    /// Puts a row that was sent before ahead of those that were not.
+    pub fn push_first(&mut self, pending: Pending) {
+        let index = self.of(&pending);
+        self.all[index].queue.push_front(pending);
+    }
+
+    /// Whether a bucket has a row that wants to be sent.
+    pub fn has_rows(&self) -> bool {
+        self.all.iter().any(|bucket| !bucket.queue.is_empty())
+    }
+
+    /// Asks a bucket's gate for its first row.
+    pub fn ask(&mut self, index: usize, now: Duration) -> Result<(Permit, Pending), Option<Closed>> {
+        let left = self.rows_left(index);
+        let bucket = &mut self.all[index];
+        if bucket.queue.is_empty() {
+            return Err(None);
+        }
+        let permit = bucket.gate.ask(now, left, bucket.in_flight)?;
+        let pending = bucket.queue.pop_front().expect("looked at just now");
+        Ok((permit, pending))
+    }
+
+    /// A row is on its way.
+    pub fn sent(&mut self, pending: &Pending, now: Duration) {
+        let index = self.of(pending);
+        self.all[index].in_flight += 1;
+        let learns = matches!(self.pace, Pace::Auto { .. }) && !matches!(self.learning, Learning::Done(_));
+        if let (true, Some(team)) = (learns, pending.addressed_team()) {
+            self.recent.push_back((now, team.clone()));
+            while self.recent.front().is_some_and(|(at, _)| *at + MINUTE <= now) {
+                self.recent.pop_front();
+            }
+        }
+    }
+
+    /// A row's call was answered, or broke off.
+    pub fn answered(&mut self, pending: &Pending) -> &mut Gate {
+        let index = self.of(pending);
+        let bucket = &mut self.all[index];
+        bucket.in_flight = bucket.in_flight.saturating_sub(1);
+        &mut bucket.gate
+    }
+
+    /// A row left the engine, or was set aside.
+    pub fn ended(&mut self, pending: &Pending) {
+        self.left = self.left.saturating_sub(1);
+        if let Some(left) = pending.addressed_team().and_then(|team| self.left_of.get_mut(team)) {
+            *left = left.saturating_sub(1);
+        }
+    }
+
+    /// Rows that still want a bucket.
+    pub fn rows_left(&self, index: usize) -> u64 {
+        match &self.all[index].team {
+            Some(team) => self.left_of.get(team).copied().unwrap_or(0),
+            None if self.all.len() == 1 => self.left,
+            None => self.left.saturating_sub(self.left_of.values().sum()),
+        }
+    }
+
+    // ---- learning ----
+
+    /// A row of `team` met a limit: where the kind is not known, a test is due.
+    pub fn limited(&mut self, pending: &Pending) {
+        if let (Learning::Waiting, Some(team)) = (&self.learning, pending.addressed_team()) {
+            self.learning = Learning::Looking { limited: team.clone(), asked: None, without_rows: HashSet::new() };
+        }
+    }
+
+    /// The row to be sent as a test, past the pause of the common bucket; none where it is not there yet, or not wanted.
+    pub fn take_test(&mut self, now: Duration) -> Option<(Permit, Pending)> {
+        let Learning::Looking { limited, .. } = &self.learning else { return None };
+        let limited = limited.clone();
+        let bucket = &mut self.all[COMMON];
+        if now >= bucket.gate.closed_until() {
+            self.learning = Learning::Waiting;
+            return None;
+        }
+        let other = |pending: &Pending| pending.addressed_team().is_some_and(|team| *team != limited);
+        let place = bucket.queue.iter().position(other)?;
+        let pending = bucket.queue.remove(place)?;
+        self.learning = Learning::Testing { limited, line: pending.line() };
+        Some((bucket.gate.ask_past_the_pause(), pending))
+    }
+
+    /// The answer to the test row, if `pending` is it: `accepted` is none where it told nothing. Gives the kind that is
+    /// known from now on.
+    pub fn tested(&mut self, pending: &Pending, accepted: Option<bool>, now: Duration) -> Option<BucketKind> {
+        let Learning::Testing { limited, line } = &self.learning else { return None };
+        if *line != pending.line() {
+            return None;
+        }
+        let limited = limited.clone();
+        let Some(accepted) = accepted else {
+            self.learning = Learning::Waiting;
+            return None;
+        };
+        let kind = if accepted { BucketKind::Team } else { BucketKind::Org };
+        self.learning = Learning::Done(kind);
+        if accepted {
+            let closed_until = self.all[COMMON].gate.closed_until();
+            self.split(now);
+            let index = self.of_team.get(&limited).copied().unwrap_or(COMMON);
+            self.all[index].gate.refused(now, now, closed_until.saturating_sub(now));
+        }
+        self.recent = VecDeque::new();
+        Some(kind)
+    }
+
+    /// Gives every workspace a bucket of its own, with the calls it has had.
+    fn split(&mut self, now: Duration) {
+        let mut teams: Vec<TeamId> = self.left_of.keys().cloned().collect();
+        teams.sort_unstable();
+        let waiting = std::mem::take(&mut self.all[COMMON].queue);
+        self.all[COMMON].gate = Gate::new(self.pace, now);
+        for team in teams {
+            let mut gate = Gate::new(self.pace, now);
+            self.recent.iter().filter(|(_, of)| *of == team).for_each(|(at, _)| gate.remember(*at));
+            self.of_team.insert(team.clone(), self.all.len());
+            self.all.push(Bucket::new(Some(team), gate));
+        }
+        for pending in waiting {
+            self.push(pending);
+        }
+    }
+
+    /// Counts anew the calls in flight of each bucket, after a split.
+    pub fn recount<'a>(&mut self, flying: impl Iterator<Item = &'a Pending>) {
+        self.all.iter_mut().for_each(|bucket| bucket.in_flight = 0);
+        for pending in flying {
+            let index = self.of(pending);
+            self.all[index].in_flight += 1;
+        }
+    }
+
+    // ---- asking for rows ----
+
+    /// What to ask the input for now.
+    pub fn wants(&mut self) -> Vec<Want> {
+        let mut wants = Vec::new();
+        self.want_test(&mut wants);
+        let mut teams_have_more = false;
+        for bucket in &mut self.all[1..] {
+            teams_have_more |= !bucket.exhausted;
+            if let (Some(team), true) = (&bucket.team, bucket.queue.len() < AHEAD_OF_TEAM)
+                && !bucket.asked
+                && !bucket.exhausted
+            {
+                bucket.asked = true;
+                wants.push(Want::Of(team.clone()));
+            }
+        }
+        let room = self.all[COMMON].queue.len() < AHEAD;
+        if room && !teams_have_more && !self.any_asked && !self.any_exhausted {
+            self.any_asked = true;
+            wants.push(Want::Any);
+        }
+        wants
+    }
+
+    fn want_test(&mut self, wants: &mut Vec<Want>) {
+        let Learning::Looking { limited, asked, without_rows } = &mut self.learning else { return };
+        if asked.is_some() {
+            return;
+        }
+        let other = |(team, left): &(&TeamId, &u64)| *team != limited && **left > 0 && !without_rows.contains(*team);
+        match self.left_of.iter().filter(other).max_by_key(|(team, left)| (**left, std::cmp::Reverse(*team))) {
+            Some((team, _)) => {
+                *asked = Some(team.clone());
+                wants.push(Want::Of(team.clone()));
+            }
+            None => self.learning = Learning::Waiting,
+        }
+    }
+
+    /// A batch came: what it was for is no longer outstanding.
+    pub fn came(&mut self, want: &Want, rows: usize, exhausted: bool) {
+        match want {
+            Want::Any => {
+                self.any_asked = false;
+                self.any_exhausted |= exhausted;
+            }
+            Want::Of(team) => {
+                if let Learning::Looking { asked, without_rows, .. } = &mut self.learning
+                    && asked.as_ref() == Some(team)
+                {
+                    *asked = None;
+                    if rows == 0 {
+                        without_rows.insert(team.clone());
+                    }
+                }
+                if let Some(&index) = self.of_team.get(team) {
+                    self.all[index].asked = false;
+                    self.all[index].exhausted |= exhausted;
+                }
+            }
+        }
+    }
+
+    /// Whether the input has given all its rows.
+    pub fn exhausted(&self) -> bool {
+        self.any_exhausted
+    }
+
+    /// Whether a batch is on its way.
+    pub fn outstanding(&self) -> bool {
+        let testing = matches!(&self.learning, Learning::Looking { asked: Some(_), .. });
+        self.any_asked || testing || self.all.iter().any(|bucket| bucket.asked)
+    }
+
+    /// Takes rows out of their queues.
+    pub fn take_rows_of(&mut self, parked: impl Fn(&Pending) -> bool) -> Vec<Pending> {
+        let mut taken = Vec::new();
+        for bucket in &mut self.all {
+            for row in std::mem::take(&mut bucket.queue) {
+                if parked(&row) { taken.push(row) } else { bucket.queue.push_back(row) }
+            }
+        }
+        taken
+    }
+}

@@ -1,0 +1,192 @@
+//! The gate of one bucket: spacing, pause, and the last minute. Every attempt passes it, retries too.
+
+use super::pacer::{Pacer, whole};
+use super::ports::Permit;
+use super::spacing::Spacing;
+use super::trail::{MINUTE, Trail};
+use std::time::Duration;
+
+/// How fast a bucket may be used.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Pace {
+    /// From `start` calls a minute to the real limit, at most `most`.
+    Auto {
+        /// Calls a minute at first.
+        start: f64,
+        /// Calls a minute at most.
+        most: f64,
+    },
+    /// One call in every interval, evenly.
+    Every(Duration),
+    /// As fast as the answers come; only pauses hold it.
+    Unlimited,
+}
+
+/// So many calls in a row have to be accepted before a pace without limit opens another place in flight: while it is
+/// not known when the next 429 comes, few calls are under way into it.
+const PROVEN: u64 = 32;
+
+#[derive(Debug)]
+enum Rule {
+    Auto { pacer: Box<Pacer>, sent: Trail, spacing: Option<(f64, Spacing)> },
+    Every(Spacing),
+    Unlimited { accepted_running: u64 },
+}
+
+/// The gate of one bucket.
+#[derive(Debug)]
+pub struct Gate {
+    rule: Rule,
+    closed_until: Duration,
+    last_refusal: Option<Duration>,
+    accepted_since_refusal: bool,
+    refusals_running: u32,
+}
+
+/// Why no call may leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closed {
+    /// Come back then.
+    Until(Duration),
+    /// Come back when a call in flight has been answered.
+    UntilAnAnswer,
+}
+
+impl Gate {
+    /// An open gate.
+    #[must_use]
+    pub fn new(pace: Pace, now: Duration) -> Self {
+        let rule = match pace {
+            Pace::Auto { start, most } => {
+                Rule::Auto { pacer: Box::new(Pacer::new(start, most, now)), sent: Trail::default(), spacing: None }
+            }
+            Pace::Every(interval) => Rule::Every(Spacing::from(now, interval)),
+            Pace::Unlimited => Rule::Unlimited { accepted_running: 0 },
+        };
+        Self {
+            rule,
+            closed_until: Duration::ZERO,
+            last_refusal: None,
+            accepted_since_refusal: true,
+            refusals_running: 0,
+        }
+    }
+
+    /// A permit, or when to come back. `rows_left` is what still wants this bucket, `in_flight` its calls under way.
+    ///
+    /// # Errors
+    /// [`Closed`]: during a pause, between two calls, or where the last minute is used up.
+    pub fn ask(&mut self, now: Duration, rows_left: u64, in_flight: u64) -> Result<Permit, Closed> {
+        if now < self.closed_until {
+            return Err(Closed::Until(self.closed_until));
+        }
+        self.rule.take(now, rows_left, in_flight)?;
+        Ok(Permit::issue())
+    }
+
+    /// A permit for the one call that tells one bucket from many: it names a workspace that no pause was stated for.
+    pub fn ask_past_the_pause(&mut self) -> Permit {
+        Permit::issue()
+    }
+
+    /// Takes over a call of the last minute that was made before this gate had its bucket to itself.
+    pub fn remember(&mut self, sent_at: Duration) {
+        if let Rule::Auto { pacer, sent, .. } = &mut self.rule {
+            pacer.on_sent(sent_at);
+            pacer.on_accepted(sent_at);
+            sent.push(sent_at);
+        }
+    }
+
+    /// The answer to a call sent at `sent_at` came and was no limit.
+    pub fn accepted(&mut self, sent_at: Duration) {
+        self.accepted_since_refusal = true;
+        match &mut self.rule {
+            Rule::Auto { pacer, .. } => pacer.on_accepted(sent_at),
+            Rule::Every(_) => {}
+            Rule::Unlimited { accepted_running } => *accepted_running += 1,
+        }
+    }
+
+    /// A call sent at `sent_at` met a 429 that asks for `pause`. Gives the pause that is kept, from `now`.
+    ///
+    /// The pause is a point in time that only grows. Refusals that follow one another with nothing accepted between
+    /// them show a `Retry-After` that is too short: then the gate stays closed for longer than it says.
+    pub fn refused(&mut self, sent_at: Duration, now: Duration, pause: Duration) -> Duration {
+        let news = self.last_refusal.is_none_or(|last| sent_at > last);
+        if news {
+            self.refusals_running = if self.accepted_since_refusal { 0 } else { self.refusals_running + 1 };
+            self.accepted_since_refusal = false;
+            self.last_refusal = Some(now);
+        }
+        let doubt = Duration::from_secs((1_u64 << self.refusals_running.min(6)) - 1).min(MINUTE);
+        let pause = pause.max(doubt);
+        self.closed_until = self.closed_until.max(now + pause);
+        match &mut self.rule {
+            Rule::Auto { pacer, .. } => pacer.on_refused(sent_at, now, pause),
+            Rule::Every(_) => {}
+            Rule::Unlimited { accepted_running } => *accepted_running = 0,
+        }
+        pause
+    }
+
+    /// Until when the gate is paused; in the past where it is not.
+    #[must_use]
+    pub fn closed_until(&self) -> Duration {
+        self.closed_until
+    }
+
+    /// Calls a minute that are allowed now; none where there is no limit.
+    #[must_use]
+    pub fn per_minute(&self) -> Option<f64> {
+        match &self.rule {
+            Rule::Auto { pacer, .. } => Some(pacer.estimate()),
+            Rule::Every(spacing) => Some(MINUTE.as_secs_f64() / spacing.interval().as_secs_f64()),
+            Rule::Unlimited { .. } => None,
+        }
+    }
+}
+
+impl Rule {
+    fn take(&mut self, now: Duration, rows_left: u64, in_flight: u64) -> Result<(), Closed> {
+        match self {
+            Self::Every(spacing) => spacing.take(now).map_err(Closed::Until),
+            Self::Unlimited { accepted_running } if in_flight > *accepted_running / PROVEN => {
+                Err(Closed::UntilAnAnswer)
+            }
+            Self::Unlimited { .. } => Ok(()),
+            Self::Auto { pacer, sent, spacing } => {
+                pacer.on_time(now, rows_left);
+                take_auto(pacer, sent, spacing, now, in_flight)?;
+                pacer.on_sent(now);
+                sent.push(now);
+                Ok(())
+            }
+        }
+    }
+}
+
+fn take_auto(
+    pacer: &Pacer,
+    sent: &mut Trail,
+    spacing: &mut Option<(f64, Spacing)>,
+    now: Duration,
+    in_flight: u64,
+) -> Result<(), Closed> {
+    if pacer.is_opening() {
+        return if in_flight == 0 { Ok(()) } else { Err(Closed::UntilAnAnswer) };
+    }
+    let estimate = pacer.estimate();
+    if let Some(at) = sent.room_for_one(now, whole(estimate)) {
+        return Err(Closed::Until(at));
+    }
+    let interval = MINUTE.div_f64(estimate);
+    #[expect(clippy::float_cmp, reason = "the very estimate that the limiter was made for, or another one")]
+    let fits = spacing.as_ref().is_some_and(|(made_for, _)| *made_for == estimate);
+    if !fits {
+        let fresh = sent.last().map_or_else(|| Spacing::from(now, interval), |last| Spacing::after(last, interval));
+        *spacing = Some((estimate, fresh));
+    }
+    let (_, spacing) = spacing.as_mut().expect("made just now");
+    spacing.take(now).map_err(Closed::Until)
+}

@@ -1,0 +1,241 @@
+//! What an answer means for its row and for the run (slack.md, "What each answer means"), and how long to back off.
+
+use crate::domain::{Answer, ErrorCode, Reply, Status};
+use std::time::Duration;
+
+/// The pause where a 429 names none that can be read (slack.md, "Rate limits").
+pub const UNSTATED_PAUSE: Duration = Duration::from_secs(30);
+
+/// The first backoff of a row, before jitter.
+const FIRST_BACKOFF: Duration = Duration::from_secs(1);
+
+/// No backoff is longer, before jitter.
+const LONGEST_BACKOFF: Duration = Duration::from_mins(1);
+
+/// The class of an answer: one line of slack.md's table each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// The session is gone through this call.
+    Revoked,
+    /// It was gone already, and Slack says so.
+    AlreadyGone,
+    /// Slack knows no such session: what that means depends on what was sent before.
+    NotFound,
+    /// The bucket is paused for this long; `stated` is false where Slack named no pause.
+    RateLimited {
+        /// How long.
+        pause: Duration,
+        /// Whether that is Slack's word.
+        stated: bool,
+    },
+    /// Worth another attempt. An ambiguous one may have taken effect.
+    Transient {
+        /// Whether the session may be gone.
+        ambiguous: bool,
+    },
+    /// This row fails, and says nothing of the others.
+    Row,
+    /// This row fails; five in a row alike, with no success so far, are the run's trouble (the breaker).
+    SuspectRow,
+    /// Every row of this workspace would fail.
+    Workspace,
+    /// The token has run out; a fresh one continues the run, else as [`Class::Run`].
+    TokenExpired,
+    /// Every later row would fail.
+    Run,
+}
+
+/// Puts an answer into its class.
+#[must_use]
+pub fn classify(reply: &Reply) -> Class {
+    match &reply.answer {
+        Answer::Ok => Class::Revoked,
+        Answer::RateLimited { retry_after } => {
+            Class::RateLimited { pause: retry_after.unwrap_or(UNSTATED_PAUSE), stated: retry_after.is_some() }
+        }
+        Answer::Fault(fault) => Class::Transient { ambiguous: fault.is_ambiguous() },
+        Answer::Refused(code) => classify_code(code),
+    }
+}
+
+fn classify_code(code: &ErrorCode) -> Class {
+    use ErrorCode as E;
+    match code {
+        E::SessionExpired => Class::AlreadyGone,
+        E::SessionNotFound => Class::NotFound,
+        E::Ratelimited | E::RateLimited => Class::RateLimited { pause: UNSTATED_PAUSE, stated: false },
+        E::ServiceUnavailable | E::InternalError | E::FatalError | E::RequestTimeout | E::SessionInvalidationFailed => {
+            Class::Transient { ambiguous: true }
+        }
+        E::UserNotFound | E::CannotInvalidatePrimaryOwner => Class::Row,
+        E::InvalidArguments | E::AdminUnauthorized | E::AccessDenied | E::NoActiveSessions | E::Other(_) => {
+            Class::SuspectRow
+        }
+        E::OrgLoginRequired | E::TeamAddedToOrg | E::EkmAccessDenied | E::NoPermission | E::TeamAccessNotGranted => {
+            Class::Workspace
+        }
+        E::TokenExpired => Class::TokenExpired,
+        E::NotAuthed
+        | E::InvalidAuth
+        | E::AccountInactive
+        | E::TokenRevoked
+        | E::MissingScope
+        | E::NotAllowedTokenType
+        | E::IsBot
+        | E::NotAnAdmin
+        | E::FeatureNotEnabled
+        | E::EnterpriseIsRestricted
+        | E::TwoFactorSetupRequired
+        | E::Accesslimited
+        | E::UnknownMethod
+        | E::MethodDeprecated
+        | E::DeprecatedEndpoint
+        | E::InvalidArgName
+        | E::InvalidArrayArg
+        | E::InvalidCharset
+        | E::InvalidFormData
+        | E::InvalidPostType
+        | E::MissingPostType => Class::Run,
+    }
+}
+
+/// The `error` column for an answer; none for success.
+#[must_use]
+pub fn error_name(reply: &Reply) -> Option<Box<str>> {
+    match &reply.answer {
+        Answer::Ok => None,
+        Answer::RateLimited { .. } => Some(ErrorCode::Ratelimited.as_str().into()),
+        Answer::Refused(code) => Some(code.as_str().into()),
+        Answer::Fault(fault) => Some(fault.name().into()),
+    }
+}
+
+/// The status of a row that ends with a clear refusal. Once an attempt may have taken effect, "failed" would claim that
+/// the session lives, which nobody knows.
+#[must_use]
+pub fn refused_status(may_be_gone: bool) -> Status {
+    if may_be_gone { Status::Unknown } else { Status::Failed }
+}
+
+/// The status of a row for which Slack knows no session: gone through us where an earlier attempt may have taken effect.
+#[must_use]
+pub fn not_found_status(may_be_gone: bool) -> Status {
+    if may_be_gone { Status::AlreadyRevoked } else { Status::NotFound }
+}
+
+/// Full jitter: anything from nothing to the doubled delay of the attempt, 1 s at first and 60 s at most.
+/// `attempt` counts from 1; the same seed gives the same delay.
+#[must_use]
+pub fn backoff(attempt: u32, seed: u64) -> Duration {
+    let doubled = FIRST_BACKOFF.saturating_mul(1 << attempt.saturating_sub(1).min(16));
+    let ceiling = doubled.min(LONGEST_BACKOFF);
+    ceiling.mul_f64(fastrand::Rng::with_seed(seed).f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Fault;
+
+    fn class_of(code: &str) -> Class {
+        classify(&Reply::bare(Answer::Refused(ErrorCode::from(code))))
+    }
+
+    #[test]
+    fn every_code_is_in_the_class_of_slack_md() {
+        let table: [(Class, &[&str]); 7] = [
+            (Class::AlreadyGone, &["session_expired"]),
+            (Class::NotFound, &["session_not_found"]),
+            (
+                Class::Transient { ambiguous: true },
+                &[
+                    "service_unavailable",
+                    "internal_error",
+                    "fatal_error",
+                    "request_timeout",
+                    "session_invalidation_failed",
+                ],
+            ),
+            (Class::Row, &["user_not_found", "cannot_invalidate_primary_owner"]),
+            (Class::SuspectRow, &["invalid_arguments", "admin_unauthorized", "access_denied", "never_seen_before"]),
+            (
+                Class::Workspace,
+                &[
+                    "org_login_required",
+                    "team_added_to_org",
+                    "ekm_access_denied",
+                    "no_permission",
+                    "team_access_not_granted",
+                ],
+            ),
+            (
+                Class::Run,
+                &[
+                    "not_authed",
+                    "invalid_auth",
+                    "account_inactive",
+                    "token_revoked",
+                    "missing_scope",
+                    "not_allowed_token_type",
+                    "is_bot",
+                    "not_an_admin",
+                    "feature_not_enabled",
+                    "enterprise_is_restricted",
+                    "two_factor_setup_required",
+                    "accesslimited",
+                    "unknown_method",
+                    "method_deprecated",
+                    "deprecated_endpoint",
+                    "invalid_arg_name",
+                    "invalid_array_arg",
+                    "invalid_charset",
+                    "invalid_form_data",
+                    "invalid_post_type",
+                    "missing_post_type",
+                ],
+            ),
+        ];
+        for (class, codes) in table {
+            for code in codes {
+                assert_eq!(class_of(code), class, "{code}");
+            }
+        }
+        assert_eq!(class_of("token_expired"), Class::TokenExpired);
+        for limited in ["ratelimited", "rate_limited"] {
+            assert_eq!(class_of(limited), Class::RateLimited { pause: UNSTATED_PAUSE, stated: false });
+        }
+    }
+
+    #[test]
+    fn all_faults_but_a_connection_never_made_are_ambiguous() {
+        for (kind, ambiguous) in [
+            (Fault::NotConnected, false),
+            (Fault::Connection, true),
+            (Fault::Timeout, true),
+            (Fault::Http(503), true),
+            (Fault::BadResponse, true),
+        ] {
+            assert_eq!(classify(&Reply::bare(Answer::Fault(kind))), Class::Transient { ambiguous });
+        }
+    }
+
+    #[test]
+    fn a_pause_is_as_long_as_stated_or_thirty_seconds() {
+        let limited = |retry_after| classify(&Reply::bare(Answer::RateLimited { retry_after }));
+        let three = Duration::from_secs(3);
+        assert_eq!(limited(Some(three)), Class::RateLimited { pause: three, stated: true });
+        assert_eq!(limited(None), Class::RateLimited { pause: Duration::from_secs(30), stated: false });
+    }
+
+    #[test]
+    fn backoff_doubles_its_ceiling_up_to_a_minute() {
+        for (attempt, ceiling) in [(1, 1), (2, 2), (3, 4), (4, 8), (5, 16), (6, 32), (7, 60), (40, 60)] {
+            let delays: Vec<_> = (0..500).map(|seed| backoff(attempt, seed)).collect();
+            let ceiling = Duration::from_secs(ceiling);
+            assert!(delays.iter().all(|delay| *delay <= ceiling));
+            assert!(delays.iter().any(|delay| *delay > ceiling.mul_f64(0.9)), "attempt {attempt} uses its range");
+            assert!(delays.iter().any(|delay| *delay < ceiling.mul_f64(0.1)), "attempt {attempt} uses its range");
+        }
+        assert_eq!(backoff(3, 7), backoff(3, 7));
+    }
+}

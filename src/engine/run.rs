@@ -1,0 +1,246 @@
+//! The loop: waits for the next thing to happen, tells the core, and does what the core says.
+
+use super::clock::Clock;
+use super::core::{Act, CallId, Calls, Core};
+use super::policy::Policy;
+use super::ports::{Control, Observer, RowSource, SessionApi, Signal, Unwritable};
+use crate::domain::{BucketKind, Counts, Event, Reply, StopReason};
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+use tokio::task::{JoinError, JoinSet};
+
+/// Between two snapshots while things happen: often enough for an eye, seldom enough to cost nothing.
+const BETWEEN_SNAPSHOTS: Duration = Duration::from_millis(125);
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct RunEnd {
+    /// Why it stopped early; none where it came to its end.
+    pub stop: Option<StopReason>,
+    /// Whether a second signal cut off what was in flight.
+    pub aborted: bool,
+    /// Rows by status, those of earlier runs included.
+    pub counts: Counts,
+    /// Totals of this run's calls.
+    pub calls: Calls,
+    /// Whether a workspace was set aside.
+    pub any_parked: bool,
+    /// Lines of rows that were sent, and whose record could not be kept or whose answer was not waited for.
+    pub unrecorded: Vec<u64>,
+    /// Calls a minute at the end; none without a limit.
+    pub estimate: Option<f64>,
+    /// The kind of bucket, once known.
+    pub bucket: Option<BucketKind>,
+    /// How long it took, from the first call.
+    pub elapsed: Duration,
+    /// A task of ours that panicked: what it said.
+    pub fault: Option<String>,
+}
+
+struct Loop<'a, A, O, R> {
+    api: &'a A,
+    observer: &'a mut O,
+    source: &'a mut R,
+    clock: Clock,
+    core: Core,
+    calls: JoinSet<(CallId, Reply)>,
+    refresh: Option<Pin<Box<dyn Future<Output = bool> + 'a>>>,
+    acts: Vec<Act>,
+    unrecorded: Vec<u64>,
+    fault: Option<String>,
+    shown_at: Option<Duration>,
+    stale: bool,
+}
+
+/// What the loop waited for.
+enum Happening {
+    Signal(Signal),
+    Answered(CallId, Reply),
+    Panicked(JoinError),
+    Rows(Result<super::ports::Batch, Box<str>>),
+    TokenRead(bool),
+    Time,
+}
+
+impl From<Result<(CallId, Reply), JoinError>> for Happening {
+    fn from(answered: Result<(CallId, Reply), JoinError>) -> Self {
+        match answered {
+            Ok((id, reply)) => Self::Answered(id, reply),
+            Err(error) => Self::Panicked(error),
+        }
+    }
+}
+
+/// Runs every row of `source` against `api`, telling `observer`, until all have ended or something stops the run.
+/// `clock` is where the deadline counts from.
+pub async fn run<A: SessionApi, O: Observer, R: RowSource>(
+    policy: Policy,
+    api: &A,
+    source: &mut R,
+    observer: &mut O,
+    control: &mut impl Control,
+    clock: Clock,
+) -> RunEnd {
+    let core = Core::new(policy, clock.now());
+    let mut this = Loop {
+        api,
+        observer,
+        source,
+        clock,
+        core,
+        calls: JoinSet::new(),
+        refresh: None,
+        acts: Vec::new(),
+        unrecorded: Vec::new(),
+        fault: None,
+        shown_at: None,
+        stale: true,
+    };
+    let aborted = this.turn_until_the_end(control).await;
+    this.close(aborted)
+}
+
+impl<A: SessionApi, O: Observer, R: RowSource> Loop<'_, A, O, R> {
+    /// True where a second signal ended it.
+    async fn turn_until_the_end(&mut self, control: &mut impl Control) -> bool {
+        loop {
+            let wake = self.core.step(self.clock.now(), &mut self.acts);
+            self.perform();
+            if self.core.is_finished() {
+                return false;
+            }
+            let wake = self.show(wake);
+            match self.next(control, wake).await {
+                Happening::Signal(Signal::Abort) => return true,
+                Happening::Panicked(error) => {
+                    self.fault = Some(error.to_string());
+                    return true;
+                }
+                happening => self.take_in(happening),
+            }
+            while let Some(Ok((id, reply))) = self.calls.try_join_next() {
+                self.take_in(Happening::Answered(id, reply));
+            }
+        }
+    }
+
+    async fn next(&mut self, control: &mut impl Control, wake: Option<Duration>) -> Happening {
+        let clock = self.clock;
+        tokio::select! {
+            biased;
+            signal = control.next() => Happening::Signal(signal),
+            Some(answered) = self.calls.join_next(), if !self.calls.is_empty() => answered.into(),
+            changed = wait_for(&mut self.refresh), if self.refresh.is_some() => Happening::TokenRead(changed),
+            batch = self.source.next(), if self.core.awaits_rows() => Happening::Rows(batch),
+            () = clock.sleep_until(wake.unwrap_or_default()), if wake.is_some() => Happening::Time,
+        }
+    }
+
+    fn take_in(&mut self, happening: Happening) {
+        let now = self.clock.now();
+        let acts = &mut self.acts;
+        match happening {
+            Happening::Signal(Signal::Drain(reason)) => self.core.stop(reason, acts),
+            Happening::Answered(id, reply) => self.core.on_reply(id, reply, now, acts),
+            Happening::Rows(Ok(batch)) => self.core.on_batch(batch, now, acts),
+            Happening::Rows(Err(error)) => self.core.stop(StopReason::Unreadable(error), acts),
+            Happening::TokenRead(changed) => {
+                self.refresh = None;
+                self.core.on_token(changed, now, acts);
+            }
+            Happening::Signal(Signal::Abort) | Happening::Panicked(_) | Happening::Time => {}
+        }
+        self.perform();
+    }
+
+    /// Does what the core said, in its order.
+    fn perform(&mut self) {
+        for act in std::mem::take(&mut self.acts) {
+            self.stale = true;
+            match act {
+                Act::Send { id, line, call, permit, target } => {
+                    // Nothing is sent that could not be recorded; nor after that, nor after a stop that came in between.
+                    if self.core.stopped().is_some() || !self.tell(Event::Sending { line, call }) {
+                        self.core.on_not_sent(id);
+                        continue;
+                    }
+                    let reply = self.api.invalidate(permit, target);
+                    self.calls.spawn(async move { (id, reply.await) });
+                }
+                Act::Tell(event) => {
+                    self.tell(event);
+                }
+                Act::Ask(want) => self.source.request(want),
+                Act::RefreshToken => self.refresh = Some(Box::pin(self.api.refresh_token())),
+            }
+        }
+    }
+
+    /// False where the observer could not keep the event, which stops the run.
+    fn tell(&mut self, event: Event) -> bool {
+        let ended = match &event {
+            Event::Ended { row, .. } => Some(row.line),
+            _ => None,
+        };
+        let Err(Unwritable(why)) = self.observer.on_event(event) else { return true };
+        self.unrecorded.extend(ended);
+        let mut told = Vec::new();
+        self.core.stop(StopReason::Unwritable(why), &mut told);
+        for act in told {
+            if let Act::Tell(stopping) = act {
+                // The screen may still be there; that the results are not is known by now.
+                let _ = self.observer.on_event(stopping);
+            }
+        }
+        false
+    }
+
+    /// Shows how the run stands, not too often. Gives the moment to wake: sooner, where something is still to be shown.
+    fn show(&mut self, wake: Option<Duration>) -> Option<Duration> {
+        if !self.stale {
+            return wake;
+        }
+        let now = self.clock.now();
+        let due = self.shown_at.map_or(Duration::ZERO, |shown| shown + BETWEEN_SNAPSHOTS);
+        if now.at < due {
+            return Some(wake.map_or(due, |wake| wake.min(due)));
+        }
+        self.observer.on_snapshot(&self.core.snapshot(now));
+        self.shown_at = Some(now.at);
+        self.stale = false;
+        wake
+    }
+
+    fn close(mut self, aborted: bool) -> RunEnd {
+        self.core.close(&mut self.acts);
+        self.perform();
+        let now = self.clock.now();
+        self.observer.on_snapshot(&self.core.snapshot(now));
+        if aborted {
+            self.unrecorded.extend(self.core.lines_in_flight());
+        }
+        self.unrecorded.sort_unstable();
+        let calls = self.core.calls();
+        RunEnd {
+            stop: self.core.stopped().cloned(),
+            aborted,
+            counts: self.core.counts(),
+            calls,
+            any_parked: self.core.any_parked(),
+            unrecorded: self.unrecorded,
+            estimate: self.core.estimate(),
+            bucket: self.core.bucket_kind(),
+            elapsed: now.at.saturating_sub(calls.began.unwrap_or(now.at)),
+            fault: self.fault,
+        }
+    }
+}
+
+/// Waits for the token, where it is being read.
+async fn wait_for(refresh: &mut Option<Pin<Box<dyn Future<Output = bool> + '_>>>) -> bool {
+    match refresh {
+        Some(reading) => reading.as_mut().await,
+        None => std::future::pending().await,
+    }
+}
