@@ -625,3 +625,6 @@ impl Wake {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

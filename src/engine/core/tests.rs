@@ -1,0 +1,414 @@
+//! The state machine by itself: scripts of answers against a clock that the test moves.
+
+use super::super::gate::Pace;
+use super::super::policy::{BucketPolicy, MaxFailures};
+use super::*;
+use crate::domain::{BucketKind, Fault, Fields, IdError, Rejection, SessionId, Stamp, TeamId, UserId};
+use std::collections::VecDeque;
+
+/// A core with its input and everything that it said.
+struct Bench {
+    core: Core,
+    at: Duration,
+    input: VecDeque<Row>,
+    sent: Vec<(u64, Duration)>,
+    open: Vec<(CallId, u64)>,
+    records: Vec<(u64, Status, String)>,
+    events: Vec<String>,
+    refreshes: usize,
+    wake: Option<Duration>,
+}
+
+fn row(line: u64, team: &str) -> Row {
+    let team = TeamId::parse(team).unwrap();
+    let target = Ok(Target::by_team(SessionId::from(1000 + line), team, None));
+    Row { line, fields: Fields::default(), target, may_have_been_sent: false }
+}
+
+fn policy(rows: &[Row], pace: Pace) -> Policy {
+    let mut teams: BTreeMap<TeamId, u64> = BTreeMap::new();
+    for team in rows.iter().filter_map(|row| row.target.as_ref().ok()?.addressed_team().cloned()) {
+        *teams.entry(team).or_default() += 1;
+    }
+    Policy {
+        pace,
+        bucket: BucketPolicy::Auto,
+        workers: Some(4),
+        retries: 2,
+        max_failures: MaxFailures::Rows(1_000),
+        deadline: None,
+        max_retry_after: Duration::from_mins(15),
+        canary: true,
+        strict: false,
+        seed: 1,
+        workspaces: teams.into_iter().collect(),
+        rows: rows.len() as u64,
+        to_send: rows.len() as u64,
+        earlier: Counts::default(),
+    }
+}
+
+impl Bench {
+    fn new(rows: Vec<Row>) -> Self {
+        Self::with(rows, Pace::Every(Duration::from_millis(1)), |_| {})
+    }
+
+    fn with(rows: Vec<Row>, pace: Pace, adjust: impl FnOnce(&mut Policy)) -> Self {
+        let mut policy = policy(&rows, pace);
+        adjust(&mut policy);
+        let mut bench = Self {
+            core: Core::new(policy, Now { at: Duration::ZERO, wall: Stamp::from_millis(0) }),
+            at: Duration::ZERO,
+            input: rows.into(),
+            sent: Vec::new(),
+            open: Vec::new(),
+            records: Vec::new(),
+            events: Vec::new(),
+            refreshes: 0,
+            wake: None,
+        };
+        bench.step();
+        bench
+    }
+
+    fn now(&self) -> Now {
+        Now { at: self.at, wall: Stamp::from_millis(0) }
+    }
+
+    fn step(&mut self) {
+        loop {
+            let mut acts = Vec::new();
+            self.wake = self.core.step(self.now(), &mut acts);
+            if acts.is_empty() {
+                return;
+            }
+            self.perform(acts);
+        }
+    }
+
+    fn perform(&mut self, acts: Vec<Act>) {
+        for act in acts {
+            match act {
+                Act::Send { id, line, .. } => {
+                    self.sent.push((line, self.at));
+                    self.open.push((id, line));
+                }
+                Act::Tell(Event::Ended { row, outcome }) => {
+                    let error = outcome.error.as_deref().unwrap_or_default().to_owned();
+                    self.records.push((row.line, outcome.status, error));
+                }
+                Act::Tell(event) => self.events.push(format!("{event:?}")),
+                Act::Ask(want) => self.give(want),
+                Act::RefreshToken => self.refreshes += 1,
+            }
+        }
+    }
+
+    fn give(&mut self, want: Want) {
+        let wanted = |row: &Row| match &want {
+            Want::Any => true,
+            Want::Of(team) => row.target.as_ref().ok().and_then(Target::addressed_team) == Some(team),
+        };
+        let (rows, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.input).into_iter().partition(wanted);
+        self.input = rest.into();
+        let mut acts = Vec::new();
+        let now = self.now();
+        self.core.on_batch(Batch { want, rows, exhausted: true }, now, &mut acts);
+        self.perform(acts);
+    }
+
+    /// Answers the oldest open call, and lets everything happen that follows at once.
+    fn answer(&mut self, answer: Answer) -> &mut Self {
+        let (id, _) = self.open.remove(0);
+        let http_status = if matches!(answer, Answer::Fault(_)) { None } else { Some(200) };
+        let reply = Reply { http_status, ..Reply::bare(answer) };
+        let (mut acts, now) = (Vec::new(), self.now());
+        self.core.on_reply(id, reply, now, &mut acts);
+        self.perform(acts);
+        self.step();
+        self
+    }
+
+    fn refused(&mut self, code: &str) -> &mut Self {
+        self.answer(Answer::Refused(code.into()))
+    }
+
+    fn pass(&mut self, time: Duration) -> &mut Self {
+        self.at += time;
+        self.step();
+        self
+    }
+
+    /// Lets time pass until a call leaves; panics where none ever would.
+    fn until_a_call(&mut self) -> &mut Self {
+        for _ in 0..100 {
+            if !self.open.is_empty() {
+                return self;
+            }
+            self.at = self.wake.expect("something is due");
+            self.step();
+        }
+        panic!("no call in a hundred wake-ups");
+    }
+
+    fn has_event(&self, name: &str) -> bool {
+        self.events.iter().any(|event| event.starts_with(name))
+    }
+
+    fn statuses(&self) -> Vec<(u64, Status)> {
+        let mut statuses: Vec<_> = self.records.iter().map(|(line, status, _)| (*line, *status)).collect();
+        statuses.sort_unstable();
+        statuses
+    }
+}
+
+fn rows(lines: std::ops::RangeInclusive<u64>) -> Vec<Row> {
+    lines.map(|line| row(line, "T1")).collect()
+}
+
+const LATER: Duration = Duration::from_secs(5);
+
+#[test]
+fn the_canary_goes_alone_and_fan_out_starts_at_its_answer() {
+    let mut bench = Bench::with(rows(2..=9), Pace::Every(Duration::from_nanos(1)), |_| {});
+    bench.pass(LATER);
+    assert_eq!(bench.sent.len(), 1);
+    bench.answer(Answer::Ok).pass(LATER).pass(LATER);
+    assert!(bench.open.len() > 1, "{:?}", bench.sent);
+
+    let mut bench = Bench::with(rows(2..=9), Pace::Every(Duration::from_nanos(1)), |policy| policy.canary = false);
+    bench.pass(LATER).pass(LATER);
+    assert!(bench.open.len() > 1, "{:?}", bench.sent);
+}
+
+#[test]
+fn a_pause_holds_every_row_and_is_no_attempt() {
+    let mut bench = Bench::new(rows(2..=3));
+    bench.answer(Answer::RateLimited { retry_after: Some(Duration::from_secs(30)) });
+    bench.pass(Duration::from_secs(29));
+    assert_eq!(bench.sent.len(), 1);
+    bench.pass(Duration::from_secs(1)).answer(Answer::Ok);
+    bench.until_a_call().answer(Answer::Ok);
+    assert_eq!(bench.statuses(), [(2, Status::Revoked), (3, Status::Revoked)]);
+    assert!(bench.core.is_finished());
+}
+
+#[test]
+fn an_ambiguous_attempt_turns_not_found_into_already_revoked() {
+    for (first, status) in [
+        (Answer::Fault(Fault::Connection), Status::AlreadyRevoked),
+        (Answer::Refused(ErrorCode::FatalError), Status::AlreadyRevoked),
+        (Answer::Fault(Fault::NotConnected), Status::NotFound),
+    ] {
+        let mut bench = Bench::new(rows(2..=2));
+        bench.answer(first).until_a_call().refused("session_not_found");
+        assert_eq!(bench.statuses(), [(2, status)]);
+    }
+    let mut resumed = row(2, "T1");
+    resumed.may_have_been_sent = true;
+    let mut bench = Bench::new(vec![resumed]);
+    bench.refused("session_not_found");
+    assert_eq!(bench.statuses(), [(2, Status::AlreadyRevoked)]);
+}
+
+#[test]
+fn used_up_attempts_are_unknown_unless_nothing_was_ever_sent() {
+    for (fault, status) in [(Fault::Timeout, Status::Unknown), (Fault::NotConnected, Status::Failed)] {
+        let mut bench = Bench::new(rows(2..=2));
+        for _ in 0..3 {
+            bench.until_a_call().answer(Answer::Fault(fault));
+        }
+        assert_eq!(bench.statuses(), [(2, status)]);
+        assert_eq!(bench.sent.len(), 3, "one attempt and two retries");
+        assert!(bench.core.is_finished());
+    }
+}
+
+#[test]
+fn a_refusal_after_an_ambiguous_attempt_does_not_claim_that_the_session_lives() {
+    let mut bench = Bench::new(rows(2..=2));
+    bench.answer(Answer::Fault(Fault::Timeout)).until_a_call().refused("cannot_invalidate_primary_owner");
+    assert_eq!(bench.records, [(2, Status::Unknown, "cannot_invalidate_primary_owner".to_owned())]);
+}
+
+#[test]
+fn a_run_wide_refusal_stops_at_the_first_row_and_leaves_no_record() {
+    let mut bench = Bench::new(rows(2..=9));
+    bench.refused("token_revoked").pass(LATER);
+    assert_eq!(bench.sent.len(), 1);
+    assert!(bench.records.is_empty());
+    assert!(matches!(bench.core.stopped(), Some(StopReason::Refused { code: ErrorCode::TokenRevoked, .. })));
+    assert!(bench.core.is_finished());
+}
+
+#[test]
+fn an_expired_token_is_read_again_and_the_row_sent_with_the_fresh_one() {
+    let mut bench = Bench::new(rows(2..=3));
+    bench.refused("token_expired").pass(LATER);
+    assert_eq!((bench.refreshes, bench.sent.len()), (1, 1));
+    let (mut acts, now) = (Vec::new(), bench.now());
+    bench.core.on_token(true, now, &mut acts);
+    bench.perform(acts);
+    bench.pass(LATER).answer(Answer::Ok);
+    bench.until_a_call().answer(Answer::Ok);
+    assert_eq!(bench.statuses(), [(2, Status::Revoked), (3, Status::Revoked)]);
+}
+
+#[test]
+fn an_expired_token_with_no_fresh_one_stops_the_run() {
+    let mut bench = Bench::new(rows(2..=3));
+    bench.refused("token_expired");
+    let mut acts = Vec::new();
+    let now = bench.now();
+    bench.core.on_token(false, now, &mut acts);
+    assert!(matches!(bench.core.stopped(), Some(StopReason::Refused { code: ErrorCode::TokenExpired, .. })));
+    assert!(bench.core.is_finished());
+}
+
+#[test]
+fn the_breaker_stops_the_run_and_its_rows_have_not_ended() {
+    let mut bench = Bench::new(rows(2..=20));
+    for _ in 0..5 {
+        bench.until_a_call().refused("invalid_arguments");
+    }
+    assert!(matches!(bench.core.stopped(), Some(StopReason::Breaker { code: ErrorCode::InvalidArguments })));
+    assert!(bench.records.is_empty());
+}
+
+#[test]
+fn rows_held_by_the_breaker_fail_where_the_input_ends_first() {
+    let mut bench = Bench::new(rows(2..=4));
+    for _ in 0..3 {
+        bench.until_a_call().refused("admin_unauthorized");
+    }
+    assert!(bench.core.is_finished());
+    let mut acts = Vec::new();
+    bench.core.close(&mut acts);
+    bench.perform(acts);
+    assert_eq!(bench.statuses(), [(2, Status::Failed), (3, Status::Failed), (4, Status::Failed)]);
+}
+
+#[test]
+fn a_workspace_that_refuses_is_parked_and_a_second_one_stops_the_run() {
+    let input = vec![row(2, "T1"), row(3, "T1"), row(4, "T2"), row(5, "T3")];
+    let mut bench = Bench::new(input.clone());
+    bench.refused("org_login_required");
+    assert!(bench.has_event("Parked"));
+    bench.until_a_call().answer(Answer::Ok);
+    bench.until_a_call().answer(Answer::Ok);
+    assert_eq!(bench.statuses(), [(4, Status::Revoked), (5, Status::Revoked)]);
+    assert!(bench.core.is_finished() && bench.core.any_parked());
+
+    let mut bench = Bench::new(input);
+    bench.refused("org_login_required").until_a_call().refused("org_login_required");
+    assert!(matches!(bench.core.stopped(), Some(StopReason::Workspaces { .. })));
+}
+
+#[test]
+fn the_only_workspace_that_refuses_stops_the_run() {
+    let mut bench = Bench::new(rows(2..=4));
+    bench.refused("no_permission");
+    assert!(matches!(bench.core.stopped(), Some(StopReason::Workspaces { code: ErrorCode::NoPermission })));
+}
+
+#[test]
+fn an_outage_uses_up_no_attempts_and_ends_with_the_first_answer() {
+    let mut bench = Bench::new(rows(2..=13));
+    let began = bench.at;
+    while bench.at - began < Duration::from_mins(5) {
+        bench.until_a_call().answer(Answer::Fault(Fault::NotConnected));
+    }
+    assert!(bench.has_event("OutageBegan"));
+    assert!(bench.records.is_empty(), "{:?}", bench.records);
+    assert!(bench.sent.len() < 60, "{} calls into an outage of 5 minutes", bench.sent.len());
+    while !bench.core.is_finished() {
+        bench.until_a_call().answer(Answer::Ok);
+    }
+    assert!(bench.has_event("OutageEnded"));
+    assert_eq!(bench.records.len(), 12);
+    assert!(bench.statuses().iter().all(|(_, status)| *status == Status::Revoked));
+}
+
+#[test]
+fn an_outage_longer_than_the_longest_wait_stops_the_run() {
+    let mut bench = Bench::new(rows(2..=13));
+    while bench.core.stopped().is_none() {
+        bench.until_a_call().answer(Answer::Fault(Fault::Timeout));
+    }
+    assert!(matches!(bench.core.stopped(), Some(StopReason::Unavailable { .. })));
+    assert!(bench.records.is_empty());
+}
+
+#[test]
+fn limits_of_its_own_stop_the_run() {
+    let mut bench = Bench::with(rows(2..=9), Pace::Every(LATER), |policy| policy.deadline = Some(LATER));
+    bench.answer(Answer::Ok).pass(LATER);
+    assert_eq!(bench.core.stopped(), Some(&StopReason::Deadline));
+
+    let mut bench = Bench::new(rows(2..=9));
+    bench.answer(Answer::RateLimited { retry_after: Some(Duration::from_hours(1)) });
+    assert_eq!(bench.core.stopped(), Some(&StopReason::RetryAfter { pause: Duration::from_hours(1) }));
+
+    let few = |policy: &mut Policy| policy.max_failures = MaxFailures::Rows(2);
+    let mut bench = Bench::with(rows(2..=9), Pace::Every(Duration::from_millis(1)), few);
+    bench.refused("user_not_found").until_a_call().refused("user_not_found");
+    assert_eq!(bench.core.stopped(), Some(&StopReason::MaxFailures { failed: 2, of: 2 }));
+    assert_eq!(bench.records.len(), 2);
+}
+
+#[test]
+fn a_drain_waits_for_what_is_in_flight_and_records_it() {
+    let mut bench = Bench::new(rows(2..=9));
+    let mut acts = Vec::new();
+    bench.core.stop(StopReason::Interrupted, &mut acts);
+    bench.pass(LATER);
+    assert!(!bench.core.is_finished());
+    bench.answer(Answer::Ok);
+    assert!(bench.core.is_finished());
+    assert_eq!(bench.statuses(), [(2, Status::Revoked)]);
+}
+
+#[test]
+fn rejected_rows_are_recorded_and_never_sent() {
+    let reject = |line, rejection| Row { target: Err(rejection), ..row(line, "T1") };
+    let bench = Bench::new(vec![
+        reject(2, Rejection::Id { column: "session_id", error: IdError::NotAnInteger }),
+        reject(3, Rejection::Duplicate { first_line: Some(2) }),
+        reject(4, Rejection::OwnSession),
+    ]);
+    assert!(bench.sent.is_empty() && bench.core.is_finished());
+    assert_eq!(bench.statuses(), [(2, Status::Invalid), (3, Status::Duplicate), (4, Status::Protected)]);
+}
+
+#[test]
+fn a_test_row_of_another_workspace_tells_the_buckets_apart() {
+    let auto = Pace::Auto { start: 20.0, most: 300.0 };
+    let input: Vec<_> = (2..=9).map(|line| row(line, if line < 6 { "T1" } else { "T2" })).collect();
+    for (answer, kind) in [
+        (Answer::Ok, BucketKind::Team),
+        (Answer::RateLimited { retry_after: Some(Duration::from_secs(30)) }, BucketKind::Org),
+    ] {
+        let mut bench = Bench::with(input.clone(), auto, |_| {});
+        bench.answer(Answer::RateLimited { retry_after: Some(Duration::from_secs(30)) });
+        assert_eq!(bench.sent.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [2, 6]);
+        bench.answer(answer);
+        assert_eq!(bench.core.bucket_kind(), Some(kind));
+        let second_sends = bench.sent.iter().filter(|(line, _)| *line > 6).count();
+        assert_eq!(
+            second_sends,
+            usize::from(kind == BucketKind::Team),
+            "only a bucket of its own goes on in the pause"
+        );
+    }
+}
+
+#[test]
+fn rows_that_name_a_user_share_one_bucket() {
+    let by_user = |line: u64| {
+        let user = UserId::parse(&format!("U{line}")).unwrap();
+        let target = Ok(Target::by_user(SessionId::from(line), user, TeamId::parse("T1").ok()));
+        Row { line, fields: Fields::default(), target, may_have_been_sent: false }
+    };
+    let bench = Bench::new((2..=5).map(by_user).collect());
+    assert_eq!(bench.core.bucket_kind(), Some(BucketKind::Org));
+}
