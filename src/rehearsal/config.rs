@@ -1,0 +1,238 @@
+//! How a stand-in is set up.
+
+use super::faults::{Faults, Script, per_mille};
+use super::limiter::LimitKind;
+use super::sessions::Population;
+use std::time::Duration;
+
+/// Everything that a stand-in begins with. The default is the friendliest one: every session lives, no limit, no
+/// trouble, an answer at once, and [`Token::default`] is good.
+#[derive(Debug)]
+pub struct Config {
+    /// Of the loopback address; 0 takes a free one.
+    pub port: u16,
+    /// Which sessions there are.
+    pub population: Population,
+    /// The tokens known at the start.
+    pub tokens: Vec<Token>,
+    /// Limits by method; each method counts for itself.
+    pub limits: Limits,
+    /// Trouble by chance, for `admin.users.session.invalidate` alone.
+    pub faults: Faults,
+    /// Answers laid down, for `admin.users.session.invalidate` alone.
+    pub script: Script,
+    /// How long an answer takes.
+    pub latency: Latency,
+    /// How many calls of `admin.users.session.invalidate` are kept for [`super::Server::calls`]: the first ones.
+    pub log: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            port: 0,
+            population: Population::everything(),
+            tokens: vec![Token::default()],
+            limits: Limits::default(),
+            faults: Faults::default(),
+            script: Script::default(),
+            latency: Latency::None,
+            log: 0,
+        }
+    }
+}
+
+/// A token, whom it speaks for, and how long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Token {
+    /// As it stands in the `Authorization` header.
+    pub text: String,
+    /// As they stand in `x-oauth-scopes`, separated by commas.
+    pub scopes: String,
+    /// What `auth.test` says about it.
+    pub identity: Identity,
+    /// After how many calls of `admin.users.session.invalidate` that were let through it ends, and how.
+    pub ends: Option<(u64, TokenEnd)>,
+}
+
+impl Default for Token {
+    /// A user token with both scopes, without an end.
+    fn default() -> Self {
+        Self::named("xoxp-stand-in-0001")
+    }
+}
+
+impl Token {
+    /// A token of this text, with both scopes, without an end.
+    #[must_use]
+    pub fn named(text: &str) -> Self {
+        Self {
+            text: text.into(),
+            scopes: "admin.users:read,admin.users:write".into(),
+            identity: Identity::default(),
+            ends: None,
+        }
+    }
+}
+
+/// How a token comes to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TokenEnd {
+    /// From then on `token_expired`.
+    Expired,
+    /// From then on `token_revoked`.
+    Revoked,
+}
+
+/// The answer to `auth.test`.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Identity {
+    /// The organisation's address.
+    pub url: String,
+    /// The organisation's or workspace's name.
+    pub team: String,
+    /// The user's name.
+    pub user: String,
+    /// `E…` for an organisation's token, else `T…`.
+    pub team_id: String,
+    /// The token's user.
+    pub user_id: String,
+    /// The organisation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enterprise_id: Option<String>,
+    /// Whether the token was given by the whole organisation.
+    pub is_enterprise_install: bool,
+    /// Seconds that a rotating token has left.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_in: Option<u64>,
+}
+
+impl Default for Identity {
+    fn default() -> Self {
+        Self {
+            url: "https://stand-in.enterprise.slack.com/".into(),
+            team: "Stand-in".into(),
+            user: "org-admin".into(),
+            team_id: "E0STANDIN".into(),
+            user_id: "W0STANDIN".into(),
+            enterprise_id: Some("E0STANDIN".into()),
+            is_enterprise_install: true,
+            expires_in: None,
+        }
+    }
+}
+
+/// A limit for each method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Limits {
+    /// `admin.users.session.invalidate`.
+    pub invalidate: Limit,
+    /// `admin.users.session.list`.
+    pub list: Limit,
+    /// `auth.test`.
+    pub auth_test: Limit,
+}
+
+/// How one method is limited, and how it says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Limit {
+    /// How calls are counted.
+    pub kind: LimitKind,
+    /// Which calls are counted together.
+    pub scope: LimitScope,
+    /// What a refusal says about coming back.
+    pub retry_after: RetryAfter,
+    /// Which HTTP status a refusal has.
+    pub status: LimitStatus,
+}
+
+impl Limit {
+    /// This count, one bucket for a token, and honest 429s.
+    #[must_use]
+    pub fn of(kind: LimitKind) -> Self {
+        Self { kind, ..Self::default() }
+    }
+}
+
+/// Which calls of a method share a bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LimitScope {
+    /// Those with the same token.
+    #[default]
+    Token,
+    /// Those with the same token that name the same workspace; those that name none are one bucket of the token's.
+    Team,
+}
+
+/// The `Retry-After` of a refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RetryAfter {
+    /// The true wait in whole seconds, rounded up.
+    #[default]
+    True,
+    /// No such header.
+    Missing,
+    /// `0`.
+    Zero,
+    /// The true end of the wait as an HTTP date, rounded up to its whole second.
+    HttpDate,
+    /// This many seconds, be it more or less than the truth.
+    Fixed(u64),
+}
+
+/// The HTTP status of a refusal; the body is `ratelimited` in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LimitStatus {
+    /// 429, as documented.
+    #[default]
+    TooManyRequests,
+    /// 200, which slack.md holds possible.
+    Ok,
+}
+
+/// How long an answer takes beyond its making.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Latency {
+    /// No longer.
+    #[default]
+    None,
+    /// Always this long.
+    Fixed(Duration),
+    /// As long for one session every time, evenly spread between the two over all sessions; without a session the
+    /// shorter one.
+    Between(Duration, Duration),
+}
+
+impl Latency {
+    /// The delay of a call for `session`.
+    pub(super) fn of(self, session: Option<u64>) -> Duration {
+        match self {
+            Self::None => Duration::ZERO,
+            Self::Fixed(delay) => delay,
+            Self::Between(least, most) => {
+                let part = session.map_or(0, |session| per_mille(0, session, 0));
+                least + most.saturating_sub(least) * part / 1000
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn latency_is_a_sessions_own() {
+        let (least, most) = (Duration::from_millis(30), Duration::from_millis(80));
+        let latency = Latency::Between(least, most);
+        let delays: Vec<_> = (0..1000).map(|session| latency.of(Some(session))).collect();
+        assert!(delays.iter().all(|&delay| (least..most).contains(&delay)));
+        let tenth = Duration::from_millis(5);
+        assert!(delays.iter().any(|&delay| delay < least + tenth));
+        assert!(delays.iter().any(|&delay| delay + tenth > most));
+        assert_eq!(latency.of(Some(7)), latency.of(Some(7)));
+        assert_eq!(latency.of(None), least);
+        assert_eq!(Latency::Fixed(most).of(Some(1)), most);
+        assert_eq!(Latency::None.of(Some(1)), Duration::ZERO);
+    }
+}

@@ -1,0 +1,130 @@
+//! The running stand-in: a thread with its own runtime, so that it takes no turn from the client's.
+
+use super::config::{Config, Token, TokenEnd};
+use super::faults::Script;
+use super::line::{BreakableListener, Line};
+use super::service::{self, Shared};
+use super::sessions::Session;
+use super::world::{Call, Stats, World};
+use axum::handler::Handler;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::oneshot;
+
+/// A stand-in Slack on the loopback address. It stops, and its connections end, when this is dropped.
+#[derive(Debug)]
+pub struct Server {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Binds the port and starts to serve; calls made from the return on are answered.
+    ///
+    /// # Errors
+    /// Where the port is taken, or the machine is out of sockets or threads.
+    pub fn start(config: Config) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, config.port))?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let listener = {
+            let _within = runtime.enter();
+            tokio::net::TcpListener::from_std(listener)?
+        };
+        let latency = config.latency;
+        let shared = Arc::new(Shared::new(World::new(config), latency));
+        let (stop, stopped) = oneshot::channel();
+        let serving = Arc::clone(&shared);
+        let thread = std::thread::Builder::new().name("rehearsal".into());
+        let thread = thread.spawn(move || serve(&runtime, listener, serving, stopped))?;
+        Ok(Self { shared, address, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// What stands before a method's name: `http://127.0.0.1:PORT/api/`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}/api/", self.address)
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What was counted so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.shared.world().stats()
+    }
+
+    /// The calls kept ([`Config::log`]), in the order of their decision.
+    #[must_use]
+    pub fn calls(&self) -> Vec<Call> {
+        self.shared.world().calls()
+    }
+
+    /// Adds sessions, or brings them back, under the owners given.
+    pub fn set_alive(&self, sessions: impl IntoIterator<Item = Session>) {
+        sessions.into_iter().for_each(|session| self.shared.world().population.put(session));
+    }
+
+    /// Whether a call would find this session.
+    #[must_use]
+    pub fn is_alive(&self, session: u64) -> bool {
+        self.shared.world().population.is_alive(session)
+    }
+
+    /// The live sessions that were listed, set alive or called for, in the order of their ids.
+    #[must_use]
+    pub fn live_sessions(&self) -> Vec<u64> {
+        self.shared.world().population.live()
+    }
+
+    /// Ends a token: its calls are answered `token_revoked` from now on.
+    pub fn revoke_token(&self, token: &str) {
+        self.shared.world().end_token(token, TokenEnd::Revoked);
+    }
+
+    /// Ends a token: its calls are answered `token_expired` from now on.
+    pub fn expire_token(&self, token: &str) {
+        self.shared.world().end_token(token, TokenEnd::Expired);
+    }
+
+    /// Takes a token as good from now on, as [`Token::named`] makes it, whatever became of it before.
+    pub fn accept_token(&self, token: &str) {
+        self.shared.world().accept(Token::named(token));
+    }
+
+    /// Replaces the answers laid down: an outage begins or ends.
+    pub fn set_script(&self, script: Script) {
+        self.shared.world().script = script;
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic of the server's own has been printed by its thread; the client's run is not to end by it.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Serves until `stopped`; what is still in flight is dropped with the runtime.
+fn serve(runtime: &Runtime, listener: tokio::net::TcpListener, shared: Arc<Shared>, stopped: oneshot::Receiver<()>) {
+    let app = service::answer.with_state(shared).into_make_service_with_connect_info::<Line>();
+    runtime.block_on(async {
+        tokio::select! {
+            _ = stopped => {}
+            _ = axum::serve(BreakableListener(listener), app) => {}
+        }
+    });
+}

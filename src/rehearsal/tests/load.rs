@@ -1,0 +1,67 @@
+//! Many calls at once, and the end of a server.
+
+use super::*;
+use std::io::ErrorKind;
+
+#[test]
+fn calls_from_many_connections_end_each_session_once() {
+    let (server, client) = start(Config::default());
+    let authorization = client.authorization.clone();
+    let revoke_all = || {
+        let mut client = Client::new(server.address(), "");
+        client.authorization.clone_from(&authorization);
+        (0..500).filter(|&session| client.invalidate(session, "T1").unwrap().ok()).count()
+    };
+    let ended: usize = std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..4).map(|_| scope.spawn(revoke_all)).collect();
+        clients.into_iter().map(|client| client.join().unwrap()).sum()
+    });
+    assert_eq!(ended, 500, "one ok for each session, whoever got it");
+    let stats = server.stats();
+    let counts = stats.of(Method::Invalidate);
+    assert_eq!((stats.revoked, stats.repeats, counts.calls, counts.accepted), (500, 1500, 2000, 2000));
+    assert!(counts.most_in_flight <= 4);
+}
+
+#[test]
+fn a_dropped_server_is_gone_with_its_connections() {
+    let (server, mut client) = start(Config::default());
+    let address = server.address();
+    assert_eq!(server.url(), format!("http://{address}/api/"));
+    assert!(client.invalidate(1, "T1").unwrap().ok());
+    drop(server);
+    assert!(client.invalidate(2, "T1").is_err());
+    assert_eq!(client.invalidate(2, "T1").unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    let again = Server::start(Config { port: address.port(), ..Config::default() }).unwrap();
+    assert_eq!(again.address(), address);
+    assert!(client.invalidate(2, "T1").unwrap().ok());
+}
+
+/// Calls a second of one core, with sixteen calls in flight; run by hand and in release mode.
+#[test]
+#[ignore = "a measurement, not a check"]
+fn throughput() {
+    use std::io::{Read, Write};
+    let (server, _) = start(Config::default());
+    let body = "session_id=1112275520242&team_id=T0123ABC";
+    let request = format!(
+        "POST /api/admin.users.session.invalidate HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n\
+         content-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\r\n{body}",
+        Token::default().text,
+        body.len()
+    );
+    #[expect(clippy::disallowed_methods, reason = "what is measured is time")]
+    let started = std::time::Instant::now();
+    let mut streams: Vec<_> = (0..16).map(|_| std::net::TcpStream::connect(server.address()).unwrap()).collect();
+    let mut buffer = [0; 4096];
+    for _ in 0..10_000 {
+        for stream in &mut streams {
+            stream.write_all(request.as_bytes()).unwrap();
+        }
+        for stream in &mut streams {
+            assert!(stream.read(&mut buffer).unwrap() > 0);
+        }
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    println!("{:.0} calls a second", 160_000.0 / seconds);
+}
