@@ -149,18 +149,21 @@ impl Call {
 
     /// The answer of a call that meets trouble, and how late it goes out.
     async fn suffer(&self, fault: Fault, effect: Effect, session: u64, owner: Owner<'_>) -> (Told, Duration) {
-        match (fault, effect) {
-            (Fault::Slow(delay), Effect::None) => {
-                pause(delay).await;
-                (self.end(session, owner), Duration::ZERO)
+        match effect {
+            Effect::None => {
+                if let Fault::Slow(delay) = fault {
+                    pause(delay).await;
+                    return (self.end(session, owner), Duration::ZERO);
+                }
             }
-            (Fault::Slow(delay), Effect::Done) => (self.end(session, owner), delay),
-            (_, Effect::Done) => {
-                self.end(session, owner);
-                (Told::Fault(fault), Duration::ZERO)
+            Effect::Done => {
+                let told = self.end(session, owner);
+                if let Fault::Slow(delay) = fault {
+                    return (told, delay);
+                }
             }
-            (_, Effect::None) => (Told::Fault(fault), Duration::ZERO),
         }
+        (Told::Fault(fault), Duration::ZERO)
     }
 
     fn tell(&self, session: u64, told: Told) -> Response {
