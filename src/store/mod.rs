@@ -1,1 +1,17 @@
+//! Everything that lasts: the input, the results, the manifest and the journal.
 
+mod files;
+pub mod journal;
+pub mod manifest;
+pub mod paths;
+mod record;
+pub mod results;
+pub mod resume;
+pub mod scan;
+mod scan_error;
+mod stamps;
+mod sync;
+mod whole;
+
+#[cfg(test)]
+mod testing;

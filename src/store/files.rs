@@ -1,0 +1,106 @@
+//! What the kept files have in common: who may read them, and whether a path still leads to them.
+
+use sha2::{Digest, Sha256};
+use std::fmt::Write as _;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+/// Only the owner reads what a run leaves behind: it names people and their sessions. The umask can only narrow this.
+pub(super) const PRIVATE: u32 = 0o600;
+
+/// Options that create a file as [`PRIVATE`].
+pub(super) fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.mode(PRIVATE);
+    options
+}
+
+/// Adds to an error what was being done, and to which file; its kind stays.
+pub(super) fn during(doing: &str, path: &Path) -> impl Fn(io::Error) -> io::Error + Copy {
+    move |error| io::Error::new(error.kind(), format!("cannot {doing} {}: {error}", path.display()))
+}
+
+/// Makes a new file's name survive a power loss. Some filesystems cannot sync a folder, and none needs it for anything
+/// else, so a refusal is not an error.
+pub(super) fn sync_folder_of(path: &Path) {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let _ = File::open(folder).and_then(|folder| folder.sync_all());
+}
+
+/// A file's identity, whatever it is called: device and inode.
+pub(super) fn identity(metadata: &fs::Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
+}
+
+/// Whether `path` leads to the open `file`, rather than to nothing or to another file that took its name.
+pub(super) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    match fs::metadata(path) {
+        Ok(there) => Ok(identity(&there) == identity(&file.metadata()?)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// A file's content in short.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fingerprint {
+    /// SHA-256 in lower-case hexadecimal, as `sha256sum` prints it.
+    pub sha256: String,
+    /// The length, in bytes.
+    pub bytes: u64,
+}
+
+/// Reads a whole file and takes its fingerprint.
+///
+/// # Errors
+/// Where the file cannot be opened or read.
+pub fn fingerprint(path: &Path) -> io::Result<Fingerprint> {
+    let mut file = File::open(path).map_err(during("read", path))?;
+    let (mut hash, mut buffer, mut bytes) = (Sha256::new(), vec![0; 64 * 1024], 0);
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => {
+                hash.update(&buffer[..count]);
+                bytes += count as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(during("read", path)(error)),
+        }
+    }
+    let sha256 = hash.finalize().iter().fold(String::with_capacity(64), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    });
+    Ok(Fingerprint { sha256, bytes })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_is_what_sha256sum_prints() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("abc");
+        fs::write(&path, "abc").unwrap();
+        let print = fingerprint(&path).unwrap();
+        assert_eq!(print.sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(print.bytes, 3);
+        assert!(fingerprint(&folder.path().join("none")).unwrap_err().to_string().contains("none"));
+    }
+
+    #[test]
+    fn a_path_that_was_taken_over_is_told_from_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let file = File::create(&path).unwrap();
+        assert!(is_at(&file, &path).unwrap());
+        fs::remove_file(&path).unwrap();
+        assert!(!is_at(&file, &path).unwrap());
+        fs::write(&path, "").unwrap();
+        assert!(!is_at(&file, &path).unwrap());
+    }
+}

@@ -1,0 +1,182 @@
+use super::*;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use tempfile::TempDir;
+
+fn place() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.csv.journal");
+    (folder, path)
+}
+
+fn listed(lines: &[u64]) -> MaybeSent {
+    MaybeSent::Lines(lines.iter().copied().collect())
+}
+
+/// What the next run finds, without changing it.
+fn next_finds(path: &Path) -> Option<MaybeSent> {
+    Lock::acquire(path, 2).unwrap().listed().unwrap()
+}
+
+fn list(path: &Path, lines: &[u64]) {
+    let mut journal = Lock::acquire(path, 1).unwrap().begin().unwrap();
+    for line in lines {
+        journal.mark_sent(*line).unwrap();
+    }
+}
+
+#[test]
+fn the_second_run_is_told_who_holds_the_output() {
+    let (_folder, path) = place();
+    let journal = Lock::acquire(&path, 4711).unwrap().begin().unwrap();
+    let error = Lock::acquire(&path, 1).unwrap_err();
+    assert!(matches!(error, LockError::Held { pid: Some(4711), .. }), "{error}");
+    assert!(error.to_string().contains("process 4711"), "{error}");
+    journal.finish().unwrap();
+    assert!(Lock::acquire(&path, 1).is_ok(), "a lock ends with its run");
+}
+
+#[test]
+fn a_lock_that_began_no_run_leaves_no_trace() {
+    let (_folder, path) = place();
+    let lock = Lock::acquire(&path, 1).unwrap();
+    assert_eq!(lock.listed().unwrap(), None);
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    drop(lock);
+    assert!(!path.exists());
+    list(&path, &[2]);
+    drop(Lock::acquire(&path, 1).unwrap());
+    assert_eq!(next_finds(&path), Some(listed(&[2])), "but an earlier run's list stays");
+}
+
+#[test]
+fn lines_are_listed_at_once_and_over_several_runs() {
+    let (_folder, path) = place();
+    let mut first = Lock::acquire(&path, 1).unwrap().begin().unwrap();
+    first.mark_sent(2).unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().len(), 64 + 8, "without a sync or an end");
+    first.mark_sent(u64::MAX).unwrap();
+    drop(first);
+    let lock = Lock::acquire(&path, 2).unwrap();
+    let found = lock.listed().unwrap().unwrap();
+    assert_eq!(found, listed(&[2, u64::MAX]));
+    let mut second = lock.resume(&found).unwrap();
+    second.mark_sent(3).unwrap();
+    second.finish().unwrap();
+    assert_eq!(next_finds(&path), Some(listed(&[2, 3, u64::MAX])));
+    list(&path, &[9]);
+    assert_eq!(next_finds(&path), Some(listed(&[9])), "a run from the first row begins its own list");
+}
+
+#[test]
+fn a_list_that_was_lost_stays_lost() {
+    let (_folder, path) = place();
+    let mut journal = Lock::acquire(&path, 1).unwrap().resume(&MaybeSent::All).unwrap();
+    journal.mark_sent(2).unwrap();
+    drop(journal);
+    assert_eq!(next_finds(&path), Some(MaybeSent::All));
+    let lock = Lock::acquire(&path, 1).unwrap();
+    drop(lock.resume(&listed(&[2])).unwrap());
+    assert_eq!(next_finds(&path), Some(MaybeSent::All), "no list can be made of one that has gaps");
+    drop(Lock::acquire(&path, 1).unwrap().resume(&listed(&[])).unwrap());
+    assert_eq!(next_finds(&path), Some(listed(&[])), "only where no row is in doubt");
+}
+
+#[test]
+fn every_cut_of_a_journal_is_read_on_the_careful_side() {
+    let (_folder, path) = place();
+    list(&path, &[2, 3, 4]);
+    let whole = fs::read(&path).unwrap();
+    assert_eq!(whole.len(), 64 + 3 * 8);
+    for cut in 0..=whole.len() {
+        fs::write(&path, &whole[..cut]).unwrap();
+        let entries: Vec<u64> = (2..5).take(cut.saturating_sub(64) / 8).collect();
+        let lock = Lock::acquire(&path, 1).unwrap();
+        assert_eq!(lock.listed().unwrap(), (cut >= 64).then(|| listed(&entries)), "cut at {cut}");
+        if cut > 64 + 8 {
+            let mut journal = lock.resume(&listed(&entries)).unwrap();
+            journal.mark_sent(99).unwrap();
+            drop(journal);
+            assert_eq!(next_finds(&path), Some(listed(&[&entries[..], &[99]].concat())), "cut at {cut}");
+        }
+    }
+}
+
+#[test]
+fn zeros_that_a_power_loss_left_are_no_lines() {
+    let (_folder, path) = place();
+    list(&path, &[2]);
+    File::options().append(true).open(&path).unwrap().write_all(&[0; 24]).unwrap();
+    assert_eq!(next_finds(&path), Some(listed(&[2])));
+}
+
+#[test]
+fn files_of_others_are_left_alone() {
+    let (_folder, path) = place();
+    let next_version = Marks::Lines.header(1);
+    let next_version = String::from_utf8(next_version.to_vec()).unwrap().replacen("journal 1", "journal 2", 1);
+    for content in ["precious", &"precious ".repeat(20), "slack-revoke diary", &next_version] {
+        fs::write(&path, content).unwrap();
+        let error = Lock::acquire(&path, 1).unwrap_err();
+        assert!(matches!(error, LockError::NotAJournal(_) | LockError::OtherVersion { .. }), "{error}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), content);
+    }
+    assert!(Lock::acquire(Path::new("/dev/null"), 1).is_err());
+}
+
+#[test]
+fn the_end_of_a_complete_run_removes_its_own_journal_only() {
+    let (_folder, path) = place();
+    Lock::acquire(&path, 1).unwrap().begin().unwrap().remove().unwrap();
+    assert!(!path.exists());
+    let journal = Lock::acquire(&path, 1).unwrap().begin().unwrap();
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, "another's").unwrap();
+    journal.remove().unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), "another's");
+}
+
+#[test]
+fn a_run_that_lost_its_journal_may_send_nothing_more() {
+    let (_folder, path) = place();
+    let mut journal = Lock::acquire(&path, 1).unwrap().begin().unwrap();
+    fs::remove_file(&path).unwrap();
+    journal.syncer.watched().tick();
+    assert!(journal.mark_sent(2).unwrap_err().to_string().contains("was deleted"));
+}
+
+#[test]
+fn a_lock_on_a_file_that_is_gone_is_none() {
+    let (_folder, path) = place();
+    let open = || private().read(true).write(true).create(true).truncate(false).open(&path).unwrap();
+    let (gone, replaced, there) = (open(), open(), open());
+    assert!(locked(there, &path).unwrap().is_some());
+    fs::remove_file(&path).unwrap();
+    assert!(locked(gone, &path).unwrap().is_none());
+    fs::write(&path, "").unwrap();
+    assert!(locked(replaced, &path).unwrap().is_none());
+}
+
+/// Many threads lock and remove the same file: no two ever hold it together.
+#[test]
+fn locking_and_removing_do_not_race() {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    let (_folder, path) = place();
+    let (holders, held) = (AtomicU32::new(0), AtomicU32::new(0));
+    std::thread::scope(|scope| {
+        for pid in 1..=4 {
+            let (path, holders, held) = (&path, &holders, &held);
+            scope.spawn(move || {
+                for _ in 0..300 {
+                    let Ok(lock) = Lock::acquire(path, pid) else { continue };
+                    assert_eq!(holders.fetch_add(1, Ordering::SeqCst), 0, "two hold the lock");
+                    held.fetch_add(1, Ordering::SeqCst);
+                    (0..20).for_each(|_| std::thread::yield_now());
+                    holders.fetch_sub(1, Ordering::SeqCst);
+                    drop(lock);
+                }
+            });
+        }
+    });
+    assert!(held.load(Ordering::SeqCst) > 0);
+}

@@ -1,0 +1,249 @@
+//! The manifest, `OUTPUT.manifest.json`: which input the results belong to, who ran what against it, and how it ended.
+//!
+//! It is replaced as a whole, so a reader sees the old one or the new one. It never holds the token: there is no field
+//! for it. What a later version or another command has added is kept.
+
+mod parts;
+
+pub use parts::{
+    At, Bucket, Estimate, History, Identity, Input, Pause, Results, Run, RunCounts, StatusRows, Totals, Window,
+};
+
+use super::files::{PRIVATE, during};
+use super::resume::{Continuity, Prior};
+use super::scan::Recorded;
+use crate::domain::{Counts, Stamp};
+use atomic_write_file::AtomicWriteFile;
+use atomic_write_file::unix::OpenOptionsExt as _;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::collections::{BTreeMap, HashSet};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::{fmt, fs};
+
+/// The version that this program writes and reads.
+pub const FORMAT_VERSION: u64 = 1;
+
+/// Members that this version does not know.
+pub type Extra = Map<String, Value>;
+
+/// What is known of all runs on one results file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// [`FORMAT_VERSION`].
+    pub format_version: u64,
+    /// `slack-revoke`.
+    pub tool: String,
+    /// The program's version, of the last run.
+    pub tool_version: String,
+    /// Whether every row of the input has ended.
+    pub complete: bool,
+    /// The runs, the first one first.
+    pub runs: Vec<Run>,
+    /// What the rows came from.
+    pub input: Input,
+    /// Where the records are.
+    pub results: Results,
+    /// Rows by how they ended.
+    pub totals: Totals,
+    /// The same by workspace; a status without rows is left out.
+    pub per_workspace: BTreeMap<String, StatusRows>,
+    /// The same by user; a status without rows is left out.
+    pub per_user: BTreeMap<String, StatusRows>,
+    /// Whether there were more users than are counted one by one.
+    pub users_left_out: bool,
+    /// From the first call to the last record; none where no row has ended.
+    pub window: Option<Window>,
+    /// Members that this version does not know.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// Why a manifest cannot be used. Each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// There is none.
+    #[error("{} does not exist; put it back beside the results, or name another file with -o", .0.display())]
+    Missing(PathBuf),
+    /// It could not be read.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// Not JSON.
+    #[error("{} is not JSON ({source}); it was changed or cut: restore it, or name another file with -o", .path.display())]
+    NotJson {
+        /// The manifest.
+        path: PathBuf,
+        /// Where it stops being JSON.
+        source: serde_json::Error,
+    },
+    /// Written by another version of this program.
+    #[error("{} has format version {found}, this program knows {FORMAT_VERSION}; go on with the program that wrote it", .path.display())]
+    OtherVersion {
+        /// The manifest.
+        path: PathBuf,
+        /// Its version.
+        found: u64,
+    },
+    /// JSON, but not what is written there.
+    #[error("{}: {why}; it was changed by hand: restore it, or name another file with -o", .path.display())]
+    Nonsense {
+        /// The manifest.
+        path: PathBuf,
+        /// What does not fit.
+        why: Box<str>,
+    },
+}
+
+impl Manifest {
+    /// A manifest before its first run.
+    #[must_use]
+    pub fn new(tool_version: &str, input: Input, results: &Path) -> Self {
+        let totals = Totals::of(&Counts::default(), input.rows);
+        Self {
+            format_version: FORMAT_VERSION,
+            tool: "slack-revoke".into(),
+            tool_version: tool_version.into(),
+            complete: false,
+            runs: Vec::new(),
+            input,
+            results: Results { path: results.to_string_lossy().into_owned(), ..Results::default() },
+            totals,
+            per_workspace: BTreeMap::new(),
+            per_user: BTreeMap::new(),
+            users_left_out: false,
+            window: None,
+            extra: Extra::new(),
+        }
+    }
+
+    /// Adds a run, on an input that may have grown since the last one. The results change from here on, so what was
+    /// known of their content goes.
+    pub fn begin(&mut self, tool_version: &str, run: Run, input: Input, recorded: &Recorded) {
+        self.tool_version = tool_version.into();
+        self.complete = false;
+        self.input = input;
+        self.results.sha256 = None;
+        self.results.bytes = None;
+        self.runs.push(run);
+        self.count(recorded);
+    }
+
+    /// Takes in how the rows stand; those that have not ended are the input's less those that have.
+    pub fn count(&mut self, recorded: &Recorded) {
+        let tally = recorded.tally();
+        self.totals = Totals::of(tally.counts(), self.input.rows);
+        self.per_workspace =
+            tally.teams().iter().map(|(team, rows)| (team.to_string(), StatusRows::some(rows))).collect();
+        self.per_user = tally.users().iter().map(|(user, rows)| (user.to_string(), StatusRows::some(rows))).collect();
+        self.users_left_out = tally.users_left_out();
+        self.window = recorded.window().map(|window| Window { from: At(window.from), to: At(window.to) });
+    }
+
+    /// The run under way.
+    pub fn current(&mut self) -> Option<&mut Run> {
+        self.runs.last_mut()
+    }
+
+    /// What a resumption goes by; `input` is how the input of now compares with [`Self::input`].
+    #[must_use]
+    pub fn prior(&self, input: Continuity) -> Prior {
+        let rehearsal = self.runs.iter().any(|run| run.rehearsal);
+        Prior { rehearsal, complete: self.complete, rows: self.input.rows, input }
+    }
+
+    /// Reads a manifest and sees to it that it makes sense.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn load(path: &Path) -> Result<Self, ManifestError> {
+        let text = fs::read(path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => ManifestError::Missing(path.to_owned()),
+            _ => during("read", path)(error).into(),
+        })?;
+        let json: Value =
+            serde_json::from_slice(&text).map_err(|source| ManifestError::NotJson { path: path.to_owned(), source })?;
+        let nonsense = |why: Box<str>| ManifestError::Nonsense { path: path.to_owned(), why };
+        match json.get("format_version").and_then(Value::as_u64) {
+            Some(FORMAT_VERSION) => {}
+            Some(found) => return Err(ManifestError::OtherVersion { path: path.to_owned(), found }),
+            None => return Err(nonsense("it has no `format_version`".into())),
+        }
+        let manifest: Self = serde_json::from_value(json).map_err(|error| nonsense(error.to_string().into()))?;
+        manifest.sense().map_err(|why| nonsense(why.to_string().into()))?;
+        Ok(manifest)
+    }
+
+    /// Replaces the manifest at `path`, readable by its owner alone.
+    ///
+    /// # Errors
+    /// Where it cannot be written; then the old one stays.
+    pub fn save(&self, path: &Path) -> io::Result<()> {
+        debug_assert_eq!(self.sense(), Ok(()), "what is saved must be loadable");
+        let context = during("write", path);
+        let mut text = serde_json::to_vec_pretty(self).map_err(|error| context(error.into()))?;
+        text.push(b'\n');
+        let mut file = AtomicWriteFile::options().mode(PRIVATE).preserve_mode(false).open(path).map_err(context)?;
+        file.write_all(&text).map_err(context)?;
+        file.commit().map_err(context)
+    }
+
+    /// What an edit by hand breaks most easily, and a resumption would stumble over.
+    fn sense(&self) -> Result<(), Nonsense> {
+        let mut ids = HashSet::new();
+        for run in &self.runs {
+            if run.run_id.is_empty() || !ids.insert(&run.run_id) {
+                return Err(Nonsense::RunId);
+            }
+        }
+        if self.runs.windows(2).any(|pair| pair[0].rehearsal != pair[1].rehearsal) {
+            return Err(Nonsense::Mixed);
+        }
+        for hash in [&self.input.sha256, &self.input.content_sha256].into_iter().chain(&self.results.sha256) {
+            if hash.len() != 64 || !hash.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+                return Err(Nonsense::Hash);
+            }
+        }
+        match self.totals.rows() {
+            Some(rows) if rows != self.input.rows => Err(Nonsense::Totals { rows, of: self.input.rows }),
+            None => Err(Nonsense::Totals { rows: u64::MAX, of: self.input.rows }),
+            Some(_) if self.complete && self.totals.not_reached > 0 => Err(Nonsense::Complete),
+            Some(_) => Ok(()),
+        }
+    }
+}
+
+/// What does not fit together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Nonsense {
+    RunId,
+    Mixed,
+    Hash,
+    Totals { rows: u64, of: u64 },
+    Complete,
+}
+
+impl fmt::Display for Nonsense {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RunId => f.write_str("a run has no `run_id`, or two have the same"),
+            Self::Mixed => f.write_str("rehearsals and real runs are mixed"),
+            Self::Hash => f.write_str("a SHA-256 is not 64 lower-case hexadecimal digits"),
+            Self::Totals { rows, of } => write!(f, "the totals add up to {rows} rows, and the input has {of}"),
+            Self::Complete => f.write_str("it is `complete`, and rows are `not_reached`"),
+        }
+    }
+}
+
+/// A run's id: it sorts by time, is short enough to be read out, and `salt` (random, or a hash of host and process) keeps
+/// two runs of one second apart. `20261123T184201Z-00c0ffee`.
+#[must_use]
+pub fn run_id(started: Stamp, salt: u32) -> String {
+    let text = super::stamps::text(started);
+    let second: String = text.chars().take_while(|char| *char != '.').filter(char::is_ascii_alphanumeric).collect();
+    format!("{second}Z-{salt:08x}")
+}
+
+#[cfg(test)]
+mod tests;

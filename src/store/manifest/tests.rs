@@ -1,0 +1,157 @@
+use super::*;
+use crate::domain::{BucketKind, Status};
+use crate::store::scan::OwnerColumns;
+use crate::store::testing::{ended, fields, row_of};
+use serde_json::json;
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+fn input(rows: u64) -> Input {
+    let (sha256, content_sha256) = ("0a".repeat(32), "1b".repeat(32));
+    Input { path: "s.csv".into(), sha256, bytes: 10, content_sha256, content_bytes: 20, rows, extra: Extra::new() }
+}
+
+fn run(run_id: &str) -> Run {
+    Run {
+        run_id: run_id.into(),
+        started_at: At(Stamp::from_millis(1_795_459_321_123)),
+        ended_at: None,
+        host: "jump-1".into(),
+        pid: 42,
+        exit_code: None,
+        stop_reason: None,
+        api_host: "slack.com".into(),
+        rate: "auto".into(),
+        max_rate: Some(300.0),
+        workers: None,
+        identify_by: "auto".into(),
+        reason: Some("INC-7".into()),
+        rehearsal: false,
+        identity: Some(Identity { user_id: "U1".into(), url: "https://a.slack.com/".into(), ..Identity::default() }),
+        counts: RunCounts::default(),
+        bucket: Some(BucketKind::Org.into()),
+        estimate_history: History::default(),
+        rate_limits: History::default(),
+        extra: Extra::new(),
+    }
+}
+
+fn recorded() -> Recorded {
+    let mut recorded = Recorded::default();
+    let owners = OwnerColumns::find(&fields(&["team_id", "user_id"]));
+    recorded.add(&row_of(2, &["T1", "U1"]), owners, &ended(Status::Revoked));
+    recorded.add(&row_of(3, &["T1", ""]), owners, &ended(Status::NotFound));
+    recorded
+}
+
+fn begun() -> Manifest {
+    let mut manifest = Manifest::new("0.1.0", input(3), Path::new("s.results.csv"));
+    manifest.begin("0.1.0", run("a"), input(3), &recorded());
+    manifest
+}
+
+#[test]
+fn a_manifest_reads_back_and_is_private() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.json");
+    let mut manifest = begun();
+    manifest.current().unwrap().note_estimate(Stamp::from_millis(1), None, 42.5);
+    manifest.current().unwrap().note_rate_limit(Stamp::from_millis(2), None, Duration::from_millis(1500), true);
+    fs::write(&path, "old, and open to all").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    manifest.save(&path).unwrap();
+    assert_eq!(Manifest::load(&path).unwrap(), manifest);
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file stays");
+
+    let json: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    assert_eq!(json["totals"]["revoked"], 1);
+    assert_eq!(json["totals"]["unknown"], 0, "every status is named");
+    assert_eq!(json["totals"]["not_reached"], 1);
+    assert_eq!(json["per_workspace"], json!({"T1": {"revoked": 1, "not_found": 1}}));
+    assert_eq!(json["per_user"], json!({"U1": {"revoked": 1}}));
+    assert_eq!(json["window"]["to"], "2026-11-23T18:42:01.123Z");
+    assert_eq!(json["runs"][0]["rate_limits"]["entries"][0]["pause_seconds"], 1.5);
+}
+
+#[test]
+fn what_others_added_survives() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.json");
+    let mut json = serde_json::to_value(begun()).unwrap();
+    json["verification"] = json!({"gone": 3, "big": u64::MAX});
+    json["runs"][0]["shift"] = json!("night");
+    json["input"]["ticket"] = json!([1, 2]);
+    json["results"]["copied_to"] = json!(null);
+    fs::write(&path, json.to_string()).unwrap();
+    let mut manifest = Manifest::load(&path).unwrap();
+    manifest.count(&recorded());
+    manifest.save(&path).unwrap();
+    let saved: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    assert_eq!(saved, json);
+}
+
+#[test]
+fn every_manifest_that_cannot_be_used_says_why() {
+    type Edit = fn(&mut Value);
+    let edits: [(&str, Edit); 14] = [
+        ("format_version", |json| drop(json.as_object_mut().unwrap().remove("format_version"))),
+        ("format version 2", |json| json["format_version"] = json!(2)),
+        ("no `run_id`", |json| json["runs"][0]["run_id"] = json!("")),
+        ("two have the same", |json| json["runs"] = json!([json["runs"][0], json["runs"][0]])),
+        ("are mixed", |json| {
+            let mut second = json["runs"][0].clone();
+            (second["run_id"], second["rehearsal"]) = (json!("b"), json!(true));
+            json["runs"].as_array_mut().unwrap().push(second);
+        }),
+        ("SHA-256", |json| json["input"]["sha256"] = json!("abc")),
+        ("SHA-256", |json| json["input"]["content_sha256"] = json!("0A".repeat(32))),
+        ("SHA-256", |json| json["results"]["sha256"] = json!("")),
+        ("add up to 4 rows, and the input has 3", |json| json["totals"]["failed"] = json!(1)),
+        ("the input has 3", |json| json["totals"]["failed"] = json!(u64::MAX)),
+        ("\"gone\" is no status", |json| json["per_user"]["U1"]["gone"] = json!(1)),
+        ("`not_reached`", |json| json["complete"] = json!(true)),
+        ("no timestamp", |json| json["runs"][0]["started_at"] = json!("today")),
+        ("missing field `input`", |json| drop(json.as_object_mut().unwrap().remove("input"))),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.json");
+    for (want, edit) in edits {
+        let mut json = serde_json::to_value(begun()).unwrap();
+        edit(&mut json);
+        fs::write(&path, json.to_string()).unwrap();
+        let text = Manifest::load(&path).unwrap_err().to_string();
+        assert!(text.contains(want) && text.contains("m.json"), "{want}: {text}");
+    }
+    assert!(matches!(Manifest::load(&folder.path().join("none")), Err(ManifestError::Missing(_))));
+    fs::write(&path, "{\"format_version\": 1,").unwrap();
+    assert!(matches!(Manifest::load(&path), Err(ManifestError::NotJson { .. })));
+}
+
+#[test]
+fn a_new_run_makes_the_old_end_void() {
+    let mut manifest = begun();
+    manifest.complete = true;
+    manifest.results.sha256 = Some("0".repeat(64));
+    let prior = manifest.prior(Continuity::Same);
+    assert_eq!(prior, Prior { rehearsal: false, complete: true, rows: 3, input: Continuity::Same });
+    manifest.begin("0.2.0", run("b"), input(5), &recorded());
+    assert_eq!((manifest.complete, &manifest.results.sha256), (false, &None));
+    assert_eq!((manifest.runs.len(), manifest.totals.not_reached), (2, 3));
+    assert_eq!(manifest.sense(), Ok(()));
+}
+
+#[test]
+fn histories_stop_growing() {
+    let mut run = run("a");
+    for index in 0..1200 {
+        run.note_estimate(Stamp::from_millis(index), None, 20.0);
+    }
+    assert_eq!((run.estimate_history.entries.len(), run.estimate_history.left_out), (1000, 200));
+}
+
+#[test]
+fn run_ids_sort_by_time() {
+    assert_eq!(run_id(Stamp::from_millis(1_795_459_321_123), 0xc0_ffee), "20261123T184201Z-00c0ffee");
+    assert!(run_id(Stamp::from_millis(1_795_459_321_123), 9) < run_id(Stamp::from_millis(1_795_459_322_000), 1));
+}

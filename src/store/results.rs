@@ -1,0 +1,219 @@
+//! The results: one record for each row that has ended, written whole and at once.
+//!
+//! A record is encoded in memory and leaves in one `write`, so `kill -9` finds it in the file or not at all; a write that
+//! the disk cut short is cut back. [`super::scan`] reads the file again.
+
+pub use super::files::{Fingerprint, fingerprint};
+use super::files::{during, private, sync_folder_of};
+use super::resume::{Fresh, Start};
+use super::stamps;
+use super::sync::Syncer;
+use super::whole::Whole;
+use crate::domain::{Fields, Outcome, Row, Stamp};
+use csv::{QuoteStyle, Terminator, WriterBuilder};
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Our columns; they follow the input's (contract.md, "Results").
+pub const COLUMNS: [&str; 10] = [
+    "line",
+    "status",
+    "error",
+    "detail",
+    "http_status",
+    "attempts",
+    "rate_limited",
+    "first_sent_at",
+    "finished_at",
+    "request_id",
+];
+
+/// Why the results could not be begun.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateError {
+    /// The file is there already.
+    #[error("{} exists already; continue it with --resume, or name another file with -o", .0.display())]
+    Exists(PathBuf),
+    /// The file could not be made or opened.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Writes results. Dropped without [`Self::finish`], it leaves the last half second to the operating system.
+#[derive(Debug)]
+pub struct ResultsWriter {
+    encoder: csv::Writer<Whole>,
+    /// How many of the columns are the input's.
+    carried: usize,
+    /// For numbers and stamps on their way into a field.
+    scratch: String,
+    syncer: Syncer,
+}
+
+impl ResultsWriter {
+    /// Begins or continues the results, as it was decided. `columns` are the input's.
+    ///
+    /// # Errors
+    /// See [`Self::create`] and [`Self::resume`].
+    pub fn start(path: &Path, columns: &Fields, start: &Start) -> Result<Self, CreateError> {
+        match start {
+            Start::Fresh(Fresh::FirstRun | Fresh::NothingToResume) => Self::create(path, columns),
+            Start::Fresh(Fresh::NothingWritten) => Ok(Self::resume(path, columns, 0)?),
+            Start::Fresh(Fresh::ReplacesRehearsal) => Self::replace(path, columns),
+            Start::Continue { valid_len, .. } => Ok(Self::resume(path, columns, *valid_len)?),
+        }
+    }
+
+    /// Makes the file, readable by its owner alone, and writes its header.
+    ///
+    /// # Errors
+    /// [`CreateError::Exists`] where the file is there already, even if it is empty.
+    pub fn create(path: &Path, columns: &Fields) -> Result<Self, CreateError> {
+        let file = private().append(true).create_new(true).open(path).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => CreateError::Exists(path.to_owned()),
+            _ => CreateError::Io(during("create", path)(error)),
+        })?;
+        sync_folder_of(path);
+        Ok(Self::open(file, path, columns, 0)?)
+    }
+
+    /// As [`Self::create`], in the place of what is there. For rehearsals; [`super::resume::decide`] says when.
+    ///
+    /// # Errors
+    /// Where the old file cannot be removed or the new one not made.
+    pub fn replace(path: &Path, columns: &Fields) -> Result<Self, CreateError> {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(during("replace", path)(error).into()),
+            Ok(()) | Err(_) => Self::create(path, columns),
+        }
+    }
+
+    /// Continues a file whose first `valid_len` bytes are whole records, as a scan found it; what follows them is a torn
+    /// tail and is cut off. With 0 the file is begun anew, and made where it is missing.
+    ///
+    /// # Errors
+    /// Where the file cannot be opened, cut or written, or is shorter than the scan said.
+    pub fn resume(path: &Path, columns: &Fields, valid_len: u64) -> io::Result<Self> {
+        let context = during("continue", path);
+        let file = private().append(true).create(valid_len == 0).open(path).map_err(context)?;
+        if file.metadata().map_err(context)?.len() < valid_len {
+            return Err(context(io::Error::other("it has become shorter since it was read; start again")));
+        }
+        file.set_len(valid_len).map_err(context)?;
+        Self::open(file, path, columns, valid_len)
+    }
+
+    fn open(file: File, path: &Path, columns: &Fields, len: u64) -> io::Result<Self> {
+        let syncer = Syncer::start(&file, path, len)?;
+        let mut whole = Whole::new(file, path, len, Arc::clone(syncer.watched()));
+        if len == 0 {
+            whole.write_all(&encoded_header(columns))?;
+            whole.flush()?;
+        }
+        let encoder = encoding().from_writer(whole);
+        Ok(Self { encoder, carried: columns.len(), scratch: String::new(), syncer })
+    }
+
+    /// Adds the record of a row that has ended. When this returns, the record survives the death of the process.
+    ///
+    /// A row with fewer fields than the header is filled up, and fields beyond the header's are left out: each record has
+    /// every column.
+    ///
+    /// # Errors
+    /// Where the record could not be written (nothing of it stays), or since the last call the file could not be synced
+    /// or was found deleted, replaced or truncated.
+    pub fn append(&mut self, row: &Row, outcome: &Outcome) -> io::Result<()> {
+        self.check()?;
+        self.encode(row, outcome)?;
+        self.encoder.flush()
+    }
+
+    /// Whether records can still be kept, as far as is known: worth asking before a row is sent.
+    ///
+    /// # Errors
+    /// As [`Self::append`], for what was found since.
+    pub fn check(&self) -> io::Result<()> {
+        self.syncer.watched().check()
+    }
+
+    /// Syncs the last records and closes the file.
+    ///
+    /// # Errors
+    /// Where the file cannot be synced, or is no longer what was written.
+    pub fn finish(self) -> io::Result<()> {
+        drop(self.encoder);
+        self.syncer.finish()
+    }
+
+    fn encode(&mut self, row: &Row, outcome: &Outcome) -> csv::Result<()> {
+        for index in 0..self.carried {
+            self.encoder.write_field(row.fields.get(index).unwrap_or(""))?;
+        }
+        self.number(row.line)?;
+        self.encoder.write_field(outcome.status.as_str())?;
+        self.encoder.write_field(&*printable(outcome.error.as_deref().unwrap_or("")))?;
+        self.encoder.write_field(&*printable(&outcome.detail))?;
+        match outcome.http_status {
+            Some(status) => self.number(status.into())?,
+            None => self.encoder.write_field("")?,
+        }
+        self.number(outcome.attempts.into())?;
+        self.number(outcome.rate_limited.into())?;
+        self.stamp(outcome.first_sent_at)?;
+        self.stamp(Some(outcome.finished_at))?;
+        self.encoder.write_field(&*printable(outcome.request_id.as_deref().unwrap_or("")))?;
+        self.encoder.write_record(None::<&[u8]>)
+    }
+
+    fn number(&mut self, number: u64) -> csv::Result<()> {
+        self.scratch.clear();
+        let _ = write!(self.scratch, "{number}");
+        self.encoder.write_field(&self.scratch)
+    }
+
+    fn stamp(&mut self, stamp: Option<Stamp>) -> csv::Result<()> {
+        self.scratch.clear();
+        if let Some(stamp) = stamp {
+            stamps::push(stamp, &mut self.scratch);
+        }
+        self.encoder.write_field(&self.scratch)
+    }
+}
+
+/// Comma and `\n` always, whatever the input used.
+fn encoding() -> WriterBuilder {
+    let mut builder = WriterBuilder::new();
+    builder.flexible(true).terminator(Terminator::Any(b'\n'));
+    builder
+}
+
+/// The header record for an input of these columns.
+pub(super) fn encoded_header(columns: &Fields) -> Vec<u8> {
+    let mut builder = encoding();
+    if columns.get(0).is_some_and(|first| first.starts_with('\u{feff}')) {
+        // Unquoted it would be taken for the file's byte order mark, and be gone when it is read.
+        builder.quote_style(QuoteStyle::Always);
+    }
+    let mut writer = builder.from_writer(Vec::new());
+    writer.write_record(columns.iter().chain(COLUMNS)).expect("a Vec takes whatever is written to it");
+    writer.into_inner().expect("a Vec takes whatever is written to it")
+}
+
+/// More than this says no more to a reader, and would let a server decide how large a record gets. In characters.
+const MOST_TEXT: usize = 4096;
+
+/// `text` without control characters, as it came from outside and people look at results in terminals; and cut at
+/// [`MOST_TEXT`].
+fn printable(text: &str) -> Cow<'_, str> {
+    if text.len() <= MOST_TEXT && !text.contains(char::is_control) {
+        return text.into();
+    }
+    text.chars().filter(|character| !character.is_control()).take(MOST_TEXT).collect::<String>().into()
+}
+
+#[cfg(test)]
+mod tests;

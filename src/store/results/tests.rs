@@ -1,0 +1,145 @@
+use super::*;
+use crate::domain::Status;
+use crate::store::scan::{Record, records};
+use crate::store::testing::{ended, fields, inputs, row_of};
+use proptest::prelude::*;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+fn columns() -> Fields {
+    fields(&["session_id", "note"])
+}
+
+#[test]
+fn a_record_is_the_row_and_our_columns() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.csv");
+    let mut writer = ResultsWriter::create(&path, &columns()).unwrap();
+    let outcome = Outcome {
+        error: Some("http_503".into()),
+        detail: "bad\u{1b}[2J \"gate\u{9b}way\"\r\n".into(),
+        http_status: Some(503),
+        attempts: 6,
+        rate_limited: 2,
+        first_sent_at: Some(Stamp::from_millis(1_795_459_320_000)),
+        request_id: Some("r\n1".into()),
+        ..ended(Status::Unknown)
+    };
+    writer.append(&row_of(7, &["1112275520242", "a,\"b\"\n"]), &outcome).unwrap();
+    writer.append(&row_of(9, &["short"]), &ended(Status::Invalid)).unwrap();
+    writer.append(&row_of(10, &["1", "2", "beyond"]), &ended(Status::Invalid)).unwrap();
+    let before_the_end = fs::read_to_string(&path).unwrap();
+    writer.finish().unwrap();
+    assert_eq!(
+        before_the_end,
+        "session_id,note,line,status,error,detail,http_status,attempts,rate_limited,first_sent_at,finished_at,request_id\n\
+         1112275520242,\"a,\"\"b\"\"\n\",7,unknown,http_503,\"bad[2J \"\"gateway\"\"\",503,6,2,\
+         2026-11-23T18:42:00.000Z,2026-11-23T18:42:01.123Z,r1\n\
+         short,,9,invalid,,,,0,0,,2026-11-23T18:42:01.123Z,\n\
+         1,2,10,invalid,,,,0,0,,2026-11-23T18:42:01.123Z,\n"
+    );
+    assert_eq!(fs::read_to_string(&path).unwrap(), before_the_end);
+}
+
+#[test]
+fn a_long_text_is_cut_at_a_character() {
+    assert_eq!(printable("plain"), "plain");
+    assert_eq!(printable(&"é".repeat(5000)).chars().count(), MOST_TEXT);
+}
+
+#[test]
+fn an_existing_file_is_refused_and_a_new_one_is_private() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.csv");
+    ResultsWriter::create(&path, &columns()).unwrap().finish().unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(matches!(ResultsWriter::create(&path, &columns()), Err(CreateError::Exists(_))));
+    let mut replaced = ResultsWriter::replace(&path, &fields(&["other"])).unwrap();
+    replaced.append(&row_of(2, &["1"]), &ended(Status::Revoked)).unwrap();
+    replaced.finish().unwrap();
+    assert!(fs::read_to_string(&path).unwrap().starts_with("other,line,"));
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    let nowhere = folder.path().join("none/r.csv");
+    assert!(matches!(ResultsWriter::create(&nowhere, &columns()), Err(CreateError::Io(_))));
+}
+
+#[test]
+fn a_file_lost_since_takes_no_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.csv");
+    let mut writer = ResultsWriter::create(&path, &columns()).unwrap();
+    fs::remove_file(&path).unwrap();
+    writer.syncer.watched().tick();
+    assert!(writer.check().is_err());
+    let error = writer.append(&row_of(2, &["1"]), &ended(Status::Revoked)).unwrap_err();
+    assert!(error.to_string().contains("r.csv was deleted"), "{error}");
+    assert!(writer.finish().is_err());
+}
+
+#[test]
+fn a_file_that_shrank_since_its_scan_is_not_filled_with_zeros() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.csv");
+    fs::write(&path, "1234").unwrap();
+    assert!(ResultsWriter::resume(&path, &columns(), 5).is_err());
+    assert_eq!(fs::read(&path).unwrap(), b"1234");
+    assert!(ResultsWriter::resume(&folder.path().join("none"), &columns(), 5).is_err());
+}
+
+/// A full disk takes a part of a record; so does a limit on the size of files, which any user can set. The limit holds
+/// for a process, so the test runs itself again under it.
+#[test]
+fn a_record_that_does_not_fit_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.csv");
+    let status = Command::new("sh")
+        .args([
+            "-c",
+            "trap '' XFSZ; ulimit -f 4; exec \"$0\" --exact --ignored store::results::tests::until_it_is_full",
+        ])
+        .arg(std::env::current_exe().unwrap())
+        .env("RESULTS_UNDER_TEST", &path)
+        .output()
+        .unwrap();
+    assert!(status.status.success(), "{}", String::from_utf8_lossy(&status.stdout));
+    let records: Vec<Record> = records(&path).unwrap().map(Result::unwrap).collect();
+    assert!(fs::read(&path).unwrap().ends_with(b"\n"), "the part that was written is cut back");
+    assert!(!records.is_empty());
+    for (line, record) in (1..).zip(records) {
+        assert_eq!(record.line, line);
+    }
+}
+
+#[test]
+#[ignore = "runs under a limit on file sizes, from a_record_that_does_not_fit_leaves_nothing"]
+fn until_it_is_full() {
+    let path = std::env::var_os("RESULTS_UNDER_TEST").expect("named by the other test");
+    let path = Path::new(&path);
+    let mut writer = ResultsWriter::create(path, &columns()).unwrap();
+    let error = (1..1000).find_map(|line| writer.append(&row_of(line, &["1", "2"]), &ended(Status::Revoked)).err());
+    let error = error.expect("the limit is below a thousand records").to_string();
+    assert!(error.starts_with("cannot write ") && error.contains("r.csv"), "{error}");
+    let len = fs::metadata(path).unwrap().len();
+    assert!(writer.append(&row_of(1, &["again"]), &ended(Status::Revoked)).is_err());
+    assert_eq!(fs::metadata(path).unwrap().len(), len, "however often it is tried");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_written_reads_back((columns, rows) in inputs(12)) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("r.csv");
+        let mut writer = ResultsWriter::create(&path, &columns).unwrap();
+        for (row, outcome) in &rows {
+            writer.append(row, outcome).unwrap();
+        }
+        drop(writer);
+        let found = records(&path).unwrap();
+        prop_assert_eq!(found.columns(), &columns);
+        let found: Vec<Record> = found.map(Result::unwrap).collect();
+        let want = rows.into_iter().map(|(row, outcome)| Record { fields: row.fields, line: row.line, outcome });
+        prop_assert_eq!(found, want.collect::<Vec<_>>());
+    }
+}

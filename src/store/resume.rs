@@ -1,0 +1,211 @@
+//! Whether a run may write where it was told to, and where it begins. Pure: the facts go in, the decision comes out.
+
+use roaring::RoaringTreemap;
+
+/// What the user asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ask {
+    /// What may be there already.
+    pub wants: Wants,
+    /// Whether the calls go to the stand-in.
+    pub rehearsal: bool,
+}
+
+/// What may be there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wants {
+    /// Nothing: the default.
+    Fresh,
+    /// The results of an interrupted run: `--resume`.
+    Resume,
+    /// The results of a rehearsal, to be replaced.
+    Replace,
+}
+
+/// What the manifest says about the runs before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prior {
+    /// Whether they were rehearsals.
+    pub rehearsal: bool,
+    /// Whether the last of them reached every row.
+    pub complete: bool,
+    /// Rows that the input had then.
+    pub rows: u64,
+    /// How the input of now compares with the one of then.
+    pub input: Continuity,
+}
+
+/// How an input compares with the one that a manifest describes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Continuity {
+    /// The same content.
+    Same,
+    /// The same content, and rows added at its end.
+    Appended,
+    /// Another one.
+    Other {
+        /// The SHA-256 in the manifest.
+        recorded: Box<str>,
+        /// The SHA-256 of the input given now.
+        given: Box<str>,
+    },
+}
+
+/// What the results hold. Without `--resume` only its being there counts, and the default says enough.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Found {
+    /// Bytes up to the end of the last whole record; 0 where not even the header is whole.
+    pub valid_len: u64,
+    /// The lines of the rows that have ended.
+    pub done: RoaringTreemap,
+}
+
+/// Rows that a run which died may have sent without recording an answer.
+#[derive(Debug, Clone, PartialEq)]
+pub enum MaybeSent {
+    /// Those of the journal.
+    Lines(RoaringTreemap),
+    /// Any: there is no journal to tell.
+    All,
+}
+
+impl MaybeSent {
+    /// Whether the row of this line may have been sent.
+    #[must_use]
+    pub fn contains(&self, line: u64) -> bool {
+        match self {
+            Self::Lines(lines) => lines.contains(line),
+            Self::All => true,
+        }
+    }
+}
+
+/// Where a run begins.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Start {
+    /// With the first row.
+    Fresh(Fresh),
+    /// After the records that are there.
+    Continue {
+        /// Bytes of the results that stay; what follows is torn.
+        valid_len: u64,
+        /// The rows that have ended.
+        done: RoaringTreemap,
+        /// The rows whose `session_not_found` now means `already_revoked`.
+        maybe_sent: MaybeSent,
+    },
+}
+
+/// Why a run begins with the first row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fresh {
+    /// Nothing is there, and nothing was expected.
+    FirstRun,
+    /// `--resume` was asked for, and there is nothing to resume: worth a note.
+    NothingToResume,
+    /// An earlier run died before its first record.
+    NothingWritten,
+    /// A rehearsal's results make room.
+    ReplacesRehearsal,
+}
+
+/// Why a run may not write there.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Without `--resume` nothing is written over.
+    #[error("the results of an earlier run are there; continue them with --resume, or name another file with -o")]
+    Exists,
+    /// Results without a manifest could belong to any input.
+    #[error(
+        "the results have no manifest beside them, so nothing tells which input they belong to; put OUTPUT.manifest.json \
+         back, or name another file with -o"
+    )]
+    NoManifest,
+    /// The manifest names another input.
+    #[error(
+        "the results belong to another input: the manifest has SHA-256 {recorded}, the input given has {given}; give the \
+         first one, or name another file with -o"
+    )]
+    OtherInput {
+        /// In the manifest.
+        recorded: Box<str>,
+        /// Of the input given.
+        given: Box<str>,
+    },
+    /// A real run must not take a rehearsal's word for what is revoked.
+    #[error("the results are a rehearsal's, where nothing is really revoked; name another file with -o")]
+    IsRehearsal,
+    /// A rehearsal must not touch evidence.
+    #[error("the results are a real run's, and a rehearsal never touches those; name another file with -o")]
+    IsReal,
+}
+
+/// Decides whether a run may begin, and where.
+///
+/// `prior` is what a manifest says, `found` what the results hold, and `journal` what the journal lists: each none where
+/// its file is not there.
+///
+/// # Errors
+/// [`Refusal`], which says what to do instead. Nothing may be written then.
+pub fn decide(
+    ask: Ask,
+    prior: Option<Prior>,
+    found: Option<Found>,
+    journal: Option<MaybeSent>,
+) -> Result<Start, Refusal> {
+    match ask.wants {
+        Wants::Fresh if prior.is_none() && found.is_none() => Ok(Start::Fresh(Fresh::FirstRun)),
+        Wants::Fresh => Err(Refusal::Exists),
+        Wants::Replace => replace(prior.as_ref(), found.as_ref()).map(Start::Fresh),
+        Wants::Resume => resume(ask.rehearsal, prior, found, journal),
+    }
+}
+
+fn replace(prior: Option<&Prior>, found: Option<&Found>) -> Result<Fresh, Refusal> {
+    match (prior, found) {
+        (None, None) => Ok(Fresh::FirstRun),
+        (Some(prior), _) if prior.rehearsal => Ok(Fresh::ReplacesRehearsal),
+        (Some(_), _) => Err(Refusal::IsReal),
+        (None, Some(found)) if found.valid_len == 0 => Ok(Fresh::NothingWritten),
+        (None, Some(_)) => Err(Refusal::NoManifest),
+    }
+}
+
+fn resume(
+    rehearsal: bool,
+    prior: Option<Prior>,
+    found: Option<Found>,
+    journal: Option<MaybeSent>,
+) -> Result<Start, Refusal> {
+    let Some(prior) = prior else {
+        return match found {
+            None => Ok(Start::Fresh(Fresh::NothingToResume)),
+            Some(found) if found.valid_len == 0 => Ok(Start::Fresh(Fresh::NothingWritten)),
+            Some(_) => Err(Refusal::NoManifest),
+        };
+    };
+    match (prior.rehearsal, rehearsal) {
+        (true, false) => return Err(Refusal::IsRehearsal),
+        (false, true) => return Err(Refusal::IsReal),
+        (true, true) | (false, false) => {}
+    }
+    if let Continuity::Other { recorded, given } = prior.input {
+        return Err(Refusal::OtherInput { recorded, given });
+    }
+    let Found { valid_len, done } = found.unwrap_or_default();
+    let maybe_sent = maybe_sent(prior.complete, prior.rows, done.len(), journal);
+    Ok(Start::Continue { valid_len, done, maybe_sent })
+}
+
+/// A complete run has no row in flight: so either every row of then is still recorded, and none is in doubt, or records
+/// were cut off since, and any may be one of theirs. A run that died has listed what it sent, unless the list is gone.
+fn maybe_sent(complete: bool, rows: u64, done: u64, journal: Option<MaybeSent>) -> MaybeSent {
+    match (complete, journal) {
+        (true, _) if done >= rows => MaybeSent::Lines(RoaringTreemap::new()),
+        (true, _) | (false, None) => MaybeSent::All,
+        (false, Some(listed)) => listed,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,180 @@
+//! What a results file already holds: read once before a run is resumed, in memory of about a bit for each row.
+//!
+//! The file may have been cut at any byte. A record counts if its `\n` is there, outside quotes; everything after the last
+//! such record is a torn tail, and [`Scan::valid_len`] says where it begins.
+
+use super::record::{Reader, View};
+pub use super::record::{Record, Records, records};
+use super::results::encoded_header;
+pub use super::scan_error::{Damage, ScanError};
+use crate::domain::{Fields, Outcome, Row, Stamp, Tally, TeamId, UserId};
+use roaring::RoaringTreemap;
+use std::io::Read;
+use std::path::Path;
+use std::{fs, io};
+
+/// The content of a results file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scan {
+    /// Bytes up to the end of the last whole record; 0 where not even the header is whole.
+    pub valid_len: u64,
+    /// The input's columns, from the header; none where the header is not whole.
+    pub columns: Option<Fields>,
+    /// The rows that have ended.
+    pub recorded: Recorded,
+}
+
+/// The rows that have ended, without their records. A run goes on counting in the one that the scan gave.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Recorded {
+    done: RoaringTreemap,
+    remains: RoaringTreemap,
+    remains_strictly: RoaringTreemap,
+    tally: Tally,
+    window: Option<Window>,
+}
+
+/// From the first moment to the last, of all that was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// The first call was sent, or the first row ended without one.
+    pub from: Stamp,
+    /// The last row ended.
+    pub to: Stamp,
+}
+
+impl Recorded {
+    /// Takes in one row that has ended; false, and nothing is counted, where its line has ended before.
+    pub fn add(&mut self, row: &Row, owners: OwnerColumns, outcome: &Outcome) -> bool {
+        let (team, user) = owners.of(|index| row.fields.get(index));
+        self.count(row.line, outcome, team.as_ref(), user.as_ref())
+    }
+
+    fn count(&mut self, line: u64, outcome: &Outcome, team: Option<&TeamId>, user: Option<&UserId>) -> bool {
+        if !self.done.insert(line) {
+            return false;
+        }
+        let Outcome { status, first_sent_at, finished_at, .. } = outcome;
+        match (status.remains(false), status.remains(true)) {
+            (true, _) => self.remains.insert(line),
+            (false, true) => self.remains_strictly.insert(line),
+            (false, false) => false,
+        };
+        self.tally.add(*status, team, user);
+        let (from, to) = (first_sent_at.unwrap_or(*finished_at), *finished_at);
+        self.window = Some(match self.window {
+            Some(window) => Window { from: window.from.min(from), to: window.to.max(to) },
+            None => Window { from, to },
+        });
+        true
+    }
+
+    /// The lines of the rows that have ended.
+    #[must_use]
+    pub fn done(&self) -> &RoaringTreemap {
+        &self.done
+    }
+
+    /// Whether the row of this line belongs into `--remaining`: it has not ended, or not in a way that settles it.
+    #[must_use]
+    pub fn remains(&self, line: u64, strict: bool) -> bool {
+        !self.done.contains(line) || self.remains.contains(line) || (strict && self.remains_strictly.contains(line))
+    }
+
+    /// Totals of the rows that have ended.
+    #[must_use]
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// Rows that have ended and yet remain.
+    #[must_use]
+    pub fn remaining(&self, strict: bool) -> u64 {
+        self.remains.len() + if strict { self.remains_strictly.len() } else { 0 }
+    }
+
+    /// When it all happened; none where no row has ended.
+    #[must_use]
+    pub fn window(&self) -> Option<Window> {
+        self.window
+    }
+}
+
+/// Where the input names workspaces and users, for the totals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct OwnerColumns {
+    team: Option<usize>,
+    user: Option<usize>,
+}
+
+impl OwnerColumns {
+    /// Finds `team_id` and `user_id` among the input's columns, whatever their case; the first of each counts.
+    #[must_use]
+    pub fn find(columns: &Fields) -> Self {
+        let named = |name: &str| columns.iter().position(|column| column.trim().eq_ignore_ascii_case(name));
+        Self { team: named("team_id"), user: named("user_id") }
+    }
+
+    /// The ids in a record whose fields `field` gives; what is no id belongs to nobody.
+    fn of<'a>(self, field: impl Fn(usize) -> Option<&'a str>) -> (Option<TeamId>, Option<UserId>) {
+        let team = self.team.and_then(&field).and_then(|text| TeamId::parse(text).ok());
+        let user = self.user.and_then(&field).and_then(|text| UserId::parse(text).ok());
+        (team, user)
+    }
+
+    fn of_view(self, view: &View<'_>) -> (Option<TeamId>, Option<UserId>) {
+        self.of(|index| Some(view.carried(index)))
+    }
+}
+
+/// Reads a results file, whatever its size and wherever it was cut.
+///
+/// `expected` are the columns of the input that the results must belong to; without them, any input's will do.
+///
+/// # Errors
+/// [`ScanError`], where the file is missing or another program's, belongs to an input with other columns, or was changed.
+pub fn scan(path: &Path, expected: Option<&Fields>) -> Result<Scan, ScanError> {
+    let mut reader = Reader::open(path)?;
+    let columns = reader.header()?;
+    if let Some(expected) = expected {
+        match &columns {
+            Some(found) if found != expected => return Err(other_columns(path, expected, found)),
+            None if !is_torn_header(path, expected)? => return Err(ScanError::NotResults(path.to_owned())),
+            Some(_) | None => {}
+        }
+    }
+    let recorded = match &columns {
+        Some(columns) => record_all(&mut reader, path, OwnerColumns::find(columns))?,
+        None => Recorded::default(),
+    };
+    Ok(Scan { valid_len: reader.valid_len(), columns, recorded })
+}
+
+fn record_all(reader: &mut Reader, path: &Path, owners: OwnerColumns) -> Result<Recorded, ScanError> {
+    let mut recorded = Recorded::default();
+    while let Some(view) = reader.next_view()? {
+        let (team, user) = owners.of_view(&view);
+        if !recorded.count(view.line, &view.outcome, team.as_ref(), user.as_ref()) {
+            let row = view.line;
+            return Err(ScanError::Twice { path: path.to_owned(), line: reader.line(), row });
+        }
+    }
+    Ok(recorded)
+}
+
+fn other_columns(path: &Path, expected: &Fields, found: &Fields) -> ScanError {
+    let listed = |columns: &Fields| columns.iter().collect::<Vec<_>>().join(",");
+    ScanError::OtherColumns { path: path.to_owned(), expected: listed(expected), found: listed(found) }
+}
+
+/// Whether a file without a whole header is the beginning of ours. Anything else is another program's, and must not be
+/// written over.
+fn is_torn_header(path: &Path, columns: &Fields) -> io::Result<bool> {
+    let header = encoded_header(columns);
+    let mut start = Vec::new();
+    fs::File::open(path)?.take(header.len() as u64 + 1).read_to_end(&mut start)?;
+    Ok(header.starts_with(&start))
+}
+
+#[cfg(test)]
+mod tests;
