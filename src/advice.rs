@@ -1,0 +1,138 @@
+//! Why a run stopped, and what to do about it, in words for whoever reads its last lines.
+
+mod remedy;
+
+use self::remedy::Remedy;
+use crate::domain::{ErrorCode, StopReason};
+use std::borrow::Cow;
+use std::time::Duration;
+
+/// What stopped the run, in one line with no full stop.
+#[must_use]
+pub fn describe_stop(reason: &StopReason) -> String {
+    match reason {
+        StopReason::Interrupted => "interrupted".into(),
+        StopReason::Terminated => "terminated".into(),
+        StopReason::MaxFailures { failed, of } => {
+            format!("{failed} of {of} rows failed, which is as many as --max-failures allows")
+        }
+        StopReason::Deadline => "the time that --deadline gives is over".into(),
+        StopReason::RetryAfter { pause } => {
+            format!("Slack asked for a pause of {}, longer than --max-retry-after allows", in_words(*pause))
+        }
+        StopReason::Breaker { code } => format!("the first rows all ended in {code}, and none succeeded"),
+        StopReason::Refused { code, detail } if detail.is_empty() => format!("Slack refused with {code}"),
+        StopReason::Refused { code, detail } => format!("Slack refused with {code}: {detail}"),
+        StopReason::Workspaces { code } => format!("the workspaces refuse with {code}"),
+        StopReason::Unavailable { error } => format!("Slack is unavailable, at last with {error}"),
+        StopReason::Unwritable(why) => format!("the results cannot be written: {why}"),
+        StopReason::Unreadable(why) => format!("the input cannot be read on: {why}"),
+    }
+}
+
+/// What to do about it before the run is continued.
+#[must_use]
+pub fn advice(reason: &StopReason) -> Cow<'static, str> {
+    match reason {
+        StopReason::Interrupted | StopReason::Terminated => {
+            "what was in flight was finished; continue when ready".into()
+        }
+        StopReason::MaxFailures { .. } => {
+            "look at the error column of the results; then continue, with a higher --max-failures if that is how it is"
+                .into()
+        }
+        StopReason::Deadline => "continue when there is time again".into(),
+        StopReason::RetryAfter { pause } => format!("continue in {}, not before", in_words(*pause)).into(),
+        StopReason::Breaker { code } | StopReason::Refused { code, .. } | StopReason::Workspaces { code } => {
+            about(code).into()
+        }
+        StopReason::Unavailable { .. } => {
+            "see slack-status.com, and the proxy and the network of this machine; continue when Slack answers again"
+                .into()
+        }
+        StopReason::Unwritable(_) => {
+            "nothing is sent that cannot be recorded; make room or rights on the disk of the results, then continue"
+                .into()
+        }
+        StopReason::Unreadable(_) => {
+            "mend the input at that place without changing the rows before it, then continue".into()
+        }
+    }
+}
+
+/// `15m`, `1h 30m`: as the flags take it; to the second, rounded up, so that nobody comes back too early.
+fn in_words(time: Duration) -> String {
+    let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+    let parts = [(seconds / 3600, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")];
+    let words: Vec<String> =
+        parts.iter().filter(|(count, _)| *count > 0).map(|(count, unit)| format!("{count}{unit}")).collect();
+    if words.is_empty() { "0s".into() } else { words.join(" ") }
+}
+
+/// What to do about a code of Slack's that stopped a run.
+#[must_use]
+pub fn about(code: &ErrorCode) -> &'static str {
+    Remedy::of(code).text()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn every_reason() -> Vec<StopReason> {
+        let code = ErrorCode::InvalidArguments;
+        vec![
+            StopReason::Interrupted,
+            StopReason::Terminated,
+            StopReason::MaxFailures { failed: 10, of: 50 },
+            StopReason::Deadline,
+            StopReason::RetryAfter { pause: Duration::from_mins(90) },
+            StopReason::Breaker { code: code.clone() },
+            StopReason::Refused { code: ErrorCode::MissingScope, detail: "needed: admin.users:write".into() },
+            StopReason::Workspaces { code: ErrorCode::OrgLoginRequired },
+            StopReason::Unavailable { error: "http_503".into() },
+            StopReason::Unwritable("disk full".into()),
+            StopReason::Unreadable("line 7 is longer than 1 MiB".into()),
+        ]
+    }
+
+    #[test]
+    fn every_stop_says_what_happened_and_what_to_do() {
+        for reason in every_reason() {
+            let (what, next) = (describe_stop(&reason), advice(&reason));
+            assert!(!what.is_empty() && !what.ends_with('.') && !what.contains('\n'), "{what:?}");
+            assert!(!next.is_empty() && !next.ends_with('.') && !next.contains('\n'), "{next:?}");
+        }
+    }
+
+    #[test]
+    fn a_stop_names_what_it_was_about() {
+        for (reason, what, next) in [
+            (StopReason::MaxFailures { failed: 10, of: 50 }, "10 of 50", "--max-failures"),
+            (StopReason::RetryAfter { pause: Duration::from_mins(90) }, "1h 30m", "1h 30m"),
+            (StopReason::Breaker { code: ErrorCode::InvalidArguments }, "invalid_arguments", "--identify-by"),
+            (
+                StopReason::Refused { code: ErrorCode::MissingScope, detail: "needed: x".into() },
+                "missing_scope: needed: x",
+                "admin.users:write",
+            ),
+            (StopReason::Unwritable("disk full".into()), "disk full", "disk"),
+        ] {
+            assert!(describe_stop(&reason).contains(what), "{reason:?}");
+            assert!(advice(&reason).contains(next), "{reason:?}");
+        }
+    }
+
+    #[test]
+    fn a_pause_is_told_as_the_flags_take_it_and_never_too_short() {
+        for (time, want) in [
+            (Duration::ZERO, "0s"),
+            (Duration::from_millis(1), "1s"),
+            (Duration::from_mins(1), "1m"),
+            (Duration::from_secs(3601), "1h 1s"),
+            (Duration::from_millis(5_399_001), "1h 30m"),
+        ] {
+            assert_eq!(in_words(time), want);
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! What the user typed, and nothing about what it means: the only clap.
+//!
+//! Everything typed is read into typed values here; what follows from it, and what goes together, is decided in
+//! [`crate::settings`].
+#![expect(clippy::doc_markdown, reason = "the doc comments of flags are the help that people read in a terminal")]
+
+mod choices;
+mod precedence;
+mod run;
+mod secret;
+#[cfg(test)]
+mod tests;
+mod values;
+mod variables;
+
+pub use choices::{BucketChoice, Color, IdentifyChoice, LogFormat, Progress, Shell};
+pub use run::{CallArgs, InputArgs, OutputArgs, PaceArgs, ReportArgs, RunArgs, SafetyArgs, TokenArgs};
+pub use values::{InputSource, MaxFailures, RateArg};
+pub use variables::variable_of;
+
+use crate::exit::ExitStatus;
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use std::ffi::OsString;
+
+/// Wider than this, lines of help are hard to read.
+const HELP_WIDTH: usize = 100;
+
+/// End sessions of a Slack Enterprise Grid organisation in bulk: a CSV in, one result per row out
+///
+/// Reads a CSV of sessions, revokes each of them through admin.users.session.invalidate as fast as Slack's rate limit
+/// allows, and writes one record per row that says how it ended. A run that was stopped, by whatever, is continued with
+/// --resume and ends with exactly one record per row.
+///
+/// The token is a user token (xoxp-…) with the user scope admin.users:write. It is read from SLACK_TOKEN, from systemd's
+/// credential slack-token, from --token-file or from --token-command; never from the command line.
+#[derive(Debug, Parser)]
+#[command(after_help = EXAMPLES, after_long_help = with_exit_codes(EXAMPLES))]
+#[command(name = "slack-revoke", version, max_term_width = HELP_WIDTH, arg_required_else_help = true)]
+pub struct Cli {
+    /// Flags that every command takes.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Revoke every session of the input, and write one result per row
+    ///
+    /// The input has a header line, then rows. Columns are found by name, whatever their order: session_id, and user_id
+    /// and/or team_id; every other column is carried through to the results. Gzip and zstd are recognised.
+    ///
+    /// Nothing is sent before the whole input was read and checked, and the plan was shown and agreed to.
+    #[command(after_help = RUN_EXAMPLES, after_long_help = with_exit_codes(RUN_EXAMPLES))]
+    Run(Box<RunArgs>),
+    /// Read and check everything as `run` would, send nothing, and say what it would do and how long it would take
+    ///
+    /// The same as `run --dry-run`. Every flag of `run` is accepted, so that the one word can be changed for the other;
+    /// those that only matter to sending are not listed.
+    #[command(after_help = PLAN_EXAMPLES)]
+    Plan(Box<PlanArgs>),
+    /// Print the completions of a shell
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    Completions(CompletionsArgs),
+    /// Print the manual page, in roff
+    #[command(after_help = MAN_EXAMPLES)]
+    Man,
+}
+
+/// What `plan` takes: all that `run` takes, and `--json`.
+#[derive(Debug, Args)]
+#[group(skip)]
+pub struct PlanArgs {
+    /// The run that is planned.
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// Print the plan as one JSON object on standard output
+    #[arg(long, help_heading = "Reporting")]
+    pub json: bool,
+}
+
+/// What `completions` takes.
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    pub shell: Shell,
+}
+
+/// Flags that every command takes.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Reporting")]
+#[group(skip)]
+pub struct GlobalArgs {
+    /// How progress is shown on standard error
+    ///
+    /// `auto` is a bar with the time to come on a terminal, and a plain line now and then elsewhere.
+    #[arg(long, global = true, value_name = "HOW", value_enum, default_value_t = Progress::Auto)]
+    pub progress: Progress,
+    /// When colours are used
+    ///
+    /// `auto` is on a terminal, unless NO_COLOR is set or TERM is `dumb`.
+    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = Color::Auto)]
+    pub color: Color,
+    /// Show no progress and no totals; errors are still told
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Say more of what happens; twice for every call
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// How log lines on standard error are written
+    #[arg(long, global = true, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  slack-revoke run --rehearse sessions.csv   the whole job against a stand-in; needs no token
+  slack-revoke plan sessions.csv             what would be sent, and how long it would take
+  slack-revoke run sessions.csv              send, after asking once";
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  slack-revoke run --rehearse sessions.csv
+  SLACK_TOKEN=\"$(pass slack/admin)\" slack-revoke run sessions.csv
+  slack-revoke run sessions.csv --token-file /run/secrets/slack --yes --quiet
+  slack-revoke run sessions.csv --resume --protect keep.txt
+  zcat sessions.csv.gz | slack-revoke run - -o results.csv --yes --rate 20/min";
+
+const PLAN_EXAMPLES: &str = "\
+Examples:
+  slack-revoke plan sessions.csv
+  slack-revoke plan sessions.csv --rate 20/min --json
+  slack-revoke plan sessions.csv --resume";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  slack-revoke completions bash > ~/.local/share/bash-completion/completions/slack-revoke
+  slack-revoke completions fish > ~/.config/fish/completions/slack-revoke.fish
+  slack-revoke completions zsh  > \"${fpath[1]}/_slack-revoke\"";
+
+const MAN_EXAMPLES: &str = "\
+Examples:
+  slack-revoke man > ~/.local/share/man/man1/slack-revoke.1";
+
+/// The long help ends with the table of [`ExitStatus`], so that it cannot say anything else.
+fn with_exit_codes(examples: &str) -> String {
+    let codes = ExitStatus::TABLE.map(|(_, code, meaning)| format!("{code:>5}  {meaning}"));
+    format!("{examples}\n\nExit codes:\n{}", codes.join("\n"))
+}
+
+/// The flags of `run` that a plan accepts and has no use for.
+const ONLY_TO_SEND: [&str; 11] = [
+    "dry_run",
+    "yes",
+    "rehearse",
+    "max_failures",
+    "no_canary",
+    "retries",
+    "max_retry_after",
+    "events",
+    "summary_json",
+    "metrics_file",
+    "reason",
+];
+
+/// The whole command line, as clap knows it: for parsing, for completions and for the manual.
+#[must_use]
+pub fn command() -> clap::Command {
+    variables::add_to(Cli::command()).args_override_self(true).mut_subcommand("plan", |plan| {
+        plan.mut_args(|arg| {
+            let unlisted = ONLY_TO_SEND.contains(&arg.get_id().as_str());
+            if unlisted { arg.hide(true) } else { arg }
+        })
+    })
+}
+
+/// Reads a command line, program name first, and the `SLACK_REVOKE_` variables. What is typed goes before a variable.
+///
+/// # Errors
+/// Where it cannot be understood, and where help or the version was asked for: [`answer`] shows either.
+pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    let argv: Vec<OsString> = argv.into_iter().collect();
+    let mut command = command();
+    if secret::is_typed(&argv) {
+        return Err(command.error(ErrorKind::UnknownArgument, secret::REFUSAL));
+    }
+    let matches = command.try_get_matches_from_mut(&argv).map_err(|error| variables::name_in(error, &argv))?;
+    let mut cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+    precedence::settle(&mut cli, &matches);
+    Ok(cli)
+}
+
+/// Shows what [`parse`] did not give: help on standard output, an error on standard error.
+#[must_use]
+pub fn answer(instead: &clap::Error) -> ExitStatus {
+    // Nobody may be reading any more, as in `--help | head -1`: nothing is lost, and there is nobody to tell.
+    let _ = instead.print();
+    if instead.exit_code() == 0 { ExitStatus::Success } else { ExitStatus::Usage }
+}

@@ -1,0 +1,214 @@
+//! The flags of `run`, one struct a heading of the help.
+
+use super::choices::{BucketChoice, IdentifyChoice};
+use super::values::{self, InputSource, MaxFailures, RateArg};
+use crate::domain::Rate;
+use clap::Args;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What `run` takes.
+#[derive(Debug, Clone, Args)]
+#[group(skip)]
+pub struct RunArgs {
+    /// What is read.
+    #[command(flatten)]
+    pub input: InputArgs,
+    /// What is written.
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// How fast.
+    #[command(flatten)]
+    pub pace: PaceArgs,
+    /// One call.
+    #[command(flatten)]
+    pub call: CallArgs,
+    /// When not to send, and when to stop.
+    #[command(flatten)]
+    pub safety: SafetyArgs,
+    /// Whose token, and to whom.
+    #[command(flatten)]
+    pub token: TokenArgs,
+    /// What is told besides.
+    #[command(flatten)]
+    pub report: ReportArgs,
+}
+
+/// The heading "Input".
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Input")]
+#[group(skip)]
+pub struct InputArgs {
+    /// A CSV of sessions, or - for standard input
+    ///
+    /// Plain, gzip or zstd, told by the first bytes. Comma, semicolon or tab, told from the header.
+    #[arg(value_name = "INPUT", help_heading = None::<&str>, value_parser = values::input_source())]
+    pub source: InputSource,
+    /// The character between columns [default: told from the header]
+    ///
+    /// `comma`, `semicolon`, `tab`, `pipe`, or the character itself.
+    #[arg(long, value_name = "CHAR", value_parser = values::delimiter)]
+    pub delimiter: Option<u8>,
+    /// Which id goes beside the session's
+    ///
+    /// Slack takes a session by its owner or, in the older form, by its workspace. Where the first rows all end in
+    /// `invalid_arguments`, the other form is worth a try.
+    #[arg(long, value_name = "ID", value_enum, default_value_t = IdentifyChoice::Auto)]
+    pub identify_by: IdentifyChoice,
+}
+
+/// The heading "Output".
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Output")]
+#[group(skip)]
+pub struct OutputArgs {
+    /// Where the results go [default: beside the input, sessions.results.csv]
+    ///
+    /// One record per row that has ended: the input's columns, then how it ended. An existing file is refused unless
+    /// --resume is given. Required with standard input. The results of a rehearsal go to sessions.rehearsal.csv, and are
+    /// replaced each time.
+    #[arg(short, long, value_name = "FILE", value_parser = values::file())]
+    pub output: Option<PathBuf>,
+    /// Continue the run whose results are in the output
+    ///
+    /// The input has to be the same, or the same with rows added at the end. Rows that have a record are not sent again.
+    #[arg(long)]
+    pub resume: bool,
+    /// Where rows go whose session is not known to be gone [default: beside the output, .remaining.csv]
+    ///
+    /// Written at the end, in the input's own shape, so that it can be fed back as it is. Not made where nothing remains.
+    #[arg(long, value_name = "FILE", value_parser = values::file())]
+    pub remaining: Option<PathBuf>,
+}
+
+/// The heading "Pace".
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Pace")]
+#[group(skip)]
+pub struct PaceArgs {
+    /// How fast: N/s, N/min, N/h, auto or unlimited
+    ///
+    /// `auto` starts at Slack's Tier 2 and finds the real limit. `unlimited` is for a rehearsal, or a server on the
+    /// loopback address. Whatever the rate, a Retry-After is always waited for.
+    #[arg(long, value_name = "RATE", value_parser = values::rate, default_value = "auto")]
+    pub rate: RateArg,
+    /// Where `--rate auto` begins [default: 20/min]
+    #[arg(long, value_name = "RATE", value_parser = str::parse::<Rate>)]
+    pub start_rate: Option<Rate>,
+    /// The most that `--rate auto` tries [default: 300/min]
+    #[arg(long, value_name = "RATE", value_parser = str::parse::<Rate>)]
+    pub max_rate: Option<Rate>,
+    /// Which rows share a limit
+    #[arg(long, value_name = "BUCKET", value_enum, default_value_t = BucketChoice::Auto)]
+    pub bucket: BucketChoice,
+    /// Calls in flight, 1 to 256 [default: from the rate and the latency, at most 16]
+    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub workers: Option<u16>,
+}
+
+/// The rest of the heading "Pace": one call.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Pace")]
+#[group(skip)]
+pub struct CallArgs {
+    /// Attempts after the first where the answer is transient, 0 to 100
+    ///
+    /// Being rate limited is no attempt.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=100), default_value_t = 5)]
+    pub retries: u32,
+    /// How long one call may take, connecting included
+    #[arg(long, value_name = "TIME", value_parser = values::timeout, default_value = "30s")]
+    pub timeout: Duration,
+    /// A longer pause than this ends the run, to be resumed
+    ///
+    /// The run says when to come back. Slack out of reach for as long ends it too.
+    #[arg(long, value_name = "TIME", value_parser = values::duration, default_value = "15m")]
+    pub max_retry_after: Duration,
+}
+
+/// The heading "Safety".
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Safety")]
+#[group(skip)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag as it was typed; settings makes states of them")]
+pub struct SafetyArgs {
+    /// Send nothing: the same as `plan`
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+    /// Send without asking
+    ///
+    /// Without it, a terminal is asked once, after the plan. Where there is no terminal, the run is refused.
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Do the whole run against a stand-in for Slack, inside the program
+    ///
+    /// It keeps the real limits, is spoken to over real HTTP on the loopback address, needs no token, and asks nothing.
+    #[arg(long)]
+    pub rehearse: bool,
+    /// Stop, to be resumed, at this many failed rows: N or N%
+    ///
+    /// A share counts once 50 rows have ended. `1` stops at the first failed row, `100%` only where every row fails.
+    #[arg(long, value_name = "N", value_parser = values::max_failures, default_value = "20%")]
+    pub max_failures: MaxFailures,
+    /// Stop sending after this long, to be resumed [default: none]
+    #[arg(long, value_name = "TIME", value_parser = values::deadline)]
+    pub deadline: Option<Duration>,
+    /// User ids and session ids that must never be revoked [default: none]
+    ///
+    /// One a line.
+    #[arg(long, value_name = "FILE", value_parser = values::file())]
+    pub protect: Option<PathBuf>,
+    /// Do not protect the sessions of the token's own user
+    #[arg(long)]
+    pub allow_self: bool,
+    /// Do not wait for the first row's answer before sending others
+    #[arg(long)]
+    pub no_canary: bool,
+    /// Count `not_found` as a failure
+    #[arg(long)]
+    pub strict: bool,
+}
+
+/// The heading "Token".
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Token")]
+#[group(skip)]
+pub struct TokenArgs {
+    /// Read the token from this file [default: SLACK_TOKEN, then systemd's credential slack-token]
+    ///
+    /// Read again where the token expires during the run. A terminal with no token is asked for one.
+    #[arg(long, value_name = "FILE", value_parser = values::file())]
+    pub token_file: Option<PathBuf>,
+    /// Read the token from the output of this command
+    ///
+    /// Run by the shell; run again where the token expires during the run.
+    #[arg(long, value_name = "CMD", value_parser = values::text)]
+    pub token_command: Option<String>,
+    /// Where Slack's API is [default: https://slack.com/api/]
+    ///
+    /// https only, except on the loopback address. GovSlack is https://slack-gov.com/api/.
+    #[arg(long, value_name = "URL", value_parser = values::text)]
+    pub api_url: Option<String>,
+    /// Let the token go to this host, which is not Slack's; may be repeated
+    #[arg(long, value_name = "HOST", value_delimiter = ',', value_parser = values::host)]
+    pub allow_host: Vec<String>,
+}
+
+/// The heading "Reporting", with [`super::GlobalArgs`].
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Reporting")]
+#[group(skip)]
+pub struct ReportArgs {
+    /// Write every event to this file as it happens, one JSON object a line
+    #[arg(long, value_name = "FILE", value_parser = values::file())]
+    pub events: Option<PathBuf>,
+    /// Write the totals to this file at the end, as JSON
+    #[arg(long, value_name = "FILE", value_parser = values::file())]
+    pub summary_json: Option<PathBuf>,
+    /// Keep Prometheus metrics in this file, for node_exporter; replaced atomically
+    #[arg(long, value_name = "FILE", value_parser = values::file())]
+    pub metrics_file: Option<PathBuf>,
+    /// Why the run is made; goes into the manifest
+    #[arg(long, value_name = "TEXT", value_parser = values::text)]
+    pub reason: Option<String>,
+}

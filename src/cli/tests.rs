@@ -1,0 +1,193 @@
+//! The command line as a whole. `SLACK_REVOKE_` variables must not be set where these run.
+
+use super::*;
+use clap::ArgAction;
+use std::time::Duration;
+
+fn read(line: &str) -> Result<Cli, clap::Error> {
+    parse(std::iter::once("slack-revoke").chain(line.split_whitespace()).map(OsString::from))
+}
+
+fn run(line: &str) -> RunArgs {
+    match read(line).expect(line).command {
+        Command::Run(run) => *run,
+        Command::Plan(plan) => plan.run,
+        Command::Completions(_) | Command::Man => panic!("{line} is neither run nor plan"),
+    }
+}
+
+fn refusal(line: &str) -> String {
+    let error = read(line).expect_err(line);
+    assert_eq!(error.exit_code(), 2, "{line}");
+    error.to_string()
+}
+
+#[test]
+fn clap_finds_no_fault_with_it() {
+    command().debug_assert();
+}
+
+#[test]
+fn every_long_flag_has_the_variable_of_its_name() {
+    let mut command = command();
+    command.build();
+    for name in ["run", "plan"] {
+        let subcommand = command.find_subcommand(name).unwrap();
+        let flags = subcommand.get_arguments().filter(|arg| arg.get_long().is_some_and(|long| long != "help"));
+        for flag in flags {
+            let variable = variable_of(flag.get_long().unwrap());
+            assert_eq!(flag.get_env().and_then(|env| env.to_str()), Some(variable.as_str()));
+            let shown = flag.get_long_help().unwrap().to_string();
+            assert!(shown.ends_with(&format!("[env: {variable}]")), "{shown}");
+            assert!(!flag.get_help().unwrap().to_string().contains("[env"), "{variable} is in the short help");
+        }
+    }
+    assert_eq!(variable_of("max-failures"), "SLACK_REVOKE_MAX_FAILURES");
+}
+
+#[test]
+fn a_variable_switches_a_flag_by_any_usual_word() {
+    let mut command = command();
+    command.build();
+    let run = command.find_subcommand("run").unwrap();
+    let switches: Vec<_> = run.get_arguments().filter(|arg| matches!(arg.get_action(), ArgAction::SetTrue)).collect();
+    assert_eq!(switches.len(), 8, "resume, dry-run, yes, rehearse, allow-self, no-canary, strict, quiet");
+    for switch in switches {
+        let words: Vec<_> = switch.get_value_parser().possible_values().unwrap().collect();
+        for word in ["1", "true", "yes", "0", "false", "no"] {
+            assert!(words.iter().any(|known| known.matches(word, true)), "{} does not know {word}", switch.get_id());
+        }
+    }
+}
+
+#[test]
+fn the_contracts_flags_are_all_there() {
+    let contract = "output resume remaining dry-run yes rate max-rate bucket workers identify-by retries timeout \
+        max-retry-after max-failures deadline protect allow-self no-canary strict token-file token-command api-url \
+        allow-host events summary-json metrics-file reason progress color quiet verbose log-format \
+        rehearse delimiter start-rate help";
+    let mut command = command();
+    command.build();
+    let run = command.find_subcommand("run").unwrap();
+    let mut flags: Vec<&str> = run.get_arguments().filter_map(clap::Arg::get_long).collect();
+    let mut wanted: Vec<&str> = contract.split_whitespace().collect();
+    flags.sort_unstable();
+    wanted.sort_unstable();
+    assert_eq!(flags, wanted);
+    let short: String = run.get_arguments().filter_map(clap::Arg::get_short).collect();
+    for flag in "onyjqv".chars() {
+        assert!(short.contains(flag), "-{flag}");
+    }
+}
+
+#[test]
+fn defaults_are_the_contracts() {
+    let run = run("run a.csv");
+    assert_eq!(run.input.source, InputSource::File("a.csv".into()));
+    assert_eq!((run.pace.rate, run.pace.max_rate, run.pace.start_rate), (RateArg::Auto, None, None));
+    assert_eq!(run.call.retries, 5);
+    assert_eq!(run.call.timeout, Duration::from_secs(30));
+    assert_eq!(run.call.max_retry_after, Duration::from_mins(15));
+    assert_eq!(run.safety.max_failures.to_string(), "20%");
+    assert!(!run.safety.dry_run && !run.safety.yes && !run.output.resume);
+}
+
+#[test]
+fn help_shows_the_defaults_that_settings_hold() {
+    let mut command = command();
+    let help = command.find_subcommand_mut("run").unwrap().render_help().to_string();
+    for default in ["20/min", "300/min", "https://slack.com/api/", "auto", "30s", "15m", "20%", "5"] {
+        assert!(help.contains(&format!("[default: {default}]")), "{default}");
+    }
+    assert_eq!(crate::domain::Rate::TIER_2.to_string(), "20/min");
+    assert_eq!(crate::domain::Rate::AUTO_MAX.to_string(), "300/min");
+    assert_eq!(crate::settings::API_URL, "https://slack.com/api/");
+}
+
+#[test]
+fn long_help_has_the_table_of_exit_codes() {
+    let mut command = command();
+    let help = command.find_subcommand_mut("run").unwrap().render_long_help().to_string();
+    for (_, code, meaning) in ExitStatus::TABLE {
+        assert!(help.contains(&format!("{code:>5}  {meaning}")), "{code}");
+    }
+}
+
+#[test]
+fn everything_can_be_typed() {
+    let line = "run - -o r.csv --resume --remaining left.csv --delimiter ; --identify-by user --rate 20/min --bucket team \
+        -j 256 --retries 0 --timeout 5s --max-retry-after 1h30m --max-failures 50 --deadline 8h --protect keep.txt \
+        --allow-self --no-canary --strict --token-file t --api-url http://127.0.0.1:1/ --allow-host A.example,b.example \
+        --events e.ndjson --summary-json s.json --metrics-file m.prom --reason INC-1 -y -vv --progress plain --color never \
+        --log-format json";
+    let run = run(line);
+    assert_eq!(run.input.source, InputSource::Stdin);
+    assert_eq!(run.input.delimiter, Some(b';'));
+    assert_eq!(run.pace.workers, Some(256));
+    assert_eq!(run.call.max_retry_after, Duration::from_mins(90));
+    assert_eq!(run.token.allow_host, ["a.example", "b.example"]);
+    assert!(run.safety.yes && run.safety.strict && run.safety.no_canary && run.safety.allow_self && run.output.resume);
+    let global = read(line).unwrap().global;
+    assert_eq!((global.verbose, global.progress, global.color), (2, Progress::Plain, Color::Never));
+    assert_eq!(read(&format!("-q --log-format json {}", "run a.csv")).unwrap().global.log_format, LogFormat::Json);
+}
+
+#[test]
+fn the_last_of_two_holds_as_it_does_for_an_alias() {
+    let run = run("run a.csv --yes --yes --rate 5/s --rate 20/min");
+    assert_eq!(run.pace.rate, RateArg::Fixed("20/min".parse().unwrap()));
+}
+
+#[test]
+fn plan_is_a_dry_run_with_all_of_its_flags() {
+    assert!(run("plan a.csv --yes --no-canary --events e --reason x").safety.dry_run);
+    assert!(run("run -n a.csv").safety.dry_run);
+    let Command::Plan(plan) = read("plan a.csv --json").unwrap().command else { panic!("not a plan") };
+    assert!(plan.json);
+    assert!(refusal("run a.csv --json").contains("--json"));
+}
+
+#[test]
+fn out_of_range_is_refused() {
+    for line in [
+        "run",
+        "run a.csv b.csv",
+        "run a.csv -j 0",
+        "run a.csv -j 257",
+        "run a.csv --retries 101",
+        "run a.csv --retries -1",
+        "run a.csv --rate 20",
+        "run a.csv --rate NaN/min",
+        "run a.csv --max-rate auto",
+        "run a.csv --start-rate unlimited",
+        "run a.csv --bucket both",
+        "run a.csv -o -",
+        "run a.csv --summary-json -",
+        "run a.csv --frobnicate",
+        "completions tcsh",
+        "list",
+    ] {
+        assert!(refusal(line).starts_with("error: "), "{line}");
+    }
+    assert!(refusal("run a.csv --rate 20").contains("20/min"));
+    assert!(refusal("run a.csv --timeout 30").contains("30s"));
+}
+
+#[test]
+fn a_typed_token_is_refused_and_not_repeated() {
+    for line in ["run a.csv --token xoxp-s3cret", "run --token=s3cret a.csv", "run xoxb-s3cret", "--token s3cret man"] {
+        let message = refusal(line);
+        assert!(!message.contains("s3cret"), "{message}");
+        for way in ["SLACK_TOKEN", "--token-file", "--token-command", "slack-token", "without echo"] {
+            assert!(message.contains(way), "{way} is missing");
+        }
+    }
+}
+
+#[test]
+fn help_and_version_are_no_errors() {
+    for line in ["--help", "-h", "--version", "run --help", "run -h", "plan -h", "help run", "completions -h", "man -h"]
+    {
+        assert_eq!(read(line).expect_err(line).exit_code(), 0, "{line}");
+    }
+}

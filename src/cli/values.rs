@@ -1,0 +1,269 @@
+//! The texts that flags take, read into typed values. What a message says is what to type instead.
+
+use crate::domain::{Rate, RateError};
+use clap::builder::{PathBufValueParser, TypedValueParser};
+use std::fmt;
+use std::num::{NonZeroU8, NonZeroU64};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// `INPUT`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InputSource {
+    /// `-`
+    Stdin,
+    /// A path.
+    File(PathBuf),
+}
+
+/// `--rate`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RateArg {
+    /// Find the limit.
+    Auto,
+    /// This one.
+    Fixed(Rate),
+    /// As fast as it goes.
+    Unlimited,
+}
+
+/// `--max-failures`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MaxFailures {
+    /// This many rows.
+    Rows(NonZeroU64),
+    /// This many in a hundred of the rows that have ended, 1 to 100, once 50 have (contract.md).
+    Percent(NonZeroU8),
+}
+
+impl fmt::Display for MaxFailures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rows(rows) => rows.fmt(f),
+            Self::Percent(share) => write!(f, "{share}%"),
+        }
+    }
+}
+
+/// A run of a year is a slip of the pen.
+const LONGEST: Duration = Duration::from_hours(366 * 24);
+
+/// One call that takes longer than an hour is a slip of the pen too.
+const LONGEST_CALL: Duration = Duration::from_hours(1);
+
+/// Paths need not be UTF-8.
+pub(super) fn input_source() -> impl TypedValueParser<Value = InputSource> {
+    PathBufValueParser::new()
+        .map(|path| if path.as_os_str() == "-" { InputSource::Stdin } else { InputSource::File(path) })
+}
+
+/// A file's path. `-` is refused, for it would make a file of that name.
+pub(super) fn file() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(|path| {
+        let is_dash = path.as_os_str() == "-";
+        if is_dash { Err("it has to be a file; for a file of that name write ./-") } else { Ok(path) }
+    })
+}
+
+pub(super) fn text(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() { Err("it is empty".into()) } else { Ok(text.into()) }
+}
+
+pub(super) fn rate(text: &str) -> Result<RateArg, RateError> {
+    match text.trim() {
+        "auto" => Ok(RateArg::Auto),
+        "unlimited" => Ok(RateArg::Unlimited),
+        rate => rate.parse().map(RateArg::Fixed),
+    }
+}
+
+/// Any length of time, none included.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let text = text.trim();
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+        return Err(format!("a time needs a unit: {text}s, {text}m or {text}h"));
+    }
+    let time = jiff::fmt::friendly::SpanParser::new()
+        .parse_unsigned_duration(text)
+        .map_err(|_| "a time is written in hours, minutes and seconds: 48h, 15m, 30s, 1h 30m")?;
+    if time > LONGEST { Err("longer than a year".into()) } else { Ok(time) }
+}
+
+pub(super) fn deadline(text: &str) -> Result<Duration, String> {
+    let time = duration(text)?;
+    if time.is_zero() { Err("no time at all; nothing would be sent".into()) } else { Ok(time) }
+}
+
+pub(super) fn timeout(text: &str) -> Result<Duration, String> {
+    let time = duration(text)?;
+    if time.is_zero() {
+        return Err("no call ends in no time; 30s is the default".into());
+    }
+    if time > LONGEST_CALL { Err("a call of more than an hour; 30s is the default".into()) } else { Ok(time) }
+}
+
+pub(super) fn max_failures(text: &str) -> Result<MaxFailures, String> {
+    const ZERO: &str = "1 stops at the first failed row, 100% only where every row fails";
+    let text = text.trim();
+    let (number, is_share) = text.strip_suffix('%').map_or((text, false), |number| (number.trim_end(), true));
+    if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err("it is a whole number of rows, as in 50, or a share of them, as in 20%".into());
+    }
+    if !is_share {
+        let rows: u64 = number.parse().map_err(|_| "more rows than there can be")?;
+        return NonZeroU64::new(rows).map(MaxFailures::Rows).ok_or_else(|| ZERO.into());
+    }
+    match number.parse::<NonZeroU8>() {
+        Ok(share) if share.get() <= 100 => Ok(MaxFailures::Percent(share)),
+        Err(_) if number.bytes().all(|byte| byte == b'0') => Err(ZERO.into()),
+        Ok(_) | Err(_) => Err("a share is at most 100%".into()),
+    }
+}
+
+/// One ASCII character that cannot be part of a column's name, or its name.
+pub(super) fn delimiter(text: &str) -> Result<u8, String> {
+    match text {
+        "comma" => Ok(b','),
+        "semicolon" => Ok(b';'),
+        "tab" | "\\t" => Ok(b'\t'),
+        "pipe" => Ok(b'|'),
+        _ => match text.as_bytes() {
+            [byte @ (b',' | b';' | b'\t' | b'|' | b':' | b'^' | b'~' | b'!' | b'#' | b'&' | b' ')] => Ok(*byte),
+            _ => Err("it is comma, semicolon, tab, pipe, or one such character".into()),
+        },
+    }
+}
+
+/// A host's name alone, in lower case.
+pub(super) fn host(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':' | b'[' | b']');
+    if text.is_empty() || !text.bytes().all(is_name) || text.contains("//") {
+        return Err("it is a host's name alone, as in proxy.example.com".into());
+    }
+    Ok(text.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(count: u64) -> MaxFailures {
+        MaxFailures::Rows(NonZeroU64::new(count).unwrap())
+    }
+
+    fn percent(share: u8) -> MaxFailures {
+        MaxFailures::Percent(NonZeroU8::new(share).unwrap())
+    }
+
+    #[test]
+    fn times_are_read() {
+        for (text, want) in [
+            ("30s", Duration::from_secs(30)),
+            (" 30s ", Duration::from_secs(30)),
+            ("15m", Duration::from_mins(15)),
+            ("1h 30m", Duration::from_mins(90)),
+            ("1h30m", Duration::from_mins(90)),
+            ("90 minutes", Duration::from_mins(90)),
+            ("250ms", Duration::from_millis(250)),
+            ("1.5h", Duration::from_mins(90)),
+            ("48h", Duration::from_hours(48)),
+            ("0s", Duration::ZERO),
+        ] {
+            assert_eq!(duration(text), Ok(want), "{text}");
+        }
+    }
+
+    #[test]
+    fn other_times_are_refused_with_a_hint() {
+        for (text, hint) in [
+            ("30", "30s"),
+            ("1.5", "1.5h"),
+            ("0", "0s"),
+            ("", "15m"),
+            ("-5s", "15m"),
+            ("5s ago", "15m"),
+            ("soon", "15m"),
+            ("NaN", "15m"),
+            ("2d", "48h"),
+            ("9000h", "year"),
+            ("99999999999999999999h", "15m"),
+        ] {
+            let message = duration(text).expect_err(text);
+            assert!(message.contains(hint), "{text:?}: {message}");
+        }
+        assert!(deadline("0s").is_err() && deadline("1s").is_ok());
+        assert!(timeout("0s").is_err() && timeout("61m").is_err() && timeout("60m").is_ok());
+    }
+
+    #[test]
+    fn failures_are_rows_or_a_share() {
+        for (text, want) in [
+            ("50", Some(rows(50))),
+            (" 1 ", Some(rows(1))),
+            ("18446744073709551615", Some(rows(u64::MAX))),
+            ("18446744073709551616", None),
+            ("20%", Some(percent(20))),
+            ("20 %", Some(percent(20))),
+            ("100%", Some(percent(100))),
+            ("101%", None),
+            ("999%", None),
+            ("0", None),
+            ("0%", None),
+            ("000%", None),
+            ("-1", None),
+            ("+1", None),
+            ("1.5%", None),
+            ("%", None),
+            ("", None),
+            ("many", None),
+        ] {
+            assert_eq!(max_failures(text).ok(), want, "{text:?}");
+        }
+        assert!(max_failures("0").unwrap_err().contains("1 stops"));
+        assert!(max_failures("00%").unwrap_err().contains("1 stops"));
+        assert_eq!((rows(50).to_string(), percent(20).to_string()), ("50".into(), "20%".into()));
+    }
+
+    #[test]
+    fn rates_are_auto_unlimited_or_a_number() {
+        assert_eq!(rate("auto"), Ok(RateArg::Auto));
+        assert_eq!(rate(" unlimited "), Ok(RateArg::Unlimited));
+        assert_eq!(rate("20/min"), Ok(RateArg::Fixed(Rate::TIER_2)));
+        assert_eq!(rate("20"), Err(RateError::NoPeriod));
+        assert_eq!(rate("Fast"), Err(RateError::NotANumber));
+    }
+
+    #[test]
+    fn delimiters_have_names() {
+        for (text, want) in [
+            (",", Some(b',')),
+            ("comma", Some(b',')),
+            (";", Some(b';')),
+            ("semicolon", Some(b';')),
+            ("\t", Some(b'\t')),
+            ("\\t", Some(b'\t')),
+            ("tab", Some(b'\t')),
+            ("|", Some(b'|')),
+            ("pipe", Some(b'|')),
+            ("_", None),
+            ("a", None),
+            ("\"", None),
+            ("\n", None),
+            (",,", None),
+            ("→", None),
+            ("", None),
+        ] {
+            assert_eq!(delimiter(text).ok(), want, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn hosts_are_names_alone() {
+        assert_eq!(host(" Proxy.Example.com "), Ok("proxy.example.com".into()));
+        assert_eq!(host("[::1]"), Ok("[::1]".into()));
+        for text in ["", "https://example.com", "example.com/api", "user@example.com", "a b", "*.example.com"] {
+            assert!(host(text).is_err(), "{text:?}");
+        }
+    }
+}

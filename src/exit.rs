@@ -1,0 +1,154 @@
+//! Exit codes: one table, and how a run's end becomes one of its rows.
+
+use crate::domain::{Counts, Status, StopReason};
+
+/// How the program ends (contract.md, "Exit codes").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ExitStatus {
+    /// Every row's session is gone, or was not there.
+    Success,
+    /// The run ended, and some rows did not end well.
+    RowsFailed,
+    /// Wrong usage, or an input that cannot be used.
+    Usage,
+    /// Stopped by a limit of its own.
+    Stopped,
+    /// The token or the permission will not do.
+    Denied,
+    /// Slack cannot be reached.
+    Unavailable,
+    /// Another run holds the output.
+    Locked,
+    /// The results cannot be written.
+    Unwritable,
+    /// A fault of the program.
+    Internal,
+    /// SIGINT.
+    Interrupted,
+    /// SIGTERM or SIGHUP.
+    Terminated,
+}
+
+impl ExitStatus {
+    /// Every way to end, with its number and its meaning.
+    pub const TABLE: [(Self, u8, &'static str); 11] = [
+        (Self::Success, 0, "every row's session is gone, or was not there"),
+        (Self::RowsFailed, 1, "the run ended and some rows are failed, unknown or invalid"),
+        (Self::Usage, 2, "wrong usage, or an input that cannot be used: nothing was sent"),
+        (Self::Stopped, 3, "stopped by a limit of its own: continue with --resume"),
+        (Self::Denied, 4, "the token or the permission will not do"),
+        (Self::Unavailable, 5, "Slack cannot be reached, or stayed unavailable"),
+        (Self::Locked, 6, "another run holds this output"),
+        (Self::Unwritable, 7, "the results cannot be written: disk full, read-only, gone"),
+        (Self::Internal, 70, "a fault of the program"),
+        (Self::Interrupted, 130, "stopped by SIGINT after finishing what was in flight: continue with --resume"),
+        (Self::Terminated, 143, "stopped by SIGTERM after finishing what was in flight: continue with --resume"),
+    ];
+
+    fn row(self) -> (Self, u8, &'static str) {
+        Self::TABLE[self as usize]
+    }
+
+    /// The number.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        self.row().1
+    }
+
+    /// What the number says, in a line.
+    #[must_use]
+    pub fn meaning(self) -> &'static str {
+        self.row().2
+    }
+
+    /// How a run exits that stopped before its rows were all ended.
+    #[must_use]
+    pub fn of_stop(reason: &StopReason) -> Self {
+        match reason {
+            StopReason::Interrupted => Self::Interrupted,
+            StopReason::Terminated => Self::Terminated,
+            StopReason::MaxFailures { .. }
+            | StopReason::Deadline
+            | StopReason::RetryAfter { .. }
+            | StopReason::Breaker { .. }
+            | StopReason::Unreadable(_) => Self::Stopped,
+            StopReason::Refused { .. } | StopReason::Workspaces { .. } => Self::Denied,
+            StopReason::Unavailable { .. } => Self::Unavailable,
+            StopReason::Unwritable(_) => Self::Unwritable,
+        }
+    }
+
+    /// How a run exits that came to its end. `not_reached` are rows with no record: those of a parked workspace, where
+    /// `any_parked`; otherwise nothing explains them, and the totals are not to be trusted.
+    #[must_use]
+    pub fn of_end(counts: &Counts, not_reached: u64, strict: bool, any_parked: bool) -> Self {
+        if not_reached > 0 {
+            return if any_parked { Self::Denied } else { Self::Internal };
+        }
+        let ended_badly = counts.failures(strict) + counts.of(Status::Invalid);
+        if ended_badly > 0 { Self::RowsFailed } else { Self::Success }
+    }
+}
+
+impl From<ExitStatus> for std::process::ExitCode {
+    fn from(status: ExitStatus) -> Self {
+        Self::from(status.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ErrorCode;
+    use std::time::Duration;
+
+    #[test]
+    fn the_table_is_the_contracts() {
+        assert_eq!(ExitStatus::TABLE.map(|(_, code, _)| code), [0, 1, 2, 3, 4, 5, 6, 7, 70, 130, 143]);
+        for (status, code, meaning) in ExitStatus::TABLE {
+            assert_eq!((status.code(), status.meaning()), (code, meaning), "{status:?} is not in its own place");
+        }
+    }
+
+    #[test]
+    fn every_stop_has_its_code() {
+        let code = ErrorCode::InvalidAuth;
+        for (reason, want) in [
+            (StopReason::Interrupted, 130),
+            (StopReason::Terminated, 143),
+            (StopReason::MaxFailures { failed: 10, of: 50 }, 3),
+            (StopReason::Deadline, 3),
+            (StopReason::RetryAfter { pause: Duration::from_mins(20) }, 3),
+            (StopReason::Breaker { code: code.clone() }, 3),
+            (StopReason::Refused { code: code.clone(), detail: "".into() }, 4),
+            (StopReason::Workspaces { code }, 4),
+            (StopReason::Unavailable { error: "http_503".into() }, 5),
+            (StopReason::Unwritable("disk full".into()), 7),
+            (StopReason::Unreadable("line 7".into()), 3),
+        ] {
+            assert_eq!(ExitStatus::of_stop(&reason).code(), want, "{reason:?}");
+        }
+    }
+
+    #[test]
+    fn an_end_is_as_good_as_its_worst_row() {
+        for (status, lenient, strict) in [
+            (Status::Revoked, 0, 0),
+            (Status::AlreadyRevoked, 0, 0),
+            (Status::NotFound, 0, 1),
+            (Status::Failed, 1, 1),
+            (Status::Unknown, 1, 1),
+            (Status::Invalid, 1, 1),
+            (Status::Duplicate, 0, 0),
+            (Status::Protected, 0, 0),
+        ] {
+            let mut counts = Counts::default();
+            counts.add(Status::Revoked);
+            counts.add(status);
+            assert_eq!(ExitStatus::of_end(&counts, 0, false, false).code(), lenient, "{status:?}");
+            assert_eq!(ExitStatus::of_end(&counts, 0, true, true).code(), strict, "{status:?} under --strict");
+            assert_eq!(ExitStatus::of_end(&counts, 1, false, true).code(), 4, "{status:?} and a parked workspace");
+            assert_eq!(ExitStatus::of_end(&counts, 1, false, false).code(), 70, "{status:?} and a lost row");
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Everything ambient that settings depend on, taken in once.
+
+use super::Terminal;
+use crate::cli::InputSource;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+/// The facts of the process's surroundings.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each as it was found")]
+pub struct Environment {
+    /// Whether standard input is a terminal.
+    pub stdin_is_terminal: bool,
+    /// Whether standard error is a terminal.
+    pub stderr_is_terminal: bool,
+    /// Whether `/dev/tty` can be opened.
+    pub has_controlling_terminal: bool,
+    /// Whether `TERM` is `dumb`: it moves no cursor and knows no colour.
+    pub terminal_is_dumb: bool,
+    /// Whether `NO_COLOR` is set, to anything but nothing (no-color.org).
+    pub no_color: bool,
+    /// Whether `SLACK_TOKEN` holds something. The token itself stays where it is.
+    pub has_slack_token: bool,
+    /// systemd's credential `slack-token`, where there is one.
+    pub token_credential: Option<PathBuf>,
+}
+
+impl Environment {
+    /// Looks around.
+    #[must_use]
+    pub fn capture() -> Self {
+        Self {
+            stdin_is_terminal: std::io::stdin().is_terminal(),
+            stderr_is_terminal: std::io::stderr().is_terminal(),
+            has_controlling_terminal: File::open("/dev/tty").is_ok(),
+            terminal_is_dumb: std::env::var_os("TERM").as_deref() == Some(OsStr::new("dumb")),
+            no_color: is_set("NO_COLOR"),
+            has_slack_token: is_set("SLACK_TOKEN"),
+            token_credential: token_credential(),
+        }
+    }
+
+    /// Where somebody can be asked: a question that is not seen, or an answer that would be a row, is none.
+    pub(super) fn terminal_beside(&self, input: &InputSource) -> Option<Terminal> {
+        match input {
+            _ if !self.stderr_is_terminal => None,
+            InputSource::File(_) => self.stdin_is_terminal.then_some(Terminal::StandardInput),
+            InputSource::Stdin => self.has_controlling_terminal.then_some(Terminal::Controlling),
+        }
+    }
+}
+
+fn is_set(variable: &str) -> bool {
+    std::env::var_os(variable).is_some_and(|value| !value.is_empty())
+}
+
+/// `LoadCredential=slack-token:…` makes a file of that name in `$CREDENTIALS_DIRECTORY` (systemd.exec(5)).
+fn token_credential() -> Option<PathBuf> {
+    let directory = std::env::var_os("CREDENTIALS_DIRECTORY").filter(|directory| !directory.is_empty())?;
+    let file = PathBuf::from(directory).join("slack-token");
+    file.is_file().then_some(file)
+}

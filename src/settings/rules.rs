@@ -1,0 +1,139 @@
+//! What goes together on a command line, rule by rule.
+
+use super::{Confirmation, Environment, Mode, RateChoice, Terminal, TokenChoice, UsageError, address};
+use crate::cli::{InputSource, PaceArgs, RateArg, RunArgs, TokenArgs};
+use crate::domain::Rate;
+use std::path::Path;
+
+/// Which of the three a command line asks for.
+pub(super) fn mode(typed: &RunArgs) -> Result<Mode, UsageError> {
+    match (typed.safety.dry_run, typed.safety.rehearse) {
+        (false, false) => Ok(Mode::Run),
+        (true, false) => Ok(Mode::Plan),
+        (false, true) => Ok(Mode::Rehearsal),
+        (true, true) => Err(UsageError::PlanAndRehearsal),
+    }
+}
+
+/// The rules that only refuse.
+pub(super) fn check(mode: Mode, typed: &RunArgs) -> Result<(), UsageError> {
+    if typed.token.token_file.is_some() && typed.token.token_command.is_some() {
+        return Err(UsageError::TwoTokens);
+    }
+    match mode {
+        Mode::Rehearsal => check_rehearsal(typed)?,
+        Mode::Run | Mode::Plan => check_unlimited(typed)?,
+    }
+    if mode != Mode::Plan && typed.input.source == InputSource::Stdin && typed.output.output.is_none() {
+        return Err(UsageError::NoOutputForStdin);
+    }
+    check_files(typed)
+}
+
+fn check_rehearsal(typed: &RunArgs) -> Result<(), UsageError> {
+    let given = [
+        (typed.token.token_file.is_some(), "--token-file"),
+        (typed.token.token_command.is_some(), "--token-command"),
+        (typed.token.api_url.is_some(), "--api-url"),
+        (typed.output.resume, "--resume"),
+    ];
+    match given.into_iter().find(|(is_given, _)| *is_given) {
+        Some((_, flag)) => Err(UsageError::NotInRehearsal { flag }),
+        None => Ok(()),
+    }
+}
+
+/// A run without a limit is for servers on this machine (contract.md, `--rate`).
+fn check_unlimited(typed: &RunArgs) -> Result<(), UsageError> {
+    let is_local = typed.token.api_url.as_deref().is_some_and(address::is_loopback);
+    if typed.pace.rate == RateArg::Unlimited && !is_local { Err(UsageError::UnlimitedAbroad) } else { Ok(()) }
+}
+
+/// No file is written that another flag reads or writes: `-o sessions.csv --resume` would eat its own input.
+fn check_files(typed: &RunArgs) -> Result<(), UsageError> {
+    let RunArgs { output, report, .. } = typed;
+    let written = [
+        ("--output", output.output.as_deref()),
+        ("--remaining", output.remaining.as_deref()),
+        ("--events", report.events.as_deref()),
+        ("--summary-json", report.summary_json.as_deref()),
+        ("--metrics-file", report.metrics_file.as_deref()),
+    ];
+    let input = match &typed.input.source {
+        InputSource::File(path) => Some(path.as_path()),
+        InputSource::Stdin => None,
+    };
+    let read = [
+        ("the input", input),
+        ("--protect", typed.safety.protect.as_deref()),
+        ("--token-file", typed.token.token_file.as_deref()),
+    ];
+    let mut seen: Vec<(&str, &Path)> = read.into_iter().filter_map(present).collect();
+    for (flag, path) in written.into_iter().filter_map(present) {
+        if let Some((other, _)) = seen.iter().find(|(_, earlier)| *earlier == path) {
+            return Err(UsageError::SameFile { flag, other, path: path.into() });
+        }
+        seen.push((flag, path));
+    }
+    Ok(())
+}
+
+fn present<'a>((flag, path): (&'static str, Option<&'a Path>)) -> Option<(&'static str, &'a Path)> {
+    path.map(|path| (flag, path))
+}
+
+/// The rate, with the ends of `auto` in their order.
+pub(super) fn rate(typed: &PaceArgs) -> Result<RateChoice, UsageError> {
+    let only_auto = match (typed.start_rate, typed.max_rate) {
+        (Some(_), _) => Some("--start-rate"),
+        (None, Some(_)) => Some("--max-rate"),
+        (None, None) => None,
+    };
+    match (typed.rate, only_auto) {
+        (RateArg::Auto, _) => auto(typed.start_rate, typed.max_rate),
+        (RateArg::Fixed(_) | RateArg::Unlimited, Some(flag)) => Err(UsageError::OnlyWithAuto { flag }),
+        (RateArg::Fixed(rate), None) => Ok(RateChoice::Fixed(rate)),
+        (RateArg::Unlimited, None) => Ok(RateChoice::Unlimited),
+    }
+}
+
+/// Whoever lowers the most alone lowers the start with it; whoever names both has to name them in order.
+fn auto(start: Option<Rate>, max: Option<Rate>) -> Result<RateChoice, UsageError> {
+    let max = max.unwrap_or(Rate::AUTO_MAX);
+    let start = start.unwrap_or(Rate::TIER_2.slower_of(max));
+    if start.is_faster_than(max) {
+        Err(UsageError::StartAboveMax { start, max })
+    } else {
+        Ok(RateChoice::Auto { start, max })
+    }
+}
+
+/// Whether to ask before sending.
+pub(super) fn confirmation(mode: Mode, yes: bool, terminal: Option<Terminal>) -> Result<Confirmation, UsageError> {
+    match (mode, yes, terminal) {
+        (Mode::Plan | Mode::Rehearsal, _, _) => Ok(Confirmation::NotNeeded),
+        (Mode::Run, true, _) => Ok(Confirmation::Given),
+        (Mode::Run, false, Some(terminal)) => Ok(Confirmation::Ask(terminal)),
+        (Mode::Run, false, None) => Err(UsageError::NobodyToAsk),
+    }
+}
+
+/// Where the token comes from: flags, then `SLACK_TOKEN`, then systemd, then somebody. A plan asks nobody.
+pub(super) fn token(
+    mode: Mode,
+    typed: &TokenArgs,
+    environment: &Environment,
+    terminal: Option<Terminal>,
+) -> TokenChoice {
+    match (&typed.token_file, &typed.token_command, &environment.token_credential) {
+        _ if mode == Mode::Rehearsal => TokenChoice::NotNeeded,
+        (Some(file), _, _) => TokenChoice::File(file.clone()),
+        (None, Some(command), _) => TokenChoice::Command(command.clone()),
+        _ if environment.has_slack_token => TokenChoice::Variable,
+        (None, None, Some(file)) => TokenChoice::Credential(file.clone()),
+        (None, None, None) => match terminal {
+            Some(terminal) if mode == Mode::Run => TokenChoice::Ask(terminal),
+            Some(_) | None => TokenChoice::Absent,
+        },
+    }
+}

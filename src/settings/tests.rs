@@ -1,0 +1,222 @@
+//! Tables of what is typed, where, and what follows.
+
+use super::*;
+use crate::cli::{self, Command};
+use std::ffi::OsString;
+
+const CRON: Environment = Environment {
+    stdin_is_terminal: false,
+    stderr_is_terminal: false,
+    has_controlling_terminal: false,
+    terminal_is_dumb: false,
+    no_color: false,
+    has_slack_token: false,
+    token_credential: None,
+};
+
+const DESK: Environment =
+    Environment { stdin_is_terminal: true, stderr_is_terminal: true, has_controlling_terminal: true, ..CRON };
+
+/// Rows come through a pipe, and somebody looks on.
+const PIPE: Environment = Environment { stdin_is_terminal: false, ..DESK };
+
+fn resolve(line: &str, environment: &Environment) -> Result<Settings, UsageError> {
+    let argv = std::iter::once("slack-revoke").chain(line.split_whitespace()).map(OsString::from);
+    let cli = cli::parse(argv).unwrap_or_else(|error| panic!("{line}: {error}"));
+    let run = match cli.command {
+        Command::Run(run) => *run,
+        Command::Plan(plan) => plan.run,
+        Command::Completions(_) | Command::Man => panic!("{line} has no settings"),
+    };
+    Settings::resolve(run, &cli.global, environment)
+}
+
+fn rate(text: &str) -> Rate {
+    text.parse().unwrap()
+}
+
+#[test]
+fn flags_that_exclude_each_other_are_refused() {
+    let not_in_rehearsal = |flag| UsageError::NotInRehearsal { flag };
+    for (line, want) in [
+        ("run a.csv -y -n --rehearse", UsageError::PlanAndRehearsal),
+        ("plan a.csv --rehearse", UsageError::PlanAndRehearsal),
+        ("run a.csv --rehearse --token-file t", not_in_rehearsal("--token-file")),
+        ("run a.csv --rehearse --token-command t", not_in_rehearsal("--token-command")),
+        ("run a.csv --rehearse --api-url http://127.0.0.1/", not_in_rehearsal("--api-url")),
+        ("run a.csv --rehearse --resume", not_in_rehearsal("--resume")),
+        ("run a.csv -y --token-file t --token-command t", UsageError::TwoTokens),
+        ("run a.csv -y --rate unlimited", UsageError::UnlimitedAbroad),
+        ("run a.csv -y --rate unlimited --api-url https://slack.com/api/", UsageError::UnlimitedAbroad),
+        ("plan a.csv --rate unlimited", UsageError::UnlimitedAbroad),
+        ("run a.csv -y --rate 20/min --max-rate 30/min", UsageError::OnlyWithAuto { flag: "--max-rate" }),
+        ("run a.csv --rehearse --rate unlimited --start-rate 1/s", UsageError::OnlyWithAuto { flag: "--start-rate" }),
+        ("run - -y", UsageError::NoOutputForStdin),
+        ("run - -y --resume", UsageError::NoOutputForStdin),
+        ("run - --rehearse", UsageError::NoOutputForStdin),
+        ("run a.csv", UsageError::NobodyToAsk),
+        ("run a.csv -y -q -v", UsageError::QuietAndVerbose),
+    ] {
+        assert_eq!(resolve(line, &CRON).expect_err(line), want, "{line}");
+    }
+}
+
+#[test]
+fn a_file_is_not_both_read_and_written() {
+    for (line, flag, other) in [
+        ("run a.csv -y --resume -o a.csv", "--output", "the input"),
+        ("run a.csv -y -o b.csv --remaining b.csv", "--remaining", "--output"),
+        ("run a.csv -y --events e --summary-json e", "--summary-json", "--events"),
+        ("run a.csv -y --protect p --metrics-file p", "--metrics-file", "--protect"),
+        ("run a.csv -y --token-file t --events t", "--events", "--token-file"),
+    ] {
+        let error = resolve(line, &CRON).expect_err(line);
+        assert!(matches!(error, UsageError::SameFile { flag: f, other: o, .. } if (f, o) == (flag, other)), "{error}");
+    }
+}
+
+#[test]
+fn every_refusal_names_a_flag_to_change() {
+    for error in [
+        UsageError::PlanAndRehearsal,
+        UsageError::NotInRehearsal { flag: "--resume" },
+        UsageError::TwoTokens,
+        UsageError::UnlimitedAbroad,
+        UsageError::OnlyWithAuto { flag: "--max-rate" },
+        UsageError::StartAboveMax { start: rate("5/s"), max: rate("1/s") },
+        UsageError::NoOutputForStdin,
+        UsageError::SameFile { flag: "--output", other: "the input", path: "a.csv".into() },
+        UsageError::NobodyToAsk,
+        UsageError::QuietAndVerbose,
+    ] {
+        let text = error.to_string();
+        assert!(text.contains("-o FILE") || text.contains("--"), "{text}");
+    }
+    assert!(UsageError::NobodyToAsk.to_string().contains("--yes"));
+}
+
+#[test]
+fn the_mode_decides_who_is_asked() {
+    for (line, environment, mode, confirmation) in [
+        ("run a.csv", &DESK, Mode::Run, Confirmation::Ask(Terminal::StandardInput)),
+        ("run a.csv -y", &DESK, Mode::Run, Confirmation::Given),
+        ("run a.csv -y", &CRON, Mode::Run, Confirmation::Given),
+        ("run - -o r.csv", &PIPE, Mode::Run, Confirmation::Ask(Terminal::Controlling)),
+        ("run - -o r.csv --resume", &PIPE, Mode::Run, Confirmation::Ask(Terminal::Controlling)),
+        ("run a.csv -n", &CRON, Mode::Plan, Confirmation::NotNeeded),
+        ("plan -", &CRON, Mode::Plan, Confirmation::NotNeeded),
+        ("run a.csv --rehearse", &CRON, Mode::Rehearsal, Confirmation::NotNeeded),
+        ("run a.csv --rehearse", &DESK, Mode::Rehearsal, Confirmation::NotNeeded),
+    ] {
+        let settings = resolve(line, environment).expect(line);
+        assert_eq!((settings.mode, settings.safety.confirmation), (mode, confirmation), "{line}");
+    }
+}
+
+#[test]
+fn nobody_is_asked_what_they_cannot_see_or_answer() {
+    let log_in_a_file = Environment { stderr_is_terminal: false, ..DESK };
+    let no_keyboard = Environment { has_controlling_terminal: false, ..PIPE };
+    for (line, environment) in [
+        ("run a.csv", &log_in_a_file),
+        ("run a.csv", &PIPE),
+        ("run - -o r.csv", &no_keyboard),
+        ("run - -o r.csv", &CRON),
+    ] {
+        assert_eq!(resolve(line, environment).expect_err(line), UsageError::NobodyToAsk, "{line} in {environment:?}");
+    }
+}
+
+#[test]
+fn the_token_comes_from_the_nearest_place() {
+    let credential = Environment { token_credential: Some("/run/credentials/x/slack-token".into()), ..CRON };
+    let both = Environment { has_slack_token: true, ..credential.clone() };
+    let file = TokenChoice::File("t".into());
+    for (line, environment, want) in [
+        ("run a.csv -y --token-file t", &both, file),
+        ("run a.csv -y --token-command t", &both, TokenChoice::Command("t".into())),
+        ("run a.csv -y", &both, TokenChoice::Variable),
+        ("run a.csv -y", &credential, TokenChoice::Credential("/run/credentials/x/slack-token".into())),
+        ("run a.csv -y", &DESK, TokenChoice::Ask(Terminal::StandardInput)),
+        ("run - -y -o r.csv", &PIPE, TokenChoice::Ask(Terminal::Controlling)),
+        ("run a.csv -y", &CRON, TokenChoice::Absent),
+        ("plan a.csv", &DESK, TokenChoice::Absent),
+        ("plan a.csv", &both, TokenChoice::Variable),
+        ("run a.csv --rehearse", &both, TokenChoice::NotNeeded),
+    ] {
+        assert_eq!(resolve(line, environment).expect(line).token, want, "{line}");
+    }
+}
+
+#[test]
+fn the_ends_of_auto_stay_in_order() {
+    let auto = |start, max| Ok(RateChoice::Auto { start: rate(start), max: rate(max) });
+    let refused = |start, max| Err(UsageError::StartAboveMax { start: rate(start), max: rate(max) });
+    for (flags, want) in [
+        ("", auto("20/min", "300/min")),
+        ("--max-rate 10/min", auto("10/min", "10/min")),
+        ("--max-rate 1000/h", auto("1000/h", "1000/h")),
+        ("--max-rate 5/s", auto("20/min", "5/s")),
+        ("--start-rate 5/s", auto("5/s", "300/min")),
+        ("--start-rate 6/s", refused("6/s", "300/min")),
+        ("--start-rate 60/min --max-rate 1/s", auto("60/min", "1/s")),
+        ("--start-rate 61/min --max-rate 1/s", refused("61/min", "1/s")),
+        ("--rate 0.5/s", Ok(RateChoice::Fixed(rate("0.5/s")))),
+        ("--rate unlimited --api-url http://127.0.0.1:9/", Ok(RateChoice::Unlimited)),
+    ] {
+        let resolved = resolve(&format!("run a.csv -y {flags}"), &CRON).map(|settings| settings.pace.rate);
+        assert_eq!(resolved, want, "{flags}");
+    }
+    assert_eq!(resolve("run a.csv --rehearse --rate unlimited", &CRON).unwrap().pace.rate, RateChoice::Unlimited);
+}
+
+#[test]
+fn what_is_typed_arrives() {
+    let line = "run a.csv -y -o r.csv --remaining left.csv --identify-by team --delimiter tab --bucket org -j 3 --retries 2 \
+        --timeout 4s --max-retry-after 5m --deadline 6h --max-failures 7 --protect p --allow-self --no-canary --strict \
+        --api-url https://api.example/ --allow-host api.example --events e --summary-json s --metrics-file m --reason INC";
+    let settings = resolve(line, &CRON).unwrap();
+    assert_eq!(settings.input.identify_by, Some(IdentifyBy::Team));
+    assert_eq!(settings.input.delimiter, Some(b'\t'));
+    assert_eq!(settings.output.output.as_deref(), Some("r.csv".as_ref()));
+    assert_eq!(settings.output.remaining.as_deref(), Some("left.csv".as_ref()));
+    assert_eq!((settings.pace.bucket, settings.pace.workers), (BucketChoice::Org, Some(3)));
+    assert_eq!((settings.calls.retries, settings.calls.timeout), (2, Duration::from_secs(4)));
+    assert_eq!(settings.safety.max_retry_after, Duration::from_mins(5));
+    assert_eq!(settings.safety.deadline, Some(Duration::from_hours(6)));
+    assert_eq!(settings.safety.max_failures.to_string(), "7");
+    assert!(settings.safety.allow_self && settings.safety.strict && !settings.safety.canary);
+    assert_eq!(settings.calls.api_url, "https://api.example/");
+    assert_eq!(settings.calls.allow_hosts, ["api.example"]);
+    assert_eq!(settings.report.reason.as_deref(), Some("INC"));
+    let plain = resolve("run a.csv -y", &CRON).unwrap();
+    assert_eq!(plain.calls.api_url, API_URL);
+    assert!(plain.safety.canary && !plain.safety.allow_self && plain.input.identify_by.is_none());
+}
+
+#[test]
+fn the_console_suits_whoever_looks_on() {
+    use ProgressStyle::{Bar, Hidden, Plain};
+    let dumb = Environment { terminal_is_dumb: true, ..DESK };
+    let no_color = Environment { no_color: true, ..DESK };
+    for (flags, environment, progress, color, verbosity) in [
+        ("", &DESK, Bar, true, Verbosity::Normal),
+        ("", &CRON, Plain, false, Verbosity::Normal),
+        ("", &dumb, Plain, false, Verbosity::Normal),
+        ("", &no_color, Bar, false, Verbosity::Normal),
+        ("--color always", &no_color, Bar, true, Verbosity::Normal),
+        ("--color always", &CRON, Plain, true, Verbosity::Normal),
+        ("--color never", &DESK, Bar, false, Verbosity::Normal),
+        ("--progress bar", &CRON, Bar, false, Verbosity::Normal),
+        ("--progress plain", &DESK, Plain, true, Verbosity::Normal),
+        ("--progress none", &DESK, Hidden, true, Verbosity::Normal),
+        ("--log-format json", &DESK, Plain, true, Verbosity::Normal),
+        ("-q", &DESK, Hidden, true, Verbosity::Quiet),
+        ("-q --progress plain", &DESK, Plain, true, Verbosity::Quiet),
+        ("-v", &DESK, Bar, true, Verbosity::Verbose),
+        ("-vvv", &DESK, Bar, true, Verbosity::Debug),
+    ] {
+        let console = resolve(&format!("run a.csv -y {flags}"), environment).unwrap().report.console;
+        assert_eq!((console.progress, console.color, console.verbosity), (progress, color, verbosity), "{flags}");
+    }
+}

@@ -1,0 +1,62 @@
+//! Command lines that cannot be meant: each says what to type instead.
+
+use crate::domain::Rate;
+use std::path::PathBuf;
+
+/// Why a command line cannot be meant. Nothing was read or sent; exit code 2.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UsageError {
+    /// `--dry-run` with `--rehearse`.
+    #[error("--dry-run and --rehearse exclude each other: a plan sends nothing, a rehearsal sends all to a stand-in")]
+    PlanAndRehearsal,
+    /// A flag that a rehearsal has no use for.
+    #[error("{flag} cannot be used with --rehearse: a rehearsal needs no token, reaches nobody, and starts afresh")]
+    NotInRehearsal {
+        /// The flag.
+        flag: &'static str,
+    },
+    /// `--token-file` with `--token-command`.
+    #[error("--token-file and --token-command exclude each other; give the one that holds the token")]
+    TwoTokens,
+    /// `--rate unlimited` to a host that is not this one.
+    #[error(
+        "--rate unlimited is for a rehearsal or an --api-url on the loopback address; \
+         use --rate auto, which finds the limit, or a rate such as 20/min"
+    )]
+    UnlimitedAbroad,
+    /// `--start-rate` or `--max-rate` beside a fixed rate.
+    #[error("{flag} belongs to --rate auto; leave out either {flag} or --rate")]
+    OnlyWithAuto {
+        /// The flag.
+        flag: &'static str,
+    },
+    /// `--start-rate` above `--max-rate`.
+    #[error("--start-rate {start} is above --max-rate {max}; lower the one or raise the other")]
+    StartAboveMax {
+        /// Where `auto` would begin.
+        start: Rate,
+        /// The most that it may try.
+        max: Rate,
+    },
+    /// Standard input has no name that the results could be named after.
+    #[error("rows from standard input need a name for the results: add -o FILE, as in -o results.csv")]
+    NoOutputForStdin,
+    /// Two flags name one file, and one of them writes it.
+    #[error("{flag} would overwrite {other}: both are {}; name another file", path.display())]
+    SameFile {
+        /// The flag that writes.
+        flag: &'static str,
+        /// The other one.
+        other: &'static str,
+        /// The file.
+        path: PathBuf,
+    },
+    /// No `--yes`, and no terminal.
+    #[error(
+        "there is no terminal to ask on before sending: add --yes to send without asking, or use plan to look first"
+    )]
+    NobodyToAsk,
+    /// `--quiet` with `--verbose`.
+    #[error("--quiet and --verbose exclude each other; leave out one")]
+    QuietAndVerbose,
+}
