@@ -1,6 +1,7 @@
 //! Everything that lasts: the input, the results, the manifest and the journal.
 
 mod files;
+pub mod input;
 pub mod journal;
 pub mod manifest;
 pub mod paths;

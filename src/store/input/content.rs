@@ -1,0 +1,221 @@
+//! A surveyed input: it can be read again, by as many readers as are wanted, each with a position of its own.
+
+use super::deal::Dealer;
+use super::duplicates::Firsts;
+use super::error::{InputError, InputPath, Trouble};
+use super::framing::{Feed, Frames, Place, Record};
+use super::header::{Delimiter, Header};
+use super::identity::{Continuation, InputIdentity};
+use super::index::Index;
+use super::intake::Intake;
+use super::rules::Rules;
+use super::source::Source;
+use super::survey::{Count, Judges, Survey};
+use super::{MaybeSent, SurveyOptions};
+use crate::domain::{Rejection, Row};
+use roaring::RoaringTreemap;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+/// Bytes read at a time, from the start to the end.
+pub(super) const CHUNK: usize = 64 * 1024;
+/// Bytes read at a time where rows are looked up: some 64 of the usual ones, as far apart as known places are.
+const LOOKUP_CHUNK: usize = 4 * 1024;
+
+/// Uncompressed bytes on disk, up to where the first reading ended; what is appended later is not seen.
+#[derive(Debug, Clone)]
+pub(super) struct Stored {
+    file: Arc<File>,
+    len: u64,
+}
+
+impl Stored {
+    pub(super) fn new(file: Arc<File>, len: u64) -> Self {
+        Self { file, len }
+    }
+
+    pub(super) fn span(&self, from: u64) -> Span {
+        Span { stored: self.clone(), at: from }
+    }
+
+    pub(super) fn frames(&self, place: Place, delimiter: Delimiter, chunk: usize) -> Frames<Span> {
+        Frames::at(place, delimiter, self.span(place.offset), chunk)
+    }
+}
+
+/// A reader's position. No cursor is shared, so no reader disturbs another.
+#[derive(Debug)]
+pub(super) struct Span {
+    stored: Stored,
+    at: u64,
+}
+
+impl Feed for Span {
+    fn feed(&mut self, into: &mut [u8]) -> Result<usize, Trouble> {
+        let left = usize::try_from(self.stored.len - self.at).unwrap_or(usize::MAX);
+        let most = left.min(into.len());
+        let into = &mut into[..most];
+        if into.is_empty() {
+            return Ok(0);
+        }
+        let read = loop {
+            match self.stored.file.read_at(into, self.at) {
+                Ok(read) => break read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Trouble::Unreadable(error)),
+            }
+        };
+        self.at += read as u64;
+        // Shorter than it was: rows are gone that were counted.
+        if read == 0 { Err(Trouble::Changed) } else { Ok(read) }
+    }
+}
+
+/// What the survey leaves for the second reading. A million rows of it are well under a megabyte.
+#[derive(Debug)]
+pub(super) struct Surveyed {
+    pub(super) stored: Stored,
+    pub(super) header: Header,
+    pub(super) rows_at: Place,
+    pub(super) index: Index,
+    pub(super) done: RoaringTreemap,
+    rules: Rules,
+    firsts: Firsts,
+    identity: InputIdentity,
+    continuation: Option<Continuation>,
+}
+
+impl Surveyed {
+    /// A record as the engine gets it.
+    pub(super) fn row(&self, record: &Record<'_>, maybe_sent: &MaybeSent) -> Row {
+        let line = record.place.line;
+        let target = self.rules.judge(&self.header, record);
+        let target = target.and_then(|target| match self.firsts.ahead_of(&target, line) {
+            Some(first) => Err(Rejection::Duplicate { first_line: Some(first) }),
+            None => Ok(target),
+        });
+        let fields = record.to_fields(self.header.fields().len());
+        Row { line, fields, target, may_have_been_sent: maybe_sent.contains(line) }
+    }
+
+    /// All rows, in order.
+    pub(super) fn frames(&self) -> Frames<Span> {
+        self.stored.frames(self.rows_at, self.header.delimiter(), CHUNK)
+    }
+
+    /// Rows here and there; `move_to` goes to them.
+    pub(super) fn lookup(&self) -> Frames<Span> {
+        self.stored.frames(self.rows_at, self.header.delimiter(), LOOKUP_CHUNK)
+    }
+}
+
+/// An input that has been surveyed. Clones share the one open file and what the survey found.
+#[derive(Debug, Clone)]
+pub struct Content {
+    input: InputPath,
+    surveyed: Arc<Surveyed>,
+}
+
+impl Content {
+    /// The first reading.
+    pub(super) fn survey(input: InputPath, intake: Intake, options: SurveyOptions) -> Result<(Self, Survey), Trouble> {
+        let SurveyOptions { delimiter, rules, done } = options;
+        let mut frames = Frames::at_start(intake, CHUNK)?;
+        let header = Header::read(&mut frames, delimiter)?;
+        header.require(rules.identify)?;
+        let rows_at = frames.place();
+        let judges = Judges { header: &header, rules: &rules, done: &done };
+        let count = Count::first(judges, &mut frames)?;
+        let (stored, identity, continuation) = frames.into_feed().finish()?;
+        let found = count.settle(&stored, rows_at)?;
+        let (survey, index, firsts) = found.into_survey(&header, identity.clone(), continuation);
+        let surveyed = Surveyed { stored, header, rows_at, index, done, rules, firsts, identity, continuation };
+        Ok((Self { input, surveyed: Arc::new(surveyed) }, survey))
+    }
+
+    /// Surveys the same bytes again under other rules or other done rows, as when the token's own user has become
+    /// known meanwhile. The delimiter, the identity and the continuation stay those of the first survey.
+    ///
+    /// # Errors
+    /// As [`Input::survey`](super::Input::survey).
+    pub fn survey_again(&self, rules: Rules, done: RoaringTreemap) -> Result<(Self, Survey), InputError> {
+        self.resurvey(rules, done).map_err(|trouble| trouble.of(&self.input))
+    }
+
+    fn resurvey(&self, rules: Rules, done: RoaringTreemap) -> Result<(Self, Survey), Trouble> {
+        let Surveyed { stored, header, rows_at, identity, continuation, .. } = &*self.surveyed;
+        header.require(rules.identify)?;
+        let judges = Judges { header, rules: &rules, done: &done };
+        let count = Count::first(judges, &mut self.surveyed.frames())?;
+        let found = count.settle(stored, *rows_at)?;
+        let (survey, index, firsts) = found.into_survey(header, identity.clone(), *continuation);
+        let (stored, header, identity) = (stored.clone(), header.clone(), identity.clone());
+        let (rows_at, continuation) = (*rows_at, *continuation);
+        let surveyed = Surveyed { stored, header, rows_at, index, done, rules, firsts, identity, continuation };
+        Ok((Self { input: self.input.clone(), surveyed: Arc::new(surveyed) }, survey))
+    }
+
+    /// Where the input comes from.
+    #[must_use]
+    pub fn path(&self) -> &InputPath {
+        &self.input
+    }
+
+    /// The header.
+    #[must_use]
+    pub fn header(&self) -> &Header {
+        &self.surveyed.header
+    }
+
+    /// Starts the second reading, on a thread of its own. Rows that the survey was told are done are left out.
+    ///
+    /// # Errors
+    /// Where the thread cannot be started.
+    pub fn source(&self, maybe_sent: MaybeSent) -> Result<Source, InputError> {
+        Source::start(self.input.clone(), self.dealer(maybe_sent))
+            .map_err(|cause| Trouble::Thread(cause).of(&self.input))
+    }
+
+    pub(super) fn dealer(&self, maybe_sent: MaybeSent) -> Dealer {
+        Dealer::new(Arc::clone(&self.surveyed), maybe_sent)
+    }
+
+    /// Writes the header and the rows whose line is kept as they stand in the input, so that they can be fed back as
+    /// they are. Nothing is written where no row is kept. Gives the number of rows written.
+    ///
+    /// # Errors
+    /// Where the input cannot be read again, or `out` cannot be written; what has been written by then stays.
+    pub fn copy_rows(&self, mut keep: impl FnMut(u64) -> bool, out: &mut dyn Write) -> Result<u64, CopyError> {
+        let unreadable = |trouble: Trouble| CopyError::Input(trouble.of(&self.input));
+        let (mut out, mut rows) = (BufWriter::with_capacity(CHUNK, out), 0);
+        let mut frames = self.surveyed.frames();
+        while let Some(record) = frames.next().map_err(unreadable)? {
+            if !keep(record.place.line) {
+                continue;
+            }
+            if rows == 0 {
+                out.write_all(self.surveyed.header.raw()).map_err(CopyError::Output)?;
+            }
+            out.write_all(record.raw).map_err(CopyError::Output)?;
+            if !record.raw.ends_with(b"\n") && !record.raw.ends_with(b"\r") {
+                out.write_all(self.surveyed.header.line_end()).map_err(CopyError::Output)?;
+            }
+            rows += 1;
+        }
+        out.flush().map_err(CopyError::Output)?;
+        Ok(rows)
+    }
+}
+
+/// Why rows could not be copied.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    /// The input could not be read again.
+    #[error("{0}")]
+    Input(InputError),
+    /// The copy could not be written.
+    #[error("{0}")]
+    Output(io::Error),
+}

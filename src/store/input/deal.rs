@@ -1,0 +1,131 @@
+//! The second reading: which rows answer which request. No thread and no channel, so that it can be tested as it is.
+
+use super::MaybeSent;
+use super::content::{Span, Surveyed};
+use super::error::Trouble;
+use super::framing::Frames;
+use crate::domain::{Row, TeamId};
+use crate::engine::ports::{Batch, Want};
+use roaring::RoaringTreemap;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Rows in the largest batch. The first of each kind has one row, so that the first call goes out at once.
+const MOST_ROWS: usize = 64;
+
+/// Hands out every row once.
+#[derive(Debug)]
+pub(super) struct Dealer {
+    surveyed: Arc<Surveyed>,
+    maybe_sent: MaybeSent,
+    /// In the input's order: `ordinal` is the next; all before it have been handed out.
+    forward: Cursor,
+    size: usize,
+    /// For rows of one workspace, wherever they are.
+    lookup: Cursor,
+    teams: HashMap<TeamId, Ahead>,
+    /// Handed out to a workspace ahead of `forward`.
+    taken: RoaringTreemap,
+}
+
+#[derive(Debug)]
+struct Cursor {
+    frames: Frames<Span>,
+    /// Of the record that `frames` gives next.
+    ordinal: u64,
+}
+
+/// How far a workspace is.
+#[derive(Debug, Clone, Copy)]
+struct Ahead {
+    next: u64,
+    size: usize,
+}
+
+impl Dealer {
+    pub(super) fn new(surveyed: Arc<Surveyed>, maybe_sent: MaybeSent) -> Self {
+        Self {
+            forward: Cursor { frames: surveyed.frames(), ordinal: 0 },
+            lookup: Cursor { frames: surveyed.lookup(), ordinal: 0 },
+            surveyed,
+            maybe_sent,
+            size: 1,
+            teams: HashMap::new(),
+            taken: RoaringTreemap::new(),
+        }
+    }
+
+    /// Answers one request.
+    pub(super) fn deal(&mut self, want: Want) -> Result<Batch, Trouble> {
+        let (rows, exhausted) = match &want {
+            Want::Any => self.any()?,
+            Want::Of(team) => self.of(team)?,
+        };
+        Ok(Batch { want, rows, exhausted })
+    }
+
+    fn any(&mut self) -> Result<(Vec<Row>, bool), Trouble> {
+        let Self { surveyed, maybe_sent, forward, taken, .. } = self;
+        let mut rows = Vec::with_capacity(self.size);
+        while rows.len() < self.size && forward.ordinal < surveyed.index.rows() {
+            let record = forward.frames.next()?.ok_or(Trouble::Changed)?;
+            let ordinal = forward.ordinal;
+            surveyed.index.check(ordinal, record.place)?;
+            forward.ordinal += 1;
+            if !taken.remove(ordinal) && !surveyed.done.contains(record.place.line) {
+                rows.push(surveyed.row(&record, maybe_sent));
+            }
+        }
+        self.size = grown(self.size);
+        Ok((rows, forward.ordinal == surveyed.index.rows()))
+    }
+
+    fn of(&mut self, team: &TeamId) -> Result<(Vec<Row>, bool), Trouble> {
+        let surveyed = Arc::clone(&self.surveyed);
+        let Some(ordinals) = surveyed.index.teams.get(team) else { return Ok((Vec::new(), true)) };
+        let mut ahead = self.teams.get(team).copied().unwrap_or(Ahead { next: 0, size: 1 });
+        let mut left = ordinals.iter();
+        left.advance_to(ahead.next.max(self.forward.ordinal));
+        let mut rows = Vec::with_capacity(ahead.size);
+        for ordinal in left.by_ref().take(ahead.size) {
+            let row = self.row_at(ordinal)?;
+            let addressed = row.target.as_ref().ok().and_then(|target| target.addressed_team());
+            if addressed != Some(team) {
+                return Err(Trouble::Changed);
+            }
+            self.taken.insert(ordinal);
+            ahead.next = ordinal + 1;
+            rows.push(row);
+        }
+        ahead.size = grown(ahead.size);
+        self.teams.insert(team.clone(), ahead);
+        Ok((rows, left.next().is_none()))
+    }
+
+    /// Reads one record, from where the cursor is or from the last known place ahead of it.
+    fn row_at(&mut self, ordinal: u64) -> Result<Row, Trouble> {
+        let Self { surveyed, maybe_sent, lookup, .. } = self;
+        let (known, place) = surveyed.index.nearest(ordinal).ok_or(Trouble::Changed)?;
+        if lookup.ordinal > ordinal || lookup.ordinal < known {
+            lookup.frames.move_to(place, surveyed.stored.span(place.offset));
+            lookup.ordinal = known;
+        }
+        loop {
+            let record = lookup.frames.next()?.ok_or(Trouble::Changed)?;
+            let at = lookup.ordinal;
+            surveyed.index.check(at, record.place)?;
+            lookup.ordinal += 1;
+            if at == ordinal {
+                return Ok(surveyed.row(&record, maybe_sent));
+            }
+        }
+    }
+}
+
+fn grown(size: usize) -> usize {
+    (2 * size).min(MOST_ROWS)
+}
+
+#[cfg(test)]
+#[path = "deal_tests.rs"]
+mod tests;

@@ -1,0 +1,172 @@
+//! What makes an input unusable: what it is, where it is, and what to do next.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+/// Where the input comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InputPath {
+    /// A path: a regular file, a FIFO or a device.
+    File(PathBuf),
+    /// Standard input, `-` on the command line.
+    Stdin,
+}
+
+impl From<PathBuf> for InputPath {
+    /// `-` is standard input, as in every tool that takes a path; `./-` is a file of that name.
+    fn from(path: PathBuf) -> Self {
+        if path.as_os_str() == "-" { Self::Stdin } else { Self::File(path) }
+    }
+}
+
+impl fmt::Display for InputPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Stdin => f.write_str("standard input"),
+        }
+    }
+}
+
+/// An input that cannot be used. Its text is whole: the cause is in it, not behind `source()`.
+#[derive(Debug, thiserror::Error)]
+#[error("{input}: {trouble}")]
+pub struct InputError {
+    /// The input.
+    pub input: InputPath,
+    /// What is wrong with it.
+    pub trouble: Trouble,
+}
+
+/// What is wrong with an input, in words that go behind its name.
+#[derive(Debug, thiserror::Error)]
+pub enum Trouble {
+    /// Nothing of that name.
+    #[error("no such file; check the path, or give - to read standard input")]
+    NotFound,
+    /// A directory.
+    #[error("is a directory; name the CSV file in it")]
+    Directory,
+    /// The system does not let it be opened or read.
+    #[error("cannot be read: {0}")]
+    Unreadable(io::Error),
+    /// Compressed, and cut short or broken.
+    #[error("the {format} data is damaged or incomplete ({cause}); fetch or make the file again")]
+    Damaged {
+        /// `gzip` or `zstd`.
+        format: &'static str,
+        /// What the decoder says.
+        cause: io::Error,
+    },
+    /// Another kind of file, known by its first bytes.
+    #[error("is {kind}, not CSV; {advice}")]
+    OtherFormat {
+        /// The kind, with its article.
+        kind: &'static str,
+        /// How to make a CSV of it.
+        advice: &'static str,
+    },
+    /// The copy that a second reading needs cannot be written.
+    #[error("its temporary copy in {dir} cannot be written ({cause}); make room there, or give a plain CSV file", dir = dir.display())]
+    Spool {
+        /// The directory of the copy.
+        dir: PathBuf,
+        /// What the system says.
+        cause: io::Error,
+    },
+    /// No record at all.
+    #[error("is empty; a header line with session_id and user_id or team_id is needed")]
+    Empty,
+    /// UTF-16, which some spreadsheets call "Unicode text".
+    #[error("is in UTF-16; save it as CSV UTF-8")]
+    Utf16,
+    /// Bytes that are not UTF-8.
+    #[error("line {line}: not UTF-8 at byte {offset}; save the file as CSV UTF-8")]
+    NotUtf8 {
+        /// The line that holds the byte.
+        line: u64,
+        /// The first wrong byte, counted from 0 in the uncompressed content.
+        offset: u64,
+    },
+    /// The first record has no `session_id`.
+    #[error(
+        "line {line}: no session_id column in the header; the columns seen are: {seen}; name the columns, or give --delimiter"
+    )]
+    NoHeader {
+        /// The line taken for the header.
+        line: u64,
+        /// Its columns, shortened and cleaned for showing.
+        seen: String,
+    },
+    /// Neither `team_id` nor `user_id`.
+    #[error(
+        "line {line}: neither user_id nor team_id in the header; the columns seen are: {seen}; a session is named by session_id and one of them"
+    )]
+    NoOwnerColumn {
+        /// The header's line.
+        line: u64,
+        /// Its columns, shortened and cleaned for showing.
+        seen: String,
+    },
+    /// A column that is read stands twice in the header.
+    #[error("line {line}: the column {column} stands twice in the header; rename or remove one of them")]
+    ColumnTwice {
+        /// The header's line.
+        line: u64,
+        /// The column's name.
+        column: &'static str,
+    },
+    /// `--identify-by` names a column that is not there.
+    #[error("line {line}: no {column} column in the header, which --identify-by asks for; use --identify-by auto")]
+    MissingColumn {
+        /// The header's line.
+        line: u64,
+        /// The column's name.
+        column: &'static str,
+    },
+    /// A record over the cap of 1 MiB.
+    #[error("line {line}: a record of more than 1 MiB starts here; is a quote (\") left open?")]
+    RecordTooLong {
+        /// The line on which the record starts.
+        line: u64,
+    },
+    /// The content ends inside a quoted field.
+    #[error("line {line}: a quote (\") in the record that starts here is never closed; close it, or write it twice")]
+    OpenQuote {
+        /// The line on which the record starts.
+        line: u64,
+    },
+    /// The second reading found something else than the first.
+    #[error(
+        "has changed since the run began; put the file back as it was and go on with --resume, or start anew with what it is now"
+    )]
+    Changed,
+    /// The reading thread could not be started.
+    #[error("no thread could be started to read it: {0}")]
+    Thread(io::Error),
+}
+
+impl Trouble {
+    /// Names the input that has this trouble.
+    pub(super) fn of(self, input: &InputPath) -> InputError {
+        InputError { input: input.clone(), trouble: self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lone_dash_is_standard_input() {
+        assert_eq!(InputPath::from(PathBuf::from("-")), InputPath::Stdin);
+        assert_eq!(InputPath::from(PathBuf::from("./-")), InputPath::File("./-".into()));
+    }
+
+    #[test]
+    fn an_error_says_what_where_and_what_next() {
+        let error = Trouble::NotUtf8 { line: 3, offset: 70 }.of(&InputPath::File("a.csv".into()));
+        assert_eq!(error.to_string(), "a.csv: line 3: not UTF-8 at byte 70; save the file as CSV UTF-8");
+    }
+}

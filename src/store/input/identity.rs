@@ -1,0 +1,171 @@
+//! Which input this is: by its bytes, not by its name or its date.
+
+use sha2::{Digest, Sha256};
+use std::fmt::Write as _;
+use std::io::{self, Read};
+
+/// The fingerprint of an input; goes into the manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InputIdentity {
+    /// SHA-256 of the bytes as they came, in lower-case hex: what `sha256sum` prints.
+    pub sha256: String,
+    /// How many bytes came.
+    pub bytes: u64,
+    /// SHA-256 after decompression; the same as `sha256` where nothing was compressed.
+    pub content_sha256: String,
+    /// Bytes after decompression.
+    pub content_bytes: u64,
+}
+
+/// What the manifest of an earlier run says about its input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Earlier {
+    /// [`InputIdentity::content_bytes`] of that run.
+    pub content_bytes: u64,
+    /// [`InputIdentity::content_sha256`] of that run.
+    pub content_sha256: String,
+}
+
+/// How an input compares with that of an earlier run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Continuation {
+    /// The same content.
+    Same,
+    /// The earlier content, and whole lines behind it.
+    Appended,
+    /// Neither.
+    Other,
+}
+
+/// Hashes the content as it passes, and watches for the end of the earlier one.
+pub(super) struct Meter {
+    sha: Sha256,
+    bytes: u64,
+    last: Option<u8>,
+    earlier: Option<Earlier>,
+    border: Option<Border>,
+}
+
+/// What was found where the earlier content ended.
+struct Border {
+    same: bool,
+    ends_line: bool,
+}
+
+impl Meter {
+    pub(super) fn new(earlier: Option<Earlier>) -> Self {
+        Self { sha: Sha256::new(), bytes: 0, last: None, earlier, border: None }
+    }
+
+    /// Takes in the next bytes.
+    pub(super) fn update(&mut self, chunk: &[u8]) {
+        let Some(at) = self.border_within(chunk.len()) else { return self.absorb(chunk) };
+        let (before, after) = chunk.split_at(at);
+        self.absorb(before);
+        let digest = hex(self.sha.clone());
+        let same = self.earlier.as_ref().is_some_and(|earlier| earlier.content_sha256 == digest);
+        // Where the last line had no end, only a line end may have been added to it.
+        let ends_line = self.last.is_some_and(is_line_end) || after.first().copied().is_some_and(is_line_end);
+        self.border = Some(Border { same, ends_line });
+        self.absorb(after);
+    }
+
+    /// Where in the next `len` bytes the earlier content ends; at least one byte of what was added comes with it.
+    fn border_within(&self, len: usize) -> Option<usize> {
+        let earlier = self.earlier.as_ref().filter(|_| self.border.is_none())?;
+        usize::try_from(earlier.content_bytes.checked_sub(self.bytes)?).ok().filter(|&at| at < len)
+    }
+
+    fn absorb(&mut self, chunk: &[u8]) {
+        self.sha.update(chunk);
+        self.bytes += chunk.len() as u64;
+        self.last = chunk.last().copied().or(self.last);
+    }
+
+    /// How the content compares with the earlier one, if there was one.
+    pub(super) fn continuation(&self) -> Option<Continuation> {
+        let earlier = self.earlier.as_ref()?;
+        let same = || self.bytes == earlier.content_bytes && hex(self.sha.clone()) == earlier.content_sha256;
+        Some(match &self.border {
+            Some(Border { same: true, ends_line: true }) => Continuation::Appended,
+            None if same() => Continuation::Same,
+            Some(_) | None => Continuation::Other,
+        })
+    }
+
+    /// SHA-256 in hex, and the bytes.
+    pub(super) fn finish(self) -> (String, u64) {
+        (hex(self.sha), self.bytes)
+    }
+}
+
+fn is_line_end(byte: u8) -> bool {
+    matches!(byte, b'\n' | b'\r')
+}
+
+fn hex(sha: Sha256) -> String {
+    sha.finalize().iter().fold(String::with_capacity(64), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Hashes what is read through it: the compressed bytes on their way to the decoder.
+pub(super) struct Metered<R> {
+    inner: R,
+    pub(super) meter: Meter,
+}
+
+impl<R: Read> Metered<R> {
+    pub(super) fn new(inner: R) -> Self {
+        Self { inner, meter: Meter::new(None) }
+    }
+}
+
+impl<R: Read> Read for Metered<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buf)?;
+        self.meter.update(&buf[..read]);
+        Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn earlier(content: &[u8]) -> Earlier {
+        let mut meter = Meter::new(None);
+        meter.update(content);
+        let (content_sha256, content_bytes) = meter.finish();
+        Earlier { content_bytes, content_sha256 }
+    }
+
+    #[test]
+    fn the_hash_is_that_of_sha256sum() {
+        assert_eq!(earlier(b"abc").content_sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    }
+
+    #[test]
+    fn only_whole_lines_behind_the_same_content_continue_it() {
+        for (old, new, want) in [
+            ("a\nb\n", "a\nb\n", Continuation::Same),
+            ("a\nb\n", "a\nb\nc", Continuation::Appended),
+            ("a\nb", "a\nb\nc\n", Continuation::Appended),
+            ("a\nb", "a\nb\r\nc\n", Continuation::Appended),
+            ("a\nb\r", "a\nb\rc\n", Continuation::Appended),
+            ("a\nb", "a\nb1\n", Continuation::Other),
+            ("a\nb\n", "a\nb", Continuation::Other),
+            ("a\nb\n", "a\nX\nc\n", Continuation::Other),
+            ("a\nb\n", "a\nX\n", Continuation::Other),
+            ("", "a\n", Continuation::Other),
+        ] {
+            for step in 1..=new.len() {
+                let mut meter = Meter::new(Some(earlier(old.as_bytes())));
+                new.as_bytes().chunks(step).for_each(|chunk| meter.update(chunk));
+                assert_eq!(meter.continuation(), Some(want), "{old:?} then {new:?}, {step} at a time");
+            }
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! The first reading: bytes as they come, decompressed, hashed, and copied where they could not be read twice.
+
+use super::content::Stored;
+use super::error::Trouble;
+use super::framing::Feed;
+use super::identity::{Continuation, Earlier, InputIdentity, Meter, Metered};
+use flate2::bufread::MultiGzDecoder;
+use std::fs::File;
+use std::io::{self, BufReader, Cursor, Read, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Windows up to 128 MiB, as `zstd -d` takes them without being told; more would let a file decide over our memory.
+const ZSTD_WINDOW_LOG_MAX: u32 = 27;
+const BUFFER: usize = 64 * 1024;
+
+/// Where bytes come from.
+pub(super) enum Raw {
+    /// A regular file: read by position, so that it can be read again through the same handle.
+    File(Arc<File>, u64),
+    /// Standard input, a FIFO or a device: gone once read.
+    Stream(Box<dyn Read + Send>),
+}
+
+impl Read for Raw {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::File(file, at) => {
+                let read = file.read_at(buf, *at)?;
+                *at += read as u64;
+                Ok(read)
+            }
+            Self::Stream(stream) => stream.read(buf),
+        }
+    }
+}
+
+/// The bytes that were looked at to know the format, then the rest.
+type Whole = io::Chain<Cursor<Vec<u8>>, Raw>;
+type Compressed = BufReader<Metered<Whole>>;
+
+enum Decoder {
+    Plain(Whole),
+    Gzip(Box<MultiGzDecoder<Compressed>>),
+    Zstd(Box<zstd::stream::read::Decoder<'static, Compressed>>),
+}
+
+impl Decoder {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(inner) => inner.read(buf),
+            Self::Gzip(inner) => inner.read(buf),
+            Self::Zstd(inner) => inner.read(buf),
+        }
+    }
+
+    fn format(&self) -> Option<&'static str> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Gzip(_) => Some("gzip"),
+            Self::Zstd(_) => Some("zstd"),
+        }
+    }
+
+    /// A decoder's complaint has no number of the system's; a failing disk has.
+    fn trouble(&self, cause: io::Error) -> Trouble {
+        match self.format() {
+            Some(format) if cause.raw_os_error().is_none() => Trouble::Damaged { format, cause },
+            Some(_) | None => Trouble::Unreadable(cause),
+        }
+    }
+
+    /// Hash and length of the compressed bytes, those behind the last frame included; none where nothing is compressed.
+    fn finish(self) -> io::Result<Option<(String, u64)>> {
+        let mut compressed = match self {
+            Self::Plain(_) => return Ok(None),
+            Self::Gzip(inner) => inner.into_inner(),
+            Self::Zstd(inner) => inner.finish(),
+        };
+        io::copy(&mut compressed, &mut io::sink())?;
+        Ok(Some(compressed.into_inner().meter.finish()))
+    }
+}
+
+/// A copy of what can be read only once, in a file that has no name and goes with its last handle.
+struct Spool {
+    file: File,
+    dir: PathBuf,
+}
+
+impl Spool {
+    fn create(dir: &Path) -> Result<Self, Trouble> {
+        let file = tempfile::tempfile_in(dir).map_err(|cause| Trouble::Spool { dir: dir.into(), cause })?;
+        Ok(Self { file, dir: dir.into() })
+    }
+
+    fn write(&mut self, chunk: &[u8]) -> Result<(), Trouble> {
+        self.file.write_all(chunk).map_err(|cause| Trouble::Spool { dir: self.dir.clone(), cause })
+    }
+}
+
+/// The first reading of an input. The copy grows with the parsing, so an input that is refused early fills no disk.
+pub(super) struct Intake {
+    decoder: Decoder,
+    meter: Meter,
+    keep: Keep,
+}
+
+/// What the second reading will read.
+enum Keep {
+    Original(Arc<File>),
+    Copy(Spool),
+}
+
+impl Intake {
+    /// Looks at the first bytes and prepares to read all of them.
+    pub(super) fn begin(mut raw: Raw, spool_dir: &Path, earlier: Option<Earlier>) -> Result<Self, Trouble> {
+        let mut head = Vec::new();
+        (&mut raw).take(6).read_to_end(&mut head).map_err(Trouble::Unreadable)?;
+        let original = match &raw {
+            Raw::File(file, _) => Some(Arc::clone(file)),
+            Raw::Stream(_) => None,
+        };
+        let decoder = decoder_for(head, raw)?;
+        let keep = match original {
+            Some(file) if decoder.format().is_none() => Keep::Original(file),
+            Some(_) | None => Keep::Copy(Spool::create(spool_dir)?),
+        };
+        Ok(Self { decoder, meter: Meter::new(earlier), keep })
+    }
+
+    /// What was read, once it has been read to its end.
+    pub(super) fn finish(self) -> Result<(Stored, InputIdentity, Option<Continuation>), Trouble> {
+        let continuation = self.meter.continuation();
+        let (content_sha256, content_bytes) = self.meter.finish();
+        let compressed = self.decoder.finish().map_err(Trouble::Unreadable)?;
+        let (sha256, bytes) = compressed.unwrap_or_else(|| (content_sha256.clone(), content_bytes));
+        let file = match self.keep {
+            Keep::Original(file) => file,
+            Keep::Copy(spool) => Arc::new(spool.file),
+        };
+        let identity = InputIdentity { sha256, bytes, content_sha256, content_bytes };
+        Ok((Stored::new(file, content_bytes), identity, continuation))
+    }
+}
+
+impl Feed for Intake {
+    fn feed(&mut self, into: &mut [u8]) -> Result<usize, Trouble> {
+        let read = loop {
+            match self.decoder.read(into) {
+                Ok(read) => break read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.decoder.trouble(error)),
+            }
+        };
+        self.meter.update(&into[..read]);
+        if let Keep::Copy(spool) = &mut self.keep {
+            spool.write(&into[..read])?;
+        }
+        Ok(read)
+    }
+}
+
+/// Formats told by their first bytes; those that cannot be read say what to do instead.
+fn decoder_for(head: Vec<u8>, raw: Raw) -> Result<Decoder, Trouble> {
+    let other = |kind, advice| Err(Trouble::OtherFormat { kind, advice });
+    let compressed = |head, raw| BufReader::with_capacity(BUFFER, Metered::new(Cursor::new(head).chain(raw)));
+    match head.as_slice() {
+        [0x1f, 0x8b, ..] => Ok(Decoder::Gzip(Box::new(MultiGzDecoder::new(compressed(head, raw))))),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
+            let mut decoder =
+                zstd::stream::read::Decoder::with_buffer(compressed(head, raw)).map_err(Trouble::Unreadable)?;
+            decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(Trouble::Unreadable)?;
+            Ok(Decoder::Zstd(Box::new(decoder)))
+        }
+        [b'P', b'K', 3, 4, ..] => {
+            other("a zip archive or an Excel workbook", "unpack it, or save the sheet as CSV UTF-8")
+        }
+        [0xfd, b'7', b'z', b'X', b'Z', 0] => other("xz data", "unpack it first: xz -dc FILE | slack-revoke … -"),
+        [b'B', b'Z', b'h', b'1'..=b'9', ..] => {
+            other("bzip2 data", "unpack it first: bzip2 -dc FILE | slack-revoke … -")
+        }
+        _ => Ok(Decoder::Plain(Cursor::new(head).chain(raw))),
+    }
+}

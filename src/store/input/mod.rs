@@ -1,0 +1,121 @@
+//! The input: a CSV of sessions, read twice.
+//!
+//! The first reading ([`Input::survey`]) checks and counts everything before anything is sent, and keeps positions, not
+//! rows. The second ([`Content::source`]) gives the rows to the engine, in the input's order or by workspace, each once.
+//! Regular files are opened once and read by position; standard input, FIFOs and compressed files are copied, while the
+//! first reading parses them, to a file without a name.
+
+mod content;
+mod deal;
+mod duplicates;
+mod error;
+mod framing;
+mod header;
+mod identity;
+mod index;
+mod intake;
+mod keys;
+mod protect;
+mod rules;
+mod source;
+mod survey;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use content::{Content, CopyError};
+pub use error::{InputError, InputPath, Trouble};
+pub use header::{Delimiter, Header};
+pub use identity::{Continuation, Earlier, InputIdentity};
+pub use protect::ProtectError;
+pub use rules::{Guards, Identify, Rules};
+pub use source::Source;
+pub use survey::{InvalidRow, Survey};
+
+use intake::{Intake, Raw};
+use roaring::RoaringTreemap;
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// An input that has been opened and not read yet.
+pub struct Input {
+    path: InputPath,
+    raw: Raw,
+    spool_dir: PathBuf,
+}
+
+/// What a survey goes by.
+#[derive(Debug, Clone, Default)]
+pub struct SurveyOptions {
+    /// `--delimiter`; without it, the header tells.
+    pub delimiter: Option<Delimiter>,
+    /// What decides over a row.
+    pub rules: Rules,
+    /// Lines whose rows an earlier run has ended.
+    pub done: RoaringTreemap,
+}
+
+/// Which rows an earlier run, cut off before it could record an answer, may have sent.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum MaybeSent {
+    /// None of those still to be done.
+    #[default]
+    None,
+    /// Any of them.
+    All,
+    /// Those on these lines.
+    Lines(RoaringTreemap),
+}
+
+impl MaybeSent {
+    fn contains(&self, line: u64) -> bool {
+        match self {
+            Self::None => false,
+            Self::All => true,
+            Self::Lines(lines) => lines.contains(line),
+        }
+    }
+}
+
+impl Input {
+    /// Opens an input; nothing of it is read. Should it have to be copied, the copy goes into `spool_dir`. Opening a
+    /// FIFO waits for its writer.
+    ///
+    /// # Errors
+    /// Where there is no such file, it is a directory, or it cannot be opened.
+    pub fn open(path: InputPath, spool_dir: &Path) -> Result<Self, InputError> {
+        let raw = match &path {
+            InputPath::File(file) => open(file).map_err(|trouble| trouble.of(&path))?,
+            InputPath::Stdin => Raw::Stream(Box::new(io::stdin())),
+        };
+        Ok(Self { path, raw, spool_dir: spool_dir.into() })
+    }
+
+    /// The first reading: to the end of the input, blocking. `earlier` names the input of the run that is to be
+    /// continued, if there is one.
+    ///
+    /// # Errors
+    /// Where the input cannot be used: [`Trouble`] lists why.
+    pub fn survey(self, options: SurveyOptions, earlier: Option<Earlier>) -> Result<(Content, Survey), InputError> {
+        let Self { path, raw, spool_dir } = self;
+        Intake::begin(raw, &spool_dir, earlier)
+            .and_then(|intake| Content::survey(path.clone(), intake, options))
+            .map_err(|trouble| trouble.of(&path))
+    }
+}
+
+fn open(path: &Path) -> Result<Raw, Trouble> {
+    let file = File::open(path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => Trouble::NotFound,
+        ErrorKind::IsADirectory => Trouble::Directory,
+        _ => Trouble::Unreadable(error),
+    })?;
+    let kind = file.metadata().map_err(Trouble::Unreadable)?;
+    if kind.is_dir() {
+        return Err(Trouble::Directory);
+    }
+    Ok(if kind.is_file() { Raw::File(Arc::new(file), 0) } else { Raw::Stream(Box::new(file)) })
+}

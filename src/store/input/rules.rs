@@ -1,0 +1,170 @@
+//! Which rows are sent, and as what. Pure; both readings ask here, so they cannot disagree.
+
+use super::framing::Record;
+use super::header::Header;
+use crate::domain::{IdError, Rejection, SessionId, Target, TeamId, UserId};
+use std::collections::HashSet;
+
+/// `--identify-by`: which id goes beside `session_id` (slack.md, "The call").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Identify {
+    /// By `user_id` where the row has it, else by `team_id`.
+    #[default]
+    Auto,
+    /// By `user_id` alone.
+    User,
+    /// By `team_id` alone.
+    Team,
+}
+
+/// Whom a run must never touch.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Guards {
+    /// Users named by `--protect`.
+    pub users: HashSet<UserId>,
+    /// Sessions named by `--protect`.
+    pub sessions: HashSet<SessionId>,
+    /// The token's own user, unless `--allow-self` was given.
+    pub own_user: Option<UserId>,
+}
+
+/// What decides over a row.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Rules {
+    /// How sessions are named.
+    pub identify: Identify,
+    /// What is protected.
+    pub guards: Guards,
+}
+
+impl Rules {
+    /// Whom a record names, or why it is not sent. Whether it is a duplicate is decided elsewhere.
+    pub(super) fn judge(&self, header: &Header, record: &Record<'_>) -> Result<Target, Rejection> {
+        let (found, expected) = (record.len(), header.fields().len());
+        if found != expected {
+            return Err(Rejection::Columns { found, expected });
+        }
+        let columns = header.columns();
+        let bad = |column| move |error| Rejection::Id { column, error };
+        let session = SessionId::parse(record.field(columns.session)).map_err(bad("session_id"))?;
+        // An id that is malformed rejects the row even where the other would serve: columns have probably shifted.
+        let team = optional(record, columns.team, TeamId::parse).map_err(bad("team_id"))?;
+        let user = optional(record, columns.user, UserId::parse).map_err(bad("user_id"))?;
+        self.guards.check(session, user.as_ref())?;
+        self.identify.target(session, team, user).ok_or(Rejection::NoOwner { wanted: self.identify.wanted(header) })
+    }
+}
+
+impl Identify {
+    fn target(self, session: SessionId, team: Option<TeamId>, user: Option<UserId>) -> Option<Target> {
+        match (self, team, user) {
+            (Self::Auto | Self::User, team, Some(user)) => Some(Target::by_user(session, user, team)),
+            (Self::Auto, Some(team), None) => Some(Target::by_team(session, team, None)),
+            (Self::Team, Some(team), user) => Some(Target::by_team(session, team, user)),
+            (Self::Auto, None, None) | (Self::User, _, None) | (Self::Team, None, _) => None,
+        }
+    }
+
+    fn wanted(self, header: &Header) -> &'static str {
+        let columns = header.columns();
+        match self {
+            Self::User => "user_id",
+            Self::Team => "team_id",
+            Self::Auto if columns.team.is_none() => "user_id",
+            Self::Auto if columns.user.is_none() => "team_id",
+            Self::Auto => "user_id or team_id",
+        }
+    }
+}
+
+impl Guards {
+    fn check(&self, session: SessionId, user: Option<&UserId>) -> Result<(), Rejection> {
+        if self.sessions.contains(&session) {
+            return Err(Rejection::ProtectedSession);
+        }
+        let Some(user) = user else { return Ok(()) };
+        if self.users.contains(user) {
+            return Err(Rejection::ProtectedUser);
+        }
+        if self.own_user.as_ref() == Some(user) { Err(Rejection::OwnSession) } else { Ok(()) }
+    }
+}
+
+/// An id that may be left empty.
+fn optional<T>(
+    record: &Record<'_>,
+    column: Option<usize>,
+    parse: fn(&str) -> Result<T, IdError>,
+) -> Result<Option<T>, IdError> {
+    match column.map(|index| parse(record.field(index))) {
+        None | Some(Err(IdError::Missing)) => Ok(None),
+        Some(Ok(id)) => Ok(Some(id)),
+        Some(Err(error)) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::framing::Frames;
+    use super::*;
+
+    /// The verdict on one row under a header, as `who:session` or as the rule it broke.
+    fn verdict(rules: &Rules, text: &str) -> String {
+        let mut frames = Frames::at_start(text.as_bytes(), 64).unwrap();
+        let header = Header::read(&mut frames, None).unwrap();
+        let record = frames.next().unwrap().unwrap();
+        match rules.judge(&header, &record) {
+            Ok(target) => format!("{}:{}", target.identifier().1, target.session()),
+            Err(rejection) => format!("{}: {rejection}", rejection.rule()),
+        }
+    }
+
+    #[test]
+    fn rows_are_named_by_one_id_or_rejected_by_the_first_rule_broken() {
+        use Identify::{Auto, Team, User};
+        const THREE: &str = "team_id,session_id,user_id\n";
+        for (identify, header, row, want) in [
+            (Auto, THREE, "T1,12,U1", "U1:12"),
+            (Auto, THREE, "T1, 12 ,", "T1:12"),
+            (Auto, THREE, ",12,W1", "W1:12"),
+            (Team, THREE, "T1,12,U1", "T1:12"),
+            (Team, THREE, "E1,12,", "E1:12"),
+            (User, THREE, "T1,12,U1", "U1:12"),
+            (User, THREE, "T1,12,", "missing_owner_id: user_id is empty"),
+            (Team, THREE, ",12,U1", "missing_owner_id: team_id is empty"),
+            (Auto, THREE, ",12,", "missing_owner_id: user_id or team_id is empty"),
+            (Auto, "team_id,session_id\n", ",12", "missing_owner_id: team_id is empty"),
+            (Auto, THREE, "T1,,U1", "missing_session_id: session_id is empty"),
+            (Auto, THREE, "T1,U1,12", "bad_session_id: session_id is not an integer"),
+            (Auto, THREE, "U1,12,U1", "bad_team_id: team_id is not a workspace (T…) or organisation (E…) id"),
+            (Team, THREE, "T1,12,T1", "bad_user_id: user_id is not a user id (U… or W…)"),
+            (Auto, THREE, "T1,12", "too_few_columns: the row has 2 columns, the header has 3"),
+            (Auto, THREE, "T1,12,U1,", "too_many_columns: the row has 4 columns, the header has 3"),
+        ] {
+            let rules = Rules { identify, guards: Guards::default() };
+            assert_eq!(verdict(&rules, &format!("{header}{row}\n")), want, "{identify:?} {row:?}");
+        }
+    }
+
+    #[test]
+    fn the_protected_are_never_named() {
+        let user = |id| UserId::parse(id).unwrap();
+        let guards = Guards {
+            users: HashSet::from([user("U1")]),
+            sessions: HashSet::from([SessionId::from(7)]),
+            own_user: Some(user("U2")),
+        };
+        for (row, want) in [
+            ("T1,12,U1", "protected_user"),
+            ("T1,7,U9", "protected_session"),
+            ("T1,7,", "protected_session"),
+            ("T1,12,U2", "own_session"),
+            ("T1,12,U3", "T1"),
+            ("T1,12,", "T1"),
+        ] {
+            let rules = Rules { identify: Identify::Team, guards: guards.clone() };
+            let verdict = verdict(&rules, &format!("team_id,session_id,user_id\n{row}\n"));
+            assert_eq!(verdict.split(':').next(), Some(want), "{row:?}");
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! The reading thread: it reads what was asked for, and nothing ahead of it.
+
+use super::deal::Dealer;
+use super::error::InputPath;
+use crate::engine::ports::{Batch, RowSource, Want};
+use std::io;
+use std::sync::mpsc::{Receiver as Requests, Sender, channel};
+use std::thread;
+use tokio::sync::mpsc;
+
+/// Answers that wait for the engine; the thread pauses when there are as many.
+const WAITING: usize = 4;
+
+type Answer = Result<Batch, Box<str>>;
+
+/// The input as the engine sees it. When it is dropped the thread ends by itself, and nobody waits for it.
+#[derive(Debug)]
+pub struct Source {
+    requests: Sender<Want>,
+    answers: mpsc::Receiver<Answer>,
+}
+
+impl Source {
+    pub(super) fn start(input: InputPath, dealer: Dealer) -> io::Result<Self> {
+        let (requests, wanted) = channel();
+        let (answer, answers) = mpsc::channel(WAITING);
+        thread::Builder::new().name("input".into()).spawn(move || serve(&input, dealer, &wanted, &answer))?;
+        Ok(Self { requests, answers })
+    }
+}
+
+/// Ends with the first answer that is an error, or when nobody asks any more.
+fn serve(input: &InputPath, mut dealer: Dealer, wanted: &Requests<Want>, answers: &mpsc::Sender<Answer>) {
+    for want in wanted {
+        let answer = dealer.deal(want).map_err(|trouble| trouble.of(input).to_string().into_boxed_str());
+        let last = answer.is_err();
+        if answers.blocking_send(answer).is_err() || last {
+            return;
+        }
+    }
+}
+
+impl RowSource for Source {
+    fn request(&mut self, want: Want) {
+        // A thread that has ended has left its error among the answers, or is missed there.
+        drop(self.requests.send(want));
+    }
+
+    async fn next(&mut self) -> Answer {
+        let ended = || Err("the thread that reads the input has ended".into());
+        self.answers.recv().await.unwrap_or_else(ended)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::content;
+    use super::super::{MaybeSent, SurveyOptions};
+    use super::*;
+
+    #[tokio::test]
+    async fn requests_are_answered_in_order_up_to_the_end() {
+        let (content, _) = content("team_id,session_id\nT1,1\nT1,2\nT1,3\n", SurveyOptions::default());
+        let mut source = content.source(MaybeSent::None).unwrap();
+        let team = crate::domain::TeamId::parse("T9").unwrap();
+        for want in [Want::Any, Want::Of(team.clone()), Want::Any] {
+            source.request(want);
+        }
+        let first = source.next().await.unwrap();
+        assert_eq!((first.want, first.rows.len(), first.exhausted), (Want::Any, 1, false));
+        let second = source.next().await.unwrap();
+        assert_eq!((second.want, second.rows.len(), second.exhausted), (Want::Of(team), 0, true));
+        let third = source.next().await.unwrap();
+        assert_eq!((third.want, third.rows.len(), third.exhausted), (Want::Any, 2, true));
+        assert_eq!(third.rows.iter().map(|row| row.line).collect::<Vec<_>>(), [3, 4]);
+    }
+
+    #[tokio::test]
+    async fn an_error_is_told_once_and_then_missed() {
+        let (content, _) = content("team_id,session_id\nT1,1\n", SurveyOptions::default());
+        let (requests, wanted) = channel();
+        let (answer, answers) = mpsc::channel(WAITING);
+        drop((wanted, answer));
+        let mut source = Source { requests, answers };
+        source.request(Want::Any);
+        assert!(source.next().await.unwrap_err().contains("has ended"));
+        drop(content);
+    }
+}

@@ -1,0 +1,241 @@
+//! The first reading: everything is checked and counted before anything is sent.
+
+use super::content::{CHUNK, Stored};
+use super::duplicates::{Firsts, Sightings};
+use super::error::Trouble;
+use super::framing::{Feed, Frames, Place, Record};
+use super::header::{Delimiter, Header};
+use super::identity::{Continuation, InputIdentity};
+use super::index::Index;
+use super::keys::{Distinct, Key, Keys};
+use super::rules::Rules;
+use crate::domain::{Fields, IdentifyBy, Rejection, Target, TeamId};
+use roaring::RoaringTreemap;
+use std::collections::{BTreeMap, HashMap};
+
+/// Invalid rows that are told one by one.
+const EXAMPLES: usize = 5;
+
+/// What is known of an input before anything is sent.
+/// `rows` = `sendable` + `invalid` + `duplicates` + `protected` + `already_done`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Survey {
+    /// The header's columns as they stand in the input.
+    pub header: Fields,
+    /// What stands between the columns.
+    pub delimiter: Delimiter,
+    /// Which input it is.
+    pub identity: InputIdentity,
+    /// How it compares with the input of an earlier run, where one was named.
+    pub continuation: Option<Continuation>,
+    /// Records behind the header; blank lines are none.
+    pub rows: u64,
+    /// Rows that a run would send.
+    pub sendable: u64,
+    /// Rows that cannot be sent.
+    pub invalid: u64,
+    /// Rows whose session stands on an earlier line under the same identifier.
+    pub duplicates: u64,
+    /// Rows that must not be sent.
+    pub protected: u64,
+    /// Rows that an earlier run has ended; they are counted here alone.
+    pub already_done: u64,
+    /// Sendable rows by the workspace in their `team_id` column.
+    pub workspaces: BTreeMap<TeamId, u64>,
+    /// Sendable rows by the workspace that their request names ([`Target::addressed_team`]).
+    pub addressed: BTreeMap<TeamId, u64>,
+    /// Distinct users among the sendable rows.
+    pub users: u64,
+    /// Sendable rows without a `user_id`: whether they belong to a protected user cannot be told.
+    pub without_user: u64,
+    /// Sendable rows whose request names the user.
+    pub named_by_user: u64,
+    /// The first few invalid rows.
+    pub examples: Vec<InvalidRow>,
+}
+
+/// An invalid row, to be shown in a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidRow {
+    /// Its line.
+    pub line: u64,
+    /// The rule that it broke ([`Rejection::rule`]).
+    pub rule: &'static str,
+    /// What is wrong, in words.
+    pub text: String,
+}
+
+/// What decides over each row of a reading.
+#[derive(Clone, Copy)]
+pub(super) struct Judges<'a> {
+    pub(super) header: &'a Header,
+    pub(super) rules: &'a Rules,
+    pub(super) done: &'a RoaringTreemap,
+}
+
+/// Counts over one pass.
+pub(super) struct Count<'a> {
+    judges: Judges<'a>,
+    sightings: Sightings,
+    index: Index,
+    keys: Keys,
+    users: Distinct,
+    teams: HashMap<Key, TeamRows>,
+    totals: Totals,
+}
+
+#[derive(Default)]
+struct Totals {
+    sendable: u64,
+    invalid: u64,
+    duplicates: u64,
+    protected: u64,
+    already_done: u64,
+    without_user: u64,
+    named_by_user: u64,
+    examples: Vec<InvalidRow>,
+}
+
+struct TeamRows {
+    team: TeamId,
+    rows: u64,
+    addressed: RoaringTreemap,
+}
+
+/// What one pass, or two, have found; an [`InputIdentity`] makes a [`Survey`] of it.
+pub(super) struct Found {
+    pub(super) index: Index,
+    pub(super) firsts: Firsts,
+    totals: Totals,
+    workspaces: BTreeMap<TeamId, u64>,
+    users: u64,
+}
+
+impl<'a> Count<'a> {
+    /// Reads to the end as if no session stood there twice, and gathers the sessions.
+    pub(super) fn first<F: Feed>(judges: Judges<'a>, frames: &mut Frames<F>) -> Result<Self, Trouble> {
+        Self::pass(judges, Sightings::gather(), frames)
+    }
+
+    /// The final count: where sessions are repeated, over a second pass that knows which ones.
+    pub(super) fn settle(self, stored: &Stored, rows_at: Place) -> Result<Found, Trouble> {
+        let Self { judges, sightings, index, keys, users, teams, totals } = self;
+        let firsts = sightings.firsts();
+        if firsts.is_empty() {
+            return Ok(found(index, firsts, totals, teams, users));
+        }
+        // Freed ahead of the second pass, which builds them anew.
+        drop((index, keys, users, teams, totals));
+        let mut frames = stored.frames(rows_at, judges.header.delimiter(), CHUNK);
+        let count = Self::pass(judges, Sightings::Knowing(firsts), &mut frames)?;
+        Ok(found(count.index, count.sightings.firsts(), count.totals, count.teams, count.users))
+    }
+
+    fn pass<F: Feed>(judges: Judges<'a>, sightings: Sightings, frames: &mut Frames<F>) -> Result<Self, Trouble> {
+        let mut count = Self {
+            judges,
+            sightings,
+            index: Index::default(),
+            keys: Keys::default(),
+            users: Distinct::new(),
+            teams: HashMap::new(),
+            totals: Totals::default(),
+        };
+        while let Some(record) = frames.next()? {
+            count.take(&record);
+        }
+        Ok(count)
+    }
+
+    fn take(&mut self, record: &Record<'_>) {
+        let line = record.place.line;
+        let ordinal = self.index.push(record.place);
+        let verdict = self.judges.rules.judge(self.judges.header, record).and_then(|target| {
+            match self.sightings.see(&target, line) {
+                Some(first) => Err(Rejection::Duplicate { first_line: Some(first) }),
+                None => Ok(target),
+            }
+        });
+        if self.judges.done.contains(line) {
+            self.totals.already_done += 1;
+            return;
+        }
+        match verdict {
+            Ok(target) => self.send(&target, ordinal),
+            Err(rejection) => self.totals.reject(&rejection, line),
+        }
+    }
+
+    fn send(&mut self, target: &Target, ordinal: u64) {
+        self.totals.sendable += 1;
+        match target.named_by() {
+            IdentifyBy::User => self.totals.named_by_user += 1,
+            IdentifyBy::Team => {}
+        }
+        match target.user() {
+            Some(user) => self.users.insert(self.keys.key(user.as_str())),
+            None => self.totals.without_user += 1,
+        }
+        if let Some(team) = target.team() {
+            let fresh = || TeamRows { team: team.clone(), rows: 0, addressed: RoaringTreemap::new() };
+            let rows = self.teams.entry(self.keys.key(team.as_str())).or_insert_with(fresh);
+            rows.rows += 1;
+            if target.addressed_team().is_some() {
+                rows.addressed.insert(ordinal);
+            }
+        }
+    }
+}
+
+impl Totals {
+    fn reject(&mut self, rejection: &Rejection, line: u64) {
+        match rejection {
+            Rejection::Duplicate { .. } => self.duplicates += 1,
+            Rejection::ProtectedUser | Rejection::ProtectedSession | Rejection::OwnSession => self.protected += 1,
+            Rejection::Columns { .. } | Rejection::Id { .. } | Rejection::NoOwner { .. } => {
+                self.invalid += 1;
+                if self.examples.len() < EXAMPLES {
+                    self.examples.push(InvalidRow { line, rule: rejection.rule(), text: rejection.to_string() });
+                }
+            }
+        }
+    }
+}
+
+fn found(mut index: Index, firsts: Firsts, totals: Totals, teams: HashMap<Key, TeamRows>, users: Distinct) -> Found {
+    let workspaces = teams.values().map(|rows| (rows.team.clone(), rows.rows)).collect();
+    let addressed = teams.into_values().filter(|rows| !rows.addressed.is_empty());
+    index.teams = addressed.map(|rows| (rows.team, rows.addressed)).collect();
+    Found { index, firsts, totals, workspaces, users: users.count() }
+}
+
+impl Found {
+    /// Splits into what people are told and what the second reading needs.
+    pub(super) fn into_survey(
+        self,
+        header: &Header,
+        identity: InputIdentity,
+        continuation: Option<Continuation>,
+    ) -> (Survey, Index, Firsts) {
+        let Self { index, firsts, totals, workspaces, users } = self;
+        let survey = Survey {
+            header: header.fields().clone(),
+            delimiter: header.delimiter(),
+            identity,
+            continuation,
+            rows: index.rows(),
+            sendable: totals.sendable,
+            invalid: totals.invalid,
+            duplicates: totals.duplicates,
+            protected: totals.protected,
+            already_done: totals.already_done,
+            workspaces,
+            addressed: index.teams.iter().map(|(team, rows)| (team.clone(), rows.len())).collect(),
+            users,
+            without_user: totals.without_user,
+            named_by_user: totals.named_by_user,
+            examples: totals.examples,
+        };
+        (survey, index, firsts)
+    }
+}
