@@ -1,0 +1,110 @@
+//! `auth.test`: who the token is. Pure; [`super::Client::auth_test`] makes the call.
+
+use super::retry_after;
+use super::text::clean;
+use super::wire::Headers;
+use crate::domain::{Stamp, TeamId, UserId};
+use serde::Deserialize;
+use std::time::Duration;
+
+/// Who the token belongs to and what it may do (slack.md, "The sibling methods").
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuthTest {
+    /// The address of the workspace or the organisation.
+    pub url: Option<Box<str>>,
+    /// The name of the workspace or the organisation.
+    pub team: Option<Box<str>>,
+    /// The user's name.
+    pub user: Option<Box<str>>,
+    /// The workspace's or, for an organisation's token, the organisation's id.
+    pub team_id: Option<TeamId>,
+    /// The user's id; without it nothing can be done to spare the user's own sessions.
+    pub user_id: Option<UserId>,
+    /// The organisation's id; none outside Enterprise Grid.
+    pub enterprise_id: Option<TeamId>,
+    /// Whether the app is installed on the organisation as a whole.
+    pub is_enterprise_install: Option<bool>,
+    /// Until the token expires; none where it does not.
+    pub expires_in: Option<Duration>,
+    /// The scopes of `x-oauth-scopes`; none where the header is missing, which is not the same as no scope.
+    pub scopes: Option<Vec<Box<str>>>,
+    /// The server's clock, to whole seconds, when it answered: its `Date`.
+    pub server_date: Option<Stamp>,
+}
+
+impl AuthTest {
+    /// Whether the token has a scope; none where Slack did not say.
+    #[must_use]
+    pub fn has_scope(&self, scope: &str) -> Option<bool> {
+        self.scopes.as_ref().map(|scopes| scopes.iter().any(|held| &**held == scope))
+    }
+}
+
+#[derive(Deserialize)]
+struct Body {
+    url: Option<String>,
+    team: Option<String>,
+    user: Option<String>,
+    team_id: Option<String>,
+    user_id: Option<String>,
+    enterprise_id: Option<String>,
+    is_enterprise_install: Option<bool>,
+    expires_in: Option<u64>,
+}
+
+/// Reads the body of a successful answer; none where a member has another type than promised.
+pub(super) fn read(headers: &Headers<'_>, body: &[u8]) -> Option<AuthTest> {
+    let body: Body = serde_json::from_slice(body).ok()?;
+    let shown = |text: Option<String>| text.map(|text| clean(&text)).filter(|text| !text.is_empty());
+    Some(AuthTest {
+        url: shown(body.url),
+        team: shown(body.team),
+        user: shown(body.user),
+        team_id: body.team_id.and_then(|id| TeamId::parse(&id).ok()),
+        user_id: body.user_id.and_then(|id| UserId::parse(&id).ok()),
+        enterprise_id: body.enterprise_id.and_then(|id| TeamId::parse(&id).ok()),
+        is_enterprise_install: body.is_enterprise_install,
+        expires_in: body.expires_in.map(Duration::from_secs),
+        scopes: headers.scopes.map(scopes),
+        server_date: headers.date.and_then(retry_after::stamp),
+    })
+}
+
+/// The header's list, parted by commas.
+fn scopes(header: &str) -> Vec<Box<str>> {
+    header.split(',').map(|scope| clean(scope.trim())).filter(|scope| !scope.is_empty()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_identity_the_scopes_and_the_clock_are_read() {
+        let headers = Headers {
+            scopes: Some("admin.users:read,admin.users:write, identify,"),
+            date: Some("Wed, 21 Oct 2015 07:28:00 GMT"),
+            ..Headers::default()
+        };
+        let body = br#"{"ok":true,"url":"https://acme.enterprise.slack.com/","team":"Acme\u001b[1m","user":"ada",
+            "team_id":"E1","user_id":"W1","enterprise_id":"E1","is_enterprise_install":true,"expires_in":43200,"x":1}"#;
+        let auth = read(&headers, body).unwrap();
+        assert_eq!(auth.url.as_deref(), Some("https://acme.enterprise.slack.com/"));
+        assert_eq!((auth.team.as_deref(), auth.user.as_deref()), (Some("Acme[1m"), Some("ada")));
+        assert_eq!(auth.team_id.as_ref().map(TeamId::as_str), Some("E1"));
+        assert_eq!(auth.user_id.as_ref().map(UserId::as_str), Some("W1"));
+        assert_eq!(auth.enterprise_id.as_ref().map(TeamId::as_str), Some("E1"));
+        assert_eq!((auth.is_enterprise_install, auth.expires_in), (Some(true), Some(Duration::from_hours(12))));
+        assert_eq!(auth.has_scope("admin.users:write"), Some(true));
+        assert_eq!(auth.has_scope("admin"), Some(false));
+        assert_eq!(auth.server_date, Some(Stamp::from_millis(1_445_412_480_000)));
+    }
+
+    #[test]
+    fn what_is_missing_is_missing_and_what_is_wrong_is_no_identity() {
+        let auth = read(&Headers::default(), br#"{"ok":true,"user_id":"nobody","enterprise_id":null}"#).unwrap();
+        assert_eq!((auth.user_id.as_ref(), auth.enterprise_id.as_ref()), (None, None));
+        assert_eq!((auth.has_scope("x"), auth.server_date, auth.expires_in), (None, None, None));
+        assert_eq!(read(&Headers::default(), br#"{"ok":true,"user_id":5}"#), None);
+    }
+}

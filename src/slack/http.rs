@@ -1,0 +1,275 @@
+//! The client: one way to make a call, and the three methods that are called.
+
+use super::failure::Failure;
+use super::form::Form;
+use super::token::{Token, TokenSource};
+use super::wire::{self, Headers};
+use super::{ApiUrl, AuthTest, CallError, ListQuery, ListReply, Page, Proxy, auth_test, list};
+use crate::domain::{ErrorCode, Reply, Stamp, Target};
+use crate::engine::ports::{Permit, SessionApi};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::{Method, Request, Response, Url};
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::thread;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// Bytes read of an answer to a revocation or to `auth.test`; Slack's have some hundred.
+const SMALL: usize = 64 * 1024;
+
+/// Bytes read of a page of sessions; a thousand of them have half a megabyte.
+const LARGE: usize = 8 * 1024 * 1024;
+
+/// Connections idle for longer are closed by us, before a server or a proxy does it under a request.
+const IDLE: Duration = Duration::from_secs(15);
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-slack-req-id");
+const SCOPES: HeaderName = HeaderName::from_static("x-oauth-scopes");
+
+/// What a client is made of.
+#[derive(Debug)]
+pub struct Config {
+    /// Where the calls go.
+    pub api: ApiUrl,
+    /// What they are signed with.
+    pub token: Token,
+    /// The way there, as [`Proxy::in_use`] found it; none is direct.
+    pub proxy: Option<Proxy>,
+    /// `--timeout`: one call from the first packet to the last byte of its answer. A connection may take half of it.
+    pub timeout: Duration,
+    /// The wall clock, for a `Retry-After` that is a date in an answer without a `Date`.
+    pub now: fn() -> Stamp,
+}
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// TLS cannot be set up; most often the machine has no root certificates.
+    #[error(
+        "no encrypted connection can be made ({0}); install the system's CA certificates, or point SSL_CERT_FILE at them"
+    )]
+    Setup(Box<str>),
+    /// The transport does not take the proxy.
+    #[error("the proxy {0} cannot be used; correct or unset HTTPS_PROXY or ALL_PROXY")]
+    Proxy(Proxy),
+}
+
+/// Slack, as the engine and the commands see it. Clones share the connections and the token.
+#[derive(Debug, Clone)]
+pub struct Client(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    http: reqwest::Client,
+    invalidate: Url,
+    list: Url,
+    auth_test: Url,
+    /// Every call's headers. The token's is marked sensitive, so that `Debug` hides it.
+    headers: RwLock<HeaderMap>,
+    source: TokenSource,
+    now: fn() -> Stamp,
+}
+
+/// An HTTP answer, whatever it says.
+struct Received {
+    status: u16,
+    headers: HeaderMap,
+    body: Vec<u8>,
+    /// Why the body is not there, though the status and the headers are.
+    lost: Option<Box<str>>,
+}
+
+impl Client {
+    /// Builds a client; nothing is sent.
+    ///
+    /// # Errors
+    /// Where TLS cannot be set up, or the proxy is of no kind that the transport knows.
+    pub fn new(config: Config) -> Result<Self, ClientError> {
+        let Config { api, token, proxy, timeout, now } = config;
+        let inner = Inner {
+            http: transport(&api, proxy, timeout)?,
+            invalidate: api.method("admin.users.session.invalidate"),
+            list: api.method("admin.users.session.list"),
+            auth_test: api.method("auth.test"),
+            headers: RwLock::new(headers(&token)),
+            source: token.source().clone(),
+            now,
+        };
+        Ok(Self(Arc::new(inner)))
+    }
+
+    /// Asks who the token is. Not limited in practice (hundreds a minute), so it takes no permit.
+    ///
+    /// # Errors
+    /// Where Slack refuses, limits, or gives no clear answer.
+    pub async fn auth_test(&self) -> Result<AuthTest, CallError> {
+        self.0.auth_test().await
+    }
+
+    /// Reads one page of sessions, with the scope `admin.users:read`. No active session is an empty page.
+    ///
+    /// # Errors
+    /// Where Slack refuses, limits, or gives no clear answer.
+    pub async fn list_sessions(&self, _permit: Permit, query: &ListQuery) -> ListReply {
+        self.0.list_sessions(query).await
+    }
+}
+
+impl SessionApi for Client {
+    fn invalidate(&self, _permit: Permit, target: Target) -> impl Future<Output = Reply> + 'static {
+        let inner = Arc::clone(&self.0);
+        async move { inner.invalidate(&target).await }
+    }
+
+    async fn refresh_token(&self) -> bool {
+        let (send, receive) = oneshot::channel();
+        let source = self.0.source.clone();
+        // A plain thread: a command that hangs must not hold up the runtime, nor its end.
+        thread::spawn(move || send.send(Token::read_again(&source)));
+        match receive.await {
+            Ok(Ok(Some(token))) => self.0.renew(&token),
+            Ok(Ok(None)) | Err(_) => false,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the token expired, and a fresh one cannot be had");
+                false
+            }
+        }
+    }
+}
+
+impl Inner {
+    async fn invalidate(&self, target: &Target) -> Reply {
+        let (name, value) = target.identifier();
+        let form = Form::new().with("session_id", &target.session().to_string()).with(name, value);
+        match self.call(&self.invalidate, form, SMALL).await {
+            Ok(received) => self.reply(&received),
+            Err(failure) => failure.into_reply(),
+        }
+    }
+
+    async fn auth_test(&self) -> Result<AuthTest, CallError> {
+        let received = self.call(&self.auth_test, Form::new(), SMALL).await.map_err(Failure::into_error)?;
+        match CallError::of(self.reply(&received)) {
+            Some(error) => Err(error),
+            None => auth_test::read(&kept(&received.headers), &received.body)
+                .ok_or_else(|| CallError::bad_response("auth.test answered ok, but not who the token is")),
+        }
+    }
+
+    async fn list_sessions(&self, query: &ListQuery) -> ListReply {
+        let received = self.call(&self.list, query.form(), LARGE).await.map_err(Failure::into_error)?;
+        match CallError::of(self.reply(&received)) {
+            Some(CallError::Refused { code: ErrorCode::NoActiveSessions, .. }) => Ok(Page::default()),
+            Some(error) => Err(error),
+            None => list::read(&received.body)
+                .ok_or_else(|| CallError::bad_response("the answer is ok, but holds no list of sessions")),
+        }
+    }
+
+    /// Makes one call: a form out, a status and at most `cap` bytes back.
+    async fn call(&self, url: &Url, form: Form, cap: usize) -> Result<Received, Failure> {
+        let mut request = Request::new(Method::POST, url.clone());
+        request.headers_mut().clone_from(&self.headers.read().unwrap_or_else(PoisonError::into_inner));
+        *request.body_mut() = Some(form.finish().into());
+        let mut response = self.http.execute(request).await.map_err(Failure::from_transport)?;
+        let status = response.status().as_u16();
+        let (body, lost) = match read(&mut response, cap).await {
+            Ok(Some(body)) => (body, None),
+            Ok(None) => (Vec::new(), Some(format!("the answer is longer than {cap} bytes").into())),
+            // The pause of a 429 is in the headers and must be kept, whatever became of the body.
+            Err(error) if status == 429 => (Vec::new(), Some(Failure::from_transport(error).detail)),
+            Err(error) => return Err(Failure::from_transport(error)),
+        };
+        Ok(Received { status, headers: std::mem::take(response.headers_mut()), body, lost })
+    }
+
+    fn reply(&self, received: &Received) -> Reply {
+        let reply = wire::reply(received.status, &kept(&received.headers), &received.body, (self.now)());
+        match &received.lost {
+            Some(why) => Reply { detail: why.clone(), ..reply },
+            None => reply,
+        }
+    }
+
+    /// Takes a token for every later call. True where it is another one than before.
+    fn renew(&self, token: &Token) -> bool {
+        let fresh = headers(token);
+        let mut held = self.headers.write().unwrap_or_else(PoisonError::into_inner);
+        let differs = held.get(AUTHORIZATION) != fresh.get(AUTHORIZATION);
+        *held = fresh;
+        differs
+    }
+}
+
+/// The transport. It sends a request once, to the one address, and follows nobody elsewhere.
+fn transport(api: &ApiUrl, proxy: Option<Proxy>, timeout: Duration) -> Result<reqwest::Client, ClientError> {
+    let mut builder = reqwest::Client::builder()
+        .user_agent(concat!("slack-revoke/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .https_only(api.is_https())
+        .http1_only()
+        .tcp_nodelay(true)
+        .pool_idle_timeout(IDLE)
+        // The whole time bounds every read too. A connection gets half, so that its failure is told as what it is:
+        // nothing was sent, and the row is as it was.
+        .timeout(timeout)
+        .connect_timeout(timeout / 2)
+        .no_proxy();
+    if let Some(proxy) = proxy {
+        let all = reqwest::Proxy::all(proxy.url()).map_err(|_| ClientError::Proxy(proxy))?;
+        builder = builder.proxy(all);
+    }
+    if api.is_loopback() {
+        // A hosts file or a resolver may say otherwise; the port comes from the address.
+        builder =
+            builder.resolve_to_addrs("localhost", &[(Ipv4Addr::LOCALHOST, 0).into(), (Ipv6Addr::LOCALHOST, 0).into()]);
+    }
+    if !api.is_https() {
+        // Plain http to this machine needs no root certificates, which take a while to load and may not be there.
+        builder = builder.tls_certs_only([]);
+    }
+    builder.build().map_err(|error| ClientError::Setup(Failure::from_transport(error).detail))
+}
+
+/// The headers of every call; the only place where the token is put into anything.
+fn headers(token: &Token) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(4);
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+    headers.insert(AUTHORIZATION, token.bearer());
+    headers
+}
+
+/// The headers that mean something; one that is not text counts as missing.
+fn kept(headers: &HeaderMap) -> Headers<'_> {
+    let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    Headers {
+        retry_after: text(&RETRY_AFTER),
+        request_id: text(&REQUEST_ID),
+        scopes: text(&SCOPES),
+        content_type: text(&CONTENT_TYPE),
+        date: text(&DATE),
+    }
+}
+
+/// Reads the body chunk by chunk; none where it is longer than `cap`, and then the rest stays unread.
+async fn read(response: &mut Response, cap: usize) -> reqwest::Result<Option<Vec<u8>>> {
+    let announced = response.content_length().unwrap_or(0);
+    if announced > cap as u64 {
+        return Ok(None);
+    }
+    let mut body = Vec::with_capacity(usize::try_from(announced).unwrap_or(0));
+    while let Some(chunk) = response.chunk().await? {
+        if body.len() + chunk.len() > cap {
+            return Ok(None);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Some(body))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,92 @@
+//! `Retry-After`: seconds, or an HTTP date (RFC 9110, section 10.2.3).
+
+use crate::domain::Stamp;
+use std::time::{Duration, SystemTime};
+
+/// `Retry-After: 0` means one second (slack.md, "Rate limits").
+const LEAST: Duration = Duration::from_secs(1);
+
+/// Ten years: longer than any run, and short enough that no later sum of times overflows.
+const MOST: Duration = Duration::from_hours(10 * 365 * 24);
+
+/// The pause that the header asks for, between one second and ten years; none where the header cannot be read.
+///
+/// A date is measured from the answer's own `Date`, so that a wrong clock on this machine cannot shorten the pause, and
+/// from `now` where there is none.
+#[must_use]
+pub(super) fn pause(header: &str, date: Option<&str>, now: Stamp) -> Option<Duration> {
+    let header = header.trim_ascii();
+    let asked = if !header.is_empty() && header.bytes().all(|byte| byte.is_ascii_digit()) {
+        header.parse().map_or(MOST, Duration::from_secs)
+    } else {
+        let until = httpdate::parse_http_date(header).ok()?;
+        let from = date.and_then(|date| httpdate::parse_http_date(date.trim_ascii()).ok());
+        until.duration_since(from.unwrap_or_else(|| moment(now))).unwrap_or(LEAST)
+    };
+    Some(asked.clamp(LEAST, MOST))
+}
+
+/// The stamp as a `SystemTime`; before 1970 counts as 1970.
+fn moment(stamp: Stamp) -> SystemTime {
+    let since_epoch = Duration::from_millis(stamp.as_millis().max(0).unsigned_abs());
+    SystemTime::UNIX_EPOCH.checked_add(since_epoch).unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+/// The moment that an HTTP date names.
+#[must_use]
+pub(super) fn stamp(date: &str) -> Option<Stamp> {
+    let since_epoch = httpdate::parse_http_date(date.trim_ascii()).ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    i64::try_from(since_epoch.as_millis()).ok().map(Stamp::from_millis)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const DATE: &str = "Wed, 21 Oct 2015 07:28:00 GMT";
+    const NINETY_LATER: &str = "Wed, 21 Oct 2015 07:29:30 GMT";
+
+    #[test]
+    fn seconds_and_dates_are_read_and_all_else_is_not() {
+        let now = stamp(DATE).unwrap();
+        for (header, date, seconds) in [
+            ("30", None, Some(30)),
+            (" 3 ", None, Some(3)),
+            ("0", None, Some(1)),
+            ("007", None, Some(7)),
+            ("315360001", None, Some(315_360_000)),
+            ("99999999999999999999999999", None, Some(315_360_000)),
+            ("-5", None, None),
+            ("+5", None, None),
+            ("1.5", None, None),
+            ("30, 60", None, None),
+            ("soon", None, None),
+            ("", None, None),
+            (NINETY_LATER, None, Some(90)),
+            (NINETY_LATER, Some(DATE), Some(90)),
+            (NINETY_LATER, Some("Wed, 21 Oct 2015 07:29:00 GMT"), Some(30)),
+            (NINETY_LATER, Some("no date"), Some(90)),
+            (DATE, Some(NINETY_LATER), Some(1)),
+            (DATE, None, Some(1)),
+            ("Fri, 31 Dec 9999 23:59:59 GMT", None, Some(315_360_000)),
+        ] {
+            assert_eq!(pause(header, date, now), seconds.map(Duration::from_secs), "{header:?} {date:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_header_gives_a_bounded_pause_or_none(header in ".{0,40}", date in ".{0,40}", now in any::<i64>()) {
+            if let Some(pause) = pause(&header, Some(&date), Stamp::from_millis(now)) {
+                prop_assert!(pause >= LEAST && pause <= MOST);
+            }
+        }
+
+        #[test]
+        fn whole_seconds_are_kept_exactly(seconds in 1_u64..315_360_000) {
+            let asked = pause(&seconds.to_string(), None, Stamp::from_millis(0));
+            prop_assert_eq!(asked, Some(Duration::from_secs(seconds)));
+        }
+    }
+}

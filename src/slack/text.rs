@@ -1,0 +1,55 @@
+//! Foreign text, made fit for a terminal, a log line and a CSV field.
+
+/// The longest text kept of an answer, in characters.
+pub(super) const MOST_CHARS: usize = 500;
+
+/// Control characters (C0, DEL, C1) and those that turn the writing direction or show nothing: they can hide or forge
+/// what a person reads in a terminal.
+fn is_unsafe(char: char) -> bool {
+    char.is_control()
+        || matches!(char, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}' | '\u{2066}'..='\u{2069}')
+        || matches!(char, '\u{061C}' | '\u{FEFF}')
+}
+
+/// The text without unsafe characters, cut to [`MOST_CHARS`].
+#[must_use]
+pub(super) fn clean(text: &str) -> Box<str> {
+    if text.len() <= MOST_CHARS && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text.into();
+    }
+    text.chars().filter(|char| !is_unsafe(*char)).take(MOST_CHARS).collect::<String>().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn unsafe_characters_are_left_out() {
+        for (text, want) in [
+            ("plain words", "plain words"),
+            ("", ""),
+            ("a\u{1b}[31mred\u{1b}[0m", "a[31mred[0m"),
+            ("tab\tnewline\r\nend", "tabnewlineend"),
+            ("c1\u{9b}31m\u{85}del\u{7f}", "c131mdel"),
+            ("a\u{202a}b\u{202e}c\u{2066}d\u{2069}e", "abcde"),
+            ("z\u{200b}\u{200d}w\u{feff}\u{2060}", "zw"),
+            ("Grüße, 世界 …", "Grüße, 世界 …"),
+        ] {
+            assert_eq!(&*clean(text), want, "{text:?}");
+        }
+        assert_eq!(clean(&"x".repeat(501)).len(), 500);
+        assert_eq!(clean(&"é".repeat(501)).chars().count(), 500);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_comes_ends_safe_and_short(text in any::<String>()) {
+            let cleaned = clean(&text);
+            prop_assert!(cleaned.chars().count() <= MOST_CHARS);
+            prop_assert!(!cleaned.chars().any(is_unsafe));
+            prop_assert_eq!(clean(&cleaned), cleaned);
+        }
+    }
+}

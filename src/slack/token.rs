@@ -1,0 +1,194 @@
+//! The token: where it comes from, whether it can be the right one, and how it stays unseen.
+//!
+//! No flag takes the token itself, since every user of the machine can read the arguments of a process. A variable is
+//! better and still not safe: `SLACK_TOKEN` stays readable in `/proc/PID/environ` to the same user and to root for as
+//! long as the process lives, because nothing can take it out of there again. A file of mode 0600, a command, or
+//! systemd's credential has no such trace.
+
+mod check;
+mod error;
+mod read;
+
+pub use error::TokenError;
+
+use read::{Permissions, from_command, from_file};
+use reqwest::header::HeaderValue;
+use secrecy::zeroize::Zeroizing;
+use secrecy::{ExposeSecret, SecretString};
+use std::ffi::OsString;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+/// The name of systemd's credential: `LoadCredential=slack-token:…`.
+const CREDENTIAL: &str = "slack-token";
+
+/// Where a token comes from.
+#[derive(Clone, PartialEq, Eq)]
+pub enum TokenSource {
+    /// The variable `SLACK_TOKEN`.
+    Env,
+    /// `--token-file`
+    File(PathBuf),
+    /// `--token-command`, run by `sh -c`.
+    Command(String),
+    /// `$CREDENTIALS_DIRECTORY/slack-token`, laid there by systemd.
+    Credential(PathBuf),
+    /// The person at the terminal.
+    Prompt,
+}
+
+impl TokenSource {
+    /// Whether a token that expired in the middle of a run can be had afresh from there, with nobody asked.
+    #[must_use]
+    pub fn is_renewable(&self) -> bool {
+        match self {
+            Self::File(_) | Self::Command(_) => true,
+            Self::Env | Self::Credential(_) | Self::Prompt => false,
+        }
+    }
+}
+
+impl fmt::Display for TokenSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Env => f.write_str("SLACK_TOKEN"),
+            Self::File(path) => write!(f, "--token-file {}", path.display()),
+            // A command can hold a secret of its own.
+            Self::Command(_) => f.write_str("--token-command"),
+            Self::Credential(path) => write!(f, "the systemd credential {}", path.display()),
+            Self::Prompt => f.write_str("the prompt"),
+        }
+    }
+}
+
+impl fmt::Debug for TokenSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TokenSource({self})")
+    }
+}
+
+/// A token that has the form of a user token, and its source. Shown without the token.
+#[derive(Clone)]
+pub struct Token {
+    secret: SecretString,
+    source: TokenSource,
+}
+
+impl Token {
+    /// Where it came from.
+    #[must_use]
+    pub fn source(&self) -> &TokenSource {
+        &self.source
+    }
+
+    /// The value of the one header that carries the token; marked so that nothing shows it.
+    pub(super) fn bearer(&self) -> HeaderValue {
+        let text = Zeroizing::new(format!("Bearer {}", self.secret.expose_secret()));
+        let mut value = HeaderValue::from_str(&text).expect("a token is printable ASCII: check::token saw to that");
+        value.set_sensitive(true);
+        value
+    }
+
+    /// Reads the token once more from its source; none where the source cannot be asked again.
+    ///
+    /// # Errors
+    /// As [`resolve`], for a file or a command.
+    pub(super) fn read_again(source: &TokenSource) -> Result<Option<Self>, TokenError> {
+        let text = match source {
+            TokenSource::File(path) => from_file(path, Permissions::OwnerOnly),
+            TokenSource::Command(command) => from_command(command),
+            TokenSource::Env | TokenSource::Credential(_) | TokenSource::Prompt => return Ok(None),
+        };
+        check::token(&text.map_err(|trouble| trouble.at(source))?, source).map(Some)
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Token").field("source", &self.source).finish_non_exhaustive()
+    }
+}
+
+/// What was asked for on the command line, or by the flags' variables.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct TokenChoice {
+    /// `--token-file`
+    pub file: Option<PathBuf>,
+    /// `--token-command`
+    pub command: Option<String>,
+}
+
+impl fmt::Debug for TokenChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let command = self.command.as_ref().map(|_| "…");
+        f.debug_struct("TokenChoice").field("file", &self.file).field("command", &command).finish()
+    }
+}
+
+/// Asks the person at the terminal.
+pub type Ask<'a> = &'a dyn Fn() -> io::Result<SecretString>;
+
+/// Finds the token: `--token-command` or `--token-file`, else `SLACK_TOKEN`, else systemd's credential, else the
+/// terminal. `env` looks up an environment variable; `ask` is none where there is no terminal.
+///
+/// The first source that is there decides: where it holds no good token, the next is not tried.
+///
+/// # Errors
+/// Where no source is there, or the one that decides cannot be read, or holds no Slack user token.
+pub fn resolve(
+    choice: &TokenChoice,
+    env: &dyn Fn(&str) -> Option<OsString>,
+    ask: Option<Ask<'_>>,
+) -> Result<Token, TokenError> {
+    let source = choose(choice, env, ask.is_some())?;
+    let text = match &source {
+        TokenSource::File(path) => from_file(path, Permissions::OwnerOnly),
+        // systemd alone decides who may read its credentials.
+        TokenSource::Credential(path) => from_file(path, Permissions::Any),
+        TokenSource::Command(command) => from_command(command),
+        TokenSource::Env => Ok(read::from_os(env("SLACK_TOKEN").unwrap_or_default())),
+        TokenSource::Prompt => ask.map_or_else(|| Err(io::ErrorKind::NotFound.into()), |ask| ask()).map_or_else(
+            |error| Err(read::Trouble::Prompt(error)),
+            |answer| Ok(read::from_os(answer.expose_secret().into())),
+        ),
+    };
+    check::token(&text.map_err(|trouble| trouble.at(&source))?, &source)
+}
+
+/// The source that decides, by precedence alone.
+fn choose(
+    choice: &TokenChoice,
+    env: &dyn Fn(&str) -> Option<OsString>,
+    terminal: bool,
+) -> Result<TokenSource, TokenError> {
+    let credential = || {
+        let path = PathBuf::from(env("CREDENTIALS_DIRECTORY")?).join(CREDENTIAL);
+        path.exists().then_some(path)
+    };
+    match (&choice.file, &choice.command) {
+        (Some(_), Some(_)) => return Err(TokenError::TwoSources),
+        (Some(file), None) => return Ok(TokenSource::File(file.clone())),
+        (None, Some(command)) => return Ok(TokenSource::Command(command.clone())),
+        (None, None) => {}
+    }
+    if env("SLACK_TOKEN").is_some() {
+        return Ok(TokenSource::Env);
+    }
+    match credential() {
+        Some(path) => Ok(TokenSource::Credential(path)),
+        None if terminal => Ok(TokenSource::Prompt),
+        None => Err(TokenError::Missing),
+    }
+}
+
+/// Asks on the controlling terminal, without echo; standard input stays free for the rows.
+///
+/// # Errors
+/// Where there is no terminal, or it cannot be read.
+pub fn ask_on_terminal() -> io::Result<SecretString> {
+    rpassword::prompt_password("Slack user token (xoxp-…; it is not shown): ").map(SecretString::from)
+}
+
+#[cfg(test)]
+mod tests;

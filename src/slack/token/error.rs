@@ -1,0 +1,70 @@
+//! Why there is no token: what is wrong, where, and what to do next. Never the token.
+
+use super::TokenSource;
+use std::io;
+use std::process::ExitStatus;
+
+/// No token, or one that cannot work.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// Both flags were given.
+    #[error("--token-file and --token-command are both given; leave one of them out")]
+    TwoSources,
+    /// Nothing anywhere.
+    #[error(
+        "no Slack token. Give one in one of four ways: --token-file FILE, --token-command CMD, the variable SLACK_TOKEN, \
+         or systemd's credential slack-token (LoadCredential=); on a terminal it is asked for"
+    )]
+    Missing,
+    /// A file could not be read.
+    #[error("{origin} cannot be read: {error}")]
+    Unreadable {
+        /// Where.
+        origin: TokenSource,
+        /// Why.
+        #[source]
+        error: io::Error,
+    },
+    /// Others than the owner may read the file.
+    #[error("{origin} can be read by others (mode {mode:04o}): run chmod 600 on it")]
+    Exposed {
+        /// Where.
+        origin: TokenSource,
+        /// The permission bits.
+        mode: u32,
+    },
+    /// The command ended with another code than 0.
+    #[error("{origin} failed ({status}); what it printed on standard error says why")]
+    CommandFailed {
+        /// Where.
+        origin: TokenSource,
+        /// How it ended.
+        status: ExitStatus,
+    },
+    /// Nothing but blanks.
+    #[error("{origin} holds no token: it is empty")]
+    Empty {
+        /// Where.
+        origin: TokenSource,
+    },
+    /// Something that no token is made of.
+    #[error("{origin} does not hold a token alone: {what}")]
+    Malformed {
+        /// Where.
+        origin: TokenSource,
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// Another kind of token, or no token.
+    #[error("{origin} holds {kind}. {}", ADVICE)]
+    WrongKind {
+        /// Where.
+        origin: TokenSource,
+        /// What it is, and why it will not do.
+        kind: &'static str,
+    },
+}
+
+/// What every wrong token is answered with.
+const ADVICE: &str = "Use the user token (xoxp-…, or xoxe.xoxp-… where tokens rotate) of an app that an Org Owner or \
+                      Org Admin installed on the organisation with the user scope admin.users:write";

@@ -1,0 +1,164 @@
+//! Bytes into replies. Pure: no network and no clock.
+
+use super::retry_after;
+use super::text::{MOST_CHARS, clean};
+use crate::domain::{Answer, ErrorCode, Fault, Reply, Stamp};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use std::borrow::Cow;
+
+/// The headers of an answer that mean something here, as they came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Headers<'a> {
+    /// `retry-after`
+    pub retry_after: Option<&'a str>,
+    /// `x-slack-req-id`
+    pub request_id: Option<&'a str>,
+    /// `x-oauth-scopes`
+    pub scopes: Option<&'a str>,
+    /// `content-type`
+    pub content_type: Option<&'a str>,
+    /// `date`
+    pub date: Option<&'a str>,
+}
+
+/// A value of the type expected, or one of any other, which then counts as absent: a member that is only told to
+/// people must not be able to spoil an answer.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Loose<T> {
+    As(T),
+    Other(IgnoredAny),
+}
+
+impl<T> Loose<T> {
+    fn get(&self) -> Option<&T> {
+        match self {
+            Self::As(value) => Some(value),
+            Self::Other(IgnoredAny) => None,
+        }
+    }
+}
+
+/// A string, borrowed from the body wherever it holds no escapes.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+#[derive(Deserialize)]
+struct Body<'a> {
+    ok: Option<Loose<bool>>,
+    #[serde(borrow)]
+    error: Option<Loose<Text<'a>>>,
+    #[serde(borrow)]
+    needed: Option<Loose<Text<'a>>>,
+    #[serde(borrow)]
+    provided: Option<Loose<Text<'a>>>,
+    #[serde(borrow)]
+    warning: Option<Loose<Text<'a>>>,
+    #[serde(borrow)]
+    response_metadata: Option<Loose<Metadata<'a>>>,
+}
+
+#[derive(Deserialize)]
+struct Metadata<'a> {
+    #[serde(borrow)]
+    messages: Option<Loose<Vec<Loose<Text<'a>>>>>,
+}
+
+/// The text of a member, where it is there and is a string.
+fn text<'b>(member: Option<&'b Loose<Text<'_>>>) -> Option<&'b str> {
+    member.and_then(Loose::get).map(|text| &*text.0)
+}
+
+impl<'a> Body<'a> {
+    /// The body, where it is one JSON object and nothing after it. serde would read a list as a struct too.
+    fn read(bytes: &'a [u8]) -> Option<Self> {
+        let text = std::str::from_utf8(bytes).ok()?;
+        if !text.trim_ascii_start().starts_with('{') {
+            return None;
+        }
+        serde_json::from_str(text).ok()
+    }
+
+    fn ok(&self) -> Option<bool> {
+        self.ok.as_ref().and_then(Loose::get).copied()
+    }
+
+    /// Slack's code; one that nothing readable is left of counts as absent.
+    fn code(&self) -> Option<ErrorCode> {
+        let code = clean(text(self.error.as_ref())?);
+        if code.is_empty() { None } else { Some(ErrorCode::from(&*code)) }
+    }
+
+    /// `needed`/`provided` and Slack's messages, in one line.
+    fn detail(&self) -> Box<str> {
+        let mut parts = Vec::new();
+        if let Some(needed) = text(self.needed.as_ref()) {
+            parts.push(format!("needed: {needed}"));
+        }
+        if let Some(provided) = text(self.provided.as_ref()) {
+            parts.push(format!("provided: {provided}"));
+        }
+        let metadata = self.response_metadata.as_ref().and_then(Loose::get);
+        let messages = metadata.and_then(|metadata| metadata.messages.as_ref()).and_then(Loose::get);
+        // A body of 64 KiB can hold thousands of messages: no more are joined than can be kept.
+        let messages = messages.into_iter().flatten().take(MOST_CHARS);
+        parts.extend(messages.filter_map(|message| message.get()).map(|message| message.0.to_string()));
+        clean(&parts.join("; "))
+    }
+}
+
+/// What one answer says.
+///
+/// Success is HTTP 200, a JSON object, and `ok` exactly `true`; nothing else is (slack.md, "The call"). `now` serves a
+/// `Retry-After` that is a date, where the answer has no `Date`.
+#[must_use]
+pub fn reply(status: u16, headers: &Headers<'_>, body: &[u8], now: Stamp) -> Reply {
+    let parsed = Body::read(body);
+    let answer = answer(status, headers, parsed.as_ref(), now);
+    let detail = match &answer {
+        Answer::Fault(_) => fault_detail(status, headers, body.len()),
+        Answer::Ok | Answer::Refused(_) | Answer::RateLimited { .. } => {
+            parsed.as_ref().map_or_else(Box::default, Body::detail)
+        }
+    };
+    let warning = parsed.as_ref().and_then(|body| text(body.warning.as_ref())).map(clean);
+    Reply {
+        answer,
+        http_status: Some(status),
+        request_id: headers.request_id.map(clean).filter(|id| !id.is_empty()),
+        detail,
+        warning: warning.filter(|warning| !warning.is_empty()),
+    }
+}
+
+/// Decides what kind of answer it is. A limit comes first: a call inside a pause is what must never happen.
+fn answer(status: u16, headers: &Headers<'_>, body: Option<&Body<'_>>, now: Stamp) -> Answer {
+    let code = body.and_then(Body::code);
+    let limited = matches!(code, Some(ErrorCode::Ratelimited | ErrorCode::RateLimited));
+    if status == 429 || limited {
+        let retry_after = headers.retry_after.and_then(|header| retry_after::pause(header, headers.date, now));
+        return Answer::RateLimited { retry_after };
+    }
+    match (body.and_then(Body::ok), code) {
+        // Slack never redirects its API: a redirect is somebody else's, whatever its body says.
+        _ if (300..400).contains(&status) => Answer::Fault(Fault::Http(status)),
+        (Some(true), _) if status == 200 => Answer::Ok,
+        (Some(false), Some(code)) => Answer::Refused(code),
+        _ if status == 200 => Answer::Fault(Fault::BadResponse),
+        _ => Answer::Fault(Fault::Http(status)),
+    }
+}
+
+/// What a person needs to find out who answered in Slack's place.
+fn fault_detail(status: u16, headers: &Headers<'_>, length: usize) -> Box<str> {
+    let content_type = headers.content_type.unwrap_or("no content type");
+    clean(&match status {
+        200 => format!("not an answer of Slack's: {length} bytes, {content_type}"),
+        300..400 => format!("HTTP {status}: a redirect, not followed; a proxy or a portal may stand before Slack"),
+        _ => format!("HTTP {status}: {length} bytes, {content_type}"),
+    })
+}
+
+#[cfg(test)]
+mod tests;
