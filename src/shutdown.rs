@@ -1,18 +1,10 @@
 //! Signals. The first one asks the run to finish what is in flight, the second one to stop at once.
 
 use crate::domain::StopReason;
+use crate::engine::ports::{Control, Signal};
 use std::io;
 use std::task::Poll;
 use tokio::signal::unix::{self, SignalKind};
-
-/// What a signal asks for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Signal {
-    /// Send nothing more, finish what is in flight.
-    Drain(StopReason),
-    /// Stop at once.
-    Abort,
-}
 
 /// The signals of this process, from now on.
 #[derive(Debug)]
@@ -43,13 +35,6 @@ impl Shutdown {
         })
     }
 
-    /// The next signal. Dropping the future loses none.
-    pub async fn next(&mut self) -> Signal {
-        let reason = std::future::poll_fn(|context| self.poll_reason(context)).await;
-        // Nothing is awaited between the signal and this line, so that a drop cannot come between them.
-        if std::mem::replace(&mut self.is_draining, true) { Signal::Abort } else { Signal::Drain(reason) }
-    }
-
     fn poll_reason(&mut self, context: &mut std::task::Context<'_>) -> Poll<StopReason> {
         if self.interrupt.poll_recv(context).is_ready() {
             return Poll::Ready(StopReason::Interrupted);
@@ -59,6 +44,14 @@ impl Shutdown {
             return Poll::Ready(StopReason::Terminated);
         }
         Poll::Pending
+    }
+}
+
+impl Control for Shutdown {
+    async fn next(&mut self) -> Signal {
+        let reason = std::future::poll_fn(|context| self.poll_reason(context)).await;
+        // Nothing is awaited between the signal and this line, so that a drop cannot come between them.
+        if std::mem::replace(&mut self.is_draining, true) { Signal::Abort } else { Signal::Drain(reason) }
     }
 }
 

@@ -15,7 +15,7 @@ mod parking;
 mod pending;
 pub mod policy;
 pub mod ports;
-mod retry;
+pub mod retry;
 mod run;
 mod spacing;
 mod trail;

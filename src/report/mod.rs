@@ -1,1 +1,35 @@
+//! What people and machines see of a run: the bar, the lines, the totals, the plan, events and metrics.
+//!
+//! Nothing here holds the dispatcher up, and no failure to show something stops a run. All that comes from the input or
+//! from Slack is cleaned ([`clean`]) before it is shown. Wall-clock time comes in as [`crate::domain::Stamp`].
+//!
+//! A run: [`Look`] from the flags, [`Console::stderr`], [`install_logs`], [`Screen::start`], then each event and
+//! snapshot, [`Screen::finish`], and [`Console::totals`].
 
+mod bar;
+mod console;
+mod events;
+mod files;
+mod lines;
+mod logs;
+pub mod metrics;
+mod mode;
+mod plan;
+mod screen;
+mod shell;
+mod standing;
+pub mod summary;
+pub mod summary_json;
+mod text;
+mod words;
+
+pub use console::{Console, print};
+pub use events::{EventLog, RunEnd};
+pub use logs::{LogError, install as install_logs};
+pub use mode::{ColorFlag, LogFormat, Look, Palette, Progress, ScreenMode, Tone, Verbosity};
+pub use plan::{InvalidExample, Pace, PlanFacts, WorkspaceRows, confirm, plan_json, plan_text};
+pub use screen::Screen;
+pub use shell::resume_command;
+pub use summary::{Files, Totals};
+pub use text::{clean, counted, human, local, rate, rfc3339, thousands, utc, without_userinfo};
+pub use words::{stop_word, why};

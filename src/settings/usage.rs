@@ -56,6 +56,9 @@ pub enum UsageError {
         "there is no terminal to ask on before sending: add --yes to send without asking, or use plan to look first"
     )]
     NobodyToAsk,
+    /// `SLACK_REVOKE_LOG` cannot be read.
+    #[error("{0}; correct or unset it")]
+    LogFilter(String),
     /// `--quiet` with `--verbose`.
     #[error("--quiet and --verbose exclude each other; leave out one")]
     QuietAndVerbose,

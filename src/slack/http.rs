@@ -117,7 +117,7 @@ impl Client {
 }
 
 impl SessionApi for Client {
-    fn invalidate(&self, _permit: Permit, target: Target) -> impl Future<Output = Reply> + 'static {
+    fn invalidate(&self, _permit: Permit, target: Target) -> impl Future<Output = Reply> + Send + 'static {
         let inner = Arc::clone(&self.0);
         async move { inner.invalidate(&target).await }
     }

@@ -6,6 +6,7 @@ pub mod journal;
 pub mod manifest;
 pub mod paths;
 mod record;
+pub mod remaining;
 pub mod results;
 pub mod resume;
 pub mod scan;

@@ -1,0 +1,78 @@
+//! `plan`: what a run would do, with nothing sent.
+
+use crate::commands::run::{Prepared, address};
+use crate::domain::TeamId;
+use crate::engine::clock::wall;
+use crate::error::RunError;
+use crate::exit::ExitStatus;
+use crate::report::{self, Console, InvalidExample, Pace, PlanFacts, WorkspaceRows};
+use crate::settings::{Mode, RateChoice, Settings};
+use jiff::tz::TimeZone;
+use std::cmp::Reverse;
+
+/// Workspaces that are named; the others are counted.
+const NAMED: usize = 5;
+
+/// How a plan is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// For people.
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+/// Prints the plan on standard output. Rows that cannot be sent do not change the exit status: nothing was sent.
+///
+/// # Errors
+/// Where the address or the proxy that a run would use cannot be used.
+pub fn show(settings: &Settings, prepared: &Prepared, form: Form) -> Result<ExitStatus, RunError> {
+    let api = address::parse(&settings.calls.api_url, &settings.calls.allow_hosts)?;
+    let proxy = address::proxy(&api)?.map(|proxy| proxy.to_string());
+    let facts = facts(settings, prepared, api.host(), proxy);
+    report::print(&match form {
+        Form::Text => report::plan_text(&facts, &TimeZone::system()),
+        Form::Json => format!("{}\n", report::plan_json(&facts).trim_end()),
+    });
+    Ok(ExitStatus::Success)
+}
+
+/// Shows the plan before a run, on standard error.
+pub fn announce(settings: &Settings, prepared: &Prepared, host: &str, proxy: Option<String>, console: &Console) {
+    let facts = facts(settings, prepared, host, proxy);
+    console.plan(&report::plan_text(&facts, &TimeZone::system()));
+}
+
+fn facts(settings: &Settings, prepared: &Prepared, host: &str, proxy: Option<String>) -> PlanFacts {
+    let survey = &prepared.survey;
+    let mut busiest: Vec<(&TeamId, &u64)> = survey.workspaces.iter().collect();
+    busiest.sort_by_key(|(team, rows)| (Reverse(**rows), *team));
+    let busiest = busiest.into_iter().take(NAMED);
+    let example = |row: &crate::store::input::InvalidRow| InvalidExample { line: row.line, reason: row.text.clone() };
+    PlanFacts {
+        input: prepared.content.path().to_string(),
+        output: prepared.files.as_ref().map_or_else(|| "-".into(), |files| files.results.display().to_string()),
+        rows: survey.rows,
+        by_user: survey.named_by_user,
+        by_team: survey.sendable - survey.named_by_user,
+        invalid: survey.invalid,
+        duplicates: survey.duplicates,
+        protected: survey.protected,
+        already_done: survey.already_done,
+        invalid_examples: survey.examples.iter().map(example).collect(),
+        workspaces: survey.workspaces.len() as u64,
+        busiest_workspaces: busiest
+            .map(|(team, rows)| WorkspaceRows { team_id: team.to_string(), rows: *rows })
+            .collect(),
+        users: survey.users,
+        rows_without_user: survey.without_user,
+        pace: match settings.pace.rate {
+            RateChoice::Auto { .. } => Pace::Auto,
+            RateChoice::Fixed(rate) => Pace::Fixed(rate.per_minute()),
+            RateChoice::Unlimited => Pace::Unlimited,
+        },
+        now: wall(),
+        api_host: if settings.mode == Mode::Rehearsal { "the stand-in inside the program".into() } else { host.into() },
+        proxy,
+    }
+}

@@ -1,0 +1,221 @@
+//! The end of a run: files finished, totals told, exit status found.
+
+use super::recorder::{Facts, Kept, Recorder};
+use super::remote::Remote;
+use crate::advice;
+use crate::domain::{Stamp, Status, UserId};
+use crate::engine::RunEnd;
+use crate::engine::clock::wall;
+use crate::error::RunError;
+use crate::exit::ExitStatus;
+use crate::report::metrics::{self, MetricsInput};
+use crate::report::{self, Console, EventLog, Files, Totals, summary_json};
+use crate::settings::{Mode, Settings};
+use crate::store::manifest::{At, RunCounts};
+use crate::store::{remaining, results};
+use std::ffi::OsString;
+use std::io;
+use std::path::Path;
+
+/// Users that the totals look at: enough to see an alert coming.
+const HEAVIEST: usize = 5;
+
+/// Lines named one by one where rows could not be recorded.
+const NAMED: usize = 20;
+
+/// What the end is put together from.
+pub struct Conclusion<'a> {
+    /// The settings.
+    pub settings: &'a Settings,
+    /// The command line.
+    pub argv: &'a [OsString],
+    /// Where it is told.
+    pub console: &'a Console,
+    /// What did not change.
+    pub facts: Facts,
+    /// Who was called.
+    pub remote: &'a Remote,
+    /// When it began.
+    pub started: Stamp,
+    /// How the engine ended.
+    pub end: RunEnd,
+}
+
+impl Conclusion<'_> {
+    /// Finishes the files, tells the totals, and finds the exit status.
+    ///
+    /// # Errors
+    /// Only a fault of the program; what could not be written is told, and is exit status 7.
+    pub fn conclude(self, recorder: Recorder) -> Result<ExitStatus, RunError> {
+        let Kept { results, journal, recorded, mut manifest, events } = recorder.finish();
+        let mut lost = Lost::default();
+        lost.note(results.finish());
+        let strict = self.settings.safety.strict;
+        let remaining =
+            remaining::write(&self.facts.content, &recorded, self.facts.rows, strict, &self.facts.files.remaining);
+        let remains = lost.note(remaining).is_some_and(|rows| rows > 0);
+        let exit = self.exit_status(&lost);
+
+        manifest.count(&recorded);
+        manifest.complete = recorded.done().len() >= self.facts.rows && self.end.fault.is_none();
+        match results::fingerprint(&self.facts.files.results) {
+            Ok(print) => {
+                manifest.results.sha256 = Some(print.sha256);
+                manifest.results.bytes = Some(print.bytes);
+            }
+            Err(error) => lost.errors.push(error.to_string()),
+        }
+        let complete = manifest.complete;
+        if let Some(run) = manifest.current() {
+            run.ended_at = Some(At(wall()));
+            run.exit_code = Some(exit.code());
+            run.stop_reason = self.end.stop.as_ref().map(advice::describe_stop);
+            run.counts = RunCounts {
+                calls: self.end.calls.made,
+                rate_limited: self.end.calls.rate_limited,
+                paused_seconds: self.end.calls.paused.as_secs_f64(),
+            };
+            run.bucket = self.end.bucket.map(Into::into);
+        }
+        lost.note(manifest.save(&self.facts.files.manifest));
+        // The journal is only needed where rows are in doubt; its end cannot make the results any worse.
+        lost.note(if complete && lost.errors.is_empty() { journal.remove() } else { journal.finish() });
+
+        let exit = self.exit_status(&lost);
+        let users = recorded.tally().users().iter();
+        let revoked = users.map(|(user, rows)| (user.clone(), rows.of(Status::Revoked)));
+        let totals = self.totals(heaviest(revoked), remains, complete);
+        if let Some(events) = events {
+            self.end_events(events, &totals, exit);
+        }
+        self.tell(&totals, &lost, exit);
+        Ok(exit)
+    }
+
+    fn exit_status(&self, lost: &Lost) -> ExitStatus {
+        if self.end.fault.is_some() {
+            return ExitStatus::Internal;
+        }
+        if !lost.errors.is_empty() {
+            return ExitStatus::Unwritable;
+        }
+        if let Some(reason) = &self.end.stop {
+            return ExitStatus::of_stop(reason);
+        }
+        let calls = self.end.calls;
+        if calls.made > 0 && calls.clear == 0 {
+            return ExitStatus::Unavailable;
+        }
+        let not_reached = self.facts.rows.saturating_sub(self.end.counts.ended());
+        ExitStatus::of_end(&self.end.counts, not_reached, self.settings.safety.strict, self.end.any_parked)
+    }
+
+    fn totals(&self, heaviest_users: Vec<(UserId, u64)>, remains: bool, complete: bool) -> Totals {
+        let files = &self.facts.files;
+        let continues = !complete && self.settings.mode == Mode::Run;
+        Totals {
+            counts: self.end.counts,
+            total: self.facts.rows,
+            calls: self.end.calls.made,
+            rate_limited: self.end.calls.rate_limited,
+            paused: self.end.calls.paused,
+            elapsed: self.end.elapsed,
+            per_minute: self.end.estimate,
+            stop: self.end.stop.clone(),
+            files: Files {
+                results: files.results.clone(),
+                remaining: remains.then(|| files.remaining.clone()),
+                manifest: files.manifest.clone(),
+            },
+            run_id: self.facts.run_id.clone(),
+            window: (self.end.calls.made > 0).then(|| (self.started, wall())),
+            actor: self.remote.identity().map(|who| format!("{} ({})", who.user_id, who.user)),
+            heaviest_users,
+            resume_command: continues.then(|| report::resume_command(self.argv)),
+            notes: self.end.stop.as_ref().map(|reason| advice::advice(reason).into_owned()).into_iter().collect(),
+        }
+    }
+
+    fn end_events(&self, events: EventLog, totals: &Totals, exit: ExitStatus) {
+        let end = report::RunEnd {
+            run_id: &self.facts.run_id,
+            exit_code: exit.code(),
+            counts: &totals.counts,
+            not_reached: totals.not_reached(),
+            calls: totals.calls,
+        };
+        events.ended(wall(), &end);
+    }
+
+    fn tell(&self, totals: &Totals, lost: &Lost, exit: ExitStatus) {
+        self.console.totals(totals);
+        for error in &lost.errors {
+            tracing::error!("{error}");
+        }
+        if !self.end.unrecorded.is_empty() {
+            tracing::error!("{}", unrecorded(&self.end.unrecorded));
+        }
+        if let Some(fault) = &self.end.fault {
+            tracing::error!("a fault of slack-revoke: {fault}");
+        }
+        if let Some(path) = &self.settings.report.summary_json {
+            warn_where(path, summary_json::write(path, totals, exit.code()));
+        }
+        if let Some(path) = &self.settings.report.metrics_file {
+            warn_where(path, metrics::write(path, &metrics_of(totals, exit)));
+        }
+    }
+}
+
+/// The results are the evidence; what only repeats them in another form does not change the exit status.
+fn warn_where(path: &Path, written: io::Result<()>) {
+    if let Err(error) = written {
+        tracing::warn!("cannot write {}: {error}", path.display());
+    }
+}
+
+fn metrics_of(totals: &Totals, exit: ExitStatus) -> MetricsInput {
+    MetricsInput {
+        counts: totals.counts,
+        total: totals.total,
+        calls: totals.calls,
+        rate_limited: totals.rate_limited,
+        paused: totals.paused,
+        elapsed: totals.elapsed,
+        per_minute: totals.per_minute,
+        finished_at: wall(),
+        exit_code: exit.code(),
+        last_success: None,
+    }
+}
+
+/// What could not be written at the end.
+#[derive(Default)]
+struct Lost {
+    errors: Vec<String>,
+}
+
+impl Lost {
+    fn note<T>(&mut self, written: io::Result<T>) -> Option<T> {
+        written.map_err(|error| self.errors.push(error.to_string())).ok()
+    }
+}
+
+/// The rows whose calls went out and whose answers are in no record.
+fn unrecorded(lines: &[u64]) -> String {
+    let named: Vec<_> = lines.iter().take(NAMED).map(u64::to_string).collect();
+    let more = lines.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!(
+        "sent and not recorded: {} (line {}{more}); --resume sends them again, and what is gone by then is already_revoked",
+        report::counted(lines.len() as u64, "row", "rows"),
+        named.join(", ")
+    )
+}
+
+fn heaviest(users: impl Iterator<Item = (UserId, u64)>) -> Vec<(UserId, u64)> {
+    let mut users: Vec<_> = users.filter(|(_, rows)| *rows > 0).collect();
+    users.sort_by(|one, other| other.1.cmp(&one.1).then_with(|| one.0.cmp(&other.0)));
+    users.truncate(HEAVIEST);
+    users
+}

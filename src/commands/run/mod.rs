@@ -1,0 +1,82 @@
+//! `run`: builds the edges, runs the engine between them, and leaves the results.
+
+pub mod address;
+mod conclusion;
+mod policy;
+mod prepared;
+mod question;
+mod recorder;
+mod remote;
+
+pub use prepared::Prepared;
+
+use crate::commands::plan::{self, Form};
+use crate::engine::clock::{Clock, wall};
+use crate::engine::{self, RunEnd};
+use crate::error::{RunError, Trouble};
+use crate::exit::ExitStatus;
+use crate::report::{Console, Screen};
+use crate::settings::{Mode, Settings};
+use crate::shutdown::Shutdown;
+use crate::store::input::MaybeSent;
+use conclusion::Conclusion;
+use recorder::Recorder;
+use remote::Remote;
+use std::ffi::OsString;
+
+/// Runs, rehearses or plans, as the settings say. `argv` is the command line as it was typed, for the command that
+/// continues the run.
+///
+/// # Errors
+/// What stops a run before its first call. What stops it later is an exit status.
+pub fn run(settings: &Settings, argv: &[OsString], console: &Console, form: Form) -> Result<ExitStatus, RunError> {
+    let mut prepared = Prepared::open(settings)?;
+    if settings.mode == Mode::Plan {
+        return plan::show(settings, &prepared, form);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| RunError::Internal(format!("the runtime cannot be started: {error}")))?;
+    runtime.block_on(async {
+        let remote = Remote::connect(settings, &prepared).await?;
+        prepared.protect_own_user(settings, remote.user())?;
+        plan::announce(settings, &prepared, remote.host(), remote.proxy(), console);
+        question::ask(settings, &prepared)?;
+        carry_out(settings, argv, console, prepared, remote).await
+    })
+}
+
+async fn carry_out(
+    settings: &Settings,
+    argv: &[OsString],
+    console: &Console,
+    prepared: Prepared,
+    remote: Remote,
+) -> Result<ExitStatus, RunError> {
+    let mut shutdown =
+        Shutdown::listen().map_err(|error| RunError::Internal(format!("signals cannot be listened for: {error}")))?;
+    let started = wall();
+    let policy = policy::of(settings, &prepared, started);
+    let maybe_sent = prepared.maybe_sent();
+    let mut source = prepared
+        .content
+        .source(maybe_sent)
+        .map_err(|error| RunError::Input(Trouble::new(error.to_string(), "continue with --resume")))?;
+    let screen = Screen::start(console);
+    let (mut recorder, facts) = Recorder::begin(settings, prepared, &remote, screen, started)?;
+    let clock = Clock::start();
+    let end: RunEnd = engine::run(policy, remote.client(), &mut source, &mut recorder, &mut shutdown, clock).await;
+    drop(source);
+    Conclusion { settings, argv, console, facts, remote: &remote, started, end }.conclude(recorder)
+}
+
+/// The rows that an earlier run may have sent, in the input room's words.
+impl From<crate::store::resume::MaybeSent> for MaybeSent {
+    fn from(listed: crate::store::resume::MaybeSent) -> Self {
+        match listed {
+            crate::store::resume::MaybeSent::Lines(lines) => Self::Lines(lines),
+            crate::store::resume::MaybeSent::All => Self::All,
+        }
+    }
+}

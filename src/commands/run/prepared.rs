@@ -1,0 +1,264 @@
+//! Everything that is settled before anybody is asked and anything is sent: the input, its files, and where to begin.
+
+use crate::domain::{Fields, IdentifyBy, Stamp, UserId};
+use crate::error::{RunError, Trouble};
+use crate::settings::{InputSource, Mode, Settings};
+use crate::store::input::{
+    Content, Continuation, Delimiter, Earlier, Guards, Identify, Input, InputPath, MaybeSent, Rules, Survey,
+    SurveyOptions,
+};
+use crate::store::journal::{Lock, LockError};
+use crate::store::manifest::{Manifest, ManifestError};
+use crate::store::paths::{self, RunFiles};
+use crate::store::resume::{self, Ask, Continuity, Found, Fresh, Start, Wants};
+use crate::store::scan::{Recorded, Scan, ScanError, scan};
+use std::path::{Path, PathBuf};
+
+/// An input that was read to its end, and the place where its results go.
+pub struct Prepared {
+    /// The input.
+    pub content: Content,
+    /// What it holds.
+    pub survey: Survey,
+    /// Where everything goes; none for the plan of standard input.
+    pub files: Option<RunFiles>,
+    /// The lock on the results; none for a plan.
+    pub lock: Option<Lock>,
+    /// What earlier runs left in the manifest.
+    pub manifest: Option<Manifest>,
+    /// The rows that have ended in them.
+    pub recorded: Recorded,
+    /// Where this run begins.
+    pub start: Start,
+    rules: Rules,
+}
+
+impl Prepared {
+    /// Reads and checks everything; sends nothing and writes nothing but the lock.
+    ///
+    /// # Errors
+    /// Where the input cannot be used, the output is held or cannot be continued, or `--protect` cannot be read.
+    pub fn open(settings: &Settings) -> Result<Self, RunError> {
+        let files = files(settings)?;
+        let rules = rules(settings)?;
+        let lock = files.as_ref().filter(|_| settings.mode != Mode::Plan).map(acquire).transpose()?;
+        let before = Before::read(settings, files.as_ref())?;
+        let input = Input::open(source(settings), &spool_dir(files.as_ref())).map_err(input_error)?;
+        let options = SurveyOptions {
+            delimiter: settings.input.delimiter.and_then(|byte| Delimiter::parse(&char::from(byte).to_string()).ok()),
+            rules: rules.clone(),
+            done: before.recorded().done().clone(),
+        };
+        let (content, survey) = input.survey(options, before.earlier()).map_err(input_error)?;
+        let start = before.decide(settings, &survey, files.as_ref(), lock.as_ref())?;
+        let (manifest, recorded) = before.into_parts(&start);
+        Ok(Self { content, survey, files, lock, manifest, recorded, start, rules })
+    }
+
+    /// Spares the sessions of the token's own user, unless `--allow-self`. Rows that name no user cannot be told apart.
+    ///
+    /// # Errors
+    /// Where the input cannot be read again.
+    pub fn protect_own_user(&mut self, settings: &Settings, own: Option<&UserId>) -> Result<(), RunError> {
+        if settings.safety.allow_self || settings.mode != Mode::Run {
+            return Ok(());
+        }
+        let Some(own) = own else {
+            tracing::warn!("it is not known whose token this is, so rows of its own user cannot be spared");
+            return Ok(());
+        };
+        self.rules.guards.own_user = Some(own.clone());
+        if self.survey.without_user < self.survey.sendable {
+            let again = self.content.survey_again(self.rules.clone(), self.recorded.done().clone());
+            (self.content, self.survey) = again.map_err(input_error)?;
+        }
+        Ok(())
+    }
+
+    /// The rows that an earlier run may have sent.
+    #[must_use]
+    pub fn maybe_sent(&self) -> MaybeSent {
+        match &self.start {
+            Start::Fresh(_) => MaybeSent::None,
+            Start::Continue { maybe_sent, .. } => maybe_sent.clone().into(),
+        }
+    }
+}
+
+fn input_error(error: crate::store::input::InputError) -> RunError {
+    let text = error.to_string();
+    let (what, next) = text.split_once("; ").unwrap_or((&text, "nothing was sent; correct the input and run it again"));
+    RunError::Input(Trouble::new(what, next))
+}
+
+fn source(settings: &Settings) -> InputPath {
+    match &settings.input.source {
+        InputSource::Stdin => InputPath::Stdin,
+        InputSource::File(path) => InputPath::File(path.clone()),
+    }
+}
+
+/// The output's files, with symbolic links resolved, so that two names of one file share a lock.
+fn files(settings: &Settings) -> Result<Option<RunFiles>, RunError> {
+    let output = match (&settings.output.output, &settings.input.source, settings.mode) {
+        (Some(output), _, _) => output.clone(),
+        (None, InputSource::File(input), Mode::Rehearsal) => paths::rehearsal_beside(input),
+        (None, InputSource::File(input), Mode::Run | Mode::Plan) => paths::results_beside(input),
+        (None, InputSource::Stdin, _) => return Ok(None),
+    };
+    let output = paths::resolve(&output).map_err(|error| unwritable(&error, "name a file in a folder that exists"))?;
+    if let InputSource::File(input) = &settings.input.source
+        && paths::same_file(input, &output).unwrap_or(false)
+    {
+        let what = format!("{} is the input and cannot be the output too", output.display());
+        return Err(RunError::Input(Trouble::new(what, "name another file with -o")));
+    }
+    let mut files = RunFiles::beside(output);
+    if let Some(remaining) = &settings.output.remaining {
+        files.remaining.clone_from(remaining);
+    }
+    Ok(Some(files))
+}
+
+fn rules(settings: &Settings) -> Result<Rules, RunError> {
+    let identify = match settings.input.identify_by {
+        None => Identify::Auto,
+        Some(IdentifyBy::User) => Identify::User,
+        Some(IdentifyBy::Team) => Identify::Team,
+    };
+    let mut guards = Guards::default();
+    if let Some(path) = &settings.safety.protect {
+        let trouble = |error: String| {
+            let what = format!("cannot use --protect {}: {error}", path.display());
+            RunError::Input(Trouble::new(what, "give a file of user ids and session ids, one a line"))
+        };
+        let text = std::fs::read_to_string(path).map_err(|error| trouble(error.to_string()))?;
+        guards.protect(&text).map_err(|error| trouble(error.to_string()))?;
+    }
+    Ok(Rules { identify, guards })
+}
+
+fn acquire(files: &RunFiles) -> Result<Lock, RunError> {
+    Lock::acquire(&files.journal, std::process::id()).map_err(|error| match error {
+        LockError::Held { .. } => {
+            RunError::Locked(Trouble::new(error.to_string(), "nothing was sent, and that run goes on undisturbed"))
+        }
+        LockError::NotAJournal(_) | LockError::OtherVersion { .. } => {
+            RunError::Input(Trouble::new(error.to_string(), "nothing was sent"))
+        }
+        LockError::Io(error) => unwritable(&error, "nothing was sent; make room or name another file with -o"),
+    })
+}
+
+/// A failure to write before anything was sent.
+pub(super) fn unwritable(error: &std::io::Error, next: &str) -> RunError {
+    RunError::Unwritable(Trouble::new(error.to_string(), next))
+}
+
+/// Where a copy of standard input can be kept: beside the output, or with the temporary files.
+fn spool_dir(files: Option<&RunFiles>) -> PathBuf {
+    let folder = files.and_then(|files| files.results.parent()).filter(|folder| !folder.as_os_str().is_empty());
+    folder.map_or_else(std::env::temp_dir, Path::to_path_buf)
+}
+
+/// What earlier runs left behind.
+struct Before {
+    manifest: Option<Manifest>,
+    scan: Option<Scan>,
+}
+
+impl Before {
+    fn read(settings: &Settings, files: Option<&RunFiles>) -> Result<Self, RunError> {
+        let Some(files) = files else { return Ok(Self { manifest: None, scan: None }) };
+        let manifest = match Manifest::load(&files.manifest) {
+            Ok(manifest) => Some(manifest),
+            Err(ManifestError::Missing(_)) => None,
+            Err(error) => return Err(RunError::Input(Trouble::new(error.to_string(), "nothing was sent"))),
+        };
+        let scan = if settings.output.resume { read_results(&files.results, None)? } else { None };
+        Ok(Self { manifest, scan })
+    }
+
+    fn recorded(&self) -> Recorded {
+        self.scan.as_ref().map(|scan| scan.recorded.clone()).unwrap_or_default()
+    }
+
+    fn earlier(&self) -> Option<Earlier> {
+        let input = &self.manifest.as_ref()?.input;
+        Some(Earlier { content_bytes: input.content_bytes, content_sha256: input.content_sha256.clone() })
+    }
+
+    fn decide(
+        &self,
+        settings: &Settings,
+        survey: &Survey,
+        files: Option<&RunFiles>,
+        lock: Option<&Lock>,
+    ) -> Result<Start, RunError> {
+        let Some(files) = files else { return Ok(Start::Fresh(Fresh::FirstRun)) };
+        let rehearsal = settings.mode == Mode::Rehearsal;
+        let wants = match (settings.output.resume, rehearsal) {
+            (true, _) => Wants::Resume,
+            (false, true) => Wants::Replace,
+            (false, false) => Wants::Fresh,
+        };
+        let found = match &self.scan {
+            Some(scan) => {
+                let valid_len = whole_header(scan, survey, files)?;
+                Some(Found { valid_len, done: scan.recorded.done().clone() })
+            }
+            None if !settings.output.resume && files.results.exists() => {
+                let empty = std::fs::metadata(&files.results).is_ok_and(|file| file.len() == 0);
+                Some(Found { valid_len: u64::from(!empty), ..Found::default() })
+            }
+            None => None,
+        };
+        let journal = lock.map(Lock::listed).transpose().map_err(|error| unwritable(&error, "nothing was sent"))?;
+        let prior = self.manifest.as_ref().map(|manifest| manifest.prior(continuity(manifest, survey)));
+        resume::decide(Ask { wants, rehearsal }, prior, found, journal.flatten()).map_err(|refusal| {
+            let what = format!("{}: {refusal}", files.results.display());
+            RunError::Input(Trouble::new(what, "nothing was sent"))
+        })
+    }
+
+    /// Manifest and records to go on from; a fresh run has none.
+    fn into_parts(self, start: &Start) -> (Option<Manifest>, Recorded) {
+        match start {
+            Start::Fresh(_) => (None, Recorded::default()),
+            Start::Continue { .. } => (self.manifest, self.scan.map(|scan| scan.recorded).unwrap_or_default()),
+        }
+    }
+}
+
+/// The results as far as they are whole; none where there are none.
+fn read_results(path: &Path, columns: Option<&Fields>) -> Result<Option<Scan>, RunError> {
+    match scan(path, columns) {
+        Ok(scan) => Ok(Some(scan)),
+        Err(ScanError::Missing(_)) => Ok(None),
+        Err(error) => Err(RunError::Input(Trouble::new(error.to_string(), "nothing was sent"))),
+    }
+}
+
+/// Sees to it that the results are this input's: their header, or as much of it as was written.
+fn whole_header(scan: &Scan, survey: &Survey, files: &RunFiles) -> Result<u64, RunError> {
+    if scan.columns.as_ref() != Some(&survey.header) {
+        read_results(&files.results, Some(&survey.header))?;
+    }
+    Ok(scan.valid_len)
+}
+
+fn continuity(manifest: &Manifest, survey: &Survey) -> Continuity {
+    match survey.continuation {
+        Some(Continuation::Same) => Continuity::Same,
+        Some(Continuation::Appended) => Continuity::Appended,
+        Some(Continuation::Other) | None => Continuity::Other {
+            recorded: manifest.input.sha256.as_str().into(),
+            given: survey.identity.sha256.as_str().into(),
+        },
+    }
+}
+
+/// The id of a run that began then.
+pub(super) fn run_id(started: Stamp) -> String {
+    crate::store::manifest::run_id(started, fastrand::u32(..))
+}

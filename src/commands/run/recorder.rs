@@ -1,0 +1,253 @@
+//! Keeps what happens, then shows it: results first, screen after.
+
+use super::Prepared;
+use super::prepared::{run_id, unwritable};
+use super::remote::Remote;
+use crate::domain::{Event, Outcome, Row, Snapshot, Stamp};
+use crate::engine::clock::wall;
+use crate::engine::ports::{Observer, Unwritable};
+use crate::error::{RunError, Trouble};
+use crate::report::{EventLog, Screen};
+use crate::settings::{Mode, RateChoice, Settings};
+use crate::store::input::{Content, Survey};
+use crate::store::journal::Journal;
+use crate::store::manifest::{self, Manifest, Run, RunCounts};
+use crate::store::paths::RunFiles;
+use crate::store::results::{CreateError, ResultsWriter};
+use crate::store::resume::Start;
+use crate::store::scan::{OwnerColumns, Recorded};
+use std::io;
+
+/// The manifest is replaced no more often than this while a run goes on, in milliseconds: it is for whoever looks in.
+const BETWEEN_MANIFESTS: i64 = 30_000;
+
+/// Everything that is written while a run goes on.
+pub struct Recorder {
+    results: ResultsWriter,
+    journal: Journal,
+    recorded: Recorded,
+    owners: OwnerColumns,
+    manifest: Manifest,
+    manifest_saved: Stamp,
+    events: Option<EventLog>,
+    screen: Screen,
+    files: RunFiles,
+    last: Snapshot,
+}
+
+/// What stays the same while the recorder changes.
+pub struct Facts {
+    /// This run's id.
+    pub run_id: String,
+    /// The input, for `--remaining`.
+    pub content: Content,
+    /// Rows of the input.
+    pub rows: u64,
+    /// Where everything is.
+    pub files: RunFiles,
+}
+
+/// What the recorder leaves.
+pub struct Kept {
+    /// The results; none is finished yet.
+    pub results: ResultsWriter,
+    /// The lines that were sent.
+    pub journal: Journal,
+    /// The rows that have ended.
+    pub recorded: Recorded,
+    /// The manifest as it stands.
+    pub manifest: Manifest,
+    /// The log of events.
+    pub events: Option<EventLog>,
+}
+
+impl Recorder {
+    /// Creates what is written, the manifest first: results without one could belong to any input.
+    ///
+    /// # Errors
+    /// Where a file cannot be made.
+    pub fn begin(
+        settings: &Settings,
+        prepared: Prepared,
+        remote: &Remote,
+        screen: Screen,
+        started: Stamp,
+    ) -> Result<(Self, Facts), RunError> {
+        let Prepared { content, survey, files, lock, manifest, recorded, start, .. } = prepared;
+        let (Some(files), Some(lock)) = (files, lock) else {
+            return Err(RunError::Internal("a run without an output was begun".into()));
+        };
+        let failed = |error: io::Error| unwritable(&error, "nothing was sent; make room or name another file with -o");
+        let run_id = run_id(started);
+        let input = input_of(&content, &survey);
+        let mut manifest =
+            manifest.unwrap_or_else(|| Manifest::new(env!("CARGO_PKG_VERSION"), input.clone(), &files.results));
+        manifest.begin(env!("CARGO_PKG_VERSION"), run_of(settings, remote, &run_id, started), input, &recorded);
+        manifest.save(&files.manifest).map_err(failed)?;
+        let journal = match &start {
+            Start::Fresh(_) => lock.begin(),
+            Start::Continue { maybe_sent, .. } => lock.resume(maybe_sent),
+        };
+        let journal = journal.map_err(failed)?;
+        let results = ResultsWriter::start(&files.results, &survey.header, &start).map_err(|error| match error {
+            CreateError::Exists(_) => RunError::Input(Trouble::new(error.to_string(), "nothing was sent")),
+            CreateError::Io(error) => failed(error),
+        })?;
+        let mut events = settings.report.events.as_deref().map(EventLog::create).transpose().map_err(failed)?;
+        if let Some(events) = &mut events {
+            events.started(started, &run_id, survey.rows);
+        }
+        let owners = OwnerColumns::find(&survey.header);
+        let facts = Facts { run_id, content, rows: survey.rows, files: files.clone() };
+        let recorder = Self {
+            results,
+            journal,
+            recorded,
+            owners,
+            manifest,
+            manifest_saved: started,
+            events,
+            screen,
+            files,
+            last: Snapshot::default(),
+        };
+        Ok((recorder, facts))
+    }
+
+    /// Takes the screen away and gives what has to be finished.
+    pub fn finish(self) -> Kept {
+        let Self { results, journal, recorded, manifest, events, screen, last, .. } = self;
+        screen.finish(&last);
+        Kept { results, journal, recorded, manifest, events }
+    }
+
+    fn keep(&mut self, event: &Event) -> io::Result<()> {
+        match event {
+            Event::Sending { line, call: 1 } => {
+                self.results.check()?;
+                self.journal.mark_sent(*line)
+            }
+            Event::Ended { row, outcome } => self.keep_record(row, outcome),
+            Event::Sending { .. }
+            | Event::Retrying { .. }
+            | Event::RateLimited { .. }
+            | Event::BucketKnown(_)
+            | Event::Estimate { .. }
+            | Event::Parked { .. }
+            | Event::OutageBegan { .. }
+            | Event::OutageEnded
+            | Event::TokenRefreshed
+            | Event::Warning(_)
+            | Event::Stopping(_) => {
+                self.note(event);
+                Ok(())
+            }
+        }
+    }
+
+    fn keep_record(&mut self, row: &Row, outcome: &Outcome) -> io::Result<()> {
+        self.results.append(row, outcome)?;
+        self.recorded.add(row, self.owners, outcome);
+        Ok(())
+    }
+
+    /// What the manifest keeps of the way.
+    fn note(&mut self, event: &Event) {
+        let Some(run) = self.manifest.current() else { return };
+        match event {
+            Event::Estimate { team, per_minute } => run.note_estimate(wall(), team.as_ref(), *per_minute),
+            Event::RateLimited { team, pause, stated, .. } => {
+                run.note_rate_limit(wall(), team.as_ref(), *pause, *stated);
+            }
+            Event::BucketKnown(kind) => run.bucket = Some((*kind).into()),
+            Event::Sending { .. }
+            | Event::Ended { .. }
+            | Event::Retrying { .. }
+            | Event::Parked { .. }
+            | Event::OutageBegan { .. }
+            | Event::OutageEnded
+            | Event::TokenRefreshed
+            | Event::Warning(_)
+            | Event::Stopping(_) => {}
+        }
+    }
+}
+
+impl Observer for Recorder {
+    fn on_event(&mut self, event: Event) -> Result<(), Unwritable> {
+        let kept = self.keep(&event).map_err(|error| Unwritable(error.to_string().into()));
+        if let Some(events) = &mut self.events {
+            // The results are the evidence; a log that cannot be written does not stop the run.
+            events.event(wall(), &event);
+        }
+        self.screen.event(&event);
+        kept
+    }
+
+    fn on_snapshot(&mut self, snapshot: &Snapshot) {
+        self.screen.snapshot(snapshot);
+        self.last = snapshot.clone();
+        let now = wall();
+        if now.as_millis() - self.manifest_saved.as_millis() >= BETWEEN_MANIFESTS {
+            self.manifest_saved = now;
+            self.manifest.count(&self.recorded);
+            if let Some(run) = self.manifest.current() {
+                run.counts = RunCounts { calls: snapshot.calls, rate_limited: snapshot.rate_limited, ..run.counts };
+            }
+            // Only for whoever looks in: what a resumption needs was written at the start.
+            let _ = self.manifest.save(&self.files.manifest);
+        }
+    }
+}
+
+fn input_of(content: &Content, survey: &Survey) -> manifest::Input {
+    manifest::Input {
+        path: content.path().to_string(),
+        sha256: survey.identity.sha256.clone(),
+        bytes: survey.identity.bytes,
+        content_sha256: survey.identity.content_sha256.clone(),
+        content_bytes: survey.identity.content_bytes,
+        rows: survey.rows,
+        extra: manifest::Extra::new(),
+    }
+}
+
+fn run_of(settings: &Settings, remote: &Remote, run_id: &str, started: Stamp) -> Run {
+    let (rate, max_rate) = match settings.pace.rate {
+        RateChoice::Auto { max, .. } => ("auto".into(), Some(max.per_minute())),
+        RateChoice::Fixed(rate) => (rate.to_string(), None),
+        RateChoice::Unlimited => ("unlimited".into(), None),
+    };
+    Run {
+        run_id: run_id.into(),
+        started_at: manifest::At(started),
+        ended_at: None,
+        host: host(),
+        pid: std::process::id(),
+        exit_code: None,
+        stop_reason: None,
+        api_host: remote.host().into(),
+        rate,
+        max_rate,
+        workers: settings.pace.workers.map(u32::from),
+        identify_by: match settings.input.identify_by {
+            None => "auto",
+            Some(crate::domain::IdentifyBy::User) => "user",
+            Some(crate::domain::IdentifyBy::Team) => "team",
+        }
+        .into(),
+        reason: settings.report.reason.clone(),
+        rehearsal: settings.mode == Mode::Rehearsal,
+        identity: remote.identity(),
+        counts: RunCounts::default(),
+        bucket: None,
+        estimate_history: manifest::History::default(),
+        rate_limits: manifest::History::default(),
+        extra: manifest::Extra::new(),
+    }
+}
+
+/// The machine's name, for the evidence; empty where the system does not tell.
+fn host() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname").map(|name| name.trim().to_owned()).unwrap_or_default()
+}

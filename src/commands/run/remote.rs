@@ -1,0 +1,195 @@
+//! The other end: Slack, or the stand-in inside the program, and whose token it is.
+
+use super::{Prepared, address};
+use crate::advice;
+use crate::commands::token;
+use crate::domain::{Answer, ErrorCode, Fault, Reply, SessionId, TeamId, UserId};
+use crate::engine::clock::wall;
+use crate::engine::ports::{RowSource, Want};
+use crate::engine::retry::{self, Class};
+use crate::error::{RunError, Trouble};
+use crate::rehearsal::{self, REHEARSAL_TOKEN, Server};
+use crate::settings::{Mode, Settings};
+use crate::slack::{self, ApiUrl, AuthTest, CallError, Client, Proxy};
+use crate::store::input::MaybeSent;
+use crate::store::manifest::Identity;
+use std::time::Duration;
+
+/// The scope that a revocation needs (slack.md, "The call").
+const SCOPE: &str = "admin.users:write";
+
+/// A limit on `auth.test` is not waited for longer: it only tells who is calling.
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
+
+/// A client, and what it found at the other end.
+pub struct Remote {
+    client: Client,
+    api: ApiUrl,
+    proxy: Option<Proxy>,
+    auth: Option<AuthTest>,
+    /// Stops when this is dropped.
+    _stand_in: Option<Server>,
+}
+
+impl Remote {
+    /// Finds the token, builds the client, and asks Slack whose token it is.
+    ///
+    /// # Errors
+    /// Where there is no token or Slack refuses it, the address or the proxy cannot be used, or nobody can tell whose
+    /// sessions must be spared.
+    pub async fn connect(settings: &Settings, prepared: &Prepared) -> Result<Self, RunError> {
+        let (stand_in, api, token) = match settings.mode {
+            Mode::Rehearsal => {
+                let server = stand_in(prepared).await?;
+                let (api, token) = (address::parse(&server.url(), &[])?, token::rehearsal(REHEARSAL_TOKEN)?);
+                (Some(server), api, token)
+            }
+            Mode::Run | Mode::Plan => (
+                None,
+                address::parse(&settings.calls.api_url, &settings.calls.allow_hosts)?,
+                token::find(&settings.token)?,
+            ),
+        };
+        let proxy = address::proxy(&api)?;
+        let config =
+            slack::Config { api: api.clone(), token, proxy: proxy.clone(), timeout: settings.calls.timeout, now: wall };
+        let client = Client::new(config)
+            .map_err(|error| RunError::Unreachable(Trouble::new(error.to_string(), "nothing was sent")))?;
+        let auth = Introduction { settings, prepared, client: &client }.make().await?;
+        Ok(Self { client, api, proxy, auth, _stand_in: stand_in })
+    }
+
+    /// The client.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The host that is called.
+    pub fn host(&self) -> &str {
+        self.api.host()
+    }
+
+    /// The way there, without its credentials.
+    pub fn proxy(&self) -> Option<String> {
+        self.proxy.as_ref().map(Proxy::to_string)
+    }
+
+    /// The user of the token, where Slack said.
+    pub fn user(&self) -> Option<&UserId> {
+        self.auth.as_ref()?.user_id.as_ref()
+    }
+
+    /// Whose token it is, for the manifest.
+    pub fn identity(&self) -> Option<Identity> {
+        let auth = self.auth.as_ref()?;
+        let text = |text: &Option<Box<str>>| text.as_deref().unwrap_or_default().to_owned();
+        Some(Identity {
+            user_id: auth.user_id.as_ref().map(UserId::to_string).unwrap_or_default(),
+            user: text(&auth.user),
+            team_id: auth.team_id.as_ref().map(TeamId::to_string).unwrap_or_default(),
+            team: text(&auth.team),
+            enterprise_id: auth.enterprise_id.as_ref().map(TeamId::to_string),
+            url: text(&auth.url),
+        })
+    }
+}
+
+/// The stand-in, knowing the sessions of the input.
+async fn stand_in(prepared: &Prepared) -> Result<Server, RunError> {
+    let broken = |error: String| RunError::Internal(format!("the stand-in cannot be started: {error}"));
+    let mut source = prepared.content.source(MaybeSent::None).map_err(|error| broken(error.to_string()))?;
+    let mut sessions: Vec<(SessionId, Option<TeamId>, Option<UserId>)> = Vec::new();
+    loop {
+        source.request(Want::Any);
+        let batch = source.next().await.map_err(|error| broken(error.into()))?;
+        let targets = batch.rows.into_iter().filter_map(|row| row.target.ok());
+        sessions.extend(targets.map(|target| (target.session(), target.team().cloned(), target.user().cloned())));
+        if batch.exhausted {
+            break;
+        }
+    }
+    Server::start(rehearsal::Config::rehearsal(sessions)).map_err(|error| broken(error.to_string()))
+}
+
+/// `auth.test` before the first row.
+struct Introduction<'a> {
+    settings: &'a Settings,
+    prepared: &'a Prepared,
+    client: &'a Client,
+}
+
+impl Introduction<'_> {
+    async fn make(&self) -> Result<Option<AuthTest>, RunError> {
+        for attempt in 1.. {
+            let wait = match self.client.auth_test().await {
+                Ok(auth) => return Ok(Some(self.checked(auth))),
+                Err(CallError::Refused { code, detail }) => return self.refused(code, &detail),
+                Err(CallError::RateLimited { retry_after }) => retry_after.unwrap_or(retry::UNSTATED_PAUSE),
+                Err(error @ CallError::Fault { fault, .. }) if !self.must_know() || !passes(fault) => {
+                    return Ok(self.unknown(&error.to_string()));
+                }
+                Err(CallError::Fault { .. }) => retry::backoff(attempt, u64::from(std::process::id())),
+            };
+            if attempt > self.settings.calls.retries || wait > LONGEST_WAIT {
+                break;
+            }
+            tokio::time::sleep(wait).await;
+        }
+        if !self.must_know() {
+            return Ok(self.unknown("no answer in time"));
+        }
+        Err(RunError::Unreachable(Trouble::new(
+            "Slack does not say whose token this is, so rows of the token's own user cannot be spared",
+            "nothing was sent; run the same command later, or with --allow-self",
+        )))
+    }
+
+    /// Whether a row could belong to the token's own user and must not be sent then.
+    fn must_know(&self) -> bool {
+        let survey = &self.prepared.survey;
+        !self.settings.safety.allow_self && survey.without_user < survey.sendable
+    }
+
+    fn unknown(&self, why: &str) -> Option<AuthTest> {
+        tracing::warn!("auth.test: {why}; whose token this is stays unknown");
+        None
+    }
+
+    fn refused(&self, code: ErrorCode, detail: &str) -> Result<Option<AuthTest>, RunError> {
+        // A method that is not there says nothing of the token.
+        if code == ErrorCode::UnknownMethod {
+            return Ok(self.unknown(code.as_str()));
+        }
+        match retry::classify(&Reply::bare(Answer::Refused(code.clone()))) {
+            Class::Run | Class::TokenExpired => {
+                let detail = if detail.is_empty() { String::new() } else { format!(" ({detail})") };
+                let what = format!("Slack refuses the token: {code}{detail}");
+                Err(RunError::Token(Trouble::new(what, advice::about(&code))))
+            }
+            Class::Revoked
+            | Class::AlreadyGone
+            | Class::NotFound
+            | Class::RateLimited { .. }
+            | Class::Transient { .. }
+            | Class::Row
+            | Class::SuspectRow
+            | Class::Workspace => Ok(self.unknown(code.as_str())),
+        }
+    }
+
+    fn checked(&self, auth: AuthTest) -> AuthTest {
+        if auth.has_scope(SCOPE) == Some(false) {
+            tracing::warn!("the token does not have the scope {SCOPE}; Slack will most likely refuse");
+        }
+        auth
+    }
+}
+
+/// Whether a fault may be over in a moment.
+fn passes(fault: Fault) -> bool {
+    match fault {
+        Fault::NotConnected | Fault::Connection | Fault::Timeout => true,
+        Fault::Http(status) => status >= 500 || status == 408,
+        Fault::BadResponse => false,
+    }
+}

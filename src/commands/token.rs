@@ -1,0 +1,38 @@
+//! Where the token comes from.
+
+use crate::error::{RunError, Trouble};
+use crate::settings::TokenChoice;
+use crate::slack::{self, Token, token};
+use std::ffi::OsString;
+
+/// Finds the token where the settings say that it is.
+///
+/// # Errors
+/// Where there is none, it cannot be read, or it is no token that could do.
+pub fn find(choice: &TokenChoice) -> Result<Token, RunError> {
+    let (mut named, mut asks) = (slack::TokenChoice::default(), false);
+    match choice {
+        TokenChoice::File(path) => named.file = Some(path.clone()),
+        TokenChoice::Command(command) => named.command = Some(command.clone()),
+        TokenChoice::Ask(_) => asks = true,
+        TokenChoice::Variable | TokenChoice::Credential(_) => {}
+        TokenChoice::NotNeeded | TokenChoice::Absent => return Err(RunError::no_token()),
+    }
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    slack::resolve(&named, &set, asks.then_some(&token::ask_on_terminal)).map_err(refused)
+}
+
+/// The token that the stand-in takes.
+///
+/// # Errors
+/// Never in practice: it has the form of a user token.
+pub fn rehearsal(text: &str) -> Result<Token, RunError> {
+    let variable = |name: &str| (name == "SLACK_TOKEN").then(|| OsString::from(text));
+    slack::resolve(&slack::TokenChoice::default(), &variable, None).map_err(refused)
+}
+
+fn refused(error: slack::TokenError) -> RunError {
+    let text = error.to_string();
+    let (what, next) = text.split_once("; ").unwrap_or((&text, "nothing was sent"));
+    RunError::Token(Trouble::new(what, next))
+}

@@ -1,0 +1,210 @@
+//! Files for machines: whole or not there, and never in the way of the run.
+
+use serde::Serialize;
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+/// An object for machines, indented, with a line break behind it.
+pub(super) fn json_text(object: &impl Serialize) -> String {
+    let mut text = serde_json::to_string_pretty(object).expect("texts, numbers and lists of them");
+    text.push('\n');
+    text
+}
+
+/// Puts `text` in the place of `path`: a reader sees the old file or the new one, nothing between. A symbolic link
+/// stays and its file is replaced; what is no regular file (`/dev/stdout`, a pipe) is simply written to.
+///
+/// # Errors
+/// Where the file beside it cannot be written, or not be moved over `path`.
+pub(super) fn replace(path: &Path, text: &str, mode: u32) -> io::Result<()> {
+    if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+        return OpenOptions::new().write(true).open(path)?.write_all(text.as_bytes());
+    }
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let beside = beside(&path);
+    // Left behind by a process of the same number that was killed.
+    let _ = fs::remove_file(&beside);
+    let written = write_new(&beside, text, mode).and_then(|()| fs::rename(&beside, &path));
+    if written.is_err() {
+        let _ = fs::remove_file(&beside);
+    }
+    written
+}
+
+/// `.NAME.PID.tmp`: `node_exporter` reads `*.prom` alone, so it never sees half of one.
+fn beside(path: &Path) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(format!(".{}.tmp", std::process::id()));
+    path.with_file_name(name)
+}
+
+fn write_new(path: &Path, text: &str, mode: u32) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+/// Lines that may wait for the reader of a pipe.
+const QUEUE: usize = 8192;
+
+/// How long the end waits for such a reader.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Takes lines, one write each. A regular file is written at once; before a pipe, whose reader may stand still, there
+/// is a thread and a bounded queue.
+#[derive(Debug)]
+pub(super) enum LineSink {
+    /// A regular file.
+    File(File),
+    /// Anything else.
+    Pipe {
+        /// To the thread.
+        queue: SyncSender<String>,
+        /// Answers when the thread has written all.
+        ended: Receiver<()>,
+    },
+}
+
+/// What became of a line.
+#[derive(Debug)]
+pub(super) enum Taken {
+    /// Written, or on its way.
+    Yes,
+    /// The reader of the pipe is too slow, or gone.
+    LeftOut,
+    /// The file cannot be written.
+    Failed(io::Error),
+}
+
+impl LineSink {
+    /// Opens `path` for lines behind those that it holds; one that was torn is ended first. Mode 0600 where it is new.
+    ///
+    /// # Errors
+    /// Where it cannot be opened, or its end not be read.
+    pub(super) fn append(path: &Path) -> io::Result<Self> {
+        let regular = fs::metadata(path).map_or(true, |found| found.is_file());
+        if !regular {
+            return Self::pipe(OpenOptions::new().write(true).open(path)?);
+        }
+        let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
+        if ends_torn(&mut file)? {
+            file.write_all(b"\n")?;
+        }
+        Ok(Self::File(file))
+    }
+
+    fn pipe(mut file: File) -> io::Result<Self> {
+        let (queue, lines) = sync_channel::<String>(QUEUE);
+        let (end, ended) = sync_channel(1);
+        let body = move || {
+            // A reader that left is no reader: the rest is taken in and dropped.
+            let _ = lines.iter().try_for_each(|line| file.write_all(line.as_bytes()));
+            let _ = end.send(());
+        };
+        thread::Builder::new().name("events".to_owned()).spawn(body)?;
+        Ok(Self::Pipe { queue, ended })
+    }
+
+    /// Takes in one line with its line break.
+    pub(super) fn take(&mut self, line: String) -> Taken {
+        match self {
+            Self::File(file) => file.write_all(line.as_bytes()).map_or_else(Taken::Failed, |()| Taken::Yes),
+            Self::Pipe { queue, .. } => queue.try_send(line).map_or(Taken::LeftOut, |()| Taken::Yes),
+        }
+    }
+
+    /// Waits until a pipe has taken all, 5 s at most. False where it has not.
+    pub(super) fn close(self) -> bool {
+        match self {
+            Self::File(_) => true,
+            Self::Pipe { queue, ended } => {
+                drop(queue);
+                ended.recv_timeout(PATIENCE) != Err(RecvTimeoutError::Timeout)
+            }
+        }
+    }
+}
+
+/// Whether the last byte is there and no line break.
+fn ends_torn(file: &mut File) -> io::Result<bool> {
+    if file.metadata()?.len() == 0 {
+        return Ok(false);
+    }
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    Ok(last != *b"\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole_with_its_mode_and_nothing_stays_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m.prom");
+        replace(&path, "old, and longer\n", 0o600).unwrap();
+        assert_eq!(mode(&path), 0o600);
+        fs::write(beside(&path), "left by a killed process").unwrap();
+        let reader = File::open(&path).unwrap();
+        replace(&path, "new\n", 0o644).unwrap();
+        assert_eq!((fs::read_to_string(&path).unwrap().as_str(), mode(&path)), ("new\n", 0o644));
+        assert_eq!(io::read_to_string(reader).unwrap(), "old, and longer\n");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_link_stays_a_link_and_a_device_is_written_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("real"), folder.path().join("link"));
+        fs::write(&file, "old").unwrap();
+        symlink(&file, &link).unwrap();
+        replace(&link, "new", 0o600).unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "new");
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        replace(Path::new("/dev/null"), "text", 0o600).unwrap();
+        assert!(replace(&folder.path().join("no/such/folder"), "text", 0o600).is_err());
+    }
+
+    #[test]
+    fn lines_are_added_and_a_torn_one_is_ended_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events");
+        for (before, want) in [("", "x\n"), ("a\n", "a\nx\n"), ("a\ntor", "a\ntor\nx\n")] {
+            fs::write(&path, before).unwrap();
+            let mut sink = LineSink::append(&path).unwrap();
+            assert!(matches!(sink.take("x\n".to_owned()), Taken::Yes));
+            assert_eq!(fs::read_to_string(&path).unwrap(), want, "at once, before the sink is closed");
+            assert!(sink.close());
+        }
+        fs::remove_file(&path).unwrap();
+        drop(LineSink::append(&path).unwrap());
+        assert_eq!(mode(&path), 0o600);
+    }
+
+    #[test]
+    fn a_pipe_that_nobody_empties_holds_nobody_up() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let fd: std::os::fd::OwnedFd = writer.into();
+        let mut sink = LineSink::pipe(File::from(fd)).unwrap();
+        let line = format!("{}\n", "x".repeat(4095));
+        let taken = (0..QUEUE * 2).filter(|_| matches!(sink.take(line.clone()), Taken::Yes)).count();
+        assert!((QUEUE..QUEUE * 2).contains(&taken), "{taken}");
+        let text = thread::spawn(move || io::read_to_string(&mut reader).unwrap());
+        assert!(sink.close());
+        assert_eq!(text.join().unwrap().len(), taken * line.len());
+    }
+}

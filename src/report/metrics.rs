@@ -1,0 +1,221 @@
+//! `--metrics-file`: Prometheus text for `node_exporter`'s textfile collector.
+//!
+//! Everything is a gauge: the file tells of the last run, and the next one starts again from nothing. Its mode is 0644,
+//! for `node_exporter` reads it as another user; it holds numbers alone, no ids. The collector wants a name in `.prom`.
+
+use super::files::replace;
+use crate::domain::{Counts, Stamp};
+use std::fmt::Write as _;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+/// What the metrics of one run are made of.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MetricsInput {
+    /// Rows by status, those of earlier runs on the same results included.
+    pub counts: Counts,
+    /// Rows of the input.
+    pub total: u64,
+    /// Calls made in this run.
+    pub calls: u64,
+    /// 429s met in this run.
+    pub rate_limited: u64,
+    /// Time lost to pauses in this run.
+    pub paused: Duration,
+    /// From the first call to the end.
+    pub elapsed: Duration,
+    /// Calls a minute that the pacer came to; none where there was no limit.
+    pub per_minute: Option<f64>,
+    /// When the run ended.
+    pub finished_at: Stamp,
+    /// The exit code.
+    pub exit_code: u8,
+    /// When a run last ended with 0, this one left aside; [`write`] finds it in the file that it replaces.
+    pub last_success: Option<Stamp>,
+}
+
+const LAST_SUCCESS: &str = "slack_revoke_last_success_timestamp_seconds";
+
+/// Puts the metrics in the place of `path`. The time of the last success is carried over from the old file.
+///
+/// # Errors
+/// Where the file cannot be written.
+pub fn write(path: &Path, input: &MetricsInput) -> io::Result<()> {
+    // Read a regular file alone: a pipe would never end.
+    let regular = std::fs::metadata(path).is_ok_and(|found| found.is_file());
+    let before = if regular { std::fs::read_to_string(path).ok() } else { None };
+    let last_success = input.last_success.or_else(|| last_success(before.as_deref()?));
+    replace(path, &render(&MetricsInput { last_success, ..input.clone() }), 0o644)
+}
+
+/// The time of the last success in metrics written before.
+fn last_success(text: &str) -> Option<Stamp> {
+    let value = text.lines().find_map(|line| line.strip_prefix(LAST_SUCCESS)?.strip_prefix(' '))?;
+    let (seconds, millis) = value.trim().split_once('.')?;
+    let millis: i64 = if millis.len() == 3 { millis.parse().ok()? } else { return None };
+    Some(Stamp::from_millis(seconds.parse::<i64>().ok()?.checked_mul(1000)?.checked_add(millis)?))
+}
+
+/// The text, in Prometheus' exposition format.
+#[must_use]
+pub fn render(input: &MetricsInput) -> String {
+    let mut text = String::new();
+    head(&mut text, "slack_revoke_rows", "Rows of the input that have ended, by status.");
+    for (status, rows) in input.counts.iter() {
+        sample(&mut text, &format!("slack_revoke_rows{{status=\"{}\"}}", status.as_str()), rows);
+    }
+    let not_reached = input.total.saturating_sub(input.counts.ended());
+    let success = if input.exit_code == 0 { Some(input.finished_at) } else { input.last_success };
+    gauge(&mut text, "slack_revoke_input_rows", "Rows of the input.", input.counts.ended() + not_reached);
+    gauge(&mut text, "slack_revoke_rows_not_reached", "Rows without a record.", not_reached);
+    gauge(&mut text, "slack_revoke_calls", "Calls of the last run.", input.calls);
+    gauge(&mut text, "slack_revoke_rate_limited", "Calls of the last run answered 429.", input.rate_limited);
+    gauge(&mut text, "slack_revoke_paused_seconds", "Time that the last run lost to pauses.", seconds(input.paused));
+    gauge(
+        &mut text,
+        "slack_revoke_duration_seconds",
+        "From the last run's first call to its end.",
+        seconds(input.elapsed),
+    );
+    if let Some(per_minute) = input.per_minute {
+        gauge(
+            &mut text,
+            "slack_revoke_estimated_calls_per_minute",
+            "The limit as the last run came to know it.",
+            per_minute,
+        );
+    }
+    let ended = unix(input.finished_at);
+    gauge(&mut text, "slack_revoke_last_run_timestamp_seconds", "When the last run ended.", ended);
+    if let Some(success) = success {
+        gauge(&mut text, LAST_SUCCESS, "When a run last ended with exit code 0.", unix(success));
+    }
+    gauge(&mut text, "slack_revoke_exit_code", "Exit code of the last run.", input.exit_code);
+    text
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{}.{:03}", duration.as_secs(), duration.subsec_millis())
+}
+
+/// Seconds since the epoch.
+fn unix(stamp: Stamp) -> String {
+    let millis = stamp.as_millis();
+    format!("{}.{:03}", millis.div_euclid(1000), millis.rem_euclid(1000))
+}
+
+fn gauge(text: &mut String, name: &str, help: &str, value: impl std::fmt::Display) {
+    head(text, name, help);
+    sample(text, name, value);
+}
+
+fn head(text: &mut String, name: &str, help: &str) {
+    append(text, format_args!("# HELP {name} {help}\n# TYPE {name} gauge\n"));
+}
+
+fn sample(text: &mut String, series: &str, value: impl std::fmt::Display) {
+    append(text, format_args!("{series} {value}\n"));
+}
+
+fn append(text: &mut String, line: std::fmt::Arguments<'_>) {
+    let written = text.write_fmt(line);
+    debug_assert!(written.is_ok(), "a string takes everything");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::standing::tests::snapshot;
+    use super::*;
+    use std::collections::BTreeSet;
+
+    fn input(exit_code: u8, finished_at: i64) -> MetricsInput {
+        MetricsInput {
+            counts: snapshot([10, 2, 1, 0], 15).counts,
+            total: 15,
+            calls: 14,
+            rate_limited: 1,
+            paused: Duration::from_millis(30_250),
+            elapsed: Duration::from_secs(90),
+            per_minute: Some(37.5),
+            finished_at: Stamp::from_millis(finished_at),
+            exit_code,
+            last_success: None,
+        }
+    }
+
+    fn value<'a>(text: &'a str, series: &str) -> Option<&'a str> {
+        text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))
+    }
+
+    #[test]
+    fn every_number_has_its_series() {
+        let text = render(&input(0, 1_700_000_000_042));
+        for (series, want) in [
+            ("slack_revoke_rows{status=\"revoked\"}", Some("10")),
+            ("slack_revoke_rows{status=\"unknown\"}", Some("0")),
+            ("slack_revoke_input_rows", Some("15")),
+            ("slack_revoke_rows_not_reached", Some("2")),
+            ("slack_revoke_calls", Some("14")),
+            ("slack_revoke_rate_limited", Some("1")),
+            ("slack_revoke_paused_seconds", Some("30.250")),
+            ("slack_revoke_duration_seconds", Some("90.000")),
+            ("slack_revoke_estimated_calls_per_minute", Some("37.5")),
+            ("slack_revoke_last_run_timestamp_seconds", Some("1700000000.042")),
+            (LAST_SUCCESS, Some("1700000000.042")),
+            ("slack_revoke_exit_code", Some("0")),
+        ] {
+            assert_eq!(value(&text, series), want, "{series}");
+        }
+        let failed = render(&MetricsInput { per_minute: None, ..input(1, 5) });
+        assert_eq!(value(&failed, LAST_SUCCESS), None);
+        assert_eq!(value(&failed, "slack_revoke_estimated_calls_per_minute"), None);
+    }
+
+    #[test]
+    fn the_text_is_what_prometheus_reads() {
+        let text = render(&input(0, 1));
+        let mut typed = BTreeSet::new();
+        for line in text.lines() {
+            match line.strip_prefix("# TYPE ") {
+                Some(rest) => {
+                    let (name, kind) = rest.split_once(' ').unwrap();
+                    assert!(typed.insert(name) && kind == "gauge", "{line}");
+                }
+                None if line.starts_with("# HELP ") => {}
+                None => {
+                    let (series, number) = line.rsplit_once(' ').unwrap();
+                    assert!(typed.contains(series.split('{').next().unwrap()), "{line} before its type");
+                    assert!(number.parse::<f64>().is_ok(), "{line}");
+                }
+            }
+        }
+        assert!(text.ends_with('\n'));
+    }
+
+    #[test]
+    fn the_last_success_outlives_a_run_that_fails() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("slack.prom");
+        let read = || std::fs::read_to_string(&path).unwrap();
+        write(&path, &input(0, 1_700_000_000_042)).unwrap();
+        write(&path, &input(5, 1_700_000_500_000)).unwrap();
+        assert_eq!(value(&read(), LAST_SUCCESS), Some("1700000000.042"));
+        assert_eq!(value(&read(), "slack_revoke_last_run_timestamp_seconds"), Some("1700000500.000"));
+        write(&path, &input(0, 1_700_000_900_000)).unwrap();
+        assert_eq!(value(&read(), LAST_SUCCESS), Some("1700000900.000"));
+        std::fs::write(&path, format!("{LAST_SUCCESS} spoilt\n")).unwrap();
+        write(&path, &input(1, 7)).unwrap();
+        assert_eq!(value(&read(), LAST_SUCCESS), None);
+    }
+
+    #[test]
+    fn other_users_may_read_the_file() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("slack.prom");
+        write(&path, &input(0, 1)).unwrap();
+        // A umask takes from the mode at most what its owner set it to take.
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o755, 0o644);
+    }
+}

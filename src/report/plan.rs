@@ -1,0 +1,262 @@
+//! The plan: what a run would do, before anything is sent; and the question after it.
+
+use super::files::json_text;
+use super::summary::TIER_2;
+use super::text::{clean, counted, human, local, rate, rfc3339, thousands, utc, without_userinfo};
+use crate::domain::Stamp;
+use jiff::tz::TimeZone;
+use serde::{Serialize, Serializer};
+use std::io::{BufRead, Read, Write};
+use std::time::Duration;
+
+/// Users that one `admin.users.session.resetBulk` takes (slack.md, "The sibling methods").
+const USERS_A_BULK: u64 = 1000;
+
+/// What reading and checking the input has found.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PlanFacts {
+    /// The input, as it was named.
+    pub input: String,
+    /// Where the results go.
+    pub output: String,
+    /// Rows of the input: the sum of the six numbers below.
+    pub rows: u64,
+    /// Rows that will be sent, naming their session by `user_id`.
+    pub by_user: u64,
+    /// Rows that will be sent, naming their session by `team_id`.
+    pub by_team: u64,
+    /// Rows that cannot be sent.
+    pub invalid: u64,
+    /// Rows whose session stands on an earlier line.
+    pub duplicates: u64,
+    /// Rows that must not be sent.
+    pub protected: u64,
+    /// Rows that an earlier run on these results has ended.
+    pub already_done: u64,
+    /// The first few invalid rows.
+    pub invalid_examples: Vec<InvalidExample>,
+    /// Workspaces among the rows to send.
+    pub workspaces: u64,
+    /// The few with the most rows, most first.
+    pub busiest_workspaces: Vec<WorkspaceRows>,
+    /// Users among the rows to send.
+    pub users: u64,
+    /// Rows to send that name no user: while there is one, `resetBulk` cannot take the run's place.
+    pub rows_without_user: u64,
+    /// How fast it will be sent.
+    pub pace: Pace,
+    /// When the plan was made.
+    #[serde(serialize_with = "stamp")]
+    pub now: Stamp,
+    /// The API's host.
+    pub api_host: String,
+    /// The proxy that the environment names; shown without its credentials.
+    #[serde(serialize_with = "proxy")]
+    pub proxy: Option<String>,
+}
+
+/// A row that cannot be sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct InvalidExample {
+    /// Its line.
+    pub line: u64,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// Rows of one workspace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct WorkspaceRows {
+    /// The workspace.
+    pub team_id: String,
+    /// Its rows to send.
+    pub rows: u64,
+}
+
+/// How fast a run goes, as far as it is known before.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pace {
+    /// `--rate auto`: at least Tier 2, its minute's worth at once and 20 a minute after that; more where Slack allows it.
+    Auto,
+    /// `--rate N`: calls a minute.
+    Fixed(f64),
+    /// `--rate unlimited`.
+    Unlimited,
+}
+
+impl Pace {
+    /// How long `calls` calls take; none where nothing but the network limits them.
+    fn time(self, calls: u64) -> Option<Duration> {
+        match self {
+            Self::Auto => Some(super::summary::at_tier_2(calls)),
+            Self::Fixed(per_minute) => {
+                #[expect(clippy::cast_precision_loss, reason = "a duration in words")]
+                let seconds = calls.saturating_sub(1) as f64 * 60.0 / per_minute;
+                Duration::try_from_secs_f64(seconds).ok()
+            }
+            Self::Unlimited => None,
+        }
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference to the field")]
+fn stamp<S: Serializer>(stamp: &Stamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&rfc3339(*stamp))
+}
+
+#[expect(clippy::ref_option, reason = "serde gives a reference to the field")]
+fn proxy<S: Serializer>(proxy: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    proxy.as_deref().map(without_userinfo).serialize(serializer)
+}
+
+impl PlanFacts {
+    /// Rows to send.
+    #[must_use]
+    pub fn to_send(&self) -> u64 {
+        self.by_user + self.by_team
+    }
+
+    /// How long the run will take; none where no limit says so.
+    #[must_use]
+    pub fn duration(&self) -> Option<Duration> {
+        self.pace.time(self.to_send())
+    }
+
+    /// When it would end, were it begun now.
+    #[must_use]
+    pub fn ends_at(&self) -> Option<Stamp> {
+        let millis = i64::try_from(self.duration()?.as_millis()).ok()?;
+        Some(Stamp::from_millis(self.now.as_millis().checked_add(millis)?))
+    }
+
+    /// `resetBulk` calls that would end every session of the users named; none where a row names no user.
+    #[must_use]
+    pub fn reset_bulk_calls(&self) -> Option<u64> {
+        (self.users > 0 && self.rows_without_user == 0).then(|| self.users.div_ceil(USERS_A_BULK))
+    }
+}
+
+/// What `plan --json` prints: the facts, and `to_send`, `estimated_seconds`, `ends_at`, `reset_bulk_calls` from them.
+#[must_use]
+pub fn plan_json(facts: &PlanFacts) -> String {
+    #[derive(Serialize)]
+    struct Plan<'a> {
+        #[serde(flatten)]
+        facts: &'a PlanFacts,
+        to_send: u64,
+        estimated_seconds: Option<u64>,
+        ends_at: Option<String>,
+        reset_bulk_calls: Option<u64>,
+    }
+    let plan = Plan {
+        facts,
+        to_send: facts.to_send(),
+        estimated_seconds: facts.duration().map(|duration| duration.as_secs()),
+        ends_at: facts.ends_at().map(rfc3339),
+        reset_bulk_calls: facts.reset_bulk_calls(),
+    };
+    json_text(&plan)
+}
+
+/// The plan for a reader. `zone` is that of the local clock.
+#[must_use]
+pub fn plan_text(facts: &PlanFacts, zone: &TimeZone) -> String {
+    let mut lines = vec![format!("{:<11} {}: {}", "input", clean(&facts.input), counted(facts.rows, "row", "rows"))];
+    lines.push(format!("{:<11} {}{}", "to send", counted(facts.to_send(), "row", "rows"), form(facts)));
+    lines.extend(not_sent(facts));
+    lines.extend(workspaces(facts));
+    if facts.users > 0 {
+        lines.push(format!("{:<11} {}", "users", thousands(facts.users)));
+    }
+    lines.push(format!("{:<11} {}", "time", time(facts, zone)));
+    lines.push(format!("{:<11} {}{}", "API host", clean(&facts.api_host), proxy_words(facts)));
+    lines.push(format!("{:<11} {}", "results", clean(&facts.output)));
+    lines.extend(facts.reset_bulk_calls().map(|calls| bulk(facts.users, calls)));
+    lines.join("\n") + "\n"
+}
+
+/// Which identifier goes beside `session_id`.
+fn form(facts: &PlanFacts) -> String {
+    match (facts.by_user, facts.by_team) {
+        (0, 0) => String::new(),
+        (_, 0) => ", named by user_id".to_owned(),
+        (0, _) => ", named by team_id".to_owned(),
+        (user, team) => format!(", {} named by user_id and {} by team_id", thousands(user), thousands(team)),
+    }
+}
+
+/// Rows that stay here, and why.
+fn not_sent(facts: &PlanFacts) -> Vec<String> {
+    let numbers = [
+        ("done before", facts.already_done),
+        ("protected", facts.protected),
+        ("duplicate", facts.duplicates),
+        ("invalid", facts.invalid),
+    ];
+    let present = numbers.into_iter().filter(|(_, rows)| *rows > 0);
+    let mut lines: Vec<_> =
+        present.map(|(name, rows)| format!("{name:<11} {}", counted(rows, "row", "rows"))).collect();
+    let examples = &facts.invalid_examples;
+    lines.extend(examples.iter().map(|row| format!("{:<11} line {}: {}", "", row.line, clean(&row.reason))));
+    let more = facts.invalid.saturating_sub(examples.len() as u64);
+    if more > 0 && !examples.is_empty() {
+        lines.push(format!("{:<11} and {} more", "", thousands(more)));
+    }
+    lines
+}
+
+fn workspaces(facts: &PlanFacts) -> Option<String> {
+    let named: Vec<_> = facts
+        .busiest_workspaces
+        .iter()
+        .map(|team| format!("{} {}", clean(&team.team_id), thousands(team.rows)))
+        .collect();
+    let more = if facts.workspaces > named.len() as u64 { ", …" } else { "" };
+    let list = if named.is_empty() { String::new() } else { format!(" ({}{more})", named.join(", ")) };
+    (facts.workspaces > 0).then(|| format!("{:<11} {}{list}", "workspaces", thousands(facts.workspaces)))
+}
+
+fn time(facts: &PlanFacts, zone: &TimeZone) -> String {
+    if facts.to_send() == 0 {
+        return "nothing to send".to_owned();
+    }
+    let Some(duration) = facts.duration() else { return "as fast as the network allows".to_owned() };
+    let pace = match facts.pace {
+        Pace::Auto => format!("at {TIER_2}/min, the first {TIER_2} at once; less where Slack allows more"),
+        Pace::Fixed(per_minute) => format!("at {}/min", rate(per_minute)),
+        Pace::Unlimited => "without a limit".to_owned(),
+    };
+    let ends = facts.ends_at().map(|end| format!("; begun now it ends {} ({})", utc(end), local(end, zone)));
+    let about = if duration < Duration::from_secs(1) { "a few seconds".to_owned() } else { human(duration) };
+    format!("{about} {pace}{}", ends.unwrap_or_default())
+}
+
+fn proxy_words(facts: &PlanFacts) -> String {
+    facts.proxy.as_deref().map(|proxy| format!(", through the proxy {}", without_userinfo(proxy))).unwrap_or_default()
+}
+
+fn bulk(users: u64, calls: u64) -> String {
+    format!(
+        "Every row names its user: to end all sessions of these {}, {} of admin.users.session.resetBulk would do \
+         (asynchronous, and not only the sessions listed).",
+        counted(users, "user", "users"),
+        counted(calls, "call", "calls")
+    )
+}
+
+/// More than anybody types; a reader that never ends must not be read for ever.
+const LONGEST_ANSWER: u64 = 1024;
+
+/// Asks once. True for exactly `yes` or `y`; anything else, an end of input and a broken terminal mean no.
+pub fn confirm(prompt: &str, reader: &mut impl BufRead, writer: &mut impl Write) -> bool {
+    if write!(writer, "{prompt} [y/N] ").and_then(|()| writer.flush()).is_err() {
+        return false;
+    }
+    let mut answer = String::new();
+    let read = reader.by_ref().take(LONGEST_ANSWER).read_line(&mut answer);
+    read.is_ok() && matches!(answer.trim_end_matches(['\r', '\n']), "yes" | "y")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,141 @@
+use super::super::words::tests::HOSTILE;
+use super::*;
+use serde_json::{Value, json};
+
+fn facts() -> PlanFacts {
+    PlanFacts {
+        input: "sessions.csv".to_owned(),
+        output: "sessions.results.csv".to_owned(),
+        rows: 10_026,
+        by_user: 0,
+        by_team: 10_020,
+        invalid: 3,
+        duplicates: 2,
+        protected: 1,
+        already_done: 0,
+        invalid_examples: vec![InvalidExample { line: 17, reason: "session_id is not an integer".to_owned() }],
+        workspaces: 12,
+        busiest_workspaces: vec![
+            WorkspaceRows { team_id: "T1".to_owned(), rows: 9000 },
+            WorkspaceRows { team_id: "T2".to_owned(), rows: 500 },
+        ],
+        users: 0,
+        rows_without_user: 10_020,
+        pace: Pace::Auto,
+        now: Stamp::from_millis(1_700_000_000_000),
+        api_host: "slack.com".to_owned(),
+        proxy: Some("http://me:secret@proxy:3128".to_owned()),
+    }
+}
+
+#[test]
+fn the_plan_reads_from_the_input_to_the_results() {
+    assert_eq!(
+        plan_text(&facts(), &TimeZone::UTC),
+        "\
+input       sessions.csv: 10,026 rows
+to send     10,020 rows, named by team_id
+protected   1 row
+duplicate   2 rows
+invalid     3 rows
+            line 17: session_id is not an integer
+            and 2 more
+workspaces  12 (T1 9,000, T2 500, …)
+time        8 h 20 min at 20/min, the first 20 at once; less where Slack allows more; begun now it ends \
+2023-11-15T06:33:20Z (2023-11-15 06:33 UTC)
+API host    slack.com, through the proxy http://proxy:3128
+results     sessions.results.csv
+"
+    );
+}
+
+#[test]
+fn the_time_follows_the_pace() {
+    let base = facts();
+    for (rows, pace, want) in [
+        (0, Pace::Auto, "nothing to send"),
+        (20, Pace::Auto, "a few seconds at 20/min"),
+        (21, Pace::Auto, "3 s at 20/min"),
+        (1220, Pace::Auto, "1 h at 20/min"),
+        (121, Pace::Fixed(60.0), "2 min at 60/min"),
+        (121, Pace::Unlimited, "as fast as the network allows"),
+    ] {
+        let text = time(&PlanFacts { by_team: rows, pace, ..base.clone() }, &TimeZone::UTC);
+        assert!(text.starts_with(want), "{rows} {pace:?}: {text}");
+    }
+    let endless = PlanFacts { by_team: u64::MAX, pace: Pace::Fixed(1e-300), ..base };
+    assert_eq!((endless.duration(), endless.ends_at()), (None, None));
+}
+
+#[test]
+fn whole_users_could_be_reset_in_bulk() {
+    for (users, without, want) in [(0, 0, None), (1, 0, Some(1)), (1000, 0, Some(1)), (1001, 0, Some(2)), (9, 1, None)]
+    {
+        let facts = PlanFacts { users, rows_without_user: without, ..facts() };
+        assert_eq!(facts.reset_bulk_calls(), want, "{users} {without}");
+        assert_eq!(plan_text(&facts, &TimeZone::UTC).contains("resetBulk"), want.is_some());
+    }
+}
+
+#[test]
+fn the_form_of_the_calls_is_told() {
+    for (by_user, by_team, want) in [
+        (5, 0, ", named by user_id"),
+        (0, 5, ", named by team_id"),
+        (5, 2000, ", 5 named by user_id and 2,000 by team_id"),
+        (0, 0, ""),
+    ] {
+        assert_eq!(form(&PlanFacts { by_user, by_team, ..facts() }), want);
+    }
+}
+
+#[test]
+fn the_json_has_what_was_worked_out_and_no_credentials() {
+    let text = plan_json(&facts());
+    let object: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((&object["to_send"], &object["estimated_seconds"]), (&json!(10_020), &json!(30_000)));
+    assert_eq!((&object["ends_at"], &object["pace"]), (&json!("2023-11-15T06:33:20.000Z"), &json!("auto")));
+    assert_eq!((&object["proxy"], &object["reset_bulk_calls"]), (&json!("http://proxy:3128"), &Value::Null));
+    assert!(!text.contains("secret"));
+}
+
+#[test]
+fn nothing_hostile_reaches_the_terminal() {
+    let hostile = || HOSTILE.to_owned();
+    let facts = PlanFacts {
+        input: hostile(),
+        output: hostile(),
+        invalid_examples: vec![InvalidExample { line: 1, reason: hostile() }],
+        busiest_workspaces: vec![WorkspaceRows { team_id: hostile(), rows: 1 }],
+        api_host: hostile(),
+        proxy: Some(hostile()),
+        ..facts()
+    };
+    for line in plan_text(&facts, &TimeZone::UTC).lines() {
+        assert_eq!(clean(line), line);
+    }
+}
+
+#[test]
+fn only_a_plain_yes_is_a_yes() {
+    for (typed, want) in [
+        ("yes\n", true),
+        ("y\n", true),
+        ("y\r\n", true),
+        ("y", true),
+        ("\n", false),
+        ("", false),
+        ("no\n", false),
+        ("yes please\n", false),
+        (" y\n", false),
+        ("Y\n", false),
+        ("n\ny\n", false),
+    ] {
+        let mut asked = Vec::new();
+        assert_eq!(confirm("Revoke 3 sessions?", &mut typed.as_bytes(), &mut asked), want, "{typed:?}");
+        assert_eq!(asked, b"Revoke 3 sessions? [y/N] ");
+    }
+    let mut endless = std::io::BufReader::new(std::io::repeat(b'y'));
+    assert!(!confirm("?", &mut endless, &mut Vec::new()));
+    assert!(!confirm("?", &mut &b"\xff\n"[..], &mut Vec::new()));
+}

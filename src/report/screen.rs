@@ -1,0 +1,250 @@
+//! The screen: a thread of its own, so that the dispatcher never waits for a terminal.
+//!
+//! The newest snapshot lies in a slot, lines come through a bounded queue ([`Console`]). The thread sleeps until one of
+//! them wakes it or something is due: at most 8 draws a second, and one a second for the countdowns while nothing new
+//! comes.
+
+use super::bar::{Bar, terminal_width};
+use super::console::{Console, Message};
+use super::lines::{tell, tell_left_out, tell_progress};
+use super::mode::ScreenMode;
+use super::standing::Standing;
+use crate::domain::{Event, Snapshot};
+use std::sync::mpsc::{Receiver, RecvError, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+use tracing::Dispatch;
+
+/// Lines that may wait for the terminal; some 100 kB of them.
+const QUEUE: usize = 1024;
+
+/// Lines written in one go, so that a flood of them redraws the bar once and not each time.
+const BATCH: usize = 256;
+
+/// How long the end waits for a terminal that stands still. The exit code is worth more than the last picture.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The newest snapshot that the thread has not seen.
+type Slot = Arc<Mutex<Option<Snapshot>>>;
+
+fn replace(slot: &Slot, snapshot: Option<Snapshot>) -> Option<Snapshot> {
+    std::mem::replace(&mut slot.lock().unwrap_or_else(PoisonError::into_inner), snapshot)
+}
+
+/// Shows a run while it goes on. Dropped without [`Screen::finish`], it still takes the bar away.
+pub struct Screen {
+    console: Console,
+    slot: Slot,
+    /// Answers when the thread has ended; taken by the first who asks.
+    ended: Option<Receiver<()>>,
+}
+
+impl Screen {
+    /// Begins to show a run on `console`, in the mode that its look says. Where no thread can be had, notices are
+    /// written straight and there is no progress.
+    #[must_use]
+    pub fn start(console: &Console) -> Self {
+        let (queue, messages) = sync_channel(QUEUE);
+        let (end, ended) = sync_channel(1);
+        let slot = Slot::default();
+        let shown = Shown::new(console.clone(), slot.clone(), messages);
+        // The thread's own lines go where those of the thread that starts it go.
+        let dispatch = tracing::dispatcher::get_default(Dispatch::clone);
+        let body = move || tracing::dispatcher::with_default(&dispatch, || shown.run(&end));
+        console.attach(queue);
+        if thread::Builder::new().name("screen".to_owned()).spawn(body).is_err() {
+            console.detach();
+        }
+        Self { console: console.clone(), slot, ended: Some(ended) }
+    }
+
+    /// Takes in how the run stands. Never waits.
+    pub fn snapshot(&self, snapshot: &Snapshot) {
+        let unseen = replace(&self.slot, Some(snapshot.clone()));
+        // One wake for each snapshot that the thread takes out, however many newer ones replaced it before.
+        if unseen.is_none() {
+            self.console.wake();
+        }
+    }
+
+    /// Takes in what happened. Never waits; costs next to nothing for what is not shown.
+    pub fn event(&self, event: &Event) {
+        tell(event);
+    }
+
+    /// Takes the bar away, ends the thread, and on plain lines says how the run stood at its end. A terminal that
+    /// stands still is waited for 5 s at most; after that nothing is written any more.
+    pub fn finish(mut self, end: &Snapshot) {
+        if self.close(PATIENCE) && self.console.look().mode == ScreenMode::Plain {
+            tell_progress(&Standing::new(end.clone(), Duration::ZERO));
+        }
+    }
+
+    /// Whether the thread ended within `patience`, for the first who asks.
+    fn close(&mut self, patience: Duration) -> bool {
+        let Some(ended) = self.ended.take() else { return false };
+        self.console.shut();
+        let over = ended.recv_timeout(patience) != Err(RecvTimeoutError::Timeout);
+        if over {
+            self.console.detach();
+            tell_left_out(self.console.take_left_out());
+        }
+        over
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        self.close(PATIENCE);
+    }
+}
+
+/// What the thread owns.
+struct Shown {
+    console: Console,
+    slot: Slot,
+    messages: Receiver<Message>,
+    latest: Option<Latest>,
+    cadence: Cadence,
+}
+
+/// The newest snapshot, and when it came.
+struct Latest {
+    snapshot: Snapshot,
+    came: Instant,
+}
+
+impl Shown {
+    fn new(console: Console, slot: Slot, messages: Receiver<Message>) -> Self {
+        let cadence = Cadence::new(console.look().mode, monotonic());
+        Self { console, slot, messages, latest: None, cadence }
+    }
+
+    /// Until the console lets go of the queue, and all that is in it is written.
+    fn run(mut self, end: &SyncSender<()>) {
+        self.console.own();
+        let look = self.console.look();
+        let bar = (look.mode == ScreenMode::Bar).then(|| Bar::stderr(look.palette));
+        loop {
+            match self.next() {
+                Ok(Some(message)) => self.write(message, bar.as_ref()),
+                Ok(None) => {}
+                Err(RecvError) => break,
+            }
+            self.look_at_slot();
+            self.show_if_due(bar.as_ref());
+        }
+        if let Some(bar) = bar {
+            bar.clear();
+        }
+        let _ = end.send(());
+    }
+
+    /// The next message; none where something is due before one comes.
+    fn next(&self) -> Result<Option<Message>, RecvError> {
+        // Without a snapshot there is nothing to show again.
+        let wait = self.latest.as_ref().and_then(|_| self.cadence.wait(monotonic()));
+        let Some(wait) = wait else { return self.messages.recv().map(Some) };
+        match self.messages.recv_timeout(wait) {
+            Ok(message) => Ok(Some(message)),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => Err(RecvError),
+        }
+    }
+
+    /// Writes `first` and the lines behind it in one go, above the bar.
+    fn write(&self, first: Message, bar: Option<&Bar>) {
+        let batch: Vec<_> = std::iter::once(first).chain(self.messages.try_iter().take(BATCH - 1)).collect();
+        let emptied = batch.len() < BATCH;
+        let text: String = batch.into_iter().filter_map(Message::into_line).collect();
+        let left_out = if emptied { self.console.take_left_out() } else { 0 };
+        if text.is_empty() && left_out == 0 {
+            return;
+        }
+        let write = || {
+            self.console.write(&text);
+            tell_left_out(left_out);
+        };
+        match bar {
+            Some(bar) => bar.above(write),
+            None => write(),
+        }
+    }
+
+    fn look_at_slot(&mut self) {
+        if let Some(snapshot) = replace(&self.slot, None) {
+            let before = self.latest.as_ref().map(|latest| latest.snapshot.counts);
+            self.cadence.note(before != Some(snapshot.counts));
+            self.latest = Some(Latest { snapshot, came: monotonic() });
+        }
+    }
+
+    fn show_if_due(&mut self, bar: Option<&Bar>) {
+        let now = monotonic();
+        let Some(latest) = self.latest.as_ref().filter(|_| self.cadence.wait(now) == Some(Duration::ZERO)) else {
+            return;
+        };
+        let standing = Standing::new(latest.snapshot.clone(), now.saturating_duration_since(latest.came));
+        match bar {
+            Some(bar) => bar.draw(&standing, terminal_width()),
+            None => tell_progress(&standing),
+        }
+        self.cadence.shown(now);
+    }
+}
+
+/// The one clock of this room: how long ago something was drawn decides nothing but when it is drawn again.
+#[expect(clippy::disallowed_methods, reason = "paces the picture on the screen's own thread, never the run")]
+fn monotonic() -> Instant {
+    Instant::now()
+}
+
+/// When to show the progress again. Pure.
+#[derive(Debug)]
+struct Cadence {
+    mode: ScreenMode,
+    last: Option<Instant>,
+    /// Whether there is something to show that was not shown yet.
+    news: bool,
+}
+
+impl Cadence {
+    /// The bar appears at once, the first line with its first pause: a short run needs none beside its totals.
+    fn new(mode: ScreenMode, now: Instant) -> Self {
+        let last = match mode {
+            ScreenMode::Bar => None,
+            ScreenMode::Plain | ScreenMode::None => Some(now),
+        };
+        Self { mode, last, news: false }
+    }
+
+    /// A newer snapshot came. A bar shows each of them; a line is worth writing where rows have ended.
+    fn note(&mut self, rows_ended: bool) {
+        self.news |= rows_ended || self.mode == ScreenMode::Bar;
+    }
+
+    fn shown(&mut self, now: Instant) {
+        (self.last, self.news) = (Some(now), false);
+    }
+
+    /// From one picture to the next. A bar without news still counts down; a line without news says that it lives.
+    fn gap(&self) -> Option<Duration> {
+        match (self.mode, self.news) {
+            (ScreenMode::Bar, true) => Some(Duration::from_millis(125)),
+            (ScreenMode::Bar, false) => Some(Duration::from_secs(1)),
+            (ScreenMode::Plain, true) => Some(Duration::from_secs(10)),
+            (ScreenMode::Plain, false) => Some(Duration::from_mins(1)),
+            (ScreenMode::None, _) => None,
+        }
+    }
+
+    /// Until the next picture is due; zero where it is, none where there never is one.
+    fn wait(&self, now: Instant) -> Option<Duration> {
+        let gap = self.gap()?;
+        Some(self.last.map_or(Duration::ZERO, |last| gap.saturating_sub(now.saturating_duration_since(last))))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,145 @@
+use super::super::console::tests::{Page, look};
+use super::super::logs::{dispatch, targets};
+use super::super::mode::{LogFormat, Verbosity};
+use super::super::standing::tests::snapshot;
+use super::super::words::tests::hostile_end;
+use super::*;
+use std::io::{self, Write};
+use std::sync::mpsc::Sender;
+
+const MS: Duration = Duration::from_millis(1);
+
+/// Runs `body` with the program's tracing on `console`.
+fn with_logs(console: &Console, body: impl FnOnce()) {
+    let targets = targets(console.look(), None).unwrap();
+    tracing::dispatcher::with_default(&dispatch(console, targets), body);
+}
+
+#[test]
+fn the_bar_is_drawn_at_most_eight_times_a_second_and_once_when_idle() {
+    let start = monotonic();
+    let mut cadence = Cadence::new(ScreenMode::Bar, start);
+    assert_eq!(cadence.wait(start), Some(Duration::ZERO));
+    cadence.shown(start);
+    assert_eq!(cadence.wait(start), Some(1000 * MS));
+    assert_eq!(cadence.wait(start + 400 * MS), Some(600 * MS));
+    cadence.note(false);
+    assert_eq!(cadence.wait(start + 25 * MS), Some(100 * MS));
+    assert_eq!(cadence.wait(start + 125 * MS), Some(Duration::ZERO));
+}
+
+#[test]
+fn a_line_comes_every_ten_seconds_and_every_minute_when_no_row_ends() {
+    let start = monotonic();
+    let mut cadence = Cadence::new(ScreenMode::Plain, start);
+    cadence.note(true);
+    assert_eq!(cadence.wait(start), Some(10_000 * MS));
+    cadence.shown(start + 10_000 * MS);
+    cadence.note(false);
+    assert_eq!(cadence.wait(start + 20_000 * MS), Some(50_000 * MS));
+    cadence.note(true);
+    assert_eq!(cadence.wait(start + 20_000 * MS), Some(Duration::ZERO));
+    assert_eq!(Cadence::new(ScreenMode::None, start).wait(start + 10_000 * MS), None);
+}
+
+#[test]
+fn what_was_told_is_on_the_page_when_finish_returns() {
+    let page = Page::default();
+    let console = Console::on(Box::new(page.clone()), look(ScreenMode::Plain, Verbosity::Rows, LogFormat::Text));
+    with_logs(&console, || {
+        let screen = Screen::start(&console);
+        (0..100).for_each(|_| screen.event(&hostile_end()));
+        screen.snapshot(&snapshot([1, 0, 0, 0], 9));
+        screen.finish(&snapshot([8, 1, 0, 0], 9));
+        tracing::info!("after the end");
+    });
+    let text = page.text();
+    assert_eq!(text.matches("line 7: failed").count(), 100);
+    let last: Vec<_> = text.lines().rev().take(2).collect();
+    assert_eq!(last[0], "slack-revoke: after the end");
+    assert!(last[1].starts_with("slack-revoke: 9/9 done · revoked 8 · gone 1"), "{}", last[1]);
+}
+
+#[test]
+fn without_progress_and_notices_nothing_is_written() {
+    let page = Page::default();
+    let console = Console::on(Box::new(page.clone()), look(ScreenMode::None, Verbosity::Quiet, LogFormat::Text));
+    with_logs(&console, || {
+        let screen = Screen::start(&console);
+        screen.event(&hostile_end());
+        screen.snapshot(&snapshot([1, 0, 0, 0], 9));
+        screen.finish(&snapshot([9, 0, 0, 0], 9));
+    });
+    assert_eq!(page.text(), "");
+}
+
+/// A terminal after Ctrl-S: says when a write has begun, and lets it go on when `gate` opens.
+struct Stopped {
+    begun: Sender<()>,
+    gate: Receiver<()>,
+    page: Page,
+}
+
+impl Write for Stopped {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let _ = self.begun.send(());
+        // Ends when the other side lets go of the gate.
+        let _ = self.gate.recv();
+        self.page.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A console on such a terminal, what tells that a write hangs, the gate, and the page behind it.
+fn stopped() -> (Console, Receiver<()>, Sender<()>, Page) {
+    let (begun, begins) = std::sync::mpsc::channel();
+    let (gate, gated) = std::sync::mpsc::channel();
+    let page = Page::default();
+    let sink = Stopped { begun, gate: gated, page: page.clone() };
+    let console = Console::on(Box::new(sink), look(ScreenMode::Plain, Verbosity::Rows, LogFormat::Text));
+    (console, begins, gate, page)
+}
+
+#[test]
+fn a_terminal_that_stands_still_holds_nobody_up_and_hears_later_what_it_missed() {
+    let (console, begins, gate, page) = stopped();
+    with_logs(&console, || {
+        let screen = Screen::start(&console);
+        screen.event(&hostile_end());
+        begins.recv().unwrap();
+        for _ in 0..5_000 {
+            screen.event(&hostile_end());
+            screen.snapshot(&snapshot([1, 0, 0, 0], 9));
+        }
+        drop(gate);
+        screen.finish(&snapshot([9, 0, 0, 0], 9));
+    });
+    let text = page.text();
+    let shown = text.matches("line 7: failed").count();
+    let left_out: usize = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("slack-revoke: warning: ")?.split_once(" lines were left out"))
+        .map(|(number, _)| number.parse::<usize>().unwrap())
+        .sum();
+    assert!(shown < 5_001 && left_out > 0);
+    assert_eq!(shown + left_out, 5_001);
+}
+
+#[test]
+fn the_end_does_not_wait_for_a_terminal_for_ever() {
+    let (console, begins, gate, page) = stopped();
+    with_logs(&console, || {
+        let mut screen = Screen::start(&console);
+        screen.event(&hostile_end());
+        begins.recv().unwrap();
+        assert!(!screen.close(Duration::ZERO));
+        // Not even the totals wait now.
+        console.line("totals\n".to_owned());
+        drop(screen);
+    });
+    assert_eq!((page.text(), console.take_left_out()), (String::new(), 1));
+    drop(gate);
+}

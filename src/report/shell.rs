@@ -1,0 +1,103 @@
+//! The command that continues a run, as it can be pasted into a shell. Pure.
+
+use super::text::clean;
+use std::ffi::{OsStr, OsString};
+
+/// The command as it was typed, with `--resume` once: at the end, or before a `--`.
+///
+/// It holds no token, for no flag takes one; what came from the environment was not typed and must be there again. A
+/// word that a terminal could not show as it is, or that is not UTF-8, is written `$'…'` with octal bytes, which bash,
+/// zsh and POSIX.1-2024 read back exactly.
+#[must_use]
+pub fn resume_command(argv: &[OsString]) -> String {
+    let flags_end = argv.iter().position(|word| word == "--").unwrap_or(argv.len());
+    let (flags, rest) = argv.split_at(flags_end);
+    let resumes = flags.iter().any(|word| word == "--resume");
+    let resume = (!resumes).then(|| "--resume".to_owned());
+    let words = flags.iter().map(|word| quoted(word)).chain(resume).chain(rest.iter().map(|word| quoted(word)));
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// One word for a POSIX shell.
+#[must_use]
+pub fn quoted(word: &OsStr) -> String {
+    let Some(text) = word.to_str().filter(|text| clean(text) == *text) else { return escaped(word) };
+    if !text.is_empty() && text.bytes().all(is_bare) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// Characters that no shell reads anything into, wherever they stand. `~` and `=` would be read at a word's start.
+fn is_bare(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-_./:,%+@".contains(&byte)
+}
+
+fn escaped(word: &OsStr) -> String {
+    let mut text = String::from("$'");
+    for &byte in word.as_encoded_bytes() {
+        match byte {
+            b'\'' | b'\\' => text.extend(['\\', char::from(byte)]),
+            b' '..=b'~' => text.push(char::from(byte)),
+            _ => text.extend(['\\', octal(byte >> 6), octal(byte >> 3), octal(byte)]),
+        }
+    }
+    text.push('\'');
+    text
+}
+
+/// The lowest three bits as a digit.
+fn octal(byte: u8) -> char {
+    char::from(b'0' + (byte & 7))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::os::unix::ffi::OsStringExt;
+    use std::process::Command;
+
+    fn resumed(words: &[&str]) -> String {
+        resume_command(&words.iter().map(OsString::from).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn resume_is_added_once_and_where_it_is_read_as_a_flag() {
+        for (typed, want) in [
+            (&["slack-revoke", "run", "a.csv", "--yes"][..], "slack-revoke run a.csv --yes --resume"),
+            (&["slack-revoke", "run", "--resume", "a.csv"], "slack-revoke run --resume a.csv"),
+            (&["slack-revoke", "run", "--", "-odd.csv"], "slack-revoke run --resume -- -odd.csv"),
+            (&["slack-revoke", "run", "--", "--resume"], "slack-revoke run --resume -- --resume"),
+            (&["s", "run", "my list.csv", "--reason", "it's"], r"s run 'my list.csv' --reason 'it'\''s' --resume"),
+            (&["s", "run", "-o", "", "--rate=20/min"], "s run -o '' '--rate=20/min' --resume"),
+            (&["s", "run", "~/x.csv", "$HOME;rm"], "s run '~/x.csv' '$HOME;rm' --resume"),
+            (&["s", "run", "a\u{1b}[2J'\\b"], r"s run $'a\033[2J\'\\b' --resume"),
+        ] {
+            assert_eq!(resumed(typed), want);
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_not_text_is_kept_exactly() {
+        let name = OsString::from_vec(b"caf\xe9.csv".to_vec());
+        assert_eq!(quoted(&name), r"$'caf\351.csv'");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn a_shell_reads_each_word_back(bytes in proptest::collection::vec(1_u8..=255, 0..40)) {
+            let word = OsString::from_vec(bytes.clone());
+            let script = format!("printf %s {}", quoted(&word));
+            let read = Command::new("bash").env("LC_ALL", "C").args(["-c", &script]).output().unwrap();
+            prop_assert_eq!(read.stdout, bytes);
+        }
+
+        #[test]
+        fn what_is_shown_is_safe_to_show(word in any::<OsString>()) {
+            let shown = quoted(&word);
+            prop_assert_eq!(clean(&shown), shown.as_str());
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! The last lines of a run: what became of the rows, what was written, and how to go on. Pure but for [`tell`].
+
+use super::logs::{NOTICE, tone_of};
+use super::mode::{Palette, Tone};
+use super::text::{clean, counted, human, rate, thousands, utc};
+use super::words::{stop_word, why};
+use crate::domain::{Counts, Stamp, Status, StopReason, UserId};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// A vendor's SIEM rule raises a critical alert at this many revocations for one user in 24 hours (slack.md, "The people").
+const SIEM_ALERT: u64 = 60;
+
+/// Tier 2 as it is documented, calls a minute.
+pub(super) const TIER_2: u64 = 20;
+
+/// How long `calls` calls take where the first 20 go at once and then 20 a minute.
+pub(super) fn at_tier_2(calls: u64) -> Duration {
+    Duration::from_secs(calls.saturating_sub(TIER_2).saturating_mul(60 / TIER_2))
+}
+
+/// Everything that is said at the end of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Totals {
+    /// Rows by how they ended, those of earlier runs on the same results included.
+    pub counts: Counts,
+    /// Rows of the input.
+    pub total: u64,
+    /// Calls made in this run.
+    pub calls: u64,
+    /// 429s met in this run.
+    pub rate_limited: u64,
+    /// Time lost to pauses in this run.
+    pub paused: Duration,
+    /// From the first call to the end.
+    pub elapsed: Duration,
+    /// Calls a minute that the pacer came to; none where there was no limit.
+    pub per_minute: Option<f64>,
+    /// Why the run stopped before its rows were all ended.
+    pub stop: Option<StopReason>,
+    /// The files written.
+    pub files: Files,
+    /// This run's id.
+    pub run_id: String,
+    /// From the first call to the last answer; none where nothing was sent.
+    pub window: Option<(Stamp, Stamp)>,
+    /// Whose token it was, from `auth.test`: an id, a name, or both.
+    pub actor: Option<String>,
+    /// Users with their revocations, most first.
+    pub heaviest_users: Vec<(UserId, u64)>,
+    /// The command that continues the run, where it did not finish ([`super::resume_command`]).
+    pub resume_command: Option<String>,
+    /// What else somebody should know.
+    pub notes: Vec<String>,
+}
+
+/// What a run leaves behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Files {
+    /// One record for each ended row.
+    pub results: PathBuf,
+    /// The rows that can be fed back; none where nothing remains.
+    pub remaining: Option<PathBuf>,
+    /// What ran, when, as whom.
+    pub manifest: PathBuf,
+}
+
+impl Files {
+    /// Each file with what it is called.
+    pub(super) fn named(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        let remaining = self.remaining.as_deref().map(|path| ("remaining", path));
+        [Some(("results", &*self.results)), remaining, Some(("manifest", &*self.manifest))].into_iter().flatten()
+    }
+}
+
+impl Totals {
+    /// Rows that the run did not come to: what is missing from the rows of the input, so that the totals add up.
+    #[must_use]
+    pub fn not_reached(&self) -> u64 {
+        self.total.saturating_sub(self.counts.ended())
+    }
+
+    /// Rows of the input: never fewer than have ended.
+    pub(super) fn rows(&self) -> u64 {
+        self.counts.ended() + self.not_reached()
+    }
+
+    /// What must not be overlooked, each in one sentence.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let not_found = self.counts.of(Status::NotFound);
+        let many = not_found.saturating_mul(2) > self.counts.ended();
+        let ids = many.then(|| {
+            format!(
+                "{} of {} were not found: gone before, or the ids do not belong together. Nothing was revoked for \
+                 these rows; check a few of them, or run `slack-revoke list`",
+                thousands(not_found),
+                counted(self.counts.ended(), "row", "rows")
+            )
+        });
+        let alerts = self.heaviest_users.iter().filter(|(_, rows)| *rows >= SIEM_ALERT).map(|alert| self.alert(alert));
+        ids.into_iter().chain(alerts).chain(self.notes.iter().map(|note| clean(note).into_owned())).collect()
+    }
+
+    /// The line for the SOC.
+    fn alert(&self, (user, rows): &(UserId, u64)) -> String {
+        format!(
+            "{} for user {user}: a SIEM may raise a critical alert (60 in 24 h). For the SOC: {}, {user}, {}",
+            counted(*rows, "revocation", "revocations"),
+            self.identity(),
+            counted(*rows, "revocation", "revocations")
+        )
+    }
+
+    /// The run's id, its actor and its window, by which an alert is matched to it.
+    fn identity(&self) -> String {
+        let actor = self.actor.as_deref().map_or("unknown".into(), clean);
+        let window = match self.window {
+            Some((from, to)) => format!("{} to {}", utc(from), utc(to)),
+            None => "nothing sent".to_owned(),
+        };
+        format!("run {}, actor {actor}, window {window}", clean(&self.run_id))
+    }
+}
+
+/// The text for a terminal: warnings, totals, files, and the way on, in this order.
+#[must_use]
+pub fn text(totals: &Totals, palette: Palette) -> String {
+    let mut text = String::new();
+    for warning in totals.warnings() {
+        push(&mut text, &palette.paint(Tone::Care, &format!("warning: {warning}")));
+    }
+    push(&mut text, &headline(totals));
+    table(&mut text, totals, palette);
+    push(&mut text, &sum(totals));
+    push(&mut text, &calls(totals));
+    push(&mut text, &totals.identity());
+    for (name, path) in totals.files.named() {
+        push(&mut text, &format!("{name:<10} {}", clean(&path.to_string_lossy())));
+    }
+    if let Some(command) = &totals.resume_command {
+        push(&mut text, &format!("to continue:\n  {}", clean(command)));
+    }
+    text
+}
+
+fn push(text: &mut String, line: &str) {
+    text.push_str(line);
+    text.push('\n');
+}
+
+fn headline(totals: &Totals) -> String {
+    match &totals.stop {
+        Some(reason) => format!("Stopped: {}", why(reason)),
+        None => format!("Done: {} in {}", counted(totals.rows(), "row", "rows"), human(totals.elapsed)),
+    }
+}
+
+/// Statuses that are told even where they have no row: the two that everybody looks for.
+fn is_told(status: Status, rows: u64) -> bool {
+    rows > 0 || matches!(status, Status::Revoked | Status::Failed)
+}
+
+fn table(text: &mut String, totals: &Totals, palette: Palette) {
+    let width = thousands(totals.rows()).len();
+    for (status, rows) in totals.counts.iter().filter(|(status, rows)| is_told(*status, *rows)) {
+        let tone = if rows > 0 { tone_of(status) } else { Tone::Plain };
+        let line = format!("  {:<16} {:>width$}", status.as_str(), thousands(rows));
+        push(text, &palette.paint(tone, &line));
+    }
+    if totals.not_reached() > 0 {
+        let line = format!("  {:<16} {:>width$}", "not reached", thousands(totals.not_reached()));
+        push(text, &palette.paint(Tone::Care, &line));
+    }
+}
+
+/// `1,000 rows = 990 revoked + 8 not_found + 0 failed + 2 not reached`.
+#[must_use]
+pub fn sum(totals: &Totals) -> String {
+    let statuses = totals.counts.iter().filter(|(status, rows)| is_told(*status, *rows));
+    let mut parts: Vec<_> = statuses.map(|(status, rows)| format!("{} {}", thousands(rows), status.as_str())).collect();
+    if totals.not_reached() > 0 {
+        parts.push(format!("{} not reached", thousands(totals.not_reached())));
+    }
+    format!("  {} = {}", counted(totals.rows(), "row", "rows"), parts.join(" + "))
+}
+
+/// Calls, what the limit cost, and what the pace that was learnt was worth.
+fn calls(totals: &Totals) -> String {
+    let mut line = format!(
+        "{} in {}, {} rate limited, paused {}",
+        counted(totals.calls, "call", "calls"),
+        human(totals.elapsed),
+        thousands(totals.rate_limited),
+        human(totals.paused)
+    );
+    if let Some(learnt) = totals.per_minute {
+        let written = write!(
+            line,
+            "; {}/min at the end, at {TIER_2}/min it would have been {}",
+            rate(learnt),
+            human(at_tier_2(totals.calls))
+        );
+        debug_assert!(written.is_ok(), "a string takes everything");
+    }
+    line
+}
+
+/// The same as one tracing event, for `--log-format json`.
+pub(super) fn tell(totals: &Totals) {
+    for warning in totals.warnings() {
+        tracing::warn!(target: NOTICE, "{warning}");
+    }
+    let rows = |status| totals.counts.of(status);
+    tracing::info!(
+        target: NOTICE,
+        run_id = &*clean(&totals.run_id),
+        total = totals.rows(),
+        revoked = rows(Status::Revoked),
+        already_revoked = rows(Status::AlreadyRevoked),
+        not_found = rows(Status::NotFound),
+        failed = rows(Status::Failed),
+        unknown = rows(Status::Unknown),
+        invalid = rows(Status::Invalid),
+        duplicate = rows(Status::Duplicate),
+        protected = rows(Status::Protected),
+        not_reached = totals.not_reached(),
+        calls = totals.calls,
+        stop = totals.stop.as_ref().map(stop_word),
+        results = &*clean(&totals.files.results.to_string_lossy()),
+        resume = totals.resume_command.as_deref().map(clean).as_deref(),
+        "{}:{}",
+        headline(totals),
+        sum(totals)
+    );
+}
+
+#[cfg(test)]
+pub(super) mod tests;
