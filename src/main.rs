@@ -17,7 +17,7 @@ fn main() -> ExitCode {
         Err(instead) => return cli::answer(&instead).into(),
     };
     let result = match cli.command {
-        Command::Completions(args) => printed(|out| completions::write(args.shell, out)),
+        Command::Completions(typed) => printed(|out| completions::write(typed.shell, out)),
         Command::Man => printed(man::write),
         Command::Run(typed) => execute(*typed, &cli.global, &argv, Form::Text),
         Command::Plan(typed) => {

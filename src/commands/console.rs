@@ -10,13 +10,13 @@ use crate::settings::{Console, ProgressStyle, UsageError, Verbosity};
 /// # Errors
 /// Where `SLACK_REVOKE_LOG` is no filter.
 pub fn open(settings: &Console) -> Result<report::Console, RunError> {
-    let console = report::Console::stderr(look(settings));
+    let console = report::Console::stderr(look(*settings));
     let filter = std::env::var("SLACK_REVOKE_LOG").ok();
     report::install_logs(&console, filter.as_deref()).map_err(|error| UsageError::LogFilter(error.to_string()))?;
     Ok(console)
 }
 
-fn look(settings: &Console) -> Look {
+fn look(settings: Console) -> Look {
     Look {
         mode: match settings.progress {
             ProgressStyle::Bar => ScreenMode::Bar,

@@ -19,7 +19,7 @@ pub fn find(choice: &TokenChoice) -> Result<Token, RunError> {
         TokenChoice::NotNeeded | TokenChoice::Absent => return Err(RunError::no_token()),
     }
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-    slack::resolve(&named, &set, asks.then_some(&token::ask_on_terminal)).map_err(refused)
+    slack::resolve(&named, &set, asks.then_some(&token::ask_on_terminal)).map_err(|error| refused(&error))
 }
 
 /// The token that the stand-in takes.
@@ -28,10 +28,10 @@ pub fn find(choice: &TokenChoice) -> Result<Token, RunError> {
 /// Never in practice: it has the form of a user token.
 pub fn rehearsal(text: &str) -> Result<Token, RunError> {
     let variable = |name: &str| (name == "SLACK_TOKEN").then(|| OsString::from(text));
-    slack::resolve(&slack::TokenChoice::default(), &variable, None).map_err(refused)
+    slack::resolve(&slack::TokenChoice::default(), &variable, None).map_err(|error| refused(&error))
 }
 
-fn refused(error: slack::TokenError) -> RunError {
+fn refused(error: &slack::TokenError) -> RunError {
     let text = error.to_string();
     let (what, next) = text.split_once("; ").unwrap_or((&text, "nothing was sent"));
     RunError::Token(Trouble::new(what, next))

@@ -16,18 +16,18 @@ use std::path::Path;
 /// # Errors
 /// Where the input cannot be read again, or the file cannot be written; one of an earlier run then stays as it was.
 pub fn write(content: &Content, recorded: &Recorded, rows: u64, strict: bool, path: &Path) -> io::Result<u64> {
-    let context = during("write", path);
+    let unwritten = during("write", path);
     if recorded.done().len() >= rows && recorded.remaining(strict) == 0 {
         return match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(during("remove", path)(error)),
             Ok(()) | Err(_) => Ok(0),
         };
     }
-    let mut file = AtomicWriteFile::options().mode(PRIVATE).preserve_mode(false).open(path).map_err(context)?;
+    let mut file = AtomicWriteFile::options().mode(PRIVATE).preserve_mode(false).open(path).map_err(unwritten)?;
     let written = content.copy_rows(|line| recorded.remains(line, strict), &mut file).map_err(|error| match error {
         CopyError::Input(error) => io::Error::other(error.to_string()),
-        CopyError::Output(error) => context(error),
+        CopyError::Output(error) => unwritten(error),
     })?;
-    file.commit().map_err(context)?;
+    file.commit().map_err(unwritten)?;
     Ok(written)
 }

@@ -6,7 +6,6 @@ use crate::advice;
 use crate::domain::{Stamp, Status, UserId};
 use crate::engine::RunEnd;
 use crate::engine::clock::wall;
-use crate::error::RunError;
 use crate::exit::ExitStatus;
 use crate::report::metrics::{self, MetricsInput};
 use crate::report::{self, Console, EventLog, Files, Totals, summary_json};
@@ -42,11 +41,9 @@ pub struct Conclusion<'a> {
 }
 
 impl Conclusion<'_> {
-    /// Finishes the files, tells the totals, and finds the exit status.
-    ///
-    /// # Errors
-    /// Only a fault of the program; what could not be written is told, and is exit status 7.
-    pub fn conclude(self, recorder: Recorder) -> Result<ExitStatus, RunError> {
+    /// Finishes the files, tells the totals, and finds the exit status. What could not be written is told, and is exit
+    /// status 7.
+    pub fn conclude(self, recorder: Recorder) -> ExitStatus {
         let Kept { results, journal, recorded, mut manifest, events } = recorder.finish();
         let mut lost = Lost::default();
         lost.note(results.finish());
@@ -89,7 +86,7 @@ impl Conclusion<'_> {
             self.end_events(events, &totals, exit);
         }
         self.tell(&totals, &lost, exit);
-        Ok(exit)
+        exit
     }
 
     fn exit_status(&self, lost: &Lost) -> ExitStatus {

@@ -68,7 +68,7 @@ async fn carry_out(
     let clock = Clock::start();
     let end: RunEnd = engine::run(policy, remote.client(), &mut source, &mut recorder, &mut shutdown, clock).await;
     drop(source);
-    Conclusion { settings, argv, console, facts, remote: &remote, started, end }.conclude(recorder)
+    Ok(Conclusion { settings, argv, console, facts, remote: &remote, started, end }.conclude(recorder))
 }
 
 /// The rows that an earlier run may have sent, in the input room's words.

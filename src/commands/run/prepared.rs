@@ -4,8 +4,8 @@ use crate::domain::{Fields, IdentifyBy, Stamp, UserId};
 use crate::error::{RunError, Trouble};
 use crate::settings::{InputSource, Mode, Settings};
 use crate::store::input::{
-    Content, Continuation, Delimiter, Earlier, Guards, Identify, Input, InputPath, MaybeSent, Rules, Survey,
-    SurveyOptions,
+    Content, Continuation, Delimiter, Earlier, Guards, Identify, Input, InputError, InputPath, MaybeSent, Rules,
+    Survey, SurveyOptions,
 };
 use crate::store::journal::{Lock, LockError};
 use crate::store::manifest::{Manifest, ManifestError};
@@ -43,13 +43,13 @@ impl Prepared {
         let rules = rules(settings)?;
         let lock = files.as_ref().filter(|_| settings.mode != Mode::Plan).map(acquire).transpose()?;
         let before = Before::read(settings, files.as_ref())?;
-        let input = Input::open(source(settings), &spool_dir(files.as_ref())).map_err(input_error)?;
+        let input = Input::open(source(settings), &spool_dir(files.as_ref())).map_err(|error| input_error(&error))?;
         let options = SurveyOptions {
             delimiter: settings.input.delimiter.and_then(|byte| Delimiter::parse(&char::from(byte).to_string()).ok()),
             rules: rules.clone(),
             done: before.recorded().done().clone(),
         };
-        let (content, survey) = input.survey(options, before.earlier()).map_err(input_error)?;
+        let (content, survey) = input.survey(options, before.earlier()).map_err(|error| input_error(&error))?;
         let start = before.decide(settings, &survey, files.as_ref(), lock.as_ref())?;
         let (manifest, recorded) = before.into_parts(&start);
         Ok(Self { content, survey, files, lock, manifest, recorded, start, rules })
@@ -70,7 +70,7 @@ impl Prepared {
         self.rules.guards.own_user = Some(own.clone());
         if self.survey.without_user < self.survey.sendable {
             let again = self.content.survey_again(self.rules.clone(), self.recorded.done().clone());
-            (self.content, self.survey) = again.map_err(input_error)?;
+            (self.content, self.survey) = again.map_err(|error| input_error(&error))?;
         }
         Ok(())
     }
@@ -85,7 +85,7 @@ impl Prepared {
     }
 }
 
-fn input_error(error: crate::store::input::InputError) -> RunError {
+fn input_error(error: &InputError) -> RunError {
     let text = error.to_string();
     let (what, next) = text.split_once("; ").unwrap_or((&text, "nothing was sent; correct the input and run it again"));
     RunError::Input(Trouble::new(what, next))

@@ -122,11 +122,11 @@ impl Introduction<'_> {
     async fn make(&self) -> Result<Option<AuthTest>, RunError> {
         for attempt in 1.. {
             let wait = match self.client.auth_test().await {
-                Ok(auth) => return Ok(Some(self.checked(auth))),
-                Err(CallError::Refused { code, detail }) => return self.refused(code, &detail),
+                Ok(auth) => return Ok(Some(checked(auth))),
+                Err(CallError::Refused { code, detail }) => return refused(&code, &detail),
                 Err(CallError::RateLimited { retry_after }) => retry_after.unwrap_or(retry::UNSTATED_PAUSE),
                 Err(error @ CallError::Fault { fault, .. }) if !self.must_know() || !passes(fault) => {
-                    return Ok(self.unknown(&error.to_string()));
+                    return Ok(unknown(&error.to_string()));
                 }
                 Err(CallError::Fault { .. }) => retry::backoff(attempt, u64::from(std::process::id())),
             };
@@ -136,7 +136,7 @@ impl Introduction<'_> {
             tokio::time::sleep(wait).await;
         }
         if !self.must_know() {
-            return Ok(self.unknown("no answer in time"));
+            return Ok(unknown("no answer in time"));
         }
         Err(RunError::Unreachable(Trouble::new(
             "Slack does not say whose token this is, so rows of the token's own user cannot be spared",
@@ -149,40 +149,41 @@ impl Introduction<'_> {
         let survey = &self.prepared.survey;
         !self.settings.safety.allow_self && survey.without_user < survey.sendable
     }
+}
 
-    fn unknown(&self, why: &str) -> Option<AuthTest> {
-        tracing::warn!("auth.test: {why}; whose token this is stays unknown");
-        None
-    }
+/// The run goes on without an identity.
+fn unknown(why: &str) -> Option<AuthTest> {
+    tracing::warn!("auth.test: {why}; whose token this is stays unknown");
+    None
+}
 
-    fn refused(&self, code: ErrorCode, detail: &str) -> Result<Option<AuthTest>, RunError> {
-        // A method that is not there says nothing of the token.
-        if code == ErrorCode::UnknownMethod {
-            return Ok(self.unknown(code.as_str()));
-        }
-        match retry::classify(&Reply::bare(Answer::Refused(code.clone()))) {
-            Class::Run | Class::TokenExpired => {
-                let detail = if detail.is_empty() { String::new() } else { format!(" ({detail})") };
-                let what = format!("Slack refuses the token: {code}{detail}");
-                Err(RunError::Token(Trouble::new(what, advice::about(&code))))
-            }
-            Class::Revoked
-            | Class::AlreadyGone
-            | Class::NotFound
-            | Class::RateLimited { .. }
-            | Class::Transient { .. }
-            | Class::Row
-            | Class::SuspectRow
-            | Class::Workspace => Ok(self.unknown(code.as_str())),
-        }
+fn refused(code: &ErrorCode, detail: &str) -> Result<Option<AuthTest>, RunError> {
+    // A method that is not there says nothing of the token.
+    if *code == ErrorCode::UnknownMethod {
+        return Ok(unknown(code.as_str()));
     }
+    match retry::classify(&Reply::bare(Answer::Refused(code.clone()))) {
+        Class::Run | Class::TokenExpired => {
+            let detail = if detail.is_empty() { String::new() } else { format!(" ({detail})") };
+            let what = format!("Slack refuses the token: {code}{detail}");
+            Err(RunError::Token(Trouble::new(what, advice::about(code))))
+        }
+        Class::Revoked
+        | Class::AlreadyGone
+        | Class::NotFound
+        | Class::RateLimited { .. }
+        | Class::Transient { .. }
+        | Class::Row
+        | Class::SuspectRow
+        | Class::Workspace => Ok(unknown(code.as_str())),
+    }
+}
 
-    fn checked(&self, auth: AuthTest) -> AuthTest {
-        if auth.has_scope(SCOPE) == Some(false) {
-            tracing::warn!("the token does not have the scope {SCOPE}; Slack will most likely refuse");
-        }
-        auth
+fn checked(auth: AuthTest) -> AuthTest {
+    if auth.has_scope(SCOPE) == Some(false) {
+        tracing::warn!("the token does not have the scope {SCOPE}; Slack will most likely refuse");
     }
+    auth
 }
 
 /// Whether a fault may be over in a moment.
