@@ -1,0 +1,89 @@
+//! A folder of its own for every test, the program in it, and the stand-in beside it.
+
+mod results;
+mod run;
+
+pub use results::Results;
+pub use run::Program;
+
+use slack_revoke::rehearsal::{Config, Population, Server, Session, Token};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// The token that the stand-in takes, unless a test says otherwise.
+pub const TOKEN: &str = "xoxp-stand-in-0001";
+
+/// A temporary folder with the files of one test.
+pub struct Workdir(TempDir);
+
+impl Workdir {
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().expect("a temporary folder"))
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    pub fn root(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        fs::write(&path, content).expect("a file in the test's folder");
+        path
+    }
+
+    pub fn read(&self, name: &str) -> String {
+        let path = self.path(name);
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+
+    pub fn exists(&self, name: &str) -> bool {
+        self.path(name).exists()
+    }
+
+    /// The program, in this folder, with no variable of the environment that it would listen to.
+    pub fn program<I: IntoIterator<Item = S>, S: Into<std::ffi::OsString>>(&self, arguments: I) -> Program {
+        Program::new(self.root(), arguments)
+    }
+
+    /// `run INPUT` against `server`, with the token, without questions.
+    pub fn run(&self, server: &Server, input: &str) -> Program {
+        self.program(["run", input, "--yes", "--api-url", &server.url()]).token(TOKEN)
+    }
+
+    pub fn results(&self, name: &str) -> Results {
+        Results::read(&self.path(name))
+    }
+
+    pub fn json(&self, name: &str) -> serde_json::Value {
+        serde_json::from_str(&self.read(name)).expect("JSON")
+    }
+}
+
+/// `team_id,session_id` for the sessions `first..first + rows`, all of one workspace.
+pub fn rows(first: u64, rows: u64) -> String {
+    let mut text = String::from("team_id,session_id\n");
+    for session in first..first + rows {
+        writeln!(text, "T1,{session}").expect("a string takes everything");
+    }
+    text
+}
+
+/// Live sessions `first..first + count` of workspace T1.
+pub fn sessions(first: u64, count: u64) -> Vec<Session> {
+    (first..first + count).map(|id| Session::new(id, "T1", "U1")).collect()
+}
+
+/// A stand-in with these sessions and no trouble of its own.
+pub fn config(sessions: Vec<Session>) -> Config {
+    Config { population: Population::listed(sessions), tokens: vec![Token::named(TOKEN)], ..Config::default() }
+}
+
+pub fn start(config: Config) -> Server {
+    Server::start(config).expect("a loopback port")
+}

@@ -1,0 +1,112 @@
+//! The program, started and ended.
+
+use rustix::process::{Pid, Signal, kill_process};
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+/// A command line before it runs.
+pub struct Program {
+    command: Command,
+    stdin: Vec<u8>,
+}
+
+impl Program {
+    pub fn new<I: IntoIterator<Item = S>, S: Into<OsString>>(folder: &Path, arguments: I) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_slack-revoke"));
+        command.args(arguments.into_iter().map(Into::into)).current_dir(folder);
+        for (name, _) in std::env::vars_os() {
+            let name = name.to_string_lossy().into_owned();
+            let upper = name.to_ascii_uppercase();
+            if upper.starts_with("SLACK") || upper.ends_with("_PROXY") || upper == "CREDENTIALS_DIRECTORY" {
+                command.env_remove(&name);
+            }
+        }
+        Self { command, stdin: Vec::new() }
+    }
+
+    pub fn args<I: IntoIterator<Item = S>, S: Into<OsString>>(mut self, arguments: I) -> Self {
+        self.command.args(arguments.into_iter().map(Into::into));
+        self
+    }
+
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    pub fn token(self, token: &str) -> Self {
+        self.env("SLACK_TOKEN", token)
+    }
+
+    pub fn stdin(mut self, input: impl Into<Vec<u8>>) -> Self {
+        self.stdin = input.into();
+        self
+    }
+
+    /// Starts it and does not wait.
+    pub fn start(mut self) -> Running {
+        let child = self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let mut child = child.expect("the program starts");
+        let mut stdin = child.stdin.take().expect("a pipe");
+        // A program that refuses its input may be gone before it has read it.
+        let _ = stdin.write_all(&self.stdin);
+        drop(stdin);
+        Running(child)
+    }
+
+    /// Runs it to its end.
+    pub fn finish(self) -> Finished {
+        self.start().wait()
+    }
+
+    /// Runs it, and sees to its exit code.
+    #[track_caller]
+    pub fn exits(self, code: i32) -> Finished {
+        let finished = self.finish();
+        assert_eq!(finished.code(), Some(code), "{}", finished.stderr());
+        finished
+    }
+}
+
+/// The program under way.
+pub struct Running(Child);
+
+impl Running {
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.0), signal).expect("a child of ours");
+    }
+
+    /// SIGKILL, and waits until it is gone.
+    pub fn kill(mut self) {
+        self.0.kill().expect("a child of ours");
+        self.0.wait().expect("a child of ours");
+    }
+
+    pub fn is_over(&mut self) -> bool {
+        self.0.try_wait().expect("a child of ours").is_some()
+    }
+
+    pub fn wait(self) -> Finished {
+        Finished(self.0.wait_with_output().expect("a child of ours"))
+    }
+}
+
+/// The program after its end.
+pub struct Finished(Output);
+
+impl Finished {
+    /// None where a signal killed it.
+    pub fn code(&self) -> Option<i32> {
+        self.0.status.code()
+    }
+
+    pub fn stdout(&self) -> String {
+        String::from_utf8_lossy(&self.0.stdout).into_owned()
+    }
+
+    pub fn stderr(&self) -> String {
+        String::from_utf8_lossy(&self.0.stderr).into_owned()
+    }
+}
