@@ -31,7 +31,7 @@ pub struct MetricsInput {
     pub finished_at: Stamp,
     /// The exit code.
     pub exit_code: u8,
-    /// When a run last ended with 0, this one left aside; [`write`] finds it in the file that it replaces.
+    /// When a run last ended with 0, this one left aside; [`write()`] finds it in the file that it replaces.
     pub last_success: Option<Stamp>,
 }
 

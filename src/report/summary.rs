@@ -1,4 +1,4 @@
-//! The last lines of a run: what became of the rows, what was written, and how to go on. Pure but for [`tell`].
+//! The last lines of a run: what became of the rows, what was written, and how to go on. Pure but for `tell`.
 
 use super::logs::{NOTICE, tone_of};
 use super::mode::{Palette, Tone};
