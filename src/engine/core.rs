@@ -18,6 +18,10 @@ use std::time::Duration;
 /// Calls in flight at most, where the user names no number (contract.md, `--workers`).
 const MOST_WORKERS: u32 = 16;
 
+/// Rows that wait for their next attempt; while there are more, no fresh row is sent. It bounds the memory where every
+/// call fails at once, and is far above what faults of single rows come to.
+const MOST_WAITING: usize = 4096;
+
 /// Names a call while it is in flight.
 pub type CallId = u64;
 
@@ -152,7 +156,6 @@ impl Core {
     /// The answer to a call came.
     pub fn on_reply(&mut self, id: CallId, reply: Reply, now: Now, acts: &mut Vec<Act>) {
         let Some(flight) = self.flying.remove(&id) else { return };
-        self.canary_answered = true;
         self.meter.ended(now.at, now.at.saturating_sub(flight.sent_at));
         self.warn(reply.warning.as_deref(), acts);
         let class = retry::classify(&reply);
@@ -202,9 +205,15 @@ impl Core {
     fn follow_outage(&mut self, flight: &Flight, reply: &Reply, class: Class, now: Now, acts: &mut Vec<Act>) {
         if !matches!(class, Class::Transient { .. }) {
             self.calls.clear += 1;
+            self.canary_answered = true;
             if self.outage.clear() {
                 acts.push(Act::Tell(Event::OutageEnded));
             }
+            return;
+        }
+        // Without a single answer so far it is no outage that would be waited for: the first row to use up its attempts
+        // ends the run.
+        if self.calls.clear == 0 {
             return;
         }
         let error = retry::error_name(reply).unwrap_or_default();
@@ -334,7 +343,11 @@ impl Core {
     fn again(&mut self, pending: Pending, reply: Reply, now: Now, acts: &mut Vec<Act>) {
         if pending.tries() > self.policy.retries {
             let status = retry::refused_status(pending.may_be_gone());
+            let error = retry::error_name(&reply).unwrap_or_default();
             self.settle(pending, status, reply, now, acts);
+            if self.calls.clear == 0 {
+                self.stop(StopReason::Unavailable { error }, acts);
+            }
             return;
         }
         let wait = retry::backoff(pending.tries(), self.seed(pending.line(), u64::from(pending.calls())));
@@ -446,7 +459,7 @@ impl Core {
         let first = self.buckets.next_turn();
         for turn in 0..self.buckets.len() {
             let index = (first + turn) % self.buckets.len();
-            while self.has_a_worker() {
+            while self.has_a_worker() && self.waiting.len() < MOST_WAITING {
                 match self.buckets.ask(index, now.at) {
                     Ok((permit, pending)) => self.send(permit, pending, now, acts),
                     Err(closed) => {
