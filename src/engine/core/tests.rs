@@ -1,9 +1,11 @@
 //! The state machine by itself: scripts of answers against a clock that the test moves.
 
-use super::super::gate::Pace;
-use super::super::policy::{BucketPolicy, MaxFailures};
 use super::*;
-use crate::domain::{BucketKind, Fault, Fields, IdError, Rejection, SessionId, Stamp, TeamId, UserId};
+use crate::domain::{
+    Answer, BucketKind, Fault, Fields, IdError, Rejection, Row, SessionId, Stamp, Status, TeamId, UserId,
+};
+use crate::engine::gate::Pace;
+use crate::engine::policy::{BucketPolicy, MaxFailures};
 use std::collections::VecDeque;
 
 /// A core with its input and everything that it said.

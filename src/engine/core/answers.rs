@@ -1,0 +1,252 @@
+//! What an answer does: to the outage, to the gate, to its row, to the run.
+
+use super::{Act, Core, Flight, Token};
+use crate::domain::{Answer, ErrorCode, Event, Outcome, Reply, Row, Status, StopReason, TeamId};
+use crate::engine::breaker::{Ended, Verdict};
+use crate::engine::clock::Now;
+use crate::engine::outage::Turn;
+use crate::engine::parking::Refusal;
+use crate::engine::pending::Pending;
+use crate::engine::retry::{self, Class};
+use std::time::Duration;
+
+impl Core {
+    pub(super) fn warn(&mut self, warning: Option<&str>, acts: &mut Vec<Act>) {
+        if let Some(text) = warning
+            && self.warned.len() < 100
+            && self.warned.insert(text.into())
+        {
+            acts.push(Act::Tell(Event::Warning(text.into())));
+        }
+    }
+
+    pub(super) fn follow_outage(
+        &mut self,
+        flight: &Flight,
+        reply: &Reply,
+        class: Class,
+        now: Now,
+        acts: &mut Vec<Act>,
+    ) {
+        if !matches!(class, Class::Transient { .. }) {
+            self.calls.clear += 1;
+            self.canary_answered = true;
+            if self.outage.clear() {
+                acts.push(Act::Tell(Event::OutageEnded));
+            }
+            return;
+        }
+        // Without a single answer so far it is no outage that would be waited for: the first row to use up its attempts
+        // ends the run.
+        if self.calls.clear == 0 {
+            return;
+        }
+        let error = retry::error_name(reply).unwrap_or_default();
+        let line = flight.pending.line();
+        if self.outage.transient(line, now.at, self.seed(line, self.next_call)) == Turn::Began {
+            acts.push(Act::Tell(Event::OutageBegan { error: error.clone() }));
+        }
+        if self.outage.lasts(now.at) > self.policy.max_retry_after {
+            self.stop(StopReason::Unavailable { error }, acts);
+        }
+    }
+
+    pub(super) fn teach_the_gate(
+        &mut self,
+        flight: &Flight,
+        reply: &Reply,
+        class: Class,
+        now: Now,
+        acts: &mut Vec<Act>,
+    ) {
+        let gate = self.buckets.answered(&flight.pending);
+        let accepted = match class {
+            Class::RateLimited { pause, stated } => {
+                let pause = gate.refused(flight.sent_at, now.at, pause);
+                self.calls.rate_limited += 1;
+                self.count_pause(now.at, pause);
+                let team = self.bucket_team(&flight.pending);
+                acts.push(Act::Tell(Event::RateLimited { line: flight.pending.line(), team, pause, stated }));
+                if pause > self.policy.max_retry_after {
+                    self.stop(StopReason::RetryAfter { pause }, acts);
+                }
+                Some(false)
+            }
+            // A broken connection says nothing of the limit; an answer that made no sense was let through to be made.
+            Class::Transient { .. } if reply.http_status.is_none() => None,
+            Class::Transient { .. } => {
+                gate.accepted(flight.sent_at);
+                None
+            }
+            Class::Revoked
+            | Class::AlreadyGone
+            | Class::NotFound
+            | Class::Row
+            | Class::SuspectRow
+            | Class::Workspace
+            | Class::TokenExpired
+            | Class::Run => {
+                gate.accepted(flight.sent_at);
+                Some(true)
+            }
+        };
+        if let Some(kind) = self.buckets.tested(&flight.pending, accepted, now.at) {
+            self.buckets.recount(self.flying.values().map(|flight| &flight.pending));
+            acts.push(Act::Tell(Event::BucketKnown(kind)));
+        } else if accepted == Some(false) {
+            self.buckets.limited(&flight.pending);
+        }
+    }
+
+    /// Time lost to pauses, those of several buckets at once counted once.
+    fn count_pause(&mut self, now: Duration, pause: Duration) {
+        let until = now + pause;
+        self.calls.paused += until.saturating_sub(self.paused_until.max(now));
+        self.paused_until = self.paused_until.max(until);
+    }
+
+    fn bucket_team(&self, pending: &Pending) -> Option<TeamId> {
+        let index = self.buckets.of(pending);
+        self.buckets.iter().nth(index).and_then(|bucket| bucket.team.clone())
+    }
+
+    pub(super) fn decide(&mut self, flight: Flight, reply: Reply, class: Class, now: Now, acts: &mut Vec<Act>) {
+        let Flight { mut pending, sent_at } = flight;
+        if matches!(class, Class::RateLimited { .. }) {
+            pending.limited();
+            self.buckets.push_first(pending);
+            return;
+        }
+        let ambiguous = matches!(class, Class::Transient { ambiguous: true });
+        pending.attempted(ambiguous, !self.outage.is_declared());
+        match class {
+            Class::Revoked => self.succeed(pending, Status::Revoked, reply, now, acts),
+            Class::AlreadyGone => self.succeed(pending, Status::AlreadyRevoked, reply, now, acts),
+            Class::NotFound => {
+                let status = retry::not_found_status(pending.may_be_gone());
+                self.settle(pending, status, reply, now, acts);
+            }
+            Class::Row => {
+                let status = retry::refused_status(pending.may_be_gone());
+                self.settle(pending, status, reply, now, acts);
+            }
+            Class::SuspectRow => self.suspect(pending, reply, now, acts),
+            Class::Transient { .. } => self.again(pending, reply, now, acts),
+            Class::Workspace => self.park(&pending, &reply, acts),
+            Class::TokenExpired => self.refresh(pending, sent_at, acts),
+            Class::RateLimited { .. } => {}
+            Class::Run => {
+                self.buckets.push_first(pending);
+                if let Answer::Refused(code) = reply.answer {
+                    self.stop(StopReason::Refused { code, detail: reply.detail }, acts);
+                }
+            }
+        }
+    }
+
+    fn succeed(&mut self, pending: Pending, status: Status, reply: Reply, now: Now, acts: &mut Vec<Act>) {
+        self.token = match self.token {
+            Token::Fresh(_) => Token::Good,
+            Token::Good | Token::Refreshing => self.token,
+        };
+        let released = self.breaker.success();
+        self.release(released, acts);
+        self.end(pending, status, reply, now, acts);
+    }
+
+    fn settle(&mut self, pending: Pending, status: Status, reply: Reply, now: Now, acts: &mut Vec<Act>) {
+        let released = self.breaker.settle();
+        self.release(released, acts);
+        self.end(pending, status, reply, now, acts);
+    }
+
+    fn suspect(&mut self, pending: Pending, reply: Reply, now: Now, acts: &mut Vec<Act>) {
+        let Answer::Refused(code) = reply.answer.clone() else { return };
+        let status = retry::refused_status(pending.may_be_gone());
+        self.buckets.ended(&pending);
+        let (row, outcome) = pending.end(status, reply, now);
+        match self.breaker.suspect(&code, Ended { row, outcome }) {
+            Verdict::Failed(rows) => self.release(rows, acts),
+            Verdict::Held => {}
+            Verdict::Tripped(code) => self.stop(StopReason::Breaker { code }, acts),
+        }
+    }
+
+    fn again(&mut self, pending: Pending, reply: Reply, now: Now, acts: &mut Vec<Act>) {
+        if pending.tries() > self.policy.retries {
+            let status = retry::refused_status(pending.may_be_gone());
+            let error = retry::error_name(&reply).unwrap_or_default();
+            self.settle(pending, status, reply, now, acts);
+            if self.calls.clear == 0 {
+                self.stop(StopReason::Unavailable { error }, acts);
+            }
+            return;
+        }
+        let wait = retry::backoff(pending.tries(), self.seed(pending.line(), u64::from(pending.calls())));
+        let error = retry::error_name(&reply).unwrap_or_default();
+        acts.push(Act::Tell(Event::Retrying { line: pending.line(), attempt: pending.calls(), error, wait }));
+        self.waiting.insert((now.at + wait, pending.line()), pending);
+    }
+
+    fn park(&mut self, pending: &Pending, reply: &Reply, acts: &mut Vec<Act>) {
+        let Answer::Refused(code) = reply.answer.clone() else { return };
+        match self.parking.refused(pending, &code) {
+            Refusal::Parked(team) => acts.push(Act::Tell(Event::Parked { team, code })),
+            Refusal::KnownAlready => {}
+            Refusal::Everywhere => self.stop(StopReason::Workspaces { code }, acts),
+        }
+        self.buckets.ended(pending);
+        let parking = &self.parking;
+        let queued = self.buckets.take_rows_of(|row| parking.holds(row));
+        let waiting = self.waiting.extract_if(.., |_, row| parking.holds(row)).map(|(_, row)| row);
+        for parked in queued.into_iter().chain(waiting) {
+            self.buckets.ended(&parked);
+        }
+    }
+
+    /// A token that expired is read again once; one that was read since this call left is tried first.
+    fn refresh(&mut self, pending: Pending, sent_at: Duration, acts: &mut Vec<Act>) {
+        self.buckets.push_first(pending);
+        match self.token {
+            Token::Good => {
+                self.token = Token::Refreshing;
+                acts.push(Act::RefreshToken);
+            }
+            Token::Fresh(since) if sent_at >= since => {
+                self.stop(StopReason::Refused { code: ErrorCode::TokenExpired, detail: Box::default() }, acts);
+            }
+            Token::Refreshing | Token::Fresh(_) => {}
+        }
+    }
+
+    pub(super) fn release(&mut self, rows: Vec<Ended>, acts: &mut Vec<Act>) {
+        for Ended { row, outcome } in rows {
+            self.record(row, outcome, acts);
+        }
+    }
+
+    fn end(&mut self, pending: Pending, status: Status, reply: Reply, now: Now, acts: &mut Vec<Act>) {
+        self.buckets.ended(&pending);
+        let (row, outcome) = pending.end(status, reply, now);
+        self.record(row, outcome, acts);
+    }
+
+    pub(super) fn record(&mut self, row: Box<Row>, outcome: Outcome, acts: &mut Vec<Act>) {
+        let status = outcome.status;
+        self.counts.add(status);
+        acts.push(Act::Tell(Event::Ended { row, outcome }));
+        if matches!(status, Status::Invalid | Status::Duplicate | Status::Protected) {
+            return;
+        }
+        self.ended_by_answer += 1;
+        let strictly = self.policy.strict && status == Status::NotFound;
+        self.failed += u64::from(strictly || matches!(status, Status::Failed | Status::Unknown));
+        if self.policy.max_failures.reached(self.failed, self.ended_by_answer) {
+            self.stop(StopReason::MaxFailures { failed: self.failed, of: self.ended_by_answer }, acts);
+        }
+    }
+
+    fn seed(&self, line: u64, call: u64) -> u64 {
+        self.policy.seed ^ line.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ call.wrapping_mul(0xD1B5_4A32_D192_ED03)
+    }
+}

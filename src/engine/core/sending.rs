@@ -1,0 +1,131 @@
+//! What goes out: calls as far as gates, workers and waits allow, and requests for rows.
+
+use super::{Act, Core, Flight, Token};
+use crate::domain::{Event, StopReason};
+use crate::engine::clock::Now;
+use crate::engine::gate::{Closed, Pace};
+use crate::engine::pending::Pending;
+use crate::engine::ports::Permit;
+use std::time::Duration;
+
+/// Calls in flight at most, where the user names no number (contract.md, `--workers`).
+const MOST_WORKERS: u32 = 16;
+
+/// Rows that wait for their next attempt; while there are more, no fresh row is sent. It bounds the memory where every
+/// call fails at once, and is far above what faults of single rows come to.
+const MOST_WAITING: usize = 4096;
+
+impl Core {
+    /// Sends what may be sent, and asks for rows. Gives the moment at which to come back where nothing else happens.
+    pub fn step(&mut self, now: Now, acts: &mut Vec<Act>) -> Option<Duration> {
+        if self.policy.deadline.is_some_and(|deadline| now.at >= deadline) && !self.is_finished() {
+            self.stop(StopReason::Deadline, acts);
+        }
+        if self.stop.is_some() {
+            return None;
+        }
+        self.wake_the_waiting(now.at);
+        let mut wake = Wake::default();
+        wake.at(self.policy.deadline);
+        wake.at(self.waiting.first_key_value().map(|((due, _), _)| *due));
+        if self.token != Token::Refreshing {
+            self.send_what_may_go(now, &mut wake, acts);
+        }
+        self.tell_the_estimate(acts);
+        acts.extend(self.buckets.wants().into_iter().map(Act::Ask));
+        wake.0
+    }
+
+    fn wake_the_waiting(&mut self, now: Duration) {
+        while let Some(entry) = self.waiting.first_entry()
+            && entry.key().0 <= now
+        {
+            self.buckets.push_first(entry.remove());
+        }
+    }
+
+    fn send_what_may_go(&mut self, now: Now, wake: &mut Wake, acts: &mut Vec<Act>) {
+        if self.outage.is_declared() && now.at < self.outage.hold_until() {
+            wake.at(Some(self.outage.hold_until()));
+            return;
+        }
+        if let Some((permit, pending)) = self.buckets.take_test(now.at) {
+            self.send(permit, pending, now, acts);
+        }
+        let first = self.buckets.next_turn();
+        for turn in 0..self.buckets.len() {
+            let index = (first + turn) % self.buckets.len();
+            while self.has_a_worker() && self.waiting.len() < MOST_WAITING {
+                match self.buckets.ask(index, now.at) {
+                    Ok((permit, pending)) => self.send(permit, pending, now, acts),
+                    Err(closed) => {
+                        wake.closed(closed);
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, permit: Permit, mut pending: Pending, now: Now, acts: &mut Vec<Act>) {
+        self.next_call += 1;
+        self.calls.made += 1;
+        self.calls.began.get_or_insert(now.at);
+        pending.sent(now);
+        self.buckets.sent(&pending, now.at);
+        let (id, line, call) = (self.next_call, pending.line(), pending.calls() + 1);
+        acts.push(Act::Send { id, permit, target: pending.target().clone(), line, call });
+        self.flying.insert(id, Flight { pending, sent_at: now.at });
+    }
+
+    fn has_a_worker(&self) -> bool {
+        let alone = !self.canary_answered || self.outage.is_declared();
+        let workers = if alone { 1 } else { self.workers() };
+        (self.flying.len() as u64) < u64::from(workers)
+    }
+
+    /// Little's law, with one to spare: calls in flight are the rate times the latency.
+    fn workers(&self) -> u32 {
+        if let Some(workers) = self.policy.workers {
+            return workers;
+        }
+        let (Some(rate), Some(latency)) = (self.estimate, self.meter.latency()) else { return MOST_WORKERS };
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 2 and 16")]
+        let busy = (rate / 60.0 * latency.as_secs_f64()).ceil().clamp(1.0, f64::from(MOST_WORKERS - 1)) as u32;
+        busy + 1
+    }
+
+    /// The sum over the buckets that still have rows.
+    fn tell_the_estimate(&mut self, acts: &mut Vec<Act>) {
+        if matches!(self.policy.pace, Pace::Unlimited) {
+            return;
+        }
+        let with_rows = |index: &usize| self.buckets.rows_left(*index) > 0;
+        let rates = self.buckets.iter().enumerate().filter(|(index, _)| with_rows(index));
+        let sum: f64 = rates.filter_map(|(_, bucket)| bucket.gate.per_minute()).sum();
+        if sum > 0.0 && self.estimate.is_none_or(|before| (before - sum).abs() > 1e-6) {
+            self.estimate = Some(sum);
+            acts.push(Act::Tell(Event::Estimate { team: None, per_minute: sum }));
+        }
+    }
+}
+
+/// The earliest of the moments at which something may be due.
+#[derive(Debug, Default)]
+struct Wake(Option<Duration>);
+
+impl Wake {
+    fn at(&mut self, at: Option<Duration>) {
+        self.0 = match (self.0, at) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+    }
+
+    fn closed(&mut self, closed: Option<Closed>) {
+        match closed {
+            Some(Closed::Until(at)) => self.at(Some(at)),
+            Some(Closed::UntilAnAnswer) | None => {}
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! How a run stands, for the loop and for whoever looks on.
+
+use super::{Act, Calls, Core};
+use crate::domain::{BucketKind, Counts, Snapshot, StopReason};
+use crate::engine::buckets::Bucket;
+use crate::engine::clock::Now;
+use std::time::Duration;
+
+impl Core {
+    /// Whether nothing more will happen.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        let nothing_waits = self.waiting.is_empty() && !self.buckets.has_rows() && self.buckets.exhausted();
+        self.flying.is_empty() && (self.stop.is_some() || nothing_waits)
+    }
+
+    /// Whether no call will be made any more.
+    #[must_use]
+    pub fn stopped(&self) -> Option<&StopReason> {
+        self.stop.as_ref()
+    }
+
+    /// Whether rows were asked for and have not come.
+    #[must_use]
+    pub fn awaits_rows(&self) -> bool {
+        self.buckets.outstanding()
+    }
+
+    /// The last thing before the end: rows that the breaker held back have failed after all, unless it tripped.
+    pub fn close(&mut self, acts: &mut Vec<Act>) {
+        let held = self.breaker.settle();
+        self.release(held, acts);
+    }
+
+    /// Totals of the calls.
+    #[must_use]
+    pub fn calls(&self) -> Calls {
+        self.calls
+    }
+
+    /// Whether a workspace was set aside.
+    #[must_use]
+    pub fn any_parked(&self) -> bool {
+        self.parking.any()
+    }
+
+    /// Calls a minute at the end; none without a limit.
+    #[must_use]
+    pub fn estimate(&self) -> Option<f64> {
+        self.estimate
+    }
+
+    /// The kind of bucket, once known.
+    #[must_use]
+    pub fn bucket_kind(&self) -> Option<BucketKind> {
+        self.buckets.kind()
+    }
+
+    /// Rows by status, those of earlier runs included.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// The lines in flight.
+    pub fn lines_in_flight(&self) -> impl Iterator<Item = u64> {
+        self.flying.values().map(|flight| flight.pending.line())
+    }
+
+    /// How the run stands now.
+    pub fn snapshot(&mut self, now: Now) -> Snapshot {
+        let began = self.calls.began.unwrap_or(now.at);
+        let left = |index: usize| self.buckets.rows_left(index);
+        let open_at = self.buckets.iter().enumerate().filter(|(index, _)| left(*index) > 0);
+        let opens = open_at.map(|(_, bucket)| bucket.gate.closed_until()).min();
+        let recent = self.meter.per_minute(now.at, began);
+        Snapshot {
+            counts: self.counts,
+            total: self.policy.rows,
+            already_done: self.policy.earlier.ended(),
+            in_flight: u32::try_from(self.flying.len()).unwrap_or(u32::MAX),
+            rate_limited: self.calls.rate_limited,
+            calls: self.calls.made,
+            elapsed: now.at.saturating_sub(began),
+            pause: opens.and_then(|at| at.checked_sub(now.at)).filter(|pause| !pause.is_zero()),
+            per_minute: self.estimate,
+            recent_per_minute: recent,
+            eta: self.eta(now.at, recent),
+            bucket: self.buckets.kind(),
+            outage: self.outage.is_declared(),
+            stopping: self.stop.is_some(),
+        }
+    }
+
+    /// The time of the bucket that will take longest, at its present estimate.
+    #[expect(clippy::cast_precision_loss, reason = "a count of rows")]
+    fn eta(&self, now: Duration, recent: f64) -> Option<Duration> {
+        let of_bucket = |(index, bucket): (usize, &Bucket)| {
+            let rate = bucket.gate.per_minute().unwrap_or(recent);
+            let left = self.buckets.rows_left(index) as f64;
+            let pause = bucket.gate.closed_until().saturating_sub(now).as_secs_f64();
+            (left > 0.0).then_some(pause + left * 60.0 / rate)
+        };
+        let longest = self
+            .buckets
+            .iter()
+            .enumerate()
+            .filter_map(of_bucket)
+            .fold(None, |most: Option<f64>, seconds| Some(most.map_or(seconds, |most| most.max(seconds))));
+        longest.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+    }
+}
