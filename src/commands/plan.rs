@@ -1,12 +1,13 @@
 //! `plan`: what a run would do, with nothing sent.
 
-use crate::commands::run::{Prepared, address};
+use crate::commands::run::{Prepared, Remote, address};
 use crate::domain::TeamId;
 use crate::engine::clock::wall;
 use crate::error::RunError;
 use crate::exit::ExitStatus;
 use crate::report::{self, Console, InvalidExample, Pace, PlanFacts, WorkspaceRows};
 use crate::settings::{Mode, RateChoice, Settings};
+use crate::store::manifest::last_learnt;
 use jiff::tz::TimeZone;
 use std::cmp::Reverse;
 
@@ -29,7 +30,7 @@ pub enum Form {
 pub fn show(settings: &Settings, prepared: &Prepared, form: Form) -> Result<ExitStatus, RunError> {
     let api = address::parse(&settings.calls.api_url, &settings.calls.allow_hosts)?;
     let proxy = address::proxy(&api)?.map(|proxy| proxy.to_string());
-    let facts = facts(settings, prepared, api.host(), proxy);
+    let facts = facts(settings, prepared, api.host(), None, proxy);
     report::print(&match form {
         Form::Text => report::plan_text(&facts, &TimeZone::system()),
         Form::Json => format!("{}\n", report::plan_json(&facts).trim_end()),
@@ -38,12 +39,25 @@ pub fn show(settings: &Settings, prepared: &Prepared, form: Form) -> Result<Exit
 }
 
 /// Shows the plan before a run, on standard error.
-pub fn announce(settings: &Settings, prepared: &Prepared, host: &str, proxy: Option<String>, console: &Console) {
-    let facts = facts(settings, prepared, host, proxy);
+pub fn announce(settings: &Settings, prepared: &Prepared, remote: &Remote, console: &Console) {
+    let organisation = remote.organisation();
+    let facts = facts(settings, prepared, remote.host(), organisation.as_deref(), remote.proxy());
     console.plan(&report::plan_text(&facts, &TimeZone::system()));
 }
 
-fn facts(settings: &Settings, prepared: &Prepared, host: &str, proxy: Option<String>) -> PlanFacts {
+/// What an earlier run in the folder of the results learnt of the limit.
+fn learnt(prepared: &Prepared, host: &str, organisation: Option<&str>) -> Option<f64> {
+    let folder = prepared.files.as_ref()?.results.parent()?;
+    last_learnt(folder, host, organisation).map(|learnt| learnt.per_minute)
+}
+
+fn facts(
+    settings: &Settings,
+    prepared: &Prepared,
+    host: &str,
+    organisation: Option<&str>,
+    proxy: Option<String>,
+) -> PlanFacts {
     let survey = &prepared.survey;
     let mut busiest: Vec<(&TeamId, &u64)> = survey.workspaces.iter().collect();
     busiest.sort_by_key(|(team, rows)| (Reverse(**rows), *team));
@@ -71,6 +85,7 @@ fn facts(settings: &Settings, prepared: &Prepared, host: &str, proxy: Option<Str
             RateChoice::Fixed(rate) => Pace::Fixed(rate.per_minute()),
             RateChoice::Unlimited => Pace::Unlimited,
         },
+        learnt_per_minute: learnt(prepared, host, organisation),
         now: wall(),
         api_host: if settings.mode == Mode::Rehearsal { "the stand-in inside the program".into() } else { host.into() },
         proxy,

@@ -136,6 +136,15 @@ impl Gate {
         self.closed_until
     }
 
+    /// The estimate of a limit that was met.
+    #[must_use]
+    pub fn learnt(&self) -> Option<f64> {
+        match &self.rule {
+            Rule::Auto { pacer, .. } if self.last_refusal.is_some() => Some(pacer.estimate()),
+            Rule::Auto { .. } | Rule::Every(_) | Rule::Unlimited { .. } => None,
+        }
+    }
+
     /// Calls a minute that are allowed now; none where there is no limit.
     #[must_use]
     pub fn per_minute(&self) -> Option<f64> {

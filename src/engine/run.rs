@@ -30,6 +30,8 @@ pub struct RunEnd {
     pub unrecorded: Vec<u64>,
     /// Calls a minute at the end; none without a limit.
     pub estimate: Option<f64>,
+    /// Calls a minute that one bucket was found to take; none where no limit was met.
+    pub learnt: Option<f64>,
     /// The kind of bucket, once known.
     pub bucket: Option<BucketKind>,
     /// How long it took, from the first call.
@@ -230,6 +232,7 @@ impl<A: SessionApi, O: Observer, R: RowSource> Loop<'_, A, O, R> {
             any_parked: self.core.any_parked(),
             unrecorded: self.unrecorded,
             estimate: self.core.estimate(),
+            learnt: self.core.learnt(),
             bucket: self.core.bucket_kind(),
             elapsed: now.at.saturating_sub(calls.began.unwrap_or(now.at)),
             fault: self.fault,

@@ -45,6 +45,8 @@ pub struct PlanFacts {
     pub rows_without_user: u64,
     /// How fast it will be sent.
     pub pace: Pace,
+    /// Calls a minute that the last run on this host and organisation found that one bucket takes.
+    pub learnt_per_minute: Option<f64>,
     /// When the plan was made.
     #[serde(serialize_with = "stamp")]
     pub now: Stamp,
@@ -170,6 +172,7 @@ pub fn plan_text(facts: &PlanFacts, zone: &TimeZone) -> String {
         lines.push(format!("{:<11} {}", "users", thousands(facts.users)));
     }
     lines.push(format!("{:<11} {}", "time", time(facts, zone)));
+    lines.extend(learnt(facts));
     lines.push(format!("{:<11} {}{}", "API host", clean(&facts.api_host), proxy_words(facts)));
     lines.push(format!("{:<11} {}", "results", clean(&facts.output)));
     lines.extend(facts.reset_bulk_calls().map(|calls| bulk(facts.users, calls)));
@@ -230,6 +233,17 @@ fn time(facts: &PlanFacts, zone: &TimeZone) -> String {
     let ends = facts.ends_at().map(|end| format!("; begun now it ends {} ({})", utc(end), local(end, zone)));
     let about = if duration < Duration::from_secs(1) { "a few seconds".to_owned() } else { human(duration) };
     format!("{about} {pace}{}", ends.unwrap_or_default())
+}
+
+/// What the last run learnt is offered and never taken by itself: the limit may have another user today.
+fn learnt(facts: &PlanFacts) -> Option<String> {
+    let per_minute = facts.learnt_per_minute?.floor();
+    let time = human(Pace::Fixed(per_minute).time(facts.to_send())?);
+    let offer = format!(
+        "the last run found {}/min: {time} at that; --start-rate {per_minute}/min begins there",
+        rate(per_minute)
+    );
+    (facts.pace == Pace::Auto && facts.to_send() > 0).then(|| format!("{:<11} {offer}", ""))
 }
 
 fn proxy_words(facts: &PlanFacts) -> String {

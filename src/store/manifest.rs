@@ -3,8 +3,10 @@
 //! It is replaced as a whole, so a reader sees the old one or the new one. It never holds the token: there is no field
 //! for it. What a later version or another command has added is kept.
 
+mod learnt;
 mod parts;
 
+pub use learnt::{Learnt, last_learnt};
 pub use parts::{
     At, Bucket, Estimate, History, Identity, Input, Pause, Results, Run, RunCounts, StatusRows, Totals, Window,
 };

@@ -73,6 +73,7 @@ impl Conclusion<'_> {
                 paused_seconds: self.end.calls.paused.as_secs_f64(),
             };
             run.bucket = self.end.bucket.map(Into::into);
+            run.learnt_per_minute = self.end.learnt;
         }
         lost.note(manifest.save(&self.facts.files.manifest));
         // The journal is only needed where rows are in doubt; its end cannot make the results any worse.

@@ -1,6 +1,6 @@
 //! `run`: builds the edges, runs the engine between them, and leaves the results.
 
-pub mod address;
+pub(in crate::commands) mod address;
 mod conclusion;
 mod policy;
 mod prepared;
@@ -8,9 +8,7 @@ mod question;
 mod recorder;
 mod remote;
 
-pub use prepared::Prepared;
-
-use crate::commands::plan::{self, Form};
+pub use crate::commands::plan::{self, Form};
 use crate::engine::clock::{Clock, wall};
 use crate::engine::{self, RunEnd};
 use crate::error::{RunError, Trouble};
@@ -20,8 +18,9 @@ use crate::settings::{Mode, Settings};
 use crate::shutdown::Shutdown;
 use crate::store::input::MaybeSent;
 use conclusion::Conclusion;
+pub(in crate::commands) use prepared::Prepared;
 use recorder::Recorder;
-use remote::Remote;
+pub(in crate::commands) use remote::Remote;
 use std::ffi::OsString;
 
 /// Runs, rehearses or plans, as the settings say. `argv` is the command line as it was typed, for the command that
@@ -41,7 +40,7 @@ pub fn run(settings: &Settings, argv: &[OsString], console: &Console, form: Form
     runtime.block_on(async {
         let remote = Remote::connect(settings, &prepared).await?;
         prepared.protect_own_user(settings, remote.user())?;
-        plan::announce(settings, &prepared, remote.host(), remote.proxy(), console);
+        plan::announce(settings, &prepared, &remote, console);
         question::ask(settings, &prepared)?;
         carry_out(settings, argv, console, prepared, remote).await
     })

@@ -241,6 +241,7 @@ fn run_of(settings: &Settings, remote: &Remote, run_id: &str, started: Stamp) ->
         identity: remote.identity(),
         counts: RunCounts::default(),
         bucket: None,
+        learnt_per_minute: None,
         estimate_history: manifest::History::default(),
         rate_limits: manifest::History::default(),
         extra: manifest::Extra::new(),

@@ -79,6 +79,12 @@ impl Remote {
         self.auth.as_ref()?.user_id.as_ref()
     }
 
+    /// The organisation of the token, else its workspace, where Slack said.
+    pub fn organisation(&self) -> Option<String> {
+        let identity = self.identity()?;
+        Some(identity.enterprise_id.unwrap_or(identity.team_id))
+    }
+
     /// Whose token it is, for the manifest.
     pub fn identity(&self) -> Option<Identity> {
         let auth = self.auth.as_ref()?;

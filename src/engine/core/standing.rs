@@ -50,6 +50,13 @@ impl Core {
         self.estimate
     }
 
+    /// Calls a minute that one bucket was found to take: the least of those that met their limit, for it is offered as the
+    /// start of the next run. None where none did, or the pace was given.
+    #[must_use]
+    pub fn learnt(&self) -> Option<f64> {
+        self.buckets.iter().filter_map(|bucket| bucket.gate.learnt()).reduce(f64::min)
+    }
+
     /// The kind of bucket, once known.
     #[must_use]
     pub fn bucket_kind(&self) -> Option<BucketKind> {

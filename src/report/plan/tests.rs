@@ -22,6 +22,7 @@ fn facts() -> PlanFacts {
         users: 0,
         rows_without_user: 10_020,
         pace: Pace::Auto,
+        learnt_per_minute: None,
         now: Stamp::from_millis(1_700_000_000_000),
         api_host: "slack.com".to_owned(),
         proxy: Some("http://me:secret@proxy:3128".to_owned()),

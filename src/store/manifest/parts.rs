@@ -63,6 +63,9 @@ pub struct Run {
     pub counts: RunCounts,
     /// Which rows shared a limit, once known.
     pub bucket: Option<Bucket>,
+    /// Calls a minute that one bucket was found to take; none where the run met no limit, or had a rate of its own.
+    #[serde(default)]
+    pub learnt_per_minute: Option<f64>,
     /// How the estimate of the limit went.
     pub estimate_history: History<Estimate>,
     /// The 429s that paused a bucket.

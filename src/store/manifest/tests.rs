@@ -30,6 +30,7 @@ fn run(run_id: &str) -> Run {
         identity: Some(Identity { user_id: "U1".into(), url: "https://a.slack.com/".into(), ..Identity::default() }),
         counts: RunCounts::default(),
         bucket: Some(BucketKind::Org.into()),
+        learnt_per_minute: None,
         estimate_history: History::default(),
         rate_limits: History::default(),
         extra: Extra::new(),
@@ -154,4 +155,34 @@ fn histories_stop_growing() {
 fn run_ids_sort_by_time() {
     assert_eq!(run_id(Stamp::from_millis(1_795_459_321_123), 0xc0_ffee), "20261123T184201Z-00c0ffee");
     assert!(run_id(Stamp::from_millis(1_795_459_321_123), 9) < run_id(Stamp::from_millis(1_795_459_322_000), 1));
+}
+
+#[test]
+fn the_last_run_of_the_same_host_and_organisation_tells_where_to_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, ended: i64, host: &str, organisation: &str, learnt: Option<f64>| {
+        let mut manifest = Manifest::new("0.1.0", input(0), Path::new("r.csv"));
+        let identity = Identity { enterprise_id: Some(organisation.into()), ..Identity::default() };
+        let ended_at = Some(At(Stamp::from_millis(ended)));
+        let run = Run {
+            ended_at,
+            api_host: host.into(),
+            identity: Some(identity),
+            learnt_per_minute: learnt,
+            ..run(&format!("{name}-{ended}"))
+        };
+        manifest.begin("0.1.0", run, input(0), &Recorded::default());
+        manifest.save(&folder.path().join(format!("{name}.csv.manifest.json"))).unwrap();
+    };
+    write("older", 1_000, "slack.com", "E1", Some(40.0));
+    write("newer", 2_000, "slack.com", "E1", Some(58.0));
+    write("unlimited", 3_000, "slack.com", "E1", None);
+    write("elsewhere", 4_000, "slack-gov.com", "E1", Some(100.0));
+    write("others", 5_000, "slack.com", "E2", Some(30.0));
+    std::fs::write(folder.path().join("broken.manifest.json"), "{").unwrap();
+    let learnt = |host, organisation| last_learnt(folder.path(), host, organisation).map(|learnt| learnt.per_minute);
+    assert_eq!(learnt("slack.com", Some("E1")), Some(58.0));
+    assert_eq!(learnt("slack.com", None), Some(30.0));
+    assert_eq!(learnt("slack.com", Some("E3")), None);
+    assert_eq!(last_learnt(&folder.path().join("none"), "slack.com", None), None);
 }

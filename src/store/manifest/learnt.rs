@@ -1,0 +1,52 @@
+//! What earlier runs in a folder learnt of the limit: the start that the next one is offered.
+
+use super::parts::At;
+use super::{Manifest, Run};
+use std::cmp::Reverse;
+use std::ffi::OsStr;
+use std::fs::{self, Metadata};
+use std::path::{Path, PathBuf};
+
+/// Manifests looked at, the newest first: a folder of nightly runs has hundreds, and the last few say it all.
+const MOST_FILES: usize = 20;
+
+/// A manifest with a hundred thousand users has some megabytes; for one number none of that size is read.
+const MOST_BYTES: u64 = 1024 * 1024;
+
+/// What a run learnt.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Learnt {
+    /// Calls a minute that one bucket takes.
+    pub per_minute: f64,
+    /// When that run ended.
+    pub at: At,
+}
+
+/// What the last run on `api_host` learnt, as far as manifests in `folder` tell. `organisation` is that of the token;
+/// none, before it is known, takes any.
+#[must_use]
+pub fn last_learnt(folder: &Path, api_host: &str, organisation: Option<&str>) -> Option<Learnt> {
+    let manifests = newest(folder).into_iter().filter_map(|path| Manifest::load(&path).ok());
+    let runs = manifests.flat_map(|manifest| manifest.runs);
+    let same = runs.filter(|run| !run.rehearsal && run.api_host == api_host && is_of(run, organisation));
+    let learnt = same.filter_map(|run| Some(Learnt { per_minute: run.learnt_per_minute?, at: run.ended_at? }));
+    learnt.max_by_key(|learnt| learnt.at.0)
+}
+
+fn is_of(run: &Run, organisation: Option<&str>) -> bool {
+    let recorded = run.identity.as_ref().map(|identity| identity.enterprise_id.as_ref().unwrap_or(&identity.team_id));
+    organisation.is_none_or(|organisation| recorded.is_some_and(|recorded| recorded == organisation))
+}
+
+fn newest(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let is_manifest = |name: &OsStr| name.to_string_lossy().ends_with(".manifest.json");
+    let small = |metadata: &Metadata| metadata.is_file() && metadata.len() <= MOST_BYTES;
+    let mut found: Vec<_> = entries
+        .flatten()
+        .filter(|entry| is_manifest(&entry.file_name()))
+        .filter_map(|entry| Some((entry.metadata().ok().filter(small)?.modified().ok()?, entry.path())))
+        .collect();
+    found.sort_by_key(|(modified, _)| Reverse(*modified));
+    found.into_iter().take(MOST_FILES).map(|(_, path)| path).collect()
+}
