@@ -1,0 +1,209 @@
+//! A Slack that is nothing but its limits: answers `ok` or 429, after a while.
+
+use crate::limiter::{Limiter, SECOND, micros};
+use crate::scenario::{Latency, Other, RetryAfter, Scenario};
+use slack_revoke::domain::{Answer, Reply, Target};
+use slack_revoke::engine::clock::Clock;
+use slack_revoke::engine::ports::{Permit, SessionApi};
+use std::collections::{HashMap, VecDeque};
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// What was seen of a run from the server's side.
+#[derive(Debug, Clone, Default)]
+pub struct Seen {
+    /// Calls.
+    pub calls: u64,
+    /// 429s.
+    pub limited: u64,
+    /// Calls sent when the client knew of a pause of that limit that was not over.
+    pub inside: u64,
+    /// Of these, rows that named another workspace than the one that was paused, and no such row had been sent before.
+    pub tests: u64,
+    /// Calls that arrived during a pause, those already under way when it was announced included.
+    pub arrived_inside: u64,
+    /// The most calls in any 60 s.
+    pub most_in_a_minute: usize,
+    /// Moments at which the client sent more in 60 s than the highest estimate that it named in them.
+    pub above_estimate: u64,
+    /// From the first call to the last answer.
+    pub took: u64,
+    /// Time in which every pause is counted once.
+    pub paused: u64,
+    began: Option<u64>,
+    paused_until: u64,
+    sent: VecDeque<u64>,
+    estimates: VecDeque<(u64, f64)>,
+}
+
+impl Seen {
+    /// The client named an estimate.
+    pub fn estimate(&mut self, at: u64, per_minute: f64) {
+        self.estimates.push_back((at, per_minute));
+    }
+
+    fn sent(&mut self, at: u64) {
+        self.calls += 1;
+        self.began.get_or_insert(at);
+        self.sent.push_back(at);
+        while self.sent.front().is_some_and(|&first| first + 60 * SECOND <= at) {
+            self.sent.pop_front();
+        }
+        while self.estimates.get(1).is_some_and(|(next, _)| next + 60 * SECOND <= at) {
+            self.estimates.pop_front();
+        }
+        self.most_in_a_minute = self.most_in_a_minute.max(self.sent.len());
+        let highest = self.estimates.iter().map(|(_, rate)| rate.ceil()).fold(0.0, f64::max);
+        #[expect(clippy::cast_precision_loss, reason = "a count of calls")]
+        let above = highest > 0.0 && self.sent.len() as f64 > highest;
+        self.above_estimate += u64::from(above);
+    }
+
+    fn answered(&mut self, at: u64, pause: Option<u64>) {
+        self.took = at - self.began.unwrap_or(at);
+        if let Some(pause) = pause {
+            let from = self.paused_until.max(at);
+            self.paused_until = self.paused_until.max(at + pause);
+            self.paused += self.paused_until - from;
+        }
+    }
+}
+
+/// One limit, the pauses that it asked for, and who else uses it.
+#[derive(Debug)]
+struct Limit {
+    limiter: Limiter,
+    told_until: u64,
+    told_to: String,
+    asked_until: u64,
+    other: Option<Other>,
+    other_next: u64,
+}
+
+impl Limit {
+    fn new(scenario: &Scenario) -> Self {
+        let limiter = Limiter::new(scenario.limiter, scenario.window_s, &scenario.limits);
+        let other_next = scenario.other.map_or(0, |other| micros(other.from_s));
+        let told_to = String::new();
+        Self { limiter, told_until: 0, told_to, asked_until: 0, other: scenario.other, other_next }
+    }
+
+    /// The calls of the other process up to now.
+    fn others_until(&mut self, at: u64) {
+        let Some(other) = self.other else { return };
+        while self.other_next <= at && self.other_next < micros(other.until_s) {
+            let _ = self.limiter.arrive(self.other_next);
+            self.other_next += micros(60.0 / other.per_minute);
+        }
+    }
+}
+
+#[derive(Debug)]
+struct State {
+    scenario: Scenario,
+    limits: HashMap<String, Limit>,
+    random: fastrand::Rng,
+    seen: Seen,
+}
+
+/// The server. Copies are the same one.
+#[derive(Debug, Clone)]
+pub struct Server {
+    clock: Clock,
+    state: Arc<Mutex<State>>,
+}
+
+impl Server {
+    pub fn new(scenario: &Scenario, clock: Clock) -> Self {
+        let random = fastrand::Rng::with_seed(scenario.seed);
+        let state = State { scenario: scenario.clone(), limits: HashMap::new(), random, seen: Seen::default() };
+        Self { clock, state: Arc::new(Mutex::new(state)) }
+    }
+
+    pub fn now(&self) -> u64 {
+        u64::try_from(self.clock.elapsed().as_micros()).expect("a short run")
+    }
+
+    pub fn with_seen<T>(&self, look: impl FnOnce(&mut Seen) -> T) -> T {
+        look(&mut self.state.lock().expect("no panic before").seen)
+    }
+}
+
+impl State {
+    fn limit(&mut self, team: &str) -> &mut Limit {
+        let key = if self.scenario.teams.own_limits { team } else { "" };
+        if !self.limits.contains_key(key) {
+            self.limits.insert(key.to_owned(), Limit::new(&self.scenario));
+        }
+        self.limits.get_mut(key).expect("put there just now")
+    }
+
+    fn sent(&mut self, at: u64, team: &str) -> Duration {
+        let limit = self.limit(team);
+        let inside = at < limit.told_until;
+        let another = limit.told_to != team;
+        self.seen.sent(at);
+        if inside {
+            if another && self.seen.tests == 0 {
+                self.seen.tests += 1;
+            } else {
+                self.seen.inside += 1;
+            }
+        }
+        let Latency { ms, tail, tail_ms } = self.scenario.latency;
+        let ms = if self.random.f64() < tail { tail_ms } else { self.random.u64(ms.0..=ms.1) };
+        Duration::from_millis(ms)
+    }
+
+    /// None where it was taken, else whether a pause was named and which.
+    fn arrived(&mut self, at: u64, team: &str) -> Option<Option<u64>> {
+        let retry_after = self.scenario.retry_after;
+        let limit = self.limit(team);
+        limit.others_until(at);
+        let inside = at < limit.asked_until;
+        let wait = limit.limiter.arrive(at).err();
+        let asked = wait.map(|wait| match retry_after {
+            RetryAfter::Exact => Some(wait.div_ceil(SECOND)),
+            RetryAfter::Missing => None,
+            RetryAfter::Always(seconds) => Some(seconds),
+        });
+        if let Some(asked) = asked {
+            limit.asked_until = limit.asked_until.max(at + asked.unwrap_or(30) * SECOND);
+        }
+        self.seen.arrived_inside += u64::from(inside);
+        self.seen.limited += u64::from(asked.is_some());
+        asked
+    }
+
+    fn answered(&mut self, at: u64, team: &str, asked: Option<Option<u64>>) {
+        let pause = asked.map(|seconds| seconds.unwrap_or(30) * SECOND);
+        if let Some(pause) = pause {
+            let limit = self.limit(team);
+            limit.told_until = limit.told_until.max(at + pause);
+            team.clone_into(&mut limit.told_to);
+        }
+        self.seen.answered(at, pause);
+    }
+}
+
+impl SessionApi for Server {
+    fn invalidate(&self, _permit: Permit, target: Target) -> impl Future<Output = Reply> + Send + 'static {
+        let this = self.clone();
+        let team = target.identifier().1.to_owned();
+        let latency = this.state.lock().expect("no panic before").sent(this.now(), &team);
+        async move {
+            tokio::time::sleep(latency / 2).await;
+            let asked = this.state.lock().expect("no panic before").arrived(this.now(), &team);
+            tokio::time::sleep(latency - latency / 2).await;
+            this.state.lock().expect("no panic before").answered(this.now(), &team, asked);
+            let answer = asked
+                .map_or(Answer::Ok, |seconds| Answer::RateLimited { retry_after: seconds.map(Duration::from_secs) });
+            Reply { http_status: Some(if asked.is_some() { 429 } else { 200 }), ..Reply::bare(answer) }
+        }
+    }
+
+    async fn refresh_token(&self) -> bool {
+        false
+    }
+}

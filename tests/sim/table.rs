@@ -1,0 +1,120 @@
+//! The table: every scenario, every number of rows, three clients side by side; and what it must hold.
+
+use crate::play::{Client, Played, play};
+use crate::scenario::{Bounds, Scenario};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+
+/// One line.
+struct Line {
+    scenario: usize,
+    rows: usize,
+    steady: Option<Played>,
+    greedy: Option<Played>,
+    ours: Played,
+}
+
+/// Prints the table, then fails where a bound is broken.
+pub fn print_and_check() {
+    let only = std::env::var("SIM_ONLY").unwrap_or_default();
+    let scenarios: Vec<Scenario> =
+        Scenario::all().into_iter().filter(|scenario| scenario.name.contains(&only)).collect();
+    let lines = play_all(&scenarios);
+    println!(
+        "{:32}{:>6}{:>9} | {:^13} | {:^13} | {:>9} {:>6} {:>6} {:>5} {:>4}/{:<4} {:>5} {:>6}",
+        "scenario",
+        "rows",
+        "oracle s",
+        "steady",
+        "greedy",
+        "ours s",
+        "ratio",
+        "429",
+        "most",
+        "in",
+        "arr",
+        "above",
+        "paused"
+    );
+    let mut broken = Vec::new();
+    for line in &lines {
+        let scenario = &scenarios[line.scenario];
+        println!("{}", shown(&scenario.name, line));
+        let bounds = &scenario.rows[&line.rows];
+        broken.extend(
+            check(bounds, &line.ours).into_iter().map(|what| format!("{} {}: {what}", scenario.name, line.rows)),
+        );
+        for (name, other) in [("steady", &line.steady), ("greedy", &line.greedy)] {
+            if let Some(inside) = other.as_ref().map(|played| played.seen.inside).filter(|&inside| inside > 0) {
+                broken.push(format!("{} {}: {name} sent {inside} calls inside a pause", scenario.name, line.rows));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{} bounds are broken:\n{}", broken.len(), broken.join("\n"));
+}
+
+fn play_all(scenarios: &[Scenario]) -> Vec<Line> {
+    let jobs: Vec<(usize, usize)> = scenarios
+        .iter()
+        .enumerate()
+        .flat_map(|(index, scenario)| scenario.rows.keys().map(move |&rows| (index, rows)))
+        .collect();
+    let alone = std::env::var_os("SIM_OURS").is_some();
+    let (next, (to, from)) = (AtomicUsize::new(0), mpsc::channel());
+    std::thread::scope(|scope| {
+        for to in [to.clone(), to] {
+            let (next, jobs) = (&next, &jobs);
+            scope.spawn(move || {
+                while let Some(&(scenario, rows)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let of = |client| play(&scenarios[scenario], rows, client);
+                    let others = |client| (!alone).then(|| of(client));
+                    let (steady, greedy) = (others(Client::Steady), others(Client::Greedy));
+                    to.send(Line { scenario, rows, steady, greedy, ours: of(Client::Ours) }).expect("somebody listens");
+                }
+            });
+        }
+    });
+    let mut lines: Vec<Line> = from.into_iter().collect();
+    lines.sort_by_key(|line| (line.scenario, line.rows));
+    lines
+}
+
+fn shown(name: &str, line: &Line) -> String {
+    let other = |played: &Option<Played>| {
+        played.as_ref().map_or_else(String::new, |it| format!("x{:<6.2}{:5.1}%", it.ratio(), 100.0 * it.limited()))
+    };
+    let Line { rows, ours, .. } = line;
+    let seen = &ours.seen;
+    format!(
+        "{name:32}{rows:>6}{:>9.1} | {:13} | {:13} | {:>9.1} {:>6.3} {:>5.2}% {:>5} {:>4}/{:<4} {:>5} {:>5.1}% {}",
+        ours.oracle_s,
+        other(&line.steady),
+        other(&line.greedy),
+        ours.took_s,
+        ours.ratio(),
+        100.0 * ours.limited(),
+        seen.most_in_a_minute,
+        seen.inside,
+        seen.arrived_inside,
+        seen.above_estimate,
+        100.0 * ours.paused() / ours.took_s,
+        ours.kind.map_or_else(String::new, |kind| format!("{kind:?}")),
+    )
+}
+
+fn check(bounds: &Bounds, ours: &Played) -> Vec<String> {
+    let mut broken = Vec::new();
+    if ours.seen.inside > 0 {
+        broken.push(format!("{} calls inside a pause", ours.seen.inside));
+    }
+    if let Some((low, high)) = bounds.ratio.filter(|(low, high)| !(*low..=*high).contains(&ours.ratio())) {
+        broken.push(format!("ratio {:.3} is not in {low}..{high}", ours.ratio()));
+    }
+    if let Some(most) = bounds.limited.filter(|&most| ours.limited() > most) {
+        broken.push(format!("{:.2} % of 429s, at most {:.2} %", 100.0 * ours.limited(), 100.0 * most));
+    }
+    if let Some(late) = bounds.late_s.filter(|&late| ours.took_s - ours.oracle_s > late) {
+        broken.push(format!("{:.1} s after the oracle, at most {late} s", ours.took_s - ours.oracle_s));
+    }
+    broken
+}
