@@ -80,7 +80,7 @@ impl Gate {
         if now < self.closed_until {
             return Err(Closed::Until(self.closed_until));
         }
-        self.rule.take(now, rows_left, in_flight)?;
+        self.rule.take(now, rows_left, in_flight, self.closed_until)?;
         Ok(Permit::issue())
     }
 
@@ -123,7 +123,10 @@ impl Gate {
         let pause = pause.max(doubt);
         self.closed_until = self.closed_until.max(now + pause);
         match &mut self.rule {
-            Rule::Auto { pacer, .. } => pacer.on_refused(sent_at, now, pause),
+            Rule::Auto { pacer, spacing, .. } => {
+                pacer.on_refused(sent_at, now, pause);
+                *spacing = None;
+            }
             Rule::Every(_) => {}
             Rule::Unlimited { accepted_running } => *accepted_running = 0,
         }
@@ -157,7 +160,7 @@ impl Gate {
 }
 
 impl Rule {
-    fn take(&mut self, now: Duration, rows_left: u64, in_flight: u64) -> Result<(), Closed> {
+    fn take(&mut self, now: Duration, rows_left: u64, in_flight: u64, opened: Duration) -> Result<(), Closed> {
         match self {
             Self::Every(spacing) => spacing.take(now).map_err(Closed::Until),
             Self::Unlimited { accepted_running } if in_flight > *accepted_running / PROVEN => {
@@ -166,7 +169,7 @@ impl Rule {
             Self::Unlimited { .. } => Ok(()),
             Self::Auto { pacer, sent, spacing } => {
                 pacer.on_time(now, rows_left);
-                take_auto(pacer, sent, spacing, now, in_flight)?;
+                take_auto(pacer, sent, spacing, now, in_flight, opened)?;
                 pacer.on_sent(now);
                 sent.push(now);
                 Ok(())
@@ -181,6 +184,7 @@ fn take_auto(
     spacing: &mut Option<(f64, Spacing)>,
     now: Duration,
     in_flight: u64,
+    opened: Duration,
 ) -> Result<(), Closed> {
     if pacer.is_opening() {
         return if in_flight == 0 { Ok(()) } else { Err(Closed::UntilAnAnswer) };
@@ -193,7 +197,9 @@ fn take_auto(
     #[expect(clippy::float_cmp, reason = "the very estimate that the limiter was made for, or another one")]
     let fits = spacing.as_ref().is_some_and(|(made_for, _)| *made_for == estimate);
     if !fits {
-        let fresh = sent.last().map_or_else(|| Spacing::from(now, interval), |last| Spacing::after(last, interval));
+        // A pause is no time in which calls were missed: none leave together when it is over.
+        let last = sent.last().map(|last| last.max(opened.saturating_sub(interval)));
+        let fresh = last.map_or_else(|| Spacing::from(now, interval), |last| Spacing::after(last, interval));
         *spacing = Some((estimate, fresh));
     }
     let (_, spacing) = spacing.as_mut().expect("made just now");

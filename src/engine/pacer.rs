@@ -21,9 +21,15 @@
 use super::trail::{MINUTE, Trail};
 use std::time::Duration;
 
-/// Held below what was measured, for the jitter of the network: at 20 a minute the 21st call leaves 600 ms after the
-/// 60 s are over. It costs 1 % of the time; with none, every second call at a sliding log's edge would be a 429.
-const MARGIN: f64 = 0.99;
+/// Held below what was measured, for the jitter of the network: at 20 a minute the 21st call leaves 300 ms after the 60 s
+/// are over. It costs 0.5 % of the time; with none, every second call at a sliding log's edge would be a 429.
+const MARGIN: f64 = 0.995;
+
+/// Where calls at the measured pace are refused all the same, the jitter is greater: the margin grows by this each time...
+const MARGIN_STEP: f64 = 0.005;
+
+/// ...down to this.
+const WIDEST_MARGIN: f64 = 0.95;
 
 /// Between two rises. A third of the minute: the trailing count lags the pace, and a slower climb costs more than the
 /// one 429 at its end (120 a minute is reached from 20 in five steps, under two minutes).
@@ -32,17 +38,45 @@ const STEP: Duration = Duration::from_secs(20);
 /// One rise while no limit is known.
 const CLIMB: f64 = 1.5;
 
+/// One rise where the refusal at its end costs more than [`DEAR`]: the pace kept up before it is nearer to the limit.
+const CAREFUL_CLIMB: f64 = 1.25;
+
+/// A refusal that takes longer than half a step.
+const DEAR: Duration = Duration::from_secs(10);
+
 /// The rises of a probe, one [`STEP`] each: small first, for the limit is most likely where it was, then as fast as a climb.
 const PROBE: [f64; 4] = [1.05, 1.10, 1.25, CLIMB];
 
-/// The falls of a series of refusals, one each, while nothing better is known.
-const FALL: [f64; 5] = [0.9, 0.8, 0.7, 0.6, 0.5];
+/// The fall after a refusal that tells nothing but that the pace is too high.
+const FALL: f64 = 0.8;
+
+/// No single fall is deeper: what was measured in a disturbed minute may be far too little.
+const DEEPEST_FALL: f64 = 0.4;
 
 /// A probe is not worth more 429s than one in so many calls: pacing.md allows 1 in 100, all told.
-const CALLS_FOR_A_REFUSAL: f64 = 130.0;
+const CALLS_FOR_A_REFUSAL: f64 = 120.0;
 
-/// Nor more of the run than this in pauses: pacing.md allows 3 %, and the opening has its share of them.
+/// Below the tier's promise the limit will most likely come back, and every call waited for costs more.
+const CALLS_BELOW_THE_TIER: f64 = 50.0;
+
+/// A measure not so many calls above what is known to be good is taken for a stored burst, and not for a higher limit.
+const STORE: f64 = 5.0;
+
+/// Enough above it to look closer.
+const SLIGHTLY_HIGHER: f64 = 1.03;
+
+/// The largest store of a token bucket that is reckoned with.
+const LARGEST_STORE: f64 = 25.0;
+
+/// Pauses are rounded up to whole seconds.
+const WHOLE_SECONDS: Duration = Duration::from_secs(1);
+
+/// The time between probes is such that no more than this is lost to the pauses that they earn.
 const PAUSED_SHARE: f64 = 0.025;
+
+/// No probe is begun whose pause would take the losses above this share of the run. Pacing.md allows 3 % of pauses, the
+/// opening's among them, and 5 % of time above the oracle's: even spacing and the margin take 2.5 % of those.
+const AFFORDABLE_SHARE: f64 = 0.02;
 
 /// No probe before the pace has been steady for so long.
 const SHORTEST_WAIT: Duration = MINUTE;
@@ -50,30 +84,22 @@ const SHORTEST_WAIT: Duration = MINUTE;
 /// The estimate never falls below: a bucket that takes less than a call a minute is an outage.
 const LEAST: f64 = 1.0;
 
-/// An answer was accepted this often before a series' own rate is believed.
-const ENOUGH: u64 = 10;
+/// A pause of more intervals than this was not for the next token: it is a window's, or a fixed one.
+const LONG_PAUSE: f64 = 2.0;
 
 /// What the pacer is doing.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Phase {
     /// One call after another until the tier's minute is used up.
     Opening { left: u32 },
-    /// Never refused: faster every step.
-    Climbing { next: Duration },
+    /// Never refused at a pace: faster every step. `survived` was kept up for a whole step.
+    Climbing { next: Duration, survived: f64 },
     /// At the estimate, until a probe is due.
     Holding { probe_at: Duration },
     /// Above `base`, which is known to be good, to see whether the limit moved.
-    Probing { base: f64, rises: usize, next: Duration },
-    /// At what a probe saw accepted: a stored burst would have looked the same, so the next refusal goes back to `base`.
-    Trying { base: f64, until: Duration },
-}
-
-/// Refusals that follow one another too fast for a minute's measure.
-#[derive(Debug, Clone, Copy)]
-struct Series {
-    since: Duration,
-    accepted: u64,
-    falls: usize,
+    Probing { base: f64, rises: usize, next: Duration, survived: f64 },
+    /// At what a climb or a probe saw accepted, which a stored burst may have paid for; `base` is good without one.
+    Trying { base: f64, until: Duration, refused: u32 },
 }
 
 /// What probing has cost.
@@ -83,14 +109,25 @@ struct Costs {
     refusals: u32,
     /// Time lost since the last probe began.
     lost: Duration,
-    /// Time lost in the run.
+    /// Time lost in the run, but for the opening.
     lost_in_all: Duration,
-    /// Time that the last refusal lost: what the next is expected to lose.
-    lost_last: Duration,
-    /// 429s in the run.
-    refusals_in_all: u32,
-    /// Calls accepted in the run.
-    accepted_in_all: u64,
+    /// What the next refusal is expected to lose.
+    expected: Duration,
+}
+
+/// The evidence at a refusal.
+#[derive(Debug, Clone, Copy)]
+struct Evidence {
+    /// Calls accepted in the last minute.
+    in_a_minute: f64,
+    /// Calls a minute accepted since the last pause ended.
+    since_the_pause: Option<f64>,
+    /// Calls a minute that were accepted since the pace was raised, a store put aside.
+    established: f64,
+    /// Whether no pause disturbed the last minute.
+    steady: bool,
+    /// Whether the pause that it earned is longer than a token takes.
+    long_pause: bool,
 }
 
 /// The estimate of one bucket's limit.
@@ -99,12 +136,18 @@ pub struct Pacer {
     start: f64,
     most: f64,
     estimate: f64,
+    margin: f64,
     phase: Phase,
     accepted: Trail,
     steady_since: Duration,
+    accepted_since: u32,
+    raised_at: Duration,
+    accepted_raised: u32,
+    stored: Option<f64>,
+    held_since: Duration,
+    held_for: Duration,
+    tried: bool,
     last_refusal: Option<Duration>,
-    refused_at_pace: bool,
-    series: Option<Series>,
     costs: Costs,
     rows_left: u64,
 }
@@ -114,20 +157,40 @@ impl Pacer {
     #[must_use]
     pub fn new(start: f64, most: f64, now: Duration) -> Self {
         let start = start.clamp(LEAST, most.max(LEAST));
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of calls, at least 1")]
-        let left = start as u32;
         Self {
             start,
             most: most.max(start),
             estimate: start,
-            phase: Phase::Opening { left },
+            margin: MARGIN,
+            phase: Phase::Opening { left: calls(start) },
             accepted: Trail::default(),
             steady_since: now,
+            accepted_since: 0,
+            raised_at: now,
+            accepted_raised: 0,
+            stored: None,
+            held_since: now,
+            held_for: Duration::ZERO,
+            tried: false,
             last_refusal: None,
-            refused_at_pace: false,
-            series: None,
             costs: Costs::default(),
             rows_left: 0,
+        }
+    }
+
+    /// Makes the opening that many times as long, where the rows draw on that many promises for all that is known.
+    pub fn widen_opening(&mut self, times: u32) {
+        if let Phase::Opening { left } = self.phase {
+            self.estimate = (self.start * f64::from(times)).clamp(self.start, self.most);
+            self.phase = Phase::Opening { left: calls(self.estimate).max(left) };
+        }
+    }
+
+    /// Ends the opening before its calls are used up; what it saw accepted is the estimate.
+    pub fn end_opening(&mut self, now: Duration) {
+        if let Phase::Opening { .. } = self.phase {
+            self.estimate = self.accepted_in_a_minute(now).clamp(self.start, self.most);
+            self.phase = Phase::Climbing { next: now, survived: self.start };
         }
     }
 
@@ -146,8 +209,8 @@ impl Pacer {
     /// A call leaves.
     pub fn on_sent(&mut self, now: Duration) {
         if let Phase::Opening { left } = self.phase {
-            self.phase = match left - 1 {
-                0 => Phase::Climbing { next: now },
+            self.phase = match left.saturating_sub(1) {
+                0 => Phase::Climbing { next: now, survived: self.start },
                 left => Phase::Opening { left },
             };
         }
@@ -156,24 +219,23 @@ impl Pacer {
     /// A call sent at `sent_at` was answered, and not with a limit.
     pub fn on_accepted(&mut self, sent_at: Duration) {
         self.accepted.push(sent_at);
-        self.costs.accepted_in_all += 1;
-        if let Some(series) = &mut self.series {
-            series.accepted += 1;
-        }
+        self.accepted_since += u32::from(sent_at >= self.steady_since);
+        self.accepted_raised += u32::from(sent_at >= self.raised_at);
     }
 
     /// Time passes, and `rows_left` rows still want this bucket: a rise may be due.
     pub fn on_time(&mut self, now: Duration, rows_left: u64) {
         self.rows_left = rows_left;
         match self.phase {
-            Phase::Climbing { next } if now >= next => {
-                self.phase = Phase::Climbing { next: now + STEP };
-                self.rise(CLIMB, now);
+            Phase::Climbing { next, .. } if now >= next => {
+                self.phase = Phase::Climbing { next: now + STEP, survived: self.estimate };
+                let dear = self.costs.expected > DEAR;
+                self.rise(if dear { CAREFUL_CLIMB } else { CLIMB }, now);
             }
             Phase::Holding { probe_at } if now >= probe_at => self.probe(now),
-            Phase::Probing { base, rises, next } if now >= next => {
+            Phase::Probing { base, rises, next, .. } if now >= next => {
                 let factor = PROBE[rises.min(PROBE.len() - 1)];
-                self.phase = Phase::Probing { base, rises: rises + 1, next: now + STEP };
+                self.phase = Phase::Probing { base, rises: rises + 1, next: now + STEP, survived: self.estimate };
                 self.rise(factor, now);
             }
             Phase::Trying { until, .. } if now >= until => self.hold(now),
@@ -188,58 +250,123 @@ impl Pacer {
     /// A call sent at `sent_at` was refused at `now`; the bucket is closed for `pause`.
     pub fn on_refused(&mut self, sent_at: Duration, now: Duration, pause: Duration) {
         let same_slip = self.last_refusal.is_some_and(|last| sent_at <= last);
-        let steady_for = now.saturating_sub(self.steady_since);
-        self.steady_since = self.steady_since.max(now + pause);
-        self.costs.refusals += 1;
-        self.costs.refusals_in_all += 1;
+        let open_again = now + pause;
         if same_slip {
+            self.costs.refusals += 1;
+            self.steady_since = self.steady_since.max(open_again);
             return;
         }
+        let evidence = self.evidence(now, pause);
+        self.held_for = now.saturating_sub(self.held_since);
         self.last_refusal = Some(now);
-        let before = self.phase;
-        self.estimate = self.fallen(now, steady_for).clamp(LEAST, self.most);
-        self.count_loss(now, pause);
-        self.refused_at_pace |= !matches!(before, Phase::Opening { .. });
-        match before {
-            Phase::Probing { base, .. } if self.estimate > base => {
-                self.phase = Phase::Trying { base, until: now + pause + MINUTE };
-            }
-            Phase::Opening { .. }
-            | Phase::Climbing { .. }
-            | Phase::Holding { .. }
-            | Phase::Probing { .. }
-            | Phase::Trying { .. } => self.hold(now + pause),
+        self.steady_since = self.steady_since.max(open_again);
+        self.accepted_since = 0;
+        let pace = self.estimate.min(evidence.in_a_minute.max(self.start));
+        self.count_loss(now, pause, pace);
+        self.fall(evidence, open_again);
+        self.estimate = self.estimate.clamp(LEAST, self.most);
+    }
+
+    fn evidence(&mut self, now: Duration, pause: Duration) -> Evidence {
+        let undisturbed = now.saturating_sub(self.steady_since);
+        let long_enough = undisturbed >= STEP && self.accepted_since >= 5;
+        let interval = MINUTE.as_secs_f64() / self.estimate;
+        let raised_for = now.saturating_sub(self.raised_at).max(MINUTE);
+        Evidence {
+            in_a_minute: self.accepted_in_a_minute(now).min(self.estimate),
+            since_the_pause: long_enough
+                .then(|| f64::from(self.accepted_since) * MINUTE.as_secs_f64() / undisturbed.as_secs_f64()),
+            established: (f64::from(self.accepted_raised) - self.stored.unwrap_or(LARGEST_STORE)).max(0.0)
+                * MINUTE.as_secs_f64()
+                / raised_for.as_secs_f64(),
+            steady: undisturbed >= MINUTE,
+            long_pause: pause.as_secs_f64() > 1.0 + LONG_PAUSE * interval,
         }
     }
 
-    /// The estimate after a refusal.
-    fn fallen(&mut self, now: Duration, steady_for: Duration) -> f64 {
-        let accepted = self.accepted_in_a_minute(now).min(self.estimate);
+    /// The estimate and the phase after a refusal.
+    fn fall(&mut self, evidence: Evidence, open_again: Duration) {
+        let accepted = evidence.in_a_minute * self.margin;
+        let promise = self.start * self.margin;
         match self.phase {
-            Phase::Opening { .. } => self.start * MARGIN,
-            Phase::Climbing { .. } => accepted.max(self.start) * MARGIN,
-            Phase::Probing { base, .. } => (accepted * MARGIN).max(base),
-            Phase::Trying { base, .. } => base,
-            Phase::Holding { .. } => self.measure(now, steady_for, accepted),
+            Phase::Opening { .. } => {
+                self.stored = Some(evidence.in_a_minute);
+                self.estimate = accepted.max(promise);
+                self.after_the_opening(open_again);
+            }
+            Phase::Climbing { survived, .. } => {
+                let stored = if evidence.long_pause { self.stored.unwrap_or(0.0) } else { 0.0 };
+                let base = (accepted - stored).max(promise);
+                self.try_or_hold(base, survived * self.margin, 0, open_again);
+            }
+            Phase::Probing { base, survived, .. } => {
+                let base = base.max(evidence.established);
+                let seen_more = accepted > base * SLIGHTLY_HIGHER;
+                self.try_or_hold(base, if seen_more { accepted.max(survived) } else { accepted }, 0, open_again);
+            }
+            Phase::Trying { base, refused, .. } => {
+                let base = base.max(evidence.established).min(self.estimate * 0.95);
+                let below = self.estimate * 0.95;
+                let higher = match (evidence, refused) {
+                    (Evidence { steady: true, .. }, _) | (_, 0) => accepted,
+                    (Evidence { long_pause: false, since_the_pause: Some(rate), .. }, 1) => rate * self.margin,
+                    (Evidence { .. }, _) => base,
+                };
+                self.try_or_hold(base, higher.min(below), refused + 1, open_again);
+            }
+            Phase::Holding { .. } => {
+                self.estimate = self.measured(evidence);
+                if !std::mem::take(&mut self.tried) || self.held_for >= 2 * MINUTE {
+                    self.costs.refusals = 1;
+                    self.costs.lost = Duration::ZERO;
+                }
+                self.hold(open_again);
+            }
+        }
+    }
+
+    /// Refused in the opening, the pace was not: it climbs on, if one more refusal can be afforded.
+    fn after_the_opening(&mut self, open_again: Duration) {
+        self.costs.lost_in_all = Duration::ZERO;
+        self.phase = if self.can_afford_a_refusal(open_again) {
+            Phase::Climbing { next: open_again + STEP, survived: self.estimate }
+        } else {
+            Phase::Holding { probe_at: open_again + SHORTEST_WAIT }
+        };
+    }
+
+    /// Stays above `base` at `higher`, where that is a difference, and worth more than another refusal.
+    #[expect(clippy::cast_precision_loss, reason = "a count of rows")]
+    fn try_or_hold(&mut self, base: f64, higher: f64, refused: u32, open_again: Duration) {
+        let rest = MINUTE.mul_f64(self.rows_left as f64 / base);
+        let gain = rest.mul_f64(1.0 - (base / higher).min(1.0));
+        self.estimate = base;
+        let worth_it = gain > self.costs.expected * 40 || self.can_afford_a_refusal(open_again);
+        if higher > (base * SLIGHTLY_HIGHER).max(base + STORE) && worth_it {
+            self.estimate = higher;
+            self.tried = true;
+            self.phase = Phase::Trying { base, until: open_again + MINUTE, refused };
+        } else {
+            self.hold(open_again);
         }
     }
 
     /// What the bucket takes, by the best evidence there is.
-    fn measure(&mut self, now: Duration, steady_for: Duration, accepted: f64) -> f64 {
-        if steady_for >= MINUTE {
-            self.series = Some(Series { since: now, accepted: 0, falls: 0 });
-            return accepted * MARGIN;
+    fn measured(&mut self, evidence: Evidence) -> f64 {
+        let promise = self.start * self.margin;
+        if evidence.steady {
+            if evidence.in_a_minute >= self.estimate * self.margin {
+                self.margin = (self.margin - MARGIN_STEP).max(WIDEST_MARGIN);
+            }
+            return evidence.in_a_minute * self.margin;
         }
-        let series = self.series.get_or_insert(Series { since: now, accepted: 0, falls: 0 });
-        let fall = FALL[series.falls.min(FALL.len() - 1)];
-        series.falls += 1;
-        let lasted = now.saturating_sub(series.since);
-        if series.accepted >= ENOUGH || lasted >= MINUTE {
-            #[expect(clippy::cast_precision_loss, reason = "a count of calls")]
-            let rate = series.accepted as f64 / lasted.as_secs_f64() * MINUTE.as_secs_f64();
-            return rate.clamp(self.estimate * FALL[FALL.len() - 1], self.estimate * MARGIN);
-        }
-        self.estimate * fall
+        let measured = match evidence {
+            Evidence { long_pause: true, in_a_minute, .. } => in_a_minute * self.margin,
+            Evidence { since_the_pause: Some(rate), .. } => rate * self.margin,
+            Evidence { .. } => self.estimate * FALL,
+        };
+        let floor = if self.estimate > promise * 1.01 { promise } else { LEAST };
+        measured.clamp(self.estimate * DEEPEST_FALL, self.estimate * 0.95).max(floor)
     }
 
     /// Raises the pace, where it was really used: what was not sent proves nothing.
@@ -258,17 +385,19 @@ impl Pacer {
         }
         self.costs.refusals = 0;
         self.costs.lost = Duration::ZERO;
-        let rises = if self.refused_at_pace { 0 } else { PROBE.len() - 1 };
-        self.phase = Phase::Probing { base: self.estimate, rises, next: now };
+        self.phase = Phase::Probing { base: self.estimate, rises: 0, next: now, survived: self.estimate };
+        self.raised_at = now;
+        self.accepted_raised = 0;
         self.on_time(now, self.rows_left);
     }
 
     /// Stays at the estimate until the next probe is due: the dearer the last one was, the later.
     fn hold(&mut self, from: Duration) {
-        let calls = f64::from(self.costs.refusals) * CALLS_FOR_A_REFUSAL;
-        let for_refusals = if self.refused_at_pace { MINUTE.mul_f64(calls / self.estimate) } else { Duration::ZERO };
+        let below = self.estimate < self.start * WIDEST_MARGIN;
+        let each = if below { CALLS_BELOW_THE_TIER } else { CALLS_FOR_A_REFUSAL };
+        let for_refusals = MINUTE.mul_f64(f64::from(self.costs.refusals) * each / self.estimate);
         let for_pauses = self.costs.lost.div_f64(PAUSED_SHARE);
-        let for_pauses = if self.refused_at_pace { for_pauses } else { Duration::ZERO };
+        self.held_since = from;
         self.phase = Phase::Holding { probe_at: from + SHORTEST_WAIT.max(for_refusals).max(for_pauses) };
     }
 
@@ -276,26 +405,32 @@ impl Pacer {
     #[expect(clippy::cast_precision_loss, reason = "counts of calls")]
     fn can_afford_a_refusal(&self, now: Duration) -> bool {
         let rest = MINUTE.mul_f64(self.rows_left as f64 / self.estimate);
-        let lost = self.costs.lost_in_all + self.costs.lost_last;
-        let calls = (self.costs.accepted_in_all + self.rows_left) as f64;
-        let refusals = f64::from(self.costs.refusals_in_all + 1);
-        lost <= (now + rest).mul_f64(PAUSED_SHARE) && refusals <= (calls / CALLS_FOR_A_REFUSAL).max(2.0)
+        self.costs.lost_in_all + self.costs.expected <= (now + rest).mul_f64(AFFORDABLE_SHARE)
     }
 
-    /// Counts the part of a pause in which the new estimate would have sent.
-    fn count_loss(&mut self, now: Duration, pause: Duration) {
-        let own = self.accepted.room_for_one(now, whole(self.estimate)).unwrap_or(now);
-        let spaced = self.accepted.last().map_or(now, |last| last + MINUTE.div_f64(self.estimate));
+    /// Counts the part of a pause in which a bearable `pace` would have sent.
+    fn count_loss(&mut self, now: Duration, pause: Duration, pace: f64) {
+        let own = self.accepted.room_for_one(now, whole(pace)).unwrap_or(now);
+        let spaced = self.accepted.last().map_or(now, |last| last + MINUTE.div_f64(pace));
         let lost = (now + pause).saturating_sub(own.max(spaced).max(now));
+        self.costs.refusals += 1;
         self.costs.lost += lost;
         self.costs.lost_in_all += lost;
-        self.costs.lost_last = lost;
+        let a_windows = now + pause <= own + WHOLE_SECONDS;
+        let in_full = pause.saturating_sub(MINUTE.div_f64(pace));
+        self.costs.expected = if a_windows { lost } else { lost.max(in_full) };
     }
 
     #[expect(clippy::cast_precision_loss, reason = "a count of calls")]
     fn accepted_in_a_minute(&mut self, now: Duration) -> f64 {
         self.accepted.count(now) as f64
     }
+}
+
+/// The whole calls in a rate.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of calls, at least 1")]
+fn calls(per_minute: f64) -> u32 {
+    per_minute as u32
 }
 
 /// The calls that an estimate allows in one minute: whole ones, and a margin below 20 still means 20 in 60.6 s.

@@ -17,8 +17,9 @@ struct Line {
 /// Prints the table, then fails where a bound is broken.
 pub fn print_and_check() {
     let only = std::env::var("SIM_ONLY").unwrap_or_default();
-    let scenarios: Vec<Scenario> =
-        Scenario::all().into_iter().filter(|scenario| scenario.name.contains(&only)).collect();
+    let mut scenarios = Scenario::all();
+    let exact = scenarios.iter().any(|scenario| scenario.name == only);
+    scenarios.retain(|scenario| if exact { scenario.name == only } else { scenario.name.contains(&only) });
     let lines = play_all(&scenarios);
     println!(
         "{:32}{:>6}{:>9} | {:^13} | {:^13} | {:>9} {:>6} {:>6} {:>5} {:>4}/{:<4} {:>5} {:>6}",
@@ -54,10 +55,12 @@ pub fn print_and_check() {
 }
 
 fn play_all(scenarios: &[Scenario]) -> Vec<Line> {
+    let wanted = std::env::var("SIM_ROWS").ok();
     let jobs: Vec<(usize, usize)> = scenarios
         .iter()
         .enumerate()
         .flat_map(|(index, scenario)| scenario.rows.keys().map(move |&rows| (index, rows)))
+        .filter(|(_, rows)| wanted.as_ref().is_none_or(|wanted| *wanted == rows.to_string()))
         .collect();
     let alone = std::env::var_os("SIM_OURS").is_some();
     let (next, (to, from)) = (AtomicUsize::new(0), mpsc::channel());
