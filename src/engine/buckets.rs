@@ -19,6 +19,12 @@ const AHEAD: usize = 128;
 /// Rows that wait in a workspace's bucket: its own limit lets one out every few seconds.
 const AHEAD_OF_TEAM: usize = 4;
 
+/// So seldom may the test rows be taken by chance.
+const RIGHT_BY_CHANCE: f64 = 0.01;
+
+/// Test rows at most.
+const MOST_TESTS: u32 = 4;
+
 /// The index of the bucket for everything that names no workspace, and at first for all.
 const COMMON: usize = 0;
 
@@ -53,9 +59,13 @@ enum Learning {
     /// No 429 so far, or none that told.
     Waiting,
     /// A 429 came to a row of `limited`; a row of another workspace is looked for.
-    Looking { limited: TeamId, asked: Option<TeamId>, without_rows: HashSet<TeamId> },
+    Looking { limited: TeamId, accepted: u32, asked: Option<TeamId>, without_rows: HashSet<TeamId> },
     /// The test row is on its way.
-    Testing { limited: TeamId, line: u64 },
+    Testing { limited: TeamId, accepted: u32, line: u64 },
+}
+
+fn looking(limited: TeamId, accepted: u32) -> Learning {
+    Learning::Looking { limited, accepted, asked: None, without_rows: HashSet::new() }
 }
 
 /// All buckets of a run.
@@ -95,6 +105,10 @@ impl Buckets {
         };
         if policy.bucket == BucketPolicy::Team {
             buckets.split(now);
+        } else if matches!(buckets.learning, Learning::Waiting) {
+            // Slack promises the tier's minute to each workspace (slack.md, "Rate limits").
+            let workspaces = u32::try_from(policy.workspaces.len()).unwrap_or(u32::MAX);
+            buckets.all[COMMON].gate.widen_opening(workspaces);
         }
         buckets
     }
@@ -148,6 +162,7 @@ impl Buckets {
     /// Asks a bucket's gate for its first row.
     pub fn ask(&mut self, index: usize, now: Duration) -> Result<(Permit, Pending), Option<Closed>> {
         let left = self.rows_left(index);
+        self.end_the_opening_in_time(index, now);
         let bucket = &mut self.all[index];
         if bucket.queue.is_empty() {
             return Err(None);
@@ -155,6 +170,26 @@ impl Buckets {
         let permit = bucket.gate.ask(now, left, bucket.in_flight)?;
         let pending = bucket.queue.pop_front().expect("looked at just now");
         Ok((permit, pending))
+    }
+
+    /// The opening of the common bucket goes on while no workspace has used up its own promise.
+    fn end_the_opening_in_time(&mut self, index: usize, now: Duration) {
+        let Pace::Auto { start, .. } = self.pace else { return };
+        let bucket = &self.all[index];
+        if matches!(self.learning, Learning::Done(_)) || !bucket.gate.is_opening() {
+            return;
+        }
+        let Some(team) = bucket.queue.front().and_then(Pending::addressed_team) else { return };
+        #[expect(clippy::cast_precision_loss, reason = "calls of a minute")]
+        let used_up = self.recent_calls(team) as f64 >= start.floor();
+        if used_up {
+            self.all[index].gate.end_opening(now);
+        }
+    }
+
+    /// Calls of the last minute that named this workspace.
+    fn recent_calls(&self, team: &TeamId) -> usize {
+        self.recent.iter().filter(|(_, of)| of == team).count()
     }
 
     /// A row is on its way.
@@ -200,38 +235,69 @@ impl Buckets {
     /// A row of `team` met a limit: where the kind is not known, a test is due.
     pub fn limited(&mut self, pending: &Pending) {
         if let (Learning::Waiting, Some(team)) = (&self.learning, pending.addressed_team()) {
-            self.learning = Learning::Looking { limited: team.clone(), asked: None, without_rows: HashSet::new() };
+            self.learning = looking(team.clone(), 0);
         }
     }
 
     /// The row to be sent as a test, past the pause of the common bucket; none where it is not there yet, or not wanted.
     pub fn take_test(&mut self, now: Duration) -> Option<(Permit, Pending)> {
-        let Learning::Looking { limited, .. } = &self.learning else { return None };
-        let limited = limited.clone();
-        let bucket = &mut self.all[COMMON];
-        if now >= bucket.gate.closed_until() {
+        let Learning::Looking { limited, accepted, .. } = &self.learning else { return None };
+        let (limited, accepted) = (limited.clone(), *accepted);
+        if now >= self.all[COMMON].gate.closed_until() {
             self.learning = Learning::Waiting;
             return None;
         }
-        let other = |pending: &Pending| pending.addressed_team().is_some_and(|team| *team != limited);
-        let place = bucket.queue.iter().position(other)?;
+        let (place, calls) = self.least_used(&limited)?;
+        if calls * 5 > self.recent_calls(&limited) * 4 {
+            // A workspace that may be used up itself would tell nothing.
+            self.learning = Learning::Waiting;
+            return None;
+        }
+        let bucket = &mut self.all[COMMON];
         let pending = bucket.queue.remove(place)?;
-        self.learning = Learning::Testing { limited, line: pending.line() };
+        self.learning = Learning::Testing { limited, accepted, line: pending.line() };
         Some((bucket.gate.ask_past_the_pause(), pending))
+    }
+
+    /// The place in the queue of a row of the workspace, other than `limited`, that had the fewest calls.
+    fn least_used(&self, limited: &TeamId) -> Option<(usize, usize)> {
+        let mut calls: HashMap<&TeamId, usize> = HashMap::new();
+        for (_, team) in &self.recent {
+            *calls.entry(team).or_default() += 1;
+        }
+        let of = |pending: &Pending| {
+            let team = pending.addressed_team().filter(|team| *team != limited)?;
+            Some(calls.get(team).copied().unwrap_or(0))
+        };
+        let places = self.all[COMMON].queue.iter().enumerate();
+        places.filter_map(|(place, row)| Some((place, of(row)?))).min_by_key(|&(place, calls)| (calls, place))
     }
 
     /// The answer to the test row, if `pending` is it: `accepted` is none where it told nothing. Gives the kind that is
     /// known from now on.
-    pub fn tested(&mut self, pending: &Pending, accepted: Option<bool>, now: Duration) -> Option<BucketKind> {
-        let Learning::Testing { limited, line } = &self.learning else { return None };
+    ///
+    /// A token may have dripped into one bucket for all while the test row was under way, about once in
+    /// 1 / (rate × latency) times. So many rows in a row have to be accepted that this happens once in a hundred runs.
+    pub fn tested(
+        &mut self,
+        pending: &Pending,
+        accepted: Option<bool>,
+        sent_at: Duration,
+        now: Duration,
+    ) -> Option<BucketKind> {
+        let Learning::Testing { limited, line, accepted: before } = &self.learning else { return None };
         if *line != pending.line() {
             return None;
         }
-        let limited = limited.clone();
+        let (limited, before) = (limited.clone(), *before);
         let Some(accepted) = accepted else {
             self.learning = Learning::Waiting;
             return None;
         };
+        if accepted && before + 1 < self.tests_wanted(now.saturating_sub(sent_at)) {
+            self.learning = looking(limited, before + 1);
+            return None;
+        }
         let kind = if accepted { BucketKind::Team } else { BucketKind::Org };
         self.learning = Learning::Done(kind);
         if accepted {
@@ -242,6 +308,12 @@ impl Buckets {
         }
         self.recent = VecDeque::new();
         Some(kind)
+    }
+
+    fn tests_wanted(&self, latency: Duration) -> u32 {
+        let rate = self.all[COMMON].gate.per_minute().unwrap_or(0.0);
+        let by_chance = rate / MINUTE.as_secs_f64() * latency.as_secs_f64();
+        (1..MOST_TESTS).find(|&tests| by_chance.powi(tests.cast_signed()) < RIGHT_BY_CHANCE).unwrap_or(MOST_TESTS)
     }
 
     /// Gives every workspace a bucket of its own, with the calls it has had.
@@ -296,12 +368,19 @@ impl Buckets {
     }
 
     fn want_test(&mut self, wants: &mut Vec<Want>) {
-        let Learning::Looking { limited, asked, without_rows } = &mut self.learning else { return };
+        let Learning::Looking { limited, asked, without_rows, .. } = &mut self.learning else { return };
         if asked.is_some() {
             return;
         }
         let other = |(team, left): &(&TeamId, &u64)| *team != limited && **left > 0 && !without_rows.contains(*team);
-        match self.left_of.iter().filter(other).max_by_key(|(team, left)| (**left, std::cmp::Reverse(*team))) {
+        let recent = &self.recent;
+        let used = |team: &TeamId| recent.iter().filter(|(_, of)| of == team).count();
+        match self
+            .left_of
+            .iter()
+            .filter(other)
+            .min_by_key(|(team, left)| (used(team), std::cmp::Reverse(**left), *team))
+        {
             Some((team, _)) => {
                 *asked = Some(team.clone());
                 wants.push(Want::Of(team.clone()));

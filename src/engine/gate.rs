@@ -89,6 +89,26 @@ impl Gate {
         Permit::issue()
     }
 
+    /// Makes the opening burst that many times as long.
+    pub fn widen_opening(&mut self, times: u32) {
+        if let Rule::Auto { pacer, .. } = &mut self.rule {
+            pacer.widen_opening(times);
+        }
+    }
+
+    /// Ends the opening burst.
+    pub fn end_opening(&mut self, now: Duration) {
+        if let Rule::Auto { pacer, .. } = &mut self.rule {
+            pacer.end_opening(now);
+        }
+    }
+
+    /// Whether the opening burst goes on.
+    #[must_use]
+    pub fn is_opening(&self) -> bool {
+        matches!(&self.rule, Rule::Auto { pacer, .. } if pacer.is_opening())
+    }
+
     /// Takes over a call of the last minute that was made before this gate had its bucket to itself.
     pub fn remember(&mut self, sent_at: Duration) {
         if let Rule::Auto { pacer, sent, .. } = &mut self.rule {

@@ -54,10 +54,10 @@ const FALL: f64 = 0.8;
 const DEEPEST_FALL: f64 = 0.4;
 
 /// A probe is not worth more 429s than one in so many calls: pacing.md allows 1 in 100, all told.
-const CALLS_FOR_A_REFUSAL: f64 = 120.0;
+const CALLS_FOR_A_REFUSAL: f64 = 130.0;
 
 /// Below the tier's promise the limit will most likely come back, and every call waited for costs more.
-const CALLS_BELOW_THE_TIER: f64 = 50.0;
+const CALLS_BELOW_THE_TIER: f64 = 60.0;
 
 /// A measure not so many calls above what is known to be good is taken for a stored burst, and not for a higher limit.
 const STORE: f64 = 5.0;

@@ -90,7 +90,7 @@ impl Core {
                 Some(true)
             }
         };
-        if let Some(kind) = self.buckets.tested(&flight.pending, accepted, now.at) {
+        if let Some(kind) = self.buckets.tested(&flight.pending, accepted, flight.sent_at, now.at) {
             self.buckets.recount(self.flying.values().map(|flight| &flight.pending));
             acts.push(Act::Tell(Event::BucketKnown(kind)));
         } else if accepted == Some(false) {
