@@ -81,6 +81,10 @@ pub struct Buckets {
     turn: usize,
     any_exhausted: bool,
     any_asked: bool,
+    /// The opening's workspaces: read or being read from further on in the input, and the one to ask for.
+    looked_for: HashSet<TeamId>,
+    reading: Option<TeamId>,
+    to_read: Option<TeamId>,
 }
 
 impl Buckets {
@@ -102,6 +106,9 @@ impl Buckets {
             turn: 0,
             any_exhausted: false,
             any_asked: false,
+            looked_for: HashSet::new(),
+            reading: None,
+            to_read: None,
         };
         if policy.bucket == BucketPolicy::Team {
             buckets.split(now);
@@ -162,29 +169,43 @@ impl Buckets {
     /// Asks a bucket's gate for its first row.
     pub fn ask(&mut self, index: usize, now: Duration) -> Result<(Permit, Pending), Option<Closed>> {
         let left = self.rows_left(index);
-        self.end_the_opening_in_time(index, now);
-        let bucket = &mut self.all[index];
-        if bucket.queue.is_empty() {
+        if self.all[index].queue.is_empty() || !self.opens_on(index, now) {
             return Err(None);
         }
+        let bucket = &mut self.all[index];
         let permit = bucket.gate.ask(now, left, bucket.in_flight)?;
         let pending = bucket.queue.pop_front().expect("looked at just now");
         Ok((permit, pending))
     }
 
-    /// The opening of the common bucket goes on while no workspace has used up its own promise.
-    fn end_the_opening_in_time(&mut self, index: usize, now: Duration) {
-        let Pace::Auto { start, .. } = self.pace else { return };
-        let bucket = &self.all[index];
-        if matches!(self.learning, Learning::Done(_)) || !bucket.gate.is_opening() {
-            return;
+    /// The opening of the common bucket goes on while any workspace has not used up its own promise: a row of one comes
+    /// first, from further on in the input where it is sorted. False while that is being read.
+    fn opens_on(&mut self, index: usize, now: Duration) -> bool {
+        let Pace::Auto { start, .. } = self.pace else { return true };
+        if index != COMMON || !matches!(self.learning, Learning::Waiting) || !self.all[COMMON].gate.is_opening() {
+            return true;
         }
-        let Some(team) = bucket.queue.front().and_then(Pending::addressed_team) else { return };
         #[expect(clippy::cast_precision_loss, reason = "calls of a minute")]
-        let used_up = self.recent_calls(team) as f64 >= start.floor();
-        if used_up {
-            self.all[index].gate.end_opening(now);
+        let used_up = |team: &TeamId| self.recent_calls(team) as f64 >= start.floor();
+        let fresh = |pending: &Pending| pending.addressed_team().is_none_or(|team| !used_up(team));
+        if let Some(place) = self.all[COMMON].queue.iter().position(fresh) {
+            let queue = &mut self.all[COMMON].queue;
+            let row = queue.remove(place).expect("found just now");
+            queue.push_front(row);
+            return true;
         }
+        let unread = |(team, left): &(&TeamId, &u64)| **left > 0 && !used_up(team) && !self.looked_for.contains(*team);
+        let next = self.left_of.iter().filter(unread).map(|(team, _)| team).min().cloned();
+        if self.reading.is_none() && next.is_none() {
+            self.all[COMMON].gate.end_opening(now);
+            return true;
+        }
+        if self.reading.is_none() {
+            self.reading.clone_from(&next);
+            self.looked_for.extend(next.clone());
+            self.to_read = next;
+        }
+        false
     }
 
     /// Calls of the last minute that named this workspace.
@@ -347,6 +368,7 @@ impl Buckets {
     /// What to ask the input for now.
     pub fn wants(&mut self) -> Vec<Want> {
         let mut wants = Vec::new();
+        wants.extend(self.to_read.take().map(Want::Of));
         self.want_test(&mut wants);
         let mut teams_have_more = false;
         for bucket in &mut self.all[1..] {
@@ -397,6 +419,9 @@ impl Buckets {
                 self.any_exhausted |= exhausted;
             }
             Want::Of(team) => {
+                if self.reading.as_ref() == Some(team) {
+                    self.reading = None;
+                }
                 if let Learning::Looking { asked, without_rows, .. } = &mut self.learning
                     && asked.as_ref() == Some(team)
                 {
@@ -421,7 +446,7 @@ impl Buckets {
     /// Whether a batch is on its way.
     pub fn outstanding(&self) -> bool {
         let testing = matches!(&self.learning, Learning::Looking { asked: Some(_), .. });
-        self.any_asked || testing || self.all.iter().any(|bucket| bucket.asked)
+        self.any_asked || testing || self.reading.is_some() || self.all.iter().any(|bucket| bucket.asked)
     }
 
     /// Takes rows out of their queues.

@@ -112,8 +112,7 @@ impl Gate {
     /// Takes over a call of the last minute that was made before this gate had its bucket to itself.
     pub fn remember(&mut self, sent_at: Duration) {
         if let Rule::Auto { pacer, sent, .. } = &mut self.rule {
-            pacer.on_sent(sent_at);
-            pacer.on_accepted(sent_at);
+            pacer.remember(sent_at);
             sent.push(sent_at);
         }
     }

@@ -223,6 +223,13 @@ impl Pacer {
         self.accepted_raised += u32::from(sent_at >= self.raised_at);
     }
 
+    /// Takes over a call that was accepted before this bucket was known to be one.
+    pub fn remember(&mut self, sent_at: Duration) {
+        self.on_sent(sent_at);
+        self.on_accepted(sent_at);
+        self.estimate = self.accepted_in_a_minute(sent_at).clamp(self.estimate, self.most);
+    }
+
     /// Time passes, and `rows_left` rows still want this bucket: a rise may be due.
     pub fn on_time(&mut self, now: Duration, rows_left: u64) {
         self.rows_left = rows_left;
