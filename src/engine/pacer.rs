@@ -54,13 +54,16 @@ const FALL: f64 = 0.8;
 const DEEPEST_FALL: f64 = 0.4;
 
 /// A probe is not worth more 429s than one in so many calls: pacing.md allows 1 in 100, all told.
-const CALLS_FOR_A_REFUSAL: f64 = 130.0;
+const CALLS_FOR_A_REFUSAL: f64 = 120.0;
 
 /// Below the tier's promise the limit will most likely come back, and every call waited for costs more.
 const CALLS_BELOW_THE_TIER: f64 = 60.0;
 
 /// A measure not so many calls above what is known to be good is taken for a stored burst, and not for a higher limit.
 const STORE: f64 = 5.0;
+
+/// A limit so little above the tier's promise is the promise, and the rest was in store.
+const TOKENS: f64 = 2.5;
 
 /// Enough above it to look closer.
 const SLIGHTLY_HIGHER: f64 = 1.03;
@@ -365,7 +368,8 @@ impl Pacer {
             if evidence.in_a_minute >= self.estimate * self.margin {
                 self.margin = (self.margin - MARGIN_STEP).max(WIDEST_MARGIN);
             }
-            return evidence.in_a_minute * self.margin;
+            let measured = evidence.in_a_minute * self.margin;
+            return if (promise..promise + TOKENS).contains(&measured) { promise } else { measured };
         }
         let measured = match evidence {
             Evidence { long_pause: true, in_a_minute, .. } => in_a_minute * self.margin,
