@@ -271,16 +271,30 @@ impl Buckets {
             self.learning = Learning::Waiting;
             return None;
         }
-        let (place, calls) = self.least_used(&limited)?;
-        if calls * 5 > self.recent_calls(&limited) * 4 {
-            // A workspace that may be used up itself would tell nothing.
-            self.learning = Learning::Waiting;
+        let place =
+            self.least_used(&limited).filter(|(_, calls)| self.would_tell(*calls, &limited)).map(|(place, _)| place);
+        let Some(place) = place else {
+            let Learning::Looking { asked, without_rows, .. } = &self.learning else { return None };
+            let unread = |(team, left): (&TeamId, &u64)| {
+                *team != limited
+                    && *left > 0
+                    && !without_rows.contains(team)
+                    && self.would_tell(self.recent_calls(team), &limited)
+            };
+            if asked.is_none() && !self.left_of.iter().any(unread) {
+                self.learning = Learning::Waiting;
+            }
             return None;
-        }
+        };
         let bucket = &mut self.all[COMMON];
         let pending = bucket.queue.remove(place)?;
         self.learning = Learning::Testing { limited, accepted, line: pending.line() };
         Some((bucket.gate.ask_past_the_pause(), pending))
+    }
+
+    /// A workspace with so many calls that it may be used up itself would tell nothing.
+    fn would_tell(&self, calls: usize, limited: &TeamId) -> bool {
+        calls * 5 <= self.recent_calls(limited) * 4
     }
 
     /// The place in the queue of a row of the workspace, other than `limited`, that had the fewest calls.
