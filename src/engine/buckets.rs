@@ -64,6 +64,18 @@ enum Learning {
     Testing { limited: TeamId, accepted: u32, line: u64 },
 }
 
+/// The whole calls in a rate.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of calls, at least 1")]
+fn calls_of(per_minute: f64) -> usize {
+    per_minute as usize
+}
+
+fn bring_forward(queue: &mut VecDeque<Pending>, place: usize) {
+    if let Some(row) = queue.remove(place) {
+        queue.push_front(row);
+    }
+}
+
 fn looking(limited: TeamId, accepted: u32) -> Learning {
     Learning::Looking { limited, accepted, asked: None, without_rows: HashSet::new() }
 }
@@ -83,6 +95,7 @@ pub struct Buckets {
     any_asked: bool,
     /// The opening's workspaces: read or being read from further on in the input, and the one to ask for.
     looked_for: HashSet<TeamId>,
+    reopened: bool,
     reading: Option<TeamId>,
     to_read: Option<TeamId>,
 }
@@ -107,6 +120,7 @@ impl Buckets {
             any_exhausted: false,
             any_asked: false,
             looked_for: HashSet::new(),
+            reopened: false,
             reading: None,
             to_read: None,
         };
@@ -169,7 +183,7 @@ impl Buckets {
     /// Asks a bucket's gate for its first row.
     pub fn ask(&mut self, index: usize, now: Duration) -> Result<(Permit, Pending), Option<Closed>> {
         let left = self.rows_left(index);
-        if self.all[index].queue.is_empty() || !self.opens_on(index, now) {
+        if self.all[index].queue.is_empty() || (index == COMMON && !self.open_wide(now)) {
             return Err(None);
         }
         let bucket = &mut self.all[index];
@@ -178,37 +192,85 @@ impl Buckets {
         Ok((permit, pending))
     }
 
-    /// The opening of the common bucket goes on while any workspace has not used up its own promise: a row of one comes
-    /// first, from further on in the input where it is sorted. False while that is being read.
-    fn opens_on(&mut self, index: usize, now: Duration) -> bool {
+    /// While the kind is unknown and nothing was ever refused: whether the common bucket is ready to send its first row.
+    ///
+    /// The opening goes on while the workspace of the next row has not used up its own promise. Then one more of its
+    /// rows is sent: refused, the test row tells the kind at once; accepted, the opening goes on with the promises of
+    /// the other workspaces, from further on in the input where it is sorted.
+    fn open_wide(&mut self, now: Duration) -> bool {
         let Pace::Auto { start, .. } = self.pace else { return true };
-        if index != COMMON || !matches!(self.learning, Learning::Waiting) || !self.all[COMMON].gate.is_opening() {
+        if !matches!(self.learning, Learning::Waiting) {
             return true;
         }
+        let counts = self.recent_by_team();
         #[expect(clippy::cast_precision_loss, reason = "calls of a minute")]
-        let used_up = |team: &TeamId| self.recent_calls(team) as f64 >= start.floor();
-        let fresh = |pending: &Pending| pending.addressed_team().is_none_or(|team| !used_up(team));
-        if let Some(place) = self.all[COMMON].queue.iter().position(fresh) {
-            let queue = &mut self.all[COMMON].queue;
-            let row = queue.remove(place).expect("found just now");
-            queue.push_front(row);
-            return true;
+        let used_up = |team: &TeamId| counts.get(team).copied().unwrap_or(0) as f64 >= start.floor();
+        let common = &mut self.all[COMMON];
+        let first = common.queue.front().and_then(Pending::addressed_team);
+        match (common.gate.is_opening(), self.reopened) {
+            (true, false) => {
+                if first.is_some_and(used_up) {
+                    common.gate.end_opening(now);
+                }
+                true
+            }
+            (false, false) => {
+                let beyond = |team| counts.get(team).is_some_and(|&calls| calls > calls_of(start));
+                if common.in_flight == 0 && first.is_some_and(beyond) {
+                    self.reopened = true;
+                    common.gate.reopen(u32::try_from(self.left_of.len()).unwrap_or(u32::MAX), now);
+                }
+                true
+            }
+            (true, true) => {
+                let fresh = |row: &Pending| row.addressed_team().is_none_or(|team| !used_up(team));
+                let Some(place) = common.queue.iter().position(fresh) else {
+                    let unread = |team: &TeamId| !used_up(team) && !self.looked_for.contains(team);
+                    let mut unread: Vec<&TeamId> =
+                        self.left_of.iter().filter(|(team, left)| **left > 0 && unread(team)).map(|it| it.0).collect();
+                    unread.sort_unstable();
+                    // One of them stays untouched: it is the one to be tested.
+                    let next = unread.get(1).map(|_| unread[0].clone());
+                    return self.read_on(next, now);
+                };
+                bring_forward(&mut common.queue, place);
+                true
+            }
+            (false, true) => {
+                // One workspace after another is brought to its limit: spread evenly, no limit would ever be met.
+                let calls = |row: &Pending| row.addressed_team().and_then(|team| counts.get(team).copied());
+                let most = (0..common.queue.len())
+                    .max_by_key(|&place| (calls(&common.queue[place]), std::cmp::Reverse(place)));
+                bring_forward(&mut common.queue, most.unwrap_or(0));
+                true
+            }
         }
-        let unread = |(team, left): &(&TeamId, &u64)| **left > 0 && !used_up(team) && !self.looked_for.contains(*team);
-        let mut unread: Vec<&TeamId> = self.left_of.iter().filter(unread).map(|(team, _)| team).collect();
-        unread.sort_unstable();
-        // One of them stays untouched: it is the one to be tested.
-        let next = unread.get(1).map(|_| unread[0].clone());
-        if self.reading.is_none() && next.is_none() {
+    }
+
+    /// Reads rows of the next workspace for the opening; without one it ends. False while they are being read.
+    fn read_on(&mut self, next: Option<TeamId>, now: Duration) -> bool {
+        if self.reading.is_some() {
+            return false;
+        }
+        let Some(next) = next else {
             self.all[COMMON].gate.end_opening(now);
             return true;
-        }
-        if self.reading.is_none() {
-            self.reading.clone_from(&next);
-            self.looked_for.extend(next.clone());
-            self.to_read = next;
-        }
+        };
+        self.looked_for.insert(next.clone());
+        self.reading = Some(next.clone());
+        self.to_read = Some(next);
         false
+    }
+
+    fn recent_by_team(&self) -> HashMap<TeamId, usize> {
+        let mut calls = HashMap::new();
+        for (_, team) in &self.recent {
+            match calls.get_mut(team) {
+                Some(count) => *count += 1,
+                None => drop(calls.insert(team.clone(), 1)),
+            }
+        }
+        calls
     }
 
     /// Calls of the last minute that named this workspace.

@@ -96,6 +96,13 @@ impl Gate {
         }
     }
 
+    /// Goes on with the opening burst, up to that many times its length.
+    pub fn reopen(&mut self, times: u32, now: Duration) {
+        if let Rule::Auto { pacer, .. } = &mut self.rule {
+            pacer.reopen(times, now);
+        }
+    }
+
     /// Ends the opening burst.
     pub fn end_opening(&mut self, now: Duration) {
         if let Rule::Auto { pacer, .. } = &mut self.rule {

@@ -189,6 +189,17 @@ impl Pacer {
         }
     }
 
+    /// Goes on with the opening, never refused so far, up to that many times the promise.
+    pub fn reopen(&mut self, times: u32, now: Duration) {
+        if let (Phase::Climbing { .. }, None) = (self.phase, self.last_refusal) {
+            let had = self.accepted_in_a_minute(now);
+            self.estimate = (self.start * f64::from(times)).clamp(self.estimate, self.most);
+            if self.estimate - had >= 1.0 {
+                self.phase = Phase::Opening { left: calls(self.estimate - had) };
+            }
+        }
+    }
+
     /// Ends the opening before its calls are used up; what it saw accepted is the estimate.
     pub fn end_opening(&mut self, now: Duration) {
         if let Phase::Opening { .. } = self.phase {
