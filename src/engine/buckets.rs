@@ -22,6 +22,15 @@ const AHEAD_OF_TEAM: usize = 4;
 /// So seldom may the test rows be taken by chance.
 const RIGHT_BY_CHANCE: f64 = 0.01;
 
+/// A test is not worth a row that would be taken by chance more often than this.
+const TOO_MUCH_BY_CHANCE: f64 = 0.1;
+
+/// Pauses are rounded up to whole seconds.
+const WHOLE_SECONDS: Duration = Duration::from_secs(1);
+
+/// Pauses in seconds that servers name whatever their limit is.
+const FIXED_PAUSES: [u64; 2] = [30, 60];
+
 /// Test rows at most.
 const MOST_TESTS: u32 = 4;
 
@@ -318,11 +327,27 @@ impl Buckets {
 
     // ---- learning ----
 
-    /// A row of `team` met a limit: where the kind is not known, a test is due.
-    pub fn limited(&mut self, pending: &Pending) {
+    /// A row sent at `sent_at` met a limit: where the kind is not known, and chance would not answer, a test is due.
+    pub fn limited(&mut self, pending: &Pending, sent_at: Duration, now: Duration) {
+        let latency = now.saturating_sub(sent_at);
         if let (Learning::Waiting, Some(team)) = (&self.learning, pending.addressed_team()) {
-            self.learning = looking(team.clone(), 0);
+            if self.pause_is_of_a_window(latency, now) || self.by_chance(latency) <= TOO_MUCH_BY_CHANCE {
+                self.learning = looking(team.clone(), 0);
+            }
         }
+    }
+
+    /// Whether the pause says that no token comes while a test row is under way. The two that servers name whatever
+    /// their limit is (slack.md, "Rate limits") say nothing.
+    fn pause_is_of_a_window(&self, latency: Duration, now: Duration) -> bool {
+        let pause = self.all[COMMON].gate.closed_until().saturating_sub(now);
+        pause > 2 * latency + WHOLE_SECONDS && !FIXED_PAUSES.contains(&pause.as_secs())
+    }
+
+    /// How likely one bucket for all, a token bucket, takes a row during its pause: about the rate times the latency.
+    fn by_chance(&self, latency: Duration) -> f64 {
+        let rate = self.all[COMMON].gate.per_minute().unwrap_or(0.0);
+        rate / MINUTE.as_secs_f64() * latency.as_secs_f64()
     }
 
     /// The row to be sent as a test, past the pause of the common bucket; none where it is not there yet, or not wanted.
@@ -376,8 +401,8 @@ impl Buckets {
     /// The answer to the test row, if `pending` is it: `accepted` is none where it told nothing. Gives the kind that is
     /// known from now on.
     ///
-    /// A token may have dripped into one bucket for all while the test row was under way, about once in
-    /// 1 / (rate × latency) times. So many rows in a row have to be accepted that this happens once in a hundred runs.
+    /// A token may have dripped into one bucket for all while the test row was under way. Where the pause does not rule
+    /// that out, more rows have to be accepted, so many that chance would take all of them once in a hundred runs.
     pub fn tested(
         &mut self,
         pending: &Pending,
@@ -394,7 +419,7 @@ impl Buckets {
             self.learning = Learning::Waiting;
             return None;
         };
-        if accepted && before + 1 < self.tests_wanted(now.saturating_sub(sent_at)) {
+        if accepted && before + 1 < self.tests_wanted(sent_at, now) {
             self.learning = looking(limited, before + 1);
             return None;
         }
@@ -410,10 +435,13 @@ impl Buckets {
         Some(kind)
     }
 
-    fn tests_wanted(&self, latency: Duration) -> u32 {
-        let rate = self.all[COMMON].gate.per_minute().unwrap_or(0.0);
-        let by_chance = rate / MINUTE.as_secs_f64() * latency.as_secs_f64();
-        (1..MOST_TESTS).find(|&tests| by_chance.powi(tests.cast_signed()) < RIGHT_BY_CHANCE).unwrap_or(MOST_TESTS)
+    fn tests_wanted(&self, sent_at: Duration, now: Duration) -> u32 {
+        let latency = now.saturating_sub(sent_at);
+        if self.pause_is_of_a_window(latency, sent_at) {
+            return 1;
+        }
+        let chance = self.by_chance(latency);
+        (1..MOST_TESTS).find(|&tests| chance.powi(tests.cast_signed()) < RIGHT_BY_CHANCE).unwrap_or(MOST_TESTS)
     }
 
     /// Gives every workspace a bucket of its own, with the calls it has had.

@@ -68,6 +68,9 @@ const TOKENS: f64 = 2.5;
 /// Enough above it to look closer.
 const SLIGHTLY_HIGHER: f64 = 1.03;
 
+/// So much above it that it is not what two windows have together.
+const ACROSS_A_BORDER: f64 = 1.4;
+
 /// The largest store of a token bucket that is reckoned with.
 const LARGEST_STORE: f64 = 25.0;
 
@@ -322,8 +325,10 @@ impl Pacer {
             }
             Phase::Probing { base, survived, .. } => {
                 let base = base.max(evidence.established);
-                let seen_more = accepted > base * SLIGHTLY_HIGHER;
-                self.try_or_hold(base, if seen_more { accepted.max(survived) } else { accepted }, 0, open_again);
+                // At the border of two windows a minute has more than the limit; then the pause is long.
+                let certainly = if evidence.long_pause { ACROSS_A_BORDER } else { SLIGHTLY_HIGHER };
+                let seen_more = accepted > base * certainly;
+                self.try_or_hold(base, if seen_more { accepted.max(survived) } else { base }, 0, open_again);
             }
             Phase::Trying { base, refused, .. } => {
                 let base = base.max(evidence.established).min(self.estimate * 0.95);
@@ -336,7 +341,7 @@ impl Pacer {
                 self.try_or_hold(base, higher.min(below), refused + 1, open_again);
             }
             Phase::Holding { .. } => {
-                self.estimate = self.measured(evidence);
+                self.estimate = self.measured(evidence).clamp(LEAST, self.most);
                 if !std::mem::take(&mut self.tried) || self.held_for >= 2 * MINUTE {
                     self.costs.refusals = 1;
                     self.costs.lost = Duration::ZERO;
@@ -359,6 +364,7 @@ impl Pacer {
     /// Stays above `base` at `higher`, where that is a difference, and worth more than another refusal.
     #[expect(clippy::cast_precision_loss, reason = "a count of rows")]
     fn try_or_hold(&mut self, base: f64, higher: f64, refused: u32, open_again: Duration) {
+        let base = base.clamp(LEAST, self.most);
         let rest = MINUTE.mul_f64(self.rows_left as f64 / base);
         let gain = rest.mul_f64(1.0 - (base / higher).min(1.0));
         self.estimate = base;

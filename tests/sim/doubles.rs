@@ -21,6 +21,7 @@ pub struct Rows {
     given: Vec<bool>,
     next: usize,
     wanted: VecDeque<Want>,
+    pub batches: u64,
 }
 
 impl Rows {
@@ -36,6 +37,7 @@ impl Rows {
             given: vec![false; teams_of.len()],
             next: 0,
             wanted: VecDeque::new(),
+            batches: 0,
         }
     }
 
@@ -48,6 +50,7 @@ impl Rows {
     }
 
     fn batch(&mut self, want: Want) -> Batch {
+        self.batches += 1;
         let mut rows = Vec::new();
         let exhausted = match &want {
             Want::Any => {

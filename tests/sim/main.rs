@@ -1,17 +1,30 @@
 //! The whole engine in virtual time, against limits that it cannot see (pacing.md, "How it is judged").
 //!
 //! `cargo test --test sim -- --nocapture table` prints the table; `SIM_ONLY=part-of-a-name` plays some of it and
-//! `SIM_TRACE=1` tells what happens.
+//! `SIM_TRACE=1` tells what happens; `SIM_ROWS=1000` keeps to one number of rows, `SIM_OURS=1` to our pace.
+//! `SIM_WORST=1` names the worst servers of the sweep and `SIM_MILLION=1` adds a million rows to the linear ones.
 
 mod doubles;
 mod limiter;
+mod linear;
 mod oracle;
 mod play;
 mod scenario;
 mod server;
+mod sweep;
 mod table;
 
 #[test]
 fn table() {
     table::print_and_check();
+}
+
+#[test]
+fn sweep() {
+    sweep::print_and_check();
+}
+
+#[test]
+fn linear() {
+    linear::print_and_check();
 }

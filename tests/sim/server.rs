@@ -19,7 +19,8 @@ pub struct Seen {
     pub limited: u64,
     /// Calls sent when the client knew of a pause of that limit that was not over.
     pub inside: u64,
-    /// Of these, rows that named another workspace than the one that was paused, and no such row had been sent before.
+    /// Beside these, rows that named another workspace than the one that was paused, all such rows before having been
+    /// taken: what tells one limit from many.
     pub tests: u64,
     /// Calls that arrived during a pause, those already under way when it was announced included.
     pub arrived_inside: u64,
@@ -105,6 +106,7 @@ struct State {
     limits: HashMap<String, Limit>,
     random: fastrand::Rng,
     seen: Seen,
+    test_refused: bool,
 }
 
 /// The server. Copies are the same one.
@@ -117,7 +119,13 @@ pub struct Server {
 impl Server {
     pub fn new(scenario: &Scenario, clock: Clock) -> Self {
         let random = fastrand::Rng::with_seed(scenario.seed);
-        let state = State { scenario: scenario.clone(), limits: HashMap::new(), random, seen: Seen::default() };
+        let state = State {
+            scenario: scenario.clone(),
+            limits: HashMap::new(),
+            random,
+            seen: Seen::default(),
+            test_refused: false,
+        };
         Self { clock, state: Arc::new(Mutex::new(state)) }
     }
 
@@ -145,7 +153,7 @@ impl State {
         let another = limit.told_to != team;
         self.seen.sent(at);
         if inside {
-            if another && self.seen.tests == 0 {
+            if another && !self.test_refused {
                 self.seen.tests += 1;
             } else {
                 self.seen.inside += 1;
@@ -173,6 +181,7 @@ impl State {
         }
         self.seen.arrived_inside += u64::from(inside);
         self.seen.limited += u64::from(asked.is_some());
+        self.test_refused |= inside && asked.is_some();
         asked
     }
 

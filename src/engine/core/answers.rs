@@ -94,7 +94,7 @@ impl Core {
             self.buckets.recount(self.flying.values().map(|flight| &flight.pending));
             acts.push(Act::Tell(Event::BucketKnown(kind)));
         } else if accepted == Some(false) {
-            self.buckets.limited(&flight.pending);
+            self.buckets.limited(&flight.pending, flight.sent_at, now.at);
         }
     }
 
