@@ -147,25 +147,21 @@ impl State {
         self.limits.get_mut(key).expect("put there just now")
     }
 
-    fn sent(&mut self, at: u64, team: &str) -> Duration {
+    fn sent(&mut self, at: u64, team: &str) -> (Duration, bool) {
         let limit = self.limit(team);
         let inside = at < limit.told_until;
         let another = limit.told_to != team;
+        let test = inside && another && !self.test_refused;
         self.seen.sent(at);
-        if inside {
-            if another && !self.test_refused {
-                self.seen.tests += 1;
-            } else {
-                self.seen.inside += 1;
-            }
-        }
+        self.seen.tests += u64::from(test);
+        self.seen.inside += u64::from(inside && !test);
         let Latency { ms, tail, tail_ms } = self.scenario.latency;
         let ms = if self.random.f64() < tail { tail_ms } else { self.random.u64(ms.0..=ms.1) };
-        Duration::from_millis(ms)
+        (Duration::from_millis(ms), test)
     }
 
     /// None where it was taken, else whether a pause was named and which.
-    fn arrived(&mut self, at: u64, team: &str) -> Option<Option<u64>> {
+    fn arrived(&mut self, at: u64, team: &str, test: bool) -> Option<Option<u64>> {
         let retry_after = self.scenario.retry_after;
         let limit = self.limit(team);
         limit.others_until(at);
@@ -181,7 +177,7 @@ impl State {
         }
         self.seen.arrived_inside += u64::from(inside);
         self.seen.limited += u64::from(asked.is_some());
-        self.test_refused |= inside && asked.is_some();
+        self.test_refused |= test && asked.is_some();
         asked
     }
 
@@ -200,10 +196,10 @@ impl SessionApi for Server {
     fn invalidate(&self, _permit: Permit, target: Target) -> impl Future<Output = Reply> + Send + 'static {
         let this = self.clone();
         let team = target.identifier().1.to_owned();
-        let latency = this.state.lock().expect("no panic before").sent(this.now(), &team);
+        let (latency, test) = this.state.lock().expect("no panic before").sent(this.now(), &team);
         async move {
             tokio::time::sleep(latency / 2).await;
-            let asked = this.state.lock().expect("no panic before").arrived(this.now(), &team);
+            let asked = this.state.lock().expect("no panic before").arrived(this.now(), &team, test);
             tokio::time::sleep(latency - latency / 2).await;
             this.state.lock().expect("no panic before").answered(this.now(), &team, asked);
             let answer = asked
