@@ -330,6 +330,10 @@ impl Buckets {
     /// A row sent at `sent_at` met a limit: where the kind is not known, and chance would not answer, a test is due.
     pub fn limited(&mut self, pending: &Pending, sent_at: Duration, now: Duration) {
         let latency = now.saturating_sub(sent_at);
+        let refused = |(at, team): &(Duration, TeamId)| *at == sent_at && Some(team) == pending.addressed_team();
+        if let Some(place) = self.recent.iter().position(refused) {
+            self.recent.remove(place);
+        }
         if let (Learning::Waiting, Some(team)) = (&self.learning, pending.addressed_team()) {
             if self.pause_is_of_a_window(latency, now) || self.by_chance(latency) <= TOO_MUCH_BY_CHANCE {
                 self.learning = looking(team.clone(), 0);

@@ -115,7 +115,7 @@ struct Costs {
     refusals: u32,
     /// Time lost since the last probe began.
     lost: Duration,
-    /// Time lost in the run, but for the opening.
+    /// Time lost in the run to climbs and probes: neither the opening's refusal nor a limit that fell is their fault.
     lost_in_all: Duration,
     /// What the next refusal is expected to lose.
     expected: Duration,
@@ -353,7 +353,6 @@ impl Pacer {
 
     /// Refused in the opening, the pace was not: it climbs on, if one more refusal can be afforded.
     fn after_the_opening(&mut self, open_again: Duration) {
-        self.costs.lost_in_all = Duration::ZERO;
         self.phase = if self.can_afford_a_refusal(open_again) {
             Phase::Climbing { next: open_again + STEP, survived: self.estimate }
         } else {
@@ -443,7 +442,9 @@ impl Pacer {
         let lost = (now + pause).saturating_sub(own.max(spaced).max(now));
         self.costs.refusals += 1;
         self.costs.lost += lost;
-        self.costs.lost_in_all += lost;
+        if !matches!(self.phase, Phase::Opening { .. } | Phase::Holding { .. }) {
+            self.costs.lost_in_all += lost;
+        }
         let a_windows = now + pause <= own + WHOLE_SECONDS;
         let in_full = pause.saturating_sub(MINUTE.div_f64(pace));
         self.costs.expected = if a_windows { lost } else { lost.max(in_full) };
