@@ -1,24 +1,23 @@
 //! The stand-in Slack as a process of its own, for measuring against it: prints its API address, and its counts when
-//! standard input ends. Every session lives; `slack-revoke run … --api-url URL` with `SLACK_TOKEN=xoxp-stand-in-0001`.
+//! standard input ends. Every session lives; the token is `xoxp-stand-in-0001`.
 //!
-//! `cargo run --release --example stand-in [-- CALLS SECONDS]`: with two numbers, a fixed window of so many calls.
+//! `cargo run --release --example stand-in [-- window|sliding CALLS SECONDS token|team]`, without a limit where none is
+//! given.
 
-use slack_revoke::rehearsal::{Config, Limit, LimitKind, Limits, Method, Server, WindowStart};
+use slack_revoke::rehearsal::{Config, Limit, LimitKind, LimitScope, Limits, Method, Server, WindowStart};
 use std::io::Read as _;
 use std::time::Duration;
 
 fn main() -> std::io::Result<()> {
-    let numbers: Vec<u64> = std::env::args().skip(1).filter_map(|word| word.parse().ok()).collect();
-    let limits = match numbers[..] {
-        [calls, seconds] => Limits {
-            invalidate: Limit::of(LimitKind::FixedWindow {
-                calls: u32::try_from(calls).unwrap_or(u32::MAX),
-                per: Duration::from_secs(seconds),
-                starts: WindowStart::FirstCall,
-            }),
-            ..Limits::default()
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let limits = match words[..] {
+        [] => Limits::default(),
+        [kind, calls, seconds, scope] => match limit(kind, calls, seconds, scope) {
+            Some(invalidate) => Limits { invalidate, ..Limits::default() },
+            None => return Err(std::io::Error::other("usage: stand-in [window|sliding CALLS SECONDS token|team]")),
         },
-        _ => Limits::default(),
+        _ => return Err(std::io::Error::other("usage: stand-in [window|sliding CALLS SECONDS token|team]")),
     };
     let server = Server::start(Config { limits, ..Config::default() })?;
     println!("{}", server.url());
@@ -26,4 +25,19 @@ fn main() -> std::io::Result<()> {
     let stats = server.stats();
     println!("{:#?}\nrevoked {}, repeated {}", stats.of(Method::Invalidate), stats.revoked, stats.repeats);
     Ok(())
+}
+
+fn limit(kind: &str, calls: &str, seconds: &str, scope: &str) -> Option<Limit> {
+    let (calls, per) = (calls.parse().ok()?, Duration::from_secs(seconds.parse().ok()?));
+    let kind = match kind {
+        "window" => LimitKind::FixedWindow { calls, per, starts: WindowStart::FirstCall },
+        "sliding" => LimitKind::SlidingLog { calls, per },
+        _ => return None,
+    };
+    let scope = match scope {
+        "token" => LimitScope::Token,
+        "team" => LimitScope::Team,
+        _ => return None,
+    };
+    Some(Limit { scope, ..Limit::of(kind) })
 }
