@@ -1,8 +1,11 @@
 //! The buckets: which rows share a limit, and the queue and the gate of each.
 //!
-//! A run begins with one bucket for all. Where the first 429 pauses it and rows of another workspace wait, one of them is
-//! sent as a test: accepted, and every workspace has a bucket of its own; limited, and there is one for all. Rows that
+//! A run begins with one bucket for all. Where a 429 pauses it and rows of another workspace wait, one of them is sent
+//! as a test: accepted, and every workspace has a bucket of its own; limited, and there is one for all. Rows that
 //! name a user name no workspace and stay in the first bucket.
+
+mod learning;
+mod opening;
 
 use super::gate::{Closed, Gate, Pace};
 use super::pending::Pending;
@@ -18,21 +21,6 @@ const AHEAD: usize = 128;
 
 /// Rows that wait in a workspace's bucket: its own limit lets one out every few seconds.
 const AHEAD_OF_TEAM: usize = 4;
-
-/// So seldom may the test rows be taken by chance.
-const RIGHT_BY_CHANCE: f64 = 0.01;
-
-/// A test is not worth a row that would be taken by chance more often than this.
-const TOO_MUCH_BY_CHANCE: f64 = 0.1;
-
-/// Pauses are rounded up to whole seconds.
-const WHOLE_SECONDS: Duration = Duration::from_secs(1);
-
-/// Pauses in seconds that servers name whatever their limit is.
-const FIXED_PAUSES: [u64; 2] = [30, 60];
-
-/// Test rows at most.
-const MOST_TESTS: u32 = 4;
 
 /// The index of the bucket for everything that names no workspace, and at first for all.
 const COMMON: usize = 0;
@@ -71,22 +59,6 @@ enum Learning {
     Looking { limited: TeamId, accepted: u32, asked: Option<TeamId>, without_rows: HashSet<TeamId> },
     /// The test row is on its way.
     Testing { limited: TeamId, accepted: u32, line: u64 },
-}
-
-/// The whole calls in a rate.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of calls, at least 1")]
-fn calls_of(per_minute: f64) -> usize {
-    per_minute as usize
-}
-
-fn bring_forward(queue: &mut VecDeque<Pending>, place: usize) {
-    if let Some(row) = queue.remove(place) {
-        queue.push_front(row);
-    }
-}
-
-fn looking(limited: TeamId, accepted: u32) -> Learning {
-    Learning::Looking { limited, accepted, asked: None, without_rows: HashSet::new() }
 }
 
 /// All buckets of a run.
@@ -201,92 +173,6 @@ impl Buckets {
         Ok((permit, pending))
     }
 
-    /// While the kind is unknown and nothing was ever refused: whether the common bucket is ready to send its first row.
-    ///
-    /// The opening goes on while the workspace of the next row has not used up its own promise. Then one more of its
-    /// rows is sent: refused, the test row tells the kind at once; accepted, the opening goes on with the promises of
-    /// the other workspaces, from further on in the input where it is sorted.
-    fn open_wide(&mut self, now: Duration) -> bool {
-        let Pace::Auto { start, .. } = self.pace else { return true };
-        if !matches!(self.learning, Learning::Waiting) {
-            return true;
-        }
-        let counts = self.recent_by_team();
-        #[expect(clippy::cast_precision_loss, reason = "calls of a minute")]
-        let used_up = |team: &TeamId| counts.get(team).copied().unwrap_or(0) as f64 >= start.floor();
-        let common = &mut self.all[COMMON];
-        let first = common.queue.front().and_then(Pending::addressed_team);
-        match (common.gate.is_opening(), self.reopened) {
-            (true, false) => {
-                if first.is_some_and(used_up) {
-                    common.gate.end_opening(now);
-                }
-                true
-            }
-            (false, false) => {
-                let beyond = |team| counts.get(team).is_some_and(|&calls| calls > calls_of(start));
-                if common.in_flight == 0 && first.is_some_and(beyond) {
-                    self.reopened = true;
-                    common.gate.reopen(u32::try_from(self.left_of.len()).unwrap_or(u32::MAX), now);
-                }
-                true
-            }
-            (true, true) => {
-                let fresh = |row: &Pending| row.addressed_team().is_none_or(|team| !used_up(team));
-                let Some(place) = common.queue.iter().position(fresh) else {
-                    let unread = |team: &TeamId| !used_up(team) && !self.looked_for.contains(team);
-                    let mut unread: Vec<&TeamId> =
-                        self.left_of.iter().filter(|(team, left)| **left > 0 && unread(team)).map(|it| it.0).collect();
-                    unread.sort_unstable();
-                    // One of them stays untouched: it is the one to be tested.
-                    let next = unread.get(1).map(|_| unread[0].clone());
-                    return self.read_on(next, now);
-                };
-                bring_forward(&mut common.queue, place);
-                true
-            }
-            (false, true) => {
-                // One workspace after another is brought to its limit: spread evenly, no limit would ever be met.
-                let calls = |row: &Pending| row.addressed_team().and_then(|team| counts.get(team).copied());
-                let most = (0..common.queue.len())
-                    .max_by_key(|&place| (calls(&common.queue[place]), std::cmp::Reverse(place)));
-                bring_forward(&mut common.queue, most.unwrap_or(0));
-                true
-            }
-        }
-    }
-
-    /// Reads rows of the next workspace for the opening; without one it ends. False while they are being read.
-    fn read_on(&mut self, next: Option<TeamId>, now: Duration) -> bool {
-        if self.reading.is_some() {
-            return false;
-        }
-        let Some(next) = next else {
-            self.all[COMMON].gate.end_opening(now);
-            return true;
-        };
-        self.looked_for.insert(next.clone());
-        self.reading = Some(next.clone());
-        self.to_read = Some(next);
-        false
-    }
-
-    fn recent_by_team(&self) -> HashMap<TeamId, usize> {
-        let mut calls = HashMap::new();
-        for (_, team) in &self.recent {
-            match calls.get_mut(team) {
-                Some(count) => *count += 1,
-                None => drop(calls.insert(team.clone(), 1)),
-            }
-        }
-        calls
-    }
-
-    /// Calls of the last minute that named this workspace.
-    fn recent_calls(&self, team: &TeamId) -> usize {
-        self.recent.iter().filter(|(_, of)| of == team).count()
-    }
-
     /// A row is on its way.
     pub fn sent(&mut self, pending: &Pending, now: Duration) {
         let index = self.of(pending);
@@ -323,129 +209,6 @@ impl Buckets {
             None if self.all.len() == 1 => self.left,
             None => self.left.saturating_sub(self.left_of.values().sum()),
         }
-    }
-
-    // ---- learning ----
-
-    /// A row sent at `sent_at` met a limit: where the kind is not known, and chance would not answer, a test is due.
-    pub fn limited(&mut self, pending: &Pending, sent_at: Duration, now: Duration) {
-        let latency = now.saturating_sub(sent_at);
-        let refused = |(at, team): &(Duration, TeamId)| *at == sent_at && Some(team) == pending.addressed_team();
-        if let Some(place) = self.recent.iter().position(refused) {
-            self.recent.remove(place);
-        }
-        if let (Learning::Waiting, Some(team)) = (&self.learning, pending.addressed_team()) {
-            if self.pause_is_of_a_window(latency, now) || self.by_chance(latency) <= TOO_MUCH_BY_CHANCE {
-                self.learning = looking(team.clone(), 0);
-            }
-        }
-    }
-
-    /// Whether the pause says that no token comes while a test row is under way. The two that servers name whatever
-    /// their limit is (slack.md, "Rate limits") say nothing.
-    fn pause_is_of_a_window(&self, latency: Duration, now: Duration) -> bool {
-        let pause = self.all[COMMON].gate.closed_until().saturating_sub(now);
-        pause > 2 * latency + WHOLE_SECONDS && !FIXED_PAUSES.contains(&pause.as_secs())
-    }
-
-    /// How likely one bucket for all, a token bucket, takes a row during its pause: about the rate times the latency.
-    fn by_chance(&self, latency: Duration) -> f64 {
-        let rate = self.all[COMMON].gate.per_minute().unwrap_or(0.0);
-        rate / MINUTE.as_secs_f64() * latency.as_secs_f64()
-    }
-
-    /// The row to be sent as a test, past the pause of the common bucket; none where it is not there yet, or not wanted.
-    pub fn take_test(&mut self, now: Duration) -> Option<(Permit, Pending)> {
-        let Learning::Looking { limited, accepted, .. } = &self.learning else { return None };
-        let (limited, accepted) = (limited.clone(), *accepted);
-        if now >= self.all[COMMON].gate.closed_until() {
-            self.learning = Learning::Waiting;
-            return None;
-        }
-        let place =
-            self.least_used(&limited).filter(|(_, calls)| self.would_tell(*calls, &limited)).map(|(place, _)| place);
-        let Some(place) = place else {
-            let Learning::Looking { asked, without_rows, .. } = &self.learning else { return None };
-            let unread = |(team, left): (&TeamId, &u64)| {
-                *team != limited
-                    && *left > 0
-                    && !without_rows.contains(team)
-                    && self.would_tell(self.recent_calls(team), &limited)
-            };
-            if asked.is_none() && !self.left_of.iter().any(unread) {
-                self.learning = Learning::Waiting;
-            }
-            return None;
-        };
-        let bucket = &mut self.all[COMMON];
-        let pending = bucket.queue.remove(place)?;
-        self.learning = Learning::Testing { limited, accepted, line: pending.line() };
-        Some((bucket.gate.ask_past_the_pause(), pending))
-    }
-
-    /// A workspace with so many calls that it may be used up itself would tell nothing.
-    fn would_tell(&self, calls: usize, limited: &TeamId) -> bool {
-        calls * 5 <= self.recent_calls(limited) * 4
-    }
-
-    /// The place in the queue of a row of the workspace, other than `limited`, that had the fewest calls.
-    fn least_used(&self, limited: &TeamId) -> Option<(usize, usize)> {
-        let mut calls: HashMap<&TeamId, usize> = HashMap::new();
-        for (_, team) in &self.recent {
-            *calls.entry(team).or_default() += 1;
-        }
-        let of = |pending: &Pending| {
-            let team = pending.addressed_team().filter(|team| *team != limited)?;
-            Some(calls.get(team).copied().unwrap_or(0))
-        };
-        let places = self.all[COMMON].queue.iter().enumerate();
-        places.filter_map(|(place, row)| Some((place, of(row)?))).min_by_key(|&(place, calls)| (calls, place))
-    }
-
-    /// The answer to the test row, if `pending` is it: `accepted` is none where it told nothing. Gives the kind that is
-    /// known from now on.
-    ///
-    /// A token may have dripped into one bucket for all while the test row was under way. Where the pause does not rule
-    /// that out, more rows have to be accepted, so many that chance would take all of them once in a hundred runs.
-    pub fn tested(
-        &mut self,
-        pending: &Pending,
-        accepted: Option<bool>,
-        sent_at: Duration,
-        now: Duration,
-    ) -> Option<BucketKind> {
-        let Learning::Testing { limited, line, accepted: before } = &self.learning else { return None };
-        if *line != pending.line() {
-            return None;
-        }
-        let (limited, before) = (limited.clone(), *before);
-        let Some(accepted) = accepted else {
-            self.learning = Learning::Waiting;
-            return None;
-        };
-        if accepted && before + 1 < self.tests_wanted(sent_at, now) {
-            self.learning = looking(limited, before + 1);
-            return None;
-        }
-        let kind = if accepted { BucketKind::Team } else { BucketKind::Org };
-        self.learning = Learning::Done(kind);
-        if accepted {
-            let closed_until = self.all[COMMON].gate.closed_until();
-            self.split(now);
-            let index = self.of_team.get(&limited).copied().unwrap_or(COMMON);
-            self.all[index].gate.refused(now, now, closed_until.saturating_sub(now));
-        }
-        self.recent = VecDeque::new();
-        Some(kind)
-    }
-
-    fn tests_wanted(&self, sent_at: Duration, now: Duration) -> u32 {
-        let latency = now.saturating_sub(sent_at);
-        if self.pause_is_of_a_window(latency, sent_at) {
-            return 1;
-        }
-        let chance = self.by_chance(latency);
-        (1..MOST_TESTS).find(|&tests| chance.powi(tests.cast_signed()) < RIGHT_BY_CHANCE).unwrap_or(MOST_TESTS)
     }
 
     /// Gives every workspace a bucket of its own, with the calls it has had.
@@ -498,28 +261,6 @@ impl Buckets {
             wants.push(Want::Any);
         }
         wants
-    }
-
-    fn want_test(&mut self, wants: &mut Vec<Want>) {
-        let Learning::Looking { limited, asked, without_rows, .. } = &mut self.learning else { return };
-        if asked.is_some() {
-            return;
-        }
-        let other = |(team, left): &(&TeamId, &u64)| *team != limited && **left > 0 && !without_rows.contains(*team);
-        let recent = &self.recent;
-        let used = |team: &TeamId| recent.iter().filter(|(_, of)| of == team).count();
-        match self
-            .left_of
-            .iter()
-            .filter(other)
-            .min_by_key(|(team, left)| (used(team), std::cmp::Reverse(**left), *team))
-        {
-            Some((team, _)) => {
-                *asked = Some(team.clone());
-                wants.push(Want::Of(team.clone()));
-            }
-            None => self.learning = Learning::Waiting,
-        }
     }
 
     /// A batch came: what it was for is no longer outstanding.

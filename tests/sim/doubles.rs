@@ -16,7 +16,7 @@ pub fn team(number: usize) -> TeamId {
 /// Gives the rows of an input that is only the workspaces of its rows.
 pub struct Rows {
     teams: Vec<TeamId>,
-    of_rows: Vec<u16>,
+    numbers: Vec<u16>,
     of_team: Vec<VecDeque<usize>>,
     given: Vec<bool>,
     next: usize,
@@ -32,7 +32,7 @@ impl Rows {
         }
         Self {
             teams: (0..count).map(team).collect(),
-            of_rows: teams_of.iter().map(|&team| u16::try_from(team).expect("few workspaces")).collect(),
+            numbers: teams_of.iter().map(|&team| u16::try_from(team).expect("few workspaces")).collect(),
             of_team,
             given: vec![false; teams_of.len()],
             next: 0,
@@ -44,7 +44,7 @@ impl Rows {
     fn row(&mut self, index: usize) -> Row {
         self.given[index] = true;
         let line = index as u64 + 2;
-        let team = self.teams[usize::from(self.of_rows[index])].clone();
+        let team = self.teams[usize::from(self.numbers[index])].clone();
         let target = Ok(Target::by_team(SessionId::from(1_000_000_000_000 + line), team, None));
         Row { line, fields: Fields::default(), target, may_have_been_sent: false }
     }

@@ -74,7 +74,7 @@ impl Limiter {
             Kind::FromFirst if at < self.window_end => self.in_window(at, self.window_end),
             Kind::FromFirst => self.in_window(at, at + self.window),
             Kind::Sliding => self.in_log(at),
-            Kind::Bucket { burst } => self.from_bucket(at, burst),
+            Kind::Bucket { burst } => self.of_bucket(at, burst),
         }
     }
 
@@ -105,7 +105,7 @@ impl Limiter {
     }
 
     #[expect(clippy::cast_precision_loss, reason = "moments of a run")]
-    fn from_bucket(&mut self, at: u64, burst: f64) -> Result<(), u64> {
+    fn of_bucket(&mut self, at: u64, burst: f64) -> Result<(), u64> {
         while self.filled_at < at {
             let until = self.next_change(self.filled_at).map_or(at, |change| change.min(at));
             let gained = (until - self.filled_at) as f64 * self.limit(self.filled_at) / self.window as f64;

@@ -52,7 +52,9 @@ pub fn policy(scenario: &Scenario, client: Client, teams_of: &[usize]) -> Policy
         Client::Ours => (Pace::Auto { start: scenario.start, most: scenario.most }, BucketPolicy::Auto, None),
     };
     let mut left = vec![0_u64; scenario.teams.count];
-    teams_of.iter().for_each(|&team| left[team] += 1);
+    for &team in teams_of {
+        left[team] += 1;
+    }
     Policy {
         pace,
         bucket,

@@ -153,7 +153,7 @@ impl Scenario {
         let mut teams: Vec<usize> =
             (0..rows).map(|row| if row < of_first { 0 } else { 1 + (row - of_first) * others / rest }).collect();
         if order == Order::Shuffled {
-            fastrand::Rng::with_seed(self.seed ^ 0xC0FFEE).shuffle(&mut teams);
+            fastrand::Rng::with_seed(self.seed ^ 0x00C0_FFEE).shuffle(&mut teams);
         }
         teams
     }

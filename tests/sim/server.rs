@@ -100,6 +100,24 @@ impl Limit {
     }
 }
 
+/// What the limit says to a call.
+#[derive(Debug, Clone, Copy)]
+enum Verdict {
+    Taken,
+    /// With the pause in seconds, where one is named.
+    Limited(Option<u64>),
+}
+
+impl Verdict {
+    /// The pause that a client has to keep: 30 s where none is named (slack.md, "Rate limits").
+    fn pause(self) -> Option<u64> {
+        match self {
+            Self::Taken => None,
+            Self::Limited(seconds) => Some(seconds.unwrap_or(30) * SECOND),
+        }
+    }
+}
+
 #[derive(Debug)]
 struct State {
     scenario: Scenario,
@@ -160,35 +178,31 @@ impl State {
         (Duration::from_millis(ms), test)
     }
 
-    /// None where it was taken, else whether a pause was named and which.
-    fn arrived(&mut self, at: u64, team: &str, test: bool) -> Option<Option<u64>> {
+    fn arrived(&mut self, at: u64, team: &str, test: bool) -> Verdict {
         let retry_after = self.scenario.retry_after;
         let limit = self.limit(team);
         limit.others_until(at);
         let inside = at < limit.asked_until;
-        let wait = limit.limiter.arrive(at).err();
-        let asked = wait.map(|wait| match retry_after {
-            RetryAfter::Exact => Some(wait.div_ceil(SECOND)),
-            RetryAfter::Missing => None,
-            RetryAfter::Always(seconds) => Some(seconds),
-        });
-        if let Some(asked) = asked {
-            limit.asked_until = limit.asked_until.max(at + asked.unwrap_or(30) * SECOND);
-        }
+        let verdict = match (limit.limiter.arrive(at), retry_after) {
+            (Ok(()), _) => Verdict::Taken,
+            (Err(wait), RetryAfter::Exact) => Verdict::Limited(Some(wait.div_ceil(SECOND))),
+            (Err(_), RetryAfter::Missing) => Verdict::Limited(None),
+            (Err(_), RetryAfter::Always(seconds)) => Verdict::Limited(Some(seconds)),
+        };
+        let refused = verdict.pause().inspect(|pause| limit.asked_until = limit.asked_until.max(at + pause)).is_some();
         self.seen.arrived_inside += u64::from(inside);
-        self.seen.limited += u64::from(asked.is_some());
-        self.test_refused |= test && asked.is_some();
-        asked
+        self.seen.limited += u64::from(refused);
+        self.test_refused |= test && refused;
+        verdict
     }
 
-    fn answered(&mut self, at: u64, team: &str, asked: Option<Option<u64>>) {
-        let pause = asked.map(|seconds| seconds.unwrap_or(30) * SECOND);
-        if let Some(pause) = pause {
+    fn answered(&mut self, at: u64, team: &str, verdict: Verdict) {
+        if let Some(pause) = verdict.pause() {
             let limit = self.limit(team);
             limit.told_until = limit.told_until.max(at + pause);
             team.clone_into(&mut limit.told_to);
         }
-        self.seen.answered(at, pause);
+        self.seen.answered(at, verdict.pause());
     }
 }
 
@@ -198,13 +212,18 @@ impl SessionApi for Server {
         let team = target.identifier().1.to_owned();
         let (latency, test) = this.state.lock().expect("no panic before").sent(this.now(), &team);
         async move {
-            tokio::time::sleep(latency / 2).await;
-            let asked = this.state.lock().expect("no panic before").arrived(this.now(), &team, test);
-            tokio::time::sleep(latency - latency / 2).await;
-            this.state.lock().expect("no panic before").answered(this.now(), &team, asked);
-            let answer = asked
-                .map_or(Answer::Ok, |seconds| Answer::RateLimited { retry_after: seconds.map(Duration::from_secs) });
-            Reply { http_status: Some(if asked.is_some() { 429 } else { 200 }), ..Reply::bare(answer) }
+            let there = latency / 2;
+            tokio::time::sleep(there).await;
+            let verdict = this.state.lock().expect("no panic before").arrived(this.now(), &team, test);
+            tokio::time::sleep(latency.saturating_sub(there)).await;
+            this.state.lock().expect("no panic before").answered(this.now(), &team, verdict);
+            match verdict {
+                Verdict::Taken => Reply { http_status: Some(200), ..Reply::bare(Answer::Ok) },
+                Verdict::Limited(seconds) => {
+                    let retry_after = seconds.map(Duration::from_secs);
+                    Reply { http_status: Some(429), ..Reply::bare(Answer::RateLimited { retry_after }) }
+                }
+            }
         }
     }
 

@@ -43,7 +43,9 @@ pub fn print_and_check() {
         println!("{}", shown(&scenario.name, line));
         let bounds = &scenario.rows[&line.rows];
         broken.extend(
-            check(bounds, &line.ours).into_iter().map(|what| format!("{} {}: {what}", scenario.name, line.rows)),
+            check(bounds, &line.ours)
+                .into_iter()
+                .map(|what| format!("{} {}: {what} ({})", scenario.name, line.rows, scenario.why)),
         );
         for (name, other) in [("steady", &line.steady), ("greedy", &line.greedy)] {
             if let Some(inside) = other.as_ref().map(|played| played.seen.inside).filter(|&inside| inside > 0) {

@@ -1,0 +1,173 @@
+//! One bucket or many: the test row, when it is due and what it tells.
+
+use super::{BucketKind, Buckets, COMMON, Learning};
+use crate::domain::TeamId;
+use crate::engine::pending::Pending;
+use crate::engine::ports::{Permit, Want};
+use crate::engine::trail::MINUTE;
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+/// So seldom may the test rows be taken by chance.
+const RIGHT_BY_CHANCE: f64 = 0.01;
+
+/// A test is not worth a row that would be taken by chance more often than this.
+const TOO_MUCH_BY_CHANCE: f64 = 0.1;
+
+/// Pauses are rounded up to whole seconds.
+const WHOLE_SECONDS: Duration = Duration::from_secs(1);
+
+/// Pauses in seconds that servers name whatever their limit is.
+const FIXED_PAUSES: [u64; 2] = [30, 60];
+
+/// Test rows at most.
+const MOST_TESTS: u32 = 4;
+
+fn looking(limited: TeamId, accepted: u32) -> Learning {
+    Learning::Looking { limited, accepted, asked: None, without_rows: HashSet::new() }
+}
+
+impl Buckets {
+    /// A row sent at `sent_at` met a limit: where the kind is not known, and chance would not answer, a test is due.
+    pub fn limited(&mut self, pending: &Pending, sent_at: Duration, now: Duration) {
+        let latency = now.saturating_sub(sent_at);
+        let refused = |(at, team): &(Duration, TeamId)| *at == sent_at && Some(team) == pending.addressed_team();
+        if let Some(place) = self.recent.iter().position(refused) {
+            self.recent.remove(place);
+        }
+        let would_tell = self.pause_is_of_a_window(latency, now) || self.by_chance(latency) <= TOO_MUCH_BY_CHANCE;
+        if let (Learning::Waiting, Some(team), true) = (&self.learning, pending.addressed_team(), would_tell) {
+            self.learning = looking(team.clone(), 0);
+        }
+    }
+
+    /// Whether the pause says that no token comes while a test row is under way. The two that servers name whatever
+    /// their limit is (slack.md, "Rate limits") say nothing.
+    fn pause_is_of_a_window(&self, latency: Duration, now: Duration) -> bool {
+        let pause = self.all[COMMON].gate.closed_until().saturating_sub(now);
+        pause > 2 * latency + WHOLE_SECONDS && !FIXED_PAUSES.contains(&pause.as_secs())
+    }
+
+    /// How likely one bucket for all, a token bucket, takes a row during its pause: about the rate times the latency.
+    fn by_chance(&self, latency: Duration) -> f64 {
+        let rate = self.all[COMMON].gate.per_minute().unwrap_or(0.0);
+        rate / MINUTE.as_secs_f64() * latency.as_secs_f64()
+    }
+
+    /// The row to be sent as a test, past the pause of the common bucket; none where it is not there yet, or not wanted.
+    pub fn take_test(&mut self, now: Duration) -> Option<(Permit, Pending)> {
+        let Learning::Looking { limited, accepted, .. } = &self.learning else { return None };
+        let (limited, accepted) = (limited.clone(), *accepted);
+        if now >= self.all[COMMON].gate.closed_until() {
+            self.learning = Learning::Waiting;
+            return None;
+        }
+        let place =
+            self.least_used(&limited).filter(|(_, calls)| self.would_tell(*calls, &limited)).map(|(place, _)| place);
+        let Some(place) = place else {
+            let Learning::Looking { asked, without_rows, .. } = &self.learning else { return None };
+            let unread = |(team, left): (&TeamId, &u64)| {
+                *team != limited
+                    && *left > 0
+                    && !without_rows.contains(team)
+                    && self.would_tell(self.recent_calls(team), &limited)
+            };
+            if asked.is_none() && !self.left_of.iter().any(unread) {
+                self.learning = Learning::Waiting;
+            }
+            return None;
+        };
+        let bucket = &mut self.all[COMMON];
+        let pending = bucket.queue.remove(place)?;
+        self.learning = Learning::Testing { limited, accepted, line: pending.line() };
+        Some((bucket.gate.ask_past_the_pause(), pending))
+    }
+
+    /// A workspace with so many calls that it may be used up itself would tell nothing.
+    fn would_tell(&self, calls: usize, limited: &TeamId) -> bool {
+        calls * 5 <= self.recent_calls(limited) * 4
+    }
+
+    /// The place in the queue of a row of the workspace, other than `limited`, that had the fewest calls.
+    fn least_used(&self, limited: &TeamId) -> Option<(usize, usize)> {
+        let mut calls: HashMap<&TeamId, usize> = HashMap::new();
+        for (_, team) in &self.recent {
+            *calls.entry(team).or_default() += 1;
+        }
+        let of = |pending: &Pending| {
+            let team = pending.addressed_team().filter(|team| *team != limited)?;
+            Some(calls.get(team).copied().unwrap_or(0))
+        };
+        let places = self.all[COMMON].queue.iter().enumerate();
+        places.filter_map(|(place, row)| Some((place, of(row)?))).min_by_key(|&(place, calls)| (calls, place))
+    }
+
+    /// The answer to the test row, if `pending` is it: `accepted` is none where it told nothing. Gives the kind that is
+    /// known from now on.
+    ///
+    /// A token may have dripped into one bucket for all while the test row was under way. Where the pause does not rule
+    /// that out, more rows have to be accepted, so many that chance would take all of them once in a hundred runs.
+    pub fn tested(
+        &mut self,
+        pending: &Pending,
+        accepted: Option<bool>,
+        sent_at: Duration,
+        now: Duration,
+    ) -> Option<BucketKind> {
+        let Learning::Testing { limited, line, accepted: before } = &self.learning else { return None };
+        if *line != pending.line() {
+            return None;
+        }
+        let (limited, before) = (limited.clone(), *before);
+        let Some(accepted) = accepted else {
+            self.learning = Learning::Waiting;
+            return None;
+        };
+        if accepted && before + 1 < self.tests_wanted(sent_at, now) {
+            self.learning = looking(limited, before + 1);
+            return None;
+        }
+        let kind = if accepted { BucketKind::Team } else { BucketKind::Org };
+        self.learning = Learning::Done(kind);
+        if accepted {
+            let closed_until = self.all[COMMON].gate.closed_until();
+            self.split(now);
+            let index = self.of_team.get(&limited).copied().unwrap_or(COMMON);
+            self.all[index].gate.refused(now, now, closed_until.saturating_sub(now));
+        }
+        self.recent.clear();
+        Some(kind)
+    }
+
+    fn tests_wanted(&self, sent_at: Duration, now: Duration) -> u32 {
+        let latency = now.saturating_sub(sent_at);
+        if self.pause_is_of_a_window(latency, sent_at) {
+            return 1;
+        }
+        let chance = self.by_chance(latency);
+        (1..MOST_TESTS).find(|&tests| chance.powi(tests.cast_signed()) < RIGHT_BY_CHANCE).unwrap_or(MOST_TESTS)
+    }
+
+    /// Asks for a row to test with, of the workspace that had the fewest calls.
+    pub(super) fn want_test(&mut self, wants: &mut Vec<Want>) {
+        let Learning::Looking { limited, asked, without_rows, .. } = &mut self.learning else { return };
+        if asked.is_some() {
+            return;
+        }
+        let other = |(team, left): &(&TeamId, &u64)| *team != limited && **left > 0 && !without_rows.contains(*team);
+        let recent = &self.recent;
+        let used = |team: &TeamId| recent.iter().filter(|(_, of)| of == team).count();
+        match self
+            .left_of
+            .iter()
+            .filter(other)
+            .min_by_key(|(team, left)| (used(team), std::cmp::Reverse(**left), *team))
+        {
+            Some((team, _)) => {
+                *asked = Some(team.clone());
+                wants.push(Want::Of(team.clone()));
+            }
+            None => self.learning = Learning::Waiting,
+        }
+    }
+}
