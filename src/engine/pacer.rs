@@ -22,8 +22,8 @@
 //!
 //! # What it reaches
 //!
-//! Against the servers of `tests/sim`, 5,000 rows: limits of 20 x1.00 to x1.05 with 0.1 to 0.9 % of 429s, of 33 to 120
-//! x1.00 to x1.12 with up to 0.9 %, limits that change x1.02 to x1.13 with up to 1.6 %. [`tuning`] has the constants.
+//! Against the servers of `tests/sim`, 5,000 rows: limits of 20 x1.00 to x1.03 with 0.1 to 0.9 % of 429s, of 33 to 120
+//! x1.00 to x1.13 with up to 0.8 %, limits that change x1.02 to x1.09 with up to 1.5 %. [`tuning`] has the constants.
 //!
 //! Pure: the time goes in with every call, there is no chance in it, and the same answers give the same decisions.
 

@@ -15,13 +15,14 @@ pub(super) const WIDEST_MARGIN: f64 = 0.95;
 
 /// Between two rises. A third of the minute: the trailing count lags the pace, and a slower climb costs more than the
 /// one 429 at its end (120 a minute is reached from 20 in five steps, under two minutes). With 15 s a burst is measured
-/// for a rate more often: fixed windows that go from 20 to 60 and 10 took x2.75 and not x1.16.
+/// for a rate more often: fixed windows that go from 20 to 60 and 10 take x1.95 and not x1.17, and 40 a minute with pauses of 60 s x1.21 and not x1.13.
 pub(super) const STEP: Duration = Duration::from_secs(20);
 
 /// One rise while no limit is known.
 pub(super) const CLIMB: f64 = 1.5;
 
-/// One rise where the refusal at its end costs more than [`DEAR`]: the pace kept up before it is nearer to the limit.
+/// One rise where the refusal at its end costs more than [`DEAR`]: the pace kept up before it is nearer to the
+/// limit. With 1.5, a bucket of 120 that names no pause takes x1.25 and not x1.08.
 pub(super) const CAREFUL_CLIMB: f64 = 1.25;
 
 /// A refusal that takes longer than half a step.
