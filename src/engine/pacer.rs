@@ -35,8 +35,8 @@ use super::trail::{MINUTE, Trail};
 use std::time::Duration;
 use tuning::{
     ACROSS_A_BORDER, AFFORDABLE_SHARE, CALLS_BELOW_THE_TIER, CALLS_FOR_A_REFUSAL, CAREFUL_CLIMB, CLIMB, DEAR,
-    DEEPEST_FALL, FALL, LARGEST_STORE, LEAST, LONG_PAUSE, MARGIN, MARGIN_STEP, PAUSED_SHARE, PROBE, SHORTEST_WAIT,
-    SLIGHTLY_HIGHER, STEP, STORE, TOKENS, WHOLE_SECONDS, WIDEST_MARGIN,
+    DEEPEST_FALL, FALL, LARGEST_STORE, LEAST, LONG_PAUSE, MANY, MARGIN, MARGIN_STEP, PAUSED_SHARE, PROBE,
+    SHORTEST_WAIT, SLIGHTLY_HIGHER, STEP, STORE, TOKENS, WHOLE_SECONDS, WIDEST_MARGIN,
 };
 
 /// What the pacer is doing.
@@ -239,7 +239,7 @@ impl Pacer {
 
     fn evidence(&mut self, now: Duration, pause: Duration) -> Evidence {
         let undisturbed = now.saturating_sub(self.steady_since);
-        let long_enough = undisturbed >= STEP && self.accepted_since >= 5;
+        let long_enough = (undisturbed >= STEP && self.accepted_since >= 5) || self.accepted_since >= MANY;
         let interval = MINUTE.as_secs_f64() / self.estimate;
         let raised_for = now.saturating_sub(self.raised_at).max(MINUTE);
         Evidence {

@@ -77,3 +77,7 @@ pub(super) const LEAST: f64 = 1.0;
 
 /// A pause of more intervals than this was not for the next token: it is a window's, or a fixed one.
 pub(super) const LONG_PAUSE: f64 = 2.0;
+
+/// So many calls accepted since the last pause are a rate, however short the time they took: no store is that large. Only
+/// paces beyond any tier's come to it inside a step, such as 20 a second.
+pub(super) const MANY: u32 = 60;
