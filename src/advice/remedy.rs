@@ -74,7 +74,7 @@ impl Remedy {
         }
     }
 
-    /// What to do, in one line with no full stop.
+    /// What is the matter, a colon, and what to do: one line with no full stop. README's table is made of both parts.
     pub(super) fn text(self) -> &'static str {
         match self {
             Self::GiveToken => "no token arrived: set SLACK_TOKEN, or use --token-file; see that no proxy removes it",
@@ -90,10 +90,12 @@ impl Remedy {
                 "the token lacks the user scope admin.users:write: add it to the app, then install it again"
             }
             Self::UseUserToken => {
-                "this takes a user token (xoxp-…) of an Org Admin; a bot token (xoxb-…) can never do it"
+                "this is no user token, and a bot token (xoxb-…) can never do it: use a user token (xoxp-…) of an Org Admin"
             }
             Self::UseAdmin => "the token's user must be an Org Owner or Org Admin: use such a user's token",
-            Self::SetUpTwoFactor => "the token's user has to set up two-factor authentication first",
+            Self::SetUpTwoFactor => {
+                "the token's user has no two-factor authentication: set it up for that user, then continue"
+            }
             Self::GrantRight => {
                 "the token may not revoke these sessions: its user needs to be an Org Owner or Org Admin"
             }
@@ -124,7 +126,7 @@ impl Remedy {
                 "there is no such method at this address: check --api-url, or get a newer slack-revoke"
             }
             Self::CheckProxy => "the request did not arrive as it was sent: look for a proxy that changes it",
-            Self::SlowDown => "wait for some minutes, then continue with a lower --rate",
+            Self::SlowDown => "too many calls at a time: wait for some minutes, then continue with a lower --rate",
             Self::AwaitSlack => "a passing fault of Slack's: see slack-status.com, then continue",
             Self::ReadDetail => {
                 "Slack's reference does not list this code: see what stands in the results' detail column"
@@ -164,6 +166,7 @@ mod tests {
             let remedy = Remedy::of(code);
             assert_ne!(remedy, Remedy::ReadDetail, "{code} is listed");
             assert_eq!(*seen.entry(remedy.text()).or_insert(remedy), remedy);
+            assert!(remedy.text().contains(": "), "{code}: {}", remedy.text());
         }
     }
 }
