@@ -128,7 +128,7 @@ pub(super) fn delimiter(text: &str) -> Result<u8, String> {
         "tab" | "\\t" => Ok(b'\t'),
         "pipe" => Ok(b'|'),
         _ => match text.as_bytes() {
-            [byte @ (b',' | b';' | b'\t' | b'|' | b':' | b'^' | b'~' | b'!' | b'#' | b'&' | b' ')] => Ok(*byte),
+            [byte @ (b',' | b';' | b'\t' | b'|' | b':' | b'^' | b'~' | b'!' | b'#' | b'&')] => Ok(*byte),
             _ => Err("it is comma, semicolon, tab, pipe, or one such character".into()),
         },
     }
@@ -246,6 +246,7 @@ mod tests {
             ("tab", Some(b'\t')),
             ("|", Some(b'|')),
             ("pipe", Some(b'|')),
+            (" ", None),
             ("_", None),
             ("a", None),
             ("\"", None),
