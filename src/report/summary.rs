@@ -94,7 +94,7 @@ impl Totals {
         let ids = many.then(|| {
             format!(
                 "{} of {} were not found: gone before, or the ids do not belong together. Nothing was revoked for \
-                 these rows; check a few of them, or run `slack-revoke list`",
+                 these rows; check a few of them before you count on it",
                 thousands(not_found),
                 counted(self.counts.ended(), "row", "rows")
             )
@@ -230,9 +230,9 @@ pub(super) fn tell(totals: &Totals) {
         stop = totals.stop.as_ref().map(stop_word),
         results = &*clean(&totals.files.results.to_string_lossy()),
         resume = totals.resume_command.as_deref().map(clean).as_deref(),
-        "{}:{}",
+        "{}: {}",
         headline(totals),
-        sum(totals)
+        sum(totals).trim_start()
     );
 }
 
