@@ -7,9 +7,9 @@ use clap::ValueEnum;
 pub enum Progress {
     /// A bar on a terminal, plain lines elsewhere
     Auto,
-    /// A bar
+    /// A bar; lines where there is no terminal
     Bar,
-    /// A line now and then
+    /// A line about every 10 s
     Plain,
     /// Nothing
     None,

@@ -32,8 +32,8 @@ const HELP_WIDTH: usize = 100;
 /// allows, and writes one record per row that says how it ended. A run that was stopped, by whatever, is continued with
 /// --resume and ends with exactly one record per row.
 ///
-/// The token is a user token (xoxp-…) with the user scope admin.users:write. It is read from SLACK_TOKEN, from systemd's
-/// credential slack-token, from --token-file or from --token-command; never from the command line.
+/// The token is a user token (xoxp-…) with the user scope admin.users:write. It is read from --token-file or
+/// --token-command, else from SLACK_TOKEN, else from systemd's credential slack-token; never from the command line.
 #[derive(Debug, Parser)]
 #[command(after_help = EXAMPLES, after_long_help = with_exit_codes(EXAMPLES))]
 #[command(name = "slack-revoke", version, max_term_width = HELP_WIDTH, arg_required_else_help = true)]
@@ -51,10 +51,11 @@ pub struct Cli {
 pub enum Command {
     /// Revoke every session of the input, and write one result per row
     ///
-    /// The input has a header line, then rows. Columns are found by name, whatever their order: session_id, and user_id
-    /// and/or team_id; every other column is carried through to the results. Gzip and zstd are recognised.
+    /// The input has a header line, then rows. Columns are found by name, whatever their order and case: session_id, and
+    /// user_id and/or team_id; every other column is carried through to the results. Gzip and zstd are recognised.
     ///
-    /// Nothing is sent before the whole input was read and checked, and the plan was shown and agreed to.
+    /// No session is revoked before the whole input was read and checked, the plan was shown, and it was agreed to, by an
+    /// answer or by --yes.
     #[command(after_help = RUN_EXAMPLES, after_long_help = with_exit_codes(RUN_EXAMPLES))]
     Run(Box<RunArgs>),
     /// Read and check everything as `run` would, send nothing, and say what it would do and how long it would take
@@ -98,7 +99,7 @@ pub struct CompletionsArgs {
 pub struct GlobalArgs {
     /// How progress is shown on standard error
     ///
-    /// `auto` is a bar with the time to come on a terminal, and a plain line now and then elsewhere.
+    /// `auto` is a bar with the time to come on a terminal, and a plain line about every 10 s elsewhere.
     #[arg(long, global = true, value_name = "HOW", value_enum, default_value_t = Progress::Auto)]
     pub progress: Progress,
     /// When colours are used
@@ -106,10 +107,10 @@ pub struct GlobalArgs {
     /// `auto` is on a terminal, unless NO_COLOR is set or TERM is `dumb`.
     #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = Color::Auto)]
     pub color: Color,
-    /// Show no progress and no totals; errors are still told
+    /// Show no plan, no progress and no totals; errors are still told
     #[arg(short, long, global = true)]
     pub quiet: bool,
-    /// Say more of what happens; twice for every call
+    /// Say how each row ends; -vv also each call and each retry
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
     /// How log lines on standard error are written

@@ -51,8 +51,8 @@ pub struct InputArgs {
     pub delimiter: Option<u8>,
     /// Which id goes beside the session's
     ///
-    /// Slack takes a session by its owner or, in the older form, by its workspace. Where the first rows all end in
-    /// `invalid_arguments`, the other form is worth a try.
+    /// Slack takes a session by its owner or, in the older form, by its workspace. Only one of the two ids is sent. Where
+    /// the first rows all end in `invalid_arguments`, the other form is worth a try.
     #[arg(long, value_name = "ID", value_enum, default_value_t = IdentifyChoice::Auto)]
     pub identify_by: IdentifyChoice,
 }
@@ -71,12 +71,14 @@ pub struct OutputArgs {
     pub output: Option<PathBuf>,
     /// Continue the run whose results are in the output
     ///
-    /// The input has to be the same, or the same with rows added at the end. Rows that have a record are not sent again.
+    /// The input has to be the same, or the same with rows added at the end. Rows that have a record are not sent again,
+    /// failed ones too: feed the remaining file to a new run for these.
     #[arg(long)]
     pub resume: bool,
     /// Where rows go whose session is not known to be gone [default: beside the output, .remaining.csv]
     ///
-    /// Written at the end, in the input's own shape, so that it can be fed back as it is. Not made where nothing remains.
+    /// Written at the end, in the input's own shape, so that it can be fed back as it is: rows that failed, are unknown,
+    /// invalid, protected or were not reached; with --strict those not found too. Not made where nothing remains.
     #[arg(long, value_name = "FILE", value_parser = values::file())]
     pub remaining: Option<PathBuf>,
 }
@@ -142,12 +144,14 @@ pub struct SafetyArgs {
     pub yes: bool,
     /// Do the whole run against a stand-in for Slack, inside the program
     ///
-    /// It keeps the real limits, is spoken to over real HTTP on the loopback address, needs no token, and asks nothing.
+    /// It limits calls to Tier 2 as Slack does, is spoken to over real HTTP on the loopback address, needs no token, and
+    /// asks nothing. Nothing is revoked.
     #[arg(long)]
     pub rehearse: bool,
     /// Stop, to be resumed, at this many failed rows: N or N%
     ///
-    /// A share counts once 50 rows have ended. `1` stops at the first failed row, `100%` only where every row fails.
+    /// Rows that are failed or unknown count; with --strict those not found too. A share counts once 50 rows have ended
+    /// by an answer. `1` stops at the first failed row, `100%` only where every row fails.
     #[arg(long, value_name = "N", value_parser = values::max_failures, default_value = "20%")]
     pub max_failures: MaxFailures,
     /// Stop sending after this long, to be resumed [default: none]
@@ -155,10 +159,13 @@ pub struct SafetyArgs {
     pub deadline: Option<Duration>,
     /// User ids and session ids that must never be revoked [default: none]
     ///
-    /// One a line.
+    /// One a line; # begins a comment. A user's rows are known by their user_id column: where a row has none, name the
+    /// session.
     #[arg(long, value_name = "FILE", value_parser = values::file())]
     pub protect: Option<PathBuf>,
     /// Do not protect the sessions of the token's own user
+    ///
+    /// Without it, rows whose user_id is the token's own user are `protected`. Rows without a user_id cannot be told apart.
     #[arg(long)]
     pub allow_self: bool,
     /// Do not wait for the first row's answer before sending others
@@ -176,7 +183,8 @@ pub struct SafetyArgs {
 pub struct TokenArgs {
     /// Read the token from this file [default: SLACK_TOKEN, then systemd's credential slack-token]
     ///
-    /// Read again where the token expires during the run. A terminal with no token is asked for one.
+    /// Refused where group or others can read it. Read again where the token expires during the run. Where there is no
+    /// token anywhere, a terminal is asked for one.
     #[arg(long, value_name = "FILE", value_parser = values::file())]
     pub token_file: Option<PathBuf>,
     /// Read the token from the output of this command
@@ -199,13 +207,13 @@ pub struct TokenArgs {
 #[command(next_help_heading = "Reporting")]
 #[group(skip)]
 pub struct ReportArgs {
-    /// Write every event to this file as it happens, one JSON object a line
+    /// Add every event to this file as it happens, one JSON object a line
     #[arg(long, value_name = "FILE", value_parser = values::file())]
     pub events: Option<PathBuf>,
     /// Write the totals to this file at the end, as JSON
     #[arg(long, value_name = "FILE", value_parser = values::file())]
     pub summary_json: Option<PathBuf>,
-    /// Keep Prometheus metrics in this file, for node_exporter; replaced atomically
+    /// Write Prometheus metrics to this file at the end, for node_exporter; replaced atomically
     #[arg(long, value_name = "FILE", value_parser = values::file())]
     pub metrics_file: Option<PathBuf>,
     /// Why the run is made; goes into the manifest

@@ -66,11 +66,9 @@ fn write_environment(out: &mut dyn Write) -> io::Result<()> {
             "SLACK_REVOKE_*",
             "every flag has a variable of its name, as SLACK_REVOKE_MAX_FAILURES; what is typed goes first",
         ),
+        ("SLACK_REVOKE_LOG", "a filter of log lines, as debug, in the place of -q and -v"),
         ("CREDENTIALS_DIRECTORY", "where systemd keeps the credential slack-token"),
-        (
-            "HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY",
-            "the proxy that calls go through, and the hosts that need none",
-        ),
+        ("HTTPS_PROXY, ALL_PROXY, NO_PROXY", "the proxy that calls go through, and the hosts that need none"),
         ("NO_COLOR", "no colours, unless --color asks for them"),
     ] {
         roff.control("TP", []);
