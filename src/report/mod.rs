@@ -30,6 +30,6 @@ pub use mode::{ColorFlag, LogFormat, Look, Palette, Progress, ScreenMode, Tone, 
 pub use plan::{InvalidExample, Pace, PlanFacts, WorkspaceRows, confirm, plan_json, plan_text};
 pub use screen::Screen;
 pub use shell::resume_command;
-pub use summary::{Files, Totals};
+pub use summary::{Files, Pacing, Totals};
 pub use text::{clean, counted, human, local, rate, rfc3339, thousands, utc, without_userinfo};
 pub use words::{stop_word, why};

@@ -4,8 +4,7 @@ use super::logs::{NOTICE, tone_of};
 use super::mode::{Palette, Tone};
 use super::text::{clean, counted, human, rate, thousands, utc};
 use super::words::{stop_word, why};
-use crate::domain::{Counts, Stamp, Status, StopReason, UserId};
-use std::fmt::Write as _;
+use crate::domain::{BucketKind, Counts, Stamp, Status, StopReason, UserId};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ const SIEM_ALERT: u64 = 60;
 
 /// Tier 2 as it is documented, calls a minute.
 pub(super) const TIER_2: u64 = 20;
+const TIER_2_A_MINUTE: f64 = 20.0;
 
 /// How long `calls` calls take where the first 20 go at once and then 20 a minute.
 pub(super) fn at_tier_2(calls: u64) -> Duration {
@@ -37,6 +37,8 @@ pub struct Totals {
     pub elapsed: Duration,
     /// Calls a minute that the pacer came to; none where there was no limit.
     pub per_minute: Option<f64>,
+    /// How the limit showed itself on the way.
+    pub pacing: Pacing,
     /// Why the run stopped before its rows were all ended.
     pub stop: Option<StopReason>,
     /// The files written.
@@ -53,6 +55,19 @@ pub struct Totals {
     pub resume_command: Option<String>,
     /// What else somebody should know.
     pub notes: Vec<String>,
+}
+
+/// How the limit showed itself: what the manifest keeps, for whoever reads the summary alone.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Pacing {
+    /// When the estimate changed, and to how many calls a minute. The first thousand.
+    pub estimates: Vec<(Stamp, f64)>,
+    /// When a 429 came, and the pause that it asked for. The first thousand.
+    pub pauses: Vec<(Stamp, Duration)>,
+    /// Calls a minute that one bucket was found to take; none where no limit was met.
+    pub learnt_per_minute: Option<f64>,
+    /// Which rows shared a limit, once known.
+    pub bucket: Option<BucketKind>,
 }
 
 /// What a run leaves behind.
@@ -195,14 +210,15 @@ fn calls(totals: &Totals) -> String {
         thousands(totals.rate_limited),
         human(totals.paused)
     );
-    if let Some(learnt) = totals.per_minute {
-        let written = write!(
-            line,
-            "; {}/min at the end, at {TIER_2}/min it would have been {}",
-            rate(learnt),
-            human(at_tier_2(totals.calls))
-        );
-        debug_assert!(written.is_ok(), "a string takes everything");
+    let at_tier_2 = at_tier_2(totals.calls);
+    if let (Some(pace), true) = (totals.per_minute, at_tier_2 > Duration::ZERO) {
+        let compared =
+            format!("; {}/min at the end, at {TIER_2}/min it would have been {}", rate(pace), human(at_tier_2));
+        line.push_str(&compared);
+    }
+    if let Some(learnt) = totals.pacing.learnt_per_minute.map(f64::floor).filter(|learnt| *learnt > TIER_2_A_MINUTE) {
+        let offer = format!("; one limit takes {}/min, and --start-rate {learnt}/min begins there", rate(learnt));
+        line.push_str(&offer);
     }
     line
 }

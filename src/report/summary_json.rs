@@ -2,7 +2,8 @@
 //!
 //! Members: `v` (1), `run_id`, `exit_code`, `stop` (none for a run that finished, else `reason` and `text`), `rows` (a
 //! number for each status), `total`, `not_reached`, `calls`, `rate_limited`, `paused_seconds`, `elapsed_seconds`,
-//! `per_minute`?, `window`? (`from`, `to`), `actor`?, `files` (`results`, `remaining`?, `manifest`), `heaviest_users`
+//! `per_minute`?, `learnt_per_minute`?, `bucket`? (`org`, `team`), `estimates` (`at`, `per_minute`), `pauses` (`at`,
+//! `seconds`), `window`? (`from`, `to`), `actor`?, `files` (`results`, `remaining`?, `manifest`), `heaviest_users`
 //! (`user_id`, `revocations`), `resume_command`?, `warnings`.
 
 use super::events::Rows;
@@ -10,12 +11,14 @@ use super::files::{json_text, replace};
 use super::summary::Totals;
 use super::text::{clean, rfc3339};
 use super::words::{stop_word, why};
+use crate::domain::{BucketKind, Stamp};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 #[derive(Serialize)]
 struct Summary<'a> {
@@ -31,6 +34,10 @@ struct Summary<'a> {
     paused_seconds: f64,
     elapsed_seconds: f64,
     per_minute: Option<f64>,
+    learnt_per_minute: Option<f64>,
+    bucket: Option<&'static str>,
+    estimates: Vec<Value>,
+    pauses: Vec<Value>,
     window: Option<Value>,
     actor: Option<Cow<'a, str>>,
     files: BTreeMap<&'static str, String>,
@@ -53,6 +60,8 @@ pub fn render(totals: &Totals, exit_code: u8) -> String {
     let window = totals.window.map(|(from, to)| json!({"from": rfc3339(from), "to": rfc3339(to)}));
     let stop = totals.stop.as_ref().map(|reason| json!({"reason": stop_word(reason), "text": why(reason)}));
     let user = |(user, rows): &(crate::domain::UserId, u64)| json!({"user_id": user.as_str(), "revocations": rows});
+    let estimate = |(at, rate): &(Stamp, f64)| json!({"at": rfc3339(*at), "per_minute": rate});
+    let pause = |(at, pause): &(Stamp, Duration)| json!({"at": rfc3339(*at), "seconds": pause.as_secs_f64()});
     let summary = Summary {
         v: 1,
         run_id: clean(&totals.run_id),
@@ -66,6 +75,10 @@ pub fn render(totals: &Totals, exit_code: u8) -> String {
         paused_seconds: totals.paused.as_secs_f64(),
         elapsed_seconds: totals.elapsed.as_secs_f64(),
         per_minute: totals.per_minute,
+        learnt_per_minute: totals.pacing.learnt_per_minute,
+        bucket: totals.pacing.bucket.map(bucket_word),
+        estimates: totals.pacing.estimates.iter().map(estimate).collect(),
+        pauses: totals.pacing.pauses.iter().map(pause).collect(),
         window,
         actor: totals.actor.as_deref().map(clean),
         files: totals.files.named().map(|(name, path)| (name, path.to_string_lossy().into_owned())).collect(),
@@ -74,6 +87,13 @@ pub fn render(totals: &Totals, exit_code: u8) -> String {
         warnings: totals.warnings(),
     };
     json_text(&summary)
+}
+
+fn bucket_word(kind: BucketKind) -> &'static str {
+    match kind {
+        BucketKind::Org => "org",
+        BucketKind::Team => "team",
+    }
 }
 
 #[cfg(test)]

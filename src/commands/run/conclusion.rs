@@ -8,13 +8,14 @@ use crate::engine::RunEnd;
 use crate::engine::clock::wall;
 use crate::exit::ExitStatus;
 use crate::report::metrics::{self, MetricsInput};
-use crate::report::{self, Console, EventLog, Files, Totals, summary_json};
+use crate::report::{self, Console, EventLog, Files, Pacing, Totals, summary_json};
 use crate::settings::{Mode, Settings};
-use crate::store::manifest::{At, RunCounts};
+use crate::store::manifest::{self, At, Run, RunCounts};
 use crate::store::{remaining, results};
 use std::ffi::OsString;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 /// Users that the totals look at: enough to see an alert coming.
 const HEAVIEST: usize = 5;
@@ -82,7 +83,8 @@ impl Conclusion<'_> {
         let exit = self.exit_status(&lost);
         let users = recorded.tally().users().iter();
         let revoked = users.map(|(user, rows)| (user.clone(), rows.of(Status::Revoked)));
-        let totals = self.totals(heaviest(revoked), remains, complete);
+        let pacing = manifest.current().map(|run| pacing_of(run)).unwrap_or_default();
+        let totals = self.totals(heaviest(revoked), pacing, remains, complete);
         if let Some(events) = events {
             self.end_events(events, &totals, exit);
         }
@@ -108,7 +110,7 @@ impl Conclusion<'_> {
         ExitStatus::of_end(&self.end.counts, not_reached, self.settings.safety.strict, self.end.any_parked)
     }
 
-    fn totals(&self, heaviest_users: Vec<(UserId, u64)>, remains: bool, complete: bool) -> Totals {
+    fn totals(&self, heaviest_users: Vec<(UserId, u64)>, pacing: Pacing, remains: bool, complete: bool) -> Totals {
         let files = &self.facts.files;
         let continues = !complete && self.settings.mode == Mode::Run;
         Totals {
@@ -119,6 +121,7 @@ impl Conclusion<'_> {
             paused: self.end.calls.paused,
             elapsed: self.end.elapsed,
             per_minute: self.end.estimate,
+            pacing: Pacing { bucket: self.end.bucket, learnt_per_minute: self.end.learnt, ..pacing },
             stop: self.end.stop.clone(),
             files: Files {
                 results: files.results.clone(),
@@ -184,6 +187,16 @@ fn metrics_of(totals: &Totals, exit: ExitStatus) -> MetricsInput {
         finished_at: wall(),
         exit_code: exit.code(),
         last_success: None,
+    }
+}
+
+/// How the limit showed itself, as the manifest has kept it.
+fn pacing_of(run: &Run) -> Pacing {
+    let pause = |pause: &manifest::Pause| (pause.at.0, Duration::from_secs_f64(pause.pause_seconds.max(0.0)));
+    Pacing {
+        estimates: run.estimate_history.entries.iter().map(|estimate| (estimate.at.0, estimate.per_minute)).collect(),
+        pauses: run.rate_limits.entries.iter().map(pause).collect(),
+        ..Pacing::default()
     }
 }
 

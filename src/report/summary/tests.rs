@@ -17,6 +17,7 @@ pub(in crate::report) fn totals(rows: [u64; 4], total: u64) -> Totals {
         paused: Duration::from_secs(62),
         elapsed: Duration::from_mins(25),
         per_minute: Some(40.0),
+        pacing: Pacing::default(),
         stop: None,
         files: Files {
             results: "s.results.csv".into(),
