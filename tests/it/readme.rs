@@ -1,14 +1,17 @@
 //! README says what the program is: its commands parse, and its tables are the program's own.
 
-use crate::harness::Workdir;
+use crate::harness::{Workdir, config, rows, sessions, start};
 use slack_revoke::advice;
 use slack_revoke::cli::{self, variable_of};
 use slack_revoke::domain::{Answer, Counts, ErrorCode, Reply, Status};
 use slack_revoke::engine::retry::{Class, classify};
 use slack_revoke::exit::ExitStatus;
+use slack_revoke::rehearsal::{Config, Prescribed, Script, Scripted};
 use slack_revoke::store::results::COLUMNS;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 const README: &str = include_str!("../../README.md");
@@ -256,6 +259,24 @@ fn troubleshooting_has_every_code_with_the_programs_own_advice() {
         assert!(told == want, "the table should be\n{}\n", want.join("\n"));
     }
     assert_eq!(told.len(), want.len());
+}
+
+#[test]
+fn quiet_is_quiet_about_a_good_run_and_tells_why_one_stopped() {
+    let (work, server) = (Workdir::new(), start(config(sessions(1_000, 3))));
+    work.write("sessions.csv", rows(1_000, 3));
+    let stopped = work.run(&server, "sessions.csv").args(["-q", "--token-file", "token"]);
+    std::fs::set_permissions(work.write("token", "xoxp-another"), Permissions::from_mode(0o600)).expect("chmod");
+    assert!(stopped.exits(4).stderr().contains("invalid_auth"));
+
+    let refuses = Scripted::always(Prescribed::Refused(ErrorCode::MissingScope));
+    let script = Script { every: Some(refuses), ..Script::default() };
+    let refusing = start(Config { script, ..config(sessions(1_000, 3)) });
+    let stopped = work.run(&refusing, "sessions.csv").args(["-q"]).exits(4).stderr();
+    for want in ["missing_scope", "admin.users:write", "--resume"] {
+        assert!(stopped.contains(want), "{want} is missing in: {stopped}");
+    }
+    assert_eq!(work.run(&server, "sessions.csv").args(["-q", "--resume"]).exits(0).stderr(), "");
 }
 
 #[test]

@@ -3,14 +3,15 @@
 use super::recorder::{Facts, Kept, Recorder};
 use super::remote::Remote;
 use crate::advice;
-use crate::domain::{Stamp, Status, UserId};
+use crate::domain::{Stamp, Status, StopReason, UserId};
 use crate::engine::RunEnd;
 use crate::engine::clock::wall;
 use crate::exit::ExitStatus;
 use crate::report::metrics::{self, MetricsInput};
 use crate::report::{self, Console, EventLog, Files, Pacing, Totals, summary_json};
-use crate::settings::{Mode, Settings};
-use crate::store::manifest::{self, At, Run, RunCounts};
+use crate::settings::{Mode, Settings, Verbosity};
+use crate::store::manifest::{self, At, Manifest, Run, RunCounts};
+use crate::store::scan::Recorded;
 use crate::store::{remaining, results};
 use std::ffi::OsString;
 use std::io;
@@ -48,22 +49,35 @@ impl Conclusion<'_> {
         let Kept { results, journal, recorded, mut manifest, events } = recorder.finish();
         let mut lost = Lost::default();
         lost.note(results.finish());
-        let strict = self.settings.safety.strict;
-        let remaining =
-            remaining::write(&self.facts.content, &recorded, self.facts.rows, strict, &self.facts.files.remaining);
-        let remains = lost.note(remaining).is_some_and(|rows| rows > 0);
-        let exit = self.exit_status(&lost);
+        let remains = lost.note(self.write_remaining(&recorded)).is_some_and(|rows| rows > 0);
+        self.seal(&mut manifest, &recorded, &mut lost);
+        // The journal is only needed where rows are in doubt; its end cannot make the results any worse.
+        let settled = manifest.complete && lost.errors.is_empty();
+        lost.note(if settled { journal.remove() } else { journal.finish() });
 
-        manifest.count(&recorded);
-        manifest.complete = recorded.done().len() >= self.facts.rows && self.end.fault.is_none();
-        match results::fingerprint(&self.facts.files.results) {
-            Ok(print) => {
-                manifest.results.sha256 = Some(print.sha256);
-                manifest.results.bytes = Some(print.bytes);
-            }
-            Err(error) => lost.errors.push(error.to_string()),
+        let exit = self.exit_status(&lost);
+        let totals = self.totals(&mut manifest, &recorded, remains);
+        if let Some(events) = events {
+            self.end_events(events, &totals, exit);
         }
-        let complete = manifest.complete;
+        self.tell(&totals, &lost, exit);
+        exit
+    }
+
+    fn write_remaining(&self, recorded: &Recorded) -> io::Result<u64> {
+        let Facts { content, rows, files, .. } = &self.facts;
+        remaining::write(content, recorded, *rows, self.settings.safety.strict, &files.remaining)
+    }
+
+    /// The manifest's last word on this run.
+    fn seal(&self, manifest: &mut Manifest, recorded: &Recorded, lost: &mut Lost) {
+        manifest.count(recorded);
+        manifest.complete = recorded.done().len() >= self.facts.rows && self.end.fault.is_none();
+        if let Some(print) = lost.note(results::fingerprint(&self.facts.files.results)) {
+            manifest.results.sha256 = Some(print.sha256);
+            manifest.results.bytes = Some(print.bytes);
+        }
+        let exit = self.exit_status(lost);
         if let Some(run) = manifest.current() {
             run.ended_at = Some(At(wall()));
             run.exit_code = Some(exit.code());
@@ -77,19 +91,6 @@ impl Conclusion<'_> {
             run.learnt_per_minute = self.end.learnt;
         }
         lost.note(manifest.save(&self.facts.files.manifest));
-        // The journal is only needed where rows are in doubt; its end cannot make the results any worse.
-        lost.note(if complete && lost.errors.is_empty() { journal.remove() } else { journal.finish() });
-
-        let exit = self.exit_status(&lost);
-        let users = recorded.tally().users().iter();
-        let revoked = users.map(|(user, rows)| (user.clone(), rows.of(Status::Revoked)));
-        let pacing = manifest.current().map(|run| pacing_of(run)).unwrap_or_default();
-        let totals = self.totals(heaviest(revoked), pacing, remains, complete);
-        if let Some(events) = events {
-            self.end_events(events, &totals, exit);
-        }
-        self.tell(&totals, &lost, exit);
-        exit
     }
 
     fn exit_status(&self, lost: &Lost) -> ExitStatus {
@@ -110,9 +111,12 @@ impl Conclusion<'_> {
         ExitStatus::of_end(&self.end.counts, not_reached, self.settings.safety.strict, self.end.any_parked)
     }
 
-    fn totals(&self, heaviest_users: Vec<(UserId, u64)>, pacing: Pacing, remains: bool, complete: bool) -> Totals {
+    fn totals(&self, manifest: &mut Manifest, recorded: &Recorded, remains: bool) -> Totals {
         let files = &self.facts.files;
-        let continues = !complete && self.settings.mode == Mode::Run;
+        let continues = !manifest.complete && self.settings.mode == Mode::Run;
+        let pacing = manifest.current().map(|run| pacing_of(run)).unwrap_or_default();
+        let users = recorded.tally().users().iter();
+        let revoked = users.map(|(user, rows)| (user.clone(), rows.of(Status::Revoked)));
         Totals {
             counts: self.end.counts,
             total: self.facts.rows,
@@ -131,9 +135,17 @@ impl Conclusion<'_> {
             run_id: self.facts.run_id.clone(),
             window: (self.end.calls.made > 0).then(|| (self.started, wall())),
             actor: self.remote.identity().map(|who| format!("{} ({})", who.user_id, who.user)),
-            heaviest_users,
+            heaviest_users: heaviest(revoked),
             resume_command: continues.then(|| report::resume_command(self.argv)),
-            notes: self.end.stop.as_ref().map(|reason| advice::advice(reason).into_owned()).into_iter().collect(),
+            notes: self.advice().into_iter().collect(),
+        }
+    }
+
+    /// What to do about a stop; who sent a signal needs none.
+    fn advice(&self) -> Option<String> {
+        match self.end.stop.as_ref()? {
+            StopReason::Interrupted | StopReason::Terminated => None,
+            reason => Some(advice::advice(reason).into_owned()),
         }
     }
 
@@ -150,6 +162,9 @@ impl Conclusion<'_> {
 
     fn tell(&self, totals: &Totals, lost: &Lost, exit: ExitStatus) {
         self.console.totals(totals);
+        if self.settings.report.console.verbosity == Verbosity::Quiet {
+            self.tell_the_end(totals, exit);
+        }
         for error in &lost.errors {
             tracing::error!("{error}");
         }
@@ -164,6 +179,17 @@ impl Conclusion<'_> {
         }
         if let Some(path) = &self.settings.report.metrics_file {
             warn_where(path, metrics::write(path, &metrics_of(totals, exit)));
+        }
+    }
+
+    /// Where the totals are not wanted, a bad end is told all the same: an exit code alone says too little.
+    fn tell_the_end(&self, totals: &Totals, exit: ExitStatus) {
+        let command = totals.resume_command.as_ref();
+        let next = command.map(|command| format!("; to continue: {command}")).unwrap_or_default();
+        match &self.end.stop {
+            Some(reason) => tracing::error!("{}; {}{next}", advice::describe_stop(reason), advice::advice(reason)),
+            None if exit == ExitStatus::Success => {}
+            None => tracing::error!("{}{next}: see {}", exit.meaning(), totals.files.results.display()),
         }
     }
 }

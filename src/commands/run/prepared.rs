@@ -50,6 +50,12 @@ impl Prepared {
             done: before.recorded().done().clone(),
         };
         let (content, survey) = input.survey(options, before.earlier()).map_err(|error| input_error(&error))?;
+        if !rules.guards.users.is_empty() && survey.without_user > 0 {
+            tracing::warn!(
+                "{} of the rows to send name no user: a user id in --protect protects none of them",
+                survey.without_user
+            );
+        }
         let start = before.decide(settings, &survey, files.as_ref(), lock.as_ref())?;
         let (manifest, recorded) = before.into_parts(&start);
         Ok(Self { content, survey, files, lock, manifest, recorded, start, rules })
