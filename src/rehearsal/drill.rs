@@ -72,7 +72,7 @@ fn fate(session: u64) -> Fate {
 /// Tier 2 with an occasional burst for the admin methods (slack.md, "Rate limits"), hundreds a minute for `auth.test`.
 fn limits() -> Limits {
     let minute = Duration::from_mins(1);
-    let tier2 = Limit::of(LimitKind::TokenBucket { calls: 20, per: minute, burst: 25 });
+    let tier2 = Limit::of(LimitKind::TokenBucket { calls: 20, per: minute, burst: 40 });
     let hundreds = Limit::of(LimitKind::TokenBucket { calls: 300, per: minute, burst: 100 });
     Limits { invalidate: tier2, list: tier2, auth_test: hundreds }
 }
