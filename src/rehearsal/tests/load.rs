@@ -36,32 +36,3 @@ fn a_dropped_server_is_gone_with_its_connections() {
     assert_eq!(again.address(), address);
     assert!(client.invalidate(2, "T1").unwrap().ok());
 }
-
-/// Calls a second of one core, with sixteen calls in flight; run by hand and in release mode.
-#[test]
-#[ignore = "a measurement, not a check"]
-fn throughput() {
-    use std::io::{Read, Write};
-    let (server, _) = start(Config::default());
-    let body = "session_id=1112275520242&team_id=T0123ABC";
-    let request = format!(
-        "POST /api/admin.users.session.invalidate HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n\
-         content-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\r\n{body}",
-        Token::default().text,
-        body.len()
-    );
-    #[expect(clippy::disallowed_methods, reason = "what is measured is time")]
-    let started = std::time::Instant::now();
-    let mut streams: Vec<_> = (0..16).map(|_| std::net::TcpStream::connect(server.address()).unwrap()).collect();
-    let mut buffer = [0; 4096];
-    for _ in 0..10_000 {
-        for stream in &mut streams {
-            stream.write_all(request.as_bytes()).unwrap();
-        }
-        for stream in &mut streams {
-            assert!(stream.read(&mut buffer).unwrap() > 0);
-        }
-    }
-    let seconds = started.elapsed().as_secs_f64();
-    println!("{:.0} calls a second", 160_000.0 / seconds);
-}

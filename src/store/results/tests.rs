@@ -93,10 +93,7 @@ fn a_record_that_does_not_fit_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("r.csv");
     let status = Command::new("sh")
-        .args([
-            "-c",
-            "trap '' XFSZ; ulimit -f 4; exec \"$0\" --exact --ignored store::results::tests::until_it_is_full",
-        ])
+        .args(["-c", "trap '' XFSZ; ulimit -f 4; exec \"$0\" --exact store::results::tests::until_it_is_full"])
         .arg(std::env::current_exe().unwrap())
         .env("RESULTS_UNDER_TEST", &path)
         .output()
@@ -110,10 +107,10 @@ fn a_record_that_does_not_fit_leaves_nothing() {
     }
 }
 
+/// Does nothing by itself: `a_record_that_does_not_fit_leaves_nothing` runs it under a limit on file sizes.
 #[test]
-#[ignore = "runs under a limit on file sizes, from a_record_that_does_not_fit_leaves_nothing"]
 fn until_it_is_full() {
-    let path = std::env::var_os("RESULTS_UNDER_TEST").expect("named by the other test");
+    let Some(path) = std::env::var_os("RESULTS_UNDER_TEST") else { return };
     let path = Path::new(&path);
     let mut writer = ResultsWriter::create(path, &columns()).unwrap();
     let error = (1..1000).find_map(|line| writer.append(&row_of(line, &["1", "2"]), &ended(Status::Revoked)).err());
