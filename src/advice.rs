@@ -1,4 +1,4 @@
-//! Why a run stopped, and what to do about it, in words for whoever reads its last lines.
+//! What to do about a run that stopped, in words for whoever reads its last lines. What happened is `report::why`.
 
 mod remedy;
 
@@ -7,30 +7,7 @@ use crate::domain::{ErrorCode, StopReason};
 use std::borrow::Cow;
 use std::time::Duration;
 
-/// What stopped the run, in one line with no full stop.
-#[must_use]
-pub fn describe_stop(reason: &StopReason) -> String {
-    match reason {
-        StopReason::Interrupted => "interrupted".into(),
-        StopReason::Terminated => "terminated".into(),
-        StopReason::MaxFailures { failed, of } => {
-            format!("{failed} of {of} rows failed, which is as many as --max-failures allows")
-        }
-        StopReason::Deadline => "the time that --deadline gives is over".into(),
-        StopReason::RetryAfter { pause } => {
-            format!("Slack asked for a pause of {}, longer than --max-retry-after allows", in_words(*pause))
-        }
-        StopReason::Breaker { code } => format!("the first rows all ended in {code}, and none succeeded"),
-        StopReason::Refused { code, detail } if detail.is_empty() => format!("Slack refused with {code}"),
-        StopReason::Refused { code, detail } => format!("Slack refused with {code}: {detail}"),
-        StopReason::Workspaces { code } => format!("the workspaces refuse with {code}"),
-        StopReason::Unavailable { error } => format!("Slack is unavailable, at last with {error}"),
-        StopReason::Unwritable(why) => format!("the results cannot be written: {why}"),
-        StopReason::Unreadable(why) => format!("the input cannot be read on: {why}"),
-    }
-}
-
-/// What to do about it before the run is continued.
+/// What to do before a run that stopped is continued.
 #[must_use]
 pub fn advice(reason: &StopReason) -> Cow<'static, str> {
     match reason {
@@ -97,28 +74,22 @@ mod tests {
     }
 
     #[test]
-    fn every_stop_says_what_happened_and_what_to_do() {
+    fn every_stop_says_what_to_do() {
         for reason in every_reason() {
-            let (what, next) = (describe_stop(&reason), advice(&reason));
-            assert!(!what.is_empty() && !what.ends_with('.') && !what.contains('\n'), "{what:?}");
+            let next = advice(&reason);
             assert!(!next.is_empty() && !next.ends_with('.') && !next.contains('\n'), "{next:?}");
         }
     }
 
     #[test]
-    fn a_stop_names_what_it_was_about() {
-        for (reason, what, next) in [
-            (StopReason::MaxFailures { failed: 10, of: 50 }, "10 of 50", "--max-failures"),
-            (StopReason::RetryAfter { pause: Duration::from_mins(90) }, "1h 30m", "1h 30m"),
-            (StopReason::Breaker { code: ErrorCode::InvalidArguments }, "invalid_arguments", "--identify-by"),
-            (
-                StopReason::Refused { code: ErrorCode::MissingScope, detail: "needed: x".into() },
-                "missing_scope: needed: x",
-                "admin.users:write",
-            ),
-            (StopReason::Unwritable("disk full".into()), "disk full", "disk"),
+    fn an_advice_names_what_it_is_about() {
+        for (reason, next) in [
+            (StopReason::MaxFailures { failed: 10, of: 50 }, "--max-failures"),
+            (StopReason::RetryAfter { pause: Duration::from_mins(90) }, "1h 30m"),
+            (StopReason::Breaker { code: ErrorCode::InvalidArguments }, "--identify-by"),
+            (StopReason::Refused { code: ErrorCode::MissingScope, detail: "needed: x".into() }, "admin.users:write"),
+            (StopReason::Unwritable("disk full".into()), "disk"),
         ] {
-            assert!(describe_stop(&reason).contains(what), "{reason:?}");
             assert!(advice(&reason).contains(next), "{reason:?}");
         }
     }

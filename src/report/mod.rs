@@ -26,7 +26,7 @@ mod words;
 pub use console::{Console, print};
 pub use events::{EventLog, RunEnd};
 pub use logs::{LogError, install as install_logs};
-pub use mode::{ColorFlag, LogFormat, Look, Palette, Progress, ScreenMode, Tone, Verbosity};
+pub use mode::{LogFormat, Look, Palette, ScreenMode, Tone, Verbosity};
 pub use plan::{InvalidExample, Pace, PlanFacts, WorkspaceRows, confirm, plan_json, plan_text};
 pub use screen::Screen;
 pub use shell::resume_command;

@@ -86,8 +86,9 @@ impl Console {
             Progress::Auto if typed.quiet => ProgressStyle::Hidden,
             // Whoever asks for JSON reads standard error by machine, also where a terminal is looking on.
             Progress::Auto if is_lively && typed.log_format == LogFormat::Text => ProgressStyle::Bar,
-            Progress::Auto | Progress::Plain => ProgressStyle::Plain,
-            Progress::Bar => ProgressStyle::Bar,
+            // A bar needs a terminal to be redrawn on.
+            Progress::Bar if environment.stderr_is_terminal => ProgressStyle::Bar,
+            Progress::Auto | Progress::Plain | Progress::Bar => ProgressStyle::Plain,
             Progress::None => ProgressStyle::Hidden,
         };
         Ok(Self { progress, color, verbosity, log_format: typed.log_format })

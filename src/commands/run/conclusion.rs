@@ -81,7 +81,7 @@ impl Conclusion<'_> {
         if let Some(run) = manifest.current() {
             run.ended_at = Some(At(wall()));
             run.exit_code = Some(exit.code());
-            run.stop_reason = self.end.stop.as_ref().map(advice::describe_stop);
+            run.stop_reason = self.end.stop.as_ref().map(report::why);
             run.counts = RunCounts {
                 calls: self.end.calls.made,
                 rate_limited: self.end.calls.rate_limited,
@@ -187,7 +187,7 @@ impl Conclusion<'_> {
         let command = totals.resume_command.as_ref();
         let next = command.map(|command| format!("; to continue: {command}")).unwrap_or_default();
         match &self.end.stop {
-            Some(reason) => tracing::error!("{}; {}{next}", advice::describe_stop(reason), advice::advice(reason)),
+            Some(reason) => tracing::error!("{}; {}{next}", report::why(reason), advice::advice(reason)),
             None if exit == ExitStatus::Success => {}
             None => tracing::error!("{}{next}: see {}", exit.meaning(), totals.files.results.display()),
         }
