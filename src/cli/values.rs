@@ -248,6 +248,7 @@ mod tests {
             ("pipe", Some(b'|')),
             (" ", None),
             ("_", None),
+            (" ", None),
             ("a", None),
             ("\"", None),
             ("\n", None),

@@ -1,10 +1,12 @@
 //! A folder of its own for every test, the program in it, and the stand-in beside it.
 
+mod canned;
 mod results;
 mod run;
 
+pub use canned::Canned;
 pub use results::Results;
-pub use run::Program;
+pub use run::{Finished, Program};
 
 use slack_revoke::rehearsal::{Config, Population, Server, Session, Token};
 use std::fmt::Write as _;
@@ -44,6 +46,21 @@ impl Workdir {
 
     pub fn exists(&self, name: &str) -> bool {
         self.path(name).exists()
+    }
+
+    /// What is in the folder, in alphabetical order.
+    pub fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.root()).expect("the test's folder");
+        let name = |entry: std::io::Result<fs::DirEntry>| entry.expect("an entry").file_name();
+        let mut names: Vec<_> = entries.map(|entry| name(entry).to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    /// A sample of the repository, copied here.
+    pub fn sample(&self, name: &str) {
+        let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples").join(name);
+        fs::copy(sample, self.path(name)).expect("a sample");
     }
 
     /// The program, in this folder, with no variable of the environment that it would listen to.
