@@ -1,11 +1,11 @@
 //! Parse, dispatch, exit.
 
-use slack_revoke::cli::{self, Command};
+use slack_revoke::cli::{self, Command, LogFormat};
 use slack_revoke::commands::plan::Form;
 use slack_revoke::commands::{completions, console, man, run};
 use slack_revoke::error::RunError;
 use slack_revoke::exit::ExitStatus;
-use slack_revoke::settings::{Environment, Settings};
+use slack_revoke::settings::{self, Environment, Settings};
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -25,7 +25,7 @@ fn main() -> ExitCode {
             execute(typed.run, &cli.global, &argv, form)
         }
     };
-    result.unwrap_or_else(|error| fail(&error)).into()
+    result.unwrap_or_else(|error| console::fail(&error, LogFormat::Text)).into()
 }
 
 fn execute(
@@ -34,15 +34,12 @@ fn execute(
     argv: &[OsString],
     form: Form,
 ) -> Result<ExitStatus, RunError> {
-    let settings = Settings::resolve(typed, global, &Environment::capture())?;
-    let console = console::open(&settings.report.console)?;
-    run::run(&settings, argv, &console, form)
-}
-
-/// Where standard error is gone, the exit code still tells.
-fn fail(error: &RunError) -> ExitStatus {
-    let _ = writeln!(io::stderr(), "error: {error}");
-    error.exit_status()
+    let environment = Environment::capture();
+    let console = console::open(&settings::Console::resolve(global, &environment)?)?;
+    let done = Settings::resolve(typed, global, &environment)
+        .map_err(RunError::from)
+        .and_then(|settings| run::run(&settings, argv, &console, form));
+    Ok(done.unwrap_or_else(|error| console::fail(&error, global.log_format)))
 }
 
 /// Nobody reading any more, as in `man | head`, is no error.

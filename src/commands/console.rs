@@ -2,8 +2,10 @@
 
 use crate::cli::LogFormat;
 use crate::error::RunError;
+use crate::exit::ExitStatus;
 use crate::report::{self, Look, Palette, ScreenMode};
 use crate::settings::{Console, ProgressStyle, UsageError, Verbosity};
+use std::io::{self, Write};
 
 /// Opens the console and sends every message of the program there.
 ///
@@ -14,6 +16,22 @@ pub fn open(settings: &Console) -> Result<report::Console, RunError> {
     let filter = std::env::var("SLACK_REVOKE_LOG").ok();
     report::install_logs(&console, filter.as_deref()).map_err(|error| UsageError::LogFilter(error.to_string()))?;
     Ok(console)
+}
+
+/// Tells what stopped the program, and gives its exit status. `format` is JSON only once the console is open.
+///
+/// The text may hold names of files and columns, so it is cleaned; its two lines stay two.
+pub fn fail(error: &RunError, format: LogFormat) -> ExitStatus {
+    match format {
+        LogFormat::Json => tracing::error!("{error}"),
+        LogFormat::Text => {
+            let text = error.to_string();
+            let lines: Vec<_> = text.lines().map(report::clean).collect();
+            // Where standard error is gone, the exit code still tells.
+            let _ = writeln!(io::stderr(), "error: {}", lines.join("\n"));
+        }
+    }
+    error.exit_status()
 }
 
 fn look(settings: Console) -> Look {
