@@ -2,6 +2,7 @@
 
 pub(in crate::commands) mod address;
 mod conclusion;
+mod places;
 mod policy;
 mod prepared;
 mod question;

@@ -1,5 +1,6 @@
 //! Everything that is settled before anybody is asked and anything is sent: the input, its files, and where to begin.
 
+use super::places;
 use crate::domain::{Fields, IdentifyBy, Stamp, UserId};
 use crate::error::{RunError, Trouble};
 use crate::settings::{InputSource, Mode, Settings};
@@ -9,7 +10,7 @@ use crate::store::input::{
 };
 use crate::store::journal::{Lock, LockError};
 use crate::store::manifest::{Manifest, ManifestError};
-use crate::store::paths::{self, RunFiles};
+use crate::store::paths::RunFiles;
 use crate::store::resume::{self, Ask, Continuity, Found, Fresh, Start, Wants};
 use crate::store::scan::{Recorded, Scan, ScanError, scan};
 use std::path::{Path, PathBuf};
@@ -39,7 +40,7 @@ impl Prepared {
     /// # Errors
     /// Where the input cannot be used, the output is held or cannot be continued, or `--protect` cannot be read.
     pub fn open(settings: &Settings) -> Result<Self, RunError> {
-        let files = files(settings)?;
+        let files = places::of(settings)?;
         let rules = rules(settings)?;
         let lock = files.as_ref().filter(|_| settings.mode != Mode::Plan).map(acquire).transpose()?;
         let before = Before::read(settings, files.as_ref())?;
@@ -58,6 +59,9 @@ impl Prepared {
         }
         let start = before.decide(settings, &survey, files.as_ref(), lock.as_ref())?;
         let (manifest, recorded) = before.into_parts(&start);
+        if start == Start::Fresh(Fresh::NothingToResume) {
+            tracing::warn!("there is nothing to resume: the run begins with the first row");
+        }
         Ok(Self { content, survey, files, lock, manifest, recorded, start, rules })
     }
 
@@ -102,28 +106,6 @@ fn source(settings: &Settings) -> InputPath {
         InputSource::Stdin => InputPath::Stdin,
         InputSource::File(path) => InputPath::File(path.clone()),
     }
-}
-
-/// The output's files, with symbolic links resolved, so that two names of one file share a lock.
-fn files(settings: &Settings) -> Result<Option<RunFiles>, RunError> {
-    let output = match (&settings.output.output, &settings.input.source, settings.mode) {
-        (Some(output), _, _) => output.clone(),
-        (None, InputSource::File(input), Mode::Rehearsal) => paths::rehearsal_beside(input),
-        (None, InputSource::File(input), Mode::Run | Mode::Plan) => paths::results_beside(input),
-        (None, InputSource::Stdin, _) => return Ok(None),
-    };
-    let output = paths::resolve(&output).map_err(|error| unwritable(&error, "name a file in a folder that exists"))?;
-    if let InputSource::File(input) = &settings.input.source
-        && paths::same_file(input, &output).unwrap_or(false)
-    {
-        let what = format!("{} is the input and cannot be the output too", output.display());
-        return Err(RunError::Input(Trouble::new(what, "name another file with -o")));
-    }
-    let mut files = RunFiles::beside(output);
-    if let Some(remaining) = &settings.output.remaining {
-        files.remaining.clone_from(remaining);
-    }
-    Ok(Some(files))
 }
 
 fn rules(settings: &Settings) -> Result<Rules, RunError> {

@@ -78,6 +78,7 @@ impl Recorder {
             return Err(RunError::Internal("a run without an output was begun".into()));
         };
         let failed = |error: io::Error| unwritable(&error, "nothing was sent; make room or name another file with -o");
+        let mut events = events_of(settings)?;
         let run_id = run_id(started);
         let input = input_of(&content, &survey);
         let mut manifest =
@@ -93,7 +94,6 @@ impl Recorder {
             CreateError::Exists(_) => RunError::Input(Trouble::new(error.to_string(), "nothing was sent")),
             CreateError::Io(error) => failed(error),
         })?;
-        let mut events = settings.report.events.as_deref().map(EventLog::create).transpose().map_err(failed)?;
         if let Some(events) = &mut events {
             events.started(started, &run_id, survey.rows);
         }
@@ -198,6 +198,15 @@ impl Observer for Recorder {
             let _ = self.manifest.save(&self.files.manifest);
         }
     }
+}
+
+/// Opened before anything is made: a mistyped name must not leave results behind that the next run stumbles over.
+fn events_of(settings: &Settings) -> Result<Option<EventLog>, RunError> {
+    let Some(path) = &settings.report.events else { return Ok(None) };
+    EventLog::create(path).map(Some).map_err(|error| {
+        let what = format!("cannot write {}: {error}", path.display());
+        RunError::Unwritable(Trouble::new(what, "nothing was sent; name another file with --events"))
+    })
 }
 
 fn input_of(content: &Content, survey: &Survey) -> manifest::Input {
