@@ -6,7 +6,7 @@ use slack_revoke::rehearsal::{Config, Effect, Fault, Prescribed, Script, Scripte
 use std::time::Duration;
 
 /// Longer than any call may take here.
-const NEVER: Duration = Duration::from_secs(60);
+const NEVER: Duration = Duration::from_mins(1);
 
 /// What breaks or spoils an answer: the answer, and the `error` and `http_status` of a row that it ends.
 fn trouble() -> [(Prescribed, &'static str, &'static str); 13] {
@@ -118,7 +118,7 @@ fn trouble_that_stays_leaves_a_row_unknown() {
         let record = results.line(session - 998);
         assert_eq!((record.status(), record.get("error")), ("unknown", error), "{answer:?}");
         assert_eq!((record.get("http_status"), record.get("attempts")), (http_status, "1"), "{answer:?}");
-        remaining.push_str(&format!("T1,{session}\n"));
+        remaining.extend(["T1,", &session.to_string(), "\n"]);
     }
     assert_eq!((results.count("revoked"), work.read("in.results.remaining.csv")), (13, remaining));
 }
@@ -259,7 +259,7 @@ fn success_is_200_and_ok_true_and_nothing_else() {
         ("200 OK", r#"{"ok":true}"#, "revoked"),
         ("200 OK", r#"{"ok":"true"}"#, "unknown"),
         ("200 OK", r#"{"ok":1}"#, "unknown"),
-        ("200 OK", r#"[true]"#, "unknown"),
+        ("200 OK", "[true]", "unknown"),
         ("200 OK", "{}", "unknown"),
         ("200 OK", "", "unknown"),
         ("201 Created", r#"{"ok":true}"#, "unknown"),

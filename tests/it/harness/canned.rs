@@ -21,7 +21,7 @@ impl Canned {
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 // A client that hung up wants no answer.
-                let _ = serve(stream, &answer);
+                let _ = serve(&stream, &answer);
             }
         });
         Self(address)
@@ -33,8 +33,8 @@ impl Canned {
 }
 
 /// Reads one request to the end of its body, then answers.
-fn serve(stream: TcpStream, answer: &str) -> std::io::Result<()> {
-    let (mut reader, mut length, mut line) = (BufReader::new(&stream), 0, String::new());
+fn serve(mut stream: &TcpStream, answer: &str) -> std::io::Result<()> {
+    let (mut reader, mut length, mut line) = (BufReader::new(stream), 0, String::new());
     while reader.read_line(&mut line)? > 2 {
         if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
             length = value.trim().parse().unwrap_or(0);
@@ -42,5 +42,5 @@ fn serve(stream: TcpStream, answer: &str) -> std::io::Result<()> {
         line.clear();
     }
     reader.read_exact(&mut vec![0; length])?;
-    (&stream).write_all(answer.as_bytes())
+    stream.write_all(answer.as_bytes())
 }

@@ -1,0 +1,219 @@
+//! The directions of the design, over the paths in `src`: imports point inward, the edges never import each other, and one
+//! outside crate has one place. Tests inside `src` may import what they like.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Each room with those that it may import. An edge takes the engine's ports, and nothing else of the engine.
+const ROOMS: [(&str, &[&str]); 15] = [
+    ("domain", &[]),
+    ("engine", &["domain"]),
+    ("slack", &["domain", "engine::ports"]),
+    ("store", &["domain", "engine::ports"]),
+    ("report", &["domain"]),
+    ("rehearsal", &["domain"]),
+    ("shutdown", &["domain", "engine::ports"]),
+    // Beside the way of the data: what was typed, what it means, and how it ends.
+    ("exit", &["domain"]),
+    ("advice", &["domain"]),
+    // The help ends with the table of exit codes.
+    ("cli", &["domain", "exit"]),
+    ("settings", &["domain", "cli"]),
+    // A command line that cannot be meant is one of the errors.
+    ("error", &["exit", "settings"]),
+    ("commands", EVERY_ROOM),
+    ("main", EVERY_ROOM),
+    ("lib", &[]),
+];
+
+const EVERY_ROOM: &[&str] = &[
+    "advice",
+    "cli",
+    "commands",
+    "domain",
+    "engine",
+    "error",
+    "exit",
+    "rehearsal",
+    "report",
+    "settings",
+    "shutdown",
+    "slack",
+    "store",
+];
+
+/// Crates that may be anywhere but in the domain: how data, errors, logs and tasks are written in this language.
+const ANYWHERE: [&str; 4] = ["serde", "thiserror", "tokio", "tracing"];
+
+/// Every other crate with its place; where there is more than one, why.
+const PLACES: [(&str, &[&str]); 26] = [
+    ("anstream", &["report/"]),
+    ("anstyle", &["report/"]),
+    ("atomic_write_file", &["store/"]),
+    ("axum", &["rehearsal/"]),
+    ("clap", &["cli/"]),
+    ("clap_complete", &["commands/completions.rs"]),
+    ("clap_mangen", &["commands/man.rs"]),
+    // The crate is used in report/bar.rs alone; report and commands have modules of the same name.
+    ("console", &["report/", "main.rs"]),
+    ("csv", &["store/"]),
+    ("csv_core", &["store/input/"]),
+    // The jitter of a backoff, from a seed; and the random part of a run's id.
+    ("fastrand", &["engine/retry.rs", "commands/run/prepared.rs"]),
+    ("flate2", &["store/input/"]),
+    ("governor", &["engine/spacing.rs"]),
+    // The stand-in writes the dates that the client reads, and shares no code with it.
+    ("httpdate", &["slack/retry_after.rs", "rehearsal/service.rs"]),
+    ("indicatif", &["report/bar.rs"]),
+    // Spans as flags, stamps as columns, times for people; a plan hands over the local time zone.
+    ("jiff", &["cli/values.rs", "store/stamps.rs", "report/", "commands/plan.rs"]),
+    ("reqwest", &["slack/"]),
+    ("roaring", &["store/"]),
+    ("rpassword", &["slack/token.rs"]),
+    ("secrecy", &["slack/token"]),
+    // Replies, the manifest, and what machines read of a run: each its own format.
+    ("serde_json", &["slack/", "store/", "report/"]),
+    ("sha2", &["store/"]),
+    ("tempfile", &["store/input/"]),
+    ("tokio_util", &[]),
+    ("tracing_subscriber", &["report/logs.rs"]),
+    ("zstd", &["store/input/"]),
+];
+
+/// The state machine and its parts: no clock, no I/O, no await.
+const PURE: [&str; 6] =
+    ["engine/core.rs", "engine/retry.rs", "engine/breaker.rs", "engine/pacer.rs", "engine/gate.rs", "store/resume.rs"];
+
+/// A file of `src`: its path below it, and its code without comments and tests.
+struct Source {
+    path: String,
+    code: String,
+}
+
+impl Source {
+    /// The room is the first part of the path.
+    fn room(&self) -> &str {
+        self.path.split(['/', '.']).next().unwrap_or_default()
+    }
+
+    /// The paths that start with `root`, as in `crate::engine::ports::Permit`.
+    fn paths_from(&self, root: &str) -> Vec<&str> {
+        let is_name = |c: char| c.is_alphanumeric() || c == '_';
+        let path_at = |at: usize| {
+            let (before, path) = self.code.split_at(at);
+            let end = path.find(|c: char| !is_name(c) && c != ':').unwrap_or(path.len());
+            (!before.ends_with(|c| is_name(c) || c == ':')).then(|| &path[..end])
+        };
+        let found = self.code.match_indices(root).filter_map(|(at, _)| path_at(at));
+        found.filter(|path| path[root.len()..].starts_with("::")).collect()
+    }
+}
+
+fn sources() -> Vec<Source> {
+    let (root, mut sources) = (Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), Vec::new());
+    let mut folders = vec![root.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder of src") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if !is_test(&path) {
+                let code = without_tests(&fs::read_to_string(&path).expect("a source file"));
+                let path = path.strip_prefix(&root).expect("below src").to_string_lossy().into_owned();
+                sources.push(Source { path, code });
+            }
+        }
+    }
+    assert!(sources.len() > 100, "src was not found");
+    sources
+}
+
+fn is_test(path: &Path) -> bool {
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    let in_tests = path.iter().any(|part| part == "tests");
+    in_tests || name == "tests" || name == "testing" || name.ends_with("_tests")
+}
+
+/// What comes before the module of tests, which is the last thing in a file.
+fn without_tests(text: &str) -> String {
+    let module = |line: &str| line.ends_with("mod tests {");
+    let lines = text.lines().take_while(|line| !module(line));
+    lines.filter(|line| !line.trim_start().starts_with("//")).flat_map(|line| [line, "\n"]).collect()
+}
+
+#[test]
+fn imports_point_inward_and_edges_never_import_each_other() {
+    let mut wrong = Vec::new();
+    for source in sources() {
+        let room = ROOMS.iter().find(|(room, _)| *room == source.room());
+        let Some((room, allowed)) = room else { panic!("{} is in no room of this test", source.path) };
+        let roots = ["crate", "slack_revoke"];
+        for path in roots.into_iter().flat_map(|root| source.paths_from(root)) {
+            let inner = path.split_once("::").map_or("", |(_, inner)| inner);
+            // `slack_revoke::engine=trace` is a filter's text, and `slack_revoke::notice` a target.
+            let is_text = path.starts_with("slack_revoke") && *room != "main";
+            let fits = |may: &&str| inner == *may || inner.starts_with(&format!("{may}::"));
+            if !is_text && !fits(room) && !allowed.iter().any(fits) {
+                wrong.push(format!("{}: {path}", source.path));
+            }
+        }
+    }
+    assert_eq!(wrong, [""; 0]);
+}
+
+#[test]
+fn a_crate_from_outside_has_its_place() {
+    let mut wrong = Vec::new();
+    for source in sources() {
+        for (name, places) in PLACES {
+            let is_used = !source.paths_from(name).is_empty();
+            if is_used && !places.iter().any(|place| source.path.starts_with(place)) {
+                wrong.push(format!("{}: {name}", source.path));
+            }
+        }
+    }
+    assert_eq!(wrong, [""; 0]);
+}
+
+#[test]
+fn every_dependency_is_in_these_tables() {
+    let manifest =
+        fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).expect("Cargo.toml");
+    let section = manifest.split("[dependencies]").nth(1).and_then(|rest| rest.split("\n[").next()).expect("a section");
+    let names = section.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once(" = "));
+    let listed: BTreeSet<String> = names.map(|(name, _)| name.replace('-', "_")).collect();
+    let known = PLACES.iter().map(|(name, _)| *name).chain(ANYWHERE).map(str::to_owned);
+    assert_eq!(listed, known.collect());
+}
+
+#[test]
+fn the_domain_is_std_alone() {
+    let crates = PLACES.iter().map(|(name, _)| *name).chain(ANYWHERE);
+    let crates: Vec<&str> = crates.collect();
+    for source in sources().iter().filter(|source| source.room() == "domain") {
+        let used = crates.iter().find(|name| !source.paths_from(name).is_empty());
+        assert_eq!(used, None, "{}", source.path);
+    }
+}
+
+#[test]
+fn the_state_machine_neither_waits_nor_reads_a_clock() {
+    let sources = sources();
+    for path in PURE {
+        let source = sources.iter().find(|source| source.path == path).unwrap_or_else(|| panic!("{path} is gone"));
+        for word in ["tokio::", ".await", "async ", "Instant::", "SystemTime", "std::fs", "std::io"] {
+            assert!(!source.code.contains(word), "{path}: {word}");
+        }
+    }
+}
+
+#[test]
+fn the_rules_of_this_test_would_be_broken_by_a_wrong_import() {
+    let code = "use crate::store::input;\nuse super::tokio;\nlet x = my_csv::Reader; csv::Writer::new()\n";
+    let source = Source { path: "slack/http.rs".into(), code: code.into() };
+    assert_eq!((source.room(), source.paths_from("crate")), ("slack", vec!["crate::store::input"]));
+    assert_eq!(source.paths_from("csv"), ["csv::Writer::new"]);
+    assert_eq!(source.paths_from("tokio").len(), 0);
+    assert_eq!(without_tests("use a;\n// csv::x\nmod tests {\n    use csv::x;\n}\n"), "use a;\n");
+}

@@ -1,0 +1,125 @@
+//! What is looked at before anything is sent: the plan, and the rehearsal.
+
+use crate::harness::{TOKEN, Workdir, config, rows, sessions, start};
+use serde_json::Value;
+
+/// A header and one row of every kind.
+const MIXED: &str = "team_id,session_id,user_id\nT1,1000,U1\nT2,1001,\n,1002,U2\nT1,1000,U1\nT1,x,U1\nT1,1003,U9\n";
+
+fn plan(work: &Workdir, flags: &[&str]) -> Value {
+    let printed = work.program(["plan", "--json"]).args(flags.iter().copied()).exits(0).stdout();
+    serde_json::from_str(&printed).expect("one JSON object")
+}
+
+#[test]
+fn a_plan_adds_up_and_sends_nothing() {
+    let (work, server) = (Workdir::new(), start(config(sessions(1_000, 10))));
+    work.write("in.csv", MIXED);
+    work.write("keep.txt", "U9\n");
+    let plan = plan(&work, &["in.csv", "--protect", "keep.txt", "--api-url", &server.url()]);
+    let number = |name: &str| plan[name].as_u64().unwrap_or_else(|| panic!("{name} in {plan}"));
+    let parts = ["by_user", "by_team", "invalid", "duplicates", "protected", "already_done"].map(number);
+    assert_eq!(parts, [2, 1, 1, 1, 1, 0]);
+    assert_eq!((number("rows"), parts.iter().sum::<u64>(), number("to_send")), (6, 6, 3));
+    assert_eq!((number("workspaces"), number("users"), number("rows_without_user")), (2, 2, 1));
+    assert_eq!((&plan["reset_bulk_calls"], &plan["invalid_examples"][0]["line"]), (&Value::Null, &6.into()));
+    assert_eq!((server.stats().buckets.len(), work.names()), (0, vec!["in.csv".into(), "keep.txt".into()]));
+}
+
+#[test]
+fn a_plan_and_a_dry_run_say_the_same() {
+    let work = Workdir::new();
+    work.write("in.csv", MIXED);
+    let said = |words: &[&str]| {
+        let finished = work.program(words.iter().copied()).exits(0);
+        assert_eq!(finished.stderr(), "", "{words:?}");
+        let text = finished.stdout();
+        // The time at which it would end is the one thing that differs.
+        text.lines().filter(|line| !line.starts_with("time")).collect::<Vec<_>>().join("\n")
+    };
+    let plan = said(&["plan", "in.csv"]);
+    assert!(plan.contains("line 6: session_id is not an integer"), "{plan}");
+    assert_eq!(plan, said(&["run", "in.csv", "--dry-run"]));
+    assert_eq!(plan, said(&["run", "-n", "in.csv", "--yes"]));
+    assert_eq!(work.names(), ["in.csv"]);
+}
+
+#[test]
+fn a_plan_tells_the_time_at_tier_2_and_what_would_do_instead() {
+    let work = Workdir::new();
+    let users: Vec<_> = (0..1_001).map(|n| format!("U{n},{}", 5_000 + n)).collect();
+    work.write("in.csv", format!("user_id,session_id\n{}\n", users.join("\n")));
+    let plan = plan(&work, &["in.csv"]);
+    assert_eq!((&plan["users"], &plan["reset_bulk_calls"]), (&1_001.into(), &2.into()));
+    // 20 a minute after the first 20.
+    assert_eq!(plan["estimated_seconds"], (1_001 - 20) * 3);
+}
+
+#[test]
+fn a_plan_reads_standard_input_and_what_was_done_before() {
+    let (work, server) = (Workdir::new(), start(config(sessions(1_000, 10))));
+    let printed = work.program(["plan", "-", "--json"]).stdin(MIXED).exits(0).stdout();
+    let plan_of_stdin: Value = serde_json::from_str(&printed).expect("one JSON object");
+    assert_eq!((&plan_of_stdin["rows"], work.names().len()), (&6.into(), 0));
+
+    work.write("in.csv", rows(1_000, 4));
+    work.run(&server, "in.csv").exits(0);
+    work.write("in.csv", rows(1_000, 6));
+    let plan = plan(&work, &["in.csv", "--resume"]);
+    assert_eq!((&plan["already_done"], &plan["to_send"], &plan["rows"]), (&4.into(), &2.into(), &6.into()));
+}
+
+#[test]
+fn a_plan_of_an_input_that_cannot_be_used_is_exit_2() {
+    let work = Workdir::new();
+    work.write("in.csv", "a,b\n");
+    let finished = work.program(["plan", "in.csv"]).exits(2);
+    assert_eq!(finished.stdout(), "");
+    assert!(finished.stderr().contains("session_id"), "{}", finished.stderr());
+}
+
+#[test]
+fn the_sample_is_rehearsed_twice_alike() {
+    let work = Workdir::new();
+    work.sample("sessions.csv");
+    let rehearse = || {
+        // The commands of the README: no token, no question, no terminal.
+        let said = work.program(["run", "--rehearse", "sessions.csv"]).exits(0).stderr();
+        assert!(said.contains("18 rows = "), "{said}");
+        work.results("sessions.rehearsal.csv").statuses()
+    };
+    let first = rehearse();
+    assert_eq!((first.len(), &first), (18, &rehearse()));
+    assert!(first.values().any(|status| status == "revoked") && first.values().any(|status| status == "duplicate"));
+    let manifest = work.json("sessions.rehearsal.csv.manifest.json");
+    assert_eq!((&manifest["runs"][0]["rehearsal"], manifest["runs"].as_array().map(Vec::len)), (&true.into(), Some(1)));
+}
+
+#[test]
+fn a_rehearsal_and_a_run_never_touch_each_others_results() {
+    let (work, server) = (Workdir::new(), start(config(sessions(1_000, 2))));
+    work.write("in.csv", rows(1_000, 2));
+    work.run(&server, "in.csv").exits(0);
+    let evidence = work.read("in.results.csv");
+    work.program(["run", "in.csv", "--rehearse", "-o", "in.results.csv"]).exits(2);
+    assert_eq!(work.read("in.results.csv"), evidence);
+
+    work.program(["run", "in.csv", "--rehearse"]).exits(0);
+    let drill = work.read("in.rehearsal.csv");
+    for flags in [&[][..], &["--resume"]] {
+        let run = work.run(&server, "in.csv").args(["-o", "in.rehearsal.csv"]).args(flags.iter().copied());
+        let said = run.exits(2).stderr();
+        assert!(said.contains("in.rehearsal.csv"), "{said}");
+        assert_eq!(work.read("in.rehearsal.csv"), drill);
+    }
+    assert_eq!(server.stats().revoked, 2);
+}
+
+#[test]
+fn a_rehearsal_reaches_nobody_and_takes_no_token() {
+    let (work, server) = (Workdir::new(), start(config(sessions(1_000, 2))));
+    work.write("in.csv", rows(1_000, 2));
+    let program = work.program(["run", "in.csv", "--rehearse"]).token(TOKEN);
+    program.env("SLACK_REVOKE_API_URL", &server.url()).env("HTTP_PROXY", &server.url()).exits(0);
+    assert_eq!((server.stats().buckets.len(), server.stats().unauthorized), (0, 0));
+}

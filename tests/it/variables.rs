@@ -1,0 +1,98 @@
+//! The environment: every flag has a variable, and what is typed goes first (contract.md, "`run`").
+
+use crate::harness::{Program, TOKEN, Workdir, config, rows, sessions, start};
+use slack_revoke::cli;
+use slack_revoke::rehearsal::Server;
+use std::collections::BTreeSet;
+
+fn slack() -> Server {
+    start(config(sessions(1_000, 10)))
+}
+
+#[test]
+fn every_flag_has_a_variable_that_works() {
+    let (work, server) = (Workdir::new(), slack());
+    work.write("in.csv", "team_id|session_id|user_id\nT1|1000|W0STANDIN\nT9|1001|U1\nT1|1002|U2\n");
+    work.write("keep.txt", "U2\n");
+    let token = work.write("token", TOKEN);
+    std::fs::set_permissions(token, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("a mode");
+    let url = server.url();
+    let variables = [
+        ("DELIMITER", "pipe"),
+        ("IDENTIFY_BY", "team"),
+        ("OUTPUT", "out.csv"),
+        ("REMAINING", "left.csv"),
+        ("RATE", "6000/min"),
+        ("BUCKET", "team"),
+        ("WORKERS", "3"),
+        ("RETRIES", "2"),
+        ("TIMEOUT", "9s"),
+        ("MAX_RETRY_AFTER", "1m"),
+        ("YES", "true"),
+        ("MAX_FAILURES", "3"),
+        ("DEADLINE", "1h"),
+        ("PROTECT", "keep.txt"),
+        ("ALLOW_SELF", "1"),
+        ("NO_CANARY", "yes"),
+        ("STRICT", "on"),
+        ("TOKEN_FILE", "token"),
+        ("API_URL", &url),
+        ("ALLOW_HOST", "a.example,b.example"),
+        ("EVENTS", "events"),
+        ("SUMMARY_JSON", "summary"),
+        ("METRICS_FILE", "metrics"),
+        ("REASON", "a drill"),
+        ("PROGRESS", "none"),
+        ("COLOR", "never"),
+        ("QUIET", "true"),
+        ("LOG_FORMAT", "json"),
+    ];
+    // They exclude some of the others, or have a test of their own.
+    let apart = ["RESUME", "DRY_RUN", "REHEARSE", "START_RATE", "MAX_RATE", "TOKEN_COMMAND", "VERBOSE"];
+    let known: BTreeSet<String> = variables.iter().map(|(name, _)| *name).chain(apart).map(str::to_owned).collect();
+    assert_eq!(flags_of_run(), known, "a flag of `run` has no place in this test");
+
+    let set = |program: Program, (name, value): &(&str, &str)| program.env(&format!("SLACK_REVOKE_{name}"), value);
+    let finished = variables.iter().fold(work.program(["run", "in.csv"]), set).exits(1);
+    assert_eq!(finished.stderr(), "", "quiet");
+    let results = work.results("out.csv");
+    let statuses: Vec<_> = results.statuses().into_values().collect();
+    assert_eq!(statuses, ["revoked", "not_found", "protected"]);
+    for file in ["left.csv", "events", "summary", "metrics"] {
+        assert!(work.exists(file), "{file}");
+    }
+    let run = &work.json("out.csv.manifest.json")["runs"][0];
+    assert_eq!((&run["rate"], &run["workers"]), (&"6000/min".into(), &3.into()));
+    assert_eq!((&run["identify_by"], &run["reason"]), (&"team".into(), &"a drill".into()));
+}
+
+#[test]
+fn the_other_variables_work_too_and_what_is_typed_goes_first() {
+    let (work, server) = (Workdir::new(), slack());
+    work.write("in.csv", rows(1_000, 2));
+    let plan = |name: &str, value: &str| work.program(["run", "in.csv", "--yes"]).env(name, value);
+    assert!(plan("SLACK_REVOKE_DRY_RUN", "true").exits(0).stdout().contains("to send"));
+    assert_eq!(work.names(), ["in.csv"]);
+    plan("SLACK_REVOKE_REHEARSE", "1").exits(0);
+    assert!(work.exists("in.rehearsal.csv"));
+    let said = plan("SLACK_REVOKE_START_RATE", "9/min").env("SLACK_REVOKE_MAX_RATE", "8/min").exits(2).stderr();
+    assert!(said.contains("--start-rate 9/min"), "{said}");
+    let said = plan("SLACK_REVOKE_WORKERS", "many").exits(2).stderr();
+    assert!(said.contains("SLACK_REVOKE_WORKERS"), "{said}");
+    let typed = work.run(&server, "in.csv").args(["--rate", "50/s", "-v", "-v"]).env("SLACK_REVOKE_RATE", "1/h");
+    let said = typed.env("SLACK_REVOKE_QUIET", "true").env("SLACK_REVOKE_STRICT", "").exits(0).stderr();
+    assert!(said.contains("2 rows"), "typed -v goes before the variable: {said}");
+    assert_eq!(work.json("in.results.csv.manifest.json")["runs"][0]["rate"], "50/s");
+    let again = work.program(["run", "in.csv", "--yes", "--api-url", &server.url()]);
+    let again = again.env("SLACK_REVOKE_RESUME", "true").env("SLACK_REVOKE_TOKEN_COMMAND", &format!("echo {TOKEN}"));
+    again.env("SLACK_REVOKE_VERBOSE", "2").exits(0);
+}
+
+fn flags_of_run() -> BTreeSet<String> {
+    let mut command = cli::command();
+    command.build();
+    let run = command.find_subcommand("run").expect("a command");
+    let flags = run.get_arguments().filter_map(|argument| argument.get_long());
+    let flags = flags.filter(|flag| !["help", "version"].contains(flag));
+    flags.map(|flag| cli::variable_of(flag).replace("SLACK_REVOKE_", "")).collect()
+}
