@@ -36,11 +36,6 @@ impl Core {
             }
             return;
         }
-        // Without a single answer so far it is no outage that would be waited for: the first row to use up its attempts
-        // ends the run.
-        if self.calls.clear == 0 {
-            return;
-        }
         let error = retry::error_name(reply).unwrap_or_default();
         let line = flight.pending.line();
         if self.outage.transient(line, now.at, self.seed(line, self.next_call)) == Turn::Began {
@@ -118,7 +113,7 @@ impl Core {
             return;
         }
         let ambiguous = matches!(class, Class::Transient { ambiguous: true });
-        pending.attempted(ambiguous, !self.outage.is_declared());
+        pending.attempted(ambiguous, !self.is_waiting_out_an_outage());
         match class {
             Class::Revoked => self.succeed(pending, Status::Revoked, reply, now, acts),
             Class::AlreadyGone => self.succeed(pending, Status::AlreadyRevoked, reply, now, acts),
@@ -172,12 +167,18 @@ impl Core {
         }
     }
 
+    /// Whether an outage came after answers: then rows use up no attempts, and wait for each other.
+    pub(super) fn is_waiting_out_an_outage(&self) -> bool {
+        self.outage.is_declared() && self.calls.clear > 0
+    }
+
     fn again(&mut self, pending: Pending, reply: Reply, now: Now, acts: &mut Vec<Act>) {
         if pending.tries() > self.policy.retries {
             let status = retry::refused_status(pending.may_be_gone());
             let error = retry::error_name(&reply).unwrap_or_default();
             self.settle(pending, status, reply, now, acts);
-            if self.calls.clear == 0 {
+            // An outage is waited for by a run that Slack has answered before; one that it never answered ends.
+            if self.calls.clear == 0 && self.outage.is_declared() {
                 self.stop(StopReason::Unavailable { error }, acts);
             }
             return;

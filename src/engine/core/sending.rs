@@ -15,6 +15,9 @@ const MOST_WORKERS: u32 = 16;
 /// call fails at once, and is far above what faults of single rows come to.
 const MOST_WAITING: usize = 4096;
 
+/// The same before the first clear answer: enough to tell a row's trouble from the run's.
+const MOST_WAITING_AT_FIRST: usize = 5;
+
 impl Core {
     /// Sends what may be sent, and asks for rows. Gives the moment at which to come back where nothing else happens.
     pub fn step(&mut self, now: Now, acts: &mut Vec<Act>) -> Option<Duration> {
@@ -45,7 +48,7 @@ impl Core {
     }
 
     fn send_what_may_go(&mut self, now: Now, wake: &mut Wake, acts: &mut Vec<Act>) {
-        if self.outage.is_declared() && now.at < self.outage.hold_until() {
+        if self.is_waiting_out_an_outage() && now.at < self.outage.hold_until() {
             wake.at(Some(self.outage.hold_until()));
             return;
         }
@@ -55,7 +58,7 @@ impl Core {
         let first = self.buckets.next_turn();
         for turn in 0..self.buckets.len() {
             let index = (first + turn) % self.buckets.len();
-            while self.has_a_worker() && self.waiting.len() < MOST_WAITING {
+            while self.has_a_worker() && self.waiting.len() < self.most_waiting() {
                 match self.buckets.ask(index, now.at) {
                     Ok((permit, pending)) => self.send(permit, pending, now, acts),
                     Err(closed) => {
@@ -76,6 +79,10 @@ impl Core {
         let (id, line, call) = (self.next_call, pending.line(), pending.calls() + 1);
         acts.push(Act::Send { id, permit, target: pending.target().clone(), line, call });
         self.flying.insert(id, Flight { pending, sent_at: now.at });
+    }
+
+    fn most_waiting(&self) -> usize {
+        if self.calls.clear == 0 { MOST_WAITING_AT_FIRST } else { MOST_WAITING }
     }
 
     fn has_a_worker(&self) -> bool {

@@ -314,16 +314,26 @@ fn the_only_workspace_that_refuses_stops_the_run() {
 }
 
 #[test]
-fn where_nobody_ever_answers_the_first_row_to_use_up_its_attempts_ends_the_run() {
+fn where_nobody_ever_answers_the_run_ends_when_attempts_are_used_up() {
     let mut bench = Bench::new(rows(2..=50));
     while bench.core.stopped().is_none() {
         assert_eq!(bench.open.len().max(1), 1, "no fan-out before the first answer");
         bench.until_a_call().answer(Answer::Fault(Fault::NotConnected));
     }
     assert!(matches!(bench.core.stopped(), Some(StopReason::Unavailable { .. })));
-    assert_eq!(bench.records.len(), 1);
+    assert_eq!(bench.statuses().len(), 1);
     assert_eq!(bench.records[0].1, Status::Failed);
+    assert!(bench.sent.iter().all(|(line, _)| *line <= 6), "five rows are enough to tell: {:?}", bench.sent);
     assert!(bench.at < Duration::from_secs(10), "two retries take seconds, not {:?}", bench.at);
+}
+
+#[test]
+fn a_first_row_in_trouble_of_its_own_does_not_end_the_run() {
+    let mut bench = Bench::with(rows(2..=4), Pace::Every(Duration::from_millis(1)), |policy| policy.retries = 0);
+    bench.answer(Answer::Fault(Fault::Timeout));
+    bench.until_a_call().answer(Answer::Ok).until_a_call().answer(Answer::Ok);
+    assert_eq!(bench.statuses(), [(2, Status::Unknown), (3, Status::Revoked), (4, Status::Revoked)]);
+    assert!(bench.core.is_finished() && bench.core.stopped().is_none());
 }
 
 #[test]
