@@ -4,7 +4,7 @@
 //! sync. So a thread of its own does it, and what it finds is told at the next write.
 
 use super::files::{during, identity};
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -58,8 +58,9 @@ impl Watched {
         }
     }
 
-    /// Whether the path still leads to this file, and the file still holds what was written.
-    fn look(&self) -> io::Result<()> {
+    /// Whether the file still has a name and holds what was written. Worth asking before something is added: what stands
+    /// behind a hole, or in place of a lost header, is lost for whoever reads the file.
+    pub(super) fn holds(&self) -> io::Result<Metadata> {
         // Read before the file is looked at: it only grows, so it must be at least this long by then.
         let len = self.len.load(Ordering::Acquire);
         let ours = self.file.metadata().map_err(during("look at", &self.path))?;
@@ -69,6 +70,12 @@ impl Watched {
         if ours.len() < len {
             return Err(self.lost("was truncated"));
         }
+        Ok(ours)
+    }
+
+    /// Whether it [`holds`](Self::holds), and the path still leads to it.
+    fn look(&self) -> io::Result<()> {
+        let ours = self.holds()?;
         match fs::metadata(&self.path) {
             Ok(there) if identity(&there) == identity(&ours) => Ok(()),
             Ok(_) => Err(self.lost("was replaced by another file")),

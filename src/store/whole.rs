@@ -31,7 +31,8 @@ impl Whole {
         if self.torn {
             self.cut_back()?;
         }
-        if let Err(error) = self.file.write_all(&self.pending) {
+        self.watched.holds()?;
+        if let Err(error) = self.file.write_all(&self.pending).map_err(during("write", &self.path)) {
             // The first error is the one to tell. Where the cut fails too, no record is written before it succeeds.
             self.torn = true;
             let _ = self.cut_back();
@@ -44,8 +45,9 @@ impl Whole {
 
     /// Cuts off what stands behind the whole records; never makes the file longer.
     fn cut_back(&mut self) -> io::Result<()> {
-        if self.file.metadata()?.len() > self.len {
-            self.file.set_len(self.len)?;
+        let context = during("cut", &self.path);
+        if self.file.metadata().map_err(context)?.len() > self.len {
+            self.file.set_len(self.len).map_err(context)?;
         }
         self.torn = false;
         Ok(())
@@ -62,7 +64,7 @@ impl Write for Whole {
         if self.pending.is_empty() {
             return Ok(());
         }
-        let written = self.write_pending().map_err(during("write", &self.path));
+        let written = self.write_pending();
         self.pending.clear();
         written
     }
