@@ -24,7 +24,7 @@ pub enum Pace {
 
 /// So many calls in a row have to be accepted before a pace without limit opens another place in flight: while it is
 /// not known when the next 429 comes, few calls are under way into it.
-const PROVEN: u64 = 32;
+const PROVEN: u64 = 64;
 
 #[derive(Debug)]
 enum Rule {
