@@ -2,13 +2,21 @@
 
 mod answers;
 mod architecture;
+mod cut;
+mod disk;
 mod exits;
 mod harness;
 mod inputs;
+mod killed;
 mod limits;
+mod locks;
 mod plans;
 mod readme;
 mod reports;
+mod resume;
+mod scale;
+mod signals;
 mod smoke;
 mod tokens;
+mod trouble;
 mod variables;

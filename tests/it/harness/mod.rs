@@ -3,10 +3,12 @@
 mod canned;
 mod results;
 mod run;
+mod watch;
 
 pub use canned::Canned;
-pub use results::Results;
-pub use run::{Finished, Program};
+pub use results::{Record, Results};
+pub use run::{Finished, Program, Running};
+pub use watch::{Peak, accepted, in_flight, until};
 
 use slack_revoke::rehearsal::{Config, Population, Server, Session, Token};
 use std::fmt::Write as _;

@@ -76,6 +76,11 @@ impl Program {
 pub struct Running(Child);
 
 impl Running {
+    /// The process.
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.0), signal).expect("a child of ours");
     }

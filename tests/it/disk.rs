@@ -1,0 +1,156 @@
+//! Results that cannot be kept: nothing more is sent, and what was sent without a record is named.
+
+use crate::harness::{Finished, Program, TOKEN, Workdir, accepted, config, in_flight, rows, sessions, start, until};
+use slack_revoke::rehearsal::{Config, Latency, Server};
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+const RESULTS: &str = "s.results.csv";
+const ROWS: u64 = 400;
+
+/// Slow enough for calls to be in flight together.
+fn stand_in() -> Server {
+    let latency = Latency::Fixed(Duration::from_millis(5));
+    start(Config { latency, ..config(sessions(1_000, ROWS)) })
+}
+
+/// The lines behind `(line`, as the program names them.
+fn named(stderr: &str) -> Vec<u64> {
+    let Some((_, rest)) = stderr.split_once("sent and not recorded: ") else { return Vec::new() };
+    let (_, list) = rest.split_once("(line ").expect("lines");
+    let (list, _) = list.split_once(')').expect("an end");
+    list.split(", ").map(|line| line.parse().expect("a line")).collect()
+}
+
+/// Every session that is gone has its record, or its line is named.
+#[track_caller]
+fn assert_nothing_is_hidden(work: &Workdir, server: &Server, output: &str, stderr: &str) {
+    let recorded = work.results(output).count("revoked") as u64;
+    let gone = server.stats().revoked;
+    assert_eq!(gone, recorded + named(stderr).len() as u64, "{stderr}");
+}
+
+#[track_caller]
+fn assert_completes(work: &Workdir, server: &Server, output: &str, unrecorded: usize) {
+    work.run(server, "s.csv").args(["-o", output, "--resume", "--rate", "unlimited"]).exits(0);
+    let results = work.results(output);
+    assert_eq!(results.statuses().len() as u64, ROWS);
+    assert_eq!(results.count("already_revoked"), unrecorded, "those that were sent and not recorded");
+    assert_eq!(results.count("revoked") + unrecorded, usize::try_from(ROWS).unwrap());
+    assert!(server.live_sessions().is_empty());
+}
+
+/// Runs with a limit on the size of each file that it writes, which is as good as a full disk and needs no rights.
+fn limited(work: &Workdir, server: &Server, blocks: u32) -> Output {
+    let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &script, env!("CARGO_BIN_EXE_slack-revoke"), "run", "s.csv", "--yes"]);
+    shell.args(["--api-url", &server.url(), "--rate", "1000/s", "-j", "4"]).env("SLACK_TOKEN", TOKEN);
+    shell.current_dir(work.root()).stdin(Stdio::null()).output().expect("a shell")
+}
+
+#[test]
+fn a_full_disk_stops_the_run_names_what_was_sent_and_is_no_loss() {
+    let (work, server) = (Workdir::new(), stand_in());
+    work.write("s.csv", rows(1_000, ROWS));
+    // Sixteen blocks of 512 bytes, or of 1,024 in some shells: the results need forty of the larger.
+    let output = limited(&work, &server, 16);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(7), "{text}");
+    let lines = named(&text);
+    assert!((1..=4).contains(&lines.len()), "{text}");
+    let results = work.results(RESULTS);
+    assert!(lines.iter().all(|line| !results.statuses().contains_key(line)), "{text}");
+    assert!(text.contains("cannot write") && text.contains("--resume"), "{text}");
+    assert_nothing_is_hidden(&work, &server, RESULTS, &text);
+    assert!(fs::read(work.path(RESULTS)).unwrap().ends_with(b"\n"), "no part of a record stays");
+    assert_completes(&work, &server, RESULTS, lines.len());
+}
+
+/// A disk of a few pages, or none where it may not be mounted. Unmounted when dropped.
+struct Disk<'a>(&'a Path);
+
+impl<'a> Disk<'a> {
+    fn mount(at: &'a Path, options: &str) -> Option<Self> {
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", options, "none"]).arg(at).output();
+        mounted.is_ok_and(|output| output.status.success()).then_some(Self(at))
+    }
+
+    fn grow(&self) {
+        let options = ["-o", "remount,size=4m"];
+        assert!(Command::new("mount").args(options).arg(self.0).status().expect("mount").success());
+    }
+}
+
+impl Drop for Disk<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.0).status();
+    }
+}
+
+#[test]
+fn on_a_disk_that_is_full_for_every_file_the_run_ends_as_well() {
+    let (work, server) = (Workdir::new(), stand_in());
+    work.write("s.csv", rows(1_000, ROWS));
+    fs::create_dir(work.path("disk")).unwrap();
+    let path = work.path("disk");
+    let Some(disk) = Disk::mount(&path, "size=32k") else {
+        println!("left out: nothing may be mounted here");
+        return;
+    };
+    let output = format!("disk/{RESULTS}");
+    let program = work.run(&server, "s.csv").args(["-o", &output, "--rate", "1000/s", "-j", "4"]);
+    let finished = program.finish();
+    let text = finished.stderr();
+    assert_eq!(finished.code(), Some(7), "{text}");
+    assert_nothing_is_hidden(&work, &server, &output, &text);
+    assert!(accepted(&server) > 10, "it began: {text}");
+    disk.grow();
+    assert_completes(&work, &server, &output, named(&text).len());
+}
+
+#[test]
+fn where_results_cannot_be_made_nothing_is_sent() {
+    let (work, server) = (Workdir::new(), stand_in());
+    work.write("s.csv", rows(1_000, 3));
+    work.write("file", "");
+    for output in ["missing/out.csv", "file/out.csv"] {
+        let refused = work.run(&server, "s.csv").args(["-o", output]).exits(7);
+        assert!(refused.stderr().contains("out.csv"), "{}", refused.stderr());
+    }
+    fs::create_dir(work.path("folder")).unwrap();
+    let refused = work.run(&server, "s.csv").args(["-o", "folder"]).exits(7);
+    assert!(refused.stderr().contains("not a regular file"), "{}", refused.stderr());
+    assert_eq!(accepted(&server), 0);
+}
+
+/// Runs until the results are lost in this way, and to its end.
+fn losing(work: &Workdir, server: &Server, lose: fn(&Path)) -> Finished {
+    let program: Program = work.run(server, "s.csv").args(["--rate", "1000/s", "-j", "1"]);
+    let mut running = program.start();
+    until(&mut running, || accepted(server) > 20 && in_flight(server) > 0);
+    lose(&work.path(RESULTS));
+    running.wait()
+}
+
+#[test]
+fn results_lost_under_the_run_stop_it_and_are_made_up_for() {
+    let delete: fn(&Path) = |path| fs::remove_file(path).unwrap();
+    let truncate: fn(&Path) = |path| fs::File::options().write(true).open(path).unwrap().set_len(0).unwrap();
+    for (lose, word) in [(delete, "was deleted"), (truncate, "was truncated")] {
+        let latency = Latency::Fixed(Duration::from_millis(20));
+        let (work, server) = (Workdir::new(), start(Config { latency, ..config(sessions(1_000, ROWS)) }));
+        work.write("s.csv", rows(1_000, ROWS));
+        let finished = losing(&work, &server, lose);
+        let text = finished.stderr();
+        assert_eq!(finished.code(), Some(7), "{text}");
+        assert!(text.contains(word), "{text}");
+        assert!(accepted(&server) < ROWS, "the run was stopped");
+        let gone = usize::try_from(server.stats().revoked).unwrap();
+        // Nothing is added to a file that has lost its beginning.
+        assert!(!work.exists(RESULTS) || work.read(RESULTS).is_empty());
+        assert_completes(&work, &server, RESULTS, gone);
+    }
+}

@@ -1,0 +1,96 @@
+//! One run per output at a time.
+
+use crate::harness::{Program, Running, Workdir, accepted, config, in_flight, rows, sessions, start, until};
+use slack_revoke::rehearsal::{Config, Latency, Server};
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::time::Duration;
+
+const RESULTS: &str = "s.results.csv";
+const ROWS: u64 = 60;
+
+/// A folder with an input, and a stand-in whose answers take long enough for a second run to begin and end.
+fn slow() -> (Workdir, Server) {
+    let latency = Latency::Fixed(Duration::from_millis(100));
+    let (work, server) = (Workdir::new(), start(Config { latency, ..config(sessions(1_000, ROWS)) }));
+    work.write("s.csv", rows(1_000, ROWS));
+    (work, server)
+}
+
+fn paced(work: &Workdir, server: &Server) -> Program {
+    work.run(server, "s.csv").args(["--rate", "1000/s", "-j", "2"])
+}
+
+fn under_way(work: &Workdir, server: &Server) -> Running {
+    let mut running = paced(work, server).start();
+    until(&mut running, || in_flight(server) > 0);
+    running
+}
+
+#[test]
+fn a_second_run_is_turned_away_by_every_name_of_the_output_and_the_first_goes_on() {
+    let (work, server) = slow();
+    fs::create_dir(work.path("folder")).unwrap();
+    symlink(work.path(RESULTS), work.path("alias.csv")).unwrap();
+    symlink(work.root(), work.path("folder/back")).unwrap();
+    work.write("other.csv", rows(5_000, 3));
+    let first = under_way(&work, &server);
+    let pid = format!("(process {})", first.id());
+    for (input, output) in [
+        ("s.csv", RESULTS),
+        ("s.csv", "./s.results.csv"),
+        ("s.csv", "alias.csv"),
+        ("s.csv", "folder/back/s.results.csv"),
+        ("other.csv", RESULTS),
+    ] {
+        for resume in [None, Some("--resume")] {
+            let second = work.run(&server, input).args(["-o", output]).args(resume).exits(6);
+            assert!(second.stderr().contains(&pid), "{output}: {}", second.stderr());
+        }
+    }
+    assert!(accepted(&server) < ROWS, "the first run was still going on");
+    assert_eq!(first.wait().code(), Some(0));
+    assert_eq!(work.results(RESULTS).count("revoked") as u64, ROWS);
+    assert_eq!((accepted(&server), server.stats().repeats), (ROWS, 0), "no second run sent anything");
+    assert!(!work.exists("s.results.csv.journal"));
+}
+
+#[test]
+fn a_plan_and_a_run_to_another_output_are_let_through() {
+    let (work, server) = slow();
+    work.write("other.csv", rows(1_000, 3));
+    let first = under_way(&work, &server);
+    work.program(["plan", "s.csv", "--resume"]).exits(0);
+    work.run(&server, "other.csv").exits(0);
+    assert_eq!(first.wait().code(), Some(0));
+    assert_eq!(work.results(RESULTS).statuses().len() as u64, ROWS);
+}
+
+#[test]
+fn a_dead_process_holds_nothing() {
+    let (work, server) = slow();
+    let mut running = under_way(&work, &server);
+    until(&mut running, || accepted(&server) > 10);
+    running.kill();
+    assert!(work.exists("s.results.csv.journal"));
+    work.run(&server, "s.csv").exits(2);
+    paced(&work, &server).args(["--resume"]).exits(0);
+    assert_eq!(work.results(RESULTS).statuses().len() as u64, ROWS);
+    assert!(server.live_sessions().is_empty() && !work.exists("s.results.csv.journal"));
+}
+
+#[test]
+fn the_list_of_a_dead_run_says_nothing_of_a_first_run() {
+    let (work, server) = slow();
+    work.write("s.csv", rows(1_000, ROWS + 1));
+    let mut running = under_way(&work, &server);
+    until(&mut running, || accepted(&server) > 10);
+    running.kill();
+    for name in [RESULTS, "s.results.csv.manifest.json"] {
+        fs::remove_file(work.path(name)).unwrap();
+    }
+    paced(&work, &server).exits(0);
+    let results = work.results(RESULTS);
+    assert_eq!(results.statuses().len() as u64, ROWS + 1);
+    assert_eq!(results.count("already_revoked"), 0, "results and manifest were thrown away, and with them the doubt");
+}
