@@ -79,6 +79,9 @@ pub struct Buckets {
     reopened: bool,
     reading: Option<TeamId>,
     to_read: Option<TeamId>,
+    /// While one bucket serves all: the workspaces that were refused in its pause, and until when each is to wait; none
+    /// stands for the rows that name no workspace.
+    paused: HashMap<Option<TeamId>, Duration>,
 }
 
 impl Buckets {
@@ -104,6 +107,7 @@ impl Buckets {
             reopened: false,
             reading: None,
             to_read: None,
+            paused: HashMap::new(),
         };
         if policy.bucket == BucketPolicy::Team {
             buckets.split(now);
@@ -211,15 +215,23 @@ impl Buckets {
         }
     }
 
-    /// Gives every workspace a bucket of its own, with the calls it has had.
+    /// Gives every workspace a bucket of its own, with the calls it has had and the pause it was asked for.
     fn split(&mut self, now: Duration) {
         let mut teams: Vec<TeamId> = self.left_of.keys().cloned().collect();
         teams.sort_unstable();
         let waiting = std::mem::take(&mut self.all[COMMON].queue);
+        let paused = std::mem::take(&mut self.paused);
+        let keep_pause = |gate: &mut Gate, team: Option<TeamId>| {
+            if let Some(until) = paused.get(&team).filter(|until| **until > now) {
+                gate.refused(now, now, until.saturating_sub(now));
+            }
+        };
         self.all[COMMON].gate = Gate::new(self.pace, now);
+        keep_pause(&mut self.all[COMMON].gate, None);
         for team in teams {
             let mut gate = Gate::new(self.pace, now);
             self.recent.iter().filter(|(_, of)| *of == team).for_each(|(at, _)| gate.remember(*at));
+            keep_pause(&mut gate, Some(team.clone()));
             self.of_team.insert(team.clone(), self.all.len());
             self.all.push(Bucket::new(Some(team), gate));
         }
@@ -263,6 +275,7 @@ impl Buckets {
         wants
     }
 
+    /// Gives every workspace a bucket of its own, with the calls it has had and the pause it was asked for.
     /// A batch came: what it was for is no longer outstanding.
     pub fn came(&mut self, want: &Want, rows: usize, exhausted: bool) {
         match want {

@@ -28,6 +28,21 @@ fn looking(limited: TeamId, accepted: u32) -> Learning {
 }
 
 impl Buckets {
+    /// A row was refused, and its workspace is to wait until then: whatever is learnt of the buckets, that stands.
+    pub fn paused(&mut self, pending: &Pending, now: Duration, until: Duration) {
+        if matches!(self.learning, Learning::Done(_)) {
+            return;
+        }
+        self.paused.retain(|_, until| *until > now);
+        let paused = self.paused.entry(pending.addressed_team().cloned()).or_default();
+        *paused = until.max(*paused);
+    }
+
+    /// Whether a row of this workspace may go past the pause of the common bucket: not past its own.
+    fn may_be_tested(&self, team: &TeamId) -> bool {
+        !self.paused.contains_key(&Some(team.clone()))
+    }
+
     /// A row sent at `sent_at` met a limit: where the kind is not known, and chance would not answer, a test is due.
     pub fn limited(&mut self, pending: &Pending, sent_at: Duration, now: Duration) {
         let latency = now.saturating_sub(sent_at);
@@ -69,6 +84,7 @@ impl Buckets {
             let unread = |(team, left): (&TeamId, &u64)| {
                 *team != limited
                     && *left > 0
+                    && self.may_be_tested(team)
                     && !without_rows.contains(team)
                     && self.would_tell(self.recent_calls(team), &limited)
             };
@@ -95,7 +111,7 @@ impl Buckets {
             *calls.entry(team).or_default() += 1;
         }
         let of = |pending: &Pending| {
-            let team = pending.addressed_team().filter(|team| *team != limited)?;
+            let team = pending.addressed_team().filter(|team| *team != limited && self.may_be_tested(team))?;
             Some(calls.get(team).copied().unwrap_or(0))
         };
         let places = self.all[COMMON].queue.iter().enumerate();
@@ -130,10 +146,7 @@ impl Buckets {
         let kind = if accepted { BucketKind::Team } else { BucketKind::Org };
         self.learning = Learning::Done(kind);
         if accepted {
-            let closed_until = self.all[COMMON].gate.closed_until();
             self.split(now);
-            let index = self.of_team.get(&limited).copied().unwrap_or(COMMON);
-            self.all[index].gate.refused(now, now, closed_until.saturating_sub(now));
         }
         self.recent.clear();
         Some(kind)
@@ -154,7 +167,11 @@ impl Buckets {
         if asked.is_some() {
             return;
         }
-        let other = |(team, left): &(&TeamId, &u64)| *team != limited && **left > 0 && !without_rows.contains(*team);
+        let paused = &self.paused;
+        let other = |(team, left): &(&TeamId, &u64)| {
+            let paused = paused.contains_key(&Some((*team).clone()));
+            *team != limited && **left > 0 && !paused && !without_rows.contains(*team)
+        };
         let recent = &self.recent;
         let used = |team: &TeamId| recent.iter().filter(|(_, of)| of == team).count();
         match self

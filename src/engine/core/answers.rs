@@ -60,6 +60,7 @@ impl Core {
                 let pause = gate.refused(flight.sent_at, now.at, pause);
                 self.calls.rate_limited += 1;
                 self.count_pause(now.at, pause);
+                self.buckets.paused(&flight.pending, now.at, now.at + pause);
                 let team = self.bucket_team(&flight.pending);
                 acts.push(Act::Tell(Event::RateLimited { line: flight.pending.line(), team, pause, stated }));
                 if pause > self.policy.max_retry_after {
