@@ -9,7 +9,7 @@ use super::results::encoded_header;
 pub use super::scan_error::{Damage, ScanError};
 use crate::domain::{Fields, Outcome, Row, Stamp, Tally, TeamId, UserId};
 use roaring::RoaringTreemap;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::{fs, io};
 
@@ -167,13 +167,26 @@ fn other_columns(path: &Path, expected: &Fields, found: &Fields) -> ScanError {
     ScanError::OtherColumns { path: path.to_owned(), expected: listed(expected), found: listed(found) }
 }
 
-/// Whether a file without a whole header is the beginning of ours. Anything else is another program's, and must not be
-/// written over.
+/// Whether a file without a whole header is the beginning of ours, and nothing or, where the data never arrived before a
+/// power loss, zeros behind it. Anything else is another program's, and must not be written over.
 fn is_torn_header(path: &Path, columns: &Fields) -> io::Result<bool> {
     let header = encoded_header(columns);
+    let mut file = BufReader::new(fs::File::open(path)?);
     let mut start = Vec::new();
-    fs::File::open(path)?.take(header.len() as u64 + 1).read_to_end(&mut start)?;
-    Ok(header.starts_with(&start))
+    file.by_ref().take(header.len() as u64).read_to_end(&mut start)?;
+    let arrived = start.iter().zip(&header).take_while(|(found, ours)| found == ours).count();
+    let ours = arrived > 0 || start.is_empty();
+    if !ours || start[arrived..].iter().any(|byte| *byte != 0) {
+        return Ok(false);
+    }
+    loop {
+        let rest = file.fill_buf()?;
+        if rest.is_empty() || rest.iter().any(|byte| *byte != 0) {
+            return Ok(rest.is_empty());
+        }
+        let len = rest.len();
+        file.consume(len);
+    }
 }
 
 #[cfg(test)]

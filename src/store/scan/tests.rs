@@ -63,6 +63,8 @@ fn files_of_others_are_refused_and_left_alone() {
         "Team_ID;user_id;session_id",
         "Team_ID,user_id,session_id,line,status,error,detail,http_status,attempts,rate_limited,first_sent_at,finished_at,id\n",
         "\0\0\0\0",
+        "note,Team_ID\0\0x",
+        "note\0\0,Team_ID",
     ] {
         let (_folder, path) = file(content.as_bytes());
         assert!(matches!(scan(&path, Some(&columns())), Err(ScanError::NotResults(_))), "{content:?}");
@@ -70,6 +72,16 @@ fn files_of_others_are_refused_and_left_alone() {
     }
     let (_folder, path) = file(&vec![b'x'; 6 << 20]);
     assert!(matches!(scan(&path, None), Err(ScanError::NotResults(_))), "no header is that long");
+}
+
+/// A power loss can leave a length that arrived, and zeros where the data did not.
+#[test]
+fn a_header_that_ends_in_zeros_is_torn() {
+    for content in ["Team_ID,user\0\0\0", "Team_ID,user_id,session_id,li\0\0\0\0\0\0\0\0\0\0\0\0\0"] {
+        let (_folder, path) = file([content.as_bytes(), &[0; 300]].concat().as_slice());
+        let scan = scan(&path, Some(&columns())).unwrap();
+        assert_eq!((scan.valid_len, scan.columns), (0, None));
+    }
 }
 
 #[test]
