@@ -122,7 +122,11 @@ impl Manifest {
 
     /// Adds a run, on an input that may have grown since the last one. The results change from here on, so what was
     /// known of their content goes.
-    pub fn begin(&mut self, tool_version: &str, run: Run, input: Input, recorded: &Recorded) {
+    pub fn begin(&mut self, tool_version: &str, mut run: Run, input: Input, recorded: &Recorded) {
+        // A resumption reckons with the most there ever were: what was found cut off once stays in doubt, even where this
+        // run dies before its journal says so.
+        let before = self.runs.last().map_or(0, |run| run.recorded_before);
+        run.recorded_before = before.max(recorded.done().len());
         self.tool_version = tool_version.into();
         self.complete = false;
         self.input = input;
@@ -152,7 +156,8 @@ impl Manifest {
     #[must_use]
     pub fn prior(&self, input: Continuity) -> Prior {
         let rehearsal = self.runs.iter().any(|run| run.rehearsal);
-        Prior { rehearsal, complete: self.complete, rows: self.input.rows, input }
+        let ended_before = self.runs.last().map_or(0, |run| run.recorded_before);
+        Prior { rehearsal, complete: self.complete, rows: self.input.rows, ended_before, input }
     }
 
     /// Reads a manifest and sees to it that it makes sense.

@@ -31,6 +31,8 @@ pub struct Prior {
     pub complete: bool,
     /// Rows that the input had then.
     pub rows: u64,
+    /// The most rows that were recorded when one of them began; the journal need not name them.
+    pub ended_before: u64,
     /// How the input of now compares with the one of then.
     pub input: Continuity,
 }
@@ -193,16 +195,18 @@ fn resume(
         return Err(Refusal::OtherInput { recorded, given });
     }
     let Found { valid_len, done } = found.unwrap_or_default();
-    let maybe_sent = maybe_sent(prior.complete, prior.rows, done.len(), journal);
+    let maybe_sent = maybe_sent(&prior, done.len(), journal);
     Ok(Start::Continue { valid_len, done, maybe_sent })
 }
 
 /// A complete run has no row in flight: so either every row of then is still recorded, and none is in doubt, or records
-/// were cut off since, and any may be one of theirs. A run that died has listed what it sent, unless the list is gone.
-fn maybe_sent(complete: bool, rows: u64, done: u64, journal: Option<MaybeSent>) -> MaybeSent {
-    match (complete, journal) {
-        (true, _) if done >= rows => MaybeSent::Lines(RoaringTreemap::new()),
+/// were cut off since, and any may be one of theirs. A run that died has listed what it sent, unless the list is gone; but
+/// a run on a complete one begins its list anew, so where fewer rows are recorded than it found, any may be in doubt too.
+fn maybe_sent(prior: &Prior, done: u64, journal: Option<MaybeSent>) -> MaybeSent {
+    match (prior.complete, journal) {
+        (true, _) if done >= prior.rows => MaybeSent::Lines(RoaringTreemap::new()),
         (true, _) | (false, None) => MaybeSent::All,
+        (false, Some(_)) if done < prior.ended_before => MaybeSent::All,
         (false, Some(listed)) => listed,
     }
 }

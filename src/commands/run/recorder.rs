@@ -248,6 +248,7 @@ fn run_of(settings: &Settings, remote: &Remote, run_id: &str, started: Stamp) ->
         reason: settings.report.reason.clone(),
         rehearsal: settings.mode == Mode::Rehearsal,
         identity: remote.identity(),
+        recorded_before: 0,
         counts: RunCounts::default(),
         bucket: None,
         learnt_per_minute: None,

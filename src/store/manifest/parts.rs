@@ -59,6 +59,9 @@ pub struct Run {
     pub rehearsal: bool,
     /// Whose token it was, as `auth.test` said; none where it was not asked.
     pub identity: Option<Identity>,
+    /// The most rows that were recorded when it, or one before it, began.
+    #[serde(default)]
+    pub recorded_before: u64,
     /// What this run did.
     pub counts: RunCounts,
     /// Which rows shared a limit, once known.

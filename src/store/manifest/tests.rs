@@ -28,6 +28,7 @@ fn run(run_id: &str) -> Run {
         reason: Some("INC-7".into()),
         rehearsal: false,
         identity: Some(Identity { user_id: "U1".into(), url: "https://a.slack.com/".into(), ..Identity::default() }),
+        recorded_before: 0,
         counts: RunCounts::default(),
         bucket: Some(BucketKind::Org.into()),
         learnt_per_minute: None,
@@ -135,7 +136,7 @@ fn a_new_run_makes_the_old_end_void() {
     manifest.complete = true;
     manifest.results.sha256 = Some("0".repeat(64));
     let prior = manifest.prior(Continuity::Same);
-    assert_eq!(prior, Prior { rehearsal: false, complete: true, rows: 3, input: Continuity::Same });
+    assert_eq!(prior, Prior { rehearsal: false, complete: true, rows: 3, ended_before: 2, input: Continuity::Same });
     manifest.begin("0.2.0", run("b"), input(5), &recorded());
     assert_eq!((manifest.complete, &manifest.results.sha256), (false, &None));
     assert_eq!((manifest.runs.len(), manifest.totals.not_reached), (2, 3));

@@ -11,7 +11,7 @@ const SAME: Continuity = Continuity::Same;
 
 #[expect(clippy::unnecessary_wraps, reason = "reads in the tables as what it stands for")]
 fn prior(rehearsal: bool, complete: bool, input: Continuity) -> Option<Prior> {
-    Some(Prior { rehearsal, complete, rows: 3, input })
+    Some(Prior { rehearsal, complete, rows: 3, ended_before: 0, input })
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "reads in the tables as what it stands for")]
@@ -72,6 +72,17 @@ fn a_resumption_goes_by_the_manifest() {
     }
 }
 
+/// A run on a complete one lists only what it sends itself: of records cut off below its beginning, the list says nothing.
+#[test]
+fn a_list_that_was_begun_on_records_says_nothing_of_them() {
+    let ask = Ask { wants: Wants::Resume, rehearsal: false };
+    for (done, want) in [(vec![2, 3, 4], lines(&[5])), (vec![2, 3], MaybeSent::All)] {
+        let prior = Prior { rehearsal: false, complete: false, rows: 4, ended_before: 3, input: SAME };
+        let start = decide(ask, Some(prior), found(99, &done), Some(lines(&[5])));
+        assert_eq!(start, goes_on(99, &done, want));
+    }
+}
+
 #[test]
 fn a_rehearsal_replaces_rehearsals_only() {
     let ask = Ask { wants: Wants::Replace, rehearsal: true };
@@ -105,7 +116,7 @@ fn write_whole(path: &Path, columns: &Fields, rows: &[(Row, Outcome)]) -> Vec<u6
 }
 
 fn start_of(scan: &Scan, manifest: bool, rows: u64) -> Result<Start, Refusal> {
-    let prior = manifest.then_some(Prior { rehearsal: false, complete: false, rows, input: SAME });
+    let prior = manifest.then_some(Prior { rehearsal: false, complete: false, rows, ended_before: 0, input: SAME });
     let found = Found { valid_len: scan.valid_len, done: scan.recorded.done().clone() };
     let ask = Ask { wants: Wants::Resume, rehearsal: false };
     decide(ask, prior, Some(found), Some(MaybeSent::All))
