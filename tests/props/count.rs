@@ -1,0 +1,42 @@
+//! What was played, to be printed at the end.
+
+use slack_revoke::domain::{Answer, ErrorCode};
+use slack_revoke::engine::retry::{Class, classify};
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+static COUNTS: Mutex<BTreeMap<String, u64>> = Mutex::new(BTreeMap::new());
+
+pub fn add(what: &str, many: u64) {
+    *COUNTS.lock().expect("no panic while it is held").entry(what.into()).or_default() += many;
+}
+
+pub fn answer(answer: &Answer) {
+    let class = match classify(&slack_revoke::domain::Reply::bare(answer.clone())) {
+        Class::Revoked => "ok",
+        Class::AlreadyGone => "session_expired",
+        Class::NotFound => "session_not_found",
+        Class::RateLimited { .. } => "limited",
+        Class::Transient { ambiguous: true } => "transient, ambiguous",
+        Class::Transient { ambiguous: false } => "not connected",
+        Class::Row => "row",
+        Class::SuspectRow => "suspect row",
+        Class::Workspace => "workspace",
+        Class::TokenExpired => "token_expired",
+        Class::Run => "run",
+    };
+    add(&format!("answer: {class}"), 1);
+    if let Answer::Refused(ErrorCode::Other(_)) = answer {
+        add("answer: a code that is not listed", 1);
+    }
+}
+
+pub fn of(what: &str) -> u64 {
+    COUNTS.lock().expect("no panic while it is held").get(what).copied().unwrap_or(0)
+}
+
+pub fn print() {
+    for (what, many) in &*COUNTS.lock().expect("no panic while it is held") {
+        println!("{many:>9}  {what}");
+    }
+}

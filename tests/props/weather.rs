@@ -1,0 +1,169 @@
+//! What a Slack is like for the length of one run.
+
+use crate::dice::Dice;
+use slack_revoke::domain::{ErrorCode, Fault};
+use std::time::Duration;
+
+/// What a call will be answered.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Say {
+    /// What there is to be said of the session.
+    Service,
+    /// 429.
+    Limited(Option<Duration>),
+    /// A limit that only the body names.
+    LimitedInBody(&'static str),
+    /// Nothing that means anything.
+    Fault(Fault),
+    /// A code of the transient class.
+    Transient(&'static str),
+    /// A code that fails the row.
+    Row(&'static str),
+    /// A code that fails the row, or the run.
+    Suspect(&'static str),
+    /// A code of the workspace class.
+    Workspace(&'static str),
+    /// A code of the run class.
+    Run(&'static str),
+}
+
+const TRANSIENT: &[&str] =
+    &["service_unavailable", "internal_error", "fatal_error", "request_timeout", "session_invalidation_failed"];
+const FAULTS: &[Fault] = &[
+    Fault::NotConnected,
+    Fault::Connection,
+    Fault::Connection,
+    Fault::Timeout,
+    Fault::Http(500),
+    Fault::Http(503),
+    Fault::Http(408),
+    Fault::BadResponse,
+];
+const ROW: &[&str] = &["user_not_found", "cannot_invalidate_primary_owner"];
+const SUSPECT: &[&str] = &["invalid_arguments", "admin_unauthorized", "access_denied", "never_seen_before"];
+const WORKSPACE: &[&str] =
+    &["org_login_required", "team_added_to_org", "ekm_access_denied", "no_permission", "team_access_not_granted"];
+
+/// The run class is every listed code that no other line of slack.md's table has.
+fn run_codes() -> Vec<&'static str> {
+    let others = ["session_expired", "session_not_found", "ratelimited", "rate_limited", "token_expired"];
+    let known = [TRANSIENT, ROW, SUSPECT, WORKSPACE, &others, &["no_active_sessions"]].concat();
+    ErrorCode::LISTED.iter().map(|(text, _)| *text).filter(|text| !known.contains(text)).collect()
+}
+
+/// Shares of the answers.
+#[derive(Debug, Clone, Default)]
+pub struct Weather {
+    limited: f64,
+    transient: f64,
+    row: f64,
+    suspect: f64,
+    workspace: f64,
+    run: f64,
+    /// Workspaces that refuse for good.
+    pub refusing: Vec<(String, &'static str)>,
+    /// The one suspect code that all say.
+    uniform: Option<&'static str>,
+    /// Nothing but trouble from call to call.
+    outage: Option<(u64, u64)>,
+    /// The call from which the token has expired.
+    pub token_dies: Option<u64>,
+    slowest: u64,
+    longest_pause: u64,
+}
+
+impl Weather {
+    /// All is well.
+    pub fn calm() -> Self {
+        Self { slowest: 800, longest_pause: 1, ..Self::default() }
+    }
+
+    pub fn any(dice: &mut Dice) -> Self {
+        let mut some = |share: f64, most: f64| if dice.chance(share) { most * dice.share() } else { 0.0 };
+        let (limited, transient) = (some(0.5, 0.5), some(0.5, 0.6));
+        let (row, suspect, workspace, run) = (some(0.3, 0.3), some(0.3, 0.4), some(0.15, 0.2), some(0.15, 0.15));
+        let uniform = dice.chance(0.06).then(|| dice.pick(SUSPECT));
+        let refusing = if dice.chance(0.15) {
+            let mut teams = vec![(format!("T{}", dice.between(1, 3)), dice.pick(WORKSPACE))];
+            if dice.chance(0.4) {
+                teams.push((format!("T{}", dice.between(1, 3)), dice.pick(WORKSPACE)));
+            }
+            teams
+        } else {
+            Vec::new()
+        };
+        let outage = dice.chance(0.12).then(|| {
+            let from = dice.between(0, 12) as u64;
+            (from, from + dice.between(3, 60) as u64)
+        });
+        let token_dies = dice.chance(0.12).then(|| dice.between(0, 15) as u64);
+        let slowest = dice.pick(&[0, 50, 400, 3_000, 29_000]);
+        let longest_pause = dice.pick(&[1, 5, 60, 120, 3_600]);
+        Self {
+            limited,
+            transient,
+            row,
+            suspect,
+            workspace,
+            run,
+            refusing,
+            uniform,
+            outage,
+            token_dies,
+            slowest,
+            longest_pause,
+        }
+    }
+
+    /// The answer to the call of this number, of a row that is sent under this identifier.
+    pub fn say(&self, dice: &mut Dice, call: u64, identifier: &str) -> Say {
+        if self.outage.is_some_and(|(from, to)| (from..to).contains(&call)) {
+            return Self::trouble(dice);
+        }
+        if dice.chance(self.limited) {
+            return self.limit(dice);
+        }
+        if dice.chance(self.transient) {
+            return Self::trouble(dice);
+        }
+        if let Some((_, code)) = self.refusing.iter().find(|(team, _)| team == identifier) {
+            return Say::Workspace(code);
+        }
+        if let Some(code) = self.uniform {
+            return Say::Suspect(code);
+        }
+        if dice.chance(self.row) {
+            return Say::Row(dice.pick(ROW));
+        }
+        if dice.chance(self.suspect) {
+            return Say::Suspect(dice.pick(SUSPECT));
+        }
+        if dice.chance(self.workspace * 0.5) {
+            return Say::Workspace(dice.pick(WORKSPACE));
+        }
+        if dice.chance(self.run * 0.5) {
+            return Say::Run(dice.pick(&run_codes()));
+        }
+        Say::Service
+    }
+
+    fn limit(&self, dice: &mut Dice) -> Say {
+        let seconds = dice.millis(self.longest_pause * 1000).as_secs().max(1);
+        match dice.between(0, 9) {
+            0 => Say::Limited(None),
+            1 => Say::LimitedInBody(dice.pick(&["ratelimited", "rate_limited"])),
+            // An HTTP date less now.
+            2 => Say::Limited(Some(Duration::from_millis(seconds * 1000 - 137))),
+            _ => Say::Limited(Some(Duration::from_secs(seconds))),
+        }
+    }
+
+    fn trouble(dice: &mut Dice) -> Say {
+        if dice.chance(0.6) { Say::Fault(dice.pick(FAULTS)) } else { Say::Transient(dice.pick(TRANSIENT)) }
+    }
+
+    /// There, and back.
+    pub fn latency(&self, dice: &mut Dice) -> (Duration, Duration) {
+        (dice.millis(self.slowest), dice.millis(self.slowest))
+    }
+}
