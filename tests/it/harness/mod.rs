@@ -1,11 +1,13 @@
 //! A folder of its own for every test, the program in it, and the stand-in beside it.
 
 mod canned;
+mod proxy;
 mod results;
 mod run;
 mod watch;
 
 pub use canned::Canned;
+pub use proxy::{Act, Proxy};
 pub use results::{Record, Results};
 pub use run::{Finished, Program, Running};
 pub use watch::{Peak, accepted, in_flight, until};

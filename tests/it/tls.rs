@@ -1,0 +1,106 @@
+//! Real TLS on the loopback address. A certificate that will not do ends the run before the token is sent.
+
+use crate::harness::{Proxy, TOKEN, Workdir, config, rows, sessions, start};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
+use rustls::ServerConfig;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use std::sync::Arc;
+
+/// A root that exists for one test.
+fn authority(name: &str) -> CertifiedIssuer<'static, KeyPair> {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+}
+
+fn named(host: &str) -> CertificateParams {
+    CertificateParams::new([host.to_owned()]).unwrap()
+}
+
+fn expired() -> CertificateParams {
+    let mut params = named("localhost");
+    (params.not_before, params.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2020, 2, 1));
+    params
+}
+
+/// A server that shows the certificate of `params`, signed by `authority`.
+fn server_config(params: &CertificateParams, authority: &CertifiedIssuer<'static, KeyPair>) -> ServerConfig {
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.signed_by(&key, authority).unwrap().der().clone();
+    showing(certificate, &key)
+}
+
+fn showing(certificate: CertificateDer<'static>, key: &KeyPair) -> ServerConfig {
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap()
+}
+
+/// Runs one row against that server; `trusted` is the PEM of the roots that the program knows.
+fn meets(tls: ServerConfig, trusted: &str, code: i32) -> (Workdir, Proxy, String) {
+    let (work, server) = (Workdir::new(), start(config(sessions(1_000, 3))));
+    work.write("sessions.csv", rows(1_000, 3));
+    let roots = work.write("roots.pem", trusted);
+    let proxy = Proxy::encrypted(server.address(), tls);
+    let finished = work
+        .program(["run", "sessions.csv", "--yes", "--retries", "0"])
+        .args(["--api-url", &format!("https://localhost:{}/api/", proxy.port())])
+        .token(TOKEN)
+        .env("SSL_CERT_FILE", roots.to_str().unwrap())
+        .env("SSL_CERT_DIR", work.root().join("none").to_str().unwrap())
+        .exits(code);
+    assert_eq!(server.live_sessions().is_empty(), code == 0);
+    (work, proxy, finished.stderr())
+}
+
+/// No HTTP at all came over the connection, and the record says why.
+#[track_caller]
+fn is_refused(tls: ServerConfig, trusted: &str, words: &str) {
+    let (work, proxy, stderr) = meets(tls, trusted, 5);
+    assert!(proxy.connections() > 0, "the program tried");
+    assert_eq!(proxy.heads(), Vec::<String>::new(), "and sent nothing");
+    let results = work.results("sessions.results.csv");
+    let record = results.line(2);
+    assert_eq!((record.status(), record.get("error")), ("failed", "connection"));
+    let detail = record.get("detail");
+    assert!(detail.contains("certificate") && detail.contains(words), "{detail}");
+    assert!(stderr.contains("certificate") && stderr.contains("Slack cannot be reached"), "{stderr}");
+}
+
+#[test]
+fn a_good_certificate_of_a_known_authority_is_taken() {
+    let authority = authority("Known");
+    let (work, proxy, _) = meets(server_config(&named("localhost"), &authority), &authority.pem(), 0);
+    assert_eq!(work.results("sessions.results.csv").count("revoked"), 3);
+    assert_eq!(proxy.revocations(), 3);
+    assert!(proxy.heads().iter().all(|head| head.contains(TOKEN)));
+}
+
+#[test]
+fn an_unknown_authority_is_refused() {
+    is_refused(server_config(&named("localhost"), &authority("Unknown")), &authority("Known").pem(), "UnknownIssuer");
+}
+
+#[test]
+fn a_self_signed_certificate_is_refused() {
+    let key = KeyPair::generate().unwrap();
+    let certificate = named("localhost").self_signed(&key).unwrap().der().clone();
+    is_refused(showing(certificate, &key), &authority("Known").pem(), "UnknownIssuer");
+}
+
+#[test]
+fn a_certificate_of_another_name_is_refused() {
+    let authority = authority("Known");
+    is_refused(server_config(&named("slack.com.example"), &authority), &authority.pem(), "not valid for name");
+}
+
+#[test]
+fn an_expired_certificate_is_refused() {
+    let authority = authority("Known");
+    is_refused(server_config(&expired(), &authority), &authority.pem(), "expired");
+}
