@@ -207,12 +207,19 @@ pub(super) fn encoded_header(columns: &Fields) -> Vec<u8> {
 const MOST_TEXT: usize = 4096;
 
 /// `text` without control characters, as it came from outside and people look at results in terminals; and cut at
-/// [`MOST_TEXT`].
+/// [`MOST_TEXT`]. A spreadsheet must not run it either, so what would begin a formula gets an apostrophe before it. Only
+/// our own columns pass through here: the input's stay as they are.
 fn printable(text: &str) -> Cow<'_, str> {
-    if text.len() <= MOST_TEXT && !text.contains(char::is_control) {
+    if text.len() <= MOST_TEXT && !text.contains(char::is_control) && !begins_formula(text) {
         return text.into();
     }
-    text.chars().filter(|character| !character.is_control()).take(MOST_TEXT).collect::<String>().into()
+    let plain: String = text.chars().filter(|character| !character.is_control()).take(MOST_TEXT).collect();
+    if begins_formula(&plain) { format!("'{plain}").into() } else { plain.into() }
+}
+
+/// Whether a spreadsheet would take the cell for a formula. Blanks before it are skipped there too.
+fn begins_formula(text: &str) -> bool {
+    text.trim_start().starts_with(['=', '+', '-', '@', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'])
 }
 
 #[cfg(test)]

@@ -85,6 +85,12 @@ impl Running {
         kill_process(Pid::from_child(&self.0), signal).expect("a child of ours");
     }
 
+    /// Its command line, as every user of the machine can read it.
+    pub fn command_line(&self) -> String {
+        let bytes = std::fs::read(format!("/proc/{}/cmdline", self.0.id())).expect("a child that is not waited for");
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
     /// SIGKILL, and waits until it is gone.
     pub fn kill(mut self) {
         self.0.kill().expect("a child of ours");
