@@ -14,6 +14,7 @@ mod locks;
 mod network;
 mod plans;
 mod readme;
+mod reliability;
 mod reports;
 mod resume;
 mod scale;

@@ -57,4 +57,19 @@ mod tests {
             assert_eq!(error, ProtectError { line: 3, text: text.into() });
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_guards_or_is_refused(text in "([UW]?[0-9A-Z]{0,3}[ \t]?(#.{0,3})?\r?\n?){0,6}") {
+            let mut guards = Guards::default();
+            let named = |line: &&str| !line.split('#').next().unwrap_or_default().trim().is_empty();
+            match guards.protect(&text) {
+                Ok(()) => {
+                    let nobody = guards.users.is_empty() && guards.sessions.is_empty();
+                    proptest::prop_assert_eq!(nobody, text.lines().filter(named).count() == 0);
+                }
+                Err(error) => proptest::prop_assert!(error.line <= text.lines().count()),
+            }
+        }
+    }
 }

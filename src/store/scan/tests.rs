@@ -140,3 +140,27 @@ fn zeros_that_a_power_loss_left_are_a_torn_tail() {
     let (_folder, path) = file(&[whole.as_slice(), &[0; 5000]].concat());
     assert_eq!(scan(&path, Some(&columns())).unwrap().valid_len, whole.len() as u64);
 }
+
+proptest::proptest! {
+    #[test]
+    fn any_bytes_end_at_a_whole_record_or_are_refused(
+        rows in 0..4_usize,
+        edits in proptest::collection::vec((0..400_usize, proptest::prelude::any::<u8>()), 0..4),
+        tail in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..40),
+    ) {
+        let records = (2..).take(rows).map(|line| GOOD.replace(",2,revoked", &format!(",{line},revoked")));
+        let mut bytes = records.fold(HEADER.to_owned(), |text, record| text + &record).into_bytes();
+        bytes.extend(tail);
+        for (at, byte) in edits {
+            let at = at % bytes.len();
+            bytes[at] = byte;
+        }
+        let (_folder, path) = file(&bytes);
+        if let Ok(found) = scan(&path, None) {
+            let valid = usize::try_from(found.valid_len).unwrap();
+            proptest::prop_assert!(valid <= bytes.len() && (valid == 0 || bytes[valid - 1] == b'\n'));
+            fs::write(&path, &bytes[..valid]).unwrap();
+            proptest::prop_assert_eq!(scan(&path, None).unwrap(), found);
+        }
+    }
+}

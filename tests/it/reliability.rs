@@ -1,0 +1,22 @@
+//! `docs/reliability.md` names tests, and they exist.
+
+use std::fs;
+use std::path::Path;
+
+#[test]
+fn every_test_that_is_named_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("docs/reliability.md")).unwrap();
+    let rows = page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| promise"));
+    let mut named = 0;
+    for row in rows {
+        let tests: Vec<_> = row.split('`').filter_map(|quoted| quoted.split_once("::")).collect();
+        assert!(!tests.is_empty(), "a promise without a test: {row}");
+        for (file, name) in tests {
+            let source = fs::read_to_string(root.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+            assert!(source.contains(&format!("fn {name}(")), "{file} has no test {name}");
+            named += 1;
+        }
+    }
+    assert!(named > 40, "the table was read: {named}");
+}
