@@ -81,6 +81,17 @@ fn slack_out_of_reach_for_too_long_is_exit_5() {
 }
 
 #[test]
+fn an_outage_under_way_ends_the_run_and_gives_up_no_row() {
+    let away = || Scripted::always(Prescribed::Refused(ErrorCode::from("service_unavailable")));
+    let script = Script { by_session: (1_001..1_100).map(|id| (id, away())).collect(), ..Script::default() };
+    let (work, server) = (Workdir::new(), start(Config { script, ..config(sessions(1_000, 100)) }));
+    run(&work, &server, &["--max-retry-after", "10ms"], 5);
+    assert_eq!(work.results("in.results.csv").statuses().into_values().collect::<Vec<_>>(), ["revoked"]);
+    assert_eq!(work.read("in.results.remaining.csv"), rows(1_001, 99));
+    resume(&work, &server);
+}
+
+#[test]
 fn another_run_on_the_same_output_is_exit_6() {
     let (work, latency) = (Workdir::new(), Latency::Fixed(Duration::from_millis(10)));
     let server = start(Config { latency, ..config(sessions(1_000, 100)) });

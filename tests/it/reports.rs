@@ -140,6 +140,9 @@ fn quiet_is_silent_but_for_errors() {
     let said = finished.stderr();
     assert_eq!((said.lines().count(), finished.stdout().as_str()), (1, ""), "{said}");
     assert!(said.contains("some rows are failed") && said.contains("in.results.csv"), "{said}");
+    let server = start(config(sessions(1_000, 1)));
+    work.write("good.csv", rows(1_000, 1));
+    assert_eq!(work.run(&server, "good.csv").args(["-q"]).exits(0).stderr(), "");
     work.write("bad.csv", "");
     let said = work.program(["run", "bad.csv", "--yes", "-q"]).token(TOKEN).exits(2).stderr();
     assert!(said.starts_with("error: bad.csv"), "{said}");
