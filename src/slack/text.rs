@@ -32,7 +32,7 @@ fn without_tokens(text: &str) -> Cow<'_, str> {
     while let Some((start, kind)) = find_token(rest) {
         let body = &rest[kind..];
         let end = body.find(|char: char| !is_of_token(char)).unwrap_or(body.len());
-        kept.extend([&rest[..start + TOKEN_PREFIX.len() + 1], "-…"]);
+        kept.extend([&rest[..=start + TOKEN_PREFIX.len()], "-…"]);
         rest = &body[end..];
     }
     if kept.is_empty() { text.into() } else { (kept + rest).into() }

@@ -6,6 +6,7 @@ use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 use slack_revoke::rehearsal::{Config, Method, Server};
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
 use std::process::{Command, Output};
@@ -106,7 +107,8 @@ fn formulas_in_carried_columns_stay_what_they_are() {
     let work = Workdir::new();
     let mut input = String::from("session_id,team_id,=note\n");
     for (session, cell) in (1_000..).zip(cells) {
-        input += &format!("{session},T1,\"{}\"\n", cell.replace('"', "\"\""));
+        let quoted = cell.replace('"', "\"\"");
+        writeln!(input, "{session},T1,\"{quoted}\"").expect("a string takes everything");
     }
     work.write("sessions.csv", &input);
     let server = start(config(Vec::new()));
@@ -160,7 +162,7 @@ fn bytes_that_are_no_text_are_refused_with_their_place() {
 #[test]
 fn a_nul_is_a_character_like_others() {
     let (work, server) = (Workdir::new(), start(config(sessions(1_000, 3))));
-    work.write("sessions.csv", "session_id,team_id,note\n1000,T1,a\0b\n1001\0,T1,\n1002,T\01,\n");
+    work.write("sessions.csv", "session_id,team_id,note\n1000,T1,a\x00b\n1001\x00,T1,\n1002,T\x001,\n");
     let finished = work.run(&server, "sessions.csv").exits(1);
     assert_harmless(&finished.stderr());
     let results = work.results("sessions.results.csv");
