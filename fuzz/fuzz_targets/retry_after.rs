@@ -12,7 +12,8 @@ fuzz_target!(|given: (&str, Option<&str>, i64)| {
     let reply = reply(429, &headers, b"", Stamp::from_millis(now));
     let Answer::RateLimited { retry_after: pause } = reply.answer else { panic!("429 is a limit") };
     assert!(pause.is_none_or(|pause| pause >= Duration::from_secs(1)), "{pause:?}");
-    if let Ok(seconds @ 1..=1_000_000) = retry_after.parse::<u64>() {
+    let digits = retry_after.bytes().all(|byte| byte.is_ascii_digit());
+    if let Some(seconds @ 1..=86_400) = retry_after.parse::<u64>().ok().filter(|_| digits) {
         assert_eq!(pause, Some(Duration::from_secs(seconds)));
     }
 });
