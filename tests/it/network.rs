@@ -70,7 +70,7 @@ fn a_dribbled_answer_meets_the_timeout() {
     let (work, server) = scene(2);
     let proxy = Proxy::before(server.address(), |_| Act::Dribble);
     through(&work, &proxy.url()).args(["--retries", "0", "--timeout", "1s", "--max-failures", "100%"]).finish();
-    assert_honest(&work, &server, 1);
+    assert_honest(&work, &server, 2);
     let results = work.results("sessions.results.csv");
     assert_eq!((results.line(2).status(), results.line(2).get("error")), ("unknown", "timeout"));
     assert!(!server.is_alive(FIRST), "the oracle: gone, and not reported as failed");
