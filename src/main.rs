@@ -2,9 +2,10 @@
 
 use slack_revoke::cli::{self, Command, LogFormat};
 use slack_revoke::commands::plan::Form;
-use slack_revoke::commands::{completions, console, man, run};
+use slack_revoke::commands::{completions, console, doctor, list, man, resolve, run, verify};
 use slack_revoke::error::RunError;
 use slack_revoke::exit::ExitStatus;
+use slack_revoke::report;
 use slack_revoke::settings::{self, Environment, Settings};
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -16,16 +17,30 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(instead) => return cli::answer(&instead).into(),
     };
+    let (global, argv) = (&cli.global, argv.as_slice());
     let result = match cli.command {
         Command::Completions(typed) => printed(|out| completions::write(typed.shell, out)),
+        Command::Doctor(typed) => dressed(global, |_| doctor::doctor(*typed)),
+        Command::List(typed) => dressed(global, |console| list::list(*typed, argv, console)),
         Command::Man => printed(man::write),
-        Command::Run(typed) => execute(*typed, &cli.global, &argv, Form::Text),
         Command::Plan(typed) => {
             let form = if typed.json { Form::Json } else { Form::Text };
-            execute(typed.run, &cli.global, &argv, form)
+            dressed(global, |console| execute(typed.run, global, argv, form, console))
         }
+        Command::Resolve(typed) => dressed(global, |console| resolve::resolve(*typed, console)),
+        Command::Run(typed) => dressed(global, |console| execute(*typed, global, argv, Form::Text, console)),
+        Command::Verify(typed) => dressed(global, |console| verify::verify(*typed, argv, console)),
     };
     result.unwrap_or_else(|error| console::fail(&error, LogFormat::Text)).into()
+}
+
+/// Carries a command out before the standard error that the user asked for; its errors come in that form too.
+fn dressed(
+    global: &cli::GlobalArgs,
+    command: impl FnOnce(&report::Console) -> Result<ExitStatus, RunError>,
+) -> Result<ExitStatus, RunError> {
+    let console = console::open(&settings::Console::resolve(global, &Environment::capture())?)?;
+    Ok(command(&console).unwrap_or_else(|error| console::fail(&error, global.log_format)))
 }
 
 fn execute(
@@ -33,13 +48,10 @@ fn execute(
     global: &cli::GlobalArgs,
     argv: &[OsString],
     form: Form,
+    console: &report::Console,
 ) -> Result<ExitStatus, RunError> {
-    let environment = Environment::capture();
-    let console = console::open(&settings::Console::resolve(global, &environment)?)?;
-    let done = Settings::resolve(typed, global, &environment)
-        .map_err(RunError::from)
-        .and_then(|settings| run::run(&settings, argv, &console, form));
-    Ok(done.unwrap_or_else(|error| console::fail(&error, global.log_format)))
+    let settings = Settings::resolve(typed, global, &Environment::capture())?;
+    run::run(&settings, argv, console, form)
 }
 
 /// Nobody reading any more, as in `man | head`, is no error.

@@ -4,6 +4,7 @@
 //! [`crate::settings`].
 #![expect(clippy::doc_markdown, reason = "the doc comments of flags are the help that people read in a terminal")]
 
+mod around;
 mod choices;
 mod precedence;
 mod run;
@@ -13,6 +14,7 @@ mod tests;
 mod values;
 mod variables;
 
+pub use around::{DoctorArgs, FilterArgs, ListArgs, RateArgs, RemoteArgs, ResolveArgs, VerifyArgs};
 pub use choices::{BucketChoice, Color, IdentifyChoice, LogFormat, Progress, Shell};
 pub use run::{CallArgs, InputArgs, OutputArgs, PaceArgs, ReportArgs, RunArgs, SafetyArgs, TokenArgs};
 pub use values::{InputSource, MaxFailures, RateArg};
@@ -64,6 +66,35 @@ pub enum Command {
     /// those that only matter to sending are not listed.
     #[command(after_help = PLAN_EXAMPLES)]
     Plan(Box<PlanArgs>),
+    /// Check whether the token, its scopes and the network are fit for a run
+    ///
+    /// Asks auth.test, and nothing else. A line a check: ✓ is good, ! is worth a look, ✗ will not do. Exits with 0 where no
+    /// check failed, with 4 where the token or its scope will not do, and with 5 where Slack cannot be reached.
+    #[command(after_help = DOCTOR_EXAMPLES)]
+    Doctor(Box<DoctorArgs>),
+    /// List the sessions of the organisation as CSV, ready to be the input of `run`
+    ///
+    /// Reads admin.users.session.list page by page, with the user scope admin.users:read. The columns are user_id, team_id,
+    /// session_id, then those of the device that signed in (created_…) and of the device last seen (recent_…).
+    ///
+    /// A session is listed where it passes every kind of filter that is given; of a kind that is repeated, one has to fit.
+    #[command(after_help = LIST_EXAMPLES, after_long_help = with_exit_codes(LIST_EXAMPLES))]
+    List(Box<ListArgs>),
+    /// Add user_id to the rows that hold only team_id and session_id
+    ///
+    /// Finds the owners in admin.users.session.list, with the user scope admin.users:read. Every row is written, in the
+    /// input's order; one whose session is not listed keeps an empty user_id, and is counted.
+    #[command(after_help = RESOLVE_EXAMPLES)]
+    Resolve(Box<ResolveArgs>),
+    /// List the sessions again, and prove for every record of a run whether its session is gone
+    ///
+    /// Each record is answered in the column verified: gone; still_there; user_back, where the session is gone and its user
+    /// has others that the results do not name (new_sessions, new_ips); unproven, where Slack listed sessions that cannot be
+    /// read, so that nothing is proved gone. It is empty where the record names no session.
+    ///
+    /// Exits with 1 where a session that was revoked, or already revoked, is not proved gone.
+    #[command(after_help = VERIFY_EXAMPLES, after_long_help = with_exit_codes(VERIFY_EXAMPLES))]
+    Verify(Box<VerifyArgs>),
     /// Print the completions of a shell
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions(CompletionsArgs),
@@ -137,6 +168,29 @@ Examples:
   slack-revoke plan sessions.csv
   slack-revoke plan sessions.csv --rate 20/min --json
   slack-revoke plan sessions.csv --resume";
+
+const DOCTOR_EXAMPLES: &str = "\
+Examples:
+  slack-revoke doctor
+  slack-revoke doctor sessions.csv --token-file /run/secrets/slack
+  slack-revoke doctor --json | jq '.checks[] | select(.mark != \"ok\")'";
+
+const LIST_EXAMPLES: &str = "\
+Examples:
+  slack-revoke list -o sessions.csv
+  slack-revoke list -o suspects.csv --ip 203.0.113.0/24 --ip 2001:db8::/32 --exclude-user staff.txt
+  slack-revoke list -o sessions.csv --resume
+  slack-revoke list --team T0123 --user U0456 --os android > phone.csv";
+
+const RESOLVE_EXAMPLES: &str = "\
+Examples:
+  slack-revoke resolve sessions.csv -o resolved.csv
+  zcat sessions.csv.gz | slack-revoke resolve - > resolved.csv";
+
+const VERIFY_EXAMPLES: &str = "\
+Examples:
+  slack-revoke verify sessions.results.csv
+  slack-revoke verify sessions.results.csv -o proof.csv --quiet";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:

@@ -3,7 +3,7 @@
 //! A job's environment may hold `SLACK_REVOKE_TOKEN_FILE`; a drill in the same shell types `--rehearse`. Were the two
 //! taken alike, the drill would be refused for something that nobody typed.
 
-use super::{Cli, Command, GlobalArgs, RateArg, RunArgs};
+use super::{Cli, Command, GlobalArgs, RateArg, RemoteArgs, RunArgs};
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 
@@ -15,6 +15,10 @@ pub(super) fn settle(cli: &mut Cli, matches: &ArgMatches) {
     match &mut cli.command {
         Command::Run(run) => settle_run(run, false, sources),
         Command::Plan(plan) => settle_run(&mut plan.run, true, sources),
+        Command::Doctor(args) => settle_remote(&mut args.remote, sources),
+        Command::List(args) => settle_remote(&mut args.remote, sources),
+        Command::Resolve(args) => settle_remote(&mut args.remote, sources),
+        Command::Verify(args) => settle_remote(&mut args.remote, sources),
         Command::Completions(_) | Command::Man => {}
     }
 }
@@ -48,6 +52,20 @@ fn settle_run(run: &mut RunArgs, is_plan: bool, sources: Sources<'_>) {
     if sources.is_typed("rate") && run.pace.rate != RateArg::Auto {
         forget_variable(&mut run.pace.start_rate, sources, "start_rate");
         forget_variable(&mut run.pace.max_rate, sources, "max_rate");
+    }
+}
+
+/// As for a run, in the commands around it.
+fn settle_remote(remote: &mut RemoteArgs, sources: Sources<'_>) {
+    if sources.is_typed("token_command") {
+        forget_variable(&mut remote.token.token_file, sources, "token_file");
+    }
+    if sources.is_typed("token_file") {
+        forget_variable(&mut remote.token.token_command, sources, "token_command");
+    }
+    if sources.is_typed("rate") && remote.rates.rate != RateArg::Auto {
+        forget_variable(&mut remote.rates.start_rate, sources, "start_rate");
+        forget_variable(&mut remote.rates.max_rate, sources, "max_rate");
     }
 }
 
@@ -102,7 +120,7 @@ mod tests {
                 settle_run(&mut run, false, sources);
                 (*run, cli.global)
             }
-            Command::Plan(_) | Command::Completions(_) | Command::Man => panic!("{line} is not a run"),
+            _ => panic!("{line} is not a run"),
         }
     }
 

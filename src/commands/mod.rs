@@ -2,7 +2,12 @@
 
 pub mod completions;
 pub mod console;
+pub mod doctor;
+pub mod list;
+pub mod listing;
 pub mod man;
 pub mod plan;
+pub mod resolve;
 pub mod run;
 pub mod token;
+pub mod verify;

@@ -2,6 +2,7 @@
 //!
 //! Standard library only. Everything else in the crate may import this room; it imports nothing of the crate.
 
+mod cidr;
 mod code;
 mod event;
 mod ids;
@@ -12,6 +13,7 @@ mod row;
 mod stamp;
 mod tally;
 
+pub use cidr::{Cidr, CidrError};
 pub use code::ErrorCode;
 pub use event::{BucketKind, Event, Snapshot, StopReason};
 pub use ids::{IdError, SessionId, TeamId, UserId};

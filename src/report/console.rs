@@ -96,6 +96,15 @@ impl Console {
         }
     }
 
+    /// Tells a line that is no warning: how far a command is, or what it did. Nothing under `-q`.
+    pub fn note(&self, text: &str) {
+        match (self.look().verbosity, self.look().format) {
+            (Verbosity::Quiet, _) => {}
+            (_, LogFormat::Json) => tracing::info!("{text}"),
+            (_, LogFormat::Text) => self.line(format!("{text}\n")),
+        }
+    }
+
     /// Takes in text that ends with a line break; waits only while no screen is attached.
     pub(super) fn line(&self, text: String) {
         if *locked(&self.0.owner) == Some(thread::current().id()) {

@@ -29,7 +29,7 @@ pub use logs::{LogError, install as install_logs};
 pub use mode::{LogFormat, Look, Palette, ScreenMode, Tone, Verbosity};
 pub use plan::{InvalidExample, Pace, PlanFacts, WorkspaceRows, confirm, plan_json, plan_text};
 pub use screen::Screen;
-pub use shell::resume_command;
+pub use shell::{quoted, resume_command};
 pub use summary::{Files, Pacing, Totals};
 pub use text::{clean, counted, human, local, rate, rfc3339, thousands, utc, without_userinfo};
 pub use words::{stop_word, why};

@@ -2,6 +2,7 @@
 
 mod address;
 mod environment;
+mod remote;
 mod report;
 mod rules;
 #[cfg(test)]
@@ -10,6 +11,7 @@ mod usage;
 
 pub use crate::cli::{BucketChoice, InputSource, LogFormat, MaxFailures};
 pub use environment::Environment;
+pub use remote::RemoteSettings;
 pub use report::{Console, ProgressStyle, ReportSettings, Verbosity};
 pub use usage::UsageError;
 

@@ -26,7 +26,7 @@ fn resolve(line: &str, environment: &Environment) -> Result<Settings, UsageError
     let run = match cli.command {
         Command::Run(run) => *run,
         Command::Plan(plan) => plan.run,
-        Command::Completions(_) | Command::Man => panic!("{line} has no settings"),
+        _ => panic!("{line} has no settings"),
     };
     Settings::resolve(run, &cli.global, environment)
 }

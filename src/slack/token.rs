@@ -82,6 +82,13 @@ impl Token {
         &self.source
     }
 
+    /// Which kind of user token it is.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        let is_rotating = self.secret.expose_secret().starts_with("xoxe.");
+        if is_rotating { "a user token that rotates (xoxe.xoxp-…)" } else { "a user token (xoxp-…)" }
+    }
+
     /// The value of the one header that carries the token; marked so that nothing shows it.
     pub(super) fn bearer(&self) -> HeaderValue {
         let text = Zeroizing::new(format!("Bearer {}", self.secret.expose_secret()));

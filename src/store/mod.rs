@@ -1,5 +1,6 @@
 //! Everything that lasts: the input, the results, the manifest and the journal.
 
+pub mod cursor;
 mod files;
 pub mod input;
 pub mod journal;
@@ -13,6 +14,8 @@ pub mod scan;
 mod scan_error;
 mod stamps;
 mod sync;
+pub mod table;
+pub mod verified;
 mod whole;
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ use crate::settings::{Mode, Settings};
 use crate::shutdown::Shutdown;
 use crate::store::input::MaybeSent;
 use conclusion::Conclusion;
+pub(in crate::commands) use policy::pace as pace_of;
 pub(in crate::commands) use prepared::Prepared;
 use recorder::Recorder;
 pub(in crate::commands) use remote::Remote;

@@ -31,7 +31,8 @@ pub fn of(settings: &Settings, prepared: &Prepared, started: Stamp) -> Policy {
     }
 }
 
-fn pace(rate: RateChoice) -> Pace {
+/// The gate's pace for a rate.
+pub fn pace(rate: RateChoice) -> Pace {
     match rate {
         RateChoice::Auto { start, max } => Pace::Auto { start: Rate::per_minute(start), most: max.per_minute() },
         RateChoice::Fixed(rate) => Pace::Every(rate.interval()),

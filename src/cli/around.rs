@@ -1,0 +1,167 @@
+//! The flags of `list`, `resolve`, `verify` and `doctor`: what comes before a run, and after it.
+
+use super::choices::BucketChoice;
+use super::values::{self, InputSource, RateArg};
+use super::{CallArgs, PaceArgs, TokenArgs};
+use crate::domain::{Cidr, Rate, TeamId, UserId};
+use clap::Args;
+use std::path::PathBuf;
+
+/// How Slack is called by commands other than `run`.
+#[derive(Debug, Clone, Args)]
+#[group(skip)]
+pub struct RemoteArgs {
+    /// How fast.
+    #[command(flatten)]
+    pub rates: RateArgs,
+    /// One call.
+    #[command(flatten)]
+    pub call: CallArgs,
+    /// Whose token, and to whom.
+    #[command(flatten)]
+    pub token: TokenArgs,
+}
+
+/// The heading "Pace", for one bucket that is called one call at a time.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Pace")]
+#[group(skip)]
+pub struct RateArgs {
+    /// How fast: N/s, N/min, N/h, auto or unlimited
+    ///
+    /// `auto` starts at Slack's Tier 2 and finds the real limit. `unlimited` is for a server on the loopback address.
+    /// Whatever the rate, a Retry-After is always waited for.
+    #[arg(long, value_name = "RATE", value_parser = values::rate, default_value = "auto")]
+    pub rate: RateArg,
+    /// Where `--rate auto` begins [default: 20/min]
+    #[arg(long, value_name = "RATE", value_parser = str::parse::<Rate>)]
+    pub start_rate: Option<Rate>,
+    /// The most that `--rate auto` tries [default: 300/min]
+    #[arg(long, value_name = "RATE", value_parser = str::parse::<Rate>)]
+    pub max_rate: Option<Rate>,
+}
+
+impl RateArgs {
+    /// The same as `run` would have it: one bucket, one call at a time.
+    #[must_use]
+    pub fn as_pace(&self) -> PaceArgs {
+        let Self { rate, start_rate, max_rate } = *self;
+        PaceArgs { rate, start_rate, max_rate, bucket: BucketChoice::Org, workers: Some(1) }
+    }
+}
+
+/// What `list` takes.
+#[derive(Debug, Clone, Args)]
+#[group(skip)]
+pub struct ListArgs {
+    /// Which sessions.
+    #[command(flatten)]
+    pub filters: FilterArgs,
+    /// Where the list goes [default: standard output]
+    ///
+    /// An existing file is refused unless --resume is given. While the listing goes on, FILE.cursor beside it says how far
+    /// it is.
+    #[arg(short, long, value_name = "FILE", value_parser = values::file(), help_heading = "Output")]
+    pub output: Option<PathBuf>,
+    /// Continue the listing in the output, where it was interrupted
+    ///
+    /// The filters have to be the same. Where nothing was begun yet, the listing begins.
+    #[arg(long, requires = "output", help_heading = "Output")]
+    pub resume: bool,
+    /// How Slack is called.
+    #[command(flatten)]
+    pub remote: RemoteArgs,
+}
+
+/// The heading "Filters". A session is listed where it passes every kind of filter that is given; of one kind that is
+/// given several times, one has to fit.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Filters")]
+#[group(skip)]
+pub struct FilterArgs {
+    /// Only the sessions in this workspace of the user that --user names
+    #[arg(long, value_name = "ID", value_parser = TeamId::parse, requires = "user")]
+    pub team: Option<TeamId>,
+    /// Only the sessions of this user in the workspace that --team names
+    #[arg(long, value_name = "ID", value_parser = UserId::parse, requires = "team")]
+    pub user: Option<UserId>,
+    /// Only sessions that began at, or were last seen at, an address of this range; may be repeated
+    ///
+    /// IPv4 or IPv6: 192.0.2.7, 203.0.113.0/24, 2001:db8::/32.
+    #[arg(long, value_name = "CIDR", value_delimiter = ',', value_parser = str::parse::<Cidr>)]
+    pub ip: Vec<Cidr>,
+    /// No session that began at, or was last seen at, an address of this range; may be repeated
+    #[arg(long, value_name = "CIDR", value_delimiter = ',', value_parser = str::parse::<Cidr>)]
+    pub not_ip: Vec<Cidr>,
+    /// Only sessions whose operating system has this in its name or version; may be repeated
+    #[arg(long, value_name = "TEXT", value_parser = values::text)]
+    pub os: Vec<String>,
+    /// Only sessions whose Slack client has this in its version; may be repeated
+    #[arg(long, value_name = "TEXT", value_parser = values::text)]
+    pub client: Vec<String>,
+    /// Only sessions whose hardware has this in its name; may be repeated
+    #[arg(long, value_name = "TEXT", value_parser = values::text)]
+    pub device: Vec<String>,
+    /// Only sessions of the users in this file
+    ///
+    /// One user id a line, with # for comments.
+    #[arg(long, value_name = "FILE", value_parser = values::file())]
+    pub users: Option<PathBuf>,
+    /// No session of the users in this file
+    #[arg(long, value_name = "FILE", value_parser = values::file())]
+    pub exclude_user: Option<PathBuf>,
+}
+
+/// What `resolve` takes.
+#[derive(Debug, Clone, Args)]
+#[group(skip)]
+pub struct ResolveArgs {
+    /// A CSV of sessions, or - for standard input
+    #[arg(value_name = "INPUT", value_parser = values::input_source())]
+    pub source: InputSource,
+    /// The character between columns [default: told from the header]
+    ///
+    /// `comma`, `semicolon`, `tab`, `pipe`, or the character itself.
+    #[arg(long, value_name = "CHAR", value_parser = values::delimiter, help_heading = "Input")]
+    pub delimiter: Option<u8>,
+    /// Where the rows go [default: standard output]
+    ///
+    /// An existing file is refused.
+    #[arg(short, long, value_name = "FILE", value_parser = values::file(), help_heading = "Output")]
+    pub output: Option<PathBuf>,
+    /// How Slack is called.
+    #[command(flatten)]
+    pub remote: RemoteArgs,
+}
+
+/// What `verify` takes.
+#[derive(Debug, Clone, Args)]
+#[group(skip)]
+pub struct VerifyArgs {
+    /// The results of a run
+    #[arg(value_name = "RESULTS", value_parser = values::file())]
+    pub results: PathBuf,
+    /// Where the answers go [default: beside the results, .verified.csv]
+    ///
+    /// The columns of the results, then verified, new_sessions and new_ips. Replaced each time.
+    #[arg(short, long, value_name = "FILE", value_parser = values::file(), help_heading = "Output")]
+    pub output: Option<PathBuf>,
+    /// How Slack is called.
+    #[command(flatten)]
+    pub remote: RemoteArgs,
+}
+
+/// What `doctor` takes.
+#[derive(Debug, Clone, Args)]
+#[group(skip)]
+pub struct DoctorArgs {
+    /// A CSV of sessions: does the token last as long as its run would take?
+    #[arg(value_name = "INPUT", value_parser = values::file())]
+    pub input: Option<PathBuf>,
+    /// Print the checks as one JSON object on standard output
+    #[arg(long, help_heading = "Reporting")]
+    pub json: bool,
+    /// How Slack is called.
+    #[command(flatten)]
+    pub remote: RemoteArgs,
+}

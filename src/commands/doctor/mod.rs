@@ -1,0 +1,127 @@
+//! `doctor`: is this token, this scope, this network fit for a run.
+
+mod checks;
+
+use crate::advice;
+use crate::cli::{DoctorArgs, InputSource};
+use crate::commands::listing::{Connection, block_on};
+use crate::commands::resolve::unusable;
+use crate::commands::token;
+use crate::domain::Stamp;
+use crate::engine::clock::{Clock, wall};
+use crate::error::RunError;
+use crate::exit::ExitStatus;
+use crate::report;
+use crate::settings::{Environment, RateChoice, RemoteSettings};
+use crate::slack::{AuthTest, CallError, Token};
+use crate::store::input::{Input, InputPath, SurveyOptions};
+use checks::{Check, Checks, Mark};
+use std::path::Path;
+use std::time::Duration;
+
+/// Checks, and prints what it found on standard output.
+///
+/// # Errors
+/// Where the command line cannot be meant, or the input, the address or the proxy not be used.
+pub fn doctor(typed: DoctorArgs) -> Result<ExitStatus, RunError> {
+    let DoctorArgs { input, json, remote } = typed;
+    let settings = RemoteSettings::resolve(remote, &InputSource::File("".into()), &Environment::capture())?;
+    let run = input.as_deref().map(|input| estimate(input, settings.rate)).transpose()?;
+    let mut checks = Checks::default();
+    let status = examine(&settings, run, &mut checks)?;
+    report::print(&if json { checks.to_json(status.code()) } else { checks.to_text() });
+    Ok(status)
+}
+
+/// How long a run of this input takes at the rate given, or at the least that Slack grants.
+fn estimate(input: &Path, rate: RateChoice) -> Result<Duration, RunError> {
+    let opened = Input::open(InputPath::File(input.to_owned()), &std::env::temp_dir());
+    let (_, survey) =
+        opened.and_then(|input| input.survey(SurveyOptions::default(), None)).map_err(|error| unusable(&error))?;
+    let per_minute = match rate {
+        RateChoice::Auto { start, .. } => start.per_minute(),
+        RateChoice::Fixed(rate) => rate.per_minute(),
+        RateChoice::Unlimited => return Ok(Duration::ZERO),
+    };
+    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+    let minutes = survey.sendable as f64 / per_minute;
+    Ok(Duration::try_from_secs_f64(minutes * 60.0).unwrap_or(Duration::MAX))
+}
+
+fn examine(settings: &RemoteSettings, run: Option<Duration>, checks: &mut Checks) -> Result<ExitStatus, RunError> {
+    let token = match token::find(&settings.token) {
+        Ok(token) => token,
+        Err(RunError::Token(trouble)) => {
+            checks.add(Check::new("token", Mark::Bad, trouble.what()).advise(trouble.next()));
+            return Ok(ExitStatus::Denied);
+        }
+        Err(error) => return Err(error),
+    };
+    checks.add(Check::new("token", Mark::Good, format!("{}, from {}", token.kind(), token.source())));
+    let renewable = token.source().is_renewable();
+    let connection = connect(settings, token, checks)?;
+    block_on(async {
+        let clock = Clock::start();
+        let asked_at = wall();
+        let answer = connection.client.auth_test().await;
+        let took = clock.elapsed();
+        Ok(match answer {
+            Ok(auth) => {
+                connected(&connection, checks);
+                let status = whose(&auth, checks);
+                checks.add(checks::expiry(auth.expires_in, run, renewable));
+                checks.add(checks::clock(auth.server_date, asked_at, took));
+                checks.add(checks::round_trip(took));
+                status
+            }
+            Err(error) => failed(&connection, &error, checks),
+        })
+    })
+}
+
+fn connect(settings: &RemoteSettings, token: Token, checks: &mut Checks) -> Result<Connection, RunError> {
+    let connection = Connection::with(settings, token)?;
+    let way =
+        connection.proxy.as_ref().map_or_else(|| "none: calls go straight".into(), |proxy| format!("through {proxy}"));
+    checks.add(Check::new("proxy", Mark::Good, way));
+    Ok(connection)
+}
+
+fn connected(connection: &Connection, checks: &mut Checks) {
+    let host = &connection.host;
+    checks.add(if connection.is_https {
+        Check::new("connection", Mark::Good, format!("{host} answers, and its certificate is trusted (TLS)"))
+    } else {
+        Check::new("connection", Mark::Good, format!("{host} answers, not encrypted: it is this machine"))
+    });
+}
+
+fn whose(auth: &AuthTest, checks: &mut Checks) -> ExitStatus {
+    checks.add(checks::identity(auth));
+    checks.add(checks::organisation(auth));
+    let scopes = checks::scopes(auth);
+    let status = if scopes.mark == Mark::Bad { ExitStatus::Denied } else { ExitStatus::Success };
+    checks.add(scopes);
+    status
+}
+
+fn failed(connection: &Connection, error: &CallError, checks: &mut Checks) -> ExitStatus {
+    match error {
+        CallError::Refused { code, .. } => {
+            connected(connection, checks);
+            checks.add(Check::new("identity", Mark::Bad, error.to_string()).advise(advice::about(code)));
+            ExitStatus::Denied
+        }
+        CallError::RateLimited { .. } | CallError::Fault { .. } => {
+            let next = "see slack-status.com, and the proxy, the certificates and the network of this machine";
+            let what = format!("{}: {error}", connection.host);
+            checks.add(Check::new("connection", Mark::Bad, what).advise(next));
+            ExitStatus::Unavailable
+        }
+    }
+}
+
+/// Milliseconds between two stamps, whichever is first.
+fn apart(one: Stamp, other: Stamp) -> Duration {
+    Duration::from_millis(one.as_millis().abs_diff(other.as_millis()))
+}

@@ -1,0 +1,207 @@
+//! `list`: the sessions of the organisation as CSV, an input of `run` as it is.
+
+use crate::cli::{FilterArgs, InputSource, ListArgs};
+use crate::commands::listing::filter::{Filter, users_of};
+use crate::commands::listing::{Halt, Lister, PAGE, Progress, block_on, count};
+use crate::error::{RunError, Trouble};
+use crate::exit::ExitStatus;
+use crate::report::{self, Console};
+use crate::settings::{Environment, RemoteSettings};
+use crate::slack::{ActiveSession, Device, ListQuery, Page};
+use crate::store::cursor::Cursor;
+use crate::store::results::CreateError;
+use crate::store::table::Table;
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The columns: the ids that `run` reads, then the device that signed in and the one last seen.
+const COLUMNS: [&str; 13] = [
+    "user_id",
+    "team_id",
+    "session_id",
+    "created_device_hardware",
+    "created_os",
+    "created_os_version",
+    "created_slack_client_version",
+    "created_ip",
+    "recent_device_hardware",
+    "recent_os",
+    "recent_os_version",
+    "recent_slack_client_version",
+    "recent_ip",
+];
+
+/// Lists. `argv` is the command line as it was typed, for the command that continues the listing.
+///
+/// # Errors
+/// What stops the listing before its first call.
+pub fn list(typed: ListArgs, argv: &[OsString], console: &Console) -> Result<ExitStatus, RunError> {
+    let ListArgs { filters, output, resume, remote } = typed;
+    // Nothing is read from standard input, so somebody there can be asked for the token.
+    let settings = RemoteSettings::resolve(remote, &InputSource::File(PathBuf::new()), &Environment::capture())?;
+    let owner = filters.team.clone().zip(filters.user.clone());
+    let filter = filter(filters)?;
+    block_on(async {
+        let (mut lister, host) = Lister::connect(&settings)?;
+        let mut state = State::open(output.as_deref(), resume, &format!("{host}\n{owner:?}\n{}", filter.canonical()))?;
+        let mut progress = Progress::new(console, lister.clock());
+        let end = loop {
+            let query = ListQuery { owner: owner.clone(), cursor: state.at.cursor.clone(), limit: PAGE };
+            let page = match lister.page(&query).await {
+                Ok(page) => page,
+                Err(halt) => break Err(halt),
+            };
+            match state.take(&page, &filter) {
+                Ok(true) => progress.tell(state.at.pages, state.at.seen),
+                Ok(false) => break Ok(()),
+                Err(error) => break Err(error.into()),
+            }
+        };
+        Ok(state.conclude(end, argv, console))
+    })
+}
+
+fn filter(typed: FilterArgs) -> Result<Filter, RunError> {
+    let lower = |texts: Vec<String>| texts.into_iter().map(|text| text.to_lowercase()).collect();
+    let users = |flag, path: Option<PathBuf>| path.map(|path| users_of(flag, &path)).transpose();
+    Ok(Filter {
+        ip: typed.ip,
+        not_ip: typed.not_ip,
+        os: lower(typed.os),
+        client: lower(typed.client),
+        device: lower(typed.device),
+        users: users("--users", typed.users)?,
+        excluded: users("--exclude-user", typed.exclude_user)?.unwrap_or_default(),
+    })
+}
+
+/// The output, and how far it is.
+struct State {
+    table: Table,
+    at: Cursor,
+    files: Option<(PathBuf, PathBuf)>,
+}
+
+impl State {
+    fn open(output: Option<&Path>, resume: bool, filters: &str) -> Result<Self, RunError> {
+        let fresh = Cursor::new(filters);
+        let Some(output) = output else {
+            return begun(Self { table: Table::stdout(), at: fresh, files: None });
+        };
+        let side = Cursor::beside(output);
+        let earlier = if resume { Cursor::load(&side).map_err(|error| unusable(&error))? } else { None };
+        let files = Some((output.to_owned(), side));
+        match earlier {
+            Some(at) if at.filters_sha256 != fresh.filters_sha256 => Err(RunError::Input(Trouble::new(
+                format!("{} was begun with other filters, or with another API", output.display()),
+                "continue with the filters that it was begun with, or name another file with -o",
+            ))),
+            Some(at) => {
+                let table = Table::resume(output, at.bytes).map_err(|error| unwritable(&error))?;
+                Ok(Self { table, at, files })
+            }
+            None if resume && output.exists() => Err(RunError::Input(Trouble::new(
+                format!("{} has no .cursor file beside it: it is complete, or no listing", output.display()),
+                "name another file with -o to list afresh",
+            ))),
+            None => begun(Self { table: created(output)?, at: fresh, files }),
+        }
+    }
+
+    /// Keeps a page: first its rows, then that it was read. True where another one follows.
+    fn take(&mut self, page: &Page, filter: &Filter) -> Result<bool, RunError> {
+        for session in page.sessions.iter().filter(|session| filter.passes(session)) {
+            self.at.kept += 1;
+            write(&mut self.table, session);
+        }
+        self.table.flush().map_err(|error| unwritable(&error))?;
+        self.at.pages += 1;
+        self.at.seen += (page.sessions.len() + page.unreadable) as u64;
+        self.at.unreadable += page.unreadable as u64;
+        self.at.cursor.clone_from(&page.next_cursor);
+        if self.at.cursor.is_some() {
+            self.save()?;
+        }
+        Ok(self.at.cursor.is_some())
+    }
+
+    fn save(&mut self) -> Result<(), RunError> {
+        self.at.bytes = self.table.len();
+        self.files.as_ref().map_or(Ok(()), |(_, side)| self.at.save(side)).map_err(|error| unwritable(&error))
+    }
+
+    fn conclude(self, end: Result<(), Halt>, argv: &[OsString], console: &Console) -> ExitStatus {
+        let Self { at, files, .. } = self;
+        if at.unreadable > 0 {
+            let sessions = report::counted(at.unreadable, "session", "sessions");
+            tracing::warn!("{sessions} could not be read and are not in the list: it is not complete");
+        }
+        console.note(&format!("{}, {} listed", count(at.pages, at.seen), report::thousands(at.kept)));
+        match end {
+            Ok(()) => {
+                let removed = files.as_ref().map_or(Ok(()), |(_, side)| Cursor::remove(side));
+                if let Err(error) = removed {
+                    tracing::warn!("{error}");
+                }
+                if let Some((output, _)) = files {
+                    console.note(&format!("the list is complete: {}", output.display()));
+                }
+                ExitStatus::Success
+            }
+            Err(halt) => {
+                let next = match files {
+                    Some(_) => format!("continue with: {}", report::resume_command(argv)),
+                    None => "the list is not complete; with -o FILE it could be continued".into(),
+                };
+                halt.end(Some(&next))
+            }
+        }
+    }
+}
+
+/// Writes the header, and notes that nothing was read yet: an output without its cursor counts as complete.
+fn begun(mut state: State) -> Result<State, RunError> {
+    state.table.row(COLUMNS);
+    state.table.flush().map_err(|error| unwritable(&error))?;
+    state.save()?;
+    Ok(state)
+}
+
+/// Makes the output.
+pub(super) fn created(output: &Path) -> Result<Table, RunError> {
+    Table::create(output).map_err(|error| match error {
+        CreateError::Exists(path) => RunError::Input(Trouble::new(
+            format!("{} exists already", path.display()),
+            "name another file with -o, or remove it; --resume continues a listing that was interrupted",
+        )),
+        CreateError::Io(error) => unwritable(&error),
+    })
+}
+
+pub(super) fn unwritable(error: &io::Error) -> RunError {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => RunError::Locked(Trouble::new(error.to_string(), "wait for its end")),
+        _ => RunError::Unwritable(Trouble::new(
+            error.to_string(),
+            "make room or rights there, or name another file with -o",
+        )),
+    }
+}
+
+fn unusable(error: &io::Error) -> RunError {
+    RunError::Input(Trouble::new(error.to_string(), "remove it and the output, and list afresh"))
+}
+
+fn write(table: &mut Table, session: &ActiveSession) {
+    let id = session.session_id.to_string();
+    let ids = [session.user_id.as_str(), session.team_id.as_str(), &id];
+    let devices = [&session.created, &session.recent].into_iter().flat_map(|device| columns(device.as_ref()));
+    table.row(ids.into_iter().chain(devices));
+}
+
+fn columns(device: Option<&Device>) -> [&str; 5] {
+    let Some(device) = device else { return [""; 5] };
+    let Device { device_hardware, os, os_version, slack_client_version, ip } = device;
+    [device_hardware, os, os_version, slack_client_version, ip].map(|text| text.as_deref().unwrap_or_default())
+}

@@ -1,0 +1,167 @@
+//! The client of a listing, and the loop that brings one page after another.
+
+use super::Halt;
+use super::tries::{Limits, Next, Tries};
+use crate::commands::{run, token};
+use crate::domain::StopReason;
+use crate::engine::clock::{Clock, wall};
+use crate::engine::gate::Gate;
+use crate::engine::ports::{Control, Permit, SessionApi, Signal};
+use crate::error::{RunError, Trouble};
+use crate::settings::RemoteSettings;
+use crate::shutdown::Shutdown;
+use crate::slack::{self, Client, ListQuery, ListReply, Page, Proxy};
+use std::pin::pin;
+
+/// Runs a command's future on a runtime of its own.
+///
+/// # Errors
+/// The future's, and where the runtime cannot be started.
+pub fn block_on<T>(future: impl Future<Output = Result<T, RunError>>) -> Result<T, RunError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| RunError::Internal(format!("the runtime cannot be started: {error}")))?.block_on(future)
+}
+
+/// Slack, found and not called yet.
+pub struct Connection {
+    /// The client.
+    pub client: Client,
+    /// The host that is called.
+    pub host: String,
+    /// Whether the calls are encrypted.
+    pub is_https: bool,
+    /// The way there.
+    pub proxy: Option<Proxy>,
+}
+
+impl Connection {
+    /// Builds the client around `token`; nothing is sent.
+    ///
+    /// # Errors
+    /// Where the address or the proxy cannot be used.
+    pub fn with(settings: &RemoteSettings, token: slack::Token) -> Result<Self, RunError> {
+        let api = run::address::parse(&settings.calls.api_url, &settings.calls.allow_hosts)?;
+        let proxy = run::address::proxy(&api)?;
+        let (host, is_https) = (api.host().to_owned(), api.is_https());
+        let config = slack::Config { api, token, proxy: proxy.clone(), timeout: settings.calls.timeout, now: wall };
+        let client = Client::new(config)
+            .map_err(|error| RunError::Unreachable(Trouble::new(error.to_string(), "nothing was sent")))?;
+        Ok(Self { client, host, is_https, proxy })
+    }
+}
+
+/// Brings pages. The first signal lets the page in flight come, and ends the listing before the next one.
+pub struct Lister {
+    client: Client,
+    clock: Clock,
+    tries: Tries,
+    shutdown: Shutdown,
+    stopping: Option<StopReason>,
+    calls: u64,
+}
+
+impl Lister {
+    /// Finds the token and builds the client.
+    ///
+    /// # Errors
+    /// Where there is no token, or the address or the proxy cannot be used.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn connect(settings: &RemoteSettings) -> Result<(Self, String), RunError> {
+        let Connection { client, host, .. } = Connection::with(settings, token::find(&settings.token)?)?;
+        let shutdown = Shutdown::listen()
+            .map_err(|error| RunError::Internal(format!("signals cannot be listened for: {error}")))?;
+        let clock = Clock::start();
+        let limits = Limits {
+            retries: settings.calls.retries,
+            max_retry_after: settings.max_retry_after,
+            seed: wall().as_millis().unsigned_abs() ^ u64::from(std::process::id()),
+        };
+        let tries = Tries::new(Gate::new(run::pace_of(settings.rate), clock.elapsed()), limits);
+        Ok((Self { client, clock, tries, shutdown, stopping: None, calls: 0 }, host))
+    }
+
+    /// Calls made so far.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        self.calls
+    }
+
+    /// The clock that the calls are paced by.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// One page, after as many attempts as it takes.
+    ///
+    /// # Errors
+    /// Where the listing cannot, or is not to, go on.
+    pub async fn page(&mut self, query: &ListQuery) -> Result<Page, Halt> {
+        loop {
+            let permit = self.permit().await?;
+            let sent_at = self.clock.elapsed();
+            let error = match self.call(permit, query).await? {
+                Ok(page) => {
+                    self.tries.on_page(sent_at);
+                    return Ok(page);
+                }
+                Err(error) => error,
+            };
+            tracing::debug!("admin.users.session.list: {error}");
+            match self.tries.on_error(error, sent_at, self.clock.elapsed()) {
+                Next::Again => {}
+                Next::Renew(otherwise) => {
+                    if !self.client.refresh_token().await {
+                        return Err(otherwise);
+                    }
+                }
+                Next::Stop(halt) => return Err(halt),
+            }
+        }
+    }
+
+    /// Waits for the gate. A signal ends the wait: nothing is in flight that could be lost.
+    async fn permit(&mut self) -> Result<Permit, Halt> {
+        loop {
+            if let Some(reason) = &self.stopping {
+                return Err(Halt::Stop(reason.clone()));
+            }
+            let at = match self.tries.ask(self.clock.elapsed()) {
+                Ok(permit) => return Ok(permit),
+                Err(at) => at,
+            };
+            tokio::select! {
+                biased;
+                signal = self.shutdown.next() => self.stopping = Some(reason_of(signal)),
+                () = self.clock.sleep_until(at) => {}
+            }
+        }
+    }
+
+    async fn call(&mut self, permit: Permit, query: &ListQuery) -> Result<ListReply, Halt> {
+        self.calls += 1;
+        let mut call = pin!(self.client.list_sessions(permit, query));
+        loop {
+            tokio::select! {
+                biased;
+                signal = self.shutdown.next() => match (signal, &self.stopping) {
+                    (Signal::Drain(reason), None) => self.stopping = Some(reason),
+                    (Signal::Drain(reason), Some(_)) => return Err(Halt::Stop(reason)),
+                    (Signal::Abort, reason) => {
+                        return Err(Halt::Stop(reason.clone().unwrap_or(StopReason::Interrupted)));
+                    }
+                },
+                reply = &mut call => return Ok(reply),
+            }
+        }
+    }
+}
+
+fn reason_of(signal: Signal) -> StopReason {
+    match signal {
+        Signal::Drain(reason) => reason,
+        Signal::Abort => StopReason::Interrupted,
+    }
+}

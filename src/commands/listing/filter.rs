@@ -1,0 +1,171 @@
+//! Which sessions of a listing are meant. Pure.
+
+use crate::domain::{Cidr, UserId};
+use crate::error::{RunError, Trouble};
+use crate::slack::{ActiveSession, Device};
+use crate::store::input::Guards;
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::net::IpAddr;
+use std::path::Path;
+
+/// The filters of `list`. Every kind that is given has to let a session pass; of several of one kind, one has to fit.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Filter {
+    /// An address has to be in one of these.
+    pub ip: Vec<Cidr>,
+    /// No address may be in one of these.
+    pub not_ip: Vec<Cidr>,
+    /// In the operating system's name or version; in lower case, as all texts here.
+    pub os: Vec<String>,
+    /// In the client's version.
+    pub client: Vec<String>,
+    /// In the hardware's name.
+    pub device: Vec<String>,
+    /// Only these users.
+    pub users: Option<BTreeSet<UserId>>,
+    /// None of these users.
+    pub excluded: BTreeSet<UserId>,
+}
+
+impl Filter {
+    /// Whether a session is meant.
+    #[must_use]
+    pub fn passes(&self, session: &ActiveSession) -> bool {
+        let devices = || session.created.iter().chain(&session.recent);
+        let within =
+            |ranges: &[Cidr]| devices().filter_map(address).any(|ip| ranges.iter().any(|range| range.contains(ip)));
+        let named = |texts: &[String], of: fn(&Device) -> String| {
+            texts.is_empty() || devices().map(of).any(|name| texts.iter().any(|text| name.contains(text)))
+        };
+        self.users.as_ref().is_none_or(|users| users.contains(&session.user_id))
+            && !self.excluded.contains(&session.user_id)
+            && (self.ip.is_empty() || within(&self.ip))
+            && !within(&self.not_ip)
+            && named(&self.os, |device| lower(&[&device.os, &device.os_version]))
+            && named(&self.client, |device| lower(&[&device.slack_client_version]))
+            && named(&self.device, |device| lower(&[&device.device_hardware]))
+    }
+
+    /// The same text for the same filters, whatever their order: what a resumption compares.
+    #[must_use]
+    pub fn canonical(&self) -> String {
+        let mut text = String::new();
+        let ranges = |ranges: &[Cidr]| ranges.iter().map(Cidr::to_string).collect::<BTreeSet<_>>();
+        let texts = |texts: &[String]| texts.iter().cloned().collect::<BTreeSet<_>>();
+        let kinds = [
+            ("ip", ranges(&self.ip)),
+            ("not_ip", ranges(&self.not_ip)),
+            ("os", texts(&self.os)),
+            ("client", texts(&self.client)),
+            ("device", texts(&self.device)),
+            ("excluded", self.excluded.iter().map(UserId::to_string).collect()),
+        ];
+        for (kind, values) in kinds {
+            let _ = writeln!(text, "{kind} {values:?}");
+        }
+        let _ = writeln!(text, "users {:?}", self.users);
+        text
+    }
+}
+
+fn address(device: &Device) -> Option<IpAddr> {
+    device.ip.as_deref()?.trim().parse().ok()
+}
+
+fn lower(parts: &[&Option<Box<str>>]) -> String {
+    let words: Vec<&str> = parts.iter().filter_map(|part| part.as_deref()).collect();
+    words.join(" ").to_lowercase()
+}
+
+/// The user ids of a file, one a line, with `#` for comments.
+///
+/// # Errors
+/// Where the file cannot be read, or a line is no user id.
+pub fn users_of(flag: &str, path: &Path) -> Result<BTreeSet<UserId>, RunError> {
+    let trouble = |why: String| {
+        let what = format!("cannot use {flag} {}: {why}", path.display());
+        RunError::Input(Trouble::new(what, "give a file of user ids (U… or W…), one a line"))
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| trouble(error.to_string()))?;
+    let mut ids = Guards::default();
+    ids.protect(&text).map_err(|error| trouble(error.to_string()))?;
+    match ids.sessions.iter().next() {
+        Some(session) => Err(trouble(format!("{session} is not a user id"))),
+        None => Ok(ids.users.into_iter().collect()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{SessionId, TeamId};
+
+    fn device(os: &str, version: &str, ip: &str) -> Device {
+        Device {
+            os: Some(os.into()),
+            os_version: Some(version.into()),
+            ip: (!ip.is_empty()).then(|| ip.into()),
+            device_hardware: Some("Pixel 8".into()),
+            slack_client_version: Some("24.08.20.0".into()),
+        }
+    }
+
+    fn session(created: Option<Device>, recent: Option<Device>) -> ActiveSession {
+        ActiveSession {
+            user_id: UserId::parse("U1").unwrap(),
+            team_id: TeamId::parse("T1").unwrap(),
+            session_id: SessionId::from(7),
+            created,
+            recent,
+        }
+    }
+
+    #[test]
+    fn either_device_may_fit_and_every_kind_has_to() {
+        let moved = session(Some(device("iOS", "17.6", "203.0.113.9")), Some(device("iOS", "18.0", "2001:db8::7")));
+        let nameless = session(None, None);
+        let range = |text: &str| vec![text.parse::<Cidr>().unwrap()];
+        let texts = |text: &str| vec![text.to_owned()];
+        let user = |id: &str| BTreeSet::from([UserId::parse(id).unwrap()]);
+        let all = Filter::default;
+        for (filter, want, want_nameless) in [
+            (all(), true, true),
+            (Filter { ip: range("203.0.113.0/24"), ..all() }, true, false),
+            (Filter { ip: range("2001:db8::/32"), ..all() }, true, false),
+            (Filter { ip: range("198.51.100.0/24"), ..all() }, false, false),
+            (Filter { not_ip: range("203.0.113.0/24"), ..all() }, false, true),
+            (Filter { not_ip: range("2001:db8::/32"), ..all() }, false, true),
+            (Filter { not_ip: range("198.51.100.0/24"), ..all() }, true, true),
+            (Filter { ip: range("203.0.113.0/24"), not_ip: range("2001:db8::/32"), ..all() }, false, false),
+            (Filter { os: texts("ios"), ..all() }, true, false),
+            (Filter { os: texts("ios 18"), ..all() }, true, false),
+            (Filter { os: vec!["android".into(), "ios".into()], ..all() }, true, false),
+            (Filter { os: texts("android"), ..all() }, false, false),
+            (Filter { client: texts("24.08"), ..all() }, true, false),
+            (Filter { client: texts("4.39"), ..all() }, false, false),
+            (Filter { device: texts("pixel"), ..all() }, true, false),
+            (Filter { device: texts("iphone"), os: texts("ios"), ..all() }, false, false),
+            (Filter { users: Some(user("U1")), ..all() }, true, true),
+            (Filter { users: Some(user("U2")), ..all() }, false, false),
+            (Filter { excluded: user("U1"), ..all() }, false, false),
+            (Filter { excluded: user("U2"), ..all() }, true, true),
+        ] {
+            assert_eq!(filter.passes(&moved), want, "{filter:?}");
+            assert_eq!(filter.passes(&nameless), want_nameless, "{filter:?}");
+        }
+    }
+
+    #[test]
+    fn the_order_of_filters_does_not_matter_and_everything_else_does() {
+        let filter = |os: &[&str], client: &[&str]| {
+            let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+            Filter { os: texts(os), client: texts(client), ..Filter::default() }.canonical()
+        };
+        assert_eq!(filter(&["a", "b"], &[]), filter(&["b", "a"], &[]));
+        assert_ne!(filter(&["a"], &[]), filter(&[], &["a"]));
+        assert_ne!(filter(&["a", "b"], &[]), filter(&["a, b"], &[]));
+        let nobody = Filter { users: Some(BTreeSet::new()), ..Filter::default() };
+        assert_ne!(nobody.canonical(), Filter::default().canonical());
+    }
+}

@@ -1,0 +1,236 @@
+//! `verify`: lists the sessions again, and answers for every record of a run.
+
+mod sightings;
+mod survey;
+
+use crate::cli::{InputSource, VerifyArgs};
+use crate::commands::list::unwritable;
+use crate::commands::listing::{Lister, Progress, block_on};
+use crate::domain::{Fields, SessionId, Status, TeamId, UserId};
+use crate::engine::clock::wall;
+use crate::error::{RunError, Trouble};
+use crate::exit::ExitStatus;
+use crate::report::{Console, counted, rfc3339};
+use crate::settings::{Environment, RemoteSettings};
+use crate::store::manifest::{Manifest, ManifestError};
+use crate::store::paths::{self, RunFiles};
+use crate::store::scan::{Record, Records, ScanError, records};
+use crate::store::verified::{self, VerifiedWriter};
+use sightings::{Concerned, Sightings, Verdict};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use survey::{Owners, Scope};
+
+/// Verifies. `argv` is the command line as it was typed.
+///
+/// # Errors
+/// What stops it before its first call, and where its answers cannot be written.
+pub fn verify(typed: VerifyArgs, argv: &[OsString], console: &Console) -> Result<ExitStatus, RunError> {
+    let VerifyArgs { results, output, remote } = typed;
+    let settings = RemoteSettings::resolve(remote, &InputSource::File(results.clone()), &Environment::capture())?;
+    let files = Files::of(&results, output)?;
+    let mut manifest = manifest_of(&files)?;
+    let (concerned, owners) = concerned(&files.run.results)?;
+    let listed = block_on(async {
+        let (mut lister, _) = Lister::connect(&settings)?;
+        let mut progress = Progress::new(console, lister.clock());
+        let listed = survey::list(&mut lister, &concerned, &owners, &mut progress).await;
+        Ok(listed.map(|(seen, scope)| Listed { seen, scope, calls: lister.calls() }))
+    })?;
+    let listed = match listed {
+        Ok(listed) => listed,
+        Err(halt) => {
+            let again = argv.iter().map(|word| crate::report::quoted(word)).collect::<Vec<_>>().join(" ");
+            return Ok(halt.end(Some(&format!("nothing was verified; run it again: {again}"))));
+        }
+    };
+    let totals = answer(&files, &listed.seen)?;
+    if let Some(manifest) = &mut manifest {
+        manifest.extra.insert("verified".into(), totals.to_json(&listed, &files));
+        manifest.save(&files.run.manifest).map_err(|error| unwritable(&error))?;
+    }
+    totals.tell(&listed, &files, console);
+    Ok(if totals.living > 0 { ExitStatus::RowsFailed } else { ExitStatus::Success })
+}
+
+/// What a listing brought.
+struct Listed {
+    seen: Sightings,
+    scope: Scope,
+    calls: u64,
+}
+
+/// Where everything is.
+struct Files {
+    run: RunFiles,
+    verified: PathBuf,
+}
+
+impl Files {
+    fn of(results: &Path, output: Option<PathBuf>) -> Result<Self, RunError> {
+        let refused = |what: String, next: &str| RunError::Input(Trouble::new(what, next));
+        let real = paths::resolve(results).map_err(|error| refused(error.to_string(), "give the results of a run"))?;
+        let verified = output.unwrap_or_else(|| verified::beside(results));
+        if paths::same_file(&real, &verified).unwrap_or(false) {
+            let what = format!("{} are the results and cannot be the output too", results.display());
+            return Err(refused(what, "name another file with -o"));
+        }
+        Ok(Self { run: RunFiles::beside(real), verified })
+    }
+}
+
+/// The manifest beside the results; none, and a warning, where it is gone.
+fn manifest_of(files: &Files) -> Result<Option<Manifest>, RunError> {
+    let refused = |what: String, next: &str| Err(RunError::Input(Trouble::new(what, next)));
+    match Manifest::load(&files.run.manifest) {
+        Ok(manifest) if manifest.runs.iter().any(|run| run.rehearsal) => refused(
+            format!("{} are the results of a rehearsal: Slack never heard of it", files.run.results.display()),
+            "give the results of a real run",
+        ),
+        Ok(manifest) => Ok(Some(manifest)),
+        Err(ManifestError::Missing(path)) => {
+            tracing::warn!("{} is not there; the totals go nowhere but here", path.display());
+            Ok(None)
+        }
+        Err(error) => refused(error.to_string(), "nothing was verified"),
+    }
+}
+
+fn unreadable(error: &ScanError) -> RunError {
+    RunError::Input(Trouble::new(error.to_string(), "give the results of a run, as it wrote them"))
+}
+
+/// Where a record names its session.
+struct Ids {
+    session: Option<usize>,
+    team: Option<usize>,
+    user: Option<usize>,
+}
+
+impl Ids {
+    fn find(columns: &Fields) -> Self {
+        let named = |name: &str| columns.iter().position(|column| column.trim().eq_ignore_ascii_case(name));
+        Self { session: named("session_id"), team: named("team_id"), user: named("user_id") }
+    }
+
+    fn session(&self, record: &Record) -> Option<SessionId> {
+        SessionId::parse(record.fields.get(self.session?)?).ok()
+    }
+
+    fn team(&self, record: &Record) -> Option<TeamId> {
+        TeamId::parse(record.fields.get(self.team?)?).ok()
+    }
+
+    fn user(&self, record: &Record) -> Option<UserId> {
+        UserId::parse(record.fields.get(self.user?)?).ok()
+    }
+}
+
+fn open(results: &Path) -> Result<(Records, Ids), RunError> {
+    let records = records(results).map_err(|error| unreadable(&error))?;
+    let ids = Ids::find(records.columns());
+    Ok((records, ids))
+}
+
+/// The first reading: whom to ask for.
+fn concerned(results: &Path) -> Result<(Concerned, Owners), RunError> {
+    let (records, ids) = open(results)?;
+    let (mut concerned, mut owners) = (Concerned::default(), Some(BTreeSet::new()));
+    for record in records {
+        let record = record.map_err(|error| unreadable(&error))?;
+        let Some(session) = ids.session(&record) else { continue };
+        let (team, user) = (ids.team(&record), ids.user(&record));
+        concerned.sessions.insert(session);
+        concerned.users.extend(user.clone());
+        match (&mut owners, team.zip(user)) {
+            (Some(owners), Some(owner)) => drop(owners.insert(owner)),
+            (_, None) => owners = None,
+            (None, Some(_)) => {}
+        }
+    }
+    Ok((concerned, owners.filter(|owners| !owners.is_empty())))
+}
+
+/// The second reading: every record with its answer.
+fn answer(files: &Files, seen: &Sightings) -> Result<Totals, RunError> {
+    let (records, ids) = open(&files.run.results)?;
+    let mut out = VerifiedWriter::start(&files.verified, records.columns()).map_err(|error| unwritable(&error))?;
+    let mut totals = Totals { new_sessions: seen.new_sessions(), ..Totals::default() };
+    for record in records {
+        let record = record.map_err(|error| unreadable(&error))?;
+        let user = ids.user(&record);
+        let verdict = seen.verdict(ids.session(&record), user.as_ref());
+        let back = user.as_ref().and_then(|user| seen.back(user)).filter(|_| verdict != Verdict::NotAsked);
+        let count = back.map(|back| back.sessions.to_string()).unwrap_or_default();
+        let ips = back.map(|back| back.ips.iter().map(|ip| &**ip).collect::<Vec<_>>().join(" ")).unwrap_or_default();
+        out.append(&record, [verdict.as_str(), &count, &ips]).map_err(|error| unwritable(&error))?;
+        totals.add(record.outcome.status, verdict);
+    }
+    out.finish().map_err(|error| unwritable(&error))?;
+    Ok(totals)
+}
+
+/// Records by their answer.
+#[derive(Debug, Default)]
+struct Totals {
+    by_verdict: BTreeMap<Verdict, u64>,
+    /// Sessions of `revoked` and `already_revoked` records that are not proved gone.
+    living: u64,
+    new_sessions: u64,
+}
+
+impl Totals {
+    fn add(&mut self, status: Status, verdict: Verdict) {
+        *self.by_verdict.entry(verdict).or_default() += 1;
+        let claimed = matches!(status, Status::Revoked | Status::AlreadyRevoked);
+        self.living += u64::from(claimed && !verdict.is_gone());
+    }
+
+    fn of(&self, verdict: Verdict) -> u64 {
+        self.by_verdict.get(&verdict).copied().unwrap_or(0)
+    }
+
+    fn to_json(&self, listed: &Listed, files: &Files) -> serde_json::Value {
+        serde_json::json!({
+            "at": rfc3339(wall()),
+            "file": files.verified.to_string_lossy(),
+            "listed": listed.scope.as_str(),
+            "calls": listed.calls,
+            "gone": self.of(Verdict::Gone),
+            "user_back": self.of(Verdict::UserBack),
+            "still_there": self.of(Verdict::StillThere),
+            "unproven": self.of(Verdict::Unproven),
+            "not_asked": self.of(Verdict::NotAsked),
+            "revoked_but_not_gone": self.living,
+            "new_sessions": self.new_sessions,
+            "unreadable_sessions": listed.seen.unreadable,
+        })
+    }
+
+    fn tell(&self, listed: &Listed, files: &Files, console: &Console) {
+        if listed.seen.unreadable > 0 {
+            let sessions = counted(listed.seen.unreadable, "listed session", "listed sessions");
+            tracing::warn!("{sessions} could not be read, so no session is proved gone");
+        }
+        for verdict in Verdict::ALL {
+            let (word, rows) = (verdict.as_str(), self.of(verdict));
+            let word = if word.is_empty() { "no session named" } else { word };
+            if rows > 0 {
+                console.note(&format!("{word:>16}  {}", counted(rows, "record", "records")));
+            }
+        }
+        if self.new_sessions > 0 {
+            let sessions = counted(self.new_sessions, "session", "sessions");
+            console.note(&format!("users of these records have {sessions} that the results do not name"));
+        }
+        console.note(&format!("written: {}", files.verified.display()));
+        if self.living > 0 {
+            let sessions = counted(self.living, "session", "sessions");
+            tracing::error!(
+                "{sessions} recorded as revoked cannot be shown to be gone\n  look at the column verified, and run those \
+                 rows again with a new output"
+            );
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! `doctor`: fit for a run, or not.
+
+use crate::harness::{Program, TOKEN, Workdir, config, rows, sessions, start};
+use slack_revoke::rehearsal::{Config, Identity, Method, Server, Token};
+
+fn doctor(work: &Workdir, server: &Server) -> Program {
+    work.program(["doctor", "--api-url", &server.url()]).token(TOKEN)
+}
+
+fn with_token(token: Token) -> Server {
+    start(Config { tokens: vec![token], ..config(sessions(1, 1)) })
+}
+
+fn line<'a>(text: &'a str, name: &str) -> &'a str {
+    let found = text.lines().find(|line| line.split_whitespace().nth(1) == Some(name));
+    found.unwrap_or_else(|| panic!("no check {name} in\n{text}"))
+}
+
+#[test]
+fn a_good_token_passes_every_check() {
+    let (work, server) = (Workdir::new(), start(config(sessions(1, 1))));
+    let text = doctor(&work, &server).exits(0).stdout();
+    assert!(text.lines().all(|line| line.starts_with("✓ ")), "{text}");
+    assert!(line(&text, "token").contains("SLACK_TOKEN") && !text.contains(TOKEN), "{text}");
+    assert!(line(&text, "identity").contains("org-admin (W0STANDIN)"), "{text}");
+    assert!(line(&text, "organisation").contains("E0STANDIN"), "{text}");
+    let names: Vec<_> = text.lines().map(|line| line.split_whitespace().nth(1).unwrap()).collect();
+    let all = ["token", "proxy", "connection", "identity", "organisation", "scopes", "expiry", "clock", "round"];
+    assert_eq!(names, all);
+    assert_eq!(server.stats().of(Method::AuthTest).calls, 1);
+    assert_eq!(server.stats().of(Method::Invalidate).calls, 0);
+}
+
+#[test]
+fn scopes_are_held_against_what_the_commands_need() {
+    let work = Workdir::new();
+    for (scopes, mark, code) in [
+        ("admin.users:read,admin.users:write", "✓", 0),
+        ("admin.users:write", "!", 0),
+        ("admin.users:read", "✗", 4),
+        ("identify", "✗", 4),
+    ] {
+        let server = with_token(Token { scopes: scopes.into(), ..Token::named(TOKEN) });
+        let text = doctor(&work, &server).exits(code).stdout();
+        assert!(line(&text, "scopes").starts_with(mark), "{scopes}: {text}");
+    }
+}
+
+#[test]
+fn the_token_has_to_outlive_the_run_of_an_input() {
+    let work = Workdir::new();
+    let identity = Identity { expires_in: Some(3_600), ..Identity::default() };
+    let server = with_token(Token { identity, ..Token::named(TOKEN) });
+    work.write("short.csv", rows(1, 100));
+    work.write("long.csv", rows(1, 2_000));
+    for (input, mark) in [("short.csv", "✓"), ("long.csv", "!")] {
+        let text = doctor(&work, &server).args([input]).exits(0).stdout();
+        assert!(line(&text, "expiry").starts_with(mark), "{input}: {text}");
+    }
+    let text = doctor(&work, &server).args(["long.csv", "--rate", "5/s"]).exits(0).stdout();
+    assert!(line(&text, "expiry").starts_with('✓'), "{text}");
+    doctor(&work, &server).args(["none.csv"]).exits(2);
+}
+
+#[test]
+fn tokens_that_will_not_do_are_exit_4_and_a_dead_line_is_exit_5() {
+    let (work, server) = (Workdir::new(), start(config(sessions(1, 1))));
+    let text = doctor(&work, &server).token("xoxp-unknown").exits(4).stdout();
+    assert!(line(&text, "identity").starts_with("✗") && text.contains("invalid_auth"), "{text}");
+    assert!(line(&doctor(&work, &server).token("xoxb-1-2").exits(4).stdout(), "token").starts_with("✗"));
+    let none = work.program(["doctor", "--api-url", &server.url()]).exits(4).stdout();
+    assert!(line(&none, "token").contains("no token"), "{none}");
+    server.expire_token(TOKEN);
+    assert!(doctor(&work, &server).exits(4).stdout().contains("token_expired"));
+    let url = server.url();
+    drop(server);
+    let text = work.program(["doctor", "--api-url", &url]).token(TOKEN).exits(5).stdout();
+    assert!(line(&text, "connection").starts_with("✗"), "{text}");
+}
+
+#[test]
+fn machines_get_one_object() {
+    let (work, server) = (Workdir::new(), start(config(sessions(1, 1))));
+    let object: serde_json::Value =
+        serde_json::from_str(&doctor(&work, &server).args(["--json"]).exits(0).stdout()).unwrap();
+    assert_eq!(object["exit_code"], 0);
+    assert!(object["checks"].as_array().unwrap().iter().all(|check| check["mark"] == "ok"), "{object}");
+    server.revoke_token(TOKEN);
+    let object: serde_json::Value =
+        serde_json::from_str(&doctor(&work, &server).args(["--json"]).exits(4).stdout()).unwrap();
+    assert_eq!(object["exit_code"], 4);
+}

@@ -1,0 +1,64 @@
+//! `resolve`: owners for rows that name none.
+
+use crate::harness::{Program, TOKEN, Workdir, config, sessions, start};
+use slack_revoke::rehearsal::{Method, Server, Session};
+
+fn resolve(work: &Workdir, server: &Server, input: &str) -> Program {
+    work.program(["resolve", input, "--rate", "unlimited", "--api-url", &server.url()]).token(TOKEN)
+}
+
+#[test]
+fn owners_are_added_behind_the_columns_and_the_order_stays() {
+    let people = vec![Session::new(1, "T1", "U1"), Session::new(2, "T2", "W2"), Session::new(3, "T1", "U3")];
+    let (work, server) = (Workdir::new(), start(config(people)));
+    work.write("s.csv", "\u{feff}Session_ID;team_id;note\r\n3;T1;\"x; y\"\r\n99;T1;gone\r\n2;E7;org\r\n1;T2;elsewhere\r\n3;T1;again\r\n");
+    let finished = resolve(&work, &server, "s.csv").exits(0);
+    let want =
+        "Session_ID,team_id,note,user_id\n3,T1,x; y,U3\n99,T1,gone,\n2,E7,org,W2\n1,T2,elsewhere,\n3,T1,again,U3\n";
+    assert_eq!(finished.stdout(), want);
+    assert!(finished.stderr().contains("3 rows resolved"), "{}", finished.stderr());
+    assert!(finished.stderr().contains("2 rows not resolved"), "{}", finished.stderr());
+}
+
+#[test]
+fn an_empty_user_is_filled_in_and_a_given_one_is_kept() {
+    let (work, server) = (Workdir::new(), start(config(sessions(1, 3))));
+    work.write("s.csv", "user_id,team_id,session_id\n,T1,1\nU9,T1,2\n,T1,\n");
+    resolve(&work, &server, "s.csv").args(["-o", "r.csv"]).exits(0);
+    assert_eq!(work.read("r.csv"), "user_id,team_id,session_id\nU1,T1,1\nU9,T1,2\n,T1,\n");
+    let refused = resolve(&work, &server, "s.csv").args(["-o", "r.csv"]).exits(2);
+    assert!(refused.stderr().contains("exists already"), "{}", refused.stderr());
+}
+
+#[test]
+fn a_row_that_is_not_whole_does_not_become_whole() {
+    let (work, server) = (Workdir::new(), start(config(sessions(1, 3))));
+    work.write("s.csv", "team_id,session_id\nT1,1,extra\nT1\nT1,2\n");
+    resolve(&work, &server, "s.csv").args(["-o", "r.csv"]).exits(0);
+    work.run(&server, "r.csv").exits(1);
+    let results = work.results("r.results.csv");
+    assert_eq!((results.count("invalid"), results.count("revoked")), (2, 1));
+    assert_eq!(server.live_sessions(), [1, 3]);
+}
+
+#[test]
+fn listing_ends_once_all_are_found_and_not_begun_where_none_is_wanted() {
+    let (work, server) = (Workdir::new(), start(config(sessions(1, 5_000))));
+    work.write("s.csv", "team_id,session_id\nT1,1500\nT1,1\n");
+    let finished = resolve(&work, &server, "-").stdin(work.read("s.csv")).exits(0);
+    assert_eq!(finished.stdout(), "team_id,session_id,user_id\nT1,1500,U1\nT1,1,U1\n");
+    assert_eq!(server.stats().of(Method::List).calls, 2);
+    work.write("named.csv", "user_id,session_id\nU1,1\n");
+    resolve(&work, &server, "named.csv").exits(0);
+    assert_eq!(server.stats().of(Method::List).calls, 2);
+}
+
+#[test]
+fn every_kind_of_trouble_has_its_code() {
+    let (work, server) = (Workdir::new(), start(config(sessions(1, 3))));
+    resolve(&work, &server, "none.csv").exits(2);
+    work.write("s.csv", "team_id,session_id\nT1,1\n");
+    resolve(&work, &server, "s.csv").token("xoxp-unknown").args(["-o", "r.csv"]).exits(4);
+    assert!(!work.exists("r.csv"));
+    resolve(&work, &server, "s.csv").args(["-o", "no/such/r.csv"]).exits(7);
+}

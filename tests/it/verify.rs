@@ -1,0 +1,141 @@
+//! `verify`: what became of the sessions of a run.
+
+use crate::harness::{Program, TOKEN, Workdir, config, sessions, start};
+use slack_revoke::rehearsal::{Method, Server, Session};
+use std::fmt::Write as _;
+
+fn verify(work: &Workdir, server: &Server) -> Program {
+    let arguments = ["verify", "s.results.csv", "--rate", "unlimited", "--api-url", &server.url()];
+    work.program(arguments).token(TOKEN)
+}
+
+/// Revokes the sessions with their owners: session N belongs to `UN`.
+fn revoked(work: &Workdir, server: &Server, sessions: impl IntoIterator<Item = u64>) {
+    let mut text = String::from("user_id,team_id,session_id,note\n");
+    for id in sessions {
+        writeln!(text, "U{id},T1,{id},\"a, b\"").unwrap();
+    }
+    work.write("s.csv", text);
+    work.run(server, "s.csv").args(["--rate", "unlimited", "--max-failures", "100%"]).finish();
+}
+
+fn owned(ids: impl IntoIterator<Item = u64>) -> Vec<Session> {
+    ids.into_iter().map(|id| Session::new(id, "T1", &format!("U{id}"))).collect()
+}
+
+#[test]
+fn sessions_that_are_gone_are_proved_gone() {
+    let (work, server) = (Workdir::new(), start(config(owned(1..=5))));
+    revoked(&work, &server, 1..=3);
+    let finished = verify(&work, &server).exits(0);
+    assert!(finished.stderr().contains("gone  3 records"), "{}", finished.stderr());
+    let verified = work.results("s.results.verified.csv");
+    let results = work.results("s.results.csv");
+    assert_eq!(verified.header[..results.header.len()], results.header[..]);
+    assert_eq!(verified.header[results.header.len()..], ["verified", "new_sessions", "new_ips"]);
+    for record in &verified.records {
+        assert_eq!((record.get("verified"), record.get("new_sessions"), record.get("note")), ("gone", "", "a, b"));
+        let of_run = results.line(record.line());
+        assert!(results.header.iter().all(|column| record.get(column) == of_run.get(column)));
+    }
+    let told = &work.json("s.results.csv.manifest.json")["verified"];
+    assert_eq!((&told["gone"], &told["still_there"], &told["revoked_but_not_gone"]), (&3.into(), &0.into(), &0.into()));
+}
+
+#[test]
+fn a_user_who_signed_in_again_is_back_with_new_sessions() {
+    let (work, server) = (Workdir::new(), start(config(owned(1..=3))));
+    revoked(&work, &server, 1..=2);
+    server.set_alive([Session::new(901, "T1", "U1"), Session::new(902, "T1", "U1"), Session::new(903, "T1", "U3")]);
+    let finished = verify(&work, &server).exits(0);
+    assert!(finished.stderr().contains("2 sessions that the results do not name"), "{}", finished.stderr());
+    let verified = work.results("s.results.verified.csv");
+    let back = verified.line(2);
+    assert_eq!((back.get("verified"), back.get("new_sessions")), ("user_back", "2"));
+    assert!(back.get("new_ips").split(' ').all(|ip| ip.parse::<std::net::IpAddr>().is_ok()), "{back:?}");
+    assert_eq!(verified.line(3).get("verified"), "gone");
+    let told = &work.json("s.results.csv.manifest.json")["verified"];
+    assert_eq!((&told["user_back"], &told["gone"], &told["new_sessions"]), (&1.into(), &1.into(), &2.into()));
+}
+
+#[test]
+fn a_revoked_session_that_lives_is_exit_1_and_a_failed_one_is_not() {
+    let (work, server) = (Workdir::new(), start(config(owned(1..=3))));
+    revoked(&work, &server, 1..=2);
+    server.set_alive([Session::new(2, "T1", "U2")]);
+    let finished = verify(&work, &server).exits(1);
+    assert!(finished.stderr().contains("cannot be shown to be gone"), "{}", finished.stderr());
+    let verified = work.results("s.results.verified.csv");
+    assert_eq!((verified.line(2).get("verified"), verified.line(3).get("verified")), ("gone", "still_there"));
+    assert_eq!(work.json("s.results.csv.manifest.json")["verified"]["revoked_but_not_gone"], 1);
+
+    let (work, server) = (Workdir::new(), start(config(owned(1..=3))));
+    revoked(&work, &server, [1, 99]);
+    assert_eq!(work.results("s.results.csv").line(3).status(), "not_found");
+    server.set_alive([Session::new(99, "T1", "U99")]);
+    verify(&work, &server).exits(0);
+    assert_eq!(work.results("s.results.verified.csv").line(3).get("verified"), "still_there");
+}
+
+#[test]
+fn few_users_of_a_large_organisation_are_asked_for_one_by_one() {
+    let (work, server) = (Workdir::new(), start(config(owned(1..=5_000))));
+    revoked(&work, &server, [1]);
+    verify(&work, &server).exits(0);
+    assert_eq!(server.stats().of(Method::List).calls, 1, "one user, one call");
+    let told = work.json("s.results.csv.manifest.json");
+    assert_eq!((&told["verified"]["listed"], &told["verified"]["calls"]), (&"users".into(), &1.into()));
+
+    let (work, server) = (Workdir::new(), start(config(owned(1..=5_000))));
+    revoked(&work, &server, [1, 2]);
+    server.set_alive([Session::new(9_001, "T1", "U2")]);
+    verify(&work, &server).exits(0);
+    assert_eq!(server.stats().of(Method::List).calls, 4, "two pages of the whole, then two users");
+    assert_eq!(work.results("s.results.verified.csv").line(3).get("new_sessions"), "1", "counted once");
+}
+
+#[test]
+fn many_users_are_looked_up_in_the_whole_listing() {
+    let (work, server) = (Workdir::new(), start(config(owned(1..=2_500))));
+    revoked(&work, &server, 1..=20);
+    verify(&work, &server).exits(0);
+    assert_eq!(server.stats().of(Method::List).calls, 3);
+    assert_eq!(work.json("s.results.csv.manifest.json")["verified"]["listed"], "organisation");
+}
+
+#[test]
+fn rows_without_a_user_are_answered_from_the_whole_listing() {
+    let (work, server) = (Workdir::new(), start(config(sessions(1, 3))));
+    work.write("s.csv", "team_id,session_id\nT1,1\nT1,x\n");
+    work.run(&server, "s.csv").exits(1);
+    verify(&work, &server).exits(0);
+    let verified = work.results("s.results.verified.csv");
+    assert_eq!((verified.line(2).get("verified"), verified.line(3).get("verified")), ("gone", ""));
+}
+
+#[test]
+fn verifying_again_replaces_the_answers_and_a_resumed_run_keeps_the_totals() {
+    let (work, server) = (Workdir::new(), start(config(owned(1..=2))));
+    revoked(&work, &server, 1..=2);
+    verify(&work, &server).exits(0);
+    server.set_alive([Session::new(77, "T1", "U1")]);
+    verify(&work, &server).exits(0);
+    assert_eq!(work.results("s.results.verified.csv").line(2).get("verified"), "user_back");
+    work.run(&server, "s.csv").args(["--resume"]).exits(0);
+    assert_eq!(work.json("s.results.csv.manifest.json")["verified"]["user_back"], 1);
+}
+
+#[test]
+fn every_kind_of_trouble_has_its_code() {
+    let (work, server) = (Workdir::new(), start(config(owned(1..=2))));
+    verify(&work, &server).exits(2);
+    revoked(&work, &server, 1..=2);
+    let before = work.read("s.results.csv.manifest.json");
+    verify(&work, &server).args(["-o", "s.results.csv"]).exits(2);
+    verify(&work, &server).token("xoxp-unknown").exits(4);
+    assert!(!work.exists("s.results.verified.csv"));
+    assert_eq!(work.read("s.results.csv.manifest.json"), before);
+    work.program(["run", "--rehearse", "s.csv"]).exits(0);
+    let rehearsed = ["verify", "s.rehearsal.csv", "--api-url", &server.url()];
+    assert!(work.program(rehearsed).token(TOKEN).exits(2).stderr().contains("rehearsal"));
+}
