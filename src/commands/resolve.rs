@@ -102,10 +102,13 @@ impl Ids {
     }
 }
 
+/// The workspace that rows name beside a session, and the user once found.
+type Owner = (Option<TeamId>, Option<UserId>);
+
 /// What is looked for: memory goes with the input.
 #[derive(Default)]
 struct Wanted {
-    owners: HashMap<SessionId, Vec<(Option<TeamId>, Option<UserId>)>>,
+    owners: HashMap<SessionId, Vec<Owner>>,
     open: u64,
     unreadable: u64,
 }
@@ -120,7 +123,7 @@ impl Wanted {
         }
     }
 
-    fn take(&mut self, session: ActiveSession) {
+    fn take(&mut self, session: &ActiveSession) {
         let Some(owners) = self.owners.get_mut(&session.session_id) else { return };
         for (team, user) in owners.iter_mut().filter(|(_, user)| user.is_none()) {
             if team.as_ref().is_none_or(|team| fits(team, &session.team_id)) {
@@ -150,7 +153,7 @@ async fn find(lister: &mut Lister, wanted: &mut Wanted, progress: &mut Progress<
         pages += 1;
         seen += page.sessions.len() as u64;
         wanted.unreadable += page.unreadable as u64;
-        page.sessions.into_iter().for_each(|session| wanted.take(session));
+        page.sessions.iter().for_each(|session| wanted.take(session));
         progress.tell(pages, seen);
         query.cursor = page.next_cursor;
         if query.cursor.is_none() {

@@ -74,6 +74,9 @@ impl Table {
     }
 
     /// Adds one row to what the next flush writes.
+    ///
+    /// # Panics
+    /// Never in practice: memory takes every row.
     pub fn row<'a>(&mut self, fields: impl IntoIterator<Item = &'a str>) {
         self.encoder.write_record(fields).expect("a Vec takes whatever is written to it");
     }
@@ -85,7 +88,8 @@ impl Table {
     pub fn flush(&mut self) -> io::Result<()> {
         self.encoder.flush()?;
         let fresh = WriterBuilder::new().flexible(true).terminator(Terminator::Any(b'\n')).from_writer(Vec::new());
-        let bytes = std::mem::replace(&mut self.encoder, fresh).into_inner().map_err(|error| error.into_error())?;
+        let bytes =
+            std::mem::replace(&mut self.encoder, fresh).into_inner().map_err(csv::IntoInnerError::into_error)?;
         match &mut self.sink {
             Sink::Stdout => {
                 let mut out = io::stdout().lock();

@@ -204,3 +204,12 @@ fn a_token_that_expired_is_read_again() {
     let program = work.program(["list", "--rate", "unlimited", "--api-url", &server.url(), "--token-command", fetch]);
     assert_eq!(ids(&program.exits(0).stdout()), [1, 2, 3]);
 }
+
+#[test]
+fn sessions_that_cannot_be_read_are_told_of() {
+    let nobodys = Session { user: None, ..Session::new(2, "T1", "") };
+    let (work, server) = (Workdir::new(), start(config(vec![Session::new(1, "T1", "U1"), nobodys])));
+    let finished = list(&work, &server).exits(0);
+    assert_eq!(ids(&finished.stdout()), [1]);
+    assert!(finished.stderr().contains("1 session could not be read"), "{}", finished.stderr());
+}

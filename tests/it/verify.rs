@@ -139,3 +139,29 @@ fn every_kind_of_trouble_has_its_code() {
     let rehearsed = ["verify", "s.rehearsal.csv", "--api-url", &server.url()];
     assert!(work.program(rehearsed).token(TOKEN).exits(2).stderr().contains("rehearsal"));
 }
+
+#[test]
+fn a_listing_with_unreadable_sessions_proves_nothing_gone() {
+    let (work, server) = (Workdir::new(), start(config(sessions(1, 2))));
+    work.write("s.csv", "team_id,session_id\nT1,1\nT1,2\n");
+    work.run(&server, "s.csv").exits(0);
+    server.set_alive([Session::new(2, "T1", "U1"), Session { user: None, ..Session::new(9, "T1", "") }]);
+    let finished = verify(&work, &server).exits(1);
+    assert!(finished.stderr().contains("no session is proved gone"), "{}", finished.stderr());
+    let verified = work.results("s.results.verified.csv");
+    assert_eq!((verified.line(2).get("verified"), verified.line(3).get("verified")), ("unproven", "still_there"));
+}
+
+#[test]
+fn results_that_a_run_is_writing_are_left_to_it() {
+    let (work, server) = (Workdir::new(), start(config(owned(1..=3))));
+    work.write("s.csv", "user_id,session_id\nU1,1\nU2,2\n");
+    let slow = ["run", "s.csv", "--yes", "--rate", "1/h", "--api-url", &server.url()];
+    let running = work.program(slow).token(TOKEN).start();
+    while !(work.exists("s.results.csv") && work.read("s.results.csv").contains("revoked")) {
+        std::thread::yield_now();
+    }
+    verify(&work, &server).exits(6);
+    running.kill();
+    verify(&work, &server).exits(0);
+}

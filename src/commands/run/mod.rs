@@ -20,7 +20,7 @@ use crate::shutdown::Shutdown;
 use crate::store::input::MaybeSent;
 use conclusion::Conclusion;
 pub(in crate::commands) use policy::pace as pace_of;
-pub(in crate::commands) use prepared::Prepared;
+pub(in crate::commands) use prepared::{Prepared, acquire};
 use recorder::Recorder;
 pub(in crate::commands) use remote::Remote;
 use std::ffi::OsString;

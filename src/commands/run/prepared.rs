@@ -126,7 +126,11 @@ fn rules(settings: &Settings) -> Result<Rules, RunError> {
     Ok(Rules { identify, guards })
 }
 
-fn acquire(files: &RunFiles) -> Result<Lock, RunError> {
+/// Locks the results, so that no other run works on them.
+///
+/// # Errors
+/// Where one does, or the lock cannot be written.
+pub fn acquire(files: &RunFiles) -> Result<Lock, RunError> {
     Lock::acquire(&files.journal, std::process::id()).map_err(|error| match error {
         LockError::Held { .. } => {
             RunError::Locked(Trouble::new(error.to_string(), "nothing was sent, and that run goes on undisturbed"))

@@ -6,6 +6,7 @@ mod survey;
 use crate::cli::{InputSource, VerifyArgs};
 use crate::commands::list::unwritable;
 use crate::commands::listing::{Lister, Progress, block_on};
+use crate::commands::run;
 use crate::domain::{Fields, SessionId, Status, TeamId, UserId};
 use crate::engine::clock::wall;
 use crate::error::{RunError, Trouble};
@@ -30,13 +31,15 @@ pub fn verify(typed: VerifyArgs, argv: &[OsString], console: &Console) -> Result
     let VerifyArgs { results, output, remote } = typed;
     let settings = RemoteSettings::resolve(remote, &InputSource::File(results.clone()), &Environment::capture())?;
     let files = Files::of(&results, output)?;
+    // A run that is under way would write the manifest over, and is not over yet.
+    let _lock = files.run.manifest.exists().then(|| run::acquire(&files.run)).transpose()?;
     let mut manifest = manifest_of(&files)?;
     let (concerned, owners) = concerned(&files.run.results)?;
     let listed = block_on(async {
         let (mut lister, _) = Lister::connect(&settings)?;
         let mut progress = Progress::new(console, lister.clock());
-        let listed = survey::list(&mut lister, &concerned, &owners, &mut progress).await;
-        Ok(listed.map(|(seen, scope)| Listed { seen, scope, calls: lister.calls() }))
+        let answer = survey::list(&mut lister, &concerned, &owners, &mut progress).await;
+        Ok(answer.map(|(seen, scope)| Listed { seen, scope, calls: lister.calls() }))
     })?;
     let listed = match listed {
         Ok(listed) => listed,
