@@ -151,6 +151,7 @@ impl State {
             }
             Err(halt) => {
                 let next = match files {
+                    Some((output, side)) if at.pages == 0 => abandon(&output, &side),
                     Some(_) => format!("continue with: {}", report::resume_command(argv)),
                     None => "the list is not complete; with -o FILE it could be continued".into(),
                 };
@@ -166,6 +167,12 @@ fn begun(mut state: State) -> Result<State, RunError> {
     state.table.flush().map_err(|error| unwritable(&error))?;
     state.save()?;
     Ok(state)
+}
+
+/// Takes back an output that holds nothing but its header, so that the same command can be given again.
+fn abandon(output: &Path, side: &Path) -> String {
+    let removed = std::fs::remove_file(output).and_then(|()| Cursor::remove(side));
+    removed.err().map_or_else(|| "nothing was listed; run the same command again".into(), |error| error.to_string())
 }
 
 /// Makes the output.

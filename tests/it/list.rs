@@ -180,7 +180,11 @@ fn every_kind_of_trouble_has_its_code() {
     let server = start(Config { tokens: vec![unscoped], ..config(sessions(1, 3)) });
     let scope = list(&work, &server).exits(4).stderr();
     assert!(scope.contains("admin.users:read") && !scope.contains("admin.users:write: add"), "{scope}");
-    list(&work, &server).token("xoxp-unknown").exits(4);
+    for _ in 0..2 {
+        // Nothing was listed, so nothing is in the way of the same command.
+        list(&work, &server).token("xoxp-unknown").args(["-o", "s.csv"]).exits(4);
+        assert!(!work.exists("s.csv") && !work.exists("s.csv.cursor"));
+    }
     work.program(["list", "--api-url", &server.url()]).exits(4);
     list(&work, &server).args(["-o", "no/such/folder.csv"]).exits(7);
     list(&work, &server).args(["--team", "T1"]).exits(2);

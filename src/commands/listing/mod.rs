@@ -51,7 +51,7 @@ impl Halt {
                 "Slack no longer knows where this listing was",
                 "remove the output and its .cursor file, and list again from the start",
             ),
-            Self::Error(error) => Trouble::new(error.to_string(), ""),
+            Self::Error(error) => Trouble::new(error.to_string().replace("\n  ", "; "), ""),
         }
     }
 
@@ -71,10 +71,10 @@ impl Halt {
         let told = self.told();
         let (what, advised) = (told.what(), told.next());
         match (next, advised.is_empty()) {
-            (Some(next), true) => tracing::error!("{what}\n  {next}"),
-            (Some(next), false) => tracing::error!("{what}\n  {advised}\n  {next}"),
+            (Some(next), true) => tracing::error!("{what}; {next}"),
+            (Some(next), false) => tracing::error!("{what}; {advised}; {next}"),
             (None, true) => tracing::error!("{what}"),
-            (None, false) => tracing::error!("{what}\n  {advised}"),
+            (None, false) => tracing::error!("{what}; {advised}"),
         }
         self.exit_status()
     }

@@ -88,8 +88,15 @@ impl Tries {
         match retry::classify(&reply) {
             Class::RateLimited { pause, .. } => self.pause(pause, sent_at, now),
             Class::Transient { .. } => {
-                // A refused connection has not reached the bucket; its place is spent all the same.
-                if reply.answer != Answer::Fault(Fault::NotConnected) {
+                // A broken connection says nothing of the limit; an answer that made no sense was let through to be made.
+                let is_answer = match reply.answer {
+                    Answer::Fault(Fault::NotConnected | Fault::Connection | Fault::Timeout) => false,
+                    Answer::Fault(Fault::Http(_) | Fault::BadResponse)
+                    | Answer::Ok
+                    | Answer::Refused(_)
+                    | Answer::RateLimited { .. } => true,
+                };
+                if is_answer {
                     self.gate.accepted(sent_at);
                 }
                 self.back_off(last.into(), now)

@@ -231,7 +231,7 @@ impl Totals {
         if self.living > 0 {
             let sessions = counted(self.living, "session", "sessions");
             tracing::error!(
-                "{sessions} recorded as revoked cannot be shown to be gone\n  look at the column verified, and run those \
+                "{sessions} recorded as revoked cannot be shown to be gone; look at the column verified, and run those \
                  rows again with a new output"
             );
         }
