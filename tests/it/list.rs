@@ -195,7 +195,7 @@ fn every_kind_of_trouble_has_its_code() {
     let url = server.url();
     drop(server);
     let gone = work.program(["list", "--api-url", &url, "--retries", "0"]).token(TOKEN).exits(5);
-    assert!(gone.stderr().contains("unavailable"), "{}", gone.stderr());
+    assert!(gone.stderr().contains("cannot be reached"), "{}", gone.stderr());
 }
 
 #[test]
