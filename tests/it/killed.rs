@@ -2,6 +2,7 @@
 
 use crate::harness::{Program, Running, Workdir, accepted, config, rows, sessions, start, until};
 use slack_revoke::rehearsal::{Config, Latency, Server};
+use std::fs;
 use std::time::Duration;
 
 const WORKERS: u64 = 16;
@@ -44,6 +45,29 @@ fn killed_ten_times_a_run_ends_with_one_record_for_each_of_five_thousand_rows() 
     assert_eq!((stats.revoked, accepted(&server)), (5_000, 5_000 + stats.repeats));
     assert!(stats.repeats <= 10 * WORKERS, "{} rows were sent twice, more than were in flight", stats.repeats);
     assert!(results.count("already_revoked") as u64 <= stats.repeats);
+}
+
+/// Fifty deaths at moments that a seed draws, and after each the bytes of that run which were not yet synced are lost in
+/// part: cut off at any byte, as a file system may after a power loss. The journal is what the kernel still had.
+#[test]
+fn killed_fifty_times_and_robbed_of_unsynced_bytes_no_row_is_lost() {
+    let server = start(Config { latency: LATENCY, ..config(sessions(1_000, 5_000)) });
+    let work = Workdir::new();
+    work.write("sessions.csv", rows(1_000, 5_000));
+    let (mut dice, mut synced) = (fastrand::Rng::with_seed(4), 0);
+    for _ in 0..50 {
+        let more = dice.u64(1..150);
+        kill_at(&server, accepted(&server) + more, resume(&work, &server).start());
+        let results = fs::OpenOptions::new().write(true).open(work.path("sessions.results.csv")).expect("results");
+        let written = results.metadata().expect("a file").len();
+        synced = dice.u64(synced.min(written)..=written);
+        results.set_len(synced).expect("cut");
+    }
+    resume(&work, &server).exits(0);
+    let results = work.results("sessions.results.csv");
+    assert_eq!(results.statuses().len(), 5_000);
+    assert_eq!(results.count("revoked") + results.count("already_revoked"), 5_000);
+    assert!(server.live_sessions().is_empty());
 }
 
 #[test]
