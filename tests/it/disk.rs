@@ -154,3 +154,22 @@ fn results_lost_under_the_run_stop_it_and_are_made_up_for() {
         assert_completes(&work, &server, RESULTS, gone);
     }
 }
+
+/// What is only told to somebody does not stop a run when nobody takes it.
+#[test]
+fn with_standard_error_closed_or_full_the_run_goes_on() {
+    for stderr in ["2>&-", "2>/dev/full", "2>&1 | true", ">&- 2>&-"] {
+        let (work, server) = (Workdir::new(), stand_in());
+        work.write("s.csv", rows(1_000, 50));
+        let line = format!("exec \"$0\" run s.csv --yes --rate unlimited --api-url {} -vv {stderr}", server.url());
+        let ended = Command::new("sh")
+            .args(["-c", &line, env!("CARGO_BIN_EXE_slack-revoke")])
+            .current_dir(work.root())
+            .env("SLACK_TOKEN", TOKEN)
+            .stdin(Stdio::null())
+            .status()
+            .expect("a shell");
+        assert_eq!(ended.code(), Some(0), "{stderr}");
+        assert_eq!(work.results(RESULTS).count("revoked"), 50, "{stderr}");
+    }
+}

@@ -120,7 +120,7 @@ fn flags_of(command: &str) -> BTreeSet<String> {
 }
 
 fn flags() -> BTreeSet<String> {
-    flags_of("run").into_iter().chain(flags_of("plan")).collect()
+    ["run", "plan", "doctor", "list", "resolve", "verify"].into_iter().flat_map(flags_of).collect()
 }
 
 fn class(code: &ErrorCode) -> Class {
