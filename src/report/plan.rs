@@ -230,7 +230,7 @@ fn time(facts: &PlanFacts, zone: &TimeZone) -> String {
         Pace::Fixed(per_minute) => format!("at {}/min", rate(per_minute)),
         Pace::Unlimited => "without a limit".to_owned(),
     };
-    let ends = facts.ends_at().map(|end| format!("; begun now it ends {} ({})", utc(end), local(end, zone)));
+    let ends = facts.ends_at().map(|end| format!("; begun now it ends {}{}", utc(end), beside_utc(&local(end, zone))));
     let about = if duration < Duration::from_secs(1) { "a few seconds".to_owned() } else { human(duration) };
     format!("{about} {pace}{}", ends.unwrap_or_default())
 }
@@ -244,6 +244,11 @@ fn learnt(facts: &PlanFacts) -> Option<String> {
         rate(per_minute)
     );
     (facts.pace == Pace::Auto && facts.to_send() > 0).then(|| format!("{:<11} {offer}", ""))
+}
+
+/// The local time in brackets, where it is another than UTC.
+fn beside_utc(local: &str) -> String {
+    if local.ends_with(" UTC") { String::new() } else { format!(" ({local})") }
 }
 
 fn proxy_words(facts: &PlanFacts) -> String {

@@ -43,7 +43,7 @@ invalid     3 rows
             and 2 more
 workspaces  12 (T1 9,000, T2 500, …)
 time        8 h 20 min at 20/min, the first 20 at once; less where Slack allows more; begun now it ends \
-2023-11-15T06:33:20Z (2023-11-15 06:33 UTC)
+2023-11-15T06:33:20Z
 API host    slack.com, through the proxy http://proxy:3128
 results     sessions.results.csv
 "
