@@ -7,12 +7,12 @@ use std::time::Duration;
 
 const WORKERS: u64 = 16;
 
-/// Slow enough for sixteen calls to be in flight, and for the end to be far when a kill is due.
-const LATENCY: Latency = Latency::Fixed(Duration::from_millis(5));
+/// Slow enough for fifteen calls to be in flight at 1000 a second, and for the end to be far when a kill is due.
+const LATENCY: Latency = Latency::Fixed(Duration::from_millis(15));
 
 fn resume(work: &Workdir, server: &Server) -> Program {
     let workers = WORKERS.to_string();
-    work.run(server, "sessions.csv").args(["--resume", "--rate", "unlimited", "-j", &workers])
+    work.run(server, "sessions.csv").args(["--resume", "--rate", "1000/s", "-j", &workers])
 }
 
 /// Kills it once the stand-in has let so many calls through, those of the runs before included.

@@ -10,15 +10,20 @@ const RESULTS: &str = "s.results.csv";
 const ROWS: u64 = 60;
 
 /// A folder with an input, and a stand-in whose answers take long enough for a second run to begin and end.
-fn slow() -> (Workdir, Server) {
+fn slow(count: u64) -> (Workdir, Server) {
     let latency = Latency::Fixed(Duration::from_millis(100));
-    let (work, server) = (Workdir::new(), start(Config { latency, ..config(sessions(1_000, ROWS)) }));
-    work.write("s.csv", rows(1_000, ROWS));
+    let (work, server) = (Workdir::new(), start(Config { latency, ..config(sessions(1_000, count)) }));
+    work.write("s.csv", rows(1_000, count));
     (work, server)
 }
 
 fn paced(work: &Workdir, server: &Server) -> Program {
     work.run(server, "s.csv").args(["--rate", "1000/s", "-j", "2"])
+}
+
+/// For a run that nobody is to come upon.
+fn hurried(work: &Workdir, server: &Server) -> Program {
+    work.run(server, "s.csv").args(["--rate", "1000/s", "-j", "16"])
 }
 
 fn under_way(work: &Workdir, server: &Server) -> Running {
@@ -29,7 +34,7 @@ fn under_way(work: &Workdir, server: &Server) -> Running {
 
 #[test]
 fn a_second_run_is_turned_away_by_every_name_of_the_output_and_the_first_goes_on() {
-    let (work, server) = slow();
+    let (work, server) = slow(ROWS);
     fs::create_dir(work.path("folder")).unwrap();
     symlink(work.path(RESULTS), work.path("alias.csv")).unwrap();
     symlink(work.root(), work.path("folder/back")).unwrap();
@@ -57,31 +62,31 @@ fn a_second_run_is_turned_away_by_every_name_of_the_output_and_the_first_goes_on
 
 #[test]
 fn a_plan_and_a_run_to_another_output_are_let_through() {
-    let (work, server) = slow();
+    let (work, server) = slow(20);
     work.write("other.csv", rows(1_000, 3));
     let first = under_way(&work, &server);
     work.program(["plan", "s.csv", "--resume"]).exits(0);
     work.run(&server, "other.csv").exits(0);
     assert_eq!(first.wait().code(), Some(0));
-    assert_eq!(work.results(RESULTS).statuses().len() as u64, ROWS);
+    assert_eq!(work.results(RESULTS).statuses().len(), 20);
 }
 
 #[test]
 fn a_dead_process_holds_nothing() {
-    let (work, server) = slow();
+    let (work, server) = slow(ROWS);
     let mut running = under_way(&work, &server);
     until(&mut running, || accepted(&server) > 10);
     running.kill();
     assert!(work.exists("s.results.csv.journal"));
     work.run(&server, "s.csv").exits(2);
-    paced(&work, &server).args(["--resume"]).exits(0);
+    hurried(&work, &server).args(["--resume"]).exits(0);
     assert_eq!(work.results(RESULTS).statuses().len() as u64, ROWS);
     assert!(server.live_sessions().is_empty() && !work.exists("s.results.csv.journal"));
 }
 
 #[test]
 fn the_list_of_a_dead_run_says_nothing_of_a_first_run() {
-    let (work, server) = slow();
+    let (work, server) = slow(ROWS);
     work.write("s.csv", rows(1_000, ROWS + 1));
     let mut running = under_way(&work, &server);
     until(&mut running, || accepted(&server) > 10);
@@ -89,7 +94,7 @@ fn the_list_of_a_dead_run_says_nothing_of_a_first_run() {
     for name in [RESULTS, "s.results.csv.manifest.json"] {
         fs::remove_file(work.path(name)).unwrap();
     }
-    paced(&work, &server).exits(0);
+    hurried(&work, &server).exits(0);
     let results = work.results(RESULTS);
     assert_eq!(results.statuses().len() as u64, ROWS + 1);
     assert_eq!(results.count("already_revoked"), 0, "results and manifest were thrown away, and with them the doubt");
