@@ -1,6 +1,7 @@
 //! Results that cannot be kept: nothing more is sent, and what was sent without a record is named.
 
 use crate::harness::{Finished, Program, TOKEN, Workdir, accepted, config, in_flight, rows, sessions, start, until};
+use rustix::process::Signal;
 use slack_revoke::rehearsal::{Config, Latency, Server};
 use std::fs;
 use std::path::Path;
@@ -109,6 +110,29 @@ fn on_a_disk_that_is_full_for_every_file_the_run_ends_as_well() {
     assert!(accepted(&server) > 10, "it began: {text}");
     disk.grow();
     assert_completes(&work, &server, &output, named(&text).len());
+}
+
+#[test]
+fn a_record_that_does_not_fit_weighs_more_than_the_signal_before_it() {
+    let latency = Latency::Fixed(Duration::from_secs(1));
+    let (work, server) = (Workdir::new(), start(Config { latency, ..config(sessions(1_000, 2)) }));
+    let note = "x".repeat(200 * 1024);
+    work.write("s.csv", format!("team_id,session_id,note\nT1,1000,{note}\nT1,1001,{note}\n"));
+    let path = work.path("disk");
+    fs::create_dir(&path).unwrap();
+    let Some(_disk) = Disk::mount(&path, "size=100k") else {
+        println!("left out: nothing may be mounted here");
+        return;
+    };
+    let output = format!("disk/{RESULTS}");
+    let flags = ["-o", &output, "--remaining", "remaining.csv", "--events", "events"];
+    let mut running = work.run(&server, "s.csv").args(flags).start();
+    until(&mut running, || in_flight(&server) == 1);
+    running.signal(Signal::INT);
+    until(&mut running, || work.read("events").contains(r#""type":"stopping""#));
+    let finished = running.wait();
+    assert_eq!(finished.code(), Some(7), "{}", finished.stderr());
+    assert_eq!(named(&finished.stderr()), [2]);
 }
 
 #[test]

@@ -97,7 +97,10 @@ impl Conclusion<'_> {
         if self.end.fault.is_some() {
             return ExitStatus::Internal;
         }
-        if !lost.errors.is_empty() {
+        // A record that could not be kept weighs more than what stopped the run before it. Rows that a second signal cut
+        // off are none.
+        let unkept = !self.end.aborted && !self.end.unrecorded.is_empty();
+        if unkept || !lost.errors.is_empty() {
             return ExitStatus::Unwritable;
         }
         if let Some(reason) = &self.end.stop {
