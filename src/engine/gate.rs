@@ -22,15 +22,15 @@ pub enum Pace {
     Unlimited,
 }
 
-/// So many calls in a row have to be accepted before a pace without limit opens another place in flight: while it is
-/// not known when the next 429 comes, few calls are under way into it.
+/// So many calls have to be accepted before a pace without limit opens another place in flight. Once it has met a 429 it
+/// has one for good: while it is not known when the next comes, no second call is under way into it.
 const PROVEN: u64 = 64;
 
 #[derive(Debug)]
 enum Rule {
     Auto { pacer: Box<Pacer>, sent: Trail, spacing: Option<(f64, Spacing)> },
     Every(Spacing),
-    Unlimited { accepted_running: u64 },
+    Unlimited { accepted: u64, was_refused: bool },
 }
 
 /// The gate of one bucket.
@@ -61,7 +61,7 @@ impl Gate {
                 Rule::Auto { pacer: Box::new(Pacer::new(start, most, now)), sent: Trail::default(), spacing: None }
             }
             Pace::Every(interval) => Rule::Every(Spacing::from(now, interval)),
-            Pace::Unlimited => Rule::Unlimited { accepted_running: 0 },
+            Pace::Unlimited => Rule::Unlimited { accepted: 0, was_refused: false },
         };
         Self {
             rule,
@@ -130,7 +130,7 @@ impl Gate {
         match &mut self.rule {
             Rule::Auto { pacer, .. } => pacer.on_accepted(sent_at),
             Rule::Every(_) => {}
-            Rule::Unlimited { accepted_running } => *accepted_running += 1,
+            Rule::Unlimited { accepted, .. } => *accepted += 1,
         }
     }
 
@@ -154,7 +154,7 @@ impl Gate {
                 *spacing = None;
             }
             Rule::Every(_) => {}
-            Rule::Unlimited { accepted_running } => *accepted_running = 0,
+            Rule::Unlimited { was_refused, .. } => *was_refused = true,
         }
         pause
     }
@@ -189,10 +189,10 @@ impl Rule {
     fn take(&mut self, now: Duration, rows_left: u64, in_flight: u64, opened: Duration) -> Result<(), Closed> {
         match self {
             Self::Every(spacing) => spacing.take(now).map_err(Closed::Until),
-            Self::Unlimited { accepted_running } if in_flight > *accepted_running / PROVEN => {
-                Err(Closed::UntilAnAnswer)
+            Self::Unlimited { accepted, was_refused } => {
+                let places = if *was_refused { 1 } else { 1 + *accepted / PROVEN };
+                if in_flight < places { Ok(()) } else { Err(Closed::UntilAnAnswer) }
             }
-            Self::Unlimited { .. } => Ok(()),
             Self::Auto { pacer, sent, spacing } => {
                 pacer.on_time(now, rows_left);
                 take_auto(pacer, sent, spacing, now, in_flight, opened)?;
