@@ -1,5 +1,6 @@
 //! One file a subcommand.
 
+mod columns;
 pub mod completions;
 pub mod console;
 pub mod doctor;

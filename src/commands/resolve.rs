@@ -1,6 +1,7 @@
 //! `resolve`: the owners of sessions, for rows that do not name them.
 
 use crate::cli::{InputSource, ResolveArgs};
+use crate::commands::columns::Ids;
 use crate::commands::list::{created, unwritable};
 use crate::commands::listing::{Halt, Lister, PAGE, Progress, block_on};
 use crate::domain::{Fields, Rejection, Row, SessionId, TeamId, UserId};
@@ -75,19 +76,7 @@ async fn each(content: &Content, mut take: impl FnMut(&Row)) -> Result<(), RunEr
     }
 }
 
-/// The columns with the ids.
-struct Ids {
-    session: Option<usize>,
-    team: Option<usize>,
-    user: Option<usize>,
-}
-
 impl Ids {
-    fn find(columns: &Fields) -> Self {
-        let named = |name: &str| columns.iter().position(|column| column.trim().eq_ignore_ascii_case(name));
-        Self { session: named("session_id"), team: named("team_id"), user: named("user_id") }
-    }
-
     /// The session of a row that names no user; none where there is nothing to look for.
     fn nameless(&self, row: &Row) -> Option<(SessionId, Option<TeamId>)> {
         let text = |index: Option<usize>| index.and_then(|index| row.fields.get(index)).map_or("", str::trim);

@@ -4,10 +4,11 @@ mod sightings;
 mod survey;
 
 use crate::cli::{InputSource, VerifyArgs};
+use crate::commands::columns::Ids;
 use crate::commands::list::unwritable;
 use crate::commands::listing::{Lister, Progress, block_on};
 use crate::commands::run;
-use crate::domain::{Fields, SessionId, Status, TeamId, UserId};
+use crate::domain::{SessionId, Status, TeamId, UserId};
 use crate::engine::clock::wall;
 use crate::error::{RunError, Trouble};
 use crate::exit::ExitStatus;
@@ -104,19 +105,7 @@ fn unreadable(error: &ScanError) -> RunError {
     RunError::Input(Trouble::new(error.to_string(), "give the results of a run, as it wrote them"))
 }
 
-/// Where a record names its session.
-struct Ids {
-    session: Option<usize>,
-    team: Option<usize>,
-    user: Option<usize>,
-}
-
 impl Ids {
-    fn find(columns: &Fields) -> Self {
-        let named = |name: &str| columns.iter().position(|column| column.trim().eq_ignore_ascii_case(name));
-        Self { session: named("session_id"), team: named("team_id"), user: named("user_id") }
-    }
-
     fn session(&self, record: &Record) -> Option<SessionId> {
         SessionId::parse(record.fields.get(self.session?)?).ok()
     }
