@@ -15,7 +15,7 @@ fn survey(bytes: &[u8]) -> Option<(Content, Survey, tempfile::TempDir)> {
 }
 
 fn dealt(content: &Content) -> u64 {
-    let mut source = content.source(MaybeSent::None).unwrap();
+    let mut source = content.source(MaybeSent::default()).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let mut rows = 0;
     loop {

@@ -62,7 +62,7 @@ pub(super) fn unusable(error: &InputError) -> RunError {
 
 /// Hands every row over, in the input's order.
 async fn each(content: &Content, mut take: impl FnMut(&Row)) -> Result<(), RunError> {
-    let mut source = content.source(MaybeSent::None).map_err(|error| unusable(&error))?;
+    let mut source = content.source(MaybeSent::default()).map_err(|error| unusable(&error))?;
     loop {
         source.request(Want::Any);
         let batch = source

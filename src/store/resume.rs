@@ -71,6 +71,13 @@ pub enum MaybeSent {
     All,
 }
 
+/// None.
+impl Default for MaybeSent {
+    fn default() -> Self {
+        Self::Lines(RoaringTreemap::new())
+    }
+}
+
 impl MaybeSent {
     /// Whether the row of this line may have been sent.
     #[must_use]
@@ -204,7 +211,7 @@ fn resume(
 /// a run on a complete one begins its list anew, so where fewer rows are recorded than it found, any may be in doubt too.
 fn maybe_sent(prior: &Prior, done: u64, journal: Option<MaybeSent>) -> MaybeSent {
     match (prior.complete, journal) {
-        (true, _) if done >= prior.rows => MaybeSent::Lines(RoaringTreemap::new()),
+        (true, _) if done >= prior.rows => MaybeSent::default(),
         (true, _) | (false, None) => MaybeSent::All,
         (false, Some(_)) if done < prior.ended_before => MaybeSent::All,
         (false, Some(listed)) => listed,

@@ -10,7 +10,7 @@ use slack_revoke::engine::clock::{Clock, wall};
 use slack_revoke::engine::gate::Pace;
 use slack_revoke::engine::policy::{BucketPolicy, MaxFailures, Policy};
 use slack_revoke::engine::{self, RunEnd};
-use slack_revoke::store::input::{self, Content, Continuation, Earlier, Input, InputPath, Survey, SurveyOptions};
+use slack_revoke::store::input::{Content, Continuation, Earlier, Input, InputPath, Survey, SurveyOptions};
 use slack_revoke::store::journal::Lock;
 use slack_revoke::store::manifest::{self, At, Manifest, ManifestError, Run, RunCounts};
 use slack_revoke::store::paths::RunFiles;
@@ -228,16 +228,11 @@ pub fn play(
     policy.workspaces = survey.addressed.iter().map(|(team, rows)| (team.clone(), *rows)).collect();
     (policy.rows, policy.to_send) = (survey.rows, survey.sendable);
     policy.earlier = *recorded.tally().counts();
-    let (maybe_sent, listed) = match &start {
-        Start::Fresh(_) => (input::MaybeSent::None, None),
-        Start::Continue { maybe_sent, .. } => {
-            let theirs = match maybe_sent {
-                MaybeSent::Lines(lines) => input::MaybeSent::Lines(lines.clone()),
-                MaybeSent::All => input::MaybeSent::All,
-            };
-            (theirs, Some(maybe_sent.clone()))
-        }
+    let listed = match &start {
+        Start::Fresh(_) => None,
+        Start::Continue { maybe_sent, .. } => Some(maybe_sent.clone()),
     };
+    let maybe_sent = listed.clone().unwrap_or_default();
     let mut round =
         Round { maybe_sent: listed, before: recorded.clone(), policy: policy.clone(), ended: Ended::Dead, hung: false };
 

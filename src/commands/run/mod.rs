@@ -17,7 +17,6 @@ use crate::exit::ExitStatus;
 use crate::report::{Console, Screen};
 use crate::settings::{Mode, Settings};
 use crate::shutdown::Shutdown;
-use crate::store::input::MaybeSent;
 use conclusion::Conclusion;
 pub(in crate::commands) use policy::pace as pace_of;
 pub(in crate::commands) use prepared::{Prepared, acquire};
@@ -70,14 +69,4 @@ async fn carry_out(
     let end: RunEnd = engine::run(policy, remote.client(), &mut source, &mut recorder, &mut shutdown, clock).await;
     drop(source);
     Ok(Conclusion { settings, argv, console, facts, remote: &remote, started, end }.conclude(recorder))
-}
-
-/// The rows that an earlier run may have sent, in the input room's words.
-impl From<crate::store::resume::MaybeSent> for MaybeSent {
-    fn from(listed: crate::store::resume::MaybeSent) -> Self {
-        match listed {
-            crate::store::resume::MaybeSent::Lines(lines) => Self::Lines(lines),
-            crate::store::resume::MaybeSent::All => Self::All,
-        }
-    }
 }

@@ -89,8 +89,8 @@ impl Prepared {
     #[must_use]
     pub fn maybe_sent(&self) -> MaybeSent {
         match &self.start {
-            Start::Fresh(_) => MaybeSent::None,
-            Start::Continue { maybe_sent, .. } => maybe_sent.clone().into(),
+            Start::Fresh(_) => MaybeSent::default(),
+            Start::Continue { maybe_sent, .. } => maybe_sent.clone(),
         }
     }
 }

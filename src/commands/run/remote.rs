@@ -103,7 +103,7 @@ impl Remote {
 /// The stand-in, knowing the sessions of the input.
 async fn stand_in(prepared: &Prepared) -> Result<Server, RunError> {
     let broken = |error: String| RunError::Internal(format!("the stand-in cannot be started: {error}"));
-    let mut source = prepared.content.source(MaybeSent::None).map_err(|error| broken(error.to_string()))?;
+    let mut source = prepared.content.source(MaybeSent::default()).map_err(|error| broken(error.to_string()))?;
     let mut sessions: Vec<(SessionId, Option<TeamId>, Option<UserId>)> = Vec::new();
     loop {
         source.request(Want::Any);

@@ -34,7 +34,7 @@ fn interleaved(count: u64) -> String {
 
 #[test]
 fn batches_start_with_one_row_and_grow() {
-    let mut dealer = content_and_dealer(&interleaved(200), SurveyOptions::default(), MaybeSent::None).1;
+    let mut dealer = content_and_dealer(&interleaved(200), SurveyOptions::default(), MaybeSent::default()).1;
     let sizes: Vec<usize> = (0..8).map(|_| dealer.deal(Want::Any).unwrap().rows.len()).collect();
     assert_eq!(sizes, [1, 2, 4, 8, 16, 32, 64, 64]);
     let last = dealer.deal(Want::Any).unwrap();
@@ -46,7 +46,7 @@ fn batches_start_with_one_row_and_grow() {
 fn a_content_of_many_buffers_is_read_in_order_and_by_workspace() {
     let text = interleaved(20_000);
     assert!(text.len() > 2 * CHUNK, "{}", text.len());
-    let ((content, _), mut forward) = content_and_dealer(&text, SurveyOptions::default(), MaybeSent::None);
+    let ((content, _), mut forward) = content_and_dealer(&text, SurveyOptions::default(), MaybeSent::default());
     let mut next = 2;
     while next < 20_002 {
         for row in forward.deal(Want::Any).unwrap().rows {
@@ -54,7 +54,7 @@ fn a_content_of_many_buffers_is_read_in_order_and_by_workspace() {
             next += 1;
         }
     }
-    let mut by_team = content.dealer(MaybeSent::None);
+    let mut by_team = content.dealer(MaybeSent::default());
     let mut count = 0;
     for number in [1, 3, 2] {
         while let batch = by_team.deal(Want::Of(team(number))).unwrap()
@@ -71,7 +71,7 @@ fn a_content_of_many_buffers_is_read_in_order_and_by_workspace() {
 
 #[test]
 fn a_workspace_gets_its_own_rows_and_the_rest_skips_them() {
-    let mut dealer = content_and_dealer(&interleaved(9), SurveyOptions::default(), MaybeSent::None).1;
+    let mut dealer = content_and_dealer(&interleaved(9), SurveyOptions::default(), MaybeSent::default()).1;
     assert_eq!(lines(&dealer.deal(Want::Of(team(2))).unwrap()), [3]);
     assert_eq!(lines(&dealer.deal(Want::Any).unwrap()), [2]);
     assert_eq!(lines(&dealer.deal(Want::Any).unwrap()), [4, 5]);
@@ -120,7 +120,7 @@ proptest! {
         let identify = if by_team { Identify::Team } else { Identify::Auto };
         let rules = Rules { identify, ..Rules::default() };
         let options = SurveyOptions { rules, done: done.iter().copied().collect(), delimiter: None };
-        let ((_, survey), mut dealer) = content_and_dealer(&csv(&rows), options, MaybeSent::None);
+        let ((_, survey), mut dealer) = content_and_dealer(&csv(&rows), options, MaybeSent::default());
         let mut seen = HashSet::new();
         let mut wants = wants.into_iter();
         loop {

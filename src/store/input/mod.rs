@@ -24,6 +24,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use super::resume::MaybeSent;
 pub use content::{Content, CopyError};
 pub use error::{InputError, InputPath, Trouble};
 pub use header::{Delimiter, Header};
@@ -56,28 +57,6 @@ pub struct SurveyOptions {
     pub rules: Rules,
     /// Lines whose rows an earlier run has ended.
     pub done: RoaringTreemap,
-}
-
-/// Which rows an earlier run, cut off before it could record an answer, may have sent.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub enum MaybeSent {
-    /// None of those still to be done.
-    #[default]
-    None,
-    /// Any of them.
-    All,
-    /// Those on these lines.
-    Lines(RoaringTreemap),
-}
-
-impl MaybeSent {
-    fn contains(&self, line: u64) -> bool {
-        match self {
-            Self::None => false,
-            Self::All => true,
-            Self::Lines(lines) => lines.contains(line),
-        }
-    }
 }
 
 impl Input {

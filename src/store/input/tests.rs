@@ -181,7 +181,7 @@ fn a_file_changed_in_place_stops_the_second_reading() {
         let input = Input::open(InputPath::File(path.clone()), dir.path()).unwrap();
         let (content, _) = input.survey(SurveyOptions::default(), None).unwrap();
         fs::write(&path, changed).unwrap();
-        let mut dealer = content.dealer(MaybeSent::None);
+        let mut dealer = content.dealer(MaybeSent::default());
         let trouble = loop {
             match dealer.deal(crate::engine::ports::Want::Any) {
                 Ok(batch) => assert!(!batch.exhausted, "nothing was noticed"),
