@@ -63,6 +63,11 @@ pub struct ListArgs {
     /// it is.
     #[arg(short, long, value_name = "FILE", value_parser = values::file(), help_heading = "Output")]
     pub output: Option<PathBuf>,
+    /// Where the sessions go that the filters leave out
+    ///
+    /// The same columns. After the run, `verify --before FILE` tells by it which sessions of a user are new.
+    #[arg(long, value_name = "FILE", value_parser = values::file(), requires = "output", help_heading = "Output")]
+    pub others: Option<PathBuf>,
     /// Continue the listing in the output, where it was interrupted
     ///
     /// The filters have to be the same. Where nothing was begun yet, the listing begins.
@@ -146,6 +151,12 @@ pub struct VerifyArgs {
     /// The columns of the results, then verified, new_sessions and new_ips. Replaced each time.
     #[arg(short, long, value_name = "FILE", value_parser = values::file(), help_heading = "Output")]
     pub output: Option<PathBuf>,
+    /// A listing from before the run: its sessions are not new; may be repeated
+    ///
+    /// Such as the one of `list --others`. Without it every session that the results do not name counts as new, also one
+    /// that its user had all the time.
+    #[arg(long, value_name = "FILE", value_parser = values::file())]
+    pub before: Vec<PathBuf>,
     /// How Slack is called.
     #[command(flatten)]
     pub remote: RemoteArgs,

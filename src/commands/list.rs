@@ -9,6 +9,7 @@ use crate::report::{self, Console};
 use crate::settings::{Environment, RemoteSettings};
 use crate::slack::{ActiveSession, Device, ListQuery, Page};
 use crate::store::cursor::Cursor;
+use crate::store::paths;
 use crate::store::results::CreateError;
 use crate::store::table::Table;
 use std::ffi::OsString;
@@ -37,14 +38,15 @@ const COLUMNS: [&str; 13] = [
 /// # Errors
 /// What stops the listing before its first call.
 pub fn list(typed: ListArgs, argv: &[OsString], console: &Console) -> Result<ExitStatus, RunError> {
-    let ListArgs { filters, output, resume, remote } = typed;
+    let ListArgs { filters, output, others, resume, remote } = typed;
     // Nothing is read from standard input, so somebody there can be asked for the token.
     let settings = RemoteSettings::resolve(remote, &InputSource::File(PathBuf::new()), &Environment::capture())?;
     let owner = filters.team.clone().zip(filters.user.clone());
     let filter = filter(filters)?;
     block_on(async {
         let (mut lister, host) = Lister::connect(&settings)?;
-        let mut state = State::open(output.as_deref(), resume, &format!("{host}\n{owner:?}\n{}", filter.canonical()))?;
+        let begun_with = format!("{host}\n{owner:?}\n{}\n{others:?}", filter.canonical());
+        let mut state = State::open(output.map(|output| Files::of(output, others)), resume, &begun_with)?;
         let mut progress = Progress::new(console, lister.clock());
         let end = loop {
             let query = ListQuery { owner: owner.clone(), cursor: state.at.cursor.clone(), limit: PAGE };
@@ -76,46 +78,89 @@ fn filter(typed: FilterArgs) -> Result<Filter, RunError> {
     })
 }
 
-/// The output, and how far it is.
+/// Where a listing goes.
+struct Files {
+    output: PathBuf,
+    /// For the sessions that the filters leave out.
+    others: Option<PathBuf>,
+    cursor: PathBuf,
+}
+
+impl Files {
+    fn of(output: PathBuf, others: Option<PathBuf>) -> Self {
+        Self { cursor: Cursor::beside(&output), output, others }
+    }
+
+    /// Refuses a file for the others that is there, or is the output: before anything is made.
+    fn check_others(&self) -> Result<(), RunError> {
+        let Some(others) = &self.others else { return Ok(()) };
+        let is_taken = others.exists() || paths::same_file(others, &self.output).map_err(|error| unwritable(&error))?;
+        if !is_taken {
+            return Ok(());
+        }
+        let what = format!("{} exists already, or is the output", others.display());
+        Err(RunError::Input(Trouble::new(what, "name another file with --others, or remove it")))
+    }
+
+    /// Takes back outputs that hold nothing but their header, so that the same command can be given again.
+    fn abandon(&self) -> io::Result<()> {
+        std::fs::remove_file(&self.output)?;
+        self.others.as_ref().map_or(Ok(()), std::fs::remove_file)?;
+        Cursor::remove(&self.cursor)
+    }
+}
+
+/// The outputs, and how far they are.
 struct State {
     table: Table,
+    others: Option<Table>,
     at: Cursor,
-    files: Option<(PathBuf, PathBuf)>,
+    files: Option<Files>,
 }
 
 impl State {
-    fn open(output: Option<&Path>, resume: bool, filters: &str) -> Result<Self, RunError> {
+    fn open(files: Option<Files>, resume: bool, filters: &str) -> Result<Self, RunError> {
         let fresh = Cursor::new(filters);
-        let Some(output) = output else {
-            return begun(Self { table: Table::stdout(), at: fresh, files: None });
+        let Some(files) = files else {
+            return begun(Self { table: Table::stdout(), others: None, at: fresh, files: None });
         };
-        let side = Cursor::beside(output);
-        let earlier = if resume { Cursor::load(&side).map_err(|error| unusable(&error))? } else { None };
-        let files = Some((output.to_owned(), side));
+        let output = &files.output;
+        let earlier = if resume { Cursor::load(&files.cursor).map_err(|error| unusable(&error))? } else { None };
         match earlier {
             Some(at) if at.filters_sha256 != fresh.filters_sha256 => Err(RunError::Input(Trouble::new(
-                format!("{} was begun with other filters, or with another API", output.display()),
+                format!("{} was begun with other filters, another API, or another --others", output.display()),
                 "continue with the filters that it was begun with, or name another file with -o",
             ))),
             Some(at) => {
                 let table = Table::resume(output, at.bytes).map_err(|error| unwritable(&error))?;
-                Ok(Self { table, at, files })
+                let others = files.others.as_ref().map(|others| Table::resume(others, at.others_bytes)).transpose();
+                let others = others.map_err(|error| unwritable(&error))?;
+                Ok(Self { table, others, at, files: Some(files) })
             }
             None if resume && output.exists() => Err(RunError::Input(Trouble::new(
                 format!("{} has no .cursor file beside it: it is complete, or no listing", output.display()),
                 "name another file with -o to list afresh",
             ))),
-            None => begun(Self { table: created(output)?, at: fresh, files }),
+            None => {
+                files.check_others()?;
+                let table = created(output)?;
+                let others = files.others.as_deref().map(created).transpose()?;
+                begun(Self { table, others, at: fresh, files: Some(files) })
+            }
         }
     }
 
     /// Keeps a page: first its rows, then that it was read. True where another one follows.
     fn take(&mut self, page: &Page, filter: &Filter) -> Result<bool, RunError> {
-        for session in page.sessions.iter().filter(|session| filter.passes(session)) {
-            self.at.kept += 1;
-            write(&mut self.table, session);
+        for session in &page.sessions {
+            if filter.passes(session) {
+                self.at.kept += 1;
+                write(&mut self.table, session);
+            } else if let Some(others) = &mut self.others {
+                write(others, session);
+            }
         }
-        self.table.flush().map_err(|error| unwritable(&error))?;
+        self.flush()?;
         self.at.pages += 1;
         self.at.seen += (page.sessions.len() + page.unreadable) as u64;
         self.at.unreadable += page.unreadable as u64;
@@ -126,9 +171,16 @@ impl State {
         Ok(self.at.cursor.is_some())
     }
 
+    fn flush(&mut self) -> Result<(), RunError> {
+        let others = |others: &mut Option<Table>| others.as_mut().map_or(Ok(()), Table::flush);
+        self.table.flush().and_then(|()| others(&mut self.others)).map_err(|error| unwritable(&error))
+    }
+
     fn save(&mut self) -> Result<(), RunError> {
         self.at.bytes = self.table.len();
-        self.files.as_ref().map_or(Ok(()), |(_, side)| self.at.save(side)).map_err(|error| unwritable(&error))
+        self.at.others_bytes = self.others.as_ref().map_or(0, Table::len);
+        let saved = self.files.as_ref().map_or(Ok(()), |files| self.at.save(&files.cursor));
+        saved.map_err(|error| unwritable(&error))
     }
 
     fn conclude(self, end: Result<(), Halt>, argv: &[OsString], console: &Console) -> ExitStatus {
@@ -140,18 +192,21 @@ impl State {
         console.note(&format!("{}, {} listed", count(at.pages, at.seen), report::thousands(at.kept)));
         match end {
             Ok(()) => {
-                let removed = files.as_ref().map_or(Ok(()), |(_, side)| Cursor::remove(side));
+                let removed = files.as_ref().map_or(Ok(()), |files| Cursor::remove(&files.cursor));
                 if let Err(error) = removed {
                     tracing::warn!("{error}");
                 }
-                if let Some((output, _)) = files {
+                if let Some(Files { output, .. }) = files {
                     console.note(&format!("the list is complete: {}", output.display()));
                 }
                 ExitStatus::Success
             }
             Err(halt) => {
                 let next = match files {
-                    Some((output, side)) if at.pages == 0 => abandon(&output, &side),
+                    Some(files) if at.pages == 0 => match files.abandon() {
+                        Ok(()) => "nothing was listed; run the same command again".into(),
+                        Err(error) => error.to_string(),
+                    },
                     Some(_) => format!("continue with: {}", report::resume_command(argv)),
                     None => "the list is not complete; with -o FILE it could be continued".into(),
                 };
@@ -164,15 +219,12 @@ impl State {
 /// Writes the header, and notes that nothing was read yet: an output without its cursor counts as complete.
 fn begun(mut state: State) -> Result<State, RunError> {
     state.table.row(COLUMNS);
-    state.table.flush().map_err(|error| unwritable(&error))?;
+    if let Some(others) = &mut state.others {
+        others.row(COLUMNS);
+    }
+    state.flush()?;
     state.save()?;
     Ok(state)
-}
-
-/// Takes back an output that holds nothing but its header, so that the same command can be given again.
-fn abandon(output: &Path, side: &Path) -> String {
-    let removed = std::fs::remove_file(output).and_then(|()| Cursor::remove(side));
-    removed.err().map_or_else(|| "nothing was listed; run the same command again".into(), |error| error.to_string())
 }
 
 /// Makes the output.

@@ -9,6 +9,7 @@ pub mod listing;
 pub mod man;
 pub mod plan;
 pub mod resolve;
+mod rows;
 pub mod run;
 pub mod token;
 pub mod verify;

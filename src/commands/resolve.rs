@@ -1,17 +1,17 @@
 //! `resolve`: the owners of sessions, for rows that do not name them.
 
-use crate::cli::{InputSource, ResolveArgs};
+use crate::cli::ResolveArgs;
 use crate::commands::columns::Ids;
 use crate::commands::list::{created, unwritable};
 use crate::commands::listing::{Halt, Lister, PAGE, Progress, block_on};
+use crate::commands::rows::{content, each};
 use crate::domain::{Fields, Rejection, Row, SessionId, TeamId, UserId};
-use crate::engine::ports::{RowSource, Want};
-use crate::error::{RunError, Trouble};
+use crate::error::RunError;
 use crate::exit::ExitStatus;
 use crate::report::{Console, counted};
 use crate::settings::{Environment, RemoteSettings};
 use crate::slack::{ActiveSession, ListQuery};
-use crate::store::input::{Content, Delimiter, Input, InputError, InputPath, MaybeSent, SurveyOptions};
+use crate::store::input::Content;
 use crate::store::table::Table;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -41,39 +41,6 @@ pub fn resolve(typed: ResolveArgs, console: &Console) -> Result<ExitStatus, RunE
         tell(&wanted, resolved, unresolved, output, console);
         Ok(ExitStatus::Success)
     })
-}
-
-fn content(source: InputSource, delimiter: Option<u8>) -> Result<Content, RunError> {
-    let (path, folder) = match source {
-        InputSource::Stdin => (InputPath::Stdin, std::env::temp_dir()),
-        InputSource::File(path) => (InputPath::File(path), std::env::temp_dir()),
-    };
-    let delimiter = delimiter.and_then(|byte| Delimiter::parse(&char::from(byte).to_string()).ok());
-    let options = SurveyOptions { delimiter, ..SurveyOptions::default() };
-    let input = Input::open(path, &folder).map_err(|error| unusable(&error))?;
-    input.survey(options, None).map(|(content, _)| content).map_err(|error| unusable(&error))
-}
-
-pub(super) fn unusable(error: &InputError) -> RunError {
-    let text = error.to_string();
-    let (what, next) = text.split_once("; ").unwrap_or((&text, "correct the input and run it again"));
-    RunError::Input(Trouble::new(what, next))
-}
-
-/// Hands every row over, in the input's order.
-async fn each(content: &Content, mut take: impl FnMut(&Row)) -> Result<(), RunError> {
-    let mut source = content.source(MaybeSent::default()).map_err(|error| unusable(&error))?;
-    loop {
-        source.request(Want::Any);
-        let batch = source
-            .next()
-            .await
-            .map_err(|error| RunError::Input(Trouble::new(error, "leave the input as it is until the end")))?;
-        batch.rows.iter().for_each(&mut take);
-        if batch.exhausted {
-            return Ok(());
-        }
-    }
 }
 
 impl Ids {

@@ -23,6 +23,9 @@ pub struct Cursor {
     pub cursor: Option<Box<str>>,
     /// Bytes of the output that hold whole pages.
     pub bytes: u64,
+    /// As much of the file for the sessions that the filters leave out; 0 where there is none.
+    #[serde(default)]
+    pub others_bytes: u64,
     /// Of the filters, and of where the list comes from.
     pub filters_sha256: String,
     /// Pages read.
@@ -44,7 +47,17 @@ impl Cursor {
             text
         });
         let (format_version, cursor) = (FORMAT_VERSION, None);
-        Self { format_version, cursor, bytes: 0, filters_sha256, pages: 0, seen: 0, kept: 0, unreadable: 0 }
+        Self {
+            format_version,
+            cursor,
+            bytes: 0,
+            others_bytes: 0,
+            filters_sha256,
+            pages: 0,
+            seen: 0,
+            kept: 0,
+            unreadable: 0,
+        }
     }
 
     /// The file beside an output.

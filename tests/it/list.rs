@@ -5,6 +5,7 @@ use rustix::process::Signal;
 use slack_revoke::rehearsal::{
     Config, Device, Devices, Limit, LimitKind, Limits, Method, Population, RetryAfter, Server, Session, Token,
 };
+use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
@@ -124,7 +125,8 @@ fn a_demand_beyond_the_patience_ends_the_listing_to_be_continued() {
 
 /// A listing of 2,500 sessions that was interrupted after its first page.
 fn interrupted(work: &Workdir, server: &Server) -> String {
-    let slow = ["list", "-o", "s.csv", "--os", "o", "--rate", "1/h", "--api-url", &server.url()];
+    let slow =
+        ["list", "-o", "s.csv", "--others", "rest.csv", "--os", "o", "--rate", "1/h", "--api-url", &server.url()];
     let running = work.program(slow).token(TOKEN).start();
     while !(work.exists("s.csv.cursor") && work.read("s.csv.cursor").contains("\"pages\": 1")) {
         std::thread::yield_now();
@@ -145,14 +147,19 @@ fn an_interrupted_listing_goes_on_at_its_cursor() {
     assert_eq!(work.path("s.csv.cursor").metadata().unwrap().permissions().mode() & 0o777, 0o600);
 
     let refused = list(&work, &server).args(["-o", "s.csv", "--os", "o"]).exits(2);
+    let forgotten = list(&work, &server).args(["-o", "s.csv", "--os", "o", "--resume"]).exits(2);
+    assert!(forgotten.stderr().contains("another --others"), "{}", forgotten.stderr());
     assert!(refused.stderr().contains("exists already"), "{}", refused.stderr());
-    let other = list(&work, &server).args(["-o", "s.csv", "--os", "x", "--resume"]).exits(2);
+    let other = list(&work, &server).args(["-o", "s.csv", "--os", "x", "--resume", "--others", "rest.csv"]).exits(2);
     assert!(other.stderr().contains("other filters"), "{}", other.stderr());
 
     // A page that a crash cut off before its cursor was saved.
     work.write("s.csv", work.read("s.csv") + "U1,T1,77,torn");
-    list(&work, &server).args(["-o", "s.csv", "--os", "o", "--resume"]).exits(0);
+    work.write("rest.csv", work.read("rest.csv") + "U1,T1,78,torn");
+    list(&work, &server).args(["-o", "s.csv", "--os", "o", "--resume", "--others", "rest.csv"]).exits(0);
     assert_eq!(work.read("s.csv"), whole);
+    let everything: BTreeSet<u64> = [whole, work.read("rest.csv")].iter().flat_map(|text| ids(text)).collect();
+    assert_eq!(everything, (1..=2_500).collect());
     assert_eq!(server.stats().of(Method::List).calls, calls + 3, "no page was read twice");
     assert!(!work.exists("s.csv.cursor"));
     let complete = list(&work, &server).args(["-o", "s.csv", "--os", "o", "--resume"]).exits(2);
@@ -216,4 +223,20 @@ fn sessions_that_cannot_be_read_are_told_of() {
     let finished = list(&work, &server).exits(0);
     assert_eq!(ids(&finished.stdout()), [1]);
     assert!(finished.stderr().contains("1 session could not be read"), "{}", finished.stderr());
+}
+
+#[test]
+fn what_the_filters_leave_out_goes_into_a_file_of_its_own() {
+    let (work, server) = (Workdir::new(), start(config(people())));
+    let filtered = ["--ip", "203.0.113.0/24", "-o", "those.csv"];
+    list(&work, &server).args(filtered).args(["--others", "others.csv"]).exits(0);
+    let (those, others) = (work.read("those.csv"), work.read("others.csv"));
+    assert_eq!((ids(&those), ids(&others)), (vec![1, 3], vec![2, 4]));
+    assert_eq!(those.lines().next(), others.lines().next());
+    for others in ["others.csv", "new.csv", "./new.csv"] {
+        let refused = list(&work, &server).args(["-o", "new.csv", "--others", others]).exits(2);
+        assert!(refused.stderr().contains("--others"), "{}", refused.stderr());
+        assert_eq!(work.names(), ["others.csv", "those.csv"]);
+    }
+    list(&work, &server).args(["--others", "new.csv"]).exits(2);
 }

@@ -5,7 +5,7 @@ mod checks;
 use crate::advice;
 use crate::cli::{DoctorArgs, InputSource};
 use crate::commands::listing::{Connection, block_on};
-use crate::commands::resolve::unusable;
+use crate::commands::rows::unusable;
 use crate::commands::token;
 use crate::domain::Stamp;
 use crate::engine::clock::{Clock, wall};

@@ -7,6 +7,7 @@ use crate::cli::{InputSource, VerifyArgs};
 use crate::commands::columns::Ids;
 use crate::commands::list::unwritable;
 use crate::commands::listing::{Lister, Progress, block_on};
+use crate::commands::rows::{content, each};
 use crate::commands::run;
 use crate::domain::{SessionId, Status, TeamId, UserId};
 use crate::engine::clock::wall;
@@ -29,18 +30,22 @@ use survey::{Owners, Scope};
 /// # Errors
 /// What stops it before its first call, and where its answers cannot be written.
 pub fn verify(typed: VerifyArgs, argv: &[OsString], console: &Console) -> Result<ExitStatus, RunError> {
-    let VerifyArgs { results, output, remote } = typed;
+    let VerifyArgs { results, output, before, remote } = typed;
     let settings = RemoteSettings::resolve(remote, &InputSource::File(results.clone()), &Environment::capture())?;
     let files = Files::of(&results, output)?;
     // A run that is under way would write the manifest over, and is not over yet.
     let _lock = files.run.manifest.exists().then(|| run::acquire(&files.run)).transpose()?;
     let mut manifest = manifest_of(&files)?;
-    let (concerned, owners) = concerned(&files.run.results)?;
+    let (mut concerned, owners) = concerned(&files.run.results)?;
     let listed = block_on(async {
+        let is_compared = !before.is_empty();
+        for listing in before {
+            remember(&mut concerned, listing).await?;
+        }
         let (mut lister, _) = Lister::connect(&settings)?;
         let mut progress = Progress::new(console, lister.clock());
         let answer = survey::list(&mut lister, &concerned, &owners, &mut progress).await;
-        Ok(answer.map(|(seen, scope)| Listed { seen, scope, calls: lister.calls() }))
+        Ok(answer.map(|(seen, scope)| Listed { seen, scope, calls: lister.calls(), is_compared }))
     })?;
     let listed = match listed {
         Ok(listed) => listed,
@@ -63,6 +68,8 @@ struct Listed {
     seen: Sightings,
     scope: Scope,
     calls: u64,
+    /// Whether there is a listing from before the run.
+    is_compared: bool,
 }
 
 /// Where everything is.
@@ -144,6 +151,21 @@ fn concerned(results: &Path) -> Result<(Concerned, Owners), RunError> {
     Ok((concerned, owners.filter(|owners| !owners.is_empty())))
 }
 
+/// Takes in the sessions of a listing from before the run: those of the users concerned.
+async fn remember(concerned: &mut Concerned, listing: PathBuf) -> Result<(), RunError> {
+    let content = content(InputSource::File(listing), None)?;
+    let ids = Ids::find(content.header().fields());
+    each(&content, |row| {
+        let text = |index: Option<usize>| index.and_then(|index| row.fields.get(index)).map_or("", str::trim);
+        let is_concerned =
+            ids.user.is_none() || UserId::parse(text(ids.user)).is_ok_and(|user| concerned.users.contains(&user));
+        if is_concerned && let Ok(session) = SessionId::parse(text(ids.session)) {
+            concerned.before.insert(session);
+        }
+    })
+    .await
+}
+
 /// The second reading: every record with its answer.
 fn answer(files: &Files, seen: &Sightings) -> Result<Totals, RunError> {
     let (records, ids) = open(&files.run.results)?;
@@ -197,6 +219,7 @@ impl Totals {
             "revoked_but_not_gone": self.living,
             "new_sessions": self.new_sessions,
             "unreadable_sessions": listed.seen.unreadable,
+            "compared_with_before": listed.is_compared,
         })
     }
 
@@ -214,7 +237,9 @@ impl Totals {
         }
         if self.new_sessions > 0 {
             let sessions = counted(self.new_sessions, "session", "sessions");
-            console.note(&format!("users of these records have {sessions} that the results do not name"));
+            let names =
+                if listed.is_compared { "neither the results nor --before name" } else { "the results do not name" };
+            console.note(&format!("users of these records have {sessions} that {names}"));
         }
         console.note(&format!("written: {}", files.verified.display()));
         if self.living > 0 {

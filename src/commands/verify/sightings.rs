@@ -14,9 +14,11 @@ pub struct Concerned {
     pub sessions: HashSet<SessionId>,
     /// Every user that they name.
     pub users: HashSet<UserId>,
+    /// Other sessions of theirs that were there before the run, as far as `--before` tells.
+    pub before: HashSet<SessionId>,
 }
 
-/// A user's sessions that the results do not name.
+/// A user's sessions that neither the results nor `--before` name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Back {
     /// How many.
@@ -41,7 +43,7 @@ pub enum Verdict {
     Gone,
     /// The session is listed.
     StillThere,
-    /// The session is not listed, and its user has others that the results do not name.
+    /// The session is not listed, and its user has others that neither the results nor `--before` name.
     UserBack,
     /// The session is not among those that could be read, and there are others.
     Unproven,
@@ -82,7 +84,7 @@ impl Sightings {
         for session in page.sessions {
             if concerned.sessions.contains(&session.session_id) {
                 self.alive.insert(session.session_id);
-            } else if concerned.users.contains(&session.user_id) {
+            } else if concerned.users.contains(&session.user_id) && !concerned.before.contains(&session.session_id) {
                 let back = self.back.entry(session.user_id).or_default();
                 back.sessions += 1;
                 let device = session.recent.filter(|device| device.ip.is_some()).or(session.created);
@@ -142,14 +144,18 @@ mod tests {
 
     #[test]
     fn sessions_are_gone_there_or_replaced() {
-        let concerned =
-            Concerned { sessions: [1, 2, 3].map(SessionId::from).into(), users: [user("U1"), user("U2")].into() };
+        let concerned = Concerned {
+            sessions: [1, 2, 3].map(SessionId::from).into(),
+            users: [user("U1"), user("U2")].into(),
+            before: [12].map(SessionId::from).into(),
+        };
         let mut seen = Sightings::default();
         let sessions = vec![
             session(2, "U2", "192.0.2.2"),
             session(9, "U1", "192.0.2.9"),
             session(10, "U1", "192.0.2.9"),
             session(11, "U7", "192.0.2.7"),
+            session(12, "U2", "192.0.2.12"),
         ];
         seen.take(Page { sessions, ..Page::default() }, &concerned);
         let verdict = |seen: &Sightings, id, owner| seen.verdict(Some(SessionId::from(id)), Some(&user(owner)));
