@@ -24,6 +24,7 @@ mod scale;
 mod secrets;
 mod signals;
 mod smoke;
+mod stories;
 mod tls;
 mod tokens;
 mod trouble;

@@ -72,6 +72,11 @@ impl Workdir {
         Program::new(self.root(), arguments)
     }
 
+    /// A line as it would be typed into a shell in this folder.
+    pub fn shell(&self, line: &str) -> Program {
+        Program::shell(self.root(), line)
+    }
+
     /// `run INPUT` against `server`, with the token, without questions.
     pub fn run(&self, server: &Server, input: &str) -> Program {
         self.program(["run", input, "--yes", "--api-url", &server.url()]).token(TOKEN)

@@ -23,6 +23,10 @@ impl Record {
         self.get("line").parse().expect("a line number")
     }
 
+    pub fn session(&self) -> u64 {
+        self.get("session_id").parse().expect("a session id")
+    }
+
     pub fn status(&self) -> &str {
         self.get("status")
     }

@@ -15,7 +15,24 @@ pub struct Program {
 impl Program {
     pub fn new<I: IntoIterator<Item = S>, S: Into<OsString>>(folder: &Path, arguments: I) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_slack-revoke"));
-        command.args(arguments.into_iter().map(Into::into)).current_dir(folder);
+        command.args(arguments.into_iter().map(Into::into));
+        Self::within(folder, command)
+    }
+
+    /// A line that begins with the program's name, given to a shell that finds it by that name. The shell makes room for
+    /// the program, so that a signal reaches it.
+    pub fn shell(folder: &Path, line: &str) -> Self {
+        let program = Path::new(env!("CARGO_BIN_EXE_slack-revoke"));
+        let mut folders = vec![program.parent().expect("a folder").to_owned()];
+        folders.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("exec {line}")]);
+        command.env("PATH", std::env::join_paths(folders).expect("folders without colons"));
+        Self::within(folder, command)
+    }
+
+    fn within(folder: &Path, mut command: Command) -> Self {
+        command.current_dir(folder);
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy().into_owned();
             let upper = name.to_ascii_uppercase();
