@@ -11,7 +11,7 @@ use slack_revoke::engine::gate::Pace;
 use slack_revoke::engine::policy::{BucketPolicy, MaxFailures, Policy};
 use slack_revoke::engine::{self, RunEnd};
 use slack_revoke::store::input::{Content, Continuation, Earlier, Input, InputPath, Survey, SurveyOptions};
-use slack_revoke::store::journal::Lock;
+use slack_revoke::store::journal::{Journal, Lock};
 use slack_revoke::store::manifest::{self, At, Manifest, ManifestError, Run, RunCounts};
 use slack_revoke::store::paths::RunFiles;
 use slack_revoke::store::remaining;
@@ -224,32 +224,73 @@ pub fn play(
     (weather, fortune, mut policy): (Weather, &Fortune, Policy),
 ) -> Round {
     let wants = if number == 0 { Wants::Fresh } else { Wants::Resume };
-    let Prepared { lock, manifest, content, survey, recorded, start } = prepare(case, place, wants);
+    let mut prepared = prepare(case, place, wants);
+    let (survey, recorded) = (&prepared.survey, std::mem::take(&mut prepared.recorded));
     policy.workspaces = survey.addressed.iter().map(|(team, rows)| (team.clone(), *rows)).collect();
     (policy.rows, policy.to_send) = (survey.rows, survey.sendable);
     policy.earlier = *recorded.tally().counts();
-    let listed = match &start {
+    let maybe_sent = match &prepared.start {
         Start::Fresh(_) => None,
         Start::Continue { maybe_sent, .. } => Some(maybe_sent.clone()),
     };
-    let maybe_sent = listed.clone().unwrap_or_default();
-    let mut round =
-        Round { maybe_sent: listed, before: recorded.clone(), policy: policy.clone(), ended: Ended::Dead, hung: false };
+    let mut round = Round {
+        maybe_sent: maybe_sent.clone(),
+        before: recorded.clone(),
+        policy: policy.clone(),
+        ended: Ended::Dead,
+        hung: false,
+    };
+    let owners = OwnerColumns::find(&survey.header);
+    let content = prepared.content.clone();
+    let Some(Begun { manifest, journal, results }) = begin(place, prepared, &recorded, number, fortune) else {
+        return round;
+    };
+    let mut keeper = Keeper {
+        slack: slack.clone(),
+        results,
+        journal,
+        recorded,
+        owners,
+        ended: BTreeMap::new(),
+        writes: 0,
+        blow: fortune.blow,
+        workers: policy.workers.unwrap_or(16),
+    };
+    let source = content.source(maybe_sent.unwrap_or_default()).expect("a thread");
+    let mut reader = Reader { source, asked: 0 };
+    match fly(slack, weather, fortune, policy, &mut reader, &mut keeper) {
+        Flight::Landed(end) => {
+            round.ended = conclude(place, &content, keeper, manifest, &round.policy, end, fortune.killed_late);
+        }
+        Flight::Killed => {}
+        Flight::Hung => round.hung = true,
+    }
+    round
+}
 
-    // As `Recorder::begin`.
+/// What a run writes while it goes on.
+struct Begun {
+    manifest: Manifest,
+    journal: Journal,
+    results: ResultsWriter,
+}
+
+/// As `Recorder::begin`; none where the process dies in it.
+fn begin(place: &Place, prepared: Prepared, recorded: &Recorded, number: usize, fortune: &Fortune) -> Option<Begun> {
+    let Prepared { lock, manifest, survey, start, .. } = prepared;
     let files = &place.files;
     let dies = |step: u8| fortune.killed_early == Some(step);
     if dies(0) {
         leave(lock, &files.journal);
-        return round;
+        return None;
     }
     let input = input_of(&survey, &place.input);
     let mut manifest = manifest.unwrap_or_else(|| Manifest::new("1", input.clone(), &files.results));
-    manifest.begin("1", run_of(number), input, &recorded);
+    manifest.begin("1", run_of(number), input, recorded);
     manifest.save(&files.manifest).expect("the manifest is saved");
     if dies(1) {
         leave(lock, &files.journal);
-        return round;
+        return None;
     }
     let journal = match &start {
         Start::Fresh(_) => lock.begin(),
@@ -257,28 +298,32 @@ pub fn play(
     };
     let journal = journal.expect("the journal is begun");
     if dies(2) {
-        return round;
+        return None;
     }
     let results = ResultsWriter::start(&files.results, &survey.header, &start).expect("the results are begun");
-    if dies(3) {
-        return round;
-    }
+    (!dies(3)).then_some(Begun { manifest, journal, results })
+}
 
+/// How the engine's part of a run went.
+#[expect(clippy::large_enum_variant, reason = "one at a time")]
+enum Flight {
+    Landed(RunEnd),
+    Killed,
+    Hung,
+}
+
+/// Runs the engine in virtual time, until it ends, the process dies, or nothing happens for a season.
+fn fly(
+    slack: &Slack,
+    weather: Weather,
+    fortune: &Fortune,
+    policy: Policy,
+    reader: &mut Reader,
+    keeper: &mut Keeper,
+) -> Flight {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = runtime.expect("a runtime");
-    let mut keeper = Keeper {
-        slack: slack.clone(),
-        results,
-        journal,
-        recorded,
-        owners: OwnerColumns::find(&survey.header),
-        ended: BTreeMap::new(),
-        writes: 0,
-        blow: fortune.blow,
-        workers: policy.workers.unwrap_or(16),
-    };
-    let mut reader = Reader { source: content.source(maybe_sent).expect("a thread"), asked: 0 };
-    let played = catch_unwind(AssertUnwindSafe(|| {
+    let flown = catch_unwind(AssertUnwindSafe(|| {
         runtime.block_on(async {
             let clock = Clock::start();
             slack.begin(weather, &policy, clock);
@@ -289,26 +334,20 @@ pub fn play(
                     None => std::future::pending().await,
                 }
             };
-            let run = engine::run(policy, slack, &mut reader, &mut keeper, &mut signals, clock);
+            let run = engine::run(policy, slack, reader, keeper, &mut signals, clock);
             tokio::select! {
                 biased;
-                () = killed => Ok(None),
-                end = run => Ok(Some(end)),
-                () = clock.sleep_until(Duration::from_hours(90 * 24)) => Err(()),
+                () = killed => Flight::Killed,
+                end = run => Flight::Landed(end),
+                () = clock.sleep_until(Duration::from_hours(90 * 24)) => Flight::Hung,
             }
         })
     }));
-    drop(runtime);
-    let played = match played {
-        Ok(played) => played,
-        Err(payload) if payload.is::<Killed>() => Ok(None),
+    match flown {
+        Ok(flight) => flight,
+        Err(payload) if payload.is::<Killed>() => Flight::Killed,
         Err(payload) => resume_unwind(payload),
-    };
-    round.hung = played.is_err();
-    if let Ok(Some(end)) = played {
-        round.ended = conclude(place, &content, keeper, manifest, &round.policy, end, fortune.killed_late);
     }
-    round
 }
 
 /// A process that dies leaves the file as it is, where a lock that is given back clears up.
