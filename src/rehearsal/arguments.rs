@@ -8,11 +8,16 @@ use axum::http::{HeaderMap, Method as HttpMethod, header};
 use serde::{Deserialize, Deserializer, de};
 use std::fmt;
 
+/// Users that one bulk takes (slack.md, "The sibling methods").
+const MOST_USERS: usize = 1000;
+
 /// The methods that the stand-in has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Method {
     /// `admin.users.session.invalidate`.
     Invalidate,
+    /// `admin.users.session.resetBulk`.
+    ResetBulk,
     /// `admin.users.session.list`.
     List,
     /// `auth.test`.
@@ -24,16 +29,25 @@ impl Method {
     pub(super) fn of_path(path: &str) -> Option<Self> {
         match path.strip_prefix("/api/")? {
             "admin.users.session.invalidate" => Some(Self::Invalidate),
+            "admin.users.session.resetBulk" => Some(Self::ResetBulk),
             "admin.users.session.list" => Some(Self::List),
             "auth.test" => Some(Self::AuthTest),
             _ => None,
         }
     }
 
+    /// Whether it changes anything, and so is posted.
+    pub(super) fn writes(self) -> bool {
+        match self {
+            Self::Invalidate | Self::ResetBulk => true,
+            Self::List | Self::AuthTest => false,
+        }
+    }
+
     /// The scope that it needs.
     pub(super) fn scope(self) -> Option<&'static str> {
         match self {
-            Self::Invalidate => Some("admin.users:write"),
+            Self::Invalidate | Self::ResetBulk => Some("admin.users:write"),
             Self::List => Some("admin.users:read"),
             Self::AuthTest => None,
         }
@@ -50,6 +64,8 @@ pub(super) struct Arguments {
     pub team_id: Option<String>,
     #[serde(deserialize_with = "scalar")]
     pub user_id: Option<String>,
+    #[serde(deserialize_with = "scalar")]
+    pub user_ids: Option<String>,
     #[serde(deserialize_with = "scalar")]
     pub cursor: Option<String>,
     #[serde(deserialize_with = "scalar")]
@@ -73,6 +89,22 @@ impl Arguments {
             (None, None) => return Err("[ERROR] missing required field: team_id or user_id"),
         };
         Ok((session.get(), owner))
+    }
+
+    /// The users of a bulk: one to a thousand, with commas between.
+    ///
+    /// # Errors
+    /// What is wrong, in the words of `response_metadata.messages`.
+    pub(super) fn users(&self) -> Result<Vec<&str>, &'static str> {
+        let Some(users) = &self.user_ids else { return Err("[ERROR] missing required field: user_ids") };
+        let users: Vec<&str> = users.split(',').collect();
+        if users.len() > MOST_USERS {
+            return Err("[ERROR] no more than 1000 items allowed: user_ids");
+        }
+        if users.iter().any(|user| UserId::parse(user).is_err()) {
+            return Err("[ERROR] invalid value: user_ids");
+        }
+        Ok(users)
     }
 }
 
@@ -187,6 +219,23 @@ mod tests {
             ("-1", "T1", "", false),
         ] {
             assert_eq!(arguments(session, team, user).target().is_ok(), good, "{session:?} {team:?} {user:?}");
+        }
+    }
+
+    #[test]
+    fn a_bulk_names_one_to_a_thousand_users() {
+        let of = |users: String| Arguments { user_ids: Some(users), ..Arguments::default() };
+        let many = |count: usize| vec!["U1"; count].join(",");
+        for (arguments, want) in [
+            (of("U1".into()), Some(1)),
+            (of("U1,W2".into()), Some(2)),
+            (of(many(1000)), Some(1000)),
+            (of(many(1001)), None),
+            (of("U1,".into()), None),
+            (of("U1,T2".into()), None),
+            (Arguments::default(), None),
+        ] {
+            assert_eq!(arguments.users().ok().map(|users| users.len()), want, "{:?}", arguments.user_ids);
         }
     }
 

@@ -1,8 +1,9 @@
 //! How a stand-in is set up.
 
-use super::faults::{Faults, Script, per_mille};
+use super::faults::{Faults, Script, Scripted, per_mille};
 use super::limiter::LimitKind;
 use super::sessions::Population;
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// Everything that a stand-in begins with. The default is the friendliest one: every session lives, no limit, no
@@ -21,9 +22,12 @@ pub struct Config {
     pub faults: Faults,
     /// Answers laid down, for `admin.users.session.invalidate` alone.
     pub script: Script,
+    /// `admin.users.session.resetBulk`: its trouble, and when what it has queued is done.
+    pub bulk: Bulk,
     /// How long an answer takes.
     pub latency: Latency,
-    /// How many calls of `admin.users.session.invalidate` are kept for [`super::Server::calls`]: the first ones.
+    /// How many calls of `admin.users.session.invalidate` are kept for [`super::Server::calls`], and how many of
+    /// `admin.users.session.resetBulk` for [`super::Server::bulks`]: the first ones.
     pub log: usize,
 }
 
@@ -36,10 +40,24 @@ impl Default for Config {
             limits: Limits::default(),
             faults: Faults::default(),
             script: Script::default(),
+            bulk: Bulk::default(),
             latency: Latency::None,
             log: 0,
         }
     }
+}
+
+/// How `admin.users.session.resetBulk` behaves.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Bulk {
+    /// Answers laid down for every call that names this user; the first user in the call that has one left decides.
+    pub by_user: HashMap<String, Scripted>,
+    /// Answers laid down for every other call.
+    pub every: Option<Scripted>,
+    /// Trouble by chance, drawn by the call's first user and how often that user was named.
+    pub faults: Faults,
+    /// What is queued is done when so many more calls of any method have been let through; 0 is at once.
+    pub done_after: u64,
 }
 
 /// A token, whom it speaks for, and how long.
@@ -51,7 +69,7 @@ pub struct Token {
     pub scopes: String,
     /// What `auth.test` says about it.
     pub identity: Identity,
-    /// After how many calls of `admin.users.session.invalidate` that were let through it ends, and how.
+    /// After how many calls of `admin.users.session.invalidate` and `resetBulk` that were let through it ends, and how.
     pub ends: Option<(u64, TokenEnd)>,
 }
 
@@ -127,6 +145,8 @@ impl Default for Identity {
 pub struct Limits {
     /// `admin.users.session.invalidate`.
     pub invalidate: Limit,
+    /// `admin.users.session.resetBulk`.
+    pub reset_bulk: Limit,
     /// `admin.users.session.list`.
     pub list: Limit,
     /// `auth.test`.

@@ -1,6 +1,6 @@
 //! The stand-in behind `run --rehearse`: Slack's documented limit, and every answer that a good list may meet.
 
-use super::config::{Config, Identity, Latency, Limit, Limits, Token};
+use super::config::{Bulk, Config, Identity, Latency, Limit, Limits, Token};
 use super::faults::{Effect, Fault, Faults, per_mille};
 use super::limiter::LimitKind;
 use super::sessions::{Population, Session};
@@ -20,6 +20,9 @@ const UNAVAILABLE: u32 = 20;
 /// Out of a thousand first calls: `internal_error`, and the session ended all the same.
 const HALF_DONE: u32 = 20;
 
+/// Calls until what a bulk has queued is done: it can be seen that it is not done at once.
+const QUEUED: u64 = 3;
+
 /// What is the matter with a session before the run begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
@@ -35,15 +38,25 @@ impl Config {
     /// next. All of it depends on the session ids alone, so that a rehearsal can be repeated, and none of it fails a row.
     /// Takes some fifty bytes a row, and some thirty for each user.
     pub fn rehearsal(rows: impl IntoIterator<Item = (SessionId, Option<TeamId>, Option<UserId>)>) -> Self {
-        let sessions = rows.into_iter().filter_map(|(session, team, user)| to_session(session.get(), team, user));
+        let mut population = Population::listed([]);
+        for (session, team, user) in rows {
+            // A user is known whose sessions are gone.
+            if let Some(user) = &user {
+                population.know(user.as_str());
+            }
+            if let Some(session) = to_session(session.get(), team, user) {
+                population.put_first(session);
+            }
+        }
         Self {
-            population: Population::listed(sessions),
+            population,
             tokens: vec![Token { identity: identity(), ..Token::named(REHEARSAL_TOKEN) }],
             limits: limits(),
             faults: Faults::seeded(SEED)
                 .with(Fault::Unavailable, Effect::None, UNAVAILABLE)
                 .with(Fault::InternalError, Effect::Done, HALF_DONE)
                 .on_first_calls(1),
+            bulk: Bulk { done_after: QUEUED, ..Bulk::default() },
             latency: Latency::Between(Duration::from_millis(30), Duration::from_millis(80)),
             ..Self::default()
         }
@@ -74,7 +87,7 @@ fn limits() -> Limits {
     let minute = Duration::from_mins(1);
     let tier2 = Limit::of(LimitKind::TokenBucket { calls: 20, per: minute, burst: 40 });
     let hundreds = Limit::of(LimitKind::TokenBucket { calls: 300, per: minute, burst: 100 });
-    Limits { invalidate: tier2, list: tier2, auth_test: hundreds }
+    Limits { invalidate: tier2, reset_bulk: tier2, list: tier2, auth_test: hundreds }
 }
 
 /// Nobody of the input: a real user id here could turn a row into one of the token's own sessions.

@@ -74,7 +74,7 @@ impl Scripted {
     }
 
     /// The answer for one more call, where there is one left.
-    fn take(&mut self) -> Option<Prescribed> {
+    pub(super) fn take(&mut self) -> Option<Prescribed> {
         match &mut self.times {
             None => Some(self.answer.clone()),
             Some(0) => None,

@@ -12,6 +12,7 @@
 mod answers;
 mod arguments;
 mod bucket;
+mod bulk;
 mod clock;
 mod config;
 mod devices;
@@ -30,7 +31,10 @@ mod tests;
 
 pub use arguments::Method;
 pub use bucket::Counts;
-pub use config::{Config, Identity, Latency, Limit, LimitScope, LimitStatus, Limits, RetryAfter, Token, TokenEnd};
+pub use bulk::BulkCall;
+pub use config::{
+    Bulk, Config, Identity, Latency, Limit, LimitScope, LimitStatus, Limits, RetryAfter, Token, TokenEnd,
+};
 pub use devices::{Device, Devices};
 pub use drill::REHEARSAL_TOKEN;
 pub use faults::{Effect, Fault, Faults, Prescribed, Script, Scripted};

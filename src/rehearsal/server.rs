@@ -1,6 +1,7 @@
 //! The running stand-in: a thread with its own runtime, so that it takes no turn from the client's.
 
-use super::config::{Config, Token, TokenEnd};
+use super::bulk::BulkCall;
+use super::config::{Bulk, Config, Token, TokenEnd};
 use super::faults::Script;
 use super::line::{BreakableListener, Line};
 use super::service::{self, Shared};
@@ -68,6 +69,23 @@ impl Server {
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
         self.shared.world().calls()
+    }
+
+    /// The calls of `admin.users.session.resetBulk` kept ([`Config::log`]), in the order of their decision.
+    #[must_use]
+    pub fn bulks(&self) -> Vec<BulkCall> {
+        self.shared.world().bulk.calls()
+    }
+
+    /// Users whose sessions a bulk has queued and not ended yet.
+    #[must_use]
+    pub fn queued_users(&self) -> usize {
+        self.shared.world().bulk.queued()
+    }
+
+    /// Replaces how `admin.users.session.resetBulk` behaves; what is queued stays.
+    pub fn set_bulk(&self, bulk: Bulk) {
+        self.shared.world().bulk.set(bulk);
     }
 
     /// Adds sessions, or brings them back, under the owners given.

@@ -86,7 +86,7 @@ async fn dispatch(shared: Arc<Shared>, line: Line, method: Method, request: Requ
     let token = arguments::bearer(request.headers()).map(str::to_owned);
     let posted = request.method() == HttpMethod::POST;
     let (mut arguments, warning) = arguments::read(request).await;
-    if method == Method::Invalidate && !posted {
+    if method.writes() && !posted {
         arguments = Err(ErrorCode::InvalidPostType);
     }
     let team = arguments.as_ref().ok().and_then(|arguments| arguments.team_id.as_deref());
@@ -101,6 +101,7 @@ async fn dispatch(shared: Arc<Shared>, line: Line, method: Method, request: Requ
     let mut response = match (verdict, method) {
         (Err(wait), _) => call.limited(method, bucket, wait).await,
         (Ok(()), Method::Invalidate) => call.invalidate().await,
+        (Ok(()), Method::ResetBulk) => call.reset_bulk().await,
         (Ok(()), Method::List) => call.list().await,
         (Ok(()), Method::AuthTest) => call.auth_test(token.as_deref()).await,
     };
@@ -112,8 +113,13 @@ impl Call {
     /// Refuses. The pause begins when the answer goes out: nobody can honour what it has not been told.
     async fn limited(&self, method: Method, bucket: BucketId, wait: Duration) -> Response {
         let session = self.session();
-        if method == Method::Invalidate {
-            self.shared.world().record(self.arrived, session, &Told::Limited);
+        match method {
+            Method::Invalidate => self.shared.world().record(self.arrived, session, &Told::Limited),
+            Method::ResetBulk => {
+                let users = self.arguments.as_ref().ok().and_then(|arguments| arguments.users().ok());
+                self.shared.world().bulk.record(&users.unwrap_or_default(), &Told::Limited);
+            }
+            Method::List | Method::AuthTest => {}
         }
         self.delay(session).await;
         let now = self.shared.clock.now();
@@ -166,12 +172,34 @@ impl Call {
         (Told::Fault(fault), Duration::ZERO)
     }
 
-    fn tell(&self, session: u64, told: Told) -> Response {
-        match told {
-            Told::Ok => {
-                self.shared.world().population.tell(session);
-                answers::ok(self.warning)
+    async fn reset_bulk(&self) -> Response {
+        let (users, told, words) = match self.arguments.as_ref().map(Arguments::users) {
+            Ok(Ok(users)) => {
+                let world = &mut *self.shared.world();
+                let told = world.bulk.answer(&users, &mut world.population);
+                (users, told, None)
             }
+            Ok(Err(words)) => (Vec::new(), Told::Refused(ErrorCode::InvalidArguments), Some(words)),
+            Err(code) => (Vec::new(), Told::Refused(code.clone()), None),
+        };
+        self.shared.world().bulk.record(&users, &told);
+        self.delay(None).await;
+        match (told, words) {
+            (Told::Refused(code), Some(words)) => answers::refused(&code, Some(words), self.warning),
+            (told, _) => self.say(told),
+        }
+    }
+
+    fn tell(&self, session: u64, told: Told) -> Response {
+        if told == Told::Ok {
+            self.shared.world().population.tell(session);
+        }
+        self.say(told)
+    }
+
+    fn say(&self, told: Told) -> Response {
+        match told {
+            Told::Ok => answers::ok(self.warning),
             Told::Refused(code) => answers::refused(&code, None, self.warning),
             Told::Limited => answers::refused(&ErrorCode::Ratelimited, None, self.warning),
             Told::Fault(fault) => {

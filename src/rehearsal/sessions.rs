@@ -3,7 +3,7 @@
 use super::devices::Devices;
 use super::names::{NameId, Names};
 use crate::domain::ErrorCode;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// A session as it is told to the stand-in. An owner left out is not checked: any id names the session then.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,12 +93,36 @@ impl Population {
     pub fn listed(sessions: impl IntoIterator<Item = Session>) -> Self {
         let sessions = sessions.into_iter();
         let mut population = Self::empty(Standing::Absent, sessions.size_hint().0);
-        for session in sessions {
-            if !population.entries.contains_key(&session.id) {
-                population.put(session);
+        sessions.for_each(|session| population.put_first(session));
+        population
+    }
+
+    /// Adds a session, unless there is one with its id.
+    pub(super) fn put_first(&mut self, session: Session) {
+        if !self.entries.contains_key(&session.id) {
+            self.put(session);
+        }
+    }
+
+    /// Makes a user known who may have no session.
+    pub(super) fn know(&mut self, user: &str) {
+        self.users.intern(user);
+    }
+
+    /// Whether there is such a user.
+    pub(super) fn knows(&self, user: &str) -> bool {
+        self.unnamed == Standing::Alive || self.users.get(user).is_some()
+    }
+
+    /// Ends every live session of these users.
+    pub(super) fn end_all_of(&mut self, users: &[String]) {
+        let users: HashSet<NameId> = users.iter().filter_map(|user| self.users.get(user)).collect();
+        for entry in self.entries.values_mut() {
+            if entry.standing == Standing::Alive && entry.user.is_some_and(|user| users.contains(&user)) {
+                entry.standing = Standing::Revoked;
+                self.revoked += 1;
             }
         }
-        population
     }
 
     fn empty(unnamed: Standing, capacity: usize) -> Self {

@@ -2,6 +2,7 @@
 
 use super::arguments::Method;
 use super::bucket::{Bucket, Counts};
+use super::bulk::BulkQueue;
 use super::config::{Config, Identity, Limit, LimitScope, Limits, Token, TokenEnd};
 use super::faults::{Fault, Faults, Prescribed, Script};
 use super::names::{NameId, Names};
@@ -111,6 +112,7 @@ type BucketKey = (Method, NameId, Option<NameId>);
 pub(super) struct World {
     pub population: Population,
     pub script: Script,
+    pub bulk: BulkQueue,
     faults: Faults,
     limits: Limits,
     tokens: HashMap<String, TokenState>,
@@ -128,6 +130,7 @@ impl World {
         let mut world = Self {
             population: config.population,
             script: config.script,
+            bulk: BulkQueue::new(config.bulk, config.log),
             faults: config.faults,
             limits: config.limits,
             tokens: HashMap::new(),
@@ -176,9 +179,11 @@ impl World {
         let (number, scopes) = self.authorize(method, token).inspect_err(|_| self.stats.unauthorized += 1)?;
         let bucket = self.place(method, number, team);
         let verdict = self.buckets[bucket.0].1.arrive(now);
-        if let (Method::Invalidate, Ok(()), Some(token)) = (method, verdict, token.and_then(|t| self.tokens.get_mut(t)))
-        {
-            token.count();
+        if verdict.is_ok() {
+            self.bulk.count_a_call(&mut self.population);
+            if let (true, Some(token)) = (method.writes(), token.and_then(|token| self.tokens.get_mut(token))) {
+                token.count();
+            }
         }
         Ok(Admission { bucket, scopes, verdict })
     }
@@ -209,6 +214,7 @@ impl World {
     pub(super) fn limit(&self, method: Method) -> Limit {
         match method {
             Method::Invalidate => self.limits.invalidate,
+            Method::ResetBulk => self.limits.reset_bulk,
             Method::List => self.limits.list,
             Method::AuthTest => self.limits.auth_test,
         }

@@ -2,10 +2,12 @@
 
 use super::*;
 use crate::domain::ErrorCode;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 const INVALIDATE: &str = "admin.users.session.invalidate";
 const LIST: &str = "admin.users.session.list";
+const BULK: &str = "admin.users.session.resetBulk";
 
 #[test]
 fn a_session_is_revoked_once_by_either_identifier() {
@@ -23,6 +25,54 @@ fn a_session_is_revoked_once_by_either_identifier() {
     let missing = Told::Refused(ErrorCode::SessionNotFound);
     let want = [(1, Told::Ok), (1, missing.clone()), (3, missing), (3, Told::Ok)];
     assert_eq!(told, want.map(|(session, told)| (Some(session), told)));
+}
+
+#[test]
+fn a_bulk_is_queued_and_done_some_calls_later() {
+    let bulk = Bulk { done_after: 2, ..Bulk::default() };
+    let (server, mut client) = start(Config { population: three(), bulk, log: 9, ..Config::default() });
+    assert_eq!(client.form(BULK, "user_ids=U1%2CU1").unwrap().body, r#"{"ok":true}"#);
+    assert_eq!((server.queued_users(), server.live_sessions().len()), (2, 3));
+    assert!(client.form(LIST, "").unwrap().ok());
+    assert_eq!(server.live_sessions().len(), 3);
+    client.form(LIST, "").unwrap();
+    let living = server.live_sessions();
+    assert!(living.len() < 3 && server.queued_users() == 0, "{living:?}");
+    assert_eq!(server.stats().revoked + living.len() as u64, 3);
+
+    let unknown = client.form(BULK, "user_ids=U1,U404").unwrap();
+    assert_eq!((unknown.error(), server.queued_users()), (Some("user_not_found"), 0), "for the whole call");
+    for (body, words) in [("", "missing"), ("user_ids=U1,,U2", "invalid value")] {
+        let answer = client.form(BULK, body).unwrap();
+        assert_eq!(answer.error(), Some("invalid_arguments"));
+        assert!(answer.body.contains(words), "{answer:?}");
+    }
+    let told: Vec<_> = server.bulks().into_iter().map(|call| (call.users.len(), call.told == Told::Ok)).collect();
+    assert_eq!(told, [(2, true), (2, false), (0, false), (0, false)]);
+}
+
+#[test]
+fn a_bulk_meets_trouble_a_limit_and_a_missing_scope() {
+    let half =
+        |effect| HashMap::from([("U1".into(), Scripted::first(1, Prescribed::Fault(Fault::InternalError, effect)))]);
+    for (effect, left) in [(Effect::None, 3), (Effect::Done, 0)] {
+        let bulk = Bulk { by_user: half(effect), ..Bulk::default() };
+        let (server, mut client) = start(Config { population: three(), bulk, ..Config::default() });
+        let answer = client.form(BULK, "user_ids=U2,U1").unwrap();
+        assert_eq!((answer.status, answer.error()), (500, Some("internal_error")));
+        assert_eq!(server.live_sessions().len(), left, "{effect:?}");
+        assert!(client.form(BULK, "user_ids=U2,U1").unwrap().ok());
+    }
+    let once = Limit::of(LimitKind::TokenBucket { calls: 1, per: Duration::from_mins(1), burst: 1 });
+    let reader = Token { scopes: "admin.users:read".into(), ..Token::named("xoxp-reader") };
+    let limits = Limits { reset_bulk: once, ..Limits::default() };
+    let (server, mut client) = start(Config { limits, tokens: vec![Token::default(), reader], ..Config::default() });
+    assert!(client.form(BULK, "user_ids=U1").unwrap().ok());
+    assert_eq!(client.form(BULK, "user_ids=U1").unwrap().status, 429);
+    assert!(client.invalidate(1, "T1").unwrap().ok(), "a limit of its own");
+    assert_eq!(server.stats().of(Method::ResetBulk).limited, 1);
+    client.authorization = Some("Bearer xoxp-reader".into());
+    assert_eq!(client.form(BULK, "user_ids=U1").unwrap().error(), Some("missing_scope"));
 }
 
 #[test]
