@@ -24,6 +24,8 @@ pub(super) enum Remedy {
     ChangeIdentifier,
     CheckRows,
     AskPrimaryOwner,
+    LeaveBotsOut,
+    CheckUser,
     CheckMethod,
     CheckProxy,
     SlowDown,
@@ -56,7 +58,11 @@ impl Remedy {
             | ErrorCode::SessionNotFound
             | ErrorCode::SessionExpired
             | ErrorCode::NoActiveSessions => Self::CheckRows,
-            ErrorCode::CannotInvalidatePrimaryOwner => Self::AskPrimaryOwner,
+            ErrorCode::CannotInvalidatePrimaryOwner
+            | ErrorCode::CannotResetPrimaryOwner
+            | ErrorCode::SessionResetNotAllowed => Self::AskPrimaryOwner,
+            ErrorCode::CannotResetBot => Self::LeaveBotsOut,
+            ErrorCode::FailedForSomeUsers => Self::CheckUser,
             ErrorCode::UnknownMethod | ErrorCode::MethodDeprecated | ErrorCode::DeprecatedEndpoint => Self::CheckMethod,
             ErrorCode::InvalidArgName
             | ErrorCode::InvalidArrayArg
@@ -69,7 +75,8 @@ impl Remedy {
             | ErrorCode::InternalError
             | ErrorCode::FatalError
             | ErrorCode::RequestTimeout
-            | ErrorCode::SessionInvalidationFailed => Self::AwaitSlack,
+            | ErrorCode::SessionInvalidationFailed
+            | ErrorCode::UserSessionResetFailed => Self::AwaitSlack,
             ErrorCode::Other(_) => Self::ReadDetail,
         }
     }
@@ -121,6 +128,10 @@ impl Remedy {
             }
             Self::AskPrimaryOwner => {
                 "only the primary owner can end these sessions: use that user's token, or leave them out"
+            }
+            Self::LeaveBotsOut => "a bot cannot be logged out: leave it out, or revoke its app's token",
+            Self::CheckUser => {
+                "Slack could not log this user out: try the user's sessions one by one, without --whole-users"
             }
             Self::CheckMethod => {
                 "there is no such method at this address: check --api-url, or get a newer slack-revoke"

@@ -55,6 +55,14 @@ pub struct InputArgs {
     /// the first rows all end in `invalid_arguments`, the other form is worth a try.
     #[arg(long, value_name = "ID", value_enum, default_value_t = IdentifyChoice::Auto)]
     pub identify_by: IdentifyChoice,
+    /// End every session of the users named, listed or not, on all devices
+    ///
+    /// Asks Slack's admin.users.session.resetBulk for up to 1,000 users in one call. It is asynchronous: the status is
+    /// `requested`, and `verify` proves what became of it. The input needs user_id; session_id is not looked at, but for
+    /// --protect: a protected session protects its user. No row is a duplicate: all rows of a user end alike. A second
+    /// confirmation is asked for, see --confirm-users.
+    #[arg(long)]
+    pub whole_users: bool,
 }
 
 /// The heading "Output".
@@ -142,6 +150,12 @@ pub struct SafetyArgs {
     /// Without it, a terminal is asked once, after the plan. Where there is no terminal, the run is refused.
     #[arg(short, long)]
     pub yes: bool,
+    /// Confirm that --whole-users logs out exactly N users
+    ///
+    /// Where it is not given, a terminal is asked to type the number; without a terminal the run is refused, --yes or not.
+    /// N is the number of users in the input that `plan --whole-users` tells, and another number is refused.
+    #[arg(long, value_name = "N")]
+    pub confirm_users: Option<u64>,
     /// Do the whole run against a stand-in for Slack, inside the program
     ///
     /// It limits calls to Tier 2 as Slack does, is spoken to over real HTTP on the loopback address, needs no token, and

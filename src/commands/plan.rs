@@ -1,6 +1,6 @@
 //! `plan`: what a run would do, with nothing sent.
 
-use crate::commands::run::{Prepared, Remote, address};
+use crate::commands::run::{Prepared, Remote, address, calls_for};
 use crate::domain::TeamId;
 use crate::engine::clock::wall;
 use crate::error::RunError;
@@ -79,6 +79,8 @@ fn facts(
             .map(|(team, rows)| WorkspaceRows { team_id: team.to_string(), rows: *rows })
             .collect(),
         users: survey.users,
+        whole_users_calls: survey.whole.is_some().then(|| calls_for(survey.users, settings.safety.canary)),
+        users_to_confirm: survey.whole.as_ref().filter(|_| settings.mode == Mode::Plan).map(|whole| whole.all),
         rows_without_user: survey.without_user,
         pace: match settings.pace.rate {
             RateChoice::Auto { .. } => Pace::Auto,

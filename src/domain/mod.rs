@@ -20,6 +20,6 @@ pub use ids::{IdError, SessionId, TeamId, UserId};
 pub use outcome::{Outcome, Status};
 pub use rate::{Per, Rate, RateError};
 pub use reply::{Answer, Fault, Reply};
-pub use row::{Fields, IdentifyBy, Rejection, Row, Target};
+pub use row::{Fields, IdentifyBy, Rejection, Row, SessionTarget, Target, UserTarget};
 pub use stamp::Stamp;
 pub use tally::{Counts, Tally};

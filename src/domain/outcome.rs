@@ -7,6 +7,8 @@ use super::Stamp;
 pub enum Status {
     /// Slack ended the session for us.
     Revoked,
+    /// Slack has queued the end of all sessions of the row's user. It says so before it is done.
+    Requested,
     /// It was gone already, or went in an attempt whose answer was lost.
     AlreadyRevoked,
     /// Slack knows no such session under this id: gone, or a wrong pair of ids.
@@ -25,8 +27,9 @@ pub enum Status {
 
 impl Status {
     /// Every status, in the order of the totals.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Revoked,
+        Self::Requested,
         Self::AlreadyRevoked,
         Self::NotFound,
         Self::Failed,
@@ -41,6 +44,7 @@ impl Status {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Revoked => "revoked",
+            Self::Requested => "requested",
             Self::AlreadyRevoked => "already_revoked",
             Self::NotFound => "not_found",
             Self::Failed => "failed",
@@ -58,11 +62,12 @@ impl Status {
     }
 
     /// Whether the row stays in `--remaining`: its session is not known to be gone and no other row stands for it.
-    /// `not_found` stays only under `--strict`: without it, it reads as "was not there".
+    /// `not_found` stays only under `--strict`: without it, it reads as "was not there". What was requested is left to
+    /// `verify`, which proves it.
     #[must_use]
     pub fn remains(self, strict: bool) -> bool {
         match self {
-            Self::Revoked | Self::AlreadyRevoked | Self::Duplicate => false,
+            Self::Revoked | Self::Requested | Self::AlreadyRevoked | Self::Duplicate => false,
             Self::NotFound => strict,
             Self::Failed | Self::Unknown | Self::Invalid | Self::Protected => true,
         }

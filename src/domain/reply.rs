@@ -3,7 +3,7 @@
 use super::ErrorCode;
 use std::time::Duration;
 
-/// The answer to one `admin.users.session.invalidate`, reduced to what the engine decides by.
+/// The answer to one call that ends sessions, reduced to what the engine decides by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
     /// What was said.

@@ -71,50 +71,94 @@ pub enum IdentifyBy {
     Team,
 }
 
-/// The session that a row asks to end. `named_by` says which of the two ids is sent; that one is present.
+/// What a row asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
-    session: SessionId,
-    team: Option<TeamId>,
-    user: Option<UserId>,
-    named_by: IdentifyBy,
+pub enum Target {
+    /// The end of one session.
+    Session(SessionTarget),
+    /// The end of every session of a user.
+    User(UserTarget),
 }
 
 impl Target {
     /// A session named by its workspace; `user` is only carried for the totals.
     #[must_use]
     pub fn by_team(session: SessionId, team: TeamId, user: Option<UserId>) -> Self {
-        Self { session, team: Some(team), user, named_by: IdentifyBy::Team }
+        Self::Session(SessionTarget { session, team: Some(team), user, named_by: IdentifyBy::Team })
     }
 
     /// A session named by its owner; `team` is only carried for the totals.
     #[must_use]
     pub fn by_user(session: SessionId, user: UserId, team: Option<TeamId>) -> Self {
-        Self { session, team, user: Some(user), named_by: IdentifyBy::User }
+        Self::Session(SessionTarget { session, team, user: Some(user), named_by: IdentifyBy::User })
     }
 
-    /// The session.
+    /// A whole user; `team` and `session` are only carried.
     #[must_use]
-    pub fn session(&self) -> SessionId {
-        self.session
+    pub fn whole_user(user: UserId, team: Option<TeamId>, session: Option<SessionId>) -> Self {
+        Self::User(UserTarget { user, team, session })
+    }
+
+    /// The session that the row names; a row that asks for a whole user need not name one.
+    #[must_use]
+    pub fn session(&self) -> Option<SessionId> {
+        match self {
+            Self::Session(target) => Some(target.session),
+            Self::User(target) => target.session,
+        }
     }
 
     /// The workspace, where the row has it.
     #[must_use]
     pub fn team(&self) -> Option<&TeamId> {
-        self.team.as_ref()
+        match self {
+            Self::Session(target) => target.team.as_ref(),
+            Self::User(target) => target.team.as_ref(),
+        }
     }
 
-    /// The owner, where the row has it.
+    /// The user, where the row has it.
     #[must_use]
     pub fn user(&self) -> Option<&UserId> {
-        self.user.as_ref()
+        match self {
+            Self::Session(target) => target.user.as_ref(),
+            Self::User(target) => Some(&target.user),
+        }
     }
 
     /// Which of the two ids the request carries.
     #[must_use]
     pub fn named_by(&self) -> IdentifyBy {
-        self.named_by
+        match self {
+            Self::Session(target) => target.named_by,
+            Self::User(_) => IdentifyBy::User,
+        }
+    }
+
+    /// The workspace that the request itself names: none where the row is sent by its user.
+    #[must_use]
+    pub fn addressed_team(&self) -> Option<&TeamId> {
+        match self {
+            Self::Session(target) => target.addressed_team(),
+            Self::User(_) => None,
+        }
+    }
+}
+
+/// One session. `named_by` says which of the two ids is sent; that one is present.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionTarget {
+    session: SessionId,
+    team: Option<TeamId>,
+    user: Option<UserId>,
+    named_by: IdentifyBy,
+}
+
+impl SessionTarget {
+    /// The session.
+    #[must_use]
+    pub fn session(&self) -> SessionId {
+        self.session
     }
 
     /// The request's second argument: its name and its value.
@@ -133,6 +177,22 @@ impl Target {
             IdentifyBy::Team => self.team.as_ref(),
             IdentifyBy::User => None,
         }
+    }
+}
+
+/// One user with all sessions, listed or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserTarget {
+    user: UserId,
+    team: Option<TeamId>,
+    session: Option<SessionId>,
+}
+
+impl UserTarget {
+    /// The user.
+    #[must_use]
+    pub fn user(&self) -> &UserId {
+        &self.user
     }
 }
 
@@ -158,6 +218,8 @@ pub enum Rejection {
         /// The column or columns that would have served.
         wanted: &'static str,
     },
+    /// A whole user was asked for, and the row names none.
+    NoUser,
     /// The same session stands on an earlier line.
     Duplicate {
         /// The line of the first, where it is known.
@@ -167,6 +229,8 @@ pub enum Rejection {
     ProtectedUser,
     /// `--protect` names this session.
     ProtectedSession,
+    /// `--protect` names a session of this user, which would end with all the others.
+    ProtectedThroughSession,
     /// The row belongs to the user of the token, and `--allow-self` was not given.
     OwnSession,
 }
@@ -185,9 +249,10 @@ impl Rejection {
                 _ => "bad_user_id",
             },
             Self::NoOwner { .. } => "missing_owner_id",
+            Self::NoUser => "missing_user_id",
             Self::Duplicate { .. } => "duplicate_session",
             Self::ProtectedUser => "protected_user",
-            Self::ProtectedSession => "protected_session",
+            Self::ProtectedSession | Self::ProtectedThroughSession => "protected_session",
             Self::OwnSession => "own_session",
         }
     }
@@ -201,10 +266,12 @@ impl fmt::Display for Rejection {
             }
             Self::Id { column, error } => write!(f, "{column} {error}"),
             Self::NoOwner { wanted } => write!(f, "{wanted} is empty"),
+            Self::NoUser => f.write_str("user_id is empty: `slack-revoke resolve` adds it"),
             Self::Duplicate { first_line: Some(line) } => write!(f, "the same session as line {line}"),
             Self::Duplicate { first_line: None } => f.write_str("the same session as an earlier line"),
             Self::ProtectedUser => f.write_str("the user is protected"),
             Self::ProtectedSession => f.write_str("the session is protected"),
+            Self::ProtectedThroughSession => f.write_str("another session of the user is protected, and would end too"),
             Self::OwnSession => f.write_str("a session of the token's own user; --allow-self would send it"),
         }
     }

@@ -20,6 +20,8 @@ pub struct Ended {
 pub struct Breaker {
     succeeded: bool,
     running: Option<ErrorCode>,
+    /// Answers of the streak; an answer for a whole user may be for several rows.
+    answers: usize,
     held: Vec<Ended>,
 }
 
@@ -44,18 +46,20 @@ impl Breaker {
     /// A clear answer that is neither success nor suspect: the streak is over. Gives the rows held back.
     pub fn settle(&mut self) -> Vec<Ended> {
         self.running = None;
+        self.answers = 0;
         std::mem::take(&mut self.held)
     }
 
-    /// A row failed with a suspect code.
-    pub fn suspect(&mut self, code: &ErrorCode, ended: Ended) -> Verdict {
+    /// The rows of one call failed with a suspect code.
+    pub fn suspect(&mut self, code: &ErrorCode, ended: Vec<Ended>) -> Verdict {
         if self.succeeded {
-            return Verdict::Failed(vec![ended]);
+            return Verdict::Failed(ended);
         }
         let released = if self.running.as_ref() == Some(code) { Vec::new() } else { self.settle() };
         self.running = Some(code.clone());
-        self.held.push(ended);
-        if self.held.len() == TRIPS_AT {
+        self.answers += 1;
+        self.held.extend(ended);
+        if self.answers == TRIPS_AT {
             self.held.clear();
             return Verdict::Tripped(code.clone());
         }
@@ -91,7 +95,7 @@ mod tests {
 
     /// What each failure led to: the number of rows released, `.` for held, `!` for tripped.
     fn play(breaker: &mut Breaker, codes: &[&str]) -> String {
-        let step = |text: &&str| match breaker.suspect(&code(text), ended(1)) {
+        let step = |text: &&str| match breaker.suspect(&code(text), vec![ended(1)]) {
             Verdict::Failed(rows) => rows.len().to_string(),
             Verdict::Held => ".".into(),
             Verdict::Tripped(_) => "!".into(),

@@ -206,6 +206,16 @@ impl Buckets {
         }
     }
 
+    /// So many calls are still to be made, now that it is better known. For whole users, who share one bucket.
+    pub fn expect(&mut self, calls: u64) {
+        self.left = calls;
+    }
+
+    /// A call became two.
+    pub fn halved(&mut self) {
+        self.left += 1;
+    }
+
     /// Rows that still want a bucket.
     pub fn rows_left(&self, index: usize) -> u64 {
         match &self.all[index].team {

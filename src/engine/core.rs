@@ -1,20 +1,23 @@
 //! The state machine of a run: answers, rows and the time go in; what to do comes out. No clock, no I/O, no await.
 //!
-//! Here is what comes in. What an answer does is in [`answers`], what goes out in [`sending`], how it stands in [`standing`].
+//! Here is what comes in. What an answer does is in [`answers`], what goes out in [`sending`], what whole users need besides
+//! in [`users`], how it stands in [`standing`].
 
 mod answers;
 mod sending;
 mod standing;
+mod users;
 
 use super::breaker::Breaker;
 use super::buckets::Buckets;
 use super::clock::Now;
+use super::gathering::Gathering;
 use super::meter::Meter;
 use super::outage::Outage;
 use super::parking::Parking;
 use super::pending::{self, Pending};
 use super::policy::Policy;
-use super::ports::{Batch, Permit, Want};
+use super::ports::{Batch, Permit, Request, Want};
 use super::retry;
 use crate::domain::{Counts, ErrorCode, Event, Reply, StopReason, Target};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -32,9 +35,9 @@ pub enum Act {
         id: CallId,
         /// The gate's leave.
         permit: Permit,
-        /// Whom it names.
-        target: Target,
-        /// The row's line.
+        /// What it asks for.
+        request: Request,
+        /// The row's line; of several rows the first one's.
         line: u64,
         /// 1 for the row's first call.
         call: u32,
@@ -83,6 +86,8 @@ pub struct Calls {
 pub struct Core {
     policy: Policy,
     buckets: Buckets,
+    /// Where whole users are asked for.
+    gathering: Option<Gathering>,
     flying: HashMap<CallId, Flight>,
     next_call: CallId,
     waiting: BTreeMap<(Duration, u64), Pending>,
@@ -111,6 +116,7 @@ impl Core {
             parking: Parking::new(policy.workspaces.len()),
             counts: policy.earlier,
             canary_answered: !policy.canary,
+            gathering: policy.whole_users.map(Gathering::new),
             policy,
             flying: HashMap::new(),
             next_call: 0,
@@ -133,10 +139,15 @@ impl Core {
     pub fn on_batch(&mut self, batch: Batch, now: Now, acts: &mut Vec<Act>) {
         self.buckets.came(&batch.want, batch.rows.len(), batch.exhausted);
         for row in batch.rows {
-            if let Some(outcome) = pending::unsent(&row, now) {
-                self.record(Box::new(row), outcome, acts);
-            } else if let Ok(pending) = Pending::new(row) {
-                self.admit(pending);
+            match (&row.target, &mut self.gathering) {
+                (Ok(Target::User(_)), Some(gathering)) => gathering.take(row),
+                _ => {
+                    if let Some(outcome) = pending::unsent(&row, now) {
+                        self.record(Box::new(row), outcome, acts);
+                    } else if let Ok(pending) = Pending::new(row) {
+                        self.admit(pending);
+                    }
+                }
             }
         }
     }
@@ -155,9 +166,9 @@ impl Core {
         self.meter.ended(now.at, now.at.saturating_sub(flight.sent_at));
         self.warn(reply.warning.as_deref(), acts);
         let class = retry::classify(&reply);
-        self.follow_outage(&flight, &reply, class, now, acts);
+        let turn = self.follow_outage(id, &flight, &reply, class, now, acts);
         self.teach_the_gate(&flight, &reply, class, now, acts);
-        self.decide(flight, reply, class, now, acts);
+        self.decide(flight, reply, class, turn, now, acts);
     }
 
     /// The token was read again; `changed` says whether it is another one.

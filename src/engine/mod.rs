@@ -8,6 +8,8 @@ mod buckets;
 pub mod clock;
 pub mod core;
 pub mod gate;
+mod gathering;
+mod group;
 mod meter;
 mod outage;
 pub mod pacer;
@@ -20,4 +22,5 @@ mod run;
 mod spacing;
 mod trail;
 
+pub use group::MOST_USERS;
 pub use run::{RunEnd, run};

@@ -11,11 +11,20 @@ const DECLARED_AT: usize = 5;
 /// other with a growing backoff.
 #[derive(Debug, Default)]
 pub struct Outage {
-    rows: Vec<u64>,
+    witnesses: Vec<Witness>,
     since: Option<Duration>,
     declared: bool,
     tries: u32,
     hold_until: Duration,
+}
+
+/// Who met a transient answer. A row is one witness however often it is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Witness {
+    /// The row of this line.
+    Row(u64),
+    /// The call of this name, for many users.
+    Call(u64),
 }
 
 /// What a transient answer led to.
@@ -30,13 +39,13 @@ pub enum Turn {
 }
 
 impl Outage {
-    /// A row met a transient answer.
-    pub fn transient(&mut self, line: u64, now: Duration, seed: u64) -> Turn {
+    /// A call met a transient answer.
+    pub fn transient(&mut self, witness: Witness, now: Duration, seed: u64) -> Turn {
         self.since.get_or_insert(now);
-        if !self.rows.contains(&line) && self.rows.len() < DECLARED_AT {
-            self.rows.push(line);
+        if !self.witnesses.contains(&witness) && self.witnesses.len() < DECLARED_AT {
+            self.witnesses.push(witness);
         }
-        if self.rows.len() < DECLARED_AT {
+        if self.witnesses.len() < DECLARED_AT {
             return Turn::RowOnly;
         }
         if now >= self.hold_until {
@@ -78,7 +87,7 @@ mod tests {
     fn one_row_in_trouble_is_no_outage() {
         let mut outage = Outage::default();
         for _ in 0..50 {
-            assert_eq!(outage.transient(7, Duration::ZERO, 1), Turn::RowOnly);
+            assert_eq!(outage.transient(Witness::Row(7), Duration::ZERO, 1), Turn::RowOnly);
         }
         assert_eq!(outage.hold_until(), Duration::ZERO);
     }
@@ -86,12 +95,13 @@ mod tests {
     #[test]
     fn five_rows_without_an_answer_are_one_and_an_answer_ends_it() {
         let mut outage = Outage::default();
-        let turns: Vec<_> = (1..=6).map(|line| outage.transient(line, Duration::from_secs(line), 1)).collect();
+        let turns: Vec<_> =
+            (1..=6).map(|line| outage.transient(Witness::Row(line), Duration::from_secs(line), 1)).collect();
         assert_eq!(turns, [[Turn::RowOnly; 4].as_slice(), &[Turn::Began, Turn::GoesOn]].concat());
         assert_eq!(outage.lasts(Duration::from_secs(11)), Duration::from_secs(10));
         assert!(outage.clear());
         assert!(!outage.is_declared());
         assert!(!outage.clear());
-        assert_eq!(outage.transient(1, Duration::ZERO, 1), Turn::RowOnly);
+        assert_eq!(outage.transient(Witness::Row(1), Duration::ZERO, 1), Turn::RowOnly);
     }
 }

@@ -1,14 +1,26 @@
 //! A row on its way through the engine, and the record that it becomes.
 
 use super::clock::Now;
+use super::group::Group;
+use super::ports::Request;
 use super::retry;
-use crate::domain::{Outcome, Rejection, Reply, Row, Stamp, Status, Target, TeamId};
+use crate::domain::{Outcome, Rejection, Reply, Row, SessionTarget, Stamp, Status, Target, TeamId};
+use std::sync::Arc;
 
-/// A row that has not ended, with what it has been through in this run.
+/// What one call is for.
+#[derive(Debug)]
+enum Work {
+    /// A session: the row, whose target it is.
+    Session(Box<Row>),
+    /// Whole users.
+    Users(Box<Group>),
+}
+
+/// The rows of one call that have not ended, with what they have been through in this run. It is one row, but where whole
+/// users are asked for.
 #[derive(Debug)]
 pub struct Pending {
-    /// The row; its target is sound.
-    row: Box<Row>,
+    work: Work,
     /// Calls answered with anything but a limit.
     attempts: u32,
     /// Attempts that count against `--retries`: those in an outage do not.
@@ -19,34 +31,95 @@ pub struct Pending {
     first_sent_at: Option<Stamp>,
     /// Whether an attempt, of this run or of one cut off, may have taken effect.
     may_be_gone: bool,
+    /// Whether a call for more users than these was taken for some of them, and Slack did not say for whom.
+    taken_in_part: bool,
 }
 
 impl Pending {
     /// A row that is to be sent; back it comes where it must not be.
     pub fn new(row: Row) -> Result<Self, Row> {
-        if row.target.is_err() {
-            return Err(row);
-        }
         let may_be_gone = row.may_have_been_sent;
-        Ok(Self { row: Box::new(row), attempts: 0, tries: 0, rate_limited: 0, first_sent_at: None, may_be_gone })
-    }
-
-    /// The row's line in the input.
-    pub fn line(&self) -> u64 {
-        self.row.line
-    }
-
-    /// Whom the row names.
-    pub fn target(&self) -> &Target {
-        match &self.row.target {
-            Ok(target) => target,
-            Err(rejection) => unreachable!("a rejected row is never pending: {rejection}"),
+        match row.target {
+            Err(_) => Err(row),
+            Ok(Target::Session(_)) => Ok(Self::of(Work::Session(Box::new(row)), may_be_gone)),
+            Ok(Target::User(_)) => Ok(Self::users(Group::of(vec![row]))),
         }
+    }
+
+    /// The rows of a group of users.
+    pub fn users(group: Group) -> Self {
+        Self::of(Work::Users(Box::new(group)), false)
+    }
+
+    fn of(work: Work, may_be_gone: bool) -> Self {
+        Self { work, attempts: 0, tries: 0, rate_limited: 0, first_sent_at: None, may_be_gone, taken_in_part: false }
+    }
+
+    /// The row's line in the input; of several rows the first one's.
+    pub fn line(&self) -> u64 {
+        match &self.work {
+            Work::Session(row) => row.line,
+            Work::Users(group) => group.rows().first().map_or(0, |row| row.line),
+        }
+    }
+
+    /// The lines of all rows.
+    pub fn lines(&self) -> impl Iterator<Item = u64> {
+        let rows = match &self.work {
+            Work::Session(row) => std::slice::from_ref(&**row),
+            Work::Users(group) => group.rows(),
+        };
+        rows.iter().map(|row| row.line)
+    }
+
+    /// The call that it asks for.
+    pub fn request(&self) -> Request {
+        match &self.work {
+            Work::Session(row) => Request::Session(target_of(row).clone()),
+            Work::Users(group) => Request::Users(Arc::clone(group.users())),
+        }
+    }
+
+    /// The group, where whole users are asked for.
+    pub fn group(&self) -> Option<&Group> {
+        match &self.work {
+            Work::Session(_) => None,
+            Work::Users(group) => Some(group),
+        }
+    }
+
+    /// Whether the call is for more than one user, so that its trouble may be another user's.
+    pub fn is_for_many(&self) -> bool {
+        self.group().is_some_and(|group| group.users().len() > 1)
     }
 
     /// The workspace that the request names.
     pub fn addressed_team(&self) -> Option<&TeamId> {
-        self.target().addressed_team()
+        match &self.work {
+            Work::Session(row) => target_of(row).addressed_team(),
+            Work::Users(_) => None,
+        }
+    }
+
+    /// How its rows end where Slack says `ok`.
+    pub fn done(&self) -> Status {
+        match &self.work {
+            Work::Session(_) => Status::Revoked,
+            Work::Users(_) => Status::Requested,
+        }
+    }
+
+    /// Two calls, each for half of the users; back it comes where it is for one, or for a session. Each half begins anew
+    /// with its attempts; `taken_in_part` where the call was taken for some of them.
+    pub fn halves(self, taken_in_part: bool) -> Result<(Self, Self), Self> {
+        let work = match self.work {
+            Work::Session(row) => Err(Work::Session(row)),
+            Work::Users(group) => group.halves().map_err(|group| Work::Users(Box::new(group))),
+        };
+        let (first, second) = work.map_err(|work| Self { work, ..self })?;
+        let taken_in_part = self.taken_in_part || taken_in_part;
+        let half = |group| Self { work: Work::Users(Box::new(group)), tries: 0, taken_in_part, ..self };
+        Ok((half(first), half(second)))
     }
 
     /// Calls made so far, limited ones included.
@@ -78,12 +151,18 @@ impl Pending {
 
     /// Whether an attempt may have taken effect.
     pub fn may_be_gone(&self) -> bool {
-        self.may_be_gone
+        let may_have_been_sent = |group: &Group| group.rows().iter().any(|row| row.may_have_been_sent);
+        self.may_be_gone || self.group().is_some_and(may_have_been_sent)
     }
 
-    /// The row's record, as the deciding answer has it.
-    pub fn end(self, status: Status, reply: Reply, now: Now) -> (Box<Row>, Outcome) {
-        let outcome = Outcome {
+    /// The same, where no clear answer came for these users alone.
+    pub fn may_be_gone_untold(&self) -> bool {
+        self.may_be_gone() || self.taken_in_part
+    }
+
+    /// The rows' record, as the deciding answer has it.
+    pub fn outcome(&self, status: Status, reply: Reply, now: Now) -> Outcome {
+        Outcome {
             status,
             error: retry::error_name(&reply),
             detail: reply.detail,
@@ -93,8 +172,25 @@ impl Pending {
             first_sent_at: self.first_sent_at,
             finished_at: now.wall,
             request_id: reply.request_id,
-        };
-        (self.row, outcome)
+        }
+    }
+
+    /// Gives each row with its record.
+    pub fn end(self, status: Status, reply: Reply, now: Now, mut each: impl FnMut(Box<Row>, Outcome)) {
+        let outcome = self.outcome(status, reply, now);
+        match self.work {
+            Work::Session(row) => each(row, outcome),
+            Work::Users(group) => {
+                group.into_rows().into_iter().for_each(|row| each(Box::new(row), outcome.clone()));
+            }
+        }
+    }
+}
+
+fn target_of(row: &Row) -> &SessionTarget {
+    match &row.target {
+        Ok(Target::Session(target)) => target,
+        Ok(Target::User(_)) | Err(_) => unreachable!("a row that names no session is never pending by itself"),
     }
 }
 
@@ -103,8 +199,13 @@ pub fn unsent(row: &Row, now: Now) -> Option<Outcome> {
     let rejection = row.target.as_ref().err()?;
     let status = match rejection {
         Rejection::Duplicate { .. } => Status::Duplicate,
-        Rejection::ProtectedUser | Rejection::ProtectedSession | Rejection::OwnSession => Status::Protected,
-        Rejection::Columns { .. } | Rejection::Id { .. } | Rejection::NoOwner { .. } => Status::Invalid,
+        Rejection::ProtectedUser
+        | Rejection::ProtectedSession
+        | Rejection::ProtectedThroughSession
+        | Rejection::OwnSession => Status::Protected,
+        Rejection::Columns { .. } | Rejection::Id { .. } | Rejection::NoOwner { .. } | Rejection::NoUser => {
+            Status::Invalid
+        }
     };
     Some(Outcome {
         status,

@@ -66,8 +66,10 @@ pub struct Policy {
     pub workspaces: Vec<(TeamId, u64)>,
     /// Rows in the input.
     pub rows: u64,
-    /// Rows still to send.
+    /// Rows still to send; where whole users are asked for, the calls that they take.
     pub to_send: u64,
+    /// The users still to be asked for, where whole users are; none where sessions are.
+    pub whole_users: Option<u64>,
     /// Rows that ended in earlier runs on the same results.
     pub earlier: Counts,
 }

@@ -1,7 +1,8 @@
 //! What the engine needs of the world. The edges implement these; the engine never sees an edge.
 
-use crate::domain::{Event, Reply, Row, Snapshot, StopReason, Target, TeamId};
+use crate::domain::{Event, Reply, Row, SessionTarget, Snapshot, StopReason, TeamId, UserId};
 use std::future::Future;
+use std::sync::Arc;
 
 /// Leave to make one call, given by the gate and used up by the call: a request that skipped the gate does not compile.
 #[derive(Debug)]
@@ -15,11 +16,23 @@ impl Permit {
     }
 }
 
-/// The one method of Slack's that the engine calls.
+/// What one call asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    /// The end of one session.
+    Session(SessionTarget),
+    /// The end of every session of these users: one to a thousand, each named once.
+    Users(Arc<[UserId]>),
+}
+
+/// The methods of Slack's that the engine calls. Trouble is a reply too; the futures never fail, and end within the call's
+/// timeout.
 pub trait SessionApi {
-    /// Sends one `admin.users.session.invalidate`. Trouble is a reply too; the future never fails, and ends within the
-    /// call's timeout.
-    fn invalidate(&self, permit: Permit, target: Target) -> impl Future<Output = Reply> + Send + 'static;
+    /// Sends one `admin.users.session.invalidate`.
+    fn invalidate(&self, permit: Permit, target: SessionTarget) -> impl Future<Output = Reply> + Send + 'static;
+
+    /// Sends one `admin.users.session.resetBulk`, for one to a thousand users. `ok` means that Slack has queued it.
+    fn reset_users(&self, permit: Permit, users: Arc<[UserId]>) -> impl Future<Output = Reply> + Send + 'static;
 
     /// Reads the token again from where it came from, after Slack said that it expired. True where it is another one now.
     fn refresh_token(&self) -> impl Future<Output = bool>;

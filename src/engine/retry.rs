@@ -64,10 +64,18 @@ fn classify_code(code: &ErrorCode) -> Class {
         E::SessionExpired => Class::AlreadyGone,
         E::SessionNotFound => Class::NotFound,
         E::Ratelimited | E::RateLimited => Class::RateLimited { pause: UNSTATED_PAUSE, stated: false },
-        E::ServiceUnavailable | E::InternalError | E::FatalError | E::RequestTimeout | E::SessionInvalidationFailed => {
-            Class::Transient { ambiguous: true }
-        }
-        E::UserNotFound | E::CannotInvalidatePrimaryOwner => Class::Row,
+        E::ServiceUnavailable
+        | E::InternalError
+        | E::FatalError
+        | E::RequestTimeout
+        | E::SessionInvalidationFailed
+        | E::UserSessionResetFailed => Class::Transient { ambiguous: true },
+        E::UserNotFound
+        | E::CannotInvalidatePrimaryOwner
+        | E::CannotResetBot
+        | E::CannotResetPrimaryOwner
+        | E::SessionResetNotAllowed
+        | E::FailedForSomeUsers => Class::Row,
         E::InvalidArguments | E::AdminUnauthorized | E::AccessDenied | E::NoActiveSessions | E::Other(_) => {
             Class::SuspectRow
         }
@@ -154,9 +162,20 @@ mod tests {
                     "fatal_error",
                     "request_timeout",
                     "session_invalidation_failed",
+                    "user_session_reset_failed",
                 ],
             ),
-            (Class::Row, &["user_not_found", "cannot_invalidate_primary_owner"]),
+            (
+                Class::Row,
+                &[
+                    "user_not_found",
+                    "cannot_invalidate_primary_owner",
+                    "cannot_reset_bot",
+                    "cannot_reset_primary_owner",
+                    "session_reset_not_allowed",
+                    "failed_for_some_users",
+                ],
+            ),
             (Class::SuspectRow, &["invalid_arguments", "admin_unauthorized", "access_denied", "never_seen_before"]),
             (
                 Class::Workspace,

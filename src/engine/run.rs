@@ -3,7 +3,7 @@
 use super::clock::Clock;
 use super::core::{Act, CallId, Calls, Core};
 use super::policy::Policy;
-use super::ports::{Control, Observer, RowSource, SessionApi, Signal, Unwritable};
+use super::ports::{Control, Observer, Permit, Request, RowSource, SessionApi, Signal, Unwritable};
 use crate::domain::{BucketKind, Counts, Event, Reply, StopReason};
 use std::future::Future;
 use std::pin::Pin;
@@ -161,20 +161,32 @@ impl<A: SessionApi, O: Observer, R: RowSource> Loop<'_, A, O, R> {
         for act in std::mem::take(&mut self.acts) {
             self.stale = true;
             match act {
-                Act::Send { id, line, call, permit, target } => {
+                Act::Send { id, line, call, permit, request } => {
                     // Nothing is sent that could not be recorded; nor after that, nor after a stop that came in between.
                     if self.core.stopped().is_some() || !self.tell(Event::Sending { line, call }) {
                         self.core.on_not_sent(id);
                         continue;
                     }
-                    let reply = self.api.invalidate(permit, target);
-                    self.calls.spawn(async move { (id, reply.await) });
+                    self.send(id, permit, request);
                 }
                 Act::Tell(event) => {
                     self.tell(event);
                 }
                 Act::Ask(want) => self.source.request(want),
                 Act::RefreshToken => self.refresh = Some(Box::pin(self.api.refresh_token())),
+            }
+        }
+    }
+
+    fn send(&mut self, id: CallId, permit: Permit, request: Request) {
+        match request {
+            Request::Session(target) => {
+                let reply = self.api.invalidate(permit, target);
+                self.calls.spawn(async move { (id, reply.await) });
+            }
+            Request::Users(users) => {
+                let reply = self.api.reset_users(permit, users);
+                self.calls.spawn(async move { (id, reply.await) });
             }
         }
     }

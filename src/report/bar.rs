@@ -71,6 +71,9 @@ fn parts(standing: &Standing) -> Vec<Part> {
         part(7, count("gone", standing.gone()), Tone::Plain, " · "),
         part(3, count("failed", standing.failed()), bad, " · "),
     ];
+    if standing.requested() > 0 {
+        parts.insert(1, part(4, count("requested", standing.requested()), Tone::Good, " · "));
+    }
     if standing.not_sent() > 0 {
         parts.push(part(10, count("not sent", standing.not_sent()), Tone::Plain, " · "));
     }

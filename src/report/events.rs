@@ -27,7 +27,7 @@ use super::files::{LineSink, Taken};
 use super::lines::millis;
 use super::text::{clean, rfc3339};
 use super::words::{stop_word, why};
-use crate::domain::{BucketKind, Counts, Event, Outcome, Row, Stamp, TeamId, UserId};
+use crate::domain::{BucketKind, Counts, Event, Outcome, Row, SessionId, Stamp, Target, TeamId, UserId};
 use serde::{Serialize, Serializer};
 use std::borrow::Cow;
 use std::io;
@@ -219,7 +219,7 @@ impl<'a> RowEnded<'a> {
         let target = row.target.as_ref().ok();
         Self {
             line: row.line,
-            session_id: target.map(|target| target.session().get()),
+            session_id: target.and_then(Target::session).map(SessionId::get),
             team_id: target.and_then(|target| target.team()).map(TeamId::as_str),
             user_id: target.and_then(|target| target.user()).map(UserId::as_str),
             status: outcome.status.as_str(),

@@ -65,6 +65,9 @@ pub fn progress(standing: &Standing) -> String {
         format!("gone {}", standing.gone()),
         format!("failed {}", standing.failed()),
     ];
+    if standing.requested() > 0 {
+        parts.insert(2, format!("requested {}", standing.requested()));
+    }
     if standing.not_sent() > 0 {
         parts.push(format!("not sent {}", standing.not_sent()));
     }
@@ -80,6 +83,7 @@ pub(super) fn tell_progress(standing: &Standing) {
         done = standing.done(),
         total = standing.total(),
         revoked = standing.revoked(),
+        requested = standing.requested(),
         gone = standing.gone(),
         failed = standing.failed(),
         "{}",

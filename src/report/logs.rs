@@ -172,7 +172,7 @@ impl Visit for Words {
 /// The colour of a row.
 pub(super) fn tone_of(status: Status) -> Tone {
     match status {
-        Status::Revoked => Tone::Good,
+        Status::Revoked | Status::Requested => Tone::Good,
         Status::Failed | Status::Unknown => Tone::Bad,
         Status::AlreadyRevoked | Status::NotFound | Status::Invalid | Status::Duplicate | Status::Protected => {
             Tone::Plain

@@ -27,7 +27,7 @@ pub use console::{Console, print};
 pub use events::{EventLog, RunEnd};
 pub use logs::{LogError, install as install_logs};
 pub use mode::{LogFormat, Look, Palette, ScreenMode, Tone, Verbosity};
-pub use plan::{InvalidExample, Pace, PlanFacts, WorkspaceRows, confirm, plan_json, plan_text};
+pub use plan::{InvalidExample, Pace, PlanFacts, WorkspaceRows, confirm, confirm_users, plan_json, plan_text};
 pub use screen::Screen;
 pub use shell::{quoted, resume_command};
 pub use summary::{Files, Pacing, Totals};

@@ -41,6 +41,10 @@ pub struct PlanFacts {
     pub busiest_workspaces: Vec<WorkspaceRows>,
     /// Users among the rows to send.
     pub users: u64,
+    /// Whether whole users are asked for: the calls that they take. None where sessions are sent one by one.
+    pub whole_users_calls: Option<u64>,
+    /// The users that `--confirm-users` is to name.
+    pub users_to_confirm: Option<u64>,
     /// Rows to send that name no user: while there is one, `resetBulk` cannot take the run's place.
     pub rows_without_user: u64,
     /// How fast it will be sent.
@@ -119,10 +123,16 @@ impl PlanFacts {
         self.by_user + self.by_team
     }
 
+    /// The calls that it takes, if nothing has to be sent again.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        self.whole_users_calls.unwrap_or_else(|| self.to_send())
+    }
+
     /// How long the run will take; none where no limit says so.
     #[must_use]
     pub fn duration(&self) -> Option<Duration> {
-        self.pace.time(self.to_send())
+        self.pace.time(self.calls())
     }
 
     /// When it would end, were it begun now.
@@ -139,7 +149,7 @@ impl PlanFacts {
     }
 }
 
-/// What `plan --json` prints: the facts, and `to_send`, `estimated_seconds`, `ends_at`, `reset_bulk_calls` from them.
+/// What `plan --json` prints: the facts, and `to_send`, `calls`, `estimated_seconds`, `ends_at`, `reset_bulk_calls` from them.
 #[must_use]
 pub fn plan_json(facts: &PlanFacts) -> String {
     #[derive(Serialize)]
@@ -147,6 +157,7 @@ pub fn plan_json(facts: &PlanFacts) -> String {
         #[serde(flatten)]
         facts: &'a PlanFacts,
         to_send: u64,
+        calls: u64,
         estimated_seconds: Option<u64>,
         ends_at: Option<String>,
         reset_bulk_calls: Option<u64>,
@@ -154,6 +165,7 @@ pub fn plan_json(facts: &PlanFacts) -> String {
     let plan = Plan {
         facts,
         to_send: facts.to_send(),
+        calls: facts.calls(),
         estimated_seconds: facts.duration().map(|duration| duration.as_secs()),
         ends_at: facts.ends_at().map(rfc3339),
         reset_bulk_calls: facts.reset_bulk_calls(),
@@ -175,12 +187,19 @@ pub fn plan_text(facts: &PlanFacts, zone: &TimeZone) -> String {
     lines.extend(learnt(facts));
     lines.push(format!("{:<11} {}{}", "API host", clean(&facts.api_host), proxy_words(facts)));
     lines.push(format!("{:<11} {}", "results", clean(&facts.output)));
-    lines.extend(facts.reset_bulk_calls().map(|calls| bulk(facts.users, calls)));
+    lines.extend(match facts.whole_users_calls {
+        Some(_) => whole_users(facts),
+        None => facts.reset_bulk_calls().map(|calls| bulk(facts.users, calls)),
+    });
     lines.join("\n") + "\n"
 }
 
 /// Which identifier goes beside `session_id`.
 fn form(facts: &PlanFacts) -> String {
+    if let Some(calls) = facts.whole_users_calls {
+        let calls = counted(calls, "call", "calls");
+        return format!(", as whole users: {calls} of admin.users.session.resetBulk");
+    }
     match (facts.by_user, facts.by_team) {
         (0, 0) => String::new(),
         (_, 0) => ", named by user_id".to_owned(),
@@ -238,7 +257,7 @@ fn time(facts: &PlanFacts, zone: &TimeZone) -> String {
 /// What the last run learnt is offered and never taken by itself: the limit may have another user today.
 fn learnt(facts: &PlanFacts) -> Option<String> {
     let per_minute = facts.learnt_per_minute?.floor();
-    let time = human(Pace::Fixed(per_minute).time(facts.to_send())?);
+    let time = human(Pace::Fixed(per_minute).time(facts.calls())?);
     let offer = format!(
         "the last run found {}/min: {time} at that; --start-rate {per_minute}/min begins there",
         rate(per_minute)
@@ -264,17 +283,45 @@ fn bulk(users: u64, calls: u64) -> String {
     )
 }
 
+/// What nobody must overlook, and the number that a run without a terminal has to name.
+fn whole_users(facts: &PlanFacts) -> Option<String> {
+    let confirm =
+        facts.users_to_confirm.map(|users| format!("\n--confirm-users {users} confirms it without a terminal."));
+    (facts.users > 0).then(|| {
+        format!(
+            "EVERY session of {} will end, also those that are not listed, on all devices. Slack queues it; verify proves \
+             it.{}",
+            counted(facts.users, "user", "users"),
+            confirm.unwrap_or_default()
+        )
+    })
+}
+
 /// More than anybody types; a reader that never ends must not be read for ever.
 const LONGEST_ANSWER: u64 = 1024;
 
 /// Asks once. True for exactly `yes` or `y`; anything else, an end of input and a broken terminal mean no.
-pub fn confirm(prompt: &str, reader: &mut impl BufRead, writer: &mut impl Write) -> bool {
-    if write!(writer, "{prompt} [y/N] ").and_then(|()| writer.flush()).is_err() {
-        return false;
-    }
+pub fn confirm(prompt: &str, reader: &mut dyn BufRead, writer: &mut impl Write) -> bool {
+    let answer = asked(&format!("{prompt} [y/N] "), reader, writer);
+    answer.is_some_and(|answer| matches!(&*answer, "yes" | "y"))
+}
+
+/// Asks once more before whole users are logged out, and takes their number for an answer: a habit types `y`, but no number.
+pub fn confirm_users(users: u64, reader: &mut dyn BufRead, writer: &mut impl Write) -> bool {
+    let prompt = format!(
+        "EVERY session of {} ends, also those that are not listed, on all devices.\nType the number of users to go on: ",
+        counted(users, "user", "users")
+    );
+    let answer = asked(&prompt, reader, writer);
+    answer.is_some_and(|answer| answer == users.to_string() || answer == thousands(users))
+}
+
+/// One answer, without its line break; none where nobody could be asked.
+fn asked(prompt: &str, reader: &mut dyn BufRead, writer: &mut impl Write) -> Option<String> {
+    write!(writer, "{prompt}").and_then(|()| writer.flush()).ok()?;
     let mut answer = String::new();
-    let read = reader.by_ref().take(LONGEST_ANSWER).read_line(&mut answer);
-    read.is_ok() && matches!(answer.trim_end_matches(['\r', '\n']), "yes" | "y")
+    Read::take(&mut *reader, LONGEST_ANSWER).read_line(&mut answer).ok()?;
+    Some(answer.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 #[cfg(test)]

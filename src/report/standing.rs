@@ -32,6 +32,11 @@ impl Standing {
         self.snapshot.counts.of(Status::Revoked)
     }
 
+    /// Rows whose user Slack has queued to be logged out.
+    pub(super) fn requested(&self) -> u64 {
+        self.snapshot.counts.of(Status::Requested)
+    }
+
     /// Sessions that were not there any more.
     pub(super) fn gone(&self) -> u64 {
         self.snapshot.counts.of(Status::AlreadyRevoked) + self.snapshot.counts.of(Status::NotFound)
@@ -44,7 +49,7 @@ impl Standing {
 
     /// Rows that are never sent, so that the numbers add up to those done.
     pub(super) fn not_sent(&self) -> u64 {
-        self.done() - self.revoked() - self.gone() - self.failed()
+        self.done() - self.revoked() - self.requested() - self.gone() - self.failed()
     }
 
     /// In whole per cent, rounded down: 100 is said of a finished run alone.

@@ -53,6 +53,8 @@ pub struct Totals {
     pub heaviest_users: Vec<(UserId, u64)>,
     /// The command that continues the run, where it did not finish ([`super::resume_command`]).
     pub resume_command: Option<String>,
+    /// The command that proves what was requested of Slack, where something was.
+    pub verify_command: Option<String>,
     /// What else somebody should know.
     pub notes: Vec<String>,
 }
@@ -154,10 +156,21 @@ pub fn text(totals: &Totals, palette: Palette) -> String {
     for (name, path) in totals.files.named() {
         push(&mut text, &format!("{name:<10} {}", clean(&path.to_string_lossy())));
     }
+    if totals.counts.of(Status::Requested) > 0 {
+        push(&mut text, &queued(totals));
+    }
+    if let Some(command) = &totals.verify_command {
+        push(&mut text, &format!("to prove it, after some minutes:\n  {}", clean(command)));
+    }
     if let Some(command) = &totals.resume_command {
         push(&mut text, &format!("to continue:\n  {}", clean(command)));
     }
     text
+}
+
+fn queued(totals: &Totals) -> String {
+    let rows = totals.counts.of(Status::Requested);
+    format!("{} requested: Slack has queued it, and does not say when it is done", counted(rows, "row", "rows"))
 }
 
 fn push(text: &mut String, line: &str) {
@@ -234,6 +247,7 @@ pub(super) fn tell(totals: &Totals) {
         run_id = &*clean(&totals.run_id),
         total = totals.rows(),
         revoked = rows(Status::Revoked),
+        requested = rows(Status::Requested),
         already_revoked = rows(Status::AlreadyRevoked),
         not_found = rows(Status::NotFound),
         failed = rows(Status::Failed),
@@ -245,6 +259,7 @@ pub(super) fn tell(totals: &Totals) {
         calls = totals.calls,
         stop = totals.stop.as_ref().map(stop_word),
         results = &*clean(&totals.files.results.to_string_lossy()),
+        verify = totals.verify_command.as_deref().map(clean).as_deref(),
         resume = totals.resume_command.as_deref().map(clean).as_deref(),
         "{}: {}",
         headline(totals),

@@ -4,7 +4,7 @@
 //! number for each status), `total`, `not_reached`, `calls`, `rate_limited`, `paused_seconds`, `elapsed_seconds`,
 //! `per_minute`?, `learnt_per_minute`?, `bucket`? (`org`, `team`), `estimates` (`at`, `per_minute`), `pauses` (`at`,
 //! `seconds`), `window`? (`from`, `to`), `actor`?, `files` (`results`, `remaining`?, `manifest`), `heaviest_users`
-//! (`user_id`, `revocations`), `resume_command`?, `warnings`.
+//! (`user_id`, `revocations`), `verify_command`?, `resume_command`?, `warnings`.
 
 use super::events::Rows;
 use super::files::{json_text, replace};
@@ -42,6 +42,7 @@ struct Summary<'a> {
     actor: Option<Cow<'a, str>>,
     files: BTreeMap<&'static str, String>,
     heaviest_users: Vec<Value>,
+    verify_command: Option<&'a str>,
     resume_command: Option<&'a str>,
     warnings: Vec<String>,
 }
@@ -83,6 +84,7 @@ pub fn render(totals: &Totals, exit_code: u8) -> String {
         actor: totals.actor.as_deref().map(clean),
         files: totals.files.named().map(|(name, path)| (name, path.to_string_lossy().into_owned())).collect(),
         heaviest_users: totals.heaviest_users.iter().map(user).collect(),
+        verify_command: totals.verify_command.as_deref(),
         resume_command: totals.resume_command.as_deref(),
         warnings: totals.warnings(),
     };

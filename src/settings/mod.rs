@@ -64,6 +64,8 @@ pub struct InputSettings {
     pub delimiter: Option<u8>,
     /// The id that goes beside the session's; none: the user's where the row has it, else the workspace's.
     pub identify_by: Option<IdentifyBy>,
+    /// Whether whole users are asked for in the place of sessions.
+    pub whole_users: bool,
 }
 
 /// What is written. Names that are not given follow from the input's.
@@ -123,6 +125,19 @@ pub struct SafetySettings {
     pub allow_self: bool,
     /// Whether somebody is asked before the first row is sent.
     pub confirmation: Confirmation,
+    /// Whether the number of users is asked for besides.
+    pub users_confirmation: UsersConfirmation,
+}
+
+/// Whether the number of users is asked for before whole users are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UsersConfirmation {
+    /// Sessions are sent, or nothing leaves the machine.
+    NotNeeded,
+    /// `--confirm-users`: so many have to be in the input.
+    Given(u64),
+    /// There is somebody to ask.
+    Ask(Terminal),
 }
 
 /// Whether somebody is asked before the first row is sent.
@@ -187,6 +202,7 @@ impl Settings {
         rules::check(mode, &typed)?;
         let terminal = environment.terminal_beside(&typed.input.source);
         let confirmation = rules::confirmation(mode, typed.safety.yes, terminal)?;
+        let users_confirmation = rules::users_confirmation(mode, &typed, terminal)?;
         let console = Console::resolve(global, environment)?;
         let token = rules::token(mode, &typed.token, environment, terminal);
         let RunArgs { input, output, pace, call, safety, token: address, report } = typed;
@@ -196,6 +212,7 @@ impl Settings {
                 source: input.source,
                 delimiter: input.delimiter,
                 identify_by: identify_by(input.identify_by),
+                whole_users: input.whole_users,
             },
             output: OutputSettings { output: output.output, resume: output.resume, remaining: output.remaining },
             pace: PaceSettings { rate: rules::rate(&pace)?, bucket: pace.bucket, workers: pace.workers },
@@ -208,6 +225,7 @@ impl Settings {
                 protect: safety.protect,
                 allow_self: safety.allow_self,
                 confirmation,
+                users_confirmation,
             },
             calls: CallSettings {
                 retries: call.retries,

@@ -1,7 +1,9 @@
 //! What goes together on a command line, rule by rule.
 
-use super::{Confirmation, Environment, Mode, RateChoice, Terminal, TokenChoice, UsageError, address};
-use crate::cli::{InputSource, PaceArgs, RateArg, RunArgs, TokenArgs};
+use super::{
+    Confirmation, Environment, Mode, RateChoice, Terminal, TokenChoice, UsageError, UsersConfirmation, address,
+};
+use crate::cli::{IdentifyChoice, InputSource, PaceArgs, RateArg, RunArgs, TokenArgs};
 use crate::domain::Rate;
 use std::path::Path;
 
@@ -27,7 +29,16 @@ pub(super) fn check(mode: Mode, typed: &RunArgs) -> Result<(), UsageError> {
     if mode != Mode::Plan && typed.input.source == InputSource::Stdin && typed.output.output.is_none() {
         return Err(UsageError::NoOutputForStdin);
     }
+    check_users(typed)?;
     check_files(typed)
+}
+
+fn check_users(typed: &RunArgs) -> Result<(), UsageError> {
+    match (typed.input.whole_users, typed.input.identify_by, typed.safety.confirm_users) {
+        (true, IdentifyChoice::Team, _) => Err(UsageError::WholeUsersByTeam),
+        (false, _, Some(_)) => Err(UsageError::OnlyWithWholeUsers),
+        (true, IdentifyChoice::Auto | IdentifyChoice::User, _) | (false, _, None) => Ok(()),
+    }
 }
 
 fn check_rehearsal(typed: &RunArgs) -> Result<(), UsageError> {
@@ -115,6 +126,21 @@ pub(super) fn confirmation(mode: Mode, yes: bool, terminal: Option<Terminal>) ->
         (Mode::Run, true, _) => Ok(Confirmation::Given),
         (Mode::Run, false, Some(terminal)) => Ok(Confirmation::Ask(terminal)),
         (Mode::Run, false, None) => Err(UsageError::NobodyToAsk),
+    }
+}
+
+/// Whether to ask once more before whole users are sent. A number that was given is looked at whatever the mode.
+pub(super) fn users_confirmation(
+    mode: Mode,
+    typed: &RunArgs,
+    terminal: Option<Terminal>,
+) -> Result<UsersConfirmation, UsageError> {
+    match (typed.safety.confirm_users, mode, terminal) {
+        (Some(users), _, _) => Ok(UsersConfirmation::Given(users)),
+        (None, Mode::Plan | Mode::Rehearsal, _) => Ok(UsersConfirmation::NotNeeded),
+        (None, Mode::Run, _) if !typed.input.whole_users => Ok(UsersConfirmation::NotNeeded),
+        (None, Mode::Run, Some(terminal)) => Ok(UsersConfirmation::Ask(terminal)),
+        (None, Mode::Run, None) => Err(UsageError::NobodyToConfirmUsers),
     }
 }
 

@@ -87,6 +87,9 @@ fn every_refusal_names_a_flag_to_change() {
         UsageError::NoOutputForStdin,
         UsageError::SameFile { flag: "--output", other: "the input", path: "a.csv".into() },
         UsageError::NobodyToAsk,
+        UsageError::WholeUsersByTeam,
+        UsageError::OnlyWithWholeUsers,
+        UsageError::NobodyToConfirmUsers,
         UsageError::QuietAndVerbose,
     ] {
         let text = error.to_string();
@@ -110,6 +113,30 @@ fn the_mode_decides_who_is_asked() {
     ] {
         let settings = resolve(line, environment).expect(line);
         assert_eq!((settings.mode, settings.safety.confirmation), (mode, confirmation), "{line}");
+    }
+}
+
+#[test]
+fn whole_users_are_confirmed_besides() {
+    use UsersConfirmation::{Ask, Given, NotNeeded};
+    for (line, environment, want) in [
+        ("run a.csv", &DESK, Ok(NotNeeded)),
+        ("run a.csv --whole-users", &DESK, Ok(Ask(Terminal::StandardInput))),
+        ("run a.csv --whole-users -y", &DESK, Ok(Ask(Terminal::StandardInput))),
+        ("run - -o r.csv --whole-users", &PIPE, Ok(Ask(Terminal::Controlling))),
+        ("run a.csv --whole-users -y", &CRON, Err(UsageError::NobodyToConfirmUsers)),
+        ("run a.csv --whole-users -y --confirm-users 7", &CRON, Ok(Given(7))),
+        ("run a.csv --whole-users --confirm-users 7", &DESK, Ok(Given(7))),
+        ("run a.csv --whole-users --confirm-users 7", &CRON, Err(UsageError::NobodyToAsk)),
+        ("plan a.csv --whole-users", &CRON, Ok(NotNeeded)),
+        ("plan a.csv --whole-users --confirm-users 7", &CRON, Ok(Given(7))),
+        ("run a.csv --rehearse --whole-users", &CRON, Ok(NotNeeded)),
+        ("run a.csv -y --confirm-users 7", &CRON, Err(UsageError::OnlyWithWholeUsers)),
+        ("run a.csv --whole-users --identify-by team", &DESK, Err(UsageError::WholeUsersByTeam)),
+        ("run a.csv --whole-users --identify-by user", &DESK, Ok(Ask(Terminal::StandardInput))),
+    ] {
+        let resolved = resolve(line, environment).map(|settings| settings.safety.users_confirmation);
+        assert_eq!(resolved, want, "{line}");
     }
 }
 

@@ -56,6 +56,18 @@ pub enum UsageError {
         "there is no terminal to ask on before sending: add --yes to send without asking, or use plan to look first"
     )]
     NobodyToAsk,
+    /// `--whole-users` with `--identify-by team`.
+    #[error("--whole-users names users, so --identify-by team cannot be used with it; leave out one")]
+    WholeUsersByTeam,
+    /// `--confirm-users` where sessions are ended one by one.
+    #[error("--confirm-users belongs to --whole-users; leave it out, or add --whole-users")]
+    OnlyWithWholeUsers,
+    /// `--whole-users`, and neither a terminal nor `--confirm-users`.
+    #[error(
+        "--whole-users wants a second confirmation, and there is no terminal to ask on: add --confirm-users N, \
+         with the number of users that plan --whole-users tells"
+    )]
+    NobodyToConfirmUsers,
     /// `SLACK_REVOKE_LOG` cannot be read.
     #[error("{0}; correct or unset it")]
     LogFilter(String),

@@ -1,11 +1,11 @@
-//! The client: one way to make a call, and the three methods that are called.
+//! The client: one way to make a call, and the four methods that are called.
 
 use super::failure::Failure;
 use super::form::Form;
 use super::token::{Token, TokenSource};
 use super::wire::{self, Headers};
 use super::{ApiUrl, AuthTest, CallError, ListQuery, ListReply, Page, Proxy, auth_test, list};
-use crate::domain::{ErrorCode, Reply, Stamp, Target};
+use crate::domain::{ErrorCode, Reply, SessionTarget, Stamp, UserId};
 use crate::engine::ports::{Permit, SessionApi};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, Request, Response, Url};
@@ -63,6 +63,7 @@ pub struct Client(Arc<Inner>);
 struct Inner {
     http: reqwest::Client,
     invalidate: Url,
+    reset_bulk: Url,
     list: Url,
     auth_test: Url,
     /// Every call's headers. The token's is marked sensitive, so that `Debug` hides it.
@@ -90,6 +91,7 @@ impl Client {
         let inner = Inner {
             http: transport(&api, proxy, timeout)?,
             invalidate: api.method("admin.users.session.invalidate"),
+            reset_bulk: api.method("admin.users.session.resetBulk"),
             list: api.method("admin.users.session.list"),
             auth_test: api.method("auth.test"),
             headers: RwLock::new(headers(&token)),
@@ -117,9 +119,14 @@ impl Client {
 }
 
 impl SessionApi for Client {
-    fn invalidate(&self, _permit: Permit, target: Target) -> impl Future<Output = Reply> + Send + 'static {
+    fn invalidate(&self, _permit: Permit, target: SessionTarget) -> impl Future<Output = Reply> + Send + 'static {
         let inner = Arc::clone(&self.0);
         async move { inner.invalidate(&target).await }
+    }
+
+    fn reset_users(&self, _permit: Permit, users: Arc<[UserId]>) -> impl Future<Output = Reply> + Send + 'static {
+        let inner = Arc::clone(&self.0);
+        async move { inner.reset_users(&users).await }
     }
 
     async fn refresh_token(&self) -> bool {
@@ -139,10 +146,20 @@ impl SessionApi for Client {
 }
 
 impl Inner {
-    async fn invalidate(&self, target: &Target) -> Reply {
+    async fn invalidate(&self, target: &SessionTarget) -> Reply {
         let (name, value) = target.identifier();
         let form = Form::new().with("session_id", &target.session().to_string()).with(name, value);
-        match self.call(&self.invalidate, form, SMALL).await {
+        self.end_sessions(&self.invalidate, form).await
+    }
+
+    /// In a form a list is one argument with commas between, as Slack's own SDKs send it.
+    async fn reset_users(&self, users: &[UserId]) -> Reply {
+        let users: Vec<&str> = users.iter().map(UserId::as_str).collect();
+        self.end_sessions(&self.reset_bulk, Form::new().with("user_ids", &users.join(","))).await
+    }
+
+    async fn end_sessions(&self, url: &Url, form: Form) -> Reply {
+        match self.call(url, form, SMALL).await {
             Ok(received) => self.reply(&received),
             Err(failure) => failure.into_reply(),
         }

@@ -30,3 +30,4 @@ mod tokens;
 mod trouble;
 mod variables;
 mod verify;
+mod whole_users;

@@ -17,7 +17,9 @@ use std::path::Path;
 const README: &str = include_str!("../../README.md");
 
 /// The flags that `run` has promised to have.
-const PROMISED: [&str; 34] = [
+const PROMISED: [&str; 36] = [
+    "whole-users",
+    "confirm-users",
     "output",
     "resume",
     "remaining",

@@ -72,6 +72,7 @@ impl Case {
             users: HashSet::from([UserId::parse(PROTECTED).unwrap()]),
             sessions: HashSet::from([SessionId::from(KEPT_SESSION)]),
             own_user: UserId::parse(OWN).ok(),
+            ..Guards::default()
         };
         let header = quoted(&columns, end);
         let mut case = Self {
@@ -170,6 +171,7 @@ impl Case {
             Identify::Team => team,
             Identify::Auto if user.is_empty() => team,
             Identify::Auto | Identify::User => user,
+            Identify::WholeUsers => unreachable!("no case asks for whole users"),
         };
         if identifier.is_empty() {
             return Fate::Never(Status::Invalid);

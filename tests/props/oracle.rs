@@ -194,7 +194,7 @@ impl Oracle<'_> {
                 must!(self, known, "line {line} was not found, and was gone through us: {past:?}");
             }
             Status::Unknown => {}
-            Status::Invalid | Status::Duplicate | Status::Protected => {
+            Status::Requested | Status::Invalid | Status::Duplicate | Status::Protected => {
                 self.faults.push(format!("line {line} is {status:?}, and can be sent"));
             }
         }
@@ -240,7 +240,7 @@ impl Oracle<'_> {
         for (line, row) in self.case.lines.iter().take(self.rows) {
             let status = self.kept.get(line).map(|record| record.outcome.status);
             let gone = match status {
-                Some(Status::Revoked | Status::AlreadyRevoked | Status::Duplicate) => true,
+                Some(Status::Revoked | Status::Requested | Status::AlreadyRevoked | Status::Duplicate) => true,
                 Some(Status::NotFound) => !round.policy.strict,
                 Some(Status::Failed | Status::Unknown | Status::Invalid | Status::Protected) | None => false,
             };

@@ -86,6 +86,7 @@ pub fn settings(dice: &mut Dice, calm: bool) -> Policy {
         workspaces: Vec::new(),
         rows: 0,
         to_send: 0,
+        whole_users: None,
         earlier: slack_revoke::domain::Counts::default(),
     }
 }
@@ -202,6 +203,7 @@ fn run_of(number: usize) -> Run {
         max_rate: None,
         workers: None,
         identify_by: "auto".into(),
+        whole_users: false,
         reason: None,
         rehearsal: false,
         identity: None,

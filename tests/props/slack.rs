@@ -4,7 +4,7 @@ use crate::case::{Case, Fate, Session};
 use crate::count;
 use crate::dice::Dice;
 use crate::weather::{Say, Weather};
-use slack_revoke::domain::{Answer, BucketKind, ErrorCode, Fault, Reply, Target};
+use slack_revoke::domain::{Answer, BucketKind, ErrorCode, Fault, Reply, SessionTarget, UserId};
 use slack_revoke::engine::clock::Clock;
 use slack_revoke::engine::policy::{BucketPolicy, Policy};
 use slack_revoke::engine::ports::{Permit, SessionApi};
@@ -207,7 +207,7 @@ impl State {
     }
 
     /// What must hold whenever a call leaves.
-    fn watch_the_call(&mut self, line: u64, target: &Target) -> bool {
+    fn watch_the_call(&mut self, line: u64, target: &SessionTarget) -> bool {
         let now = self.now();
         let key = key_of(target);
         let (name, id) = target.identifier();
@@ -330,7 +330,7 @@ fn key(identifier: &str) -> String {
     if identifier.starts_with('T') { identifier.into() } else { String::new() }
 }
 
-fn key_of(target: &Target) -> String {
+fn key_of(target: &SessionTarget) -> String {
     target.addressed_team().map_or_else(String::new, ToString::to_string)
 }
 
@@ -368,7 +368,7 @@ impl Drop for Flight {
 }
 
 impl SessionApi for Slack {
-    fn invalidate(&self, _permit: Permit, target: Target) -> impl Future<Output = Reply> + Send + 'static {
+    fn invalidate(&self, _permit: Permit, target: SessionTarget) -> impl Future<Output = Reply> + Send + 'static {
         let mut state = self.state();
         let line = state.seen.sending.take().unwrap_or_default();
         let test = state.watch_the_call(line, &target);
@@ -393,6 +393,11 @@ impl SessionApi for Slack {
             tokio::time::sleep(back).await;
             flight.deliver(answer)
         }
+    }
+
+    fn reset_users(&self, _permit: Permit, _users: Arc<[UserId]>) -> impl Future<Output = Reply> + Send + 'static {
+        // No row of these runs asks for a whole user.
+        std::future::ready(Reply::bare(Answer::Refused(ErrorCode::UnknownMethod)))
     }
 
     async fn refresh_token(&self) -> bool {

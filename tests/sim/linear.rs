@@ -3,18 +3,23 @@
 use crate::doubles::{Rows, Undisturbed};
 use crate::play::{Client, policy};
 use crate::scenario::Scenario;
-use slack_revoke::domain::{Answer, Event, Reply, Snapshot, Status, Target};
+use slack_revoke::domain::{Answer, Event, Reply, SessionTarget, Snapshot, Status, UserId};
 use slack_revoke::engine::clock::Clock;
 use slack_revoke::engine::ports::{Observer, Permit, SessionApi, Unwritable};
 use std::cell::Cell;
 use std::future::Future;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// Answers at once.
 struct Immediate;
 
 impl SessionApi for Immediate {
-    fn invalidate(&self, _permit: Permit, _target: Target) -> impl Future<Output = Reply> + Send + 'static {
+    fn invalidate(&self, _permit: Permit, _target: SessionTarget) -> impl Future<Output = Reply> + Send + 'static {
+        std::future::ready(Reply { http_status: Some(200), ..Reply::bare(Answer::Ok) })
+    }
+
+    fn reset_users(&self, _permit: Permit, _users: Arc<[UserId]>) -> impl Future<Output = Reply> + Send + 'static {
         std::future::ready(Reply { http_status: Some(200), ..Reply::bare(Answer::Ok) })
     }
 

@@ -74,6 +74,7 @@ pub fn policy(scenario: &Scenario, client: Client, teams_of: &[usize]) -> Policy
             .collect(),
         rows: teams_of.len() as u64,
         to_send: teams_of.len() as u64,
+        whole_users: None,
         earlier: Counts::default(),
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::limiter::{Limiter, SECOND, micros};
 use crate::scenario::{Latency, Other, RetryAfter, Scenario};
-use slack_revoke::domain::{Answer, Reply, Target};
+use slack_revoke::domain::{Answer, Reply, SessionTarget, UserId};
 use slack_revoke::engine::clock::Clock;
 use slack_revoke::engine::ports::{Permit, SessionApi};
 use std::collections::{HashMap, VecDeque};
@@ -207,9 +207,23 @@ impl State {
 }
 
 impl SessionApi for Server {
-    fn invalidate(&self, _permit: Permit, target: Target) -> impl Future<Output = Reply> + Send + 'static {
+    fn invalidate(&self, _permit: Permit, target: SessionTarget) -> impl Future<Output = Reply> + Send + 'static {
+        self.call(target.identifier().1.to_owned())
+    }
+
+    fn reset_users(&self, _permit: Permit, _users: Arc<[UserId]>) -> impl Future<Output = Reply> + Send + 'static {
+        self.call("the organisation".to_owned())
+    }
+
+    async fn refresh_token(&self) -> bool {
+        false
+    }
+}
+
+impl Server {
+    /// A call that names this workspace.
+    fn call(&self, team: String) -> impl Future<Output = Reply> + Send + 'static {
         let this = self.clone();
-        let team = target.identifier().1.to_owned();
         let (latency, test) = this.state.lock().expect("no panic before").sent(this.now(), &team);
         async move {
             let there = latency / 2;
@@ -225,9 +239,5 @@ impl SessionApi for Server {
                 }
             }
         }
-    }
-
-    async fn refresh_token(&self) -> bool {
-        false
     }
 }

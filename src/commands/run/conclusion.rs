@@ -140,8 +140,16 @@ impl Conclusion<'_> {
             actor: self.remote.identity().map(|who| format!("{} ({})", who.user_id, who.user)),
             heaviest_users: heaviest(revoked),
             resume_command: continues.then(|| report::resume_command(self.argv)),
+            verify_command: self.verify_command(),
             notes: self.advice().into_iter().collect(),
         }
+    }
+
+    /// What proves what was requested. Of a rehearsal there is nothing to prove.
+    fn verify_command(&self) -> Option<String> {
+        let has_to = self.settings.mode == Mode::Run && self.end.counts.of(Status::Requested) > 0;
+        let results = report::quoted(self.facts.files.results.as_os_str());
+        has_to.then(|| format!("slack-revoke verify {results}"))
     }
 
     /// What to do about a stop; who sent a signal needs none.

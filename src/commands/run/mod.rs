@@ -18,7 +18,7 @@ use crate::report::{Console, Screen};
 use crate::settings::{Mode, Settings};
 use crate::shutdown::Shutdown;
 use conclusion::Conclusion;
-pub(in crate::commands) use policy::pace as pace_of;
+pub(in crate::commands) use policy::{calls_for, pace as pace_of};
 pub(in crate::commands) use prepared::{Prepared, acquire};
 use recorder::Recorder;
 pub(in crate::commands) use remote::Remote;
@@ -31,6 +31,7 @@ use std::ffi::OsString;
 /// What stops a run before its first call. What stops it later is an exit status.
 pub fn run(settings: &Settings, argv: &[OsString], console: &Console, form: Form) -> Result<ExitStatus, RunError> {
     let mut prepared = Prepared::open(settings)?;
+    question::check_users(settings, &prepared)?;
     if settings.mode == Mode::Plan {
         return plan::show(settings, &prepared, form);
     }

@@ -2,6 +2,7 @@
 
 use super::Prepared;
 use crate::domain::{Rate, Stamp};
+use crate::engine::MOST_USERS;
 use crate::engine::gate::Pace;
 use crate::engine::policy::{BucketPolicy, MaxFailures, Policy};
 use crate::settings::{self, BucketChoice, RateChoice, Settings};
@@ -26,9 +27,20 @@ pub fn of(settings: &Settings, prepared: &Prepared, started: Stamp) -> Policy {
         seed: started.as_millis().unsigned_abs() ^ u64::from(std::process::id()),
         workspaces: survey.addressed.iter().map(|(team, rows)| (team.clone(), *rows)).collect(),
         rows: survey.rows,
-        to_send: survey.sendable,
+        to_send: if settings.input.whole_users {
+            calls_for(survey.users, settings.safety.canary)
+        } else {
+            survey.sendable
+        },
+        whole_users: settings.input.whole_users.then_some(survey.users),
         earlier: *prepared.recorded.tally().counts(),
     }
+}
+
+/// The calls that so many whole users take, where none of them is refused: the canary is one user alone.
+pub fn calls_for(users: u64, canary: bool) -> u64 {
+    let alone = u64::from(canary && users > 0);
+    alone + (users - alone).div_ceil(MOST_USERS as u64)
 }
 
 /// The gate's pace for a rate.

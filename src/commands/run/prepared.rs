@@ -3,6 +3,7 @@
 use super::places;
 use crate::domain::{Fields, IdentifyBy, Stamp, UserId};
 use crate::error::{RunError, Trouble};
+use crate::report;
 use crate::settings::{InputSource, Mode, Settings};
 use crate::store::input::{
     Content, Continuation, Delimiter, Earlier, Guards, Identify, Input, InputError, InputPath, MaybeSent, Rules,
@@ -13,6 +14,7 @@ use crate::store::manifest::{Manifest, ManifestError};
 use crate::store::paths::RunFiles;
 use crate::store::resume::{self, Ask, Continuity, Found, Fresh, Start, Wants};
 use crate::store::scan::{Recorded, Scan, ScanError, scan};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// An input that was read to its end, and the place where its results go.
@@ -50,7 +52,12 @@ impl Prepared {
             rules: rules.clone(),
             done: before.recorded().done().clone(),
         };
-        let (content, survey) = input.survey(options, before.earlier()).map_err(|error| input_error(&error))?;
+        let (mut content, mut survey) = input.survey(options, before.earlier()).map_err(|error| input_error(&error))?;
+        let mut rules = rules;
+        if protect_users_of_sessions(&mut rules, &survey) {
+            let again = content.survey_again(rules.clone(), before.recorded().done().clone());
+            (content, survey) = again.map_err(|error| input_error(&error))?;
+        }
         if !rules.guards.users.is_empty() && survey.without_user > 0 {
             tracing::warn!(
                 "{} of the rows to send name no user: a user id in --protect protects none of them",
@@ -109,10 +116,11 @@ fn source(settings: &Settings) -> InputPath {
 }
 
 fn rules(settings: &Settings) -> Result<Rules, RunError> {
-    let identify = match settings.input.identify_by {
-        None => Identify::Auto,
-        Some(IdentifyBy::User) => Identify::User,
-        Some(IdentifyBy::Team) => Identify::Team,
+    let identify = match (settings.input.whole_users, settings.input.identify_by) {
+        (true, _) => Identify::WholeUsers,
+        (false, None) => Identify::Auto,
+        (false, Some(IdentifyBy::User)) => Identify::User,
+        (false, Some(IdentifyBy::Team)) => Identify::Team,
     };
     let mut guards = Guards::default();
     if let Some(path) = &settings.safety.protect {
@@ -124,6 +132,22 @@ fn rules(settings: &Settings) -> Result<Rules, RunError> {
         guards.protect(&text).map_err(|error| trouble(error.to_string()))?;
     }
     Ok(Rules { identify, guards })
+}
+
+/// A protected session would end with its user's others, so whole users are protected through it. True where there are
+/// such users.
+fn protect_users_of_sessions(rules: &mut Rules, survey: &Survey) -> bool {
+    let Some(whole) = &survey.whole else { return false };
+    let found: HashSet<_> = whole.protected.iter().map(|(session, _)| session).collect();
+    let unseen = rules.guards.sessions.len() - found.len();
+    if unseen > 0 {
+        tracing::warn!(
+            "{} of --protect stand on no row of the input, so their users are not known and not protected: name the users",
+            report::counted(unseen as u64, "session id", "session ids")
+        );
+    }
+    rules.guards.users_of_sessions = whole.protected.iter().map(|(_, user)| user.clone()).collect();
+    !rules.guards.users_of_sessions.is_empty()
 }
 
 /// Locks the results, so that no other run works on them.

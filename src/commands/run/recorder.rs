@@ -245,6 +245,7 @@ fn run_of(settings: &Settings, remote: &Remote, run_id: &str, started: Stamp) ->
             Some(crate::domain::IdentifyBy::Team) => "team",
         }
         .into(),
+        whole_users: settings.input.whole_users,
         reason: settings.report.reason.clone(),
         rehearsal: settings.mode == Mode::Rehearsal,
         identity: remote.identity(),

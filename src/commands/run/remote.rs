@@ -108,8 +108,12 @@ async fn stand_in(prepared: &Prepared) -> Result<Server, RunError> {
     loop {
         source.request(Want::Any);
         let batch = source.next().await.map_err(|error| broken(error.into()))?;
-        let targets = batch.rows.into_iter().filter_map(|row| row.target.ok());
-        sessions.extend(targets.map(|target| (target.session(), target.team().cloned(), target.user().cloned())));
+        sessions.extend(batch.rows.iter().filter_map(|row| {
+            let target = row.target.as_ref().ok()?;
+            // A row that names a user alone stands for one session of that user.
+            let session = target.session().unwrap_or(SessionId::from(row.line));
+            Some((session, target.team().cloned(), target.user().cloned()))
+        }));
         if batch.exhausted {
             break;
         }

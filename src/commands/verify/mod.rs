@@ -60,7 +60,7 @@ pub fn verify(typed: VerifyArgs, argv: &[OsString], console: &Console) -> Result
         manifest.save(&files.run.manifest).map_err(|error| unwritable(&error))?;
     }
     totals.tell(&listed, &files, console);
-    Ok(if totals.living > 0 { ExitStatus::RowsFailed } else { ExitStatus::Success })
+    Ok(if totals.living + totals.waiting > 0 { ExitStatus::RowsFailed } else { ExitStatus::Success })
 }
 
 /// What a listing brought.
@@ -138,9 +138,12 @@ fn concerned(results: &Path) -> Result<(Concerned, Owners), RunError> {
     let (mut concerned, mut owners) = (Concerned::default(), Some(BTreeSet::new()));
     for record in records {
         let record = record.map_err(|error| unreadable(&error))?;
-        let Some(session) = ids.session(&record) else { continue };
-        let (team, user) = (ids.team(&record), ids.user(&record));
-        concerned.sessions.insert(session);
+        let (session, team, user) = (ids.session(&record), ids.team(&record), ids.user(&record));
+        // A whole user that was asked for is looked for, session or not.
+        if session.is_none() && record.outcome.status != Status::Requested {
+            continue;
+        }
+        concerned.sessions.extend(session);
         concerned.users.extend(user.clone());
         match (&mut owners, team.zip(user)) {
             (Some(owners), Some(owner)) => drop(owners.insert(owner)),
@@ -174,7 +177,10 @@ fn answer(files: &Files, seen: &Sightings) -> Result<Totals, RunError> {
     for record in records {
         let record = record.map_err(|error| unreadable(&error))?;
         let user = ids.user(&record);
-        let verdict = seen.verdict(ids.session(&record), user.as_ref());
+        let verdict = match (ids.session(&record), record.outcome.status, &user) {
+            (None, Status::Requested, Some(user)) => seen.verdict_of_user(user),
+            (session, _, _) => seen.verdict(session, user.as_ref()),
+        };
         let back = user.as_ref().and_then(|user| seen.back(user)).filter(|_| verdict != Verdict::NotAsked);
         let count = back.map(|back| back.sessions.to_string()).unwrap_or_default();
         let ips = back.map(|back| back.ips.iter().map(|ip| &**ip).collect::<Vec<_>>().join(" ")).unwrap_or_default();
@@ -191,6 +197,8 @@ struct Totals {
     by_verdict: BTreeMap<Verdict, u64>,
     /// Sessions of `revoked` and `already_revoked` records that are not proved gone.
     living: u64,
+    /// `requested` records that are not proved gone.
+    waiting: u64,
     new_sessions: u64,
 }
 
@@ -199,6 +207,7 @@ impl Totals {
         *self.by_verdict.entry(verdict).or_default() += 1;
         let claimed = matches!(status, Status::Revoked | Status::AlreadyRevoked);
         self.living += u64::from(claimed && !verdict.is_gone());
+        self.waiting += u64::from(status == Status::Requested && !verdict.is_gone());
     }
 
     fn of(&self, verdict: Verdict) -> u64 {
@@ -217,6 +226,7 @@ impl Totals {
             "unproven": self.of(Verdict::Unproven),
             "not_asked": self.of(Verdict::NotAsked),
             "revoked_but_not_gone": self.living,
+            "requested_but_not_gone": self.waiting,
             "new_sessions": self.new_sessions,
             "unreadable_sessions": listed.seen.unreadable,
             "compared_with_before": listed.is_compared,
@@ -242,6 +252,13 @@ impl Totals {
             console.note(&format!("users of these records have {sessions} that {names}"));
         }
         console.note(&format!("written: {}", files.verified.display()));
+        if self.waiting > 0 {
+            tracing::error!(
+                "{} requested by whole users cannot be shown to be gone; Slack's queue may not be through yet: verify \
+                 again in some minutes",
+                counted(self.waiting, "row", "rows")
+            );
+        }
         if self.living > 0 {
             let sessions = counted(self.living, "session", "sessions");
             tracing::error!(

@@ -45,7 +45,8 @@ pub enum Verdict {
     StillThere,
     /// The session is not listed, and its user has others that neither the results nor `--before` name.
     UserBack,
-    /// The session is not among those that could be read, and there are others.
+    /// The session is not among those that could be read, and there are others. Of a record that names a user alone: the user
+    /// has sessions, and nobody can tell whether they are old or new.
     Unproven,
     /// The record names no session.
     NotAsked,
@@ -109,6 +110,13 @@ impl Sightings {
         }
     }
 
+    /// The answer for a whole user whose sessions no record names.
+    #[must_use]
+    pub fn verdict_of_user(&self, user: &UserId) -> Verdict {
+        let is_seen = self.unreadable > 0 || self.back.contains_key(user);
+        if is_seen { Verdict::Unproven } else { Verdict::Gone }
+    }
+
     /// The sessions with which a user is back.
     #[must_use]
     pub fn back(&self, user: &UserId) -> Option<&Back> {
@@ -169,5 +177,16 @@ mod tests {
         seen.take(Page { unreadable: 1, ..Page::default() }, &concerned);
         assert_eq!(verdict(&seen, 1, "U1"), Verdict::Unproven);
         assert_eq!(verdict(&seen, 2, "U2"), Verdict::StillThere);
+    }
+
+    #[test]
+    fn a_whole_user_is_gone_only_where_no_session_is_seen() {
+        let concerned = Concerned { users: [user("U1"), user("U2")].into(), ..Concerned::default() };
+        let mut seen = Sightings::default();
+        seen.take(Page { sessions: vec![session(9, "U1", "192.0.2.9")], ..Page::default() }, &concerned);
+        assert_eq!(seen.verdict_of_user(&user("U1")), Verdict::Unproven);
+        assert_eq!(seen.verdict_of_user(&user("U2")), Verdict::Gone);
+        seen.unreadable = 1;
+        assert_eq!(seen.verdict_of_user(&user("U2")), Verdict::Unproven);
     }
 }

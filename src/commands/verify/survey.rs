@@ -42,7 +42,7 @@ pub async fn list(
     owners: &Owners,
     progress: &mut Progress<'_>,
 ) -> Result<(Sightings, Scope), Halt> {
-    if concerned.sessions.is_empty() {
+    if concerned.sessions.is_empty() && concerned.users.is_empty() {
         return Ok((Sightings::default(), Scope::Users));
     }
     let budget = owners.as_ref().map(|owners| owners.len() as u64);

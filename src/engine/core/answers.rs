@@ -1,10 +1,10 @@
 //! What an answer does: to the outage, to the gate, to its row, to the run.
 
-use super::{Act, Core, Flight, Token};
+use super::{Act, CallId, Core, Flight, Token};
 use crate::domain::{Answer, ErrorCode, Event, Outcome, Reply, Row, Status, StopReason, TeamId};
 use crate::engine::breaker::{Ended, Verdict};
 use crate::engine::clock::Now;
-use crate::engine::outage::Turn;
+use crate::engine::outage::{Turn, Witness};
 use crate::engine::parking::Refusal;
 use crate::engine::pending::Pending;
 use crate::engine::retry::{self, Class};
@@ -22,28 +22,33 @@ impl Core {
 
     pub(super) fn follow_outage(
         &mut self,
+        id: CallId,
         flight: &Flight,
         reply: &Reply,
         class: Class,
         now: Now,
         acts: &mut Vec<Act>,
-    ) {
+    ) -> Turn {
         if !matches!(class, Class::Transient { .. }) {
             self.calls.clear += 1;
             self.canary_answered = true;
             if self.outage.clear() {
                 acts.push(Act::Tell(Event::OutageEnded));
             }
-            return;
+            return Turn::RowOnly;
         }
         let error = retry::error_name(reply).unwrap_or_default();
         let line = flight.pending.line();
-        if self.outage.transient(line, now.at, self.seed(line, self.next_call)) == Turn::Began {
+        // A call for many users stands for many rows: it is no one row's trouble however often it is met.
+        let witness = if flight.pending.is_for_many() { Witness::Call(id) } else { Witness::Row(line) };
+        let turn = self.outage.transient(witness, now.at, self.seed(line, self.next_call));
+        if turn == Turn::Began {
             acts.push(Act::Tell(Event::OutageBegan { error: error.clone() }));
         }
         if self.outage.lasts(now.at) > self.policy.max_retry_after {
             self.stop(StopReason::Unavailable { error }, acts);
         }
+        turn
     }
 
     pub(super) fn teach_the_gate(
@@ -106,7 +111,15 @@ impl Core {
         self.buckets.iter().nth(index).and_then(|bucket| bucket.team.clone())
     }
 
-    pub(super) fn decide(&mut self, flight: Flight, reply: Reply, class: Class, now: Now, acts: &mut Vec<Act>) {
+    pub(super) fn decide(
+        &mut self,
+        flight: Flight,
+        reply: Reply,
+        class: Class,
+        turn: Turn,
+        now: Now,
+        acts: &mut Vec<Act>,
+    ) {
         let Flight { mut pending, sent_at } = flight;
         if matches!(class, Class::RateLimited { .. }) {
             pending.limited();
@@ -116,7 +129,13 @@ impl Core {
         let ambiguous = matches!(class, Class::Transient { ambiguous: true });
         pending.attempted(ambiguous, !self.is_waiting_out_an_outage());
         match class {
-            Class::Revoked => self.succeed(pending, Status::Revoked, reply, now, acts),
+            Class::AlreadyGone | Class::NotFound | Class::Row | Class::SuspectRow if pending.group().is_some() => {
+                self.refuse_users(pending, reply, class, now, acts);
+            }
+            Class::Revoked => {
+                let status = pending.done();
+                self.succeed(pending, status, reply, now, acts);
+            }
             Class::AlreadyGone => self.succeed(pending, Status::AlreadyRevoked, reply, now, acts),
             Class::NotFound => {
                 let status = retry::not_found_status(pending.may_be_gone());
@@ -127,7 +146,7 @@ impl Core {
                 self.settle(pending, status, reply, now, acts);
             }
             Class::SuspectRow => self.suspect(pending, reply, now, acts),
-            Class::Transient { .. } => self.again(pending, reply, now, acts),
+            Class::Transient { .. } => self.again(pending, reply, turn, now, acts),
             Class::Workspace => self.park(&pending, &reply, acts),
             Class::TokenExpired => self.refresh(pending, sent_at, acts),
             Class::RateLimited { .. } => {}
@@ -147,21 +166,23 @@ impl Core {
         };
         let released = self.breaker.success();
         self.release(released, acts);
+        self.remember(&pending, status, &reply, now);
         self.end(pending, status, reply, now, acts);
     }
 
-    fn settle(&mut self, pending: Pending, status: Status, reply: Reply, now: Now, acts: &mut Vec<Act>) {
+    pub(super) fn settle(&mut self, pending: Pending, status: Status, reply: Reply, now: Now, acts: &mut Vec<Act>) {
         let released = self.breaker.settle();
         self.release(released, acts);
         self.end(pending, status, reply, now, acts);
     }
 
-    fn suspect(&mut self, pending: Pending, reply: Reply, now: Now, acts: &mut Vec<Act>) {
+    pub(super) fn suspect(&mut self, pending: Pending, reply: Reply, now: Now, acts: &mut Vec<Act>) {
         let Answer::Refused(code) = reply.answer.clone() else { return };
         let status = retry::refused_status(pending.may_be_gone());
         self.buckets.ended(&pending);
-        let (row, outcome) = pending.end(status, reply, now);
-        match self.breaker.suspect(&code, Ended { row, outcome }) {
+        let mut rows = Vec::with_capacity(1);
+        pending.end(status, reply, now, |row, outcome| rows.push(Ended { row, outcome }));
+        match self.breaker.suspect(&code, rows) {
             Verdict::Failed(rows) => self.release(rows, acts),
             Verdict::Held => {}
             Verdict::Tripped(code) => self.stop(StopReason::Breaker { code }, acts),
@@ -173,9 +194,13 @@ impl Core {
         self.outage.is_declared() && self.calls.clear > 0
     }
 
-    fn again(&mut self, pending: Pending, reply: Reply, now: Now, acts: &mut Vec<Act>) {
-        if pending.tries() > self.policy.retries {
-            let status = retry::refused_status(pending.may_be_gone());
+    fn again(&mut self, pending: Pending, reply: Reply, turn: Turn, now: Now, acts: &mut Vec<Act>) {
+        let is_spent = pending.tries() > self.policy.retries;
+        if pending.is_for_many() && (is_spent || turn == Turn::Began) {
+            return self.halve_or_give_up(pending, &reply, is_spent, now, acts);
+        }
+        if is_spent {
+            let status = retry::refused_status(pending.may_be_gone_untold());
             let error = retry::error_name(&reply).unwrap_or_default();
             self.settle(pending, status, reply, now, acts);
             // An outage is waited for by a run that Slack has answered before; one that it never answered ends.
@@ -184,8 +209,12 @@ impl Core {
             }
             return;
         }
+        self.wait(pending, &reply, now, acts);
+    }
+
+    pub(super) fn wait(&mut self, pending: Pending, reply: &Reply, now: Now, acts: &mut Vec<Act>) {
         let wait = retry::backoff(pending.tries(), self.seed(pending.line(), u64::from(pending.calls())));
-        let error = retry::error_name(&reply).unwrap_or_default();
+        let error = retry::error_name(reply).unwrap_or_default();
         acts.push(Act::Tell(Event::Retrying { line: pending.line(), attempt: pending.calls(), error, wait }));
         self.waiting.insert((now.at + wait, pending.line()), pending);
     }
@@ -229,8 +258,7 @@ impl Core {
 
     fn end(&mut self, pending: Pending, status: Status, reply: Reply, now: Now, acts: &mut Vec<Act>) {
         self.buckets.ended(&pending);
-        let (row, outcome) = pending.end(status, reply, now);
-        self.record(row, outcome, acts);
+        pending.end(status, reply, now, |row, outcome| self.record(row, outcome, acts));
     }
 
     pub(super) fn record(&mut self, row: Box<Row>, outcome: Outcome, acts: &mut Vec<Act>) {

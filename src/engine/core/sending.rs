@@ -4,6 +4,7 @@ use super::{Act, Core, Flight, Token};
 use crate::domain::{Event, StopReason};
 use crate::engine::clock::Now;
 use crate::engine::gate::{Closed, Pace};
+use crate::engine::gathering::Gathering;
 use crate::engine::pending::Pending;
 use crate::engine::ports::Permit;
 use std::time::Duration;
@@ -28,6 +29,7 @@ impl Core {
             return None;
         }
         self.wake_the_waiting(now.at);
+        self.gather(now, acts);
         let mut wake = Wake::default();
         wake.at(self.policy.deadline);
         wake.at(self.waiting.first_key_value().map(|((due, _), _)| *due));
@@ -35,7 +37,9 @@ impl Core {
             self.send_what_may_go(now, &mut wake, acts);
         }
         self.tell_the_estimate(acts);
-        acts.extend(self.buckets.wants().into_iter().map(Act::Ask));
+        if self.gathering.as_ref().is_none_or(Gathering::wants_rows) {
+            acts.extend(self.buckets.wants().into_iter().map(Act::Ask));
+        }
         wake.0
     }
 
@@ -77,7 +81,9 @@ impl Core {
         pending.sent(now);
         self.buckets.sent(&pending, now.at);
         let (id, line, call) = (self.next_call, pending.line(), pending.calls() + 1);
-        acts.push(Act::Send { id, permit, target: pending.target().clone(), line, call });
+        // Of several rows each is noted ahead of the call that is for all of them.
+        acts.extend(pending.lines().skip(1).map(|line| Act::Tell(Event::Sending { line, call })));
+        acts.push(Act::Send { id, permit, request: pending.request(), line, call });
         self.flying.insert(id, Flight { pending, sent_at: now.at });
     }
 

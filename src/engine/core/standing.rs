@@ -10,7 +10,9 @@ impl Core {
     /// Whether nothing more will happen.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        let nothing_waits = self.waiting.is_empty() && !self.buckets.has_rows() && self.buckets.exhausted();
+        let is_gathered = self.gathering.as_ref().is_none_or(|gathering| !gathering.has_rows());
+        let nothing_waits =
+            is_gathered && self.waiting.is_empty() && !self.buckets.has_rows() && self.buckets.exhausted();
         self.flying.is_empty() && (self.stop.is_some() || nothing_waits)
     }
 
@@ -71,7 +73,7 @@ impl Core {
 
     /// The lines in flight.
     pub fn lines_in_flight(&self) -> impl Iterator<Item = u64> {
-        self.flying.values().map(|flight| flight.pending.line())
+        self.flying.values().flat_map(|flight| flight.pending.lines())
     }
 
     /// How the run stands now.

@@ -1,5 +1,7 @@
 //! The state machine by itself: scripts of answers against a clock that the test moves.
 
+mod users;
+
 use super::*;
 use crate::domain::{
     Answer, BucketKind, Fault, Fields, IdError, Rejection, Row, SessionId, Stamp, Status, TeamId, UserId,
@@ -46,6 +48,7 @@ fn policy(rows: &[Row], pace: Pace) -> Policy {
         workspaces: teams.into_iter().collect(),
         rows: rows.len() as u64,
         to_send: rows.len() as u64,
+        whole_users: None,
         earlier: Counts::default(),
     }
 }

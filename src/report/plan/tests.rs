@@ -20,6 +20,8 @@ fn facts() -> PlanFacts {
             WorkspaceRows { team_id: "T2".to_owned(), rows: 500 },
         ],
         users: 0,
+        whole_users_calls: None,
+        users_to_confirm: None,
         rows_without_user: 10_020,
         pace: Pace::Auto,
         learnt_per_minute: None,
@@ -139,4 +141,47 @@ fn only_a_plain_yes_is_a_yes() {
     let mut endless = std::io::BufReader::new(std::io::repeat(b'y'));
     assert!(!confirm("?", &mut endless, &mut Vec::new()));
     assert!(!confirm("?", &mut &b"\xff\n"[..], &mut Vec::new()));
+}
+
+#[test]
+fn whole_users_are_told_as_calls_and_what_else_will_end() {
+    let facts = PlanFacts {
+        by_user: 2_600,
+        by_team: 0,
+        users: 2_500,
+        rows_without_user: 0,
+        whole_users_calls: Some(4),
+        users_to_confirm: Some(2_501),
+        ..facts()
+    };
+    let text = plan_text(&facts, &TimeZone::UTC);
+    for want in [
+        "to send     2,600 rows, as whole users: 4 calls of admin.users.session.resetBulk\n",
+        "time        a few seconds at 20/min",
+        "EVERY session of 2,500 users will end, also those that are not listed, on all devices.",
+        "--confirm-users 2501 confirms it without a terminal.\n",
+    ] {
+        assert!(text.contains(want), "{want} is missing in {text}");
+    }
+    let json: Value = serde_json::from_str(&plan_json(&facts)).unwrap();
+    assert_eq!((&json["calls"], &json["to_send"], &json["estimated_seconds"]), (&json!(4), &json!(2_600), &json!(0)));
+}
+
+#[test]
+fn only_the_number_of_users_confirms_them() {
+    for (answer, want) in [
+        ("2500\n", true),
+        ("2,500\r\n", true),
+        ("y\n", false),
+        ("yes\n", false),
+        ("2499\n", false),
+        (" 2500\n", false),
+        ("\n", false),
+        ("", false),
+    ] {
+        let mut shown = Vec::new();
+        assert_eq!(confirm_users(2_500, &mut answer.as_bytes(), &mut shown), want, "{answer:?}");
+        let shown = String::from_utf8(shown).unwrap();
+        assert!(shown.contains("EVERY session of 2,500 users ends") && shown.contains("on all devices"), "{shown}");
+    }
 }

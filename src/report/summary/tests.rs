@@ -28,6 +28,7 @@ pub(in crate::report) fn totals(rows: [u64; 4], total: u64) -> Totals {
         window: Some((Stamp::from_millis(1_700_000_000_000), Stamp::from_millis(1_700_001_500_000))),
         actor: Some("W1 (alice)".to_owned()),
         heaviest_users: Vec::new(),
+        verify_command: None,
         resume_command: None,
         notes: Vec::new(),
     }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::domain::{Answer, Fault, SessionId, TeamId, UserId};
+use crate::domain::{Answer, Fault, SessionId, Target, TeamId, UserId};
 use crate::slack::token::{TokenChoice, resolve};
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -128,8 +128,16 @@ fn client(url: &str, timeout: Duration) -> Client {
     Client::new(Config { api, token: token("xoxp-secret"), proxy: None, timeout, now }).unwrap()
 }
 
-fn target() -> Target {
-    Target::by_team(SessionId::from(1_112_275_520_242), TeamId::parse("T1234").unwrap(), UserId::parse("U1").ok())
+fn session(target: Target) -> SessionTarget {
+    match target {
+        Target::Session(target) => target,
+        Target::User(_) => panic!("no session"),
+    }
+}
+
+fn target() -> SessionTarget {
+    let (id, team) = (SessionId::from(1_112_275_520_242), TeamId::parse("T1234").unwrap());
+    session(Target::by_team(id, team, UserId::parse("U1").ok()))
 }
 
 async fn revoke(client: &Client) -> Reply {
@@ -138,6 +146,17 @@ async fn revoke(client: &Client) -> Reply {
 
 async fn told(act: Act) -> Reply {
     revoke(&Server::start(vec![act]).client()).await
+}
+
+#[tokio::test]
+async fn whole_users_are_one_argument_with_commas_between() {
+    let server = Server::start(vec![Act::Say(answer("200 OK", "x-slack-req-id: abc\r\n", OK))]);
+    let users = ["U1", "W2"].map(|user| UserId::parse(user).unwrap());
+    let reply = server.client().0.reset_users(&users).await;
+    assert_eq!((reply.answer, reply.request_id.as_deref()), (Answer::Ok, Some("abc")));
+    let request = server.asked.recv().unwrap();
+    assert!(request.starts_with("POST /api/admin.users.session.resetBulk HTTP/1.1\r\n"), "{request}");
+    assert!(request.ends_with("\r\n\r\nuser_ids=U1%2CW2"), "{request}");
 }
 
 #[tokio::test]
@@ -168,7 +187,7 @@ async fn a_call_is_one_post_with_a_form_and_the_token_in_its_header_alone() {
     assert_eq!(lines, want);
 
     let user = Target::by_user(SessionId::from(7), UserId::parse("W9").unwrap(), TeamId::parse("T1").ok());
-    assert_eq!(client.0.invalidate(&user).await.answer, Answer::Ok);
+    assert_eq!(client.0.invalidate(&session(user)).await.answer, Answer::Ok);
     assert!(server.asked.recv().unwrap().ends_with("\r\n\r\nsession_id=7&user_id=W9"));
     assert!(!format!("{client:?}").contains("secret"));
 }

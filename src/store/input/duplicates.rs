@@ -1,7 +1,7 @@
 //! The same session twice is sent once. Exact: a hash alone would now and then leave a session alive.
 
 use super::keys::{Key, Keys};
-use crate::domain::Target;
+use crate::domain::{SessionTarget, Target};
 use std::collections::HashMap;
 use std::num::NonZeroU64;
 
@@ -20,7 +20,9 @@ impl Sightings {
     }
 
     /// Takes in a row that could be sent. Gives the line of the first row for the same session, where it is another.
+    /// Rows that ask for a whole user are no duplicates: each ends with the answer to that user.
     pub(super) fn see(&mut self, target: &Target, line: u64) -> Option<u64> {
+        let Target::Session(target) = target else { return None };
         match self {
             Self::Gathering(ids) => {
                 ids.push(target.session().get());
@@ -70,7 +72,7 @@ impl Firsts {
         self.repeated.is_empty()
     }
 
-    fn see(&mut self, target: &Target, line: u64) -> Option<u64> {
+    fn see(&mut self, target: &SessionTarget, line: u64) -> Option<u64> {
         let id = target.session().get();
         let position = self.repeated.binary_search(&id).ok()?;
         let identifier = self.keys.key(target.identifier().1);
@@ -85,6 +87,7 @@ impl Firsts {
 
     /// The line of the first row for the same session, where `line` is another.
     pub(super) fn ahead_of(&self, target: &Target, line: u64) -> Option<u64> {
+        let Target::Session(target) = target else { return None };
         let id = target.session().get();
         let position = self.repeated.binary_search(&id).ok()?;
         let identifier = self.keys.known(target.identifier().1)?;
@@ -122,7 +125,8 @@ mod tests {
             let mut oracle: HashMap<(u64, String), u64> = HashMap::new();
             let mut want = Vec::new();
             for (target, line) in rows.iter().zip(2..) {
-                let first = *oracle.entry((target.session().get(), target.identifier().1.into())).or_insert(line);
+                let Target::Session(session) = target else { unreachable!("made above") };
+                let first = *oracle.entry((session.session().get(), session.identifier().1.into())).or_insert(line);
                 want.push((first != line).then_some(first));
                 prop_assert_eq!(&knowing.see(target, line), want.last().unwrap());
             }

@@ -109,6 +109,17 @@ pub enum Trouble {
         /// Its columns, shortened and cleaned for showing.
         seen: String,
     },
+    /// `--whole-users`, and no `user_id`.
+    #[error(
+        "line {line}: no user_id column in the header, and --whole-users needs it; the columns seen are: {seen}; \
+         `slack-revoke resolve` adds it to rows of team_id and session_id"
+    )]
+    NoUserColumn {
+        /// The header's line.
+        line: u64,
+        /// Its columns, shortened and cleaned for showing.
+        seen: String,
+    },
     /// A column that is read stands twice in the header.
     #[error("line {line}: the column {column} stands twice in the header; rename or remove one of them")]
     ColumnTwice {

@@ -40,7 +40,8 @@ impl Delimiter {
 /// Where the columns are that are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Columns {
-    pub(super) session: usize,
+    /// There, unless whole users are asked for.
+    pub(super) session: Option<usize>,
     pub(super) team: Option<usize>,
     pub(super) user: Option<usize>,
 }
@@ -56,8 +57,14 @@ pub struct Header {
 }
 
 impl Header {
-    /// Reads the first record, under the delimiter that makes a `session_id` column of it.
-    pub(super) fn read<F: Feed>(frames: &mut Frames<F>, forced: Option<Delimiter>) -> Result<Self, Trouble> {
+    /// Reads the first record, under the delimiter that makes a `session_id` column of it, or a `user_id` column where
+    /// whole users are asked for.
+    pub(super) fn read<F: Feed>(
+        frames: &mut Frames<F>,
+        forced: Option<Delimiter>,
+        identify: Identify,
+    ) -> Result<Self, Trouble> {
+        let needed = identify.needed();
         let bom = frames.bom();
         let guesses = [Delimiter::COMMA, Delimiter::SEMICOLON, Delimiter::TAB];
         let candidates = forced.as_ref().map_or(&guesses[..], std::slice::from_ref);
@@ -66,8 +73,10 @@ impl Header {
             frames.retry_with(delimiter);
             let (columns, trouble) = match frames.next() {
                 Ok(None) => return Err(Trouble::Empty),
-                Ok(Some(record)) if find(&record, "session_id")?.is_some() => return Self::of(&record, delimiter, bom),
-                Ok(Some(record)) => (record.len(), Trouble::NoHeader { line: record.place.line, seen: shown(&record) }),
+                Ok(Some(record)) if find(&record, needed)?.is_some() => {
+                    return Self::of(&record, delimiter, bom, identify);
+                }
+                Ok(Some(record)) => (record.len(), identify.no_header(record.place.line, shown(&record))),
                 // Under the wrong delimiter a quote may look open.
                 Err(trouble @ (Trouble::OpenQuote { .. } | Trouble::RecordTooLong { .. })) => (0, trouble),
                 Err(trouble) => return Err(trouble),
@@ -79,11 +88,13 @@ impl Header {
         Err(best.map_or(Trouble::Empty, |(_, trouble)| trouble))
     }
 
-    fn of(record: &Record<'_>, delimiter: Delimiter, bom: &[u8]) -> Result<Self, Trouble> {
+    fn of(record: &Record<'_>, delimiter: Delimiter, bom: &[u8], identify: Identify) -> Result<Self, Trouble> {
         let line = record.place.line;
         let session = find(record, "session_id")?;
         let (team, user) = (find(record, "team_id")?, find(record, "user_id")?);
-        let Some(session) = session else { return Err(Trouble::NoHeader { line, seen: shown(record) }) };
+        if find(record, identify.needed())?.is_none() {
+            return Err(identify.no_header(line, shown(record)));
+        }
         if team.is_none() && user.is_none() {
             return Err(Trouble::NoOwnerColumn { line, seen: shown(record) });
         }
@@ -100,7 +111,7 @@ impl Header {
     /// Refuses a header without the column that `--identify-by` names.
     pub(super) fn require(&self, identify: Identify) -> Result<(), Trouble> {
         let (column, found) = match identify {
-            Identify::Auto => return Ok(()),
+            Identify::Auto | Identify::WholeUsers => return Ok(()),
             Identify::User => ("user_id", self.columns.user),
             Identify::Team => ("team_id", self.columns.team),
         };
@@ -138,6 +149,23 @@ impl Header {
     }
 }
 
+impl Identify {
+    /// The column that makes a record a header.
+    fn needed(self) -> &'static str {
+        match self {
+            Self::Auto | Self::User | Self::Team => "session_id",
+            Self::WholeUsers => "user_id",
+        }
+    }
+
+    fn no_header(self, line: u64, seen: String) -> Trouble {
+        match self {
+            Self::Auto | Self::User | Self::Team => Trouble::NoHeader { line, seen },
+            Self::WholeUsers => Trouble::NoUserColumn { line, seen },
+        }
+    }
+}
+
 /// The one column of this name, whatever its case and the blanks around it.
 fn find(record: &Record<'_>, column: &'static str) -> Result<Option<usize>, Trouble> {
     let mut found = (0..record.len()).filter(|&index| record.field(index).trim().eq_ignore_ascii_case(column));
@@ -164,11 +192,11 @@ mod tests {
     use super::*;
 
     fn read(text: &str, forced: Option<Delimiter>) -> Result<Header, Trouble> {
-        Header::read(&mut Frames::at_start(text.as_bytes(), 16)?, forced)
+        Header::read(&mut Frames::at_start(text.as_bytes(), 16)?, forced, Identify::Auto)
     }
 
     fn columns(session: usize, team: Option<usize>, user: Option<usize>) -> Columns {
-        Columns { session, team, user }
+        Columns { session: Some(session), team, user }
     }
 
     #[test]
@@ -205,6 +233,21 @@ mod tests {
         }
         let names: Vec<String> = (0..40).map(|n| format!("column{n}")).collect();
         assert!(read(&names.join(","), None).unwrap_err().to_string().contains("column11 and 28 more;"));
+    }
+
+    #[test]
+    fn whole_users_need_their_own_column_alone() {
+        let read = |text: &str| Header::read(&mut Frames::at_start(text.as_bytes(), 16)?, None, Identify::WholeUsers);
+        for (text, want, delimiter) in [
+            ("user_id\n", Columns { session: None, team: None, user: Some(0) }, b','),
+            ("team_id;User_ID\n", Columns { session: None, team: Some(0), user: Some(1) }, b';'),
+            ("session_id\tuser_id\n", Columns { session: Some(0), team: None, user: Some(1) }, b'\t'),
+        ] {
+            let header = read(text).unwrap();
+            assert_eq!((header.columns(), header.delimiter().byte()), (want, delimiter), "{text:?}");
+        }
+        let error = read("team_id,session_id\n").unwrap_err().to_string();
+        assert!(error.contains("no user_id column") && error.contains("slack-revoke resolve"), "{error}");
     }
 
     #[test]

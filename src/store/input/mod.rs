@@ -32,7 +32,7 @@ pub use identity::{Continuation, Earlier, InputIdentity};
 pub use protect::ProtectError;
 pub use rules::{Guards, Identify, Rules};
 pub use source::Source;
-pub use survey::{InvalidRow, Survey};
+pub use survey::{InvalidRow, Survey, WholeUsers};
 
 use intake::{Intake, Raw};
 use roaring::RoaringTreemap;

@@ -15,6 +15,8 @@ pub enum Identify {
     User,
     /// By `team_id` alone.
     Team,
+    /// `--whole-users`: not the session, but its user with all others.
+    WholeUsers,
 }
 
 /// Whom a run must never touch.
@@ -24,6 +26,8 @@ pub struct Guards {
     pub users: HashSet<UserId>,
     /// Sessions named by `--protect`.
     pub sessions: HashSet<SessionId>,
+    /// Users of these sessions, where whole users are asked for: the session would end with the user's others.
+    pub users_of_sessions: HashSet<UserId>,
     /// The token's own user, unless `--allow-self` was given.
     pub own_user: Option<UserId>,
 }
@@ -44,15 +48,49 @@ impl Rules {
         if found != expected {
             return Err(Rejection::Columns { found, expected });
         }
+        if self.identify == Identify::WholeUsers {
+            return self.judge_user(header, record);
+        }
         let columns = header.columns();
-        let bad = |column| move |error| Rejection::Id { column, error };
-        let session = SessionId::parse(record.field(columns.session)).map_err(bad("session_id"))?;
+        let session = columns.session.map_or("", |index| record.field(index));
+        let session = SessionId::parse(session).map_err(bad("session_id"))?;
         // An id that is malformed rejects the row even where the other would serve: columns have probably shifted.
         let team = optional(record, columns.team, TeamId::parse).map_err(bad("team_id"))?;
         let user = optional(record, columns.user, UserId::parse).map_err(bad("user_id"))?;
-        self.guards.check(session, user.as_ref())?;
+        self.guards.check(Some(session), user.as_ref())?;
         self.identify.target(session, team, user).ok_or(Rejection::NoOwner { wanted: self.identify.wanted(header) })
     }
+
+    /// Whole users: the session does not matter, good or bad, unless it is protected.
+    fn judge_user(&self, header: &Header, record: &Record<'_>) -> Result<Target, Rejection> {
+        let columns = header.columns();
+        let session = session_of(header, record);
+        let user = optional(record, columns.user, UserId::parse).map_err(bad("user_id"))?;
+        self.guards.check(session, user.as_ref())?;
+        let team = optional(record, columns.team, TeamId::parse).map_err(bad("team_id"))?;
+        user.map(|user| Target::whole_user(user, team, session)).ok_or(Rejection::NoUser)
+    }
+
+    /// The protected session that a record names, with its user: where whole users are asked for, no other session of
+    /// that user may be sent either. Whether the row could be sent does not matter.
+    pub(super) fn protected_session(&self, header: &Header, record: &Record<'_>) -> Option<(SessionId, UserId)> {
+        let looks = self.identify == Identify::WholeUsers && !self.guards.sessions.is_empty();
+        if !looks || record.len() != header.fields().len() {
+            return None;
+        }
+        let session = session_of(header, record).filter(|session| self.guards.sessions.contains(session))?;
+        let user = optional(record, header.columns().user, UserId::parse).ok()??;
+        Some((session, user))
+    }
+}
+
+fn bad(column: &'static str) -> impl Fn(IdError) -> Rejection {
+    move |error| Rejection::Id { column, error }
+}
+
+/// The session that a record names, where it can be read.
+fn session_of(header: &Header, record: &Record<'_>) -> Option<SessionId> {
+    SessionId::parse(record.field(header.columns().session?)).ok()
 }
 
 impl Identify {
@@ -61,14 +99,15 @@ impl Identify {
             (Self::Auto | Self::User, team, Some(user)) => Some(Target::by_user(session, user, team)),
             (Self::Auto, Some(team), None) => Some(Target::by_team(session, team, None)),
             (Self::Team, Some(team), user) => Some(Target::by_team(session, team, user)),
-            (Self::Auto, None, None) | (Self::User, _, None) | (Self::Team, None, _) => None,
+            (Self::WholeUsers, team, Some(user)) => Some(Target::whole_user(user, team, Some(session))),
+            (Self::Auto, None, None) | (Self::User | Self::WholeUsers, _, None) | (Self::Team, None, _) => None,
         }
     }
 
     fn wanted(self, header: &Header) -> &'static str {
         let columns = header.columns();
         match self {
-            Self::User => "user_id",
+            Self::User | Self::WholeUsers => "user_id",
             Self::Team => "team_id",
             Self::Auto if columns.team.is_none() => "user_id",
             Self::Auto if columns.user.is_none() => "team_id",
@@ -78,13 +117,16 @@ impl Identify {
 }
 
 impl Guards {
-    fn check(&self, session: SessionId, user: Option<&UserId>) -> Result<(), Rejection> {
-        if self.sessions.contains(&session) {
+    fn check(&self, session: Option<SessionId>, user: Option<&UserId>) -> Result<(), Rejection> {
+        if session.is_some_and(|session| self.sessions.contains(&session)) {
             return Err(Rejection::ProtectedSession);
         }
         let Some(user) = user else { return Ok(()) };
         if self.users.contains(user) {
             return Err(Rejection::ProtectedUser);
+        }
+        if self.users_of_sessions.contains(user) {
+            return Err(Rejection::ProtectedThroughSession);
         }
         if self.own_user.as_ref() == Some(user) { Err(Rejection::OwnSession) } else { Ok(()) }
     }
@@ -111,10 +153,11 @@ mod tests {
     /// The verdict on one row under a header, as `who:session` or as the rule it broke.
     fn verdict(rules: &Rules, text: &str) -> String {
         let mut frames = Frames::at_start(text.as_bytes(), 64).unwrap();
-        let header = Header::read(&mut frames, None).unwrap();
+        let header = Header::read(&mut frames, None, rules.identify).unwrap();
         let record = frames.next().unwrap().unwrap();
         match rules.judge(&header, &record) {
-            Ok(target) => format!("{}:{}", target.identifier().1, target.session()),
+            Ok(Target::Session(target)) => format!("{}:{}", target.identifier().1, target.session()),
+            Ok(Target::User(target)) => target.user().to_string(),
             Err(rejection) => format!("{}: {rejection}", rejection.rule()),
         }
     }
@@ -147,12 +190,41 @@ mod tests {
     }
 
     #[test]
+    fn whole_users_are_named_by_their_id_whatever_the_session_is() {
+        const THREE: &str = "team_id,session_id,user_id\n";
+        let guards = Guards {
+            users: HashSet::from([UserId::parse("U7").unwrap()]),
+            sessions: HashSet::from([SessionId::from(9)]),
+            users_of_sessions: HashSet::from([UserId::parse("U8").unwrap()]),
+            own_user: UserId::parse("W9").ok(),
+        };
+        for (header, row, want) in [
+            (THREE, "T1,12,U1", "U1"),
+            (THREE, ",1.11E+12,U1", "U1"),
+            (THREE, "T1,,W1", "W1"),
+            ("user_id\n", "U1", "U1"),
+            (THREE, "T1,12,", "missing_user_id: user_id is empty: `slack-revoke resolve` adds it"),
+            (THREE, "T1,12,12", "bad_user_id: user_id is not a user id (U… or W…)"),
+            (THREE, "U1,12,U1", "bad_team_id: team_id is not a workspace (T…) or organisation (E…) id"),
+            (THREE, "T1,12", "too_few_columns: the row has 2 columns, the header has 3"),
+            (THREE, "T1,12,U7", "protected_user: the user is protected"),
+            (THREE, "T1,9,U1", "protected_session: the session is protected"),
+            (THREE, "T1,12,U8", "protected_session: another session of the user is protected, and would end too"),
+            ("user_id\n", "W9", "own_session: a session of the token's own user; --allow-self would send it"),
+        ] {
+            let rules = Rules { identify: Identify::WholeUsers, guards: guards.clone() };
+            assert_eq!(verdict(&rules, &format!("{header}{row}\n")), want, "{row:?}");
+        }
+    }
+
+    #[test]
     fn the_protected_are_never_named() {
         let user = |id| UserId::parse(id).unwrap();
         let guards = Guards {
             users: HashSet::from([user("U1")]),
             sessions: HashSet::from([SessionId::from(7)]),
             own_user: Some(user("U2")),
+            ..Guards::default()
         };
         for (row, want) in [
             ("T1,12,U1", "protected_user"),

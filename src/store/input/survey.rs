@@ -8,10 +8,10 @@ use super::header::{Delimiter, Header};
 use super::identity::{Continuation, InputIdentity};
 use super::index::Index;
 use super::keys::{Distinct, Key, Keys};
-use super::rules::Rules;
-use crate::domain::{Fields, IdentifyBy, Rejection, Target, TeamId};
+use super::rules::{Identify, Rules};
+use crate::domain::{Fields, IdentifyBy, Rejection, SessionId, Target, TeamId, UserId};
 use roaring::RoaringTreemap;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Invalid rows that are told one by one.
 const EXAMPLES: usize = 5;
@@ -52,6 +52,17 @@ pub struct Survey {
     pub named_by_user: u64,
     /// The first few invalid rows.
     pub examples: Vec<InvalidRow>,
+    /// What matters of an input whose users are asked for as a whole; none where its sessions are.
+    pub whole: Option<WholeUsers>,
+}
+
+/// Users that are asked for as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct WholeUsers {
+    /// Distinct users of the sendable rows and of those that an earlier run has ended: the same in every run of an input.
+    pub all: u64,
+    /// The protected sessions that stand in the input, each with its user.
+    pub protected: BTreeSet<(SessionId, UserId)>,
 }
 
 /// An invalid row, to be shown in a plan.
@@ -82,6 +93,13 @@ pub(super) struct Count<'a> {
     users: Distinct,
     teams: HashMap<Key, TeamRows>,
     totals: Totals,
+    whole: Option<Whole>,
+}
+
+/// Where whole users are asked for.
+struct Whole {
+    users: Distinct,
+    protected: BTreeSet<(SessionId, UserId)>,
 }
 
 #[derive(Default)]
@@ -109,6 +127,7 @@ pub(super) struct Found {
     totals: Totals,
     workspaces: BTreeMap<TeamId, u64>,
     users: u64,
+    whole: Option<WholeUsers>,
 }
 
 impl<'a> Count<'a> {
@@ -118,17 +137,16 @@ impl<'a> Count<'a> {
     }
 
     /// The final count: where sessions are repeated, over a second pass that knows which ones.
-    pub(super) fn settle(self, stored: &Stored, rows_at: Place) -> Result<Found, Trouble> {
-        let Self { judges, sightings, index, keys, users, teams, totals } = self;
-        let firsts = sightings.firsts();
+    pub(super) fn settle(mut self, stored: &Stored, rows_at: Place) -> Result<Found, Trouble> {
+        let firsts = std::mem::replace(&mut self.sightings, Sightings::gather()).firsts();
         if firsts.is_empty() {
-            return Ok(found(index, firsts, totals, teams, users));
+            return Ok(self.found());
         }
-        // Freed ahead of the second pass, which builds them anew.
-        drop((index, keys, users, teams, totals));
+        let judges = self.judges;
+        // Freed ahead of the second pass, which builds all of it anew.
+        drop(self);
         let mut frames = stored.frames(rows_at, judges.header.delimiter(), CHUNK);
-        let count = Self::pass(judges, Sightings::Knowing(firsts), &mut frames)?;
-        Ok(found(count.index, count.sightings.firsts(), count.totals, count.teams, count.users))
+        Ok(Self::pass(judges, Sightings::Knowing(firsts), &mut frames)?.found())
     }
 
     fn pass<F: Feed>(judges: Judges<'a>, sightings: Sightings, frames: &mut Frames<F>) -> Result<Self, Trouble> {
@@ -140,6 +158,8 @@ impl<'a> Count<'a> {
             users: Distinct::new(),
             teams: HashMap::new(),
             totals: Totals::default(),
+            whole: (judges.rules.identify == Identify::WholeUsers)
+                .then(|| Whole { users: Distinct::new(), protected: BTreeSet::new() }),
         };
         while let Some(record) = frames.next()? {
             count.take(&record);
@@ -156,6 +176,12 @@ impl<'a> Count<'a> {
                 None => Ok(target),
             }
         });
+        if let Some(whole) = &mut self.whole {
+            whole.protected.extend(self.judges.rules.protected_session(self.judges.header, record));
+            if let Some(user) = verdict.as_ref().ok().and_then(Target::user) {
+                whole.users.insert(self.keys.key(user.as_str()));
+            }
+        }
         if self.judges.done.contains(line) {
             self.totals.already_done += 1;
             return;
@@ -185,14 +211,26 @@ impl<'a> Count<'a> {
             }
         }
     }
+
+    fn found(self) -> Found {
+        let Self { sightings, mut index, users, teams, totals, whole, .. } = self;
+        let workspaces = teams.values().map(|rows| (rows.team.clone(), rows.rows)).collect();
+        let addressed = teams.into_values().filter(|rows| !rows.addressed.is_empty());
+        index.teams = addressed.map(|rows| (rows.team, rows.addressed)).collect();
+        let whole = whole.map(|whole| WholeUsers { all: whole.users.count(), protected: whole.protected });
+        Found { index, firsts: sightings.firsts(), totals, workspaces, users: users.count(), whole }
+    }
 }
 
 impl Totals {
     fn reject(&mut self, rejection: &Rejection, line: u64) {
         match rejection {
             Rejection::Duplicate { .. } => self.duplicates += 1,
-            Rejection::ProtectedUser | Rejection::ProtectedSession | Rejection::OwnSession => self.protected += 1,
-            Rejection::Columns { .. } | Rejection::Id { .. } | Rejection::NoOwner { .. } => {
+            Rejection::ProtectedUser
+            | Rejection::ProtectedSession
+            | Rejection::ProtectedThroughSession
+            | Rejection::OwnSession => self.protected += 1,
+            Rejection::Columns { .. } | Rejection::Id { .. } | Rejection::NoOwner { .. } | Rejection::NoUser => {
                 self.invalid += 1;
                 if self.examples.len() < EXAMPLES {
                     self.examples.push(InvalidRow { line, rule: rejection.rule(), text: rejection.to_string() });
@@ -200,13 +238,6 @@ impl Totals {
             }
         }
     }
-}
-
-fn found(mut index: Index, firsts: Firsts, totals: Totals, teams: HashMap<Key, TeamRows>, users: Distinct) -> Found {
-    let workspaces = teams.values().map(|rows| (rows.team.clone(), rows.rows)).collect();
-    let addressed = teams.into_values().filter(|rows| !rows.addressed.is_empty());
-    index.teams = addressed.map(|rows| (rows.team, rows.addressed)).collect();
-    Found { index, firsts, totals, workspaces, users: users.count() }
 }
 
 impl Found {
@@ -217,7 +248,7 @@ impl Found {
         identity: InputIdentity,
         continuation: Option<Continuation>,
     ) -> (Survey, Index, Firsts) {
-        let Self { index, firsts, totals, workspaces, users } = self;
+        let Self { index, firsts, totals, workspaces, users, whole } = self;
         let survey = Survey {
             header: header.fields().clone(),
             delimiter: header.delimiter(),
@@ -235,6 +266,7 @@ impl Found {
             without_user: totals.without_user,
             named_by_user: totals.named_by_user,
             examples: totals.examples,
+            whole,
         };
         (survey, index, firsts)
     }

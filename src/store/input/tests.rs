@@ -273,3 +273,23 @@ proptest! {
         prop_assert_eq!(copy.replace("\r\n", "\n"), want);
     }
 }
+
+#[test]
+fn whole_users_are_counted_once_over_all_runs_of_an_input() {
+    let text = "user_id,session_id,team_id\nU1,1,T1\nU1,1,T1\nU2,x,\n,3,T1\nU3,4,T1\nU3,5,T1\n";
+    let guards = Guards { sessions: [SessionId::from(5), SessionId::from(99)].into(), ..Guards::default() };
+    let rules = Rules { identify: Identify::WholeUsers, guards };
+    let (content, survey) = content(text, SurveyOptions { rules: rules.clone(), ..SurveyOptions::default() });
+    assert_eq!((survey.rows, survey.sendable, survey.invalid, survey.protected, survey.duplicates), (6, 4, 1, 1, 0));
+    assert_eq!((survey.users, survey.named_by_user, survey.addressed.len()), (3, 4, 0));
+    let whole = survey.whole.unwrap();
+    let user = |id| UserId::parse(id).unwrap();
+    assert_eq!((whole.all, whole.protected), (3, [(SessionId::from(5), user("U3"))].into()));
+
+    // The user of the protected session is protected too; a row that is done still counts for the number to confirm.
+    let guards = Guards { users_of_sessions: [user("U3")].into(), ..rules.guards };
+    let done = [2, 3].into_iter().collect();
+    let (_, survey) = content.survey_again(Rules { guards, ..rules }, done).unwrap();
+    assert_eq!((survey.sendable, survey.protected, survey.already_done, survey.users), (1, 2, 2, 1));
+    assert_eq!(survey.whole.unwrap().all, 2);
+}

@@ -53,6 +53,9 @@ pub struct Run {
     pub workers: Option<u32>,
     /// `--identify-by`, as it was given.
     pub identify_by: String,
+    /// `--whole-users`.
+    #[serde(default)]
+    pub whole_users: bool,
     /// `--reason`.
     pub reason: Option<String>,
     /// Whether the calls went to the stand-in.

@@ -25,6 +25,7 @@ fn run(run_id: &str) -> Run {
         max_rate: Some(300.0),
         workers: None,
         identify_by: "auto".into(),
+        whole_users: false,
         reason: Some("INC-7".into()),
         rehearsal: false,
         identity: Some(Identity { user_id: "U1".into(), url: "https://a.slack.com/".into(), ..Identity::default() }),

@@ -38,7 +38,7 @@ fn a_scan_tells_what_is_done_what_remains_and_the_totals() {
     let scan = scan(&path, Some(&columns())).unwrap();
     assert_eq!(scan.recorded, counted, "a run counts as a scan does");
     assert_eq!(scan.valid_len, fs::metadata(&path).unwrap().len());
-    assert_eq!(scan.recorded.done().iter().collect::<Vec<_>>(), (2..10).collect::<Vec<_>>());
+    assert_eq!(scan.recorded.done().iter().collect::<Vec<_>>(), (2..11).collect::<Vec<_>>());
     for (line, status) in (2..).zip(Status::ALL) {
         for strict in [false, true] {
             assert_eq!(scan.recorded.remains(line, strict), status.remains(strict), "{status:?}");
@@ -46,8 +46,8 @@ fn a_scan_tells_what_is_done_what_remains_and_the_totals() {
     }
     assert!(scan.recorded.remains(99, false), "a row that has not ended remains");
     assert_eq!((scan.recorded.remaining(false), scan.recorded.remaining(true)), (4, 5));
-    assert_eq!(scan.recorded.tally().teams()[&TeamId::parse("T1").unwrap()].ended(), 8);
-    assert_eq!(scan.recorded.tally().users()[&UserId::parse("U1").unwrap()].ended(), 4);
+    assert_eq!(scan.recorded.tally().teams()[&TeamId::parse("T1").unwrap()].ended(), 9);
+    assert_eq!(scan.recorded.tally().users()[&UserId::parse("U1").unwrap()].ended(), 5);
     let window = Window { from: Stamp::from_millis(5), to: ended(Status::Revoked).finished_at };
     assert_eq!(scan.recorded.window(), Some(window));
 }

@@ -1,0 +1,223 @@
+//! Whole users: who goes into a call, and what becomes of the others where one of them spoils it.
+
+use super::*;
+use crate::engine::group::Group;
+
+fn asking(line: u64, user: &str) -> Row {
+    let target = Ok(Target::whole_user(UserId::parse(user).unwrap(), None, None));
+    Row { line, fields: Fields::default(), target, may_have_been_sent: false }
+}
+
+/// Users `U0`, `U1` and so on, a row each, from line 2 on.
+fn users(count: u64) -> Vec<Row> {
+    (0..count).map(|n| asking(n + 2, &format!("U{n}"))).collect()
+}
+
+fn of(rows: Vec<Row>) -> Bench {
+    bench_with(rows, |_| {})
+}
+
+fn bench_with(rows: Vec<Row>, adjust: impl FnOnce(&mut Policy)) -> Bench {
+    let users = Group::of(rows.clone()).users().len() as u64;
+    Bench::with(rows, Pace::Every(Duration::from_millis(1)), |policy| {
+        policy.whole_users = Some(users);
+        policy.to_send = 1 + users.saturating_sub(1).div_ceil(1000);
+        adjust(policy);
+    })
+}
+
+/// The users of the one open call.
+fn open(bench: &Bench) -> Vec<String> {
+    let (id, _) = bench.open[0];
+    let group = bench.core.flying[&id].pending.group().expect("whole users");
+    group.users().iter().map(ToString::to_string).collect()
+}
+
+/// Answers every call until the run ends, as `answer` says of its users. Gives the sizes of the calls.
+fn play(bench: &mut Bench, answer: impl Fn(&[String]) -> Answer) -> Vec<usize> {
+    let mut sizes = Vec::new();
+    while !bench.core.is_finished() {
+        bench.until_a_call();
+        assert_eq!(bench.open.len(), 1, "one call at a time");
+        let users = open(bench);
+        sizes.push(users.len());
+        bench.answer(answer(&users));
+        assert!(sizes.len() < 5_000, "it does not end");
+    }
+    sizes
+}
+
+fn spoiled_by(bad: &'static [&str], code: &'static str) -> impl Fn(&[String]) -> Answer {
+    move |users| {
+        let spoiled = users.iter().any(|user| bad.contains(&user.as_str()));
+        if spoiled { Answer::Refused(code.into()) } else { Answer::Ok }
+    }
+}
+
+fn lines_of(bench: &Bench, status: Status) -> Vec<u64> {
+    bench.statuses().into_iter().filter(|(_, of)| *of == status).map(|(line, _)| line).collect()
+}
+
+#[test]
+fn the_first_user_goes_alone_then_a_thousand_at_a_time() {
+    let mut bench = of(users(2_500));
+    assert_eq!(play(&mut bench, |_| Answer::Ok), [1, 1000, 1000, 499]);
+    assert_eq!(lines_of(&bench, Status::Requested).len(), 2_500);
+    assert_eq!((bench.core.calls().made, bench.core.stopped()), (4, None));
+
+    let mut bench = bench_with(users(2_500), |policy| policy.canary = false);
+    assert_eq!(play(&mut bench, |_| Answer::Ok), [1000, 1000, 500]);
+}
+
+#[test]
+fn every_row_of_a_user_ends_with_the_one_answer() {
+    let rows = ["U1", "U1", "U2", "U1", "U3", "U2"].iter().zip(2..).map(|(user, line)| asking(line, user)).collect();
+    let mut bench = of(rows);
+    assert_eq!(play(&mut bench, spoiled_by(&["U2"], "user_not_found")), [1, 2, 1, 1]);
+    assert_eq!(lines_of(&bench, Status::Requested), [2, 3, 5, 6]);
+    assert_eq!(lines_of(&bench, Status::Failed), [4, 7]);
+}
+
+#[test]
+fn one_bad_user_costs_the_other_nine_hundred_and_ninety_nine_nothing() {
+    for code in ["user_not_found", "cannot_reset_bot", "failed_for_some_users", "invalid_arguments", "never_heard_of"] {
+        let mut bench = of(users(1_001));
+        let sizes = play(&mut bench, spoiled_by(&["U700"], code));
+        assert!(sizes.len() <= 2 + 2 * 10, "{} calls for one bad user", sizes.len());
+        assert_eq!(lines_of(&bench, Status::Requested).len(), 1_000);
+        assert_eq!(bench.records.iter().find(|record| record.0 == 702).unwrap().1, Status::Failed, "{code}");
+        assert_eq!(bench.core.stopped(), None, "the breaker is not for the halves");
+    }
+}
+
+#[test]
+fn a_code_that_refuses_everybody_trips_the_breaker_within_the_opening() {
+    let mut bench = of(users(5_000));
+    let sizes = play(&mut bench, |_| Answer::Refused("admin_unauthorized".into()));
+    assert!(matches!(bench.core.stopped(), Some(StopReason::Breaker { code: ErrorCode::AdminUnauthorized })));
+    assert!(sizes.len() <= 20, "{sizes:?}");
+    assert!(bench.records.is_empty(), "no row has ended");
+}
+
+#[test]
+fn a_session_code_for_users_is_a_refusal() {
+    for code in ["session_not_found", "session_expired"] {
+        let mut bench = of(users(3));
+        play(&mut bench, spoiled_by(&["U2"], code));
+        assert_eq!((lines_of(&bench, Status::Requested), lines_of(&bench, Status::Failed)), (vec![2, 3], vec![4]));
+    }
+}
+
+#[test]
+fn a_pause_holds_the_whole_call_and_is_no_attempt() {
+    let mut bench = of(users(11));
+    bench.answer(Answer::Ok).until_a_call();
+    bench.answer(Answer::RateLimited { retry_after: Some(Duration::from_secs(30)) });
+    bench.pass(Duration::from_secs(29));
+    assert!(bench.open.is_empty());
+    bench.until_a_call();
+    assert_eq!(open(&bench).len(), 10);
+    bench.answer(Answer::Ok);
+    assert_eq!(lines_of(&bench, Status::Requested).len(), 11);
+}
+
+#[test]
+fn an_expired_token_is_read_again_and_the_call_made_again() {
+    let mut bench = of(users(3));
+    bench.answer(Answer::Ok).until_a_call().refused("token_expired");
+    assert_eq!(bench.refreshes, 1);
+    let (mut acts, now) = (Vec::new(), bench.now());
+    bench.core.on_token(true, now, &mut acts);
+    bench.perform(acts);
+    bench.step();
+    bench.until_a_call().answer(Answer::Ok);
+    assert_eq!(lines_of(&bench, Status::Requested), [2, 3, 4]);
+}
+
+#[test]
+fn a_user_who_makes_slack_stumble_is_found_and_is_unknown() {
+    for fault in [Answer::Fault(Fault::Http(500)), Answer::Refused(ErrorCode::InternalError)] {
+        let mut bench = of(users(41));
+        let stumbles = |asked: &[String]| if asked.contains(&"U17".to_owned()) { fault.clone() } else { Answer::Ok };
+        play(&mut bench, stumbles);
+        assert_eq!((bench.core.stopped(), lines_of(&bench, Status::Unknown)), (None, vec![19]));
+        assert_eq!(lines_of(&bench, Status::Requested).len(), 40);
+    }
+}
+
+#[test]
+fn an_outage_is_waited_for_and_costs_nobody_a_record() {
+    let mut bench = bench_with(users(1_001), |policy| policy.retries = 5);
+    bench.answer(Answer::Ok);
+    while bench.at < Duration::from_mins(5) {
+        bench.until_a_call().answer(Answer::Fault(Fault::Timeout));
+    }
+    assert!(bench.has_event("OutageBegan"));
+    assert_eq!((bench.records.len(), bench.core.stopped()), (1, None));
+    let sizes = play(&mut bench, |_| Answer::Ok);
+    assert_eq!(sizes, [500, 500], "it was halved once, to tell an outage from a user");
+    assert_eq!(lines_of(&bench, Status::Requested).len(), 1_001);
+}
+
+#[test]
+fn a_slack_that_never_answered_ends_the_run_with_no_row_ended() {
+    let mut bench = bench_with(users(1_000), |policy| (policy.canary, policy.retries) = (false, 5));
+    play(&mut bench, |_| Answer::Fault(Fault::NotConnected));
+    assert!(matches!(bench.core.stopped(), Some(StopReason::Unavailable { .. })));
+    assert!(bench.records.is_empty());
+}
+
+#[test]
+fn what_may_have_taken_effect_is_never_failed() {
+    let rows = vec![asking(2, "U0"), Row { may_have_been_sent: true, ..asking(3, "U1") }, asking(4, "U2")];
+    let mut bench = of(rows);
+    play(&mut bench, spoiled_by(&["U1", "U2"], "user_not_found"));
+    assert_eq!((lines_of(&bench, Status::Unknown), lines_of(&bench, Status::Failed)), (vec![3], vec![4]));
+
+    // Some of these users were taken, nobody knows which; then no connection comes about for the second one.
+    let mut bench = of(users(3));
+    bench.answer(Answer::Ok).until_a_call().refused("failed_for_some_users").until_a_call().answer(Answer::Ok);
+    while !bench.core.is_finished() {
+        bench.until_a_call().answer(Answer::Fault(Fault::NotConnected));
+    }
+    assert_eq!(lines_of(&bench, Status::Unknown), [4]);
+}
+
+#[test]
+fn failed_rows_stop_the_run_and_a_workspace_code_does() {
+    let mut bench = bench_with(users(101), |policy| policy.max_failures = MaxFailures::Rows(2));
+    play(&mut bench, spoiled_by(&["U5", "U9", "U50"], "user_not_found"));
+    assert!(matches!(bench.core.stopped(), Some(StopReason::MaxFailures { failed: 2, .. })));
+    assert!(bench.records.len() < 101);
+
+    let mut bench = of(users(3));
+    bench.refused("no_permission");
+    assert!(matches!(bench.core.stopped(), Some(StopReason::Workspaces { .. })));
+}
+
+#[test]
+fn the_time_left_goes_by_calls() {
+    let per_minute = Pace::Every(Duration::from_secs(3));
+    let mut bench = Bench::with(users(2_501), per_minute, |policy| {
+        (policy.whole_users, policy.to_send) = (Some(2_501), 4);
+    });
+    let eta = |bench: &mut Bench| {
+        let now = bench.now();
+        bench.core.snapshot(now).eta
+    };
+    assert_eq!(eta(&mut bench), Some(Duration::from_secs(12)));
+    bench.answer(Answer::Ok);
+    assert_eq!(eta(&mut bench), Some(Duration::from_secs(9)));
+    let total = bench.until_a_call().answer(Answer::Ok).core.snapshot(Now { at: LATER, wall: Stamp::from_millis(0) });
+    assert_eq!((total.counts.ended(), total.total), (1_001, 2_501));
+}
+
+#[test]
+fn rows_in_flight_are_all_told_before_the_call() {
+    let mut bench = of(users(4));
+    bench.answer(Answer::Ok).until_a_call();
+    let lines: Vec<u64> = bench.core.lines_in_flight().collect();
+    assert_eq!(lines, [3, 4, 5]);
+    let told: Vec<_> = bench.events.iter().filter(|event| event.starts_with("Sending")).collect();
+    assert_eq!(told.len(), 2, "the first one's is the loop's to tell: {told:?}");
+}

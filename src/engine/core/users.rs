@@ -1,0 +1,86 @@
+//! Whole users: many rows share a call, and one user must not cost the others theirs.
+
+use super::{Act, Core};
+use crate::domain::{Answer, ErrorCode, Outcome, Reply, Row, Status, StopReason};
+use crate::engine::clock::Now;
+use crate::engine::group::MOST_USERS;
+use crate::engine::pending::Pending;
+use crate::engine::retry::{self, Class};
+
+impl Core {
+    /// Gathers the rows of the next call, once every call before it is settled: what became of a user is known then, and
+    /// twenty calls a minute for a thousand users each leave time enough. The first user goes alone.
+    pub(super) fn gather(&mut self, now: Now, acts: &mut Vec<Act>) {
+        let is_busy = !self.flying.is_empty() || !self.waiting.is_empty() || self.buckets.has_rows();
+        let Some(gathering) = self.gathering.as_mut().filter(|_| !is_busy) else { return };
+        let most = if self.canary_answered { MOST_USERS } else { 1 };
+        let mut answered = Vec::new();
+        if let Some(group) = gathering.gather(most, self.buckets.exhausted(), &mut answered) {
+            self.buckets.expect(1 + gathering.calls_left());
+            self.buckets.push(Pending::users(group));
+        }
+        for (row, outcome) in answered {
+            let outcome =
+                Outcome { finished_at: now.wall, status: status_of(&row, outcome.status), ..(*outcome).clone() };
+            self.record(Box::new(row), outcome, acts);
+        }
+    }
+
+    /// Keeps what became of users for good: their later rows end with it, without a call.
+    pub(super) fn remember(&mut self, pending: &Pending, status: Status, reply: &Reply, now: Now) {
+        if let (Some(gathering), Some(group)) = (&mut self.gathering, pending.group()) {
+            gathering.answer(group.users(), pending.outcome(status, reply.clone(), now));
+        }
+    }
+
+    /// A refusal that may be of one user: of many users, each half is tried by itself. Only one who is refused alone counts
+    /// for the breaker; the halves on the way there say nothing new.
+    pub(super) fn refuse_users(&mut self, pending: Pending, reply: Reply, class: Class, now: Now, acts: &mut Vec<Act>) {
+        let in_part = matches!(&reply.answer, Answer::Refused(ErrorCode::FailedForSomeUsers));
+        match pending.halves(in_part) {
+            Ok(halves) => self.try_both(halves),
+            Err(alone) if class == Class::SuspectRow => self.suspect(alone, reply, now, acts),
+            Err(alone) => {
+                let status = retry::refused_status(alone.may_be_gone());
+                self.remember(&alone, status, &reply, now);
+                self.settle(alone, status, reply, now, acts);
+            }
+        }
+    }
+
+    /// No clear answer for many users, and another attempt would tell no more: either Slack is away, or a user of them
+    /// makes it stumble. A half tells. Where Slack never answered at all the run ends, and the rows have not ended.
+    pub(super) fn halve_or_give_up(
+        &mut self,
+        pending: Pending,
+        reply: &Reply,
+        is_spent: bool,
+        now: Now,
+        acts: &mut Vec<Act>,
+    ) {
+        let never_answered = self.calls.clear == 0 && self.outage.is_declared();
+        if never_answered && is_spent {
+            self.buckets.push_first(pending);
+            return self.stop(StopReason::Unavailable { error: retry::error_name(reply).unwrap_or_default() }, acts);
+        }
+        if never_answered {
+            return self.wait(pending, reply, now, acts);
+        }
+        match pending.halves(false) {
+            Ok(halves) => self.try_both(halves),
+            Err(alone) => self.wait(alone, reply, now, acts),
+        }
+    }
+
+    /// The first half goes first, and is done with before the second.
+    fn try_both(&mut self, (first, second): (Pending, Pending)) {
+        self.buckets.halved();
+        self.buckets.push_first(second);
+        self.buckets.push_first(first);
+    }
+}
+
+/// A row that an earlier run may have sent is not `failed`: nobody knows.
+fn status_of(row: &Row, status: Status) -> Status {
+    if status == Status::Failed { retry::refused_status(row.may_have_been_sent) } else { status }
+}
