@@ -6,7 +6,7 @@
 //! | `type` | members |
 //! |---|---|
 //! | `run_started` | `run_id`, `rows` |
-//! | `sending` | `line`, `call` (1 for the row's first) |
+//! | `sending` | `line`, `call` (1 for the row's first); one for each row where a call is for several |
 //! | `row_ended` | `line`, `session_id`?, `team_id`?, `user_id`?, `status`, `error`?, `detail`, `http_status`?, `attempts`, `rate_limited`, `first_sent_at`?, `finished_at`, `request_id`? |
 //! | `retrying` | `line`, `attempt`, `error`, `wait_ms` |
 //! | `rate_limited` | `line`, `team_id`?, `pause_ms`, `stated` (whether Slack named the pause) |

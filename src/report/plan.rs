@@ -1,4 +1,4 @@
-//! The plan: what a run would do, before anything is sent; and the question after it.
+//! The plan: what a run would do, before anything is sent.
 
 use super::files::json_text;
 use super::summary::TIER_2;
@@ -6,7 +6,6 @@ use super::text::{clean, counted, human, local, rate, rfc3339, thousands, utc, w
 use crate::domain::Stamp;
 use jiff::tz::TimeZone;
 use serde::{Serialize, Serializer};
-use std::io::{BufRead, Read, Write};
 use std::time::Duration;
 
 /// Users that one `admin.users.session.resetBulk` takes (slack.md, "The sibling methods").
@@ -295,33 +294,6 @@ fn whole_users(facts: &PlanFacts) -> Option<String> {
             confirm.unwrap_or_default()
         )
     })
-}
-
-/// More than anybody types; a reader that never ends must not be read for ever.
-const LONGEST_ANSWER: u64 = 1024;
-
-/// Asks once. True for exactly `yes` or `y`; anything else, an end of input and a broken terminal mean no.
-pub fn confirm(prompt: &str, reader: &mut dyn BufRead, writer: &mut impl Write) -> bool {
-    let answer = asked(&format!("{prompt} [y/N] "), reader, writer);
-    answer.is_some_and(|answer| matches!(&*answer, "yes" | "y"))
-}
-
-/// Asks once more before whole users are logged out, and takes their number for an answer: a habit types `y`, but no number.
-pub fn confirm_users(users: u64, reader: &mut dyn BufRead, writer: &mut impl Write) -> bool {
-    let prompt = format!(
-        "EVERY session of {} ends, also those that are not listed, on all devices.\nType the number of users to go on: ",
-        counted(users, "user", "users")
-    );
-    let answer = asked(&prompt, reader, writer);
-    answer.is_some_and(|answer| answer == users.to_string() || answer == thousands(users))
-}
-
-/// One answer, without its line break; none where nobody could be asked.
-fn asked(prompt: &str, reader: &mut dyn BufRead, writer: &mut impl Write) -> Option<String> {
-    write!(writer, "{prompt}").and_then(|()| writer.flush()).ok()?;
-    let mut answer = String::new();
-    Read::take(&mut *reader, LONGEST_ANSWER).read_line(&mut answer).ok()?;
-    Some(answer.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 #[cfg(test)]

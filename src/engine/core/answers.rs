@@ -128,23 +128,15 @@ impl Core {
         }
         let ambiguous = matches!(class, Class::Transient { ambiguous: true });
         pending.attempted(ambiguous, !self.is_waiting_out_an_outage());
+        let (done, may_be_gone) = (pending.done(), pending.may_be_gone());
         match class {
             Class::AlreadyGone | Class::NotFound | Class::Row | Class::SuspectRow if pending.group().is_some() => {
                 self.refuse_users(pending, reply, class, now, acts);
             }
-            Class::Revoked => {
-                let status = pending.done();
-                self.succeed(pending, status, reply, now, acts);
-            }
+            Class::Revoked => self.succeed(pending, done, reply, now, acts),
             Class::AlreadyGone => self.succeed(pending, Status::AlreadyRevoked, reply, now, acts),
-            Class::NotFound => {
-                let status = retry::not_found_status(pending.may_be_gone());
-                self.settle(pending, status, reply, now, acts);
-            }
-            Class::Row => {
-                let status = retry::refused_status(pending.may_be_gone());
-                self.settle(pending, status, reply, now, acts);
-            }
+            Class::NotFound => self.settle(pending, retry::not_found_status(may_be_gone), reply, now, acts),
+            Class::Row => self.settle(pending, retry::refused_status(may_be_gone), reply, now, acts),
             Class::SuspectRow => self.suspect(pending, reply, now, acts),
             Class::Transient { .. } => self.again(pending, reply, turn, now, acts),
             Class::Workspace => self.park(&pending, &reply, acts),

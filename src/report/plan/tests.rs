@@ -120,30 +120,6 @@ fn nothing_hostile_reaches_the_terminal() {
 }
 
 #[test]
-fn only_a_plain_yes_is_a_yes() {
-    for (typed, want) in [
-        ("yes\n", true),
-        ("y\n", true),
-        ("y\r\n", true),
-        ("y", true),
-        ("\n", false),
-        ("", false),
-        ("no\n", false),
-        ("yes please\n", false),
-        (" y\n", false),
-        ("Y\n", false),
-        ("n\ny\n", false),
-    ] {
-        let mut asked = Vec::new();
-        assert_eq!(confirm("Revoke 3 sessions?", &mut typed.as_bytes(), &mut asked), want, "{typed:?}");
-        assert_eq!(asked, b"Revoke 3 sessions? [y/N] ");
-    }
-    let mut endless = std::io::BufReader::new(std::io::repeat(b'y'));
-    assert!(!confirm("?", &mut endless, &mut Vec::new()));
-    assert!(!confirm("?", &mut &b"\xff\n"[..], &mut Vec::new()));
-}
-
-#[test]
 fn whole_users_are_told_as_calls_and_what_else_will_end() {
     let facts = PlanFacts {
         by_user: 2_600,
@@ -165,23 +141,4 @@ fn whole_users_are_told_as_calls_and_what_else_will_end() {
     }
     let json: Value = serde_json::from_str(&plan_json(&facts)).unwrap();
     assert_eq!((&json["calls"], &json["to_send"], &json["estimated_seconds"]), (&json!(4), &json!(2_600), &json!(0)));
-}
-
-#[test]
-fn only_the_number_of_users_confirms_them() {
-    for (answer, want) in [
-        ("2500\n", true),
-        ("2,500\r\n", true),
-        ("y\n", false),
-        ("yes\n", false),
-        ("2499\n", false),
-        (" 2500\n", false),
-        ("\n", false),
-        ("", false),
-    ] {
-        let mut shown = Vec::new();
-        assert_eq!(confirm_users(2_500, &mut answer.as_bytes(), &mut shown), want, "{answer:?}");
-        let shown = String::from_utf8(shown).unwrap();
-        assert!(shown.contains("EVERY session of 2,500 users ends") && shown.contains("on all devices"), "{shown}");
-    }
 }

@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::engine::group::Group;
+use proptest::prelude::*;
+use std::collections::HashMap;
 
 fn asking(line: u64, user: &str) -> Row {
     let target = Ok(Target::whole_user(UserId::parse(user).unwrap(), None, None));
@@ -220,4 +222,69 @@ fn rows_in_flight_are_all_told_before_the_call() {
     assert_eq!(lines, [3, 4, 5]);
     let told: Vec<_> = bench.events.iter().filter(|event| event.starts_with("Sending")).collect();
     assert_eq!(told.len(), 2, "the first one's is the loop's to tell: {told:?}");
+}
+
+/// An answer drawn for a call, which may depend on whom it names: user `U0` is refused, `U1` makes Slack stumble, and the
+/// dice bring limits and lost answers.
+fn drawn(dice: u8, users: &[String]) -> Answer {
+    let names = |user: &str| users.iter().any(|other| other == user);
+    match dice {
+        0 => Answer::RateLimited { retry_after: Some(Duration::from_secs(1)) },
+        1 => Answer::Fault(Fault::Timeout),
+        2 => Answer::Fault(Fault::NotConnected),
+        3 if users.len() > 1 => Answer::Refused(ErrorCode::FailedForSomeUsers),
+        _ if names("U0") => Answer::Refused(ErrorCode::UserNotFound),
+        _ if names("U1") => Answer::Fault(Fault::Http(500)),
+        _ => Answer::Ok,
+    }
+}
+
+/// What calls have done to a user.
+#[derive(Debug, Default, Clone, Copy)]
+struct Past {
+    taken: bool,
+    in_doubt: bool,
+}
+
+proptest! {
+    #[test]
+    fn every_row_has_one_true_record_whatever_the_answers(
+        rows in prop::collection::vec(0_u8..9, 1..40),
+        dice in prop::collection::vec(0_u8..20, 1..30),
+        canary: bool,
+    ) {
+        let rows: Vec<Row> = rows.iter().zip(2..).map(|(user, line)| asking(line, &format!("U{user}"))).collect();
+        let of_line: HashMap<u64, String> =
+            rows.iter().map(|row| (row.line, row.target.as_ref().unwrap().user().unwrap().to_string())).collect();
+        let mut bench = bench_with(rows, |policy| (policy.canary, policy.retries) = (canary, 5));
+        let (mut past, mut dice): (HashMap<String, Past>, _) = (HashMap::new(), dice.iter().cycle());
+        for call in 0.. {
+            if bench.core.is_finished() {
+                break;
+            }
+            prop_assert!(call < 2_000, "it does not end");
+            bench.until_a_call();
+            let users = open(&bench);
+            let answer = drawn(if call < 60 { *dice.next().unwrap() } else { 19 }, &users);
+            for user in users {
+                let past = past.entry(user).or_default();
+                past.taken |= answer == Answer::Ok;
+                past.in_doubt |= matches!(answer, Answer::Fault(Fault::Timeout | Fault::Http(_)));
+            }
+            bench.answer(answer);
+        }
+        let mut lines: Vec<u64> = bench.records.iter().map(|(line, _, _)| *line).collect();
+        lines.sort_unstable();
+        lines.dedup();
+        prop_assert_eq!(lines.len(), bench.records.len(), "a row ended twice");
+        prop_assert!(bench.core.stopped().is_some() || lines.len() == of_line.len(), "a row was lost");
+        for (line, status, _) in &bench.records {
+            let past = past[&of_line[line]];
+            match status {
+                Status::Requested => prop_assert!(past.taken),
+                Status::Failed => prop_assert!(!past.taken && !past.in_doubt),
+                other => prop_assert_eq!(*other, Status::Unknown),
+            }
+        }
+    }
 }

@@ -1,0 +1,79 @@
+//! The questions after the plan.
+
+use super::text::{counted, thousands};
+use std::io::{BufRead, Read, Write};
+
+/// More than anybody types; a reader that never ends must not be read for ever.
+const LONGEST_ANSWER: u64 = 1024;
+
+/// Asks once. True for exactly `yes` or `y`; anything else, an end of input and a broken terminal mean no.
+pub fn confirm(prompt: &str, reader: &mut dyn BufRead, writer: &mut impl Write) -> bool {
+    let answer = asked(&format!("{prompt} [y/N] "), reader, writer);
+    answer.is_some_and(|answer| matches!(&*answer, "yes" | "y"))
+}
+
+/// Asks once more before whole users are logged out, and takes their number for an answer: a habit types `y`, but no number.
+pub fn confirm_users(users: u64, reader: &mut dyn BufRead, writer: &mut impl Write) -> bool {
+    let prompt = format!(
+        "EVERY session of {} ends, also those that are not listed, on all devices.\nType the number of users to go on: ",
+        counted(users, "user", "users")
+    );
+    let answer = asked(&prompt, reader, writer);
+    answer.is_some_and(|answer| answer == users.to_string() || answer == thousands(users))
+}
+
+/// One answer, without its line break; none where nobody could be asked.
+fn asked(prompt: &str, reader: &mut dyn BufRead, writer: &mut impl Write) -> Option<String> {
+    write!(writer, "{prompt}").and_then(|()| writer.flush()).ok()?;
+    let mut answer = String::new();
+    Read::take(&mut *reader, LONGEST_ANSWER).read_line(&mut answer).ok()?;
+    Some(answer.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_plain_yes_is_a_yes() {
+        for (typed, want) in [
+            ("yes\n", true),
+            ("y\n", true),
+            ("y\r\n", true),
+            ("y", true),
+            ("\n", false),
+            ("", false),
+            ("no\n", false),
+            ("yes please\n", false),
+            (" y\n", false),
+            ("Y\n", false),
+            ("n\ny\n", false),
+        ] {
+            let mut asked = Vec::new();
+            assert_eq!(confirm("Revoke 3 sessions?", &mut typed.as_bytes(), &mut asked), want, "{typed:?}");
+            assert_eq!(asked, b"Revoke 3 sessions? [y/N] ");
+        }
+        let mut endless = std::io::BufReader::new(std::io::repeat(b'y'));
+        assert!(!confirm("?", &mut endless, &mut Vec::new()));
+        assert!(!confirm("?", &mut &b"\xff\n"[..], &mut Vec::new()));
+    }
+
+    #[test]
+    fn only_the_number_of_users_confirms_them() {
+        for (answer, want) in [
+            ("2500\n", true),
+            ("2,500\r\n", true),
+            ("y\n", false),
+            ("yes\n", false),
+            ("2499\n", false),
+            (" 2500\n", false),
+            ("\n", false),
+            ("", false),
+        ] {
+            let mut shown = Vec::new();
+            assert_eq!(confirm_users(2_500, &mut answer.as_bytes(), &mut shown), want, "{answer:?}");
+            let shown = String::from_utf8(shown).unwrap();
+            assert!(shown.contains("EVERY session of 2,500 users ends") && shown.contains("on all devices"), "{shown}");
+        }
+    }
+}
