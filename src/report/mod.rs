@@ -31,7 +31,7 @@ pub use mode::{LogFormat, Look, Palette, ScreenMode, Tone, Verbosity};
 pub use plan::{InvalidExample, Pace, PlanFacts, WorkspaceRows, plan_json, plan_text};
 pub use question::{confirm, confirm_users};
 pub use screen::Screen;
-pub use shell::{quoted, resume_command};
+pub use shell::{command_line, quoted, resume_command};
 pub use summary::{Files, Pacing, Totals};
 pub use text::{clean, counted, human, local, rate, rfc3339, thousands, utc, without_userinfo};
 pub use words::{stop_word, why};

@@ -1,21 +1,53 @@
 //! The command that continues a run, as it can be pasted into a shell. Pure.
 
 use super::text::clean;
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 
-/// The command as it was typed, with `--resume` once: at the end, or before a `--`.
+/// The command as it was typed, with `--resume` once: at the end, or before a `--`. `--resume-or-start` resumes by itself.
 ///
-/// It holds no token, for no flag takes one; what came from the environment was not typed and must be there again. A
+/// It holds no token: no flag takes one, and one that stands in a command (`--token-command "echo xoxp-…"`) is cut short. What came from the environment was not typed and must be there again. A
 /// word that a terminal could not show as it is, or that is not UTF-8, is written `$'…'` with octal bytes, which bash,
 /// zsh and POSIX.1-2024 read back exactly.
 #[must_use]
 pub fn resume_command(argv: &[OsString]) -> String {
     let flags_end = argv.iter().position(|word| word == "--").unwrap_or(argv.len());
     let (flags, rest) = argv.split_at(flags_end);
-    let resumes = flags.iter().any(|word| word == "--resume");
+    let resumes = flags.iter().any(|word| word == "--resume" || word == "--resume-or-start");
     let resume = (!resumes).then(|| "--resume".to_owned());
-    let words = flags.iter().map(|word| quoted(word)).chain(resume).chain(rest.iter().map(|word| quoted(word)));
-    words.collect::<Vec<_>>().join(" ")
+    words(flags).into_iter().chain(resume).chain(words(rest)).collect::<Vec<_>>().join(" ")
+}
+
+/// The command as it was typed.
+#[must_use]
+pub fn command_line(argv: &[OsString]) -> String {
+    words(argv).join(" ")
+}
+
+/// The words for a shell. A token that stands in the command of `--token-command` is cut short.
+fn words(argv: &[OsString]) -> Vec<String> {
+    let follows = |at: usize| at > 0 && argv[at - 1] == "--token-command";
+    let is_command = |at, word: &OsString| follows(at) || word.to_string_lossy().starts_with("--token-command=");
+    let shown = |(at, word)| if is_command(at, word) { quoted(&without_tokens(word)) } else { quoted(word) };
+    argv.iter().enumerate().map(shown).collect()
+}
+
+/// What Slack's tokens begin with.
+const TOKENS: [&str; 4] = ["xoxp-", "xoxb-", "xoxe", "xapp-"];
+
+/// `word` without what follows the kind of a token in it: whoever reads the log could use it.
+fn without_tokens(word: &OsStr) -> OsString {
+    let Some(text) = word.to_str() else { return word.to_owned() };
+    let is_part = |c: char| c.is_ascii_alphanumeric() || "-.".contains(c);
+    let parts = text.split_inclusive(|c| !is_part(c)).map(|part| {
+        let token = part.trim_end_matches(|c| !is_part(c));
+        let is_token = TOKENS.iter().any(|kind| token.starts_with(kind));
+        match token.find('-').filter(|_| is_token) {
+            Some(kind) => Cow::Owned(format!("{}…{}", &token[..=kind], &part[token.len()..])),
+            None => Cow::Borrowed(part),
+        }
+    });
+    parts.collect::<String>().into()
 }
 
 /// One word for a POSIX shell.
@@ -67,6 +99,7 @@ mod tests {
         for (typed, want) in [
             (&["slack-revoke", "run", "a.csv", "--yes"][..], "slack-revoke run a.csv --yes --resume"),
             (&["slack-revoke", "run", "--resume", "a.csv"], "slack-revoke run --resume a.csv"),
+            (&["slack-revoke", "run", "--resume-or-start", "a.csv"], "slack-revoke run --resume-or-start a.csv"),
             (&["slack-revoke", "run", "--", "-odd.csv"], "slack-revoke run --resume -- -odd.csv"),
             (&["slack-revoke", "run", "--", "--resume"], "slack-revoke run --resume -- --resume"),
             (&["s", "run", "my list.csv", "--reason", "it's"], r"s run 'my list.csv' --reason 'it'\''s' --resume"),
@@ -75,6 +108,23 @@ mod tests {
             (&["s", "run", "a\u{1b}[2J'\\b"], r"s run $'a\033[2J\'\\b' --resume"),
         ] {
             assert_eq!(resumed(typed), want);
+        }
+    }
+
+    #[test]
+    fn a_token_that_was_typed_into_a_command_is_not_repeated() {
+        for (typed, want) in [
+            (&["s", "--token-command", "echo xoxp-1-2-SECRET"][..], "s --token-command 'echo xoxp-…'"),
+            (
+                &["s", "--token-command=printf xoxe.xoxp-1-SECRET|tr a b"],
+                "s '--token-command=printf xoxe.xoxp-…|tr a b'",
+            ),
+            (&["s", "--token-command", "pass slack/xoxo"], "s --token-command 'pass slack/xoxo'"),
+            (&["s", "xoxb-files/list.csv"], "s xoxb-files/list.csv"),
+        ] {
+            let typed: Vec<_> = typed.iter().map(OsString::from).collect();
+            assert_eq!(command_line(&typed), want);
+            assert_eq!(resume_command(&typed), format!("{want} --resume"));
         }
     }
 

@@ -50,7 +50,7 @@ pub fn verify(typed: VerifyArgs, argv: &[OsString], console: &Console) -> Result
     let listed = match listed {
         Ok(listed) => listed,
         Err(halt) => {
-            let again = argv.iter().map(|word| crate::report::quoted(word)).collect::<Vec<_>>().join(" ");
+            let again = crate::report::command_line(argv);
             return Ok(halt.end(Some(&format!("nothing was verified; run it again: {again}"))));
         }
     };
