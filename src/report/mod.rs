@@ -8,6 +8,8 @@
 
 mod bar;
 mod console;
+#[cfg(test)]
+mod documented;
 mod events;
 mod files;
 mod lines;

@@ -1,10 +1,5 @@
 //! `--summary-json`: the totals of a run as one JSON object, for whoever started it.
-//!
-//! Members: `v` (1), `run_id`, `exit_code`, `stop` (none for a run that finished, else `reason` and `text`), `rows` (a
-//! number for each status), `total`, `not_reached`, `calls`, `rate_limited`, `paused_seconds`, `elapsed_seconds`,
-//! `per_minute`?, `learnt_per_minute`?, `bucket`? (`org`, `team`), `estimates` (`at`, `per_minute`), `pauses` (`at`,
-//! `seconds`), `window`? (`from`, `to`), `actor`?, `files` (`results`, `remaining`?, `manifest`), `heaviest_users`
-//! (`user_id`, `revocations`), `verify_command`?, `resume_command`?, `warnings`.
+//! Its members are described in `docs/summary.md`; a test holds that page against what is written here.
 
 use super::events::Rows;
 use super::files::{json_text, replace};
@@ -100,9 +95,10 @@ fn bucket_word(kind: BucketKind) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::summary::tests::totals;
+    use super::super::summary::{Pacing, tests::totals};
     use super::*;
     use crate::domain::{StopReason, UserId};
+    use crate::report::documented::Documented;
 
     fn object(totals: &Totals, exit_code: u8) -> Value {
         serde_json::from_str(&render(totals, exit_code)).unwrap()
@@ -117,6 +113,20 @@ mod tests {
         assert_eq!(object["window"]["from"], "2023-11-14T22:13:20.000Z");
         assert_eq!(object["files"], json!({"results": "s.results.csv", "manifest": "s.results.csv.manifest.json"}));
         assert_eq!(object["paused_seconds"], 62.0);
+    }
+
+    #[test]
+    fn the_object_is_as_the_page_describes_it_and_so_is_the_example() {
+        let page = Documented::of(include_str!("../../docs/summary.md"));
+        page.describes(&object(&totals([10, 3, 2, 1], 20), 1), &[]);
+        let stopped = Totals {
+            stop: Some(StopReason::Deadline),
+            resume_command: Some("slack-revoke run s.csv --resume".to_owned()),
+            pacing: Pacing { learnt_per_minute: Some(21.5), bucket: Some(BucketKind::Org), ..Pacing::default() },
+            ..totals([40, 0, 10, 0], 80)
+        };
+        page.describes(&object(&stopped, 3), &[]);
+        page.describes(&page.example, &[]);
     }
 
     #[test]
