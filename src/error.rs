@@ -70,9 +70,7 @@ pub enum RunError {
     #[error("terminated before anything was sent\n  run the same command again")]
     Terminated,
     /// A fault of the program.
-    #[error(
-        "{0}\n  this is a fault of slack-revoke; the rows with a record are done, and --resume continues with the others"
-    )]
+    #[error("{0}\n  this is a fault of slack-revoke; run the same command again, and report it where it stays")]
     Internal(String),
 }
 

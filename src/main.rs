@@ -3,7 +3,7 @@
 use slack_revoke::cli::{self, Command, LogFormat};
 use slack_revoke::commands::plan::Form;
 use slack_revoke::commands::{completions, console, doctor, list, man, resolve, run, verify};
-use slack_revoke::error::RunError;
+use slack_revoke::error::{RunError, Trouble};
 use slack_revoke::exit::ExitStatus;
 use slack_revoke::report;
 use slack_revoke::settings::{self, Environment, Settings};
@@ -12,10 +12,15 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // A panic has told of itself by then, and is a fault of the program like any other.
+    std::panic::catch_unwind(program).unwrap_or(ExitStatus::Internal).into()
+}
+
+fn program() -> ExitStatus {
     let argv: Vec<OsString> = std::env::args_os().collect();
     let cli = match cli::parse(argv.iter().cloned()) {
         Ok(cli) => cli,
-        Err(instead) => return cli::answer(&instead).into(),
+        Err(instead) => return cli::answer(&instead),
     };
     let (global, argv) = (&cli.global, argv.as_slice());
     let result = match cli.command {
@@ -31,7 +36,7 @@ fn main() -> ExitCode {
         Command::Run(typed) => dressed(global, |console| execute(*typed, global, argv, Form::Text, console)),
         Command::Verify(typed) => dressed(global, |console| verify::verify(*typed, argv, console)),
     };
-    result.unwrap_or_else(|error| console::fail(&error, LogFormat::Text)).into()
+    result.unwrap_or_else(|error| console::fail(&error, LogFormat::Text))
 }
 
 /// Carries a command out before the standard error that the user asked for; its errors come in that form too.
@@ -59,7 +64,8 @@ fn printed(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<ExitS
     let out = &mut io::stdout().lock();
     match write(out).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(RunError::Internal(format!("cannot write to standard output: {error}")))
+            let what = format!("cannot write to standard output: {error}");
+            Err(RunError::Unwritable(Trouble::new(what, "make room there, or send it elsewhere")))
         }
         Ok(()) | Err(_) => Ok(ExitStatus::Success),
     }

@@ -241,3 +241,23 @@ fn a_rate_is_kept_and_told_in_the_same_words() {
         assert_eq!(plan["estimated_seconds"], seconds, "{rate}");
     }
 }
+
+/// Too few files to be had for a runtime to start, for the next one to be opened, or for a library that panics then.
+#[test]
+fn a_fault_of_the_program_is_exit_70() {
+    let (work, server) = (Workdir::new(), slack(None));
+    work.write("in.csv", rows(1_000, 2));
+    let mut faults = 0;
+    for files in 5..=11 {
+        let script = format!("ulimit -n {files} && exec \"$@\"");
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_slack-revoke"), "run", "in.csv", "--yes"]);
+        shell.args(["--api-url", &server.url()]).env("SLACK_TOKEN", TOKEN).current_dir(work.root());
+        let ended = shell.output().expect("a shell");
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert!(ended.status.code().is_some_and(|code| [2, 5, 7, 70].contains(&code)), "{files}: {said}");
+        faults += usize::from(ended.status.code() == Some(70));
+        assert!(!work.exists("in.results.csv") && server.stats().revoked == 0, "{files}: {said}");
+    }
+    assert!(faults > 0);
+}
