@@ -11,13 +11,29 @@ pub fn variable_of(long_flag: &str) -> String {
     format!("SLACK_REVOKE_{}", long_flag.replace('-', "_").to_ascii_uppercase())
 }
 
-/// Gives each flag of the command and its subcommands its variable.
-pub(super) fn add_to(command: Command) -> Command {
-    command.mut_args(add).mut_subcommands(|subcommand| subcommand.mut_args(add))
+/// Flags that name what one command writes or goes on with. A job's environment has them for its run; its `verify` would be
+/// refused, or worse, write over what the run left.
+const OWN: [&str; 2] = ["output", "resume"];
+
+/// The commands that such a variable without a command's name is for.
+const RUNS: [&str; 2] = ["run", "plan"];
+
+/// The variable of a command's flag: that of [`variable_of`], but `verify --output` has `SLACK_REVOKE_VERIFY_OUTPUT`.
+fn variable_in(command: &str, long_flag: &str) -> String {
+    let is_own = OWN.contains(&long_flag) && !RUNS.contains(&command);
+    if is_own { variable_of(&format!("{command}-{long_flag}")) } else { variable_of(long_flag) }
 }
 
-fn add(arg: Arg) -> Arg {
-    let Some(name) = arg.get_long().map(variable_of) else { return arg };
+/// Gives each flag of the command and its subcommands its variable.
+pub(super) fn add_to(command: Command) -> Command {
+    command.mut_args(|arg| add(arg, "")).mut_subcommands(|subcommand| {
+        let name = subcommand.get_name().to_owned();
+        subcommand.mut_args(|arg| add(arg, &name))
+    })
+}
+
+fn add(arg: Arg, command: &str) -> Arg {
+    let Some(name) = arg.get_long().map(|flag| variable_in(command, flag)) else { return arg };
     // clap would show the variable in the short help too, and its value in both.
     let long_help = arg.get_long_help().or(arg.get_help()).map(ToString::to_string).unwrap_or_default();
     let arg = arg.long_help(format!("{long_help}\n\n[env: {name}]")).hide_env(true);
@@ -37,6 +53,8 @@ pub(super) fn name_in(mut error: clap::Error, argv: &[OsString]) -> clap::Error 
         Some(ContextValue::String(usage)) => usage.split(' ').next().unwrap_or_default().to_owned(),
         _ => return error,
     };
+    let command = argv.iter().skip(1).find_map(|word| word.to_str().filter(|word| !word.starts_with('-')));
+    let variable_of = |flag| variable_in(command.unwrap_or_default(), flag);
     let variable = flag.strip_prefix("--").map(variable_of).filter(|variable| std::env::var_os(variable).is_some());
     let is_typed = argv.iter().any(|argument| argument.to_string_lossy().starts_with(&flag));
     if let Some(variable) = variable.filter(|_| !is_typed) {
@@ -44,4 +62,23 @@ pub(super) fn name_in(mut error: clap::Error, argv: &[OsString]) -> clap::Error 
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
     }
     error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_run_writes_is_no_other_commands_to_write() {
+        for (command, flag, want) in [
+            ("run", "output", "SLACK_REVOKE_OUTPUT"),
+            ("plan", "resume", "SLACK_REVOKE_RESUME"),
+            ("verify", "output", "SLACK_REVOKE_VERIFY_OUTPUT"),
+            ("list", "resume", "SLACK_REVOKE_LIST_RESUME"),
+            ("verify", "token-file", "SLACK_REVOKE_TOKEN_FILE"),
+            ("", "quiet", "SLACK_REVOKE_QUIET"),
+        ] {
+            assert_eq!(variable_in(command, flag), want);
+        }
+    }
 }
