@@ -8,7 +8,8 @@ mod parts;
 
 pub use learnt::{Learnt, last_learnt};
 pub use parts::{
-    At, Bucket, Estimate, History, Identity, Input, Pause, Results, Run, RunCounts, StatusRows, Totals, Window,
+    At, Bucket, CheckMark, Checked, Estimate, History, Identity, Input, Pause, Results, Run, RunCounts, StatusRows,
+    Totals, Window,
 };
 
 use super::files::{PRIVATE, during};

@@ -2,6 +2,7 @@
 
 use crate::harness::{Program, TOKEN, Workdir, config, rows, sessions, start};
 use slack_revoke::rehearsal::{Config, Identity, Method, Server, Token};
+use std::collections::BTreeMap;
 
 fn doctor(work: &Workdir, server: &Server) -> Program {
     work.program(["doctor", "--api-url", &server.url()]).token(TOKEN)
@@ -60,6 +61,58 @@ fn the_token_has_to_outlive_the_run_of_an_input() {
     let text = doctor(&work, &server).args(["long.csv", "--rate", "5/s"]).exits(0).stdout();
     assert!(line(&text, "expiry").starts_with('✓'), "{text}");
     doctor(&work, &server).args(["none.csv"]).exits(2);
+}
+
+/// The checks of a run, by name, with what it said.
+fn checked(work: &Workdir, server: &Server, code: i32) -> (BTreeMap<String, (String, String)>, String) {
+    work.write("in.csv", rows(1, 30));
+    let said = work.run(server, "in.csv").args(["--rate", "1000/s"]).exits(code).stderr();
+    let run = &work.json("in.results.csv.manifest.json")["runs"][0];
+    let text = |value: &serde_json::Value| value.as_str().expect("a text").to_owned();
+    let checks = run["checks"].as_array().expect("checks").iter();
+    let checks = checks.map(|check| (text(&check["name"]), (text(&check["mark"]), text(&check["what"]))));
+    (checks.collect(), said)
+}
+
+#[test]
+fn a_run_checks_the_same_and_keeps_it_in_its_manifest() {
+    let (work, server) = (Workdir::new(), start(config(sessions(1, 30))));
+    let (checks, said) = checked(&work, &server, 0);
+    let mut names: Vec<_> = checks.keys().map(String::as_str).collect();
+    let mut all =
+        ["token", "proxy", "connection", "identity", "organisation", "scopes", "expiry", "clock", "round trip"];
+    names.sort_unstable();
+    all.sort_unstable();
+    assert_eq!(names, all);
+    assert!(checks.values().all(|(mark, what)| mark == "ok" && !what.contains(TOKEN)), "{checks:?}");
+    assert!(checks["token"].1.contains("SLACK_TOKEN") && !said.contains("warning"), "{said}");
+    assert_eq!(server.stats().of(Method::AuthTest).calls, 1, "no call more than a run makes anyway");
+
+    let work = Workdir::new();
+    work.write("in.csv", rows(1, 3));
+    work.program(["run", "in.csv", "--rehearse"]).exits(0);
+    let run = &work.json("in.rehearsal.csv.manifest.json")["runs"][0];
+    assert_eq!(
+        (run["checks"].as_array().map(Vec::len), &run["checks"][0]["what"]),
+        (Some(9), &"the stand-in's own".into())
+    );
+}
+
+#[test]
+fn a_run_warns_of_what_is_not_good_once() {
+    let identity = Identity { expires_in: Some(0), enterprise_id: None, ..Identity::default() };
+    let server = |token: Token| start(Config { tokens: vec![token], ..config(sessions(1, 30)) });
+    let weak = server(Token { scopes: "admin.users:read".into(), identity, ..Token::named(TOKEN) });
+    let work = Workdir::new();
+    let (checks, said) = checked(&work, &weak, 4);
+    for (name, mark) in [("scopes", "failed"), ("organisation", "warning"), ("expiry", "warning")] {
+        assert_eq!(checks[name].0, mark, "{name}");
+        assert_eq!(said.matches(&format!("warning: {name}: ")).count(), 1, "{name}: {said}");
+    }
+    // What run does not need is nothing to warn it of.
+    let (work, narrow) = (Workdir::new(), server(Token { scopes: "admin.users:write".into(), ..Token::named(TOKEN) }));
+    let (checks, said) = checked(&work, &narrow, 0);
+    assert!(checks["scopes"].0 == "ok" && !said.contains("scopes"), "{said}");
 }
 
 #[test]

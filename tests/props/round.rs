@@ -207,6 +207,7 @@ fn run_of(number: usize) -> Run {
         reason: None,
         rehearsal: false,
         identity: None,
+        checks: Vec::new(),
         recorded_before: 0,
         counts: RunCounts::default(),
         bucket: None,

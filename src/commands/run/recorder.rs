@@ -249,6 +249,7 @@ fn run_of(settings: &Settings, remote: &Remote, run_id: &str, started: Stamp) ->
         reason: settings.report.reason.clone(),
         rehearsal: settings.mode == Mode::Rehearsal,
         identity: remote.identity(),
+        checks: remote.checks().to_manifest(),
         recorded_before: 0,
         counts: RunCounts::default(),
         bucket: None,

@@ -2,21 +2,19 @@
 
 use super::{Prepared, address};
 use crate::advice;
+use crate::commands::checks::{self, Answered, Check, Checks, Mark};
 use crate::commands::token;
 use crate::domain::{Answer, ErrorCode, Fault, Reply, SessionId, TeamId, UserId};
-use crate::engine::clock::wall;
+use crate::engine::clock::{Clock, wall};
 use crate::engine::ports::{RowSource, Want};
 use crate::engine::retry::{self, Class};
 use crate::error::{RunError, Trouble};
 use crate::rehearsal::{self, REHEARSAL_TOKEN, Server};
 use crate::settings::{Mode, Settings};
-use crate::slack::{self, ApiUrl, AuthTest, CallError, Client, Proxy};
+use crate::slack::{self, ApiUrl, AuthTest, CallError, Client, Proxy, Token};
 use crate::store::input::MaybeSent;
 use crate::store::manifest::Identity;
 use std::time::Duration;
-
-/// The scope that a revocation needs (slack.md, "The call").
-const SCOPE: &str = "admin.users:write";
 
 /// A limit on `auth.test` is not waited for longer: it only tells who is calling.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
@@ -27,12 +25,13 @@ pub struct Remote {
     api: ApiUrl,
     proxy: Option<Proxy>,
     auth: Option<AuthTest>,
+    checks: Checks,
     /// Stops when this is dropped.
     _stand_in: Option<Server>,
 }
 
 impl Remote {
-    /// Finds the token, builds the client, and asks Slack whose token it is.
+    /// Finds the token, builds the client, and asks Slack whose token it is. What doctor would have found wrong is told.
     ///
     /// # Errors
     /// Where there is no token or Slack refuses it, the address or the proxy cannot be used, or nobody can tell whose
@@ -51,12 +50,27 @@ impl Remote {
             ),
         };
         let proxy = address::proxy(&api)?;
+        let mut checks = Checks::default();
+        checks.add(token_check(settings.mode, &token));
+        checks.add(checks::proxy(proxy.as_ref()));
+        let renewable = token.source().is_renewable();
         let config =
             slack::Config { api: api.clone(), token, proxy: proxy.clone(), timeout: settings.calls.timeout, now: wall };
         let client = Client::new(config)
             .map_err(|error| RunError::Unreachable(Trouble::new(error.to_string(), "nothing was sent")))?;
-        let auth = Introduction { settings, prepared, client: &client }.make().await?;
-        Ok(Self { client, api, proxy, auth, _stand_in: stand_in })
+        let answer = Introduction { settings, prepared, client: &client }.make().await?;
+        match &answer {
+            Ok((auth, answered)) => {
+                let run = checks::takes(prepared.survey.sendable, settings.pace.rate);
+                checks.extend(checks_of(&api, auth));
+                checks.extend(checks::times(auth, *answered, Some(run), renewable));
+            }
+            Err(why) => checks.add(unknown(why)),
+        }
+        // Rows of an unknown user are told of where they would have been spared.
+        checks.warn(&["identity"]);
+        let auth = answer.ok().map(|(auth, _)| auth);
+        Ok(Self { client, api, proxy, auth, checks, _stand_in: stand_in })
     }
 
     /// The client.
@@ -72,6 +86,11 @@ impl Remote {
     /// The way there, without its credentials.
     pub fn proxy(&self) -> Option<String> {
         self.proxy.as_ref().map(Proxy::to_string)
+    }
+
+    /// What was checked, in doctor's order.
+    pub fn checks(&self) -> &Checks {
+        &self.checks
     }
 
     /// The user of the token, where Slack said.
@@ -129,14 +148,20 @@ struct Introduction<'a> {
 }
 
 impl Introduction<'_> {
-    async fn make(&self) -> Result<Option<AuthTest>, RunError> {
+    /// Who answered and when; or, where the run can go on without knowing, why nobody did.
+    async fn make(&self) -> Result<Result<(AuthTest, Answered), String>, RunError> {
+        let clock = Clock::start();
         for attempt in 1.. {
+            let asked = clock.now();
             let wait = match self.client.auth_test().await {
-                Ok(auth) => return Ok(Some(checked(auth))),
-                Err(CallError::Refused { code, detail }) => return refused(&code, &detail),
+                Ok(auth) => {
+                    let took = clock.elapsed().saturating_sub(asked.at);
+                    return Ok(Ok((auth, Answered { asked_at: asked.wall, took })));
+                }
+                Err(CallError::Refused { code, detail }) => return refused(&code, &detail).map(Err),
                 Err(CallError::RateLimited { retry_after }) => retry_after.unwrap_or(retry::UNSTATED_PAUSE),
                 Err(error @ CallError::Fault { fault, .. }) if !self.must_know() || !passes(fault) => {
-                    return Ok(unknown(&error.to_string()));
+                    return Ok(Err(error.to_string()));
                 }
                 Err(CallError::Fault { .. }) => retry::backoff(attempt, u64::from(std::process::id())),
             };
@@ -146,7 +171,7 @@ impl Introduction<'_> {
             tokio::time::sleep(wait).await;
         }
         if !self.must_know() {
-            return Ok(unknown("no answer in time"));
+            return Ok(Err("no answer in time".into()));
         }
         Err(RunError::Unreachable(Trouble::new(
             "Slack does not say whose token this is, so rows of the token's own user cannot be spared",
@@ -161,16 +186,30 @@ impl Introduction<'_> {
     }
 }
 
-/// The run goes on without an identity.
-fn unknown(why: &str) -> Option<AuthTest> {
-    tracing::warn!("auth.test: {why}; whose token this is stays unknown");
-    None
+/// What an answer tells of the other end and of the token.
+fn checks_of(api: &ApiUrl, auth: &AuthTest) -> [Check; 4] {
+    let connection = checks::connection(api.host(), api.is_https());
+    [connection, checks::identity(auth), checks::organisation(auth), checks::scope_of_run(auth)]
 }
 
-fn refused(code: &ErrorCode, detail: &str) -> Result<Option<AuthTest>, RunError> {
+/// The run goes on without an identity.
+fn unknown(why: &str) -> Check {
+    Check::new("connection", Mark::Care, format!("auth.test: {why}")).advise("whose token this is stays unknown")
+}
+
+/// The stand-in's token is from nowhere.
+fn token_check(mode: Mode, token: &Token) -> Check {
+    match mode {
+        Mode::Rehearsal => Check::new("token", Mark::Good, "the stand-in's own"),
+        Mode::Run | Mode::Plan => checks::token(token),
+    }
+}
+
+/// An error where every row would be refused too; else why the run goes on without an answer.
+fn refused(code: &ErrorCode, detail: &str) -> Result<String, RunError> {
     // A method that is not there says nothing of the token.
     if *code == ErrorCode::UnknownMethod {
-        return Ok(unknown(code.as_str()));
+        return Ok(code.to_string());
     }
     match retry::classify(&Reply::bare(Answer::Refused(code.clone()))) {
         Class::Run | Class::TokenExpired => {
@@ -185,15 +224,8 @@ fn refused(code: &ErrorCode, detail: &str) -> Result<Option<AuthTest>, RunError>
         | Class::Transient { .. }
         | Class::Row
         | Class::SuspectRow
-        | Class::Workspace => Ok(unknown(code.as_str())),
+        | Class::Workspace => Ok(code.to_string()),
     }
-}
-
-fn checked(auth: AuthTest) -> AuthTest {
-    if auth.has_scope(SCOPE) == Some(false) {
-        tracing::warn!("the token does not have the scope {SCOPE}; Slack will most likely refuse");
-    }
-    auth
 }
 
 /// Whether a fault may be over in a moment.

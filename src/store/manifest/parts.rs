@@ -62,6 +62,9 @@ pub struct Run {
     pub rehearsal: bool,
     /// Whose token it was, as `auth.test` said; none where it was not asked.
     pub identity: Option<Identity>,
+    /// What was checked before the first row; none in manifests of versions that did not check.
+    #[serde(default)]
+    pub checks: Vec<Checked>,
     /// The most rows that were recorded when it, or one before it, began.
     #[serde(default)]
     pub recorded_before: u64,
@@ -109,6 +112,29 @@ pub struct Identity {
     pub enterprise_id: Option<String>,
     /// The workspace's address.
     pub url: String,
+}
+
+/// One thing that was looked at before a run, as `doctor` looks at it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checked {
+    /// `token`, `proxy`, `connection`, `identity`, `organisation`, `scopes`, `expiry`, `clock`, `round trip`.
+    pub name: String,
+    /// What came of it.
+    pub mark: CheckMark,
+    /// In words.
+    pub what: String,
+}
+
+/// What came of a check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckMark {
+    /// Fit.
+    Ok,
+    /// Worth a look.
+    Warning,
+    /// It will not do.
+    Failed,
 }
 
 /// What one run did.

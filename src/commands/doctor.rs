@@ -1,13 +1,11 @@
 //! `doctor`: is this token, this scope, this network fit for a run.
 
-mod checks;
-
 use crate::advice;
 use crate::cli::{DoctorArgs, InputSource};
+use crate::commands::checks::{self, Answered, Check, Checks, Mark};
 use crate::commands::listing::{Connection, block_on};
 use crate::commands::rows::unusable;
 use crate::commands::token;
-use crate::domain::Stamp;
 use crate::engine::clock::{Clock, wall};
 use crate::error::RunError;
 use crate::exit::ExitStatus;
@@ -15,7 +13,6 @@ use crate::report;
 use crate::settings::{Environment, RateChoice, RemoteSettings};
 use crate::slack::{AuthTest, CallError, Token};
 use crate::store::input::{Input, InputPath, SurveyOptions};
-use checks::{Check, Checks, Mark};
 use std::path::Path;
 use std::time::Duration;
 
@@ -38,14 +35,7 @@ fn estimate(input: &Path, rate: RateChoice) -> Result<Duration, RunError> {
     let opened = Input::open(InputPath::File(input.to_owned()), &std::env::temp_dir());
     let (_, survey) =
         opened.and_then(|input| input.survey(SurveyOptions::default(), None)).map_err(|error| unusable(&error))?;
-    let per_minute = match rate {
-        RateChoice::Auto { start, .. } => start.per_minute(),
-        RateChoice::Fixed(rate) => rate.per_minute(),
-        RateChoice::Unlimited => return Ok(Duration::ZERO),
-    };
-    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-    let minutes = survey.sendable as f64 / per_minute;
-    Ok(Duration::try_from_secs_f64(minutes * 60.0).unwrap_or(Duration::MAX))
+    Ok(checks::takes(survey.sendable, rate))
 }
 
 fn examine(settings: &RemoteSettings, run: Option<Duration>, checks: &mut Checks) -> Result<ExitStatus, RunError> {
@@ -57,7 +47,7 @@ fn examine(settings: &RemoteSettings, run: Option<Duration>, checks: &mut Checks
         }
         Err(error) => return Err(error),
     };
-    checks.add(Check::new("token", Mark::Good, format!("{}, from {}", token.kind(), token.source())));
+    checks.add(checks::token(&token));
     let renewable = token.source().is_renewable();
     let connection = connect(settings, token, checks)?;
     block_on(async {
@@ -69,9 +59,8 @@ fn examine(settings: &RemoteSettings, run: Option<Duration>, checks: &mut Checks
             Ok(auth) => {
                 connected(&connection, checks);
                 let status = whose(&auth, checks);
-                checks.add(checks::expiry(auth.expires_in, run, renewable));
-                checks.add(checks::clock(auth.server_date, asked_at, took));
-                checks.add(checks::round_trip(took));
+                let answered = Answered { asked_at, took };
+                checks.extend(checks::times(&auth, answered, run, renewable));
                 status
             }
             Err(error) => failed(&connection, &error, checks),
@@ -81,19 +70,12 @@ fn examine(settings: &RemoteSettings, run: Option<Duration>, checks: &mut Checks
 
 fn connect(settings: &RemoteSettings, token: Token, checks: &mut Checks) -> Result<Connection, RunError> {
     let connection = Connection::with(settings, token)?;
-    let way =
-        connection.proxy.as_ref().map_or_else(|| "none: calls go straight".into(), |proxy| format!("through {proxy}"));
-    checks.add(Check::new("proxy", Mark::Good, way));
+    checks.add(checks::proxy(connection.proxy.as_ref()));
     Ok(connection)
 }
 
 fn connected(connection: &Connection, checks: &mut Checks) {
-    let host = &connection.host;
-    checks.add(if connection.is_https {
-        Check::new("connection", Mark::Good, format!("{host} answers, and its certificate is trusted (TLS)"))
-    } else {
-        Check::new("connection", Mark::Good, format!("{host} answers, not encrypted: it is this machine"))
-    });
+    checks.add(checks::connection(&connection.host, connection.is_https));
 }
 
 fn whose(auth: &AuthTest, checks: &mut Checks) -> ExitStatus {
@@ -119,9 +101,4 @@ fn failed(connection: &Connection, error: &CallError, checks: &mut Checks) -> Ex
             ExitStatus::Unavailable
         }
     }
-}
-
-/// Milliseconds between two stamps, whichever is first.
-fn apart(one: Stamp, other: Stamp) -> Duration {
-    Duration::from_millis(one.as_millis().abs_diff(other.as_millis()))
 }

@@ -1,10 +1,11 @@
-//! The single checks, and how they are shown. Pure.
+//! Whether a run will work: the single checks, which `doctor` prints and `run` keeps in its manifest. Pure.
 
-use super::apart;
 use crate::commands::listing;
 use crate::domain::{Stamp, TeamId, UserId};
 use crate::report::{clean, human};
-use crate::slack::AuthTest;
+use crate::settings::RateChoice;
+use crate::slack::{AuthTest, Proxy, Token};
+use crate::store::manifest::{CheckMark, Checked};
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -69,13 +70,18 @@ impl Check {
 }
 
 /// All of them, in order.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Checks(Vec<Check>);
 
 impl Checks {
     /// Adds one.
     pub fn add(&mut self, check: Check) {
         self.0.push(check);
+    }
+
+    /// Adds several.
+    pub fn extend(&mut self, checks: impl IntoIterator<Item = Check>) {
+        self.0.extend(checks);
     }
 
     /// A line a check; what to do stands in the same line.
@@ -87,6 +93,29 @@ impl Checks {
             let _ = writeln!(text, "{} {name:<12} {}", mark.symbol(), clean(&line));
         }
         text
+    }
+
+    /// Tells what is not good, a line each; not what `told` names, which the caller tells in its own words.
+    pub fn warn(&self, told: &[&str]) {
+        let not_good = self.0.iter().filter(|check| check.mark != Mark::Good && !told.contains(&check.name));
+        for Check { name, text, next, .. } in not_good {
+            let next = next.as_ref().map_or_else(String::new, |next| format!("; {next}"));
+            tracing::warn!("{name}: {text}{next}");
+        }
+    }
+
+    /// As the manifest keeps them.
+    pub fn to_manifest(&self) -> Vec<Checked> {
+        let kept = |check: &Check| Checked {
+            name: check.name.into(),
+            mark: match check.mark {
+                Mark::Good => CheckMark::Ok,
+                Mark::Care => CheckMark::Warning,
+                Mark::Bad => CheckMark::Failed,
+            },
+            what: clean(&check.text).into_owned(),
+        };
+        self.0.iter().map(kept).collect()
     }
 
     /// One object, with the exit code.
@@ -102,6 +131,44 @@ impl Checks {
         let checks: Vec<_> = self.0.iter().map(check).collect();
         format!("{:#}\n", serde_json::json!({ "checks": checks, "exit_code": exit_code }))
     }
+}
+
+/// What the token is and where it came from.
+pub fn token(token: &Token) -> Check {
+    Check::new("token", Mark::Good, format!("{}, from {}", token.kind(), token.source()))
+}
+
+/// The way to Slack.
+pub fn proxy(proxy: Option<&Proxy>) -> Check {
+    let way = proxy.map_or_else(|| "none: calls go straight".into(), |proxy| format!("through {proxy}"));
+    Check::new("proxy", Mark::Good, way)
+}
+
+/// That an answer came. Without trust in the certificate there is none.
+pub fn connection(host: &str, is_https: bool) -> Check {
+    let how = if is_https { "and its certificate is trusted (TLS)" } else { "not encrypted: it is this machine" };
+    Check::new("connection", Mark::Good, format!("{host} answers, {how}"))
+}
+
+/// What one answer of `auth.test` tells of the connection and the two clocks.
+#[derive(Debug, Clone, Copy)]
+pub struct Answered {
+    /// This machine's clock before the call.
+    pub asked_at: Stamp,
+    /// From the call to its answer.
+    pub took: Duration,
+}
+
+/// How long a run of `rows` rows takes at the rate given, or at the least that Slack grants.
+pub fn takes(rows: u64, rate: RateChoice) -> Duration {
+    let per_minute = match rate {
+        RateChoice::Auto { start, .. } => start.per_minute(),
+        RateChoice::Fixed(rate) => rate.per_minute(),
+        RateChoice::Unlimited => return Duration::ZERO,
+    };
+    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+    let minutes = rows as f64 / per_minute;
+    Duration::try_from_secs_f64(minutes * 60.0).unwrap_or(Duration::MAX)
 }
 
 /// Who the token acts for.
@@ -154,6 +221,16 @@ pub fn scopes(auth: &AuthTest) -> Check {
     }
 }
 
+/// What a run needs, against what the token has.
+pub fn scope_of_run(auth: &AuthTest) -> Check {
+    match auth.has_scope(WRITE) {
+        Some(true) => Check::new("scopes", Mark::Good, format!("{WRITE} for run")),
+        None => Check::new("scopes", Mark::Good, format!("not named by Slack; run needs {WRITE}")),
+        Some(false) => Check::new("scopes", Mark::Bad, format!("{WRITE} is missing, so Slack will most likely refuse"))
+            .advise("add the user scope to the app, then install it again"),
+    }
+}
+
 /// Whether the token lasts, as long as a run of the input takes where one is given.
 pub fn expiry(expires_in: Option<Duration>, run: Option<Duration>, renewable: bool) -> Check {
     let takes = run.map_or_else(String::new, |run| format!("; the run takes about {}", human(run)));
@@ -170,6 +247,17 @@ pub fn expiry(expires_in: Option<Duration>, run: Option<Duration>, renewable: bo
     Check::new("expiry", Mark::Care, what).advise(
         "use --token-file or --token-command, which are asked again, or continue with --resume and a fresh token",
     )
+}
+
+/// What remains to be looked at once `auth.test` has answered.
+pub fn times(auth: &AuthTest, answered: Answered, run: Option<Duration>, renewable: bool) -> [Check; 3] {
+    let Answered { asked_at, took } = answered;
+    [expiry(auth.expires_in, run, renewable), clock(auth.server_date, asked_at, took), round_trip(took)]
+}
+
+/// Milliseconds between two stamps, whichever is first.
+fn apart(one: Stamp, other: Stamp) -> Duration {
+    Duration::from_millis(one.as_millis().abs_diff(other.as_millis()))
 }
 
 /// This machine's clock against the server's, which has whole seconds. The answer was made some time within the call.
@@ -192,83 +280,4 @@ pub fn round_trip(took: Duration) -> Check {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn auth(scopes: Option<&[&str]>) -> AuthTest {
-        AuthTest {
-            url: None,
-            team: Some("Acme".into()),
-            user: Some("ada".into()),
-            team_id: TeamId::parse("T1").ok(),
-            user_id: UserId::parse("W1").ok(),
-            enterprise_id: TeamId::parse("E1").ok(),
-            is_enterprise_install: Some(true),
-            expires_in: None,
-            scopes: scopes.map(|scopes| scopes.iter().map(|scope| (*scope).into()).collect()),
-            server_date: None,
-        }
-    }
-
-    #[test]
-    fn scopes_decide_what_works() {
-        for (held, mark) in [
-            (Some(&[WRITE, listing::SCOPE][..]), Mark::Good),
-            (Some(&[WRITE][..]), Mark::Care),
-            (Some(&[listing::SCOPE][..]), Mark::Bad),
-            (Some(&["admin"][..]), Mark::Bad),
-            (None, Mark::Care),
-        ] {
-            assert_eq!(scopes(&auth(held)).mark, mark, "{held:?}");
-        }
-    }
-
-    #[test]
-    fn an_organisation_is_what_the_app_is_installed_on() {
-        assert_eq!(organisation(&auth(None)).mark, Mark::Good);
-        assert_eq!(organisation(&AuthTest { is_enterprise_install: Some(false), ..auth(None) }).mark, Mark::Care);
-        assert_eq!(organisation(&AuthTest { enterprise_id: None, ..auth(None) }).mark, Mark::Care);
-        assert_eq!(identity(&AuthTest { user_id: None, ..auth(None) }).mark, Mark::Care);
-    }
-
-    #[test]
-    fn a_token_has_to_last_or_to_be_had_again() {
-        let (hour, day) = (Some(Duration::from_hours(1)), Some(Duration::from_hours(24)));
-        for (left, run, renewable, mark) in [
-            (None, day, false, Mark::Good),
-            (hour, None, false, Mark::Good),
-            (day, hour, false, Mark::Good),
-            (hour, day, false, Mark::Care),
-            (hour, hour, false, Mark::Care),
-            (hour, day, true, Mark::Good),
-        ] {
-            assert_eq!(expiry(left, run, renewable).mark, mark, "{left:?} {run:?} {renewable}");
-        }
-    }
-
-    #[test]
-    fn a_clock_may_be_half_a_minute_off() {
-        let asked = Stamp::from_millis(1_000_000_500);
-        let took = Duration::from_millis(200);
-        for (server, mark) in [
-            (1_000_000_000, Mark::Good),
-            (1_000_031_000, Mark::Good),
-            (1_000_032_000, Mark::Care),
-            (999_969_500, Mark::Good),
-            (999_969_000, Mark::Care),
-        ] {
-            assert_eq!(clock(Some(Stamp::from_millis(server)), asked, took).mark, mark, "{server}");
-        }
-        assert!(clock(Some(Stamp::from_millis(0)), asked, took).text.contains("ahead"));
-        assert_eq!(clock(None, asked, took).mark, Mark::Care);
-    }
-
-    #[test]
-    fn a_check_is_a_line() {
-        let mut checks = Checks::default();
-        checks.add(Check::new("token", Mark::Bad, "there is none\nat all").advise("set SLACK_TOKEN"));
-        assert_eq!(checks.to_text(), "✗ token        there is none at all; set SLACK_TOKEN\n");
-        let json: serde_json::Value = serde_json::from_str(&checks.to_json(4)).unwrap();
-        assert_eq!((&json["exit_code"], &json["checks"][0]["mark"]), (&4.into(), &"failed".into()));
-    }
-}
+mod tests;
