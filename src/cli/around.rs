@@ -60,7 +60,7 @@ pub struct ListArgs {
     /// Where the list goes [default: standard output]
     ///
     /// An existing file is refused unless --resume is given. While the listing goes on, FILE.cursor beside it says how far
-    /// it is.
+    /// it is. At its end the file's time of change is set to when the listing began: by it, run and plan know how old it is.
     #[arg(short, long, value_name = "FILE", value_parser = values::file(), help_heading = "Output")]
     pub output: Option<PathBuf>,
     /// Where the sessions go that the filters leave out

@@ -3,12 +3,15 @@
 use crate::cli::{FilterArgs, InputSource, ListArgs};
 use crate::commands::listing::filter::{Filter, users_of};
 use crate::commands::listing::{Halt, Lister, PAGE, Progress, block_on, count};
+use crate::domain::Stamp;
+use crate::engine::clock::wall;
 use crate::error::{RunError, Trouble};
 use crate::exit::ExitStatus;
 use crate::report::{self, Console};
 use crate::settings::{Environment, RemoteSettings};
 use crate::slack::{ActiveSession, Device, ListQuery, Page};
 use crate::store::cursor::Cursor;
+use crate::store::listed;
 use crate::store::paths;
 use crate::store::results::CreateError;
 use crate::store::table::Table;
@@ -120,7 +123,8 @@ struct State {
 
 impl State {
     fn open(files: Option<Files>, resume: bool, filters: &str) -> Result<Self, RunError> {
-        let fresh = Cursor::new(filters);
+        let mut fresh = Cursor::new(filters);
+        fresh.began_at_ms = Some(wall().as_millis());
         let Some(files) = files else {
             return begun(Self { table: Table::stdout(), others: None, at: fresh, files: None });
         };
@@ -197,6 +201,7 @@ impl State {
                     tracing::warn!("{error}");
                 }
                 if let Some(Files { output, .. }) = files {
+                    note_began(&output, &at);
                     console.note(&format!("the list is complete: {}", output.display()));
                 }
                 ExitStatus::Success
@@ -213,6 +218,14 @@ impl State {
                 halt.end(Some(&next))
             }
         }
+    }
+}
+
+/// The list is as old as its beginning: `run` warns where that is long ago.
+fn note_began(output: &Path, at: &Cursor) {
+    let set = at.began_at_ms.map_or(Ok(()), |began| listed::set(output, Stamp::from_millis(began)));
+    if let Err(error) = set {
+        tracing::warn!("{error}; a run takes the list for younger than it is");
     }
 }
 

@@ -1,5 +1,6 @@
 //! One file a subcommand.
 
+mod age;
 mod checks;
 mod columns;
 pub mod completions;

@@ -1,5 +1,6 @@
 //! `plan`: what a run would do, with nothing sent.
 
+use crate::commands::age;
 use crate::commands::run::{Prepared, Remote, address, calls_for};
 use crate::domain::TeamId;
 use crate::engine::clock::wall;
@@ -87,6 +88,7 @@ fn facts(
             RateChoice::Fixed(rate) => Pace::Fixed(rate.per_minute()),
             RateChoice::Unlimited => Pace::Unlimited,
         },
+        input_age: age::of(settings),
         learnt_per_minute: learnt(prepared, host, organisation),
         now: wall(),
         api_host: if settings.mode == Mode::Rehearsal { "the stand-in inside the program".into() } else { host.into() },

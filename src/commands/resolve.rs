@@ -1,6 +1,6 @@
 //! `resolve`: the owners of sessions, for rows that do not name them.
 
-use crate::cli::ResolveArgs;
+use crate::cli::{InputSource, ResolveArgs};
 use crate::commands::columns::Ids;
 use crate::commands::list::{created, unwritable};
 use crate::commands::listing::{Halt, Lister, PAGE, Progress, block_on};
@@ -12,6 +12,7 @@ use crate::report::{Console, counted};
 use crate::settings::{Environment, RemoteSettings};
 use crate::slack::{ActiveSession, ListQuery};
 use crate::store::input::Content;
+use crate::store::listed;
 use crate::store::table::Table;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -27,6 +28,10 @@ pub fn resolve(typed: ResolveArgs, console: &Console) -> Result<ExitStatus, RunE
         // Refused now, not after an hour of listing.
         created(output)?;
     }
+    let listed_at = match &source {
+        InputSource::File(path) => listed::at(path),
+        InputSource::Stdin => None,
+    };
     let content = content(source, delimiter)?;
     let ids = Ids::find(content.header().fields());
     block_on(async {
@@ -38,6 +43,12 @@ pub fn resolve(typed: ResolveArgs, console: &Console) -> Result<ExitStatus, RunE
             return Ok(halt.end(Some("nothing was written; run the same command again")));
         }
         let (resolved, unresolved) = write(&content, &ids, &wanted, output.as_deref()).await?;
+        if let Some((output, listed_at)) = output.as_deref().zip(listed_at) {
+            // The rows are those of the input, however fresh their users are.
+            if let Err(error) = listed::set(output, listed_at) {
+                tracing::warn!("{error}; a run takes the list for younger than it is");
+            }
+        }
         tell(&wanted, resolved, unresolved, output, console);
         Ok(ExitStatus::Success)
     })

@@ -16,6 +16,9 @@ const USERS_A_BULK: u64 = 1000;
 pub struct PlanFacts {
     /// The input, as it was named.
     pub input: String,
+    /// How long ago the input was listed, as far as its file tells.
+    #[serde(rename = "input_age_seconds", serialize_with = "seconds")]
+    pub input_age: Option<Duration>,
     /// Where the results go.
     pub output: String,
     /// Rows of the input: the sum of the six numbers below.
@@ -111,6 +114,11 @@ fn stamp<S: Serializer>(stamp: &Stamp, serializer: S) -> Result<S::Ok, S::Error>
 }
 
 #[expect(clippy::ref_option, reason = "serde gives a reference to the field")]
+fn seconds<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    duration.map(|duration| duration.as_secs()).serialize(serializer)
+}
+
+#[expect(clippy::ref_option, reason = "serde gives a reference to the field")]
 fn proxy<S: Serializer>(proxy: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
     proxy.as_deref().map(without_userinfo).serialize(serializer)
 }
@@ -175,7 +183,9 @@ pub fn plan_json(facts: &PlanFacts) -> String {
 /// The plan for a reader. `zone` is that of the local clock.
 #[must_use]
 pub fn plan_text(facts: &PlanFacts, zone: &TimeZone) -> String {
-    let mut lines = vec![format!("{:<11} {}: {}", "input", clean(&facts.input), counted(facts.rows, "row", "rows"))];
+    let age = facts.input_age.map(|age| format!(", {} old", human(age))).unwrap_or_default();
+    let rows = counted(facts.rows, "row", "rows");
+    let mut lines = vec![format!("{:<11} {}: {rows}{age}", "input", clean(&facts.input))];
     lines.push(format!("{:<11} {}{}", "to send", counted(facts.to_send(), "row", "rows"), form(facts)));
     lines.extend(not_sent(facts));
     lines.extend(workspaces(facts));

@@ -36,6 +36,9 @@ pub struct Cursor {
     pub kept: u64,
     /// Sessions that could not be read.
     pub unreadable: u64,
+    /// When the listing began, in milliseconds since 1970; none in files of versions that did not note it.
+    #[serde(default)]
+    pub began_at_ms: Option<i64>,
 }
 
 impl Cursor {
@@ -57,6 +60,7 @@ impl Cursor {
             seen: 0,
             kept: 0,
             unreadable: 0,
+            began_at_ms: None,
         }
     }
 

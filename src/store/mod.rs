@@ -4,6 +4,7 @@ pub mod cursor;
 mod files;
 pub mod input;
 pub mod journal;
+pub mod listed;
 pub mod manifest;
 pub mod paths;
 mod record;

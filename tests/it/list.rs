@@ -156,8 +156,11 @@ fn an_interrupted_listing_goes_on_at_its_cursor() {
     // A page that a crash cut off before its cursor was saved.
     work.write("s.csv", work.read("s.csv") + "U1,T1,77,torn");
     work.write("rest.csv", work.read("rest.csv") + "U1,T1,78,torn");
+    let changed = || work.path("s.csv").metadata().and_then(|file| file.modified()).unwrap();
+    let crashed_at = changed();
     list(&work, &server).args(["-o", "s.csv", "--os", "o", "--resume", "--others", "rest.csv"]).exits(0);
     assert_eq!(work.read("s.csv"), whole);
+    assert!(changed() < crashed_at, "a list is as old as its beginning");
     let everything: BTreeSet<u64> = [whole, work.read("rest.csv")].iter().flat_map(|text| ids(text)).collect();
     assert_eq!(everything, (1..=2_500).collect());
     assert_eq!(server.stats().of(Method::List).calls, calls + 3, "no page was read twice");

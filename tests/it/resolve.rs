@@ -26,6 +26,10 @@ fn an_empty_user_is_filled_in_and_a_given_one_is_kept() {
     work.write("s.csv", "user_id,team_id,session_id\n,T1,1\nU9,T1,2\n,T1,\n");
     resolve(&work, &server, "s.csv").args(["-o", "r.csv"]).exits(0);
     assert_eq!(work.read("r.csv"), "user_id,team_id,session_id\nU1,T1,1\nU9,T1,2\n,T1,\n");
+    let listed = |name| work.path(name).metadata().and_then(|file| file.modified()).unwrap();
+    let since = listed("s.csv").duration_since(std::time::UNIX_EPOCH).unwrap();
+    let kept = listed("r.csv").duration_since(std::time::UNIX_EPOCH).unwrap();
+    assert_eq!(kept.as_millis(), since.as_millis(), "the list is no younger for it");
     let refused = resolve(&work, &server, "s.csv").args(["-o", "r.csv"]).exits(2);
     assert!(refused.stderr().contains("exists already"), "{}", refused.stderr());
 }

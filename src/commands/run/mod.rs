@@ -9,6 +9,7 @@ mod question;
 mod recorder;
 mod remote;
 
+use crate::commands::age;
 pub use crate::commands::plan::{self, Form};
 use crate::engine::clock::{Clock, wall};
 use crate::engine::{self, RunEnd};
@@ -43,6 +44,7 @@ pub fn run(settings: &Settings, argv: &[OsString], console: &Console, form: Form
         let remote = Remote::connect(settings, &prepared).await?;
         prepared.protect_own_user(settings, remote.user())?;
         plan::announce(settings, &prepared, &remote, console);
+        age::warn(settings, &prepared.start);
         question::ask(settings, &prepared)?;
         carry_out(settings, argv, console, prepared, remote).await
     })

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 fn facts() -> PlanFacts {
     PlanFacts {
         input: "sessions.csv".to_owned(),
+        input_age: Some(Duration::from_hours(51)),
         output: "sessions.results.csv".to_owned(),
         rows: 10_026,
         by_user: 0,
@@ -36,7 +37,7 @@ fn the_plan_reads_from_the_input_to_the_results() {
     assert_eq!(
         plan_text(&facts(), &TimeZone::UTC),
         "\
-input       sessions.csv: 10,026 rows
+input       sessions.csv: 10,026 rows, 2 d 3 h old
 to send     10,020 rows, named by team_id
 protected   1 row
 duplicate   2 rows

@@ -1,0 +1,49 @@
+//! How old the list is that a run goes by. Sessions end and begin all the time, and a run revokes those of the list alone.
+
+use crate::domain::Stamp;
+use crate::engine::clock::wall;
+use crate::report::human;
+use crate::settings::{InputSource, Mode, Settings};
+use crate::store::listed;
+use crate::store::resume::Start;
+use std::time::Duration;
+
+/// A list that is older is worth a warning: whoever signed in since is not in it.
+const OLD: Duration = Duration::from_hours(24);
+
+/// How old the input is; none for standard input, and where its clock is ahead of ours.
+pub(super) fn of(settings: &Settings) -> Option<Duration> {
+    match &settings.input.source {
+        InputSource::File(path) => between(listed::at(path)?, wall()),
+        InputSource::Stdin => None,
+    }
+}
+
+fn between(listed: Stamp, now: Stamp) -> Option<Duration> {
+    u64::try_from(now.as_millis() - listed.as_millis()).ok().map(Duration::from_millis)
+}
+
+/// Warns of an old list before a run begins. One that goes on has no other choice, and a rehearsal may take any list.
+pub(super) fn warn(settings: &Settings, start: &Start) {
+    let begins = settings.mode == Mode::Run && matches!(start, Start::Fresh(_));
+    if let Some(age) = of(settings).filter(|age| begins && *age > OLD) {
+        tracing::warn!(
+            "the input is {} old, and sessions that began since are not in it; list them again with: slack-revoke list -o \
+             FILE, and the filters that it was made with",
+            human(age)
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_the_future_has_no_age() {
+        let at = Stamp::from_millis;
+        assert_eq!(between(at(1_000), at(4_500)), Some(Duration::from_millis(3_500)));
+        assert_eq!(between(at(1_000), at(1_000)), Some(Duration::ZERO));
+        assert_eq!(between(at(1_001), at(1_000)), None);
+    }
+}
