@@ -61,6 +61,24 @@ impl ExitStatus {
         self.row().2
     }
 
+    /// The same for a program, in a word that stays.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Success => "complete",
+            Self::RowsFailed => "rows_failed",
+            Self::Usage => "usage",
+            Self::Stopped => "stopped",
+            Self::Denied => "denied",
+            Self::Unavailable => "unavailable",
+            Self::Locked => "locked",
+            Self::Unwritable => "unwritable",
+            Self::Internal => "fault",
+            Self::Interrupted => "interrupted",
+            Self::Terminated => "terminated",
+        }
+    }
+
     /// How a run exits that stopped before its rows were all ended.
     #[must_use]
     pub fn of_stop(reason: &StopReason) -> Self {

@@ -209,7 +209,7 @@ fn with_exit_codes(examples: &str) -> String {
 }
 
 /// The flags of `run` that a plan accepts and has no use for.
-const ONLY_TO_SEND: [&str; 11] = [
+const ONLY_TO_SEND: [&str; 12] = [
     "dry_run",
     "yes",
     "rehearse",
@@ -220,6 +220,7 @@ const ONLY_TO_SEND: [&str; 11] = [
     "events",
     "summary_json",
     "metrics_file",
+    "on_finish",
     "reason",
 ];
 

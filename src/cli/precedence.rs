@@ -49,6 +49,7 @@ fn settle_global(global: &mut GlobalArgs, sources: Sources<'_>) {
 fn settle_run(run: &mut RunArgs, is_plan: bool, sources: Sources<'_>) {
     settle_mode(run, is_plan, sources);
     settle_token(run, sources);
+    settle_existing(run, sources);
     if sources.is_typed("rate") && run.pace.rate != RateArg::Auto {
         forget_variable(&mut run.pace.start_rate, sources, "start_rate");
         forget_variable(&mut run.pace.max_rate, sources, "max_rate");
@@ -92,6 +93,17 @@ fn settle_token(run: &mut RunArgs, sources: Sources<'_>) {
     if safety.rehearse {
         forget_variable(&mut token.api_url, sources, "api_url");
         output.resume &= !sources.is_variable("resume");
+        output.resume_or_start &= !sources.is_variable("resume_or_start");
+    }
+}
+
+/// `--resume` and `--resume-or-start` exclude each other.
+fn settle_existing(run: &mut RunArgs, sources: Sources<'_>) {
+    if sources.is_typed("resume") {
+        run.output.resume_or_start &= !sources.is_variable("resume_or_start");
+    }
+    if sources.is_typed("resume_or_start") {
+        run.output.resume &= !sources.is_variable("resume");
     }
 }
 
@@ -154,6 +166,14 @@ mod tests {
         assert!(run.token.token_file.is_some() && run.token.token_command.is_none());
         assert!(run.pace.max_rate.is_some() && run.pace.start_rate.is_none());
         assert!(global.quiet && global.verbose == 0);
+    }
+
+    #[test]
+    fn of_two_ways_to_go_on_the_typed_one_holds() {
+        for (variable, resume) in [("resume_or_start", true), ("resume", false)] {
+            let (run, _) = settled("run a.csv --resume --resume-or-start", &[variable]);
+            assert_eq!((run.output.resume, run.output.resume_or_start), (resume, !resume), "{variable}");
+        }
     }
 
     #[test]

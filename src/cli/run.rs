@@ -83,6 +83,13 @@ pub struct OutputArgs {
     /// failed ones too: feed the remaining file to a new run for these.
     #[arg(long)]
     pub resume: bool,
+    /// Continue what is in the output, begin where nothing is, and put results of another input aside: for timers
+    ///
+    /// The same command line serves every night. A run that was cut off is continued. Where every row has ended, nothing is
+    /// sent, or only the rows that were added. Where the input is another one, the files of the earlier run are kept under
+    /// names with its run id, and a new run begins; rows that the earlier one never ended are warned of, also under -q.
+    #[arg(long)]
+    pub resume_or_start: bool,
     /// Where rows go whose session is not known to be gone [default: beside the output, .remaining.csv]
     ///
     /// Written at the end, in the input's own shape, so that it can be fed back as it is: rows that failed, are unknown,
@@ -230,6 +237,16 @@ pub struct ReportArgs {
     /// Write Prometheus metrics to this file at the end, for node_exporter; replaced atomically
     #[arg(long, value_name = "FILE", value_parser = values::file())]
     pub metrics_file: Option<PathBuf>,
+    /// Run this command once the run has ended and its files are written, however it ended
+    ///
+    /// Run by the shell, with SLACK_REVOKE_EXIT_CODE, SLACK_REVOKE_STATUS (complete, rows_failed, stopped, denied,
+    /// unavailable, unwritable, fault, interrupted, terminated), SLACK_REVOKE_MODE (run, rehearsal), SLACK_REVOKE_RUN_ID,
+    /// SLACK_REVOKE_RESULTS and SLACK_REVOKE_SUMMARY: the file of --summary-json, else OUTPUT.summary.json. Neither SLACK_TOKEN
+    /// nor systemd's credentials are there. What it prints goes to standard error. It has a minute, then it is killed, and
+    /// whatever becomes of it, the exit code stays the run's. It is not run where the run was refused before it began, and
+    /// not after a second signal.
+    #[arg(long, value_name = "CMD", value_parser = values::text)]
+    pub on_finish: Option<String>,
     /// Why the run is made; goes into the manifest
     #[arg(long, value_name = "TEXT", value_parser = values::text)]
     pub reason: Option<String>,

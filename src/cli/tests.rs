@@ -51,7 +51,11 @@ fn a_variable_switches_a_flag_by_any_usual_word() {
     command.build();
     let run = command.find_subcommand("run").unwrap();
     let switches: Vec<_> = run.get_arguments().filter(|arg| matches!(arg.get_action(), ArgAction::SetTrue)).collect();
-    assert_eq!(switches.len(), 9, "whole-users, resume, dry-run, yes, rehearse, allow-self, no-canary, strict, quiet");
+    assert_eq!(
+        switches.len(),
+        10,
+        "whole-users, resume, resume-or-start, dry-run, yes, rehearse, allow-self, no-canary, strict, quiet"
+    );
     for switch in switches {
         let words: Vec<_> = switch.get_value_parser().possible_values().unwrap().collect();
         for word in ["1", "true", "yes", "0", "false", "no"] {
@@ -65,7 +69,7 @@ fn the_contracts_flags_are_all_there() {
     let contract = "output resume remaining dry-run yes rate max-rate bucket workers identify-by retries timeout \
         max-retry-after max-failures deadline protect allow-self no-canary strict token-file token-command api-url \
         allow-host events summary-json metrics-file reason progress color quiet verbose log-format \
-        rehearse delimiter start-rate whole-users confirm-users help";
+        rehearse delimiter start-rate resume-or-start on-finish whole-users confirm-users help";
     let mut command = command();
     command.build();
     let run = command.find_subcommand("run").unwrap();

@@ -4,49 +4,26 @@
 //! for `node_exporter` reads it as another user; it holds numbers alone, no ids. The collector wants a name in `.prom`.
 
 use super::files::replace;
-use crate::domain::{Counts, Stamp};
+use super::summary::Totals;
+use crate::domain::Stamp;
 use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-/// What the metrics of one run are made of.
-#[derive(Debug, Clone, PartialEq)]
-pub struct MetricsInput {
-    /// Rows by status, those of earlier runs on the same results included.
-    pub counts: Counts,
-    /// Rows of the input.
-    pub total: u64,
-    /// Calls made in this run.
-    pub calls: u64,
-    /// 429s met in this run.
-    pub rate_limited: u64,
-    /// Time lost to pauses in this run.
-    pub paused: Duration,
-    /// From the first call to the end.
-    pub elapsed: Duration,
-    /// Calls a minute that the pacer came to; none where there was no limit.
-    pub per_minute: Option<f64>,
-    /// When the run ended.
-    pub finished_at: Stamp,
-    /// The exit code.
-    pub exit_code: u8,
-    /// When a run last ended with 0, this one left aside; [`write()`] finds it in the file that it replaces.
-    pub last_success: Option<Stamp>,
-}
-
 const LAST_SUCCESS: &str = "slack_revoke_last_success_timestamp_seconds";
 
-/// Puts the metrics in the place of `path`. The time of the last success is carried over from the old file.
+/// Puts the metrics of a run that ended at `finished_at` in the place of `path`. The time of the last success is carried over
+/// from the old file, so that it outlives runs that fail.
 ///
 /// # Errors
 /// Where the file cannot be written.
-pub fn write(path: &Path, input: &MetricsInput) -> io::Result<()> {
+pub fn write(path: &Path, totals: &Totals, finished_at: Stamp, exit_code: u8) -> io::Result<()> {
     // Read a regular file alone: a pipe would never end.
     let regular = std::fs::metadata(path).is_ok_and(|found| found.is_file());
     let before = if regular { std::fs::read_to_string(path).ok() } else { None };
-    let last_success = input.last_success.or_else(|| last_success(before.as_deref()?));
-    replace(path, &render(&MetricsInput { last_success, ..input.clone() }), 0o644)
+    let success = if exit_code == 0 { Some(finished_at) } else { before.as_deref().and_then(last_success) };
+    replace(path, &render(totals, finished_at, exit_code, success), 0o644)
 }
 
 /// The time of the last success in metrics written before.
@@ -57,28 +34,26 @@ fn last_success(text: &str) -> Option<Stamp> {
     Some(Stamp::from_millis(seconds.parse::<i64>().ok()?.checked_mul(1000)?.checked_add(millis)?))
 }
 
-/// The text, in Prometheus' exposition format.
+/// The text, in Prometheus' exposition format. `success` is when a run last ended with 0, this one included.
 #[must_use]
-pub fn render(input: &MetricsInput) -> String {
+pub fn render(totals: &Totals, finished_at: Stamp, exit_code: u8, success: Option<Stamp>) -> String {
     let mut text = String::new();
     head(&mut text, "slack_revoke_rows", "Rows of the input that have ended, by status.");
-    for (status, rows) in input.counts.iter() {
+    for (status, rows) in totals.counts.iter() {
         sample(&mut text, &format!("slack_revoke_rows{{status=\"{}\"}}", status.as_str()), rows);
     }
-    let not_reached = input.total.saturating_sub(input.counts.ended());
-    let success = if input.exit_code == 0 { Some(input.finished_at) } else { input.last_success };
-    gauge(&mut text, "slack_revoke_input_rows", "Rows of the input.", input.counts.ended() + not_reached);
-    gauge(&mut text, "slack_revoke_rows_not_reached", "Rows without a record.", not_reached);
-    gauge(&mut text, "slack_revoke_calls", "Calls of the last run.", input.calls);
-    gauge(&mut text, "slack_revoke_rate_limited", "Calls of the last run answered 429.", input.rate_limited);
-    gauge(&mut text, "slack_revoke_paused_seconds", "Time that the last run lost to pauses.", seconds(input.paused));
+    gauge(&mut text, "slack_revoke_input_rows", "Rows of the input.", totals.rows());
+    gauge(&mut text, "slack_revoke_rows_not_reached", "Rows without a record.", totals.not_reached());
+    gauge(&mut text, "slack_revoke_calls", "Calls of the last run.", totals.calls);
+    gauge(&mut text, "slack_revoke_rate_limited", "Calls of the last run answered 429.", totals.rate_limited);
+    gauge(&mut text, "slack_revoke_paused_seconds", "Time that the last run lost to pauses.", seconds(totals.paused));
     gauge(
         &mut text,
         "slack_revoke_duration_seconds",
         "From the last run's first call to its end.",
-        seconds(input.elapsed),
+        seconds(totals.elapsed),
     );
-    if let Some(per_minute) = input.per_minute {
+    if let Some(per_minute) = totals.per_minute {
         gauge(
             &mut text,
             "slack_revoke_estimated_calls_per_minute",
@@ -86,12 +61,12 @@ pub fn render(input: &MetricsInput) -> String {
             per_minute,
         );
     }
-    let ended = unix(input.finished_at);
+    let ended = unix(finished_at);
     gauge(&mut text, "slack_revoke_last_run_timestamp_seconds", "When the last run ended.", ended);
     if let Some(success) = success {
         gauge(&mut text, LAST_SUCCESS, "When a run last ended with exit code 0.", unix(success));
     }
-    gauge(&mut text, "slack_revoke_exit_code", "Exit code of the last run.", input.exit_code);
+    gauge(&mut text, "slack_revoke_exit_code", "Exit code of the last run.", exit_code);
     text
 }
 
@@ -125,23 +100,28 @@ fn append(text: &mut String, line: std::fmt::Arguments<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::standing::tests::snapshot;
+    use super::super::summary::tests::totals;
     use super::*;
     use std::collections::BTreeSet;
 
-    fn input(exit_code: u8, finished_at: i64) -> MetricsInput {
-        MetricsInput {
-            counts: snapshot([10, 2, 1, 0], 15).counts,
-            total: 15,
+    fn of(exit_code: u8, finished_at: i64) -> String {
+        let finished_at = Stamp::from_millis(finished_at);
+        render(&numbers(), finished_at, exit_code, (exit_code == 0).then_some(finished_at))
+    }
+
+    fn numbers() -> Totals {
+        Totals {
             calls: 14,
             rate_limited: 1,
             paused: Duration::from_millis(30_250),
             elapsed: Duration::from_secs(90),
             per_minute: Some(37.5),
-            finished_at: Stamp::from_millis(finished_at),
-            exit_code,
-            last_success: None,
+            ..totals([10, 2, 1, 0], 15)
         }
+    }
+
+    fn ended(path: &Path, exit_code: u8, finished_at: i64) {
+        write(path, &numbers(), Stamp::from_millis(finished_at), exit_code).unwrap();
     }
 
     fn value<'a>(text: &'a str, series: &str) -> Option<&'a str> {
@@ -150,7 +130,7 @@ mod tests {
 
     #[test]
     fn every_number_has_its_series() {
-        let text = render(&input(0, 1_700_000_000_042));
+        let text = of(0, 1_700_000_000_042);
         for (series, want) in [
             ("slack_revoke_rows{status=\"revoked\"}", Some("10")),
             ("slack_revoke_rows{status=\"unknown\"}", Some("0")),
@@ -167,14 +147,14 @@ mod tests {
         ] {
             assert_eq!(value(&text, series), want, "{series}");
         }
-        let failed = render(&MetricsInput { per_minute: None, ..input(1, 5) });
+        let failed = render(&Totals { per_minute: None, ..numbers() }, Stamp::from_millis(5), 1, None);
         assert_eq!(value(&failed, LAST_SUCCESS), None);
         assert_eq!(value(&failed, "slack_revoke_estimated_calls_per_minute"), None);
     }
 
     #[test]
     fn the_text_is_what_prometheus_reads() {
-        let text = render(&input(0, 1));
+        let text = of(0, 1);
         let mut typed = BTreeSet::new();
         for line in text.lines() {
             match line.strip_prefix("# TYPE ") {
@@ -198,14 +178,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("slack.prom");
         let read = || std::fs::read_to_string(&path).unwrap();
-        write(&path, &input(0, 1_700_000_000_042)).unwrap();
-        write(&path, &input(5, 1_700_000_500_000)).unwrap();
+        ended(&path, 0, 1_700_000_000_042);
+        ended(&path, 5, 1_700_000_500_000);
         assert_eq!(value(&read(), LAST_SUCCESS), Some("1700000000.042"));
         assert_eq!(value(&read(), "slack_revoke_last_run_timestamp_seconds"), Some("1700000500.000"));
-        write(&path, &input(0, 1_700_000_900_000)).unwrap();
+        ended(&path, 0, 1_700_000_900_000);
         assert_eq!(value(&read(), LAST_SUCCESS), Some("1700000900.000"));
         std::fs::write(&path, format!("{LAST_SUCCESS} spoilt\n")).unwrap();
-        write(&path, &input(1, 7)).unwrap();
+        ended(&path, 1, 7);
         assert_eq!(value(&read(), LAST_SUCCESS), None);
     }
 
@@ -214,7 +194,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("slack.prom");
-        write(&path, &input(0, 1)).unwrap();
+        ended(&path, 0, 1);
         // A umask takes from the mode at most what its owner set it to take.
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o755, 0o644);
     }

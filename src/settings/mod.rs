@@ -73,10 +73,21 @@ pub struct InputSettings {
 pub struct OutputSettings {
     /// The results; given wherever the input is standard input and something is sent.
     pub output: Option<PathBuf>,
-    /// Whether to continue the run that the output holds.
-    pub resume: bool,
+    /// What is done about results that are there.
+    pub existing: Existing,
     /// The rows whose sessions are not known to be gone.
     pub remaining: Option<PathBuf>,
+}
+
+/// What is done about the results of an earlier run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Existing {
+    /// They are refused; a rehearsal replaces its own.
+    Refuse,
+    /// `--resume`: the run goes on.
+    Resume,
+    /// `--resume-or-start`: the run goes on, or a new one begins and they are put aside.
+    ResumeOrStart,
 }
 
 /// How fast.
@@ -214,7 +225,11 @@ impl Settings {
                 identify_by: identify_by(input.identify_by),
                 whole_users: input.whole_users,
             },
-            output: OutputSettings { output: output.output, resume: output.resume, remaining: output.remaining },
+            output: OutputSettings {
+                existing: rules::existing(&output)?,
+                output: output.output,
+                remaining: output.remaining,
+            },
             pace: PaceSettings { rate: rules::rate(&pace)?, bucket: pace.bucket, workers: pace.workers },
             safety: SafetySettings {
                 max_failures: safety.max_failures,

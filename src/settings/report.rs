@@ -15,14 +15,16 @@ pub struct ReportSettings {
     pub summary_json: Option<PathBuf>,
     /// Prometheus text.
     pub metrics_file: Option<PathBuf>,
+    /// The command after the end.
+    pub on_finish: Option<String>,
     /// Why the run is made.
     pub reason: Option<String>,
 }
 
 impl ReportSettings {
     pub(super) fn new(typed: ReportArgs, console: Console) -> Self {
-        let ReportArgs { events, summary_json, metrics_file, reason } = typed;
-        Self { console, events, summary_json, metrics_file, reason }
+        let ReportArgs { events, summary_json, metrics_file, on_finish, reason } = typed;
+        Self { console, events, summary_json, metrics_file, on_finish, reason }
     }
 }
 

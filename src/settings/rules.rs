@@ -1,9 +1,10 @@
 //! What goes together on a command line, rule by rule.
 
 use super::{
-    Confirmation, Environment, Mode, RateChoice, Terminal, TokenChoice, UsageError, UsersConfirmation, address,
+    Confirmation, Environment, Existing, Mode, RateChoice, Terminal, TokenChoice, UsageError, UsersConfirmation,
+    address,
 };
-use crate::cli::{IdentifyChoice, InputSource, PaceArgs, RateArg, RunArgs, TokenArgs};
+use crate::cli::{IdentifyChoice, InputSource, OutputArgs, PaceArgs, RateArg, RunArgs, TokenArgs};
 use crate::domain::Rate;
 use std::path::Path;
 
@@ -47,6 +48,7 @@ fn check_rehearsal(typed: &RunArgs) -> Result<(), UsageError> {
         (typed.token.token_command.is_some(), "--token-command"),
         (typed.token.api_url.is_some(), "--api-url"),
         (typed.output.resume, "--resume"),
+        (typed.output.resume_or_start, "--resume-or-start"),
     ];
     match given.into_iter().find(|(is_given, _)| *is_given) {
         Some((_, flag)) => Err(UsageError::NotInRehearsal { flag }),
@@ -91,6 +93,16 @@ fn check_files(typed: &RunArgs) -> Result<(), UsageError> {
 
 fn present<'a>((flag, path): (&'static str, Option<&'a Path>)) -> Option<(&'static str, &'a Path)> {
     path.map(|path| (flag, path))
+}
+
+/// What is done about results that are there.
+pub(super) fn existing(typed: &OutputArgs) -> Result<Existing, UsageError> {
+    match (typed.resume, typed.resume_or_start) {
+        (false, false) => Ok(Existing::Refuse),
+        (true, false) => Ok(Existing::Resume),
+        (false, true) => Ok(Existing::ResumeOrStart),
+        (true, true) => Err(UsageError::ResumeTwice),
+    }
 }
 
 /// The rate, with the ends of `auto` in their order.

@@ -18,6 +18,9 @@ pub enum UsageError {
     /// `--token-file` with `--token-command`.
     #[error("--token-file and --token-command exclude each other; give the one that holds the token")]
     TwoTokens,
+    /// `--resume` with `--resume-or-start`.
+    #[error("--resume and --resume-or-start exclude each other; --resume-or-start resumes too, so leave out --resume")]
+    ResumeTwice,
     /// `--rate unlimited` to a host that is not this one.
     #[error(
         "--rate unlimited is for a rehearsal or an --api-url on the loopback address; \

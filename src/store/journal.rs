@@ -116,6 +116,18 @@ impl Lock {
         }
     }
 
+    /// Copies the list of the last run to `path`, for a resumption there; false, and nothing is made, where there is none.
+    ///
+    /// # Errors
+    /// Where it cannot be copied.
+    pub fn copy_list(&self, path: &Path) -> io::Result<bool> {
+        if self.marks == Marks::Unset {
+            return Ok(false);
+        }
+        fs::copy(&self.path, path).map_err(during("write", path))?;
+        Ok(true)
+    }
+
     fn entries(&self) -> io::Result<RoaringTreemap> {
         let mut reader = BufReader::new(File::open(&self.path)?);
         reader.read_exact(&mut [0; HEADER_LEN])?;

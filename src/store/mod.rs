@@ -1,5 +1,6 @@
 //! Everything that lasts: the input, the results, the manifest and the journal.
 
+pub mod aside;
 pub mod cursor;
 mod files;
 pub mod input;

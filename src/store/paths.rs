@@ -16,6 +16,8 @@ pub struct RunFiles {
     pub journal: PathBuf,
     /// `--remaining`, where it is not given.
     pub remaining: PathBuf,
+    /// `OUTPUT.summary.json`: the totals for `--on-finish`, where `--summary-json` is not given.
+    pub summary: PathBuf,
 }
 
 impl RunFiles {
@@ -23,8 +25,9 @@ impl RunFiles {
     #[must_use]
     pub fn beside(results: PathBuf) -> Self {
         let (manifest, journal) = (appended(&results, ".manifest.json"), appended(&results, ".journal"));
+        let summary = appended(&results, ".summary.json");
         let remaining = remaining_beside(&results);
-        Self { results, manifest, journal, remaining }
+        Self { results, manifest, journal, remaining, summary }
     }
 }
 
@@ -44,6 +47,17 @@ pub fn rehearsal_beside(input: &Path) -> PathBuf {
 #[must_use]
 pub fn remaining_beside(output: &Path) -> PathBuf {
     appended(&without_extension(output, &["csv"]), ".remaining.csv")
+}
+
+/// The results of the run `run_id`, put aside: `sessions.results.csv` gives `sessions.results.RUN-ID.csv`. The id comes from
+/// a file that somebody may have edited, so what could lead out of the folder is left out of it.
+#[must_use]
+pub fn put_aside(output: &Path, run_id: &str) -> PathBuf {
+    let plain = without_extension(output, &["csv"]);
+    let extension = output.extension().filter(|_| plain != output).map(OsStr::to_string_lossy).unwrap_or_default();
+    let id: String = run_id.chars().filter(|char| char.is_ascii_alphanumeric() || *char == '-').collect();
+    let dot = if extension.is_empty() { "" } else { "." };
+    appended(&plain, &format!(".{id}{dot}{extension}"))
 }
 
 /// Compression and table extensions go; any other stays, as `dump.2026` is more of a name than a kind.
@@ -160,6 +174,18 @@ mod tests {
             assert_eq!(files.remaining, Path::new(remaining));
             assert_eq!(files.manifest, PathBuf::from(format!("{output}.manifest.json")));
             assert_eq!(files.journal, PathBuf::from(format!("{output}.journal")));
+        }
+    }
+
+    #[test]
+    fn what_is_put_aside_stays_in_its_folder_and_is_named_after_its_run() {
+        for (output, id, aside) in [
+            ("d/s.results.csv", "20261123T184201Z-00c0ffee", "d/s.results.20261123T184201Z-00c0ffee.csv"),
+            ("d/out", "20261123T184201Z-00c0ffee", "d/out.20261123T184201Z-00c0ffee"),
+            ("d/out.txt", "a", "d/out.txt.a"),
+            ("d/out.csv", "../../x", "d/out.x.csv"),
+        ] {
+            assert_eq!(put_aside(Path::new(output), id), Path::new(aside));
         }
     }
 

@@ -61,7 +61,7 @@ impl ResultsWriter {
     /// See [`Self::create`] and [`Self::resume`].
     pub fn start(path: &Path, columns: &Fields, start: &Start) -> Result<Self, CreateError> {
         match start {
-            Start::Fresh(Fresh::FirstRun | Fresh::NothingToResume) => Self::create(path, columns),
+            Start::Fresh(Fresh::FirstRun | Fresh::NothingToResume | Fresh::PutsAside) => Self::create(path, columns),
             Start::Fresh(Fresh::NothingWritten) => Ok(Self::resume(path, columns, 0)?),
             Start::Fresh(Fresh::ReplacesRehearsal) => Self::replace(path, columns),
             Start::Continue { valid_len, .. } => Ok(Self::resume(path, columns, *valid_len)?),

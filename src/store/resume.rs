@@ -18,6 +18,8 @@ pub enum Wants {
     Fresh,
     /// The results of an interrupted run: `--resume`.
     Resume,
+    /// Anything of ours: it is continued, or where it belongs to another input put aside: `--resume-or-start`.
+    ResumeOrStart,
     /// The results of a rehearsal, to be replaced.
     Replace,
 }
@@ -35,6 +37,17 @@ pub struct Prior {
     pub ended_before: u64,
     /// How the input of now compares with the one of then.
     pub input: Continuity,
+}
+
+impl Prior {
+    /// Whether the results belong to another input.
+    #[must_use]
+    pub fn is_of_other_input(&self) -> bool {
+        match self.input {
+            Continuity::Same | Continuity::Appended => false,
+            Continuity::Other { .. } => true,
+        }
+    }
 }
 
 /// How an input compares with the one that a manifest describes.
@@ -116,6 +129,8 @@ pub enum Fresh {
     NothingWritten,
     /// A rehearsal's results make room.
     ReplacesRehearsal,
+    /// What is there belongs to another input: it is put aside whole, then the run begins.
+    PutsAside,
 }
 
 /// Why a run may not write there.
@@ -167,6 +182,7 @@ pub fn decide(
         Wants::Fresh => Err(Refusal::Exists),
         Wants::Replace => replace(prior.as_ref(), found.as_ref()).map(Start::Fresh),
         Wants::Resume => resume(ask.rehearsal, prior, found, journal),
+        Wants::ResumeOrStart => resume_or_start(ask.rehearsal, prior, found, journal),
     }
 }
 
@@ -204,6 +220,21 @@ fn resume(
     let Found { valid_len, done } = found.unwrap_or_default();
     let maybe_sent = maybe_sent(&prior, done.len(), journal);
     Ok(Start::Continue { valid_len, done, maybe_sent })
+}
+
+/// As [`resume`], but where that finds nothing or another input, a run begins. Results that nothing tells the input of, and
+/// those of the other kind of run, are refused all the same: they may be anybody's.
+fn resume_or_start(
+    rehearsal: bool,
+    prior: Option<Prior>,
+    found: Option<Found>,
+    journal: Option<MaybeSent>,
+) -> Result<Start, Refusal> {
+    match resume(rehearsal, prior, found, journal) {
+        Err(Refusal::OtherInput { .. }) => Ok(Start::Fresh(Fresh::PutsAside)),
+        Ok(Start::Fresh(Fresh::NothingToResume)) => Ok(Start::Fresh(Fresh::FirstRun)),
+        decided => decided,
+    }
 }
 
 /// A complete run has no row in flight: so either every row of then is still recorded, and none is in doubt, or records

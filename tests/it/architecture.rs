@@ -47,7 +47,7 @@ const EVERY_ROOM: &[&str] = &[
 const ANYWHERE: [&str; 4] = ["serde", "thiserror", "tokio", "tracing"];
 
 /// Every other crate with its place; where there is more than one, why.
-const PLACES: [(&str, &[&str]); 25] = [
+const PLACES: [(&str, &[&str]); 26] = [
     ("anstream", &["report/"]),
     ("anstyle", &["report/"]),
     ("atomic_write_file", &["store/"]),
@@ -71,6 +71,7 @@ const PLACES: [(&str, &[&str]); 25] = [
     ("reqwest", &["slack/"]),
     ("roaring", &["store/"]),
     ("rpassword", &["slack/token.rs"]),
+    ("rustix", &["commands/run/on_finish.rs"]),
     ("secrecy", &["slack/token"]),
     // Replies, the manifest, and what machines read of a run, of `doctor` and of `verify`: each its own format.
     ("serde_json", &["slack/", "store/", "report/", "commands/checks.rs", "commands/verify/"]),

@@ -14,6 +14,8 @@ mod limits;
 mod list;
 mod locks;
 mod network;
+mod nightly;
+mod on_finish;
 mod plans;
 mod readme;
 mod reliability;

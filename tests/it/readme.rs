@@ -2,7 +2,7 @@
 
 use crate::harness::{Workdir, config, rows, sessions, start};
 use slack_revoke::advice;
-use slack_revoke::cli::{self, variable_of};
+use slack_revoke::cli;
 use slack_revoke::domain::{Answer, Counts, ErrorCode, Reply, Status};
 use slack_revoke::engine::retry::{Class, classify};
 use slack_revoke::exit::ExitStatus;
@@ -17,11 +17,12 @@ use std::path::Path;
 const README: &str = include_str!("../../README.md");
 
 /// The flags that `run` has promised to have.
-const PROMISED: [&str; 36] = [
+const PROMISED: [&str; 38] = [
     "whole-users",
     "confirm-users",
     "output",
     "resume",
+    "resume-or-start",
     "remaining",
     "dry-run",
     "yes",
@@ -47,6 +48,7 @@ const PROMISED: [&str; 36] = [
     "events",
     "summary-json",
     "metrics-file",
+    "on-finish",
     "reason",
     "progress",
     "color",
@@ -125,6 +127,20 @@ fn flags() -> BTreeSet<String> {
     ["run", "plan", "doctor", "list", "resolve", "verify"].into_iter().flat_map(flags_of).collect()
 }
 
+/// The variables of all flags, and those that `--on-finish` finds.
+fn variables() -> BTreeSet<String> {
+    let mut program = cli::command();
+    program.build();
+    let flags = program.get_subcommands().flat_map(|command| command.get_arguments().collect::<Vec<_>>());
+    let of_flags = flags.filter_map(|flag| Some(flag.get_env()?.to_string_lossy().into_owned()));
+    let run = program.find_subcommand("run").expect("a command");
+    let on_finish = run.get_arguments().find(|flag| flag.get_long() == Some("on-finish")).expect("a flag");
+    let help = on_finish.get_long_help().expect("a help").to_string();
+    let words =
+        help.split(|c: char| !c.is_ascii_uppercase() && c != '_').filter(|word| word.starts_with("SLACK_REVOKE_"));
+    of_flags.chain(words.map(str::to_owned)).collect()
+}
+
 fn class(code: &ErrorCode) -> Class {
     classify(&Reply::bare(Answer::Refused(code.clone())))
 }
@@ -158,7 +174,15 @@ fn every_command_in_it_parses() {
 #[test]
 fn every_file_that_it_names_is_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for path in ["samples/README.md", "samples/sessions.csv", "CONTRIBUTING.md", "CHANGELOG.md"] {
+    for path in [
+        "samples/README.md",
+        "samples/sessions.csv",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        "docs/events.md",
+        "docs/summary.md",
+        "docs/reliability.md",
+    ] {
         assert!(README.contains(path) && root.join(path).is_file(), "{path}");
     }
 }
@@ -178,7 +202,7 @@ fn every_flag_of_it_exists_and_every_promised_flag_is_told() {
 
 #[test]
 fn every_variable_of_it_exists() {
-    let known: BTreeSet<_> = flags().iter().map(|flag| variable_of(flag)).collect();
+    let known = variables();
     let mentioned = names("SLACK_REVOKE_", |character| character.is_ascii_uppercase() || character == '_');
     assert!(!mentioned.is_empty());
     for name in mentioned.into_iter().filter(|name| *name != "LOG") {

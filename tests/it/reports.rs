@@ -75,6 +75,42 @@ fn a_summary_and_metrics_hold_the_totals() {
     assert!(metrics.contains("slack_revoke_exit_code 1\n") && metrics.contains("slack_revoke_calls 4\n"), "{metrics}");
 }
 
+/// Prometheus alerts on `time() - slack_revoke_last_success_timestamp_seconds`: a night that fails must not hide the last that
+/// did not, and a night with nothing to do is a success.
+#[test]
+fn the_time_of_the_last_success_outlives_runs_that_fail() {
+    const SUCCESS: &str = "slack_revoke_last_success_timestamp_seconds";
+    let value = |work: &Workdir, name: &str| -> Option<String> {
+        let metrics = work.read("slack.prom");
+        metrics.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(' ')?.to_owned()))
+    };
+    let (work, server) = (Workdir::new(), start(config(sessions(1_000, 4))));
+    let night = |code| {
+        let flags = ["--resume-or-start", "--metrics-file", "slack.prom", "--rate", "unlimited", "--max-failures", "1"];
+        work.run(&server, "in.csv").args(flags).exits(code);
+    };
+    work.write("in.csv", rows(1_000, 2));
+    night(0);
+    let first = value(&work, SUCCESS).expect("a success");
+    assert_eq!(value(&work, "slack_revoke_last_run_timestamp_seconds"), Some(first.clone()));
+    let every = Some(Scripted::always(Prescribed::Refused(ErrorCode::UserNotFound)));
+    server.set_script(Script { every, ..Script::default() });
+    work.write("in.csv", rows(1_002, 2));
+    night(3);
+    assert_eq!(value(&work, SUCCESS), Some(first.clone()));
+    assert_ne!(value(&work, "slack_revoke_last_run_timestamp_seconds"), Some(first.clone()));
+    assert_eq!(value(&work, "slack_revoke_rows_not_reached").as_deref(), Some("1"));
+    // A refusal before the run begins writes nothing.
+    work.write("in.csv", "");
+    let before = work.read("slack.prom");
+    night(2);
+    assert_eq!(work.read("slack.prom"), before);
+    server.set_script(Script::default());
+    work.write("in.csv", rows(1_000, 1));
+    night(0);
+    assert!(value(&work, SUCCESS).is_some_and(|success| success > first));
+}
+
 #[test]
 fn the_manifest_is_evidence() {
     let work = Workdir::new();

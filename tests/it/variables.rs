@@ -41,6 +41,7 @@ fn every_flag_has_a_variable_that_works() {
         ("EVENTS", "events"),
         ("SUMMARY_JSON", "summary"),
         ("METRICS_FILE", "metrics"),
+        ("ON_FINISH", "env > finished"),
         ("REASON", "a drill"),
         ("PROGRESS", "none"),
         ("COLOR", "never"),
@@ -48,7 +49,8 @@ fn every_flag_has_a_variable_that_works() {
         ("LOG_FORMAT", "json"),
     ];
     // They exclude some of the others, or have a test of their own.
-    let apart = ["RESUME", "DRY_RUN", "REHEARSE", "START_RATE", "MAX_RATE", "TOKEN_COMMAND", "VERBOSE"];
+    let apart =
+        ["RESUME", "RESUME_OR_START", "DRY_RUN", "REHEARSE", "START_RATE", "MAX_RATE", "TOKEN_COMMAND", "VERBOSE"];
     let apart = apart.into_iter().chain(["WHOLE_USERS", "CONFIRM_USERS"]);
     let known: BTreeSet<String> = variables.iter().map(|(name, _)| *name).chain(apart).map(str::to_owned).collect();
     assert_eq!(flags_of_run(), known, "a flag of `run` has no place in this test");
@@ -60,7 +62,7 @@ fn every_flag_has_a_variable_that_works() {
     let results = work.results("out.csv");
     let statuses: Vec<_> = results.statuses().into_values().collect();
     assert_eq!(statuses, ["revoked", "not_found", "protected"]);
-    for file in ["left.csv", "events", "summary", "metrics"] {
+    for file in ["left.csv", "events", "summary", "metrics", "finished"] {
         assert!(work.exists(file), "{file}");
     }
     let run = &work.json("out.csv.manifest.json")["runs"][0];
@@ -88,6 +90,28 @@ fn the_other_variables_work_too_and_what_is_typed_goes_first() {
     let again = work.program(["run", "in.csv", "--yes", "--api-url", &server.url()]);
     let again = again.env("SLACK_REVOKE_RESUME", "true").env("SLACK_REVOKE_TOKEN_COMMAND", &format!("echo {TOKEN}"));
     again.env("SLACK_REVOKE_VERBOSE", "2").exits(0);
+}
+
+/// A job's environment holds the names of its run; its `verify` finds the results there, and is not told to overwrite them.
+#[test]
+fn what_a_run_writes_is_no_output_of_the_commands_around_it() {
+    let (work, server) = (Workdir::new(), slack());
+    work.write("in.csv", rows(1_000, 2));
+    let job = |program: Program| {
+        let job = program.token(TOKEN).env("SLACK_REVOKE_OUTPUT", "out.csv").env("SLACK_REVOKE_RESUME", "true");
+        job.env("SLACK_REVOKE_API_URL", &server.url())
+    };
+    job(work.program(["run", "in.csv", "--yes"])).exits(0);
+    let before = work.read("out.csv");
+    job(work.program(["verify", "out.csv"])).exits(0);
+    assert_eq!(work.read("out.csv"), before);
+    assert!(work.exists("out.verified.csv"));
+    job(work.program(["list"])).exits(0);
+    let own = job(work.program(["verify", "out.csv"])).env("SLACK_REVOKE_VERIFY_OUTPUT", "proof.csv");
+    own.exits(0);
+    assert!(work.exists("proof.csv"));
+    let said = job(work.program(["list"])).env("SLACK_REVOKE_LIST_RESUME", "perhaps").exits(2).stderr();
+    assert!(said.contains("SLACK_REVOKE_LIST_RESUME"), "{said}");
 }
 
 fn flags_of_run() -> BTreeSet<String> {

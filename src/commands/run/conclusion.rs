@@ -7,15 +7,14 @@ use crate::domain::{Stamp, Status, StopReason, UserId};
 use crate::engine::RunEnd;
 use crate::engine::clock::wall;
 use crate::exit::ExitStatus;
-use crate::report::metrics::{self, MetricsInput};
-use crate::report::{self, Console, EventLog, Files, Pacing, Totals, summary_json};
+use crate::report::{self, Console, EventLog, Files, Pacing, Totals, metrics, summary_json};
 use crate::settings::{Mode, Settings, Verbosity};
 use crate::store::manifest::{self, At, Manifest, Run, RunCounts};
 use crate::store::scan::Recorded;
 use crate::store::{remaining, results};
 use std::ffi::OsString;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Users that the totals look at: enough to see an alert coming.
@@ -42,10 +41,23 @@ pub struct Conclusion<'a> {
     pub end: RunEnd,
 }
 
+/// A run that has ended, with all that it leaves.
+#[derive(Debug)]
+pub struct Concluded {
+    /// How it ended.
+    pub exit: ExitStatus,
+    /// Its id.
+    pub run_id: String,
+    /// The results.
+    pub results: PathBuf,
+    /// The totals as JSON, where they were asked for and could be written.
+    pub summary: Option<PathBuf>,
+}
+
 impl Conclusion<'_> {
     /// Finishes the files, tells the totals, and finds the exit status. What could not be written is told, and is exit
     /// status 7.
-    pub fn conclude(self, recorder: Recorder) -> ExitStatus {
+    pub fn conclude(self, recorder: Recorder) -> Concluded {
         let Kept { results, journal, recorded, mut manifest, events } = recorder.finish();
         let mut lost = Lost::default();
         lost.note(results.finish());
@@ -61,7 +73,19 @@ impl Conclusion<'_> {
             self.end_events(events, &totals, exit);
         }
         self.tell(&totals, &lost, exit);
-        exit
+        let summary = self.write_reports(&totals, exit);
+        Concluded { exit, run_id: totals.run_id, results: totals.files.results, summary }
+    }
+
+    /// What machines read; the path of the summary, where it was written.
+    fn write_reports(&self, totals: &Totals, exit: ExitStatus) -> Option<PathBuf> {
+        let report = &self.settings.report;
+        if let Some(path) = &report.metrics_file {
+            warn_where(path, metrics::write(path, totals, wall(), exit.code()));
+        }
+        let for_command = report.on_finish.as_ref().map(|_| &self.facts.files.summary);
+        let path = report.summary_json.as_ref().or(for_command)?;
+        warn_where(path, summary_json::write(path, totals, exit.code())).then(|| path.clone())
     }
 
     fn write_remaining(&self, recorded: &Recorded) -> io::Result<u64> {
@@ -121,7 +145,8 @@ impl Conclusion<'_> {
         let users = recorded.tally().users().iter();
         let revoked = users.map(|(user, rows)| (user.clone(), rows.of(Status::Revoked)));
         Totals {
-            counts: self.end.counts,
+            // Those of the engine hold the row too whose record could not be written.
+            counts: *recorded.tally().counts(),
             total: self.facts.rows,
             calls: self.end.calls.made,
             rate_limited: self.end.calls.rate_limited,
@@ -185,12 +210,6 @@ impl Conclusion<'_> {
         if let Some(fault) = &self.end.fault {
             tracing::error!("a fault of slack-revoke: {fault}");
         }
-        if let Some(path) = &self.settings.report.summary_json {
-            warn_where(path, summary_json::write(path, totals, exit.code()));
-        }
-        if let Some(path) = &self.settings.report.metrics_file {
-            warn_where(path, metrics::write(path, &metrics_of(totals, exit)));
-        }
     }
 
     /// Where the totals are not wanted, a bad end is told all the same: an exit code alone says too little.
@@ -206,25 +225,10 @@ impl Conclusion<'_> {
 }
 
 /// The results are the evidence; what only repeats them in another form does not change the exit status.
-fn warn_where(path: &Path, written: io::Result<()>) {
-    if let Err(error) = written {
-        tracing::warn!("cannot write {}: {error}", path.display());
-    }
-}
-
-fn metrics_of(totals: &Totals, exit: ExitStatus) -> MetricsInput {
-    MetricsInput {
-        counts: totals.counts,
-        total: totals.total,
-        calls: totals.calls,
-        rate_limited: totals.rate_limited,
-        paused: totals.paused,
-        elapsed: totals.elapsed,
-        per_minute: totals.per_minute,
-        finished_at: wall(),
-        exit_code: exit.code(),
-        last_success: None,
-    }
+/// False where it could not be written.
+fn warn_where(path: &Path, written: io::Result<()>) -> bool {
+    let warn = |error| tracing::warn!("cannot write {}: {error}", path.display());
+    written.map_err(warn).is_ok()
 }
 
 /// How the limit showed itself, as the manifest has kept it.

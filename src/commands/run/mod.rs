@@ -2,6 +2,8 @@
 
 pub(in crate::commands) mod address;
 mod conclusion;
+mod earlier;
+mod on_finish;
 mod places;
 mod policy;
 mod prepared;
@@ -71,5 +73,10 @@ async fn carry_out(
     let clock = Clock::start();
     let end: RunEnd = engine::run(policy, remote.client(), &mut source, &mut recorder, &mut shutdown, clock).await;
     drop(source);
-    Ok(Conclusion { settings, argv, console, facts, remote: &remote, started, end }.conclude(recorder))
+    let is_cut_off = end.aborted && end.fault.is_none();
+    let concluded = Conclusion { settings, argv, console, facts, remote: &remote, started, end }.conclude(recorder);
+    if let Some(command) = settings.report.on_finish.as_ref().filter(|_| !is_cut_off) {
+        on_finish::run(command, &on_finish::variables(settings.mode, &concluded), shutdown).await;
+    }
+    Ok(concluded.exit)
 }

@@ -52,6 +52,7 @@ fn check(settings: &Settings, files: &RunFiles) -> Result<(), RunError> {
         | TokenChoice::Ask(_)
         | TokenChoice::Absent => None,
     };
+    let summary = (report.on_finish.is_some() && report.summary_json.is_none()).then_some(&files.summary);
     let kept = [
         ("the input", input),
         ("the token file", token),
@@ -59,6 +60,7 @@ fn check(settings: &Settings, files: &RunFiles) -> Result<(), RunError> {
         ("the results", Some(&files.results)),
         ("the manifest", Some(&files.manifest)),
         ("the journal", Some(&files.journal)),
+        ("the summary for --on-finish", summary),
     ];
     for (flag, path) in written.into_iter().filter_map(|(flag, path)| Some((flag, path?))) {
         let is_same =

@@ -1,10 +1,11 @@
 //! Everything that is settled before anybody is asked and anything is sent: the input, its files, and where to begin.
 
-use super::places;
+use super::{earlier, places};
 use crate::domain::{Fields, IdentifyBy, Stamp, UserId};
 use crate::error::{RunError, Trouble};
 use crate::report;
-use crate::settings::{InputSource, Mode, Settings};
+use crate::settings::{Existing, InputSource, Mode, Settings};
+use crate::store::aside::Aside;
 use crate::store::input::{
     Content, Continuation, Delimiter, Earlier, Guards, Identify, Input, InputError, InputPath, MaybeSent, Rules,
     Survey, SurveyOptions,
@@ -12,7 +13,7 @@ use crate::store::input::{
 use crate::store::journal::{Lock, LockError};
 use crate::store::manifest::{Manifest, ManifestError};
 use crate::store::paths::RunFiles;
-use crate::store::resume::{self, Ask, Continuity, Found, Fresh, Start, Wants};
+use crate::store::resume::{self, Ask, Continuity, Found, Fresh, Prior, Start, Wants};
 use crate::store::scan::{Recorded, Scan, ScanError, scan};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -33,6 +34,8 @@ pub struct Prepared {
     pub recorded: Recorded,
     /// Where this run begins.
     pub start: Start,
+    /// The earlier run whose files make room first.
+    pub aside: Option<Aside>,
     rules: Rules,
 }
 
@@ -65,11 +68,21 @@ impl Prepared {
             );
         }
         let start = before.decide(settings, &survey, files.as_ref(), lock.as_ref())?;
+        let aside = before.aside(&start, files.as_ref());
         let (manifest, recorded) = before.into_parts(&start);
-        if start == Start::Fresh(Fresh::NothingToResume) {
-            tracing::warn!("there is nothing to resume: the run begins with the first row");
+        let mut this = Self { content, survey, files, lock, manifest, recorded, start, aside, rules };
+        this.forget_other_rows()?;
+        earlier::tell(&this);
+        Ok(this)
+    }
+
+    /// The lines that an earlier run ended are another input's where it is put aside.
+    fn forget_other_rows(&mut self) -> Result<(), RunError> {
+        if self.start == Start::Fresh(Fresh::PutsAside) && self.survey.already_done > 0 {
+            let again = self.content.survey_again(self.rules.clone(), self.recorded.done().clone());
+            (self.content, self.survey) = again.map_err(|error| input_error(&error))?;
         }
-        Ok(Self { content, survey, files, lock, manifest, recorded, start, rules })
+        Ok(())
     }
 
     /// Spares the sessions of the token's own user, unless `--allow-self`. Rows that name no user cannot be told apart.
@@ -191,7 +204,10 @@ impl Before {
             Err(ManifestError::Missing(_)) => None,
             Err(error) => return Err(RunError::Input(Trouble::new(error.to_string(), "nothing was sent"))),
         };
-        let scan = if settings.output.resume { read_results(&files.results, None)? } else { None };
+        let scan = match settings.output.existing {
+            Existing::Refuse => None,
+            Existing::Resume | Existing::ResumeOrStart => read_results(&files.results, None)?,
+        };
         Ok(Self { manifest, scan })
     }
 
@@ -213,28 +229,38 @@ impl Before {
     ) -> Result<Start, RunError> {
         let Some(files) = files else { return Ok(Start::Fresh(Fresh::FirstRun)) };
         let rehearsal = settings.mode == Mode::Rehearsal;
-        let wants = match (settings.output.resume, rehearsal) {
-            (true, _) => Wants::Resume,
-            (false, true) => Wants::Replace,
-            (false, false) => Wants::Fresh,
+        let wants = match (settings.output.existing, rehearsal) {
+            (Existing::Resume, _) => Wants::Resume,
+            (Existing::ResumeOrStart, _) => Wants::ResumeOrStart,
+            (Existing::Refuse, true) => Wants::Replace,
+            (Existing::Refuse, false) => Wants::Fresh,
         };
+        let prior = self.manifest.as_ref().map(|manifest| manifest.prior(continuity(manifest, survey)));
+        // Another input may have other columns; its results are not written to.
+        let makes_room = wants == Wants::ResumeOrStart && prior.as_ref().is_some_and(Prior::is_of_other_input);
         let found = match &self.scan {
             Some(scan) => {
-                let valid_len = whole_header(scan, survey, files)?;
+                let valid_len = if makes_room { scan.valid_len } else { whole_header(scan, survey, files)? };
                 Some(Found { valid_len, done: scan.recorded.done().clone() })
             }
-            None if !settings.output.resume && files.results.exists() => {
+            None if settings.output.existing == Existing::Refuse && files.results.exists() => {
                 let empty = std::fs::metadata(&files.results).is_ok_and(|file| file.len() == 0);
                 Some(Found { valid_len: u64::from(!empty), ..Found::default() })
             }
             None => None,
         };
         let journal = lock.map(Lock::listed).transpose().map_err(|error| unwritable(&error, "nothing was sent"))?;
-        let prior = self.manifest.as_ref().map(|manifest| manifest.prior(continuity(manifest, survey)));
         resume::decide(Ask { wants, rehearsal }, prior, found, journal.flatten()).map_err(|refusal| {
             let what = format!("{}: {refusal}", files.results.display());
             RunError::Input(Trouble::new(what, "nothing was sent"))
         })
+    }
+
+    /// What makes room for a run that begins where another input's results are.
+    fn aside(&self, start: &Start, files: Option<&RunFiles>) -> Option<Aside> {
+        let (manifest, files) = (self.manifest.as_ref()?, files?);
+        let ended = self.scan.as_ref().map_or(0, |scan| scan.recorded.done().len());
+        (*start == Start::Fresh(Fresh::PutsAside)).then(|| Aside::of(manifest, &files.results, ended)).flatten()
     }
 
     /// Manifest and records to go on from; a fresh run has none.

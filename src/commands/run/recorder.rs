@@ -73,12 +73,15 @@ impl Recorder {
         screen: Screen,
         started: Stamp,
     ) -> Result<(Self, Facts), RunError> {
-        let Prepared { content, survey, files, lock, manifest, recorded, start, .. } = prepared;
+        let Prepared { content, survey, files, lock, manifest, recorded, start, aside, .. } = prepared;
         let (Some(files), Some(lock)) = (files, lock) else {
             return Err(RunError::Internal("a run without an output was begun".into()));
         };
         let failed = |error: io::Error| unwritable(&error, "nothing was sent; make room or name another file with -o");
         let mut events = events_of(settings)?;
+        if let Some(aside) = &aside {
+            aside.make_room(&files, &lock).map_err(failed)?;
+        }
         let run_id = run_id(started);
         let input = input_of(&content, &survey);
         let mut manifest =

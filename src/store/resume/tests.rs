@@ -72,6 +72,29 @@ fn a_resumption_goes_by_the_manifest() {
     }
 }
 
+#[test]
+fn a_timer_goes_on_begins_or_puts_aside() {
+    let ask = Ask { wants: Wants::ResumeOrStart, rehearsal: false };
+    let other = || Continuity::Other { recorded: "aa".into(), given: "bb".into() };
+    let table = [
+        (None, None, None, Ok(Start::Fresh(Fresh::FirstRun))),
+        (None, found(0, &[]), None, Ok(Start::Fresh(Fresh::NothingWritten))),
+        (None, found(90, &[]), None, Err(Refusal::NoManifest)),
+        (prior(false, false, SAME), found(120, &[2]), Some(lines(&[2, 3])), goes_on(120, &[2], lines(&[2, 3]))),
+        (prior(false, false, SAME), None, None, goes_on(0, &[], MaybeSent::All)),
+        (prior(false, true, SAME), found(200, &[2, 3, 4]), None, goes_on(200, &[2, 3, 4], lines(&[]))),
+        (prior(false, true, Continuity::Appended), found(200, &[2, 3, 4]), None, goes_on(200, &[2, 3, 4], lines(&[]))),
+        (prior(false, true, other()), found(200, &[2, 3, 4]), None, Ok(Start::Fresh(Fresh::PutsAside))),
+        (prior(false, false, other()), found(120, &[2]), Some(lines(&[3])), Ok(Start::Fresh(Fresh::PutsAside))),
+        // A death in the middle of putting aside: the manifest goes last.
+        (prior(false, false, other()), None, None, Ok(Start::Fresh(Fresh::PutsAside))),
+        (prior(true, true, other()), found(120, &[2]), None, Err(Refusal::IsRehearsal)),
+    ];
+    for (index, (prior, found, journal, want)) in table.into_iter().enumerate() {
+        assert_eq!(decide(ask, prior, found, journal), want, "case {index}");
+    }
+}
+
 /// A run on a complete one lists only what it sends itself: of records cut off below its beginning, the list says nothing.
 #[test]
 fn a_list_that_was_begun_on_records_says_nothing_of_them() {
