@@ -22,6 +22,7 @@ mod reliability;
 mod reports;
 mod resolve;
 mod resume;
+mod samples;
 mod scale;
 mod secrets;
 mod signals;

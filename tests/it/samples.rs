@@ -1,0 +1,274 @@
+//! The samples for timers: their command lines and exit codes are the program's, and a night's work is what they say. What
+//! systemd, cron, Kubernetes and Docker make of them, `samples/check` asks these themselves.
+
+use crate::harness::{TOKEN, Workdir, config, rows, sessions, start};
+use slack_revoke::cli;
+use slack_revoke::exit::ExitStatus;
+use slack_revoke::rehearsal::{Config, Latency, Server};
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+const SERVICE: &str = include_str!("../../samples/systemd/slack-revoke.service");
+const CRON: &str = include_str!("../../samples/cron/slack-revoke.cron");
+const CRONJOB: &str = include_str!("../../samples/kubernetes/cronjob.yaml");
+const DOCKERFILE: &str = include_str!("../../samples/Dockerfile");
+const README: &str = include_str!("../../samples/README.md");
+
+/// A command line as words; quotes hold words together, and a backslash at the end of a line joins it with the next.
+fn words(text: &str) -> Vec<String> {
+    let (text, mut words, mut word, mut is_quoted) = (text.replace("\\\n", " "), Vec::new(), String::new(), false);
+    for character in text.chars() {
+        match character {
+            '"' => is_quoted = !is_quoted,
+            ' ' if !is_quoted => words.extend(Some(std::mem::take(&mut word)).filter(|word| !word.is_empty())),
+            other => word.push(other),
+        }
+    }
+    assert!(!is_quoted, "a quote is left open: {text}");
+    words.extend(Some(word).filter(|word| !word.is_empty()));
+    words
+}
+
+/// The value of a unit's setting, with the lines that continue it.
+fn setting<'a>(unit: &'a str, name: &str) -> &'a str {
+    let (_, rest) = unit.split_once(&format!("\n{name}=")).unwrap_or_else(|| panic!("no {name}="));
+    let mut end = 0;
+    for line in rest.split_inclusive('\n') {
+        end += line.len();
+        if !line.ends_with("\\\n") {
+            break;
+        }
+    }
+    rest[..end].trim_end()
+}
+
+/// The commands of the cron table, each with what comes before it on its line.
+fn cron_lines() -> Vec<&'static str> {
+    let is_entry = |line: &&str| line.starts_with(|first: char| first.is_ascii_digit() || first == '@' || first == '*');
+    CRON.lines().filter(is_entry).collect()
+}
+
+/// The items of the list under `key:`, each on a line of its own.
+fn yaml_list(key: &str) -> Vec<String> {
+    let mut lines = CRONJOB.lines().skip_while(|line| line.trim() != format!("{key}:")).skip(1);
+    let items = lines.by_ref().map_while(|line| line.trim().strip_prefix("- "));
+    items.map(|item| item.trim_matches('"').to_owned()).collect()
+}
+
+/// What an instruction of the Dockerfile has between its brackets.
+fn instruction(name: &str) -> Vec<String> {
+    let line = DOCKERFILE.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("no {name}"));
+    serde_json::from_str(line).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// The program's own part of a command line: its name as `slack-revoke`, then its arguments.
+fn own_part(line: &[String]) -> Vec<String> {
+    // The folder of the job and the user have the same name, and stand before it.
+    let is_name = |word: &String| Path::new(word).file_name().is_some_and(|name| name == "slack-revoke");
+    let at = line.iter().rposition(is_name).unwrap_or_else(|| panic!("the program is not called in {line:?}"));
+    line[at..].to_vec()
+}
+
+/// A line that a timer of the samples starts, and the variables that it is started with.
+struct Night {
+    place: &'static str,
+    line: Vec<String>,
+    variables: Vec<(&'static str, &'static str)>,
+}
+
+/// Every way in which the samples run every night; systemd's is the first.
+fn nightly() -> Vec<Night> {
+    let night = |place, line: &[String], variables| Night { place, line: own_part(line), variables };
+    let of_table: Vec<_> =
+        CRON.lines().filter(|line| line.starts_with("SLACK")).filter_map(|line| line.split_once('=')).collect();
+    // What `LoadCredential=` comes to.
+    let of_systemd = vec![("CREDENTIALS_DIRECTORY", "/run/secrets/slack-revoke/")];
+    let mut nights = vec![night("systemd", &words(setting(SERVICE, "ExecStart")), of_systemd)];
+    nights.extend(cron_lines().into_iter().map(|line| night("cron", &words(line), of_table.clone())));
+    nights.push(night("Kubernetes", &yaml_list("args"), Vec::new()));
+    nights
+}
+
+/// The commands in README's blocks of code.
+fn shown() -> Vec<Vec<String>> {
+    let blocks = README.split("```").skip(1).step_by(2);
+    let lines = blocks.flat_map(str::lines).filter(|line| line.trim_start().starts_with("slack-revoke "));
+    lines.map(|line| words(line.split("  #").next().unwrap_or_default())).collect()
+}
+
+#[test]
+fn every_command_line_is_the_programs() {
+    let docker = [instruction("ENTRYPOINT "), instruction("CMD ")].concat();
+    let mut lines: Vec<_> = nightly().into_iter().map(|night| (night.place, night.line)).collect();
+    lines.extend(shown().into_iter().map(|line| ("README", line)));
+    assert!(lines.len() >= 5, "a sample is not read any more");
+    for (place, line) in lines {
+        if let Err(error) = cli::parse(line.iter().map(OsString::from)) {
+            panic!("{place}: {}: {error}", line.join(" "));
+        }
+    }
+    let help = cli::parse(docker.iter().map(OsString::from)).expect_err("the image's default is the help");
+    assert_eq!(help.exit_code(), 0, "{help}");
+}
+
+#[test]
+fn a_night_needs_nobody() {
+    for Night { place, line, .. } in nightly() {
+        for flag in ["--resume-or-start", "--yes"] {
+            assert!(line.iter().any(|word| word == flag), "{place} without {flag}");
+        }
+    }
+    // A token in a variable of the file would be there for everybody to read.
+    for sample in [SERVICE, CRON, CRONJOB, DOCKERFILE] {
+        assert!(!sample.contains("xoxp") && !sample.contains("SLACK_TOKEN="));
+    }
+}
+
+fn numbers(text: &str) -> Vec<u8> {
+    let digits = text.split(|character: char| !character.is_ascii_digit()).filter(|word| !word.is_empty());
+    digits.map(|word| word.parse().expect("an exit code")).collect()
+}
+
+/// `values: [1, 2]` after the line `- action: NAME`.
+fn pod_failure_codes(action: &str) -> Vec<u8> {
+    let (_, rest) = CRONJOB.split_once(&format!("- action: {action}\n")).expect("a rule");
+    let line = rest.lines().find_map(|line| line.trim().strip_prefix("values: ")).expect("values");
+    numbers(line)
+}
+
+#[test]
+fn every_exit_code_is_the_programs_and_is_provided_for() {
+    let table: BTreeSet<u8> = ExitStatus::TABLE.iter().map(|(_, code, _)| *code).collect();
+    let not_again = numbers(setting(SERVICE, "RestartPreventExitStatus"));
+    let no_failure = numbers(setting(SERVICE, "SuccessExitStatus"));
+    let named: BTreeSet<u8> = not_again.iter().chain(&no_failure).copied().collect();
+    // What is left is tried again: Slack out of reach.
+    let left: Vec<u8> = table.difference(&named).copied().collect();
+    assert!(named.is_subset(&table) && left == [0, 5], "{named:?} leaves {left:?}");
+
+    let (fail, count) = (pod_failure_codes("FailJob"), pod_failure_codes("Count"));
+    let mut pods: Vec<u8> = fail.iter().chain(&count).copied().collect();
+    pods.sort_unstable();
+    let failures: Vec<u8> = table.iter().copied().filter(|code| *code != 0).collect();
+    assert_eq!(pods, failures, "the CronJob's rules");
+
+    let rows = README.lines().filter_map(|line| line.strip_prefix("| ")).filter_map(|row| row.split(" | ").next());
+    let told: Vec<u8> = rows.filter_map(|cell| cell.parse().ok()).collect();
+    assert_eq!(told, ExitStatus::TABLE.map(|(_, code, _)| code), "the table in samples/README.md");
+}
+
+/// Where the samples have things, and where this test has them.
+fn here(work: &Workdir, text: &str) -> String {
+    let folder = work.root().display().to_string();
+    let places =
+        ["%S/slack-revoke", "/var/lib/slack-revoke", "/etc/slack-revoke", "/run/secrets/slack-revoke", "/data"];
+    let moved = |text: String, place: &str| text.replace(&format!("{place}/"), &format!("{folder}/"));
+    places.into_iter().fold(text.to_owned(), moved)
+}
+
+impl Night {
+    /// The line by way of `next-list`, as its timer starts it.
+    fn command(&self, work: &Workdir, server: &Server) -> Command {
+        let next_list = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/next-list");
+        let mut command = Command::new(next_list);
+        command.env_clear().env("PATH", "/usr/bin:/bin");
+        command.env("SLACK_REVOKE_API_URL", server.url()).env("SLACK_REVOKE_RATE", "1000/s");
+        command.envs(self.variables.iter().map(|(name, value)| (name, here(work, value))));
+        command.arg(work.root()).arg(env!("CARGO_BIN_EXE_slack-revoke"));
+        command.args(self.line.iter().skip(1).map(|word| here(work, word)));
+        command
+    }
+
+    /// One night that ends well; gives what was said.
+    #[track_caller]
+    fn passes(&self, work: &Workdir, server: &Server) -> String {
+        let output = self.command(work, server).output().expect("a shell");
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{}: {told}", self.place);
+        told
+    }
+}
+
+/// The folder of a job: the token where each sample looks for it, with the mode that it has there, and the protected.
+fn folder() -> Workdir {
+    let work = Workdir::new();
+    for (name, mode) in [("slack-token", 0o440), ("token-of-cron", 0o600)] {
+        fs::set_permissions(work.write(name, TOKEN), fs::Permissions::from_mode(mode)).expect("chmod");
+    }
+    work.sample("protect.txt");
+    work
+}
+
+/// How many rows have a record; none has two.
+fn records(work: &Workdir) -> usize {
+    work.results("sessions.results.csv").statuses().len()
+}
+
+fn put_away(work: &Workdir) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(work.path("done")) else { return Vec::new() };
+    entries.map(|entry| entry.expect("an entry").path()).collect()
+}
+
+#[test]
+fn a_night_without_a_list_is_no_failure_and_a_finished_list_is_not_sent_again() {
+    let server = start(config(sessions(1_000, 8)));
+    for night in nightly() {
+        let (work, place) = (folder(), night.place);
+        assert_eq!(night.passes(&work, &server), "", "{place}: nothing is there to do");
+        work.write("incoming.csv", rows(1_000, 3));
+        let told = night.passes(&work, &server);
+        assert!(told.is_empty() || place != "cron", "cron would send a mail about a good run: {told}");
+        assert_eq!(records(&work), 3, "{place}");
+        assert_eq!(night.passes(&work, &server), "", "{place}: the list is finished");
+        assert!(put_away(&work).is_empty() && !work.exists("incoming.csv"), "{place}");
+    }
+}
+
+#[test]
+fn the_next_list_takes_the_place_of_a_finished_one() {
+    let server = start(config(sessions(1_000, 8)));
+    let night = nightly().remove(0);
+    let work = folder();
+    work.write("incoming.csv", rows(1_000, 3));
+    night.passes(&work, &server);
+    work.write("incoming.csv", rows(1_003, 5));
+    night.passes(&work, &server);
+    assert_eq!(records(&work), 5);
+    let away = put_away(&work);
+    let [away] = away.as_slice() else { panic!("one folder a list: {away:?}") };
+    for file in ["sessions.csv", "sessions.results.csv", "sessions.results.csv.manifest.json"] {
+        assert!(away.join(file).exists(), "{file} was not put away");
+    }
+    assert_eq!(fs::read_to_string(away.join("sessions.csv")).expect("the list"), rows(1_000, 3));
+    assert!(work.read("metrics.prom").contains("slack_revoke"), "metrics stay where they are looked for");
+}
+
+#[test]
+fn a_run_that_was_cut_off_is_continued_by_the_next_start() {
+    let slow = Config { latency: Latency::Fixed(Duration::from_millis(20)), ..config(sessions(1_000, 60)) };
+    let server = start(slow);
+    let night = nightly().remove(0);
+    let work = folder();
+    work.write("incoming.csv", rows(1_000, 40));
+    let mut cut = night.command(&work, &server).stderr(Stdio::null()).spawn().expect("a shell");
+    while fs::read_to_string(work.path("sessions.results.csv")).unwrap_or_default().lines().count() < 5 {
+        assert!(cut.try_wait().expect("a child of ours").is_none(), "it ended before it could be cut off");
+        std::thread::yield_now();
+    }
+    cut.kill().expect("a child of ours");
+    cut.wait().expect("a child of ours");
+    assert!(work.exists("sessions.results.csv.journal"));
+
+    // A list that came in meanwhile waits.
+    work.write("incoming.csv", rows(1_040, 20));
+    night.passes(&work, &server);
+    assert_eq!(records(&work), 40, "exactly one record a row");
+    assert!(put_away(&work).is_empty() && work.exists("incoming.csv"));
+    night.passes(&work, &server);
+    assert_eq!(records(&work), 20);
+}
