@@ -27,7 +27,7 @@ fn program() -> ExitStatus {
         Command::Completions(typed) => printed(|out| completions::write(typed.shell, out)),
         Command::Doctor(typed) => dressed(global, |_| doctor::doctor(*typed)),
         Command::List(typed) => dressed(global, |console| list::list(*typed, argv, console)),
-        Command::Man => printed(man::write),
+        Command::Man(typed) => printed(|out| man::write(typed.command.as_deref(), out)),
         Command::Plan(typed) => {
             let form = if typed.json { Form::Json } else { Form::Text };
             dressed(global, |console| execute(typed.run, global, argv, form, console))

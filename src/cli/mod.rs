@@ -6,6 +6,7 @@
 
 mod around;
 mod choices;
+pub mod guide;
 mod precedence;
 mod run;
 mod secret;
@@ -21,6 +22,7 @@ pub use values::{InputSource, MaxFailures, RateArg};
 pub use variables::variable_of;
 
 use crate::exit::ExitStatus;
+use clap::builder::PossibleValuesParser;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
@@ -37,7 +39,6 @@ const HELP_WIDTH: usize = 100;
 /// The token is a user token (xoxp-…) with the user scope admin.users:write. It is read from --token-file or
 /// --token-command, else from SLACK_TOKEN, else from systemd's credential slack-token; never from the command line.
 #[derive(Debug, Parser)]
-#[command(after_help = EXAMPLES, after_long_help = with_exit_codes(EXAMPLES))]
 #[command(name = "slack-revoke", version, max_term_width = HELP_WIDTH, arg_required_else_help = true)]
 pub struct Cli {
     /// Flags that every command takes.
@@ -58,19 +59,16 @@ pub enum Command {
     ///
     /// No session is revoked before the whole input was read and checked, the plan was shown, and it was agreed to, by an
     /// answer or by --yes.
-    #[command(after_help = RUN_EXAMPLES, after_long_help = with_exit_codes(RUN_EXAMPLES))]
     Run(Box<RunArgs>),
     /// Read and check everything as `run` would, send nothing, and say what it would do and how long it would take
     ///
     /// The same as `run --dry-run`. Every flag of `run` is accepted, so that the one word can be changed for the other;
     /// those that only matter to sending are not listed.
-    #[command(after_help = PLAN_EXAMPLES)]
     Plan(Box<PlanArgs>),
     /// Check whether the token, its scopes and the network are fit for a run
     ///
     /// Asks auth.test, and nothing else. A line a check: ✓ is good, ! is worth a look, ✗ will not do. Exits with 0 where no
     /// check failed, with 4 where the token or its scope will not do, and with 5 where Slack cannot be reached.
-    #[command(after_help = DOCTOR_EXAMPLES)]
     Doctor(Box<DoctorArgs>),
     /// List the sessions of the organisation as CSV, ready to be the input of `run`
     ///
@@ -78,13 +76,11 @@ pub enum Command {
     /// session_id, then those of the device that signed in (created_…) and of the device last seen (recent_…).
     ///
     /// A session is listed where it passes every kind of filter that is given; of a kind that is repeated, one has to fit.
-    #[command(after_help = LIST_EXAMPLES, after_long_help = with_exit_codes(LIST_EXAMPLES))]
     List(Box<ListArgs>),
     /// Add user_id to the rows that hold only team_id and session_id
     ///
     /// Finds the owners in admin.users.session.list, with the user scope admin.users:read. Every row is written, in the
     /// input's order; one whose session is not listed keeps an empty user_id, and is counted.
-    #[command(after_help = RESOLVE_EXAMPLES)]
     Resolve(Box<ResolveArgs>),
     /// List the sessions again, and prove for every record of a run whether its session is gone
     ///
@@ -93,14 +89,16 @@ pub enum Command {
     /// read, so that nothing is proved gone. It is empty where the record names no session.
     ///
     /// Exits with 1 where a session that was revoked, or already revoked, is not proved gone.
-    #[command(after_help = VERIFY_EXAMPLES, after_long_help = with_exit_codes(VERIFY_EXAMPLES))]
     Verify(Box<VerifyArgs>),
     /// Print the completions of a shell
-    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    ///
+    /// Commands, flags and their values. Where the script goes is the shell's own matter: see the examples.
     Completions(CompletionsArgs),
-    /// Print the manual page, in roff
-    #[command(after_help = MAN_EXAMPLES)]
-    Man,
+    /// Print the manual page of the program, or of one of its commands, in roff
+    ///
+    /// The page of the program holds those of all commands. Those of single commands are for `man slack-revoke-run`, as
+    /// packages have them.
+    Man(ManArgs),
 }
 
 /// What `plan` takes: all that `run` takes, and `--json`.
@@ -123,6 +121,14 @@ pub struct CompletionsArgs {
     pub shell: Shell,
 }
 
+/// What `man` takes.
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// The command that the page is about [default: all of them]
+    #[arg(value_name = "COMMAND")]
+    pub command: Option<String>,
+}
+
 /// Flags that every command takes.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Reporting")]
@@ -139,73 +145,20 @@ pub struct GlobalArgs {
     #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = Color::Auto)]
     pub color: Color,
     /// Show no plan, no progress and no totals; errors are still told
+    ///
+    /// A run that ended well says nothing at all, and one that did not says why: made for timers that mail what is printed.
     #[arg(short, long, global = true)]
     pub quiet: bool,
     /// Say how each row ends; -vv also each call and each retry
+    ///
+    /// SLACK_REVOKE_LOG is a finer filter, as in SLACK_REVOKE_LOG=debug.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
     /// How log lines on standard error are written
+    ///
+    /// An error before the command begins, such as wrong usage, is plain text in either.
     #[arg(long, global = true, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
-}
-
-const EXAMPLES: &str = "\
-Examples:
-  slack-revoke run --rehearse sessions.csv   the whole job against a stand-in; needs no token
-  slack-revoke plan sessions.csv             what would be sent, and how long it would take
-  slack-revoke run sessions.csv              send, after asking once";
-
-const RUN_EXAMPLES: &str = "\
-Examples:
-  slack-revoke run --rehearse sessions.csv
-  SLACK_TOKEN=\"$(pass slack/admin)\" slack-revoke run sessions.csv
-  slack-revoke run sessions.csv --token-file /run/secrets/slack --yes --quiet
-  slack-revoke run sessions.csv --resume --protect keep.txt
-  zcat sessions.csv.gz | slack-revoke run - -o results.csv --yes --rate 20/min";
-
-const PLAN_EXAMPLES: &str = "\
-Examples:
-  slack-revoke plan sessions.csv
-  slack-revoke plan sessions.csv --rate 20/min --json
-  slack-revoke plan sessions.csv --resume";
-
-const DOCTOR_EXAMPLES: &str = "\
-Examples:
-  slack-revoke doctor
-  slack-revoke doctor sessions.csv --token-file /run/secrets/slack
-  slack-revoke doctor --json | jq '.checks[] | select(.mark != \"ok\")'";
-
-const LIST_EXAMPLES: &str = "\
-Examples:
-  slack-revoke list -o sessions.csv
-  slack-revoke list -o suspects.csv --ip 203.0.113.0/24 --ip 2001:db8::/32 --exclude-user staff.txt
-  slack-revoke list -o sessions.csv --resume
-  slack-revoke list --team T0123 --user U0456 --os android > phone.csv";
-
-const RESOLVE_EXAMPLES: &str = "\
-Examples:
-  slack-revoke resolve sessions.csv -o resolved.csv
-  zcat sessions.csv.gz | slack-revoke resolve - > resolved.csv";
-
-const VERIFY_EXAMPLES: &str = "\
-Examples:
-  slack-revoke verify sessions.results.csv
-  slack-revoke verify sessions.results.csv -o proof.csv --quiet";
-
-const COMPLETIONS_EXAMPLES: &str = "\
-Examples:
-  slack-revoke completions bash > ~/.local/share/bash-completion/completions/slack-revoke
-  slack-revoke completions fish > ~/.config/fish/completions/slack-revoke.fish
-  slack-revoke completions zsh  > \"${fpath[1]}/_slack-revoke\"";
-
-const MAN_EXAMPLES: &str = "\
-Examples:
-  slack-revoke man > ~/.local/share/man/man1/slack-revoke.1";
-
-/// The long help ends with the table of [`ExitStatus`], so that it cannot say anything else.
-fn with_exit_codes(examples: &str) -> String {
-    let codes = ExitStatus::TABLE.map(|(_, code, meaning)| format!("{code:>5}  {meaning}"));
-    format!("{examples}\n\nExit codes:\n{}", codes.join("\n"))
 }
 
 /// The flags of `run` that a plan accepts and has no use for.
@@ -224,15 +177,37 @@ const ONLY_TO_SEND: [&str; 12] = [
     "reason",
 ];
 
+/// Commands that only print what they are made of: how progress is shown does not matter to them.
+const PRINTING: [&str; 2] = ["completions", "man"];
+
 /// The whole command line, as clap knows it: for parsing, for completions and for the manual.
 #[must_use]
 pub fn command() -> clap::Command {
-    variables::add_to(Cli::command()).args_override_self(true).mut_subcommand("plan", |plan| {
-        plan.mut_args(|arg| {
-            let unlisted = ONLY_TO_SEND.contains(&arg.get_id().as_str());
-            if unlisted { arg.hide(true) } else { arg }
+    let command = variables::add_to(Cli::command()).args_override_self(true);
+    // clap keeps names for as long as the program runs; the command is built once or twice in that time.
+    let names: Vec<&'static str> =
+        command.get_subcommands().map(|known| &*known.get_name().to_owned().leak()).collect();
+    let global: Vec<clap::Arg> = command.get_arguments().filter(|arg| arg.is_global_set()).cloned().collect();
+    let program = guide::of_program();
+    command
+        .mut_subcommands(|known| match known.get_name() {
+            "plan" => known.mut_args(|arg| {
+                let unlisted = ONLY_TO_SEND.contains(&arg.get_id().as_str());
+                if unlisted { arg.hide(true) } else { arg }
+            }),
+            "man" => known.mut_arg("command", |arg| arg.value_parser(PossibleValuesParser::new(names.clone()))),
+            _ => known,
         })
-    })
+        .mut_subcommands(|known| {
+            let prints = PRINTING.contains(&known.get_name());
+            if prints { known.args(global.iter().map(|arg| arg.clone().hide(true))) } else { known }
+        })
+        .mut_subcommands(|known| match guide::of_command(known.get_name()) {
+            Some(guide) => known.after_help(guide.short()).after_long_help(guide.long()),
+            None => known,
+        })
+        .after_help(program.short())
+        .after_long_help(program.long())
 }
 
 /// Reads a command line, program name first, and the `SLACK_REVOKE_` variables. What is typed goes before a variable.

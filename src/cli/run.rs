@@ -110,15 +110,24 @@ pub struct PaceArgs {
     #[arg(long, value_name = "RATE", value_parser = values::rate, default_value = "auto")]
     pub rate: RateArg,
     /// Where `--rate auto` begins [default: 20/min]
+    ///
+    /// What a run learnt of the limit is in its manifest, and `plan` offers it to the next one.
     #[arg(long, value_name = "RATE", value_parser = str::parse::<Rate>)]
     pub start_rate: Option<Rate>,
     /// The most that `--rate auto` tries [default: 300/min]
+    ///
+    /// Slack promises 20 calls a minute and does not say how many more it takes.
     #[arg(long, value_name = "RATE", value_parser = str::parse::<Rate>)]
     pub max_rate: Option<Rate>,
     /// Which rows share a limit
+    ///
+    /// Slack does not say whether an organisation's token has one limit, or one for each workspace. `auto` takes it for one,
+    /// and tests the other at the first 429.
     #[arg(long, value_name = "BUCKET", value_enum, default_value_t = BucketChoice::Auto)]
     pub bucket: BucketChoice,
     /// Calls in flight, 1 to 256 [default: from the rate and the latency, at most 16]
+    ///
+    /// More of them do not make a run faster than its rate.
     #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub workers: Option<u16>,
 }
@@ -134,6 +143,9 @@ pub struct CallArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=100), default_value_t = 5)]
     pub retries: u32,
     /// How long one call may take, connecting included
+    ///
+    /// A call that got no answer may have ended its session: it counts as an attempt, and the row is sent again. A run that is
+    /// asked to stop waits for its calls as long as this.
     #[arg(long, value_name = "TIME", value_parser = values::timeout, default_value = "30s")]
     pub timeout: Duration,
     /// A longer pause than this ends the run, to be resumed
@@ -176,6 +188,8 @@ pub struct SafetyArgs {
     #[arg(long, value_name = "N", value_parser = values::max_failures, default_value = "20%")]
     pub max_failures: MaxFailures,
     /// Stop sending after this long, to be resumed [default: none]
+    ///
+    /// As in 90m, 6h or `1h 30m`. Calls in flight are finished, and the exit code is 3.
     #[arg(long, value_name = "TIME", value_parser = values::deadline)]
     pub deadline: Option<Duration>,
     /// User ids and session ids that must never be revoked [default: none]
@@ -190,9 +204,14 @@ pub struct SafetyArgs {
     #[arg(long)]
     pub allow_self: bool,
     /// Do not wait for the first row's answer before sending others
+    ///
+    /// The first row goes alone, so that a wrong token or a wrong form of ids shows after one call.
     #[arg(long)]
     pub no_canary: bool,
     /// Count `not_found` as a failure
+    ///
+    /// A session that Slack does not know is gone, or its two ids do not belong together. With this, such rows count for
+    /// --max-failures and exit code 1, and are in the remaining file.
     #[arg(long)]
     pub strict: bool,
 }
@@ -219,6 +238,8 @@ pub struct TokenArgs {
     #[arg(long, value_name = "URL", value_parser = values::text)]
     pub api_url: Option<String>,
     /// Let the token go to this host, which is not Slack's; may be repeated
+    ///
+    /// For an --api-url that is a gateway of your own. Slack, GovSlack and the loopback address need none.
     #[arg(long, value_name = "HOST", value_delimiter = ',', value_parser = values::host)]
     pub allow_host: Vec<String>,
 }
@@ -229,12 +250,18 @@ pub struct TokenArgs {
 #[group(skip)]
 pub struct ReportArgs {
     /// Add every event to this file as it happens, one JSON object a line
+    ///
+    /// Each call, each row's end, each pause, and the end of the run.
     #[arg(long, value_name = "FILE", value_parser = values::file())]
     pub events: Option<PathBuf>,
     /// Write the totals to this file at the end, as JSON
+    ///
+    /// With the exit code, the files, and the command that continues the run.
     #[arg(long, value_name = "FILE", value_parser = values::file())]
     pub summary_json: Option<PathBuf>,
     /// Write Prometheus metrics to this file at the end, for node_exporter; replaced atomically
+    ///
+    /// With the time of the last success, for an alert about a job that no longer runs.
     #[arg(long, value_name = "FILE", value_parser = values::file())]
     pub metrics_file: Option<PathBuf>,
     /// Run this command once the run has ended and its files are written, however it ended
@@ -248,6 +275,8 @@ pub struct ReportArgs {
     #[arg(long, value_name = "CMD", value_parser = values::text)]
     pub on_finish: Option<String>,
     /// Why the run is made; goes into the manifest
+    ///
+    /// A ticket, as in --reason INC-1234.
     #[arg(long, value_name = "TEXT", value_parser = values::text)]
     pub reason: Option<String>,
 }

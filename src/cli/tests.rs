@@ -117,6 +117,66 @@ fn long_help_has_the_table_of_exit_codes() {
     }
 }
 
+/// A line of an example without what a shell does before and behind the program.
+fn of_shell(line: &str) -> Vec<OsString> {
+    let line = &line[line.find("slack-revoke").expect(line)..];
+    let line = line.split(['|', '>']).next().unwrap_or_default();
+    let parts = line.split('"').enumerate();
+    let words = parts.flat_map(|(at, part)| if at % 2 == 1 { vec![part] } else { part.split_whitespace().collect() });
+    words.map(OsString::from).collect()
+}
+
+#[test]
+fn every_command_ends_its_help_with_examples_and_exit_codes() {
+    let mut program = command();
+    program.build();
+    let names: Vec<String> = program.get_subcommands().map(|known| known.get_name().to_owned()).collect();
+    for name in names.iter().filter(|name| *name != "help") {
+        let guide = guide::of_command(name).unwrap_or_else(|| panic!("{name} has no guide"));
+        let command = program.find_subcommand_mut(name).unwrap();
+        let (short, long) = (command.render_help().to_string(), command.render_long_help().to_string());
+        assert!(short.trim_end().ends_with(&guide.short()) && long.trim_end().ends_with(&guide.long()), "{name}");
+        let about = |text: Option<&clap::builder::StyledStr>| text.map(ToString::to_string).unwrap_or_default();
+        assert!(
+            about(command.get_long_about()).len() > about(command.get_about()).len(),
+            "{name}: --help says no more"
+        );
+    }
+}
+
+#[test]
+fn every_example_can_be_typed() {
+    let mut program = command();
+    program.build();
+    let names = program.get_subcommands().filter_map(|known| guide::of_command(known.get_name()));
+    let examples: Vec<_> = names.chain([guide::of_program()]).flat_map(|guide| guide.examples).collect();
+    assert!(examples.len() > 20);
+    for (task, line) in examples {
+        assert!(parse(of_shell(line)).is_ok(), "{task}: {line}");
+        assert!(line.len() <= 98, "wider than the help: {line}");
+    }
+}
+
+#[test]
+fn exit_codes_of_every_command_are_in_the_table() {
+    for name in ["run", "plan", "doctor", "list", "resolve", "verify", "completions", "man"] {
+        let guide = guide::of_command(name).unwrap();
+        let codes: Vec<u8> = guide.exits.iter().map(|(code, _)| *code).collect();
+        assert!(codes.is_sorted() && codes.contains(&0) && codes.contains(&2), "{name}: {codes:?}");
+        assert!(codes.iter().all(|code| ExitStatus::TABLE.iter().any(|(_, known, _)| known == code)), "{name}");
+    }
+}
+
+#[test]
+fn a_command_that_prints_lists_no_flags_of_progress_and_takes_them() {
+    for name in ["completions", "man"] {
+        let help = command().find_subcommand_mut(name).unwrap().render_help().to_string();
+        assert!(!help.contains("--progress"), "{help}");
+    }
+    assert!(read("man run -q").unwrap().global.quiet && read("-q completions zsh").unwrap().global.quiet);
+    assert!(refusal("man frobnicate").contains("verify"));
+}
+
 #[test]
 fn everything_can_be_typed() {
     let line = "run - -o r.csv --resume --remaining left.csv --delimiter ; --identify-by user --rate 20/min --bucket team \

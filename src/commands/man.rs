@@ -1,59 +1,134 @@
-//! `man`: one page for the program and its commands; the only `clap_mangen`.
+//! `man`: pages for the program and its commands; the only `clap_mangen`.
 
-use crate::cli;
-use crate::exit::ExitStatus;
+use crate::cli::{self, guide};
+use clap::Command;
 use clap_mangen::Man;
-use clap_mangen::roff::{Roff, bold, roman};
+use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 use std::io::{self, Write};
 
-/// Writes the manual page, in roff.
+/// Writes a page in roff: that of a command, or else that of the program with all of its commands.
 ///
 /// # Errors
-/// Where `out` cannot be written.
-pub fn write(out: &mut dyn Write) -> io::Result<()> {
-    let mut command = cli::command();
-    command.build();
-    let page = Man::new(command.clone()).manual("User Commands");
-    page.render_title(out)?;
-    page.render_name_section(out)?;
-    page.render_synopsis_section(out)?;
-    page.render_description_section(out)?;
-    for subcommand in command.get_subcommands().filter(|subcommand| subcommand.get_name() != "help") {
-        write_command(subcommand.get_name(), &Man::new(subcommand.clone()), out)?;
+/// Where `out` cannot be written, and where there is no such command.
+pub fn write(about: Option<&str>, out: &mut dyn Write) -> io::Result<()> {
+    let mut program = cli::command();
+    program.build();
+    match about {
+        None => write_program(&program, out)?,
+        Some(name) => {
+            let command =
+                program.find_subcommand(name).ok_or_else(|| io::Error::other(format!("no command {name}")))?;
+            write_command(command, out)?;
+        }
     }
-    write_exit_status(out)?;
-    write_environment(out)
+    write_environment(out)?;
+    write_see_also(&program, about, out)
 }
 
-/// A command is a section, and the sections that clap makes of it are its subsections.
-fn write_command(name: &str, page: &Man, out: &mut dyn Write) -> io::Result<()> {
-    let mut sections = Vec::new();
-    page.render_synopsis_section(&mut sections)?;
+fn write_program(program: &Command, out: &mut dyn Write) -> io::Result<()> {
+    write_head("slack-revoke", program, out)?;
+    write_synopsis("SH", program, out)?;
+    write_sections(program, false, out)?;
+    for command in commands(program) {
+        heading("SH", &command.get_name().to_uppercase(), out)?;
+        write_synopsis("SS", command, out)?;
+        write_sections(command, true, out)?;
+        if let Some(guide) = guide::of_command(command.get_name()) {
+            write_examples("SS", &guide, out)?;
+        }
+    }
+    write_examples("SH", &guide::of_program(), out)?;
+    write_exit_status(&guide::of_program(), out)
+}
+
+fn write_command(command: &Command, out: &mut dyn Write) -> io::Result<()> {
+    write_head(&format!("slack-revoke-{}", command.get_name()), command, out)?;
+    write_synopsis("SH", command, out)?;
+    write_sections(command, false, out)?;
+    let Some(guide) = guide::of_command(command.get_name()) else { return Ok(()) };
+    write_examples("SH", &guide, out)?;
+    write_exit_status(&guide, out)
+}
+
+fn commands(program: &Command) -> impl Iterator<Item = &Command> {
+    program.get_subcommands().filter(|command| command.get_name() != "help")
+}
+
+/// The title and the name. `clap_mangen` leaves out the quotes of an empty date, and the version is taken for one.
+fn write_head(name: &str, command: &Command, out: &mut dyn Write) -> io::Result<()> {
+    let version = env!("CARGO_PKG_VERSION");
+    writeln!(out, ".TH {name} 1 \"\" \"slack-revoke {version}\" \"User Commands\"")?;
+    let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+    heading("SH", "NAME", out)?;
+    text([roman(format!("{name} - {about}"))], out)
+}
+
+/// As the help has it: a list of all flags would be longer than their description.
+fn write_synopsis(level: &str, command: &Command, out: &mut dyn Write) -> io::Result<()> {
+    heading(level, "SYNOPSIS", out)?;
+    let usage = command.clone().render_usage().to_string();
+    text([bold(usage.trim_start_matches("Usage: "))], out)
+}
+
+/// The description and the flags. As a part of a page, the sections that clap makes are subsections.
+fn write_sections(command: &Command, as_part: bool, out: &mut dyn Write) -> io::Result<()> {
+    let (page, mut sections) = (Man::new(command.clone()), Vec::new());
     page.render_description_section(&mut sections)?;
     page.render_options_section(&mut sections)?;
     let sections = String::from_utf8_lossy(&sections);
-    let subsections: Vec<String> = sections.lines().map(as_subsection).collect();
-    let mut heading = Roff::default();
-    heading.control("SH", [name.to_uppercase().as_str()]);
-    heading.to_writer(out)?;
-    writeln!(out, "{}", subsections.join("\n"))
-}
-
-fn as_subsection(line: &str) -> String {
-    match line.strip_prefix(".SH ") {
-        Some(title) => format!(".SS {title}"),
-        None => line.into(),
+    let mut lines = sections.lines().peekable();
+    let mut blank = false;
+    while let Some(line) = lines.next() {
+        // Before a list of values there are breaks around an empty line, which do nothing.
+        let is_break = line == ".br" && (blank || lines.peek().is_some_and(|next| next.is_empty()));
+        blank = line.is_empty();
+        match line.strip_prefix(".SH ") {
+            _ if is_break => {}
+            Some(title) if as_part => writeln!(out, ".SS {title}")?,
+            Some(_) | None => writeln!(out, "{line}")?,
+        }
     }
+    Ok(())
 }
 
-fn write_exit_status(out: &mut dyn Write) -> io::Result<()> {
+/// Each task, and the line that does it as it is typed.
+fn write_examples(level: &str, guide: &guide::Guide, out: &mut dyn Write) -> io::Result<()> {
+    heading(level, "EXAMPLES", out)?;
+    for (task, line) in guide.examples {
+        let mut roff = Roff::default();
+        roff.control("TP", []).text([roman(*task)]).control("nf", []).text([bold(*line)]).control("fi", []);
+        roff.to_writer(out)?;
+    }
+    Ok(())
+}
+
+fn write_exit_status(guide: &guide::Guide, out: &mut dyn Write) -> io::Result<()> {
+    heading("SH", "EXIT STATUS", out)?;
+    for (code, meaning) in &guide.exits {
+        let mut roff = Roff::default();
+        roff.control("TP", []).text([bold(code.to_string())]).text([roman(*meaning)]);
+        roff.to_writer(out)?;
+    }
+    Ok(())
+}
+
+fn write_see_also(program: &Command, about: Option<&str>, out: &mut dyn Write) -> io::Result<()> {
+    heading("SH", "SEE ALSO", out)?;
+    let others = commands(program).map(Command::get_name).filter(|name| Some(*name) != about);
+    let pages = others.map(|name| format!("slack-revoke-{name}(1)"));
+    let pages: Vec<String> = about.map(|_| "slack-revoke(1)".to_owned()).into_iter().chain(pages).collect();
+    text([italic(pages.join(", "))], out)
+}
+
+fn heading(level: &str, title: &str, out: &mut dyn Write) -> io::Result<()> {
     let mut roff = Roff::default();
-    roff.control("SH", ["EXIT STATUS"]);
-    for (_, code, meaning) in ExitStatus::TABLE {
-        roff.control("TP", []);
-        roff.text([bold(code.to_string())]);
-        roff.text([roman(meaning)]);
-    }
+    roff.control(level, [title]);
+    roff.to_writer(out)
+}
+
+fn text<const N: usize>(inlines: [Inline; N], out: &mut dyn Write) -> io::Result<()> {
+    let mut roff = Roff::default();
+    roff.text(inlines);
     roff.to_writer(out)
 }
 
@@ -82,16 +157,44 @@ fn write_environment(out: &mut dyn Write) -> io::Result<()> {
 mod tests {
     use super::*;
 
+    fn page(about: Option<&str>) -> String {
+        let mut page = Vec::new();
+        write(about, &mut page).unwrap();
+        String::from_utf8(page).unwrap()
+    }
+
     #[test]
     fn the_page_has_every_command_and_exit_code() {
-        let mut page = Vec::new();
-        write(&mut page).unwrap();
-        let page = String::from_utf8(page).unwrap();
-        for want in
-            [".TH slack", ".SH RUN", ".SH PLAN", ".SS PACE", ".SH \"EXIT STATUS\"", "SLACK_REVOKE_DRY_RUN", "143"]
-        {
+        let page = page(None);
+        for want in [
+            ".TH slack-revoke 1 \"\" \"slack-revoke ",
+            ".SH RUN",
+            ".SH PLAN",
+            ".SS PACE",
+            ".SS EXAMPLES",
+            ".SH \"EXIT STATUS\"",
+            "SLACK_REVOKE_DRY_RUN",
+            "143",
+        ] {
             assert!(page.contains(want), "{want} is missing");
         }
         assert!(!page.contains("SUBCOMMANDS"));
+    }
+
+    #[test]
+    fn every_command_has_a_page_of_its_own() {
+        let program = cli::command();
+        for command in commands(&program) {
+            let (name, page) = (command.get_name(), page(Some(command.get_name())));
+            let flags = command.get_arguments().filter(|arg| !arg.is_hide_set()).filter_map(clap::Arg::get_long);
+            for want in flags.map(|flag| flag.replace('-', "\\-")).chain([format!(".TH slack-revoke-{name} 1")]) {
+                assert!(page.contains(&want), "{name}: {want} is missing");
+            }
+            let sections: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix(".SH ")).collect();
+            for want in ["NAME", "SYNOPSIS", "DESCRIPTION", "EXAMPLES", "\"EXIT STATUS\"", "\"SEE ALSO\""] {
+                assert!(sections.contains(&want), "{name}: {want} is missing");
+            }
+        }
+        assert!(write(Some("frobnicate"), &mut Vec::new()).is_err());
     }
 }

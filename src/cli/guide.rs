@@ -1,0 +1,207 @@
+//! What the help and the manual page of a command end with: examples, and how it can exit.
+
+use crate::exit::ExitStatus;
+use std::fmt::Write as _;
+
+/// A task, and the command line that does it.
+pub type Example = (&'static str, &'static str);
+
+/// The end of a command's help.
+#[derive(Debug)]
+pub struct Guide {
+    /// The tasks that people come with, the first one first.
+    pub examples: &'static [Example],
+    /// Exit codes with their meanings, in the order of the table.
+    pub exits: Vec<(u8, &'static str)>,
+}
+
+impl Guide {
+    /// What `-h` ends with.
+    #[must_use]
+    pub fn short(&self) -> String {
+        let mut text = String::from("Examples:");
+        for (task, line) in self.examples {
+            // A string takes everything.
+            let _ = write!(text, "\n  # {task}\n  {line}");
+        }
+        text
+    }
+
+    /// What `--help` ends with.
+    #[must_use]
+    pub fn long(&self) -> String {
+        let codes: Vec<String> = self.exits.iter().map(|(code, meaning)| format!("{code:>5}  {meaning}")).collect();
+        format!("{}\n\nExit codes:\n{}", self.short(), codes.join("\n"))
+    }
+}
+
+/// The guide of the program as a whole.
+#[must_use]
+pub fn of_program() -> Guide {
+    Guide { examples: PROGRAM, exits: every_exit() }
+}
+
+/// The guide of a command; none where there is no such command.
+#[must_use]
+pub fn of_command(name: &str) -> Option<Guide> {
+    use ExitStatus::{Denied, Internal, Interrupted, Locked, RowsFailed, Stopped, Success, Terminated};
+    use ExitStatus::{Unavailable, Unwritable, Usage};
+    let again = "stopped by a limit of its own: give the same command again, later";
+    let (interrupted, terminated) = ("stopped by SIGINT", "stopped by SIGTERM");
+    let remote = |success, stopped, own: &[_]| {
+        let common = [
+            (Success, success),
+            (Usage, "wrong usage, or a file that cannot be used"),
+            (Stopped, stopped),
+            (Denied, Denied.meaning()),
+            (Unavailable, Unavailable.meaning()),
+            (Unwritable, "what was found cannot be written: disk full, read-only, gone"),
+            (Internal, Internal.meaning()),
+            (Interrupted, interrupted),
+            (Terminated, terminated),
+        ];
+        exits(&[&common, own].concat())
+    };
+    let (examples, exits) = match name {
+        "run" => (RUN, every_exit()),
+        "plan" => (
+            PLAN,
+            exits(&[
+                (Success, "the input can be used; some of its rows may still be invalid"),
+                (Usage, "wrong usage, or an input that cannot be used"),
+                (Internal, Internal.meaning()),
+            ]),
+        ),
+        "doctor" => (
+            DOCTOR,
+            exits(&[
+                (Success, "no check failed"),
+                (Usage, "wrong usage, or an input that cannot be used"),
+                (Denied, Denied.meaning()),
+                (Unavailable, Unavailable.meaning()),
+                (Internal, Internal.meaning()),
+            ]),
+        ),
+        "list" => (
+            LIST,
+            remote(
+                "the list is complete, but for sessions that a warning names",
+                Stopped.meaning(),
+                &[(Locked, "another listing holds this output")],
+            ),
+        ),
+        "resolve" => (RESOLVE, remote("every row was written, also those whose session is not listed", again, &[])),
+        "verify" => {
+            let own = [(RowsFailed, "a session that was revoked is not proved gone"), (Locked, Locked.meaning())];
+            (VERIFY, remote("every session that was revoked is gone", again, &own))
+        }
+        "completions" => (COMPLETIONS, printing()),
+        "man" => (MAN, printing()),
+        _ => return None,
+    };
+    Some(Guide { examples, exits })
+}
+
+fn every_exit() -> Vec<(u8, &'static str)> {
+    exits(&ExitStatus::TABLE.map(|(status, _, meaning)| (status, meaning)))
+}
+
+fn printing() -> Vec<(u8, &'static str)> {
+    exits(&[(ExitStatus::Success, "it was printed"), (ExitStatus::Usage, "wrong usage")])
+}
+
+/// In the order of the table, whatever the order that they are given in.
+fn exits(told: &[(ExitStatus, &'static str)]) -> Vec<(u8, &'static str)> {
+    let mut exits: Vec<(u8, &'static str)> = told.iter().map(|(status, meaning)| (status.code(), *meaning)).collect();
+    exits.sort_unstable();
+    exits
+}
+
+const PROGRAM: &[Example] = &[
+    ("See the whole job work against a stand-in for Slack, with no token", "slack-revoke run --rehearse sessions.csv"),
+    ("What would be sent, and how long it would take", "slack-revoke plan sessions.csv"),
+    ("Send, after asking once", "slack-revoke run sessions.csv"),
+    ("Continue a run that was stopped", "slack-revoke run sessions.csv --resume"),
+];
+
+const RUN: &[Example] = &[
+    (
+        "The whole job against a stand-in for Slack; needs no token, revokes nothing",
+        "slack-revoke run --rehearse sessions.csv",
+    ),
+    (
+        "Send after asking once, with the token of a password manager, and spare some users",
+        "slack-revoke run sessions.csv --token-command \"pass slack/admin\" --protect keep.txt",
+    ),
+    ("Continue a run that was stopped, by whatever", "slack-revoke run sessions.csv --resume"),
+    ("Try the rows again that failed", "slack-revoke run sessions.results.remaining.csv"),
+    (
+        "With nobody watching: no question, errors alone are told, and six hours at most",
+        "slack-revoke run sessions.csv --yes --quiet --deadline 6h --token-file /etc/slack-revoke/token",
+    ),
+    ("From a pipe", "zcat sessions.csv.gz | slack-revoke run - -o results.csv --yes"),
+];
+
+const PLAN: &[Example] = &[
+    (
+        "Rows, workspaces, users, what is wrong with the list, and the time that it will take",
+        "slack-revoke plan sessions.csv",
+    ),
+    ("The same at a given pace, for a program to read", "slack-revoke plan sessions.csv --rate 40/min --json"),
+    ("What is left of a run that was stopped", "slack-revoke plan sessions.csv --resume"),
+];
+
+const DOCTOR: &[Example] = &[
+    ("Is the token fit, and can Slack be reached from here?", "slack-revoke doctor"),
+    (
+        "And will the token live as long as this list takes?",
+        "slack-revoke doctor sessions.csv --token-file /etc/slack-revoke/token",
+    ),
+    (
+        "Only what is not good, for a program to read",
+        "slack-revoke doctor --json | jq '.checks[] | select(.mark != \"ok\")'",
+    ),
+];
+
+const LIST: &[Example] = &[
+    ("Every session of the organisation, as the input of a run", "slack-revoke list -o sessions.csv"),
+    (
+        "Sessions from two suspicious networks, but none of these users",
+        "slack-revoke list -o suspects.csv --ip 203.0.113.0/24 --ip 2001:db8::/32 --exclude-user staff.txt",
+    ),
+    ("All sessions of the users who left", "slack-revoke list -o sessions.csv --users offboarded.txt"),
+    (
+        "Android sessions of one user in one workspace",
+        "slack-revoke list --team T0123 --user U0456 --os android > phone.csv",
+    ),
+    ("Continue a listing that was interrupted", "slack-revoke list -o sessions.csv --resume"),
+];
+
+const RESOLVE: &[Example] = &[
+    (
+        "Add the owners, so that --protect and your own user's protection can see them",
+        "slack-revoke resolve sessions.csv -o resolved.csv",
+    ),
+    ("In a pipe", "zcat sessions.csv.gz | slack-revoke resolve - > resolved.csv"),
+];
+
+const VERIFY: &[Example] = &[
+    ("Prove what is gone; the answers go to sessions.results.verified.csv", "slack-revoke verify sessions.results.csv"),
+    (
+        "In a script: exit code 1 where a revoked session still lives",
+        "slack-revoke verify sessions.results.csv -o proof.csv --quiet",
+    ),
+];
+
+const COMPLETIONS: &[Example] = &[
+    ("bash", "slack-revoke completions bash > ~/.local/share/bash-completion/completions/slack-revoke"),
+    ("zsh, for a folder of your fpath", "slack-revoke completions zsh > ~/.zfunc/_slack-revoke"),
+    ("fish", "slack-revoke completions fish > ~/.config/fish/completions/slack-revoke.fish"),
+    ("PowerShell and elvish, for their start-up files", "slack-revoke completions powershell"),
+];
+
+const MAN: &[Example] = &[
+    ("One page with every command", "slack-revoke man > ~/.local/share/man/man1/slack-revoke.1"),
+    ("The page of one command", "slack-revoke man run > ~/.local/share/man/man1/slack-revoke-run.1"),
+    ("Read it without installing it", "slack-revoke man run | man -l -"),
+];
