@@ -52,7 +52,8 @@ const PLACES: [(&str, &[&str]); 26] = [
     ("anstyle", &["report/"]),
     ("atomic_write_file", &["store/"]),
     ("axum", &["rehearsal/"]),
-    ("clap", &["cli/"]),
+    // A manual page is made of clap's own description of the command line.
+    ("clap", &["cli/", "commands/man.rs"]),
     ("clap_complete", &["commands/completions.rs"]),
     ("clap_mangen", &["commands/man.rs"]),
     // The crate is used in report/bar.rs alone; report and commands have modules of the same name.
