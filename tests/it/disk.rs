@@ -49,6 +49,7 @@ fn limited(work: &Workdir, server: &Server, blocks: u32) -> Output {
     let mut shell = Command::new("sh");
     shell.args(["-c", &script, env!("CARGO_BIN_EXE_slack-revoke"), "run", "s.csv", "--yes"]);
     shell.args(["--api-url", &server.url(), "--rate", "1000/s", "-j", "4"]).env("SLACK_TOKEN", TOKEN);
+    shell.args(["--on-finish", "echo $SLACK_REVOKE_STATUS > told"]);
     shell.current_dir(work.root()).stdin(Stdio::null()).output().expect("a shell")
 }
 
@@ -65,6 +66,9 @@ fn a_full_disk_stops_the_run_names_what_was_sent_and_is_no_loss() {
     let results = work.results(RESULTS);
     assert!(lines.iter().all(|line| !results.statuses().contains_key(line)), "{text}");
     assert!(text.contains("cannot write") && text.contains("--resume"), "{text}");
+    let sum = format!("{ROWS} rows = {} revoked + ", results.count("revoked"));
+    assert!(text.contains(&sum), "a row without a record counts as not reached: {text}");
+    assert_eq!(work.read("told"), "unwritable\n");
     assert_nothing_is_hidden(&work, &server, RESULTS, &text);
     assert!(fs::read(work.path(RESULTS)).unwrap().ends_with(b"\n"), "no part of a record stays");
     assert_completes(&work, &server, RESULTS, lines.len());
