@@ -2,7 +2,7 @@
 
 use slack_revoke::cli::{self, Command, LogFormat};
 use slack_revoke::commands::plan::Form;
-use slack_revoke::commands::{completions, console, doctor, list, man, resolve, run, verify};
+use slack_revoke::commands::{completions, console, doctor, list, man, report as page, resolve, run, verify};
 use slack_revoke::error::{RunError, Trouble};
 use slack_revoke::exit::ExitStatus;
 use slack_revoke::report;
@@ -32,6 +32,7 @@ fn program() -> ExitStatus {
             let form = if typed.json { Form::Json } else { Form::Text };
             dressed(global, |console| execute(typed.run, global, argv, form, console))
         }
+        Command::Report(typed) => dressed(global, |console| page::report(*typed, console)),
         Command::Resolve(typed) => dressed(global, |console| resolve::resolve(*typed, console)),
         Command::Run(typed) => dressed(global, |console| execute(*typed, global, argv, Form::Text, console)),
         Command::Verify(typed) => dressed(global, |console| verify::verify(*typed, argv, console)),

@@ -1,4 +1,4 @@
-//! The flags of `list`, `resolve`, `verify` and `doctor`: what comes before a run, and after it.
+//! The flags of `list`, `resolve`, `verify`, `report` and `doctor`: what comes before a run, and after it.
 
 use super::choices::BucketChoice;
 use super::values::{self, InputSource, RateArg};
@@ -160,6 +160,25 @@ pub struct VerifyArgs {
     /// How Slack is called.
     #[command(flatten)]
     pub remote: RemoteArgs,
+}
+
+/// What `report` takes.
+#[derive(Debug, Clone, Args)]
+#[group(skip)]
+pub struct PageArgs {
+    /// The results of a run
+    #[arg(value_name = "RESULTS", value_parser = values::file())]
+    pub results: PathBuf,
+    /// Where the page goes [default: beside the results, .report.html]
+    ///
+    /// An earlier page is replaced; any other file that exists is refused.
+    #[arg(short, long, value_name = "FILE", value_parser = values::file(), help_heading = "Output")]
+    pub output: Option<PathBuf>,
+    /// The events of the run, as `run --events` wrote them
+    ///
+    /// The manifest has the first thousand pauses and estimates of each run; the events have all of them, and the outages.
+    #[arg(long, value_name = "FILE", value_parser = values::file(), help_heading = "Input")]
+    pub events: Option<PathBuf>,
 }
 
 /// What `doctor` takes.

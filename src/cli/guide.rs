@@ -95,6 +95,15 @@ pub fn of_command(name: &str) -> Option<Guide> {
             let own = [(RowsFailed, "a session that was revoked is not proved gone"), (Locked, Locked.meaning())];
             (VERIFY, remote("every session that was revoked is gone", again, &own))
         }
+        "report" => (
+            REPORT,
+            exits(&[
+                (Success, "the page is written"),
+                (Usage, "wrong usage, or a file that cannot be used"),
+                (Unwritable, "the page cannot be written: disk full, read-only, gone"),
+                (Internal, Internal.meaning()),
+            ]),
+        ),
         "completions" => (COMPLETIONS, printing()),
         "man" => (MAN, printing()),
         _ => return None,
@@ -136,9 +145,10 @@ const RUN: &[Example] = &[
     ("Continue a run that was stopped, by whatever", "slack-revoke run sessions.csv --resume"),
     ("Try the rows again that failed", "slack-revoke run sessions.results.remaining.csv"),
     (
-        "With nobody watching: no question, errors alone are told, and six hours at most",
-        "slack-revoke run sessions.csv --yes --quiet --deadline 6h --token-file /etc/slack-revoke/token",
+        "Every night, with nobody watching: no question, errors alone are told, what was cut off is continued",
+        "slack-revoke run sessions.csv --resume-or-start --yes --quiet --token-file /etc/slack-revoke/token",
     ),
+    ("Every session of 250 users, in one call", "slack-revoke run users.csv --whole-users --confirm-users 250"),
     ("From a pipe", "zcat sessions.csv.gz | slack-revoke run - -o results.csv --yes"),
 ];
 
@@ -190,6 +200,14 @@ const VERIFY: &[Example] = &[
     (
         "In a script: exit code 1 where a revoked session still lives",
         "slack-revoke verify sessions.results.csv -o proof.csv --quiet",
+    ),
+];
+
+const REPORT: &[Example] = &[
+    ("The page of a run, beside its results", "slack-revoke report sessions.results.csv"),
+    (
+        "Under another name, with every pause and estimate from the events",
+        "slack-revoke report sessions.results.csv -o INC-1234.html --events events.ndjson",
     ),
 ];
 

@@ -15,7 +15,7 @@ mod tests;
 mod values;
 mod variables;
 
-pub use around::{DoctorArgs, FilterArgs, ListArgs, RateArgs, RemoteArgs, ResolveArgs, VerifyArgs};
+pub use around::{DoctorArgs, FilterArgs, ListArgs, PageArgs, RateArgs, RemoteArgs, ResolveArgs, VerifyArgs};
 pub use choices::{BucketChoice, Color, IdentifyChoice, LogFormat, Progress, Shell};
 pub use run::{CallArgs, InputArgs, OutputArgs, PaceArgs, ReportArgs, RunArgs, SafetyArgs, TokenArgs};
 pub use values::{InputSource, MaxFailures, RateArg};
@@ -90,6 +90,13 @@ pub enum Command {
     ///
     /// Exits with 1 where a session that was revoked, or already revoked, is not proved gone.
     Verify(Box<VerifyArgs>),
+    /// Make one HTML page of a run: how it ended, what needs a hand, and the evidence
+    ///
+    /// The page loads nothing and runs no script; it can be mailed, archived and printed. It is made from the results, the
+    /// manifest beside them and, where given, the events. Nothing is sent, and no token is needed. A run may be going on.
+    ///
+    /// The page names people and their sessions: only its owner can read the file.
+    Report(Box<PageArgs>),
     /// Print the completions of a shell
     ///
     /// Commands, flags and their values. Where the script goes is the shell's own matter: see the examples.

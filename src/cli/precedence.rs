@@ -19,7 +19,7 @@ pub(super) fn settle(cli: &mut Cli, matches: &ArgMatches) {
         Command::List(args) => settle_remote(&mut args.remote, sources),
         Command::Resolve(args) => settle_remote(&mut args.remote, sources),
         Command::Verify(args) => settle_remote(&mut args.remote, sources),
-        Command::Completions(_) | Command::Man(_) => {}
+        Command::Completions(_) | Command::Man(_) | Command::Report(_) => {}
     }
 }
 

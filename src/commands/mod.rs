@@ -10,6 +10,7 @@ pub mod list;
 pub mod listing;
 pub mod man;
 pub mod plan;
+pub mod report;
 pub mod resolve;
 mod rows;
 pub mod run;

@@ -14,6 +14,11 @@ impl Counts {
         self.0[status as usize] += 1;
     }
 
+    /// Counts all that `other` has counted.
+    pub fn merge(&mut self, other: &Self) {
+        self.0.iter_mut().zip(other.0).for_each(|(rows, more)| *rows += more);
+    }
+
     /// Rows of this status.
     #[must_use]
     pub fn of(&self, status: Status) -> u64 {
@@ -113,5 +118,8 @@ mod tests {
         assert_eq!(tally.teams()[&team].ended(), 2);
         assert_eq!(tally.users()[&user].of(Status::Revoked), 1);
         assert_eq!(tally.counts().iter().map(|(_, rows)| rows).sum::<u64>(), 3);
+        let mut twice = *tally.counts();
+        twice.merge(tally.counts());
+        assert_eq!((twice.ended(), twice.of(Status::NotFound)), (6, 2));
     }
 }

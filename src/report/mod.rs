@@ -12,6 +12,7 @@ mod console;
 mod documented;
 mod events;
 mod files;
+pub mod html;
 mod lines;
 mod logs;
 pub mod metrics;

@@ -104,6 +104,24 @@ impl Lock {
         Ok(Self { file, path: path.to_owned(), pid, marks })
     }
 
+    /// Whether a run holds the journal at `path` now. Makes nothing and changes nothing, so that it can be asked of results
+    /// on a read-only disk.
+    ///
+    /// # Errors
+    /// Where the file is there and cannot be opened.
+    pub fn is_held(path: &Path) -> io::Result<bool> {
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(during("read", path)(error)),
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(error)) => Err(during("look at the lock of", path)(error)),
+        }
+    }
+
     /// What the last run listed; none where it left no journal.
     ///
     /// # Errors

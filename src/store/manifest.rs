@@ -5,12 +5,15 @@
 
 mod learnt;
 mod parts;
+mod verified;
 
 pub use learnt::{Learnt, last_learnt};
 pub use parts::{
     At, Bucket, CheckMark, Checked, Estimate, History, Identity, Input, Pause, Results, Run, RunCounts, StatusRows,
     Totals, Window,
 };
+
+pub use verified::Verified;
 
 use super::files::{PRIVATE, during};
 use super::resume::{Continuity, Prior};

@@ -7,6 +7,7 @@ pub mod input;
 pub mod journal;
 pub mod listed;
 pub mod manifest;
+pub mod page;
 pub mod paths;
 mod record;
 pub mod remaining;

@@ -60,6 +60,12 @@ pub fn put_aside(output: &Path, run_id: &str) -> PathBuf {
     appended(&plain, &format!(".{id}{dot}{extension}"))
 }
 
+/// The page of `report`: `sessions.results.csv` gives `sessions.results.report.html`.
+#[must_use]
+pub fn report_beside(results: &Path) -> PathBuf {
+    appended(&without_extension(results, &["csv"]), ".report.html")
+}
+
 /// Compression and table extensions go; any other stays, as `dump.2026` is more of a name than a kind.
 fn replaced(input: &Path, suffix: &str) -> PathBuf {
     let plain = without_extension(input, &["gz", "zst", "zstd"]);
@@ -174,6 +180,8 @@ mod tests {
             assert_eq!(files.remaining, Path::new(remaining));
             assert_eq!(files.manifest, PathBuf::from(format!("{output}.manifest.json")));
             assert_eq!(files.journal, PathBuf::from(format!("{output}.journal")));
+            let page = remaining.replace(".remaining.csv", ".report.html");
+            assert_eq!(report_beside(Path::new(output)), PathBuf::from(page));
         }
     }
 

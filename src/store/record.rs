@@ -50,6 +50,16 @@ impl Records {
     pub fn columns(&self) -> &Fields {
         &self.columns
     }
+
+    /// Whether something stands behind the last whole record that was given: a torn one, once all were given.
+    ///
+    /// # Errors
+    /// Where the file cannot be looked at.
+    pub fn is_torn(&self) -> io::Result<bool> {
+        let file = &self.reader.csv.get_ref().inner;
+        let length = file.metadata().map_err(during("look at", &self.reader.path))?.len();
+        Ok(length > self.reader.valid_len)
+    }
 }
 
 impl Iterator for Records {

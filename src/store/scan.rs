@@ -34,6 +34,17 @@ pub struct Recorded {
     window: Option<Window>,
 }
 
+/// The lines of which a record was seen: each of them may have one.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct SeenLines(RoaringTreemap);
+
+impl SeenLines {
+    /// Notes a line; false where it was there already.
+    pub fn note(&mut self, line: u64) -> bool {
+        self.0.insert(line)
+    }
+}
+
 /// From the first moment to the last, of all that was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {

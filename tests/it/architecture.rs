@@ -47,9 +47,10 @@ const EVERY_ROOM: &[&str] = &[
 const ANYWHERE: [&str; 4] = ["serde", "thiserror", "tokio", "tracing"];
 
 /// Every other crate with its place; where there is more than one, why.
-const PLACES: [(&str, &[&str]); 26] = [
+const PLACES: [(&str, &[&str]); 27] = [
     ("anstream", &["report/"]),
     ("anstyle", &["report/"]),
+    ("askama", &["report/html/"]),
     ("atomic_write_file", &["store/"]),
     ("axum", &["rehearsal/"]),
     // A manual page is made of clap's own description of the command line.

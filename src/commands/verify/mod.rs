@@ -108,7 +108,7 @@ fn manifest_of(files: &Files) -> Result<Option<Manifest>, RunError> {
     }
 }
 
-fn unreadable(error: &ScanError) -> RunError {
+pub(in crate::commands) fn unreadable(error: &ScanError) -> RunError {
     RunError::Input(Trouble::new(error.to_string(), "give the results of a run, as it wrote them"))
 }
 

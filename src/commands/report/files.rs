@@ -1,0 +1,95 @@
+//! Where `report` reads and writes, and that the page takes the place of nothing but an earlier page.
+
+use super::refused;
+use crate::commands::list::unwritable;
+use crate::error::RunError;
+use crate::report::html::{Check, is_page};
+use crate::store::journal::Lock;
+use crate::store::manifest::{Input, Manifest};
+use crate::store::page;
+use crate::store::paths::{self, RunFiles};
+use crate::store::results::fingerprint;
+use crate::store::verified;
+use std::path::{Path, PathBuf};
+
+/// Enough of a file to know a page by.
+const BEGINNING: u64 = 256;
+
+/// Where everything is.
+pub struct Files {
+    /// The results, as they were given.
+    pub given: PathBuf,
+    /// The run's own.
+    pub run: RunFiles,
+    /// The events, where they were given.
+    pub events: Option<PathBuf>,
+    /// The page.
+    pub output: PathBuf,
+}
+
+impl Files {
+    /// From what was typed.
+    pub fn of(given: &Path, output: Option<PathBuf>, events: Option<PathBuf>) -> Result<Self, RunError> {
+        let real = paths::resolve(given).map_err(|error| refused(error.to_string(), "give the results of a run"))?;
+        let output = output.unwrap_or_else(|| paths::report_beside(given));
+        let output = paths::resolve(&output).map_err(|error| unwritable(&error))?;
+        Ok(Self { given: given.to_owned(), run: RunFiles::beside(real), events, output })
+    }
+
+    /// Refuses an output that is one of the run's files under any name, or any other file that is not an earlier page.
+    pub fn check(&self, manifest: Option<&Manifest>) -> Result<(), RunError> {
+        let inputs = manifest.map(|manifest| self.inputs(&manifest.input)).unwrap_or_default();
+        let verified = verified::beside(&self.run.results);
+        let kept = [
+            ("the results", Some(&self.run.results)),
+            ("the manifest", Some(&self.run.manifest)),
+            ("the journal", Some(&self.run.journal)),
+            ("the remaining rows", Some(&self.run.remaining)),
+            ("the verified results", Some(&verified)),
+            ("the events", self.events.as_ref()),
+        ];
+        let kept = kept.into_iter().chain(inputs.iter().map(|input| ("the input", Some(input))));
+        let is_same = |path: &PathBuf| paths::same_file(&self.output, path).unwrap_or(false);
+        let next = "name another file with -o";
+        for (name, path) in kept.filter_map(|(name, path)| Some((name, path?))) {
+            if is_same(path) {
+                return Err(refused(format!("the page would overwrite {name}: {}", self.output.display()), next));
+            }
+        }
+        let beginning = page::beginning(&self.output, BEGINNING).map_err(|error| unwritable(&error))?;
+        if beginning.is_some_and(|bytes| !bytes.is_empty() && !is_page(&bytes)) {
+            let what = format!("{} is there already and is no page of slack-revoke", self.output.display());
+            return Err(refused(what, next));
+        }
+        Ok(())
+    }
+
+    /// Whether a run is writing the results. Only asked where the manifest does not say that the last run is over, so
+    /// that a look never stands in the way of a run that begins.
+    pub fn is_held(&self, manifest: Option<&Manifest>) -> Result<bool, RunError> {
+        let is_over = manifest.and_then(|manifest| manifest.runs.last()).is_some_and(|run| run.ended_at.is_some());
+        if is_over {
+            return Ok(false);
+        }
+        Lock::is_held(&self.run.journal).map_err(|error| refused(error.to_string(), "no page was made"))
+    }
+
+    /// The input's content against what was read of it.
+    pub fn check_input(&self, input: &Input) -> Check {
+        let found = self.inputs(input).into_iter().filter(|path| path.is_file());
+        let prints: Vec<_> = found.filter_map(|path| fingerprint(&path).ok()).collect();
+        match &prints[..] {
+            [] => Check::Absent,
+            prints if prints.iter().any(|print| print.sha256 == input.sha256) => Check::Matches,
+            _ => Check::Differs,
+        }
+    }
+
+    /// Where the input may be: at the path that was given to the run, which may have run elsewhere, or beside the results.
+    fn inputs(&self, input: &Input) -> Vec<PathBuf> {
+        let given = PathBuf::from(&input.path);
+        let beside = given.file_name().map(|name| self.run.results.with_file_name(name));
+        let beside = beside.filter(|beside| !paths::same_file(beside, &given).unwrap_or(false));
+        [Some(given).filter(|given| given.as_os_str() != "-"), beside].into_iter().flatten().collect()
+    }
+}

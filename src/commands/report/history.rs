@@ -1,0 +1,93 @@
+//! The runs on some results, from the manifest and from the events; where both tell of a run, the events tell more.
+
+use super::facts::{exit, seconds, told};
+use crate::report::counted;
+use crate::report::html::{Events, Run, RunEvents, Spans, Steps};
+use crate::store::manifest::{self, Manifest};
+
+/// The runs, the first one first.
+pub fn runs(manifest: Option<&Manifest>, events: Option<&Events>) -> Vec<Run> {
+    let of_events = events.map_or(&[][..], |events| &events.runs);
+    let mut runs: Vec<Run> = match manifest {
+        Some(manifest) => manifest.runs.iter().map(|run| from_manifest(run, of_events)).collect(),
+        None => of_events.iter().filter_map(from_events).collect(),
+    };
+    // A clock may have been set back between two runs; the chart goes by time.
+    runs.sort_by_key(|run| run.started);
+    runs
+}
+
+fn from_manifest(run: &manifest::Run, events: &[RunEvents]) -> Run {
+    let (mut estimates, mut pauses) = (Steps::default(), Spans::default());
+    // One bucket serves all, or the sum over the buckets is told: neither names a workspace.
+    for estimate in run.estimate_history.entries.iter().filter(|estimate| estimate.team.is_none()) {
+        estimates.push(estimate.at.0, estimate.per_minute);
+    }
+    for pause in &run.rate_limits.entries {
+        pauses.add(pause.at.0, seconds(pause.pause_seconds));
+    }
+    let kept = Run {
+        run_id: run.run_id.clone(),
+        started: run.started_at.0,
+        ended: run.ended_at.map(|at| at.0),
+        exit: exit(run.exit_code),
+        stop_reason: run.stop_reason.clone(),
+        is_rehearsal: run.rehearsal,
+        told: Some(told(run)),
+        estimates,
+        pauses,
+        outages: Spans::default(),
+        is_history_cut: run.estimate_history.left_out + run.rate_limits.left_out > 0,
+    };
+    match events.iter().find(|events| events.run_id == run.run_id) {
+        Some(events) => Run {
+            estimates: events.estimates.clone(),
+            pauses: events.pauses.clone(),
+            outages: events.outages.clone(),
+            is_history_cut: false,
+            ..kept
+        },
+        None => kept,
+    }
+}
+
+fn from_events(events: &RunEvents) -> Option<Run> {
+    Some(Run {
+        run_id: events.run_id.clone(),
+        started: events.started?,
+        ended: events.ended,
+        exit: exit(events.exit_code),
+        stop_reason: None,
+        is_rehearsal: false,
+        told: None,
+        estimates: events.estimates.clone(),
+        pauses: events.pauses.clone(),
+        outages: events.outages.clone(),
+        is_history_cut: false,
+    })
+}
+
+/// What is wrong with the events, each in a sentence.
+pub fn notes(events: &Events, manifest: Option<&Manifest>) -> Vec<String> {
+    let is_other = |run: &&RunEvents| {
+        manifest.is_some_and(|manifest| !manifest.runs.iter().any(|known| known.run_id == run.run_id))
+    };
+    let others = events.runs.iter().filter(is_other).count() as u64;
+    let first = events.first_unreadable.map(|line| format!(", the first one in line {line}")).unwrap_or_default();
+    let unreadable = counted(events.unreadable, "line is no event", "lines are no events");
+    let is = if others == 1 { "is" } else { "are" };
+    [
+        (events.unreadable > 0, format!("In the log of events {unreadable}{first}; left out here.")),
+        (
+            events.left_out > 0,
+            format!("The log of events lacks {} that could not be written.", counted(events.left_out, "line", "lines")),
+        ),
+        (
+            others > 0,
+            format!("In the log of events {} {is} of other results; left out here.", counted(others, "run", "runs")),
+        ),
+    ]
+    .into_iter()
+    .filter_map(|(applies, note)| applies.then_some(note))
+    .collect()
+}

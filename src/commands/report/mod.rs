@@ -1,0 +1,115 @@
+//! `report`: a run on one page, from its results, its manifest and, where given, its events. Sends nothing.
+
+mod facts;
+mod files;
+mod history;
+
+use crate::advice;
+use crate::cli::PageArgs;
+use crate::commands::columns::Ids;
+use crate::commands::list::unwritable;
+use crate::commands::verify::unreadable;
+use crate::engine::clock::wall;
+use crate::error::{RunError, Trouble};
+use crate::exit::ExitStatus;
+use crate::report::Console;
+use crate::report::html::{self, Events, Facts, Figures, ResultsFile, Seen};
+use crate::store::manifest::{Manifest, ManifestError};
+use crate::store::page;
+use crate::store::results::fingerprint;
+use crate::store::scan::{Record, SeenLines, records};
+use files::Files;
+use std::fs::File;
+use std::io::{self, BufReader};
+use std::path::Path;
+
+/// Makes the page.
+///
+/// # Errors
+/// Where the results, the manifest or the events cannot be used, and where the page cannot be written.
+pub fn report(typed: PageArgs, console: &Console) -> Result<ExitStatus, RunError> {
+    let PageArgs { results, output, events } = typed;
+    let files = Files::of(&results, output, events)?;
+    let manifest = manifest_of(&files)?;
+    files.check(manifest.as_ref())?;
+    let events = files.events.as_deref().map(events_of).transpose()?;
+    let runs = history::runs(manifest.as_ref(), events.as_ref());
+    let starts: Vec<_> = runs.iter().map(|run| run.started).collect();
+    // Asked before the results are read: a run that ends in between is told as one that was going on.
+    let is_running = files.is_held(manifest.as_ref())?;
+    let (figures, found) = figures_of(&files, Figures::new(&starts))?;
+    let facts = Facts {
+        made_at: wall(),
+        tool_version: env!("CARGO_PKG_VERSION"),
+        results: found,
+        is_running,
+        event_notes: events.as_ref().map(|events| history::notes(events, manifest.as_ref())).unwrap_or_default(),
+        manifest: manifest.as_ref().map(|manifest| facts::of(manifest, &files)),
+        runs,
+    };
+    let text = html::page(&facts, &figures, advice::about)
+        .map_err(|error| RunError::Internal(format!("the page cannot be put together: {error}")))?;
+    page::replace(&files.output, &text).map_err(|error| unwritable(&error))?;
+    console.note(&format!("written: {}", files.output.display()));
+    Ok(ExitStatus::Success)
+}
+
+/// The manifest beside the results; none, and a warning, where it is gone.
+fn manifest_of(files: &Files) -> Result<Option<Manifest>, RunError> {
+    match Manifest::load(&files.run.manifest) {
+        Ok(manifest) => Ok(Some(manifest)),
+        Err(ManifestError::Missing(path)) => {
+            tracing::warn!("{} is not there; the page can only tell what the results hold", path.display());
+            Ok(None)
+        }
+        Err(error) => Err(refused(error.to_string(), "no page was made")),
+    }
+}
+
+fn events_of(path: &Path) -> Result<Events, RunError> {
+    let read = || html::read_events(BufReader::new(File::open(path)?));
+    let next = "name the file that run --events wrote, or leave --events out";
+    let events =
+        read().map_err(|error: io::Error| refused(format!("cannot read {}: {error}", path.display()), next))?;
+    if events.lines == 0 && events.unreadable > 0 {
+        return Err(refused(format!("{} holds no events of slack-revoke", path.display()), next));
+    }
+    Ok(events)
+}
+
+/// Reads the results once for the figures, and once for their hash.
+fn figures_of(files: &Files, mut figures: Figures) -> Result<(Figures, ResultsFile), RunError> {
+    let mut records = records(&files.run.results).map_err(|error| unreadable(&error))?;
+    let ids = Ids::find(records.columns());
+    let (mut lines, mut recorded_twice) = (SeenLines::default(), 0);
+    for record in &mut records {
+        let record = record.map_err(|error| unreadable(&error))?;
+        if lines.note(record.line) {
+            figures.add(seen(&record, &ids));
+        } else {
+            recorded_twice += 1;
+        }
+    }
+    let failed = |error: io::Error| refused(error.to_string(), "no page was made");
+    let is_torn = records.is_torn().map_err(failed)?;
+    let print = fingerprint(&files.run.results).map_err(failed)?;
+    let found = ResultsFile {
+        path: files.given.to_string_lossy().into_owned(),
+        sha256: print.sha256,
+        bytes: print.bytes,
+        is_torn,
+        recorded_twice,
+        remaining: files.run.remaining.exists().then(|| files.run.remaining.to_string_lossy().into_owned()),
+    };
+    Ok((figures, found))
+}
+
+fn seen<'a>(record: &'a Record, ids: &Ids) -> Seen<'a> {
+    let field = |column: Option<usize>| column.and_then(|column| record.fields.get(column)).unwrap_or_default();
+    let [session, team, user] = [ids.session, ids.team, ids.user].map(field);
+    Seen { line: record.line, session, team, user, outcome: &record.outcome }
+}
+
+fn refused(what: String, next: &str) -> RunError {
+    RunError::Input(Trouble::new(what, next))
+}
