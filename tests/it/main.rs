@@ -19,6 +19,7 @@ mod on_finish;
 mod plans;
 mod readme;
 mod reliability;
+mod report;
 mod reports;
 mod resolve;
 mod resume;

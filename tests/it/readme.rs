@@ -124,7 +124,7 @@ fn flags_of(command: &str) -> BTreeSet<String> {
 }
 
 fn flags() -> BTreeSet<String> {
-    ["run", "plan", "doctor", "list", "resolve", "verify"].into_iter().flat_map(flags_of).collect()
+    ["run", "plan", "doctor", "list", "resolve", "verify", "report"].into_iter().flat_map(flags_of).collect()
 }
 
 /// The variables of all flags, and those that `--on-finish` finds.

@@ -201,6 +201,7 @@ fn every_command_that_needs_no_slack() {
         ends(&work, work.program(arguments.iter().copied()).args(["-vvv"]).token(MARKED), 0);
     }
     ends(&work, work.program(["run", "--rehearse", "sessions.csv", "-vvv"]).token(MARKED), 0);
+    ends(&work, work.program(["report", "sessions.rehearsal.csv", "-vvv"]).token(MARKED), 0);
     ends(&work, work.program(["run", "none.csv", "-vvv", "--yes"]).token(MARKED), 2);
 }
 

@@ -16,8 +16,9 @@ use crate::report::Console;
 use crate::report::html::{self, Events, Facts, Figures, ResultsFile, Seen};
 use crate::store::manifest::{Manifest, ManifestError};
 use crate::store::page;
+use crate::store::paths::remaining_beside;
 use crate::store::results::fingerprint;
-use crate::store::scan::{Record, SeenLines, records};
+use crate::store::scan::{Record, Records, SeenLines, records};
 use files::Files;
 use std::fs::File;
 use std::io::{self, BufReader};
@@ -30,6 +31,7 @@ use std::path::Path;
 pub fn report(typed: PageArgs, console: &Console) -> Result<ExitStatus, RunError> {
     let PageArgs { results, output, events } = typed;
     let files = Files::of(&results, output, events)?;
+    let records = records(&files.run.results).map_err(|error| unreadable(&error))?;
     let manifest = manifest_of(&files)?;
     files.check(manifest.as_ref())?;
     let events = files.events.as_deref().map(events_of).transpose()?;
@@ -37,7 +39,7 @@ pub fn report(typed: PageArgs, console: &Console) -> Result<ExitStatus, RunError
     let starts: Vec<_> = runs.iter().map(|run| run.started).collect();
     // Asked before the results are read: a run that ends in between is told as one that was going on.
     let is_running = files.is_held(manifest.as_ref())?;
-    let (figures, found) = figures_of(&files, Figures::new(&starts))?;
+    let (figures, found) = figures_of(records, &files, Figures::new(&starts))?;
     let facts = Facts {
         made_at: wall(),
         tool_version: env!("CARGO_PKG_VERSION"),
@@ -78,8 +80,7 @@ fn events_of(path: &Path) -> Result<Events, RunError> {
 }
 
 /// Reads the results once for the figures, and once for their hash.
-fn figures_of(files: &Files, mut figures: Figures) -> Result<(Figures, ResultsFile), RunError> {
-    let mut records = records(&files.run.results).map_err(|error| unreadable(&error))?;
+fn figures_of(mut records: Records, files: &Files, mut figures: Figures) -> Result<(Figures, ResultsFile), RunError> {
     let ids = Ids::find(records.columns());
     let (mut lines, mut recorded_twice) = (SeenLines::default(), 0);
     for record in &mut records {
@@ -99,7 +100,7 @@ fn figures_of(files: &Files, mut figures: Figures) -> Result<(Figures, ResultsFi
         bytes: print.bytes,
         is_torn,
         recorded_twice,
-        remaining: files.run.remaining.exists().then(|| files.run.remaining.to_string_lossy().into_owned()),
+        remaining: files.run.remaining.exists().then(|| remaining_beside(&files.given).to_string_lossy().into_owned()),
     };
     Ok((figures, found))
 }

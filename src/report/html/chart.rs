@@ -6,17 +6,17 @@
 use super::bars::Bars;
 use super::ends::End;
 use super::facts::Run;
-use super::scale::{Ticks, clock, nice, time_step, width_words};
+use super::scale::{Ticks, clock, moment, nice, stretch, time_step, width_words};
 use super::spans::Spans;
 use crate::domain::Stamp;
-use crate::report::text::{rate, thousands, utc};
+use crate::report::text::{rate, thousands};
 
 /// The drawing's own units. Whole per mille are fine enough, and short.
 const WIDE: f64 = 1_000.0;
 const HIGH: f64 = 240.0;
 
-/// A stretch of time of no length would have no axis.
-const SHORTEST: i64 = 1_000;
+/// An axis is never shorter, in milliseconds: a few seconds are no time for bars to fill a page.
+const SHORTEST: i64 = 12_000;
 
 /// The chart of one run.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,9 +24,7 @@ pub struct Chart {
     /// How wide a bar is, in words.
     pub bar: String,
     /// From when to when it shows.
-    pub from: String,
-    /// See `from`.
-    pub to: String,
+    pub stretch: String,
     /// Rows that ended in it.
     pub rows: u64,
     /// Its bars, empty ones left out.
@@ -118,7 +116,7 @@ struct Frame {
 }
 
 impl Frame {
-    /// All bars, all of the run, and never nothing.
+    /// All bars, and all of the run.
     fn of(run: Option<&Run>, bars: &Bars) -> Option<Self> {
         let run = run.map(|run| (run.started, run.ended.unwrap_or(run.started)));
         let both = [run, bars.extent()];
@@ -145,14 +143,13 @@ pub fn draw(run: Option<&Run>, bars: &Bars) -> Option<Chart> {
     let shades = |spans: fn(&Run) -> &Spans, what| run.map(|run| shades(frame, spans(run), what)).unwrap_or_default();
     Some(Chart {
         bar: width_words(bars.width()),
-        from: utc(Stamp::from_millis(frame.from)),
-        to: utc(Stamp::from_millis(frame.to)),
+        stretch: stretch(Stamp::from_millis(frame.from), Stamp::from_millis(frame.to)),
         rows: drawn.iter().map(|bar| bar.rows).sum(),
         bars: drawn,
         pauses: shades(|run| &run.pauses, "paused by Slack"),
         outages: shades(|run| &run.outages, "no answer from Slack"),
         estimate: run.and_then(|run| estimate(frame, run)),
-        rows_axis: upwards(&rows_ticks),
+        rows_axis: upwards(rows_ticks),
         time_axis: times(frame),
     })
 }
@@ -173,7 +170,7 @@ fn bar(frame: Frame, at: Stamp, width: i64, by_end: [u64; End::ALL.len()], top: 
             height: short(height),
         });
     }
-    Bar { at: utc(at), clock: clock(at, true), by_end, rows: by_end.iter().sum(), parts }
+    Bar { at: moment(at), clock: clock(at, true), by_end, rows: by_end.iter().sum(), parts }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a count of rows, as a height")]
@@ -193,28 +190,22 @@ fn shades(frame: Frame, spans: &Spans, what: &str) -> Vec<Shade> {
 
 /// Steps: the estimate holds until the next one.
 fn estimate(frame: Frame, run: &Run) -> Option<Line> {
-    let steps: Vec<_> = run.estimates.iter().filter(|(_, rate)| rate.is_finite() && *rate >= 0.0).collect();
-    let ((first, _), (_, last)) = (steps.first()?, steps.last()?);
-    let (least, most) =
-        steps.iter().fold((f64::MAX, 0.0_f64), |(least, most), (_, rate)| (least.min(*rate), most.max(*rate)));
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "finite and not negative; the scale only needs to be no lower"
-    )]
-    let ticks = nice(most.ceil() as u64);
-    let y = |rate: f64| short(HIGH - rate / ticks.top() * HIGH);
-    let mut path = format!("M{} ", short(frame.x(first.as_millis())));
-    for (index, (at, rate)) in steps.iter().enumerate() {
-        let x = short(frame.x(at.as_millis()));
-        path.push_str(&if index == 0 { y(*rate) } else { format!("H{x}V{}", y(*rate)) });
-    }
-    path.push_str(&format!("H{}", short(WIDE)));
-    let range = if least < most { format!("{} to {}", rate(least), rate(most)) } else { rate(most) };
-    Some(Line { path, axis: upwards(&ticks), range, last: rate(*last) })
+    let changes: Vec<_> = run.estimates.iter().filter(|(_, rate)| rate.is_finite() && *rate >= 0.0).collect();
+    let (_, last) = changes.last()?;
+    let lowest = changes.iter().map(|(_, rate)| *rate).fold(f64::MAX, f64::min);
+    let highest = changes.iter().map(|(_, rate)| *rate).fold(0.0, f64::max);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "finite and not negative")]
+    let ticks = nice(highest.ceil() as u64);
+    let point = |(index, (at, rate)): (usize, &(Stamp, f64))| {
+        let (x, y) = (short(frame.x(at.as_millis())), short(HIGH - rate / ticks.top() * HIGH));
+        if index == 0 { format!("M{x} {y}") } else { format!("H{x}V{y}") }
+    };
+    let path = changes.iter().enumerate().map(point).chain([format!("H{WIDE}")]).collect();
+    let range = if lowest < highest { format!("{} to {}", rate(lowest), rate(highest)) } else { rate(highest) };
+    Some(Line { path, axis: upwards(ticks), range, last: rate(*last) })
 }
 
-fn upwards(ticks: &Ticks) -> Vec<Tick> {
+fn upwards(ticks: Ticks) -> Vec<Tick> {
     let tick = |value: u64| {
         let part = height(value, ticks.top()) / HIGH;
         Tick { place: short(part * 100.0), label: thousands(value), y: short(HIGH - part * HIGH), is_minor: false }
@@ -229,7 +220,7 @@ fn times(frame: Frame) -> Vec<Tick> {
     let tick = |(index, at): (usize, i64)| {
         let (place, stamp) = (frame.x(at) / WIDE * 100.0, Stamp::from_millis(at));
         let is_day = step >= 86_400_000;
-        let label = if is_day { utc(stamp).chars().take(10).collect() } else { clock(stamp, step < 60_000) };
+        let label = if is_day { moment(stamp).chars().take(10).collect() } else { clock(stamp, step < 60_000) };
         Tick { place: short(place), label, y: String::new(), is_minor: index % 2 == 1 }
     };
     moments.enumerate().map(tick).collect()
@@ -239,4 +230,75 @@ fn times(frame: Frame) -> Vec<Tick> {
 fn short(number: f64) -> String {
     let text = format!("{number:.1}");
     text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::spans::Steps;
+    use super::*;
+    use std::time::Duration;
+
+    fn run(started: i64, ended: i64) -> Run {
+        Run {
+            run_id: "one".into(),
+            started: Stamp::from_millis(started),
+            ended: Some(Stamp::from_millis(ended)),
+            exit: None,
+            stop_reason: None,
+            is_rehearsal: false,
+            told: None,
+            estimates: Steps::default(),
+            pauses: Spans::default(),
+            outages: Spans::default(),
+            is_history_cut: false,
+        }
+    }
+
+    fn number(text: &str) -> f64 {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn bars_stand_on_the_ground_and_fit_below_the_top() {
+        let mut bars = Bars::default();
+        for (second, end, rows) in [(0, End::Gone, 3), (0, End::Trouble, 4), (50, End::Aside, 2)] {
+            (0..rows).for_each(|_| bars.add(Stamp::from_millis(second * 1_000), end));
+        }
+        let chart = draw(Some(&run(0, 100_000)), &bars).unwrap();
+        assert_eq!((chart.rows, chart.bars.len(), chart.bars[0].rows), (9, 2, 7));
+        let tops: Vec<_> = chart.rows_axis.iter().map(|tick| (&*tick.label, &*tick.y)).collect();
+        assert_eq!((tops[0], tops[4]), (("0", "240"), ("8", "0")));
+        let [gone, trouble] = &chart.bars[0].parts[..] else { panic!("{chart:?}") };
+        assert_eq!((gone.class, &*gone.y, &*gone.height), ("gone", "150", "90"));
+        assert_eq!((trouble.class, &*trouble.y, &*trouble.height), ("trouble", "30", "120"));
+        let half = &chart.bars[1].parts[0];
+        assert_eq!((&*half.x, number(&half.y) + number(&half.height)), ("500", HIGH));
+    }
+
+    #[test]
+    fn pauses_and_the_estimate_are_where_they_were() {
+        let mut run = run(0, 100_000);
+        run.pauses.add(Stamp::from_millis(20_000), Duration::from_secs(30));
+        run.pauses.add(Stamp::from_millis(90_000), Duration::from_hours(1));
+        run.estimates.push(Stamp::from_millis(10_000), 20.0);
+        run.estimates.push(Stamp::from_millis(60_000), 10.0);
+        run.estimates.push(Stamp::from_millis(70_000), f64::NAN);
+        let chart = draw(Some(&run), &Bars::default()).unwrap();
+        let shades: Vec<_> = chart.pauses.iter().map(|shade| (&*shade.x, &*shade.width)).collect();
+        assert_eq!(shades, [("200", "300"), ("900", "100")], "cut off at the end of the run");
+        let estimate = chart.estimate.unwrap();
+        assert_eq!(estimate.path, "M100 0H600V120H1000");
+        assert_eq!((&*estimate.range, &*estimate.last), ("10 to 20", "10"));
+    }
+
+    #[test]
+    fn any_run_has_an_axis_of_some_labels() {
+        assert_eq!(draw(None, &Bars::default()), None);
+        for length in [0, 900, 12_000, 61_000, 3_600_000, 86_400_000, 40 * 86_400_000, 20_000 * 86_400_000] {
+            let chart = draw(Some(&run(1_700_000_000_000, 1_700_000_000_000 + length)), &Bars::default()).unwrap();
+            let places: Vec<_> = chart.time_axis.iter().map(|tick| number(&tick.place)).collect();
+            assert!((1..=7).contains(&places.len()), "{length}: {places:?}");
+            assert!(places.is_sorted() && places.iter().all(|place| (0.0..=100.0).contains(place)));
+        }
+    }
 }

@@ -98,7 +98,9 @@ mod tests {
         let labels: BTreeSet<_> = Status::ALL.map(|status| explained(status).label).into();
         assert_eq!(labels.len(), Status::ALL.len());
         let mut counts = Counts::default();
-        Status::ALL.into_iter().for_each(|status| counts.add(status));
+        for status in Status::ALL {
+            counts.add(status);
+        }
         assert_eq!(End::ALL.map(|end| end.of(&counts)).iter().sum::<u64>(), counts.ended());
     }
 

@@ -241,10 +241,18 @@ mod tests {
 
     #[test]
     fn lines_that_are_no_events_are_counted_and_named() {
-        let long = format!("{}\n", "x".repeat(3 << 20));
-        let log =
-            [&line(0, r#""run_started","run_id":"one""#), "nonsense\n", "\n", "{}\n", &long, "\u{fffd}\n"].concat();
-        let log = log + "{\"at\":\"yesterday\",\"type\":\"estimate\"}\n" + &line(1, r#""estimate","per_minute":9"#);
+        let too_long = format!("{}\n", "x".repeat(3 << 20));
+        let log = [
+            &line(0, r#""run_started","run_id":"one""#),
+            "nonsense\n",
+            "\n",
+            "{}\n",
+            &too_long,
+            "\u{fffd}\n",
+            "{\"at\":\"yesterday\",\"type\":\"estimate\"}\n",
+            &line(1, r#""estimate","per_minute":9"#),
+        ]
+        .concat();
         let events = read(log.as_bytes()).unwrap();
         assert_eq!((events.lines, events.unreadable, events.first_unreadable), (2, 5, Some(2)));
         assert_eq!(events.runs[0].estimates.iter().count(), 1);

@@ -4,13 +4,14 @@ use super::chart::{Chart, draw};
 use super::ends::End;
 use super::facts::Facts;
 use super::figures::Figures;
+use super::scale::moment;
 use super::story::{Story, tell};
 use super::tables::{
     Fact, GroupRow, HashRow, Number, RunRow, Share, StatusRow, TroubleRow, about, facts, groups, hashes, runs, shares,
     statuses,
 };
 use crate::domain::{ErrorCode, Status};
-use crate::report::text::{clean, utc};
+use crate::report::text::{clean, counted};
 use askama::Template;
 
 /// Runs that are drawn, the last ones.
@@ -39,7 +40,7 @@ struct VerifiedView {
     file: String,
     is_older: bool,
     rows: Vec<(&'static str, &'static str, Number)>,
-    new_sessions: Number,
+    new_sessions: Option<String>,
 }
 
 /// The chart of one run, with its place among the others.
@@ -52,9 +53,12 @@ struct Panel {
 
 #[derive(Template)]
 #[template(path = "page.html", config = "src/report/html/askama.toml")]
-struct Page<'a> {
+struct Page {
     beginning: &'static str,
-    facts: &'a Facts,
+    tool_version: &'static str,
+    /// The version that ran last, where it is another one.
+    run_version: Option<String>,
+    has_manifest: bool,
     title: String,
     made_at: String,
     results_path: String,
@@ -88,17 +92,19 @@ pub fn page(facts: &Facts, figures: &Figures, advice: fn(&ErrorCode) -> &'static
     Page::new(facts, figures, advice).render()
 }
 
-impl<'a> Page<'a> {
-    fn new(facts: &'a Facts, figures: &Figures, advice: fn(&ErrorCode) -> &'static str) -> Self {
+impl Page {
+    fn new(facts: &Facts, figures: &Figures, advice: fn(&ErrorCode) -> &'static str) -> Self {
         let counts = &figures.counts;
         let (panels, not_drawn) = panels(facts, figures);
         let name = facts.results.path.rsplit('/').next().unwrap_or_default();
         let by_end = End::ALL.map(|end| end.of(counts));
         Self {
             beginning: BEGINNING,
-            facts,
+            tool_version: facts.tool_version,
+            run_version: run_version(facts),
+            has_manifest: facts.manifest.is_some(),
             title: clean(name).into_owned(),
-            made_at: utc(facts.made_at),
+            made_at: moment(facts.made_at),
             results_path: clean(&facts.results.path).into_owned(),
             remaining: facts.results.remaining.as_deref().map(|path| clean(path).into_owned()),
             story: tell(facts, counts),
@@ -122,6 +128,11 @@ impl<'a> Page<'a> {
             legend: End::ALL.map(|end| (end.class(), end.legend())),
         }
     }
+}
+
+fn run_version(facts: &Facts) -> Option<String> {
+    let version = &facts.manifest.as_ref()?.tool_version;
+    (version != facts.tool_version).then(|| clean(version).into_owned())
 }
 
 fn tiles(facts: &Facts, figures: &Figures) -> Vec<Tile> {
@@ -170,10 +181,10 @@ fn verified(facts: &Facts) -> Option<VerifiedView> {
         ("not_asked", "no session named in the row", found.not_asked),
     ];
     Some(VerifiedView {
-        at: utc(found.at),
+        at: moment(found.at),
         file: clean(&found.file).into_owned(),
         is_older: found.is_older_than_the_run,
         rows: rows.map(|(name, label, rows)| (name, label, Number(rows))).into(),
-        new_sessions: Number(found.new_sessions),
+        new_sessions: (found.new_sessions > 0).then(|| counted(found.new_sessions, "new session", "new sessions")),
     })
 }

@@ -41,9 +41,7 @@ pub fn nice(most: u64) -> Ticks {
 }
 
 /// Steps of a time axis, in milliseconds.
-const STEPS: [i64; 19] = [
-    200,
-    500,
+const STEPS: [i64; 17] = [
     1_000,
     2_000,
     5_000,
@@ -81,12 +79,26 @@ pub fn clock(at: Stamp, seconds: bool) -> String {
     time.chars().take(if seconds { 8 } else { 5 }).collect()
 }
 
-/// A width of [`super::bars::Bars`] in words: `0.1 s`, `10 s`, `30 min`, `2 h`, `4 d`.
+/// A moment for people: `2026-11-23 18:42:01`, in UTC.
+#[must_use]
+pub fn moment(at: Stamp) -> String {
+    utc(at).trim_end_matches('Z').replacen('T', " ", 1)
+}
+
+/// From one moment to another, the day said once where it is the same: `2026-11-23 18:42:01 to 18:50:00`.
+#[must_use]
+pub fn stretch(from: Stamp, to: Stamp) -> String {
+    let (from_text, to_text) = (moment(from), moment(to));
+    let day = |text: &str| text.split(' ').next().map(str::to_owned);
+    let to_text = if day(&from_text) == day(&to_text) { clock(to, true) } else { to_text };
+    format!("{from_text} to {to_text}")
+}
+
+/// A width of [`super::bars::Bars`] in words: `10 s`, `30 min`, `2 h`, `4 d`.
 #[must_use]
 pub fn width_words(millis: i64) -> String {
     match millis {
-        ..1_000 => format!("0.{} s", millis / 100),
-        1_000..60_000 => format!("{} s", millis / 1_000),
+        ..60_000 => format!("{} s", millis / 1_000),
         60_000..3_600_000 => format!("{} min", millis / 60_000),
         3_600_000..86_400_000 => format!("{} h", millis / 3_600_000),
         _ => format!("{} d", millis / 86_400_000),
@@ -117,12 +129,15 @@ mod tests {
     fn times_are_said_as_people_say_them() {
         let at = Stamp::from_millis(1_795_459_321_000);
         assert_eq!((clock(at, true), clock(at, false)), ("18:42:01".into(), "18:42".into()));
+        let (soon, late) = (Stamp::from_millis(1_795_459_921_000), Stamp::from_millis(1_795_545_721_000));
+        assert_eq!(stretch(at, soon), "2026-11-23 18:42:01 to 18:52:01");
+        assert_eq!(stretch(at, late), "2026-11-23 18:42:01 to 2026-11-24 18:42:01");
         for (millis, want) in
-            [(100, "0.1 s"), (2_000, "2 s"), (600_000, "10 min"), (7_200_000, "2 h"), (172_800_000, "2 d")]
+            [(1_000, "1 s"), (2_000, "2 s"), (600_000, "10 min"), (7_200_000, "2 h"), (172_800_000, "2 d")]
         {
             assert_eq!(width_words(millis), want);
         }
-        for (length, want) in [(1_000, 200), (60_000, 10_000), (86_400_000, 21_600_000), (i64::MAX, i64::MAX / 6)] {
+        for (length, want) in [(1_000, 1_000), (60_000, 10_000), (86_400_000, 21_600_000), (i64::MAX, i64::MAX / 6)] {
             assert_eq!(time_step(length), want);
         }
     }

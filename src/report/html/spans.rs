@@ -44,7 +44,7 @@ impl Spans {
 /// A value that changes; where it changes too often, every other change is left out.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Steps {
-    steps: Vec<(Stamp, f64)>,
+    kept: Vec<(Stamp, f64)>,
     /// The last change, which is never left out.
     last: Option<(Stamp, f64)>,
     /// Of so many changes one is kept; 0 counts as 1.
@@ -57,12 +57,12 @@ impl Steps {
     pub fn push(&mut self, at: Stamp, value: f64) {
         self.last = Some((at, value));
         if self.seen.is_multiple_of(self.every.max(1)) {
-            self.steps.push((at, value));
+            self.kept.push((at, value));
         }
         self.seen += 1;
-        if self.steps.len() > MOST {
+        if self.kept.len() > MOST {
             let mut index = 0;
-            self.steps.retain(|_| {
+            self.kept.retain(|_| {
                 index += 1;
                 index % 2 == 1
             });
@@ -72,8 +72,8 @@ impl Steps {
 
     /// The changes, in order; the last one is the very last.
     pub fn iter(&self) -> impl Iterator<Item = (Stamp, f64)> {
-        let last = self.last.filter(|last| self.steps.last() != Some(last));
-        self.steps.iter().copied().chain(last)
+        let last = self.last.filter(|last| self.kept.last() != Some(last));
+        self.kept.iter().copied().chain(last)
     }
 }
 

@@ -2,8 +2,9 @@
 
 use super::ends::End;
 use super::facts::{Check, Facts};
+use super::scale::moment;
 use crate::domain::{Counts, Status};
-use crate::report::text::{clean, counted, thousands, utc};
+use crate::report::text::{clean, counted, thousands};
 
 /// How good the news is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,9 +105,9 @@ fn lead(facts: &Facts, counts: &Counts) -> String {
         [one] => format!("{one}."),
         [firsts @ .., last] => format!("{}, and {last}.", firsts.join(", ")),
     };
-    let last = facts.runs.last();
-    if let Some(reason) = last.and_then(|run| run.stop_reason.as_deref()).filter(|_| !facts.is_running) {
-        text.push_str(&format!(" The last run stopped: {}.", clean(reason)));
+    let reason = facts.runs.last().and_then(|run| run.stop_reason.as_deref());
+    if let Some(reason) = reason.filter(|_| !facts.is_running) {
+        text = format!("{text} The last run stopped: {}.", clean(reason));
     }
     if facts.not_reached(counts).is_some_and(|rows| rows > 0) && !facts.is_running {
         text.push_str(" It can be continued with --resume.");
@@ -115,15 +116,24 @@ fn lead(facts: &Facts, counts: &Counts) -> String {
 }
 
 fn notes(facts: &Facts, counts: &Counts) -> Vec<String> {
-    let not_found = counts.of(Status::NotFound);
-    let verified = facts.manifest.as_ref().and_then(|manifest| manifest.verified.as_ref());
-    let living = verified.map_or(0, |verified| verified.revoked_but_not_gone);
-    let candidates = [
-        (facts.is_running, format!("A run was still writing these results at {}: all figures are of that moment.", utc(facts.made_at))),
+    let told = of_files(facts).into_iter().chain(of_rows(facts, counts));
+    let told = told.filter_map(|(applies, note)| applies.then_some(note));
+    told.chain(facts.event_notes.iter().map(|note| clean(note).into_owned())).collect()
+}
+
+/// What is the matter with the files, each with whether it applies.
+fn of_files(facts: &Facts) -> [(bool, String); 5] {
+    let twice = counted(facts.results.recorded_twice, "row has", "rows have");
+    let made_at = moment(facts.made_at);
+    [
+        (
+            facts.is_running,
+            format!("A run was still writing these results at {made_at} UTC: all figures are of that moment."),
+        ),
         (
             facts.manifest.is_none(),
-            "There is no manifest beside the results. Who ran this and why, the rows that were not reached, and the hashes \
-             recorded at the time are not known."
+            "There is no manifest beside the results. Who ran this and why, the rows that were not reached, and the \
+             hashes recorded at the time are not known."
                 .to_owned(),
         ),
         (
@@ -137,10 +147,18 @@ fn notes(facts: &Facts, counts: &Counts) -> Vec<String> {
         (
             facts.results.recorded_twice > 0,
             format!(
-                "{} more than one record; only the first is counted. Two runs wrote here, or lines were copied.",
-                counted(facts.results.recorded_twice, "row has", "rows have")
+                "{twice} more than one record; only the first is counted. Two runs wrote here, or lines were copied."
             ),
         ),
+    ]
+}
+
+/// What the figures give to think about, each with whether it applies.
+fn of_rows(facts: &Facts, counts: &Counts) -> [(bool, String); 3] {
+    let not_found = counts.of(Status::NotFound);
+    let verified = facts.manifest.as_ref().and_then(|manifest| manifest.verified.as_ref());
+    let living = verified.map_or(0, |verified| verified.revoked_but_not_gone);
+    [
         (is_miscounted(facts, counts), "The records do not add up to the totals in the manifest.".to_owned()),
         (
             not_found.saturating_mul(2) > counts.ended(),
@@ -155,9 +173,7 @@ fn notes(facts: &Facts, counts: &Counts) -> Vec<String> {
             living > 0,
             format!("{} recorded as revoked could not be shown to be gone.", counted(living, "session", "sessions")),
         ),
-    ];
-    let told = candidates.into_iter().filter(|(applies, _)| *applies).map(|(_, note)| note);
-    told.chain(facts.event_notes.iter().map(|note| clean(note).into_owned())).collect()
+    ]
 }
 
 /// Whether the manifest, which was written after the last record, counts otherwise.

@@ -4,8 +4,9 @@ use super::ends::{End, explained};
 use super::facts::{Check, Facts, Run};
 use super::figures::{Figures, Trouble};
 use super::groups::Groups;
+use super::scale::{moment, stretch};
 use crate::domain::{Counts, ErrorCode, Stamp, Status};
-use crate::report::text::{clean, human, rate, thousands, utc};
+use crate::report::text::{clean, human, rate, thousands};
 use std::fmt;
 use std::time::Duration;
 
@@ -152,7 +153,7 @@ impl TroubleRow {
             error: given(&outcome.error),
             detail: clean(&outcome.detail).into_owned(),
             attempts: outcome.attempts,
-            at: utc(outcome.finished_at),
+            at: moment(outcome.finished_at),
             request_id: given(&outcome.request_id),
         }
     }
@@ -181,7 +182,7 @@ impl RunRow {
             |number: fn(&super::facts::Told) -> u64| run.told.as_ref().map(number).map(thousands).unwrap_or_default();
         Self {
             run_id: clean(&run.run_id).into_owned(),
-            started: utc(run.started),
+            started: moment(run.started),
             took: run.ended.map(|ended| human(between(run.started, ended))).unwrap_or_default(),
             rows: Number(rows),
             calls: told(|told| told.calls),
@@ -207,19 +208,19 @@ pub fn facts(facts: &Facts, figures: &Figures) -> Vec<Fact> {
     let (first, last) = (facts.runs.first(), facts.runs.last());
     let told = last.and_then(|run| run.told.as_ref());
     let manifest = facts.manifest.as_ref();
-    let window = figures.window.map(|(from, to)| format!("{} to {}", utc(from), utc(to)));
+    let window = figures.window.map(|(from, to)| stretch(from, to));
     let at_work = facts.runs.iter().filter_map(|run| Some(between(run.started, run.ended?))).sum::<Duration>();
     let paused = facts.runs.iter().filter_map(|run| run.told.as_ref()).map(|told| told.paused).sum::<Duration>();
-    let list = [
+    let answers = [
         ("Reason given", told.and_then(|told| told.reason.clone())),
         ("Asked for by", told.and_then(|told| told.actor.clone())),
         ("Organisation", told.and_then(|told| told.organisation.clone())),
         ("Input", manifest.map(|manifest| format!("{}, {} rows", manifest.input_path, thousands(manifest.input_rows)))),
         ("Sent to", told.map(|told| told.api_host.clone())),
         ("From machine", told.map(|told| told.machine.clone())),
-        ("Began (UTC)", first.map(|run| utc(run.started))),
-        ("Ended (UTC)", last.and_then(|run| run.ended).map(utc)),
-        ("First call to last record", window),
+        ("Began (UTC)", first.map(|run| moment(run.started))),
+        ("Ended (UTC)", last.and_then(|run| run.ended).map(moment)),
+        ("First call to last record (UTC)", window),
         ("Time at work", (!at_work.is_zero()).then(|| human(at_work))),
         ("Paused by Slack", (!paused.is_zero()).then(|| human(paused))),
         ("Rate asked for", told.map(|told| told.rate.clone())),
@@ -230,7 +231,7 @@ pub fn facts(facts: &Facts, figures: &Figures) -> Vec<Fact> {
         ("Exit code", last.and_then(|run| run.exit).map(|(code, meaning)| format!("{code}: {meaning}"))),
         ("Run", last.filter(|_| facts.runs.len() == 1).map(|run| run.run_id.clone())),
     ];
-    let given = list.into_iter().filter_map(|(name, value)| Some(Fact { name, value: clean(&value?).into_owned() }));
+    let given = answers.into_iter().filter_map(|(name, value)| Some(Fact { name, value: clean(&value?).into_owned() }));
     given.filter(|fact| !fact.value.is_empty()).collect()
 }
 
