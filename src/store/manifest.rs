@@ -173,15 +173,17 @@ impl Manifest {
             io::ErrorKind::NotFound => ManifestError::Missing(path.to_owned()),
             _ => during("read", path)(error).into(),
         })?;
-        let json: Value =
-            serde_json::from_slice(&text).map_err(|source| ManifestError::NotJson { path: path.to_owned(), source })?;
         let nonsense = |why: Box<str>| ManifestError::Nonsense { path: path.to_owned(), why };
-        match json.get("format_version").and_then(Value::as_u64) {
-            Some(FORMAT_VERSION) => {}
-            Some(found) => return Err(ManifestError::OtherVersion { path: path.to_owned(), found }),
-            None => return Err(nonsense("it has no `format_version`".into())),
+        // Read twice rather than by way of a `Value`, which takes four times the memory: there can be 100,000 users.
+        match serde_json::from_slice::<Version>(&text) {
+            Ok(Version { format_version: Some(FORMAT_VERSION) }) => {}
+            Ok(Version { format_version: Some(found) }) => {
+                return Err(ManifestError::OtherVersion { path: path.to_owned(), found });
+            }
+            Err(source) if !source.is_data() => return Err(ManifestError::NotJson { path: path.to_owned(), source }),
+            Ok(Version { format_version: None }) | Err(_) => return Err(nonsense("it has no `format_version`".into())),
         }
-        let manifest: Self = serde_json::from_value(json).map_err(|error| nonsense(error.to_string().into()))?;
+        let manifest: Self = serde_json::from_slice(&text).map_err(|error| nonsense(error.to_string().into()))?;
         manifest.sense().map_err(|why| nonsense(why.to_string().into()))?;
         Ok(manifest)
     }
@@ -223,6 +225,12 @@ impl Manifest {
             Some(_) => Ok(()),
         }
     }
+}
+
+/// What is looked at before the rest is.
+#[derive(Deserialize)]
+struct Version {
+    format_version: Option<u64>,
 }
 
 /// What does not fit together.
