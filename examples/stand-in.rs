@@ -1,10 +1,10 @@
-//! The stand-in Slack as a process of its own, for measuring against it: prints its API address, and its counts when
-//! standard input ends. Every session lives; the token is `xoxp-stand-in-0001`.
+//! The stand-in Slack as a process of its own, for measuring against it: prints its API address, and its counts as one
+//! line of JSON when standard input ends. Every session lives; the token is `xoxp-stand-in-0001`.
 //!
 //! `cargo run --release --example stand-in [-- window|sliding CALLS SECONDS token|team]`, without a limit where none is
 //! given.
 
-use slack_revoke::rehearsal::{Config, Limit, LimitKind, LimitScope, Limits, Method, Server, WindowStart};
+use slack_revoke::rehearsal::{Config, Limit, LimitKind, LimitScope, Limits, Method, Server, Stats, WindowStart};
 use std::io::Read as _;
 use std::time::Duration;
 
@@ -22,8 +22,7 @@ fn main() -> std::io::Result<()> {
     let server = Server::start(Config { limits, ..Config::default() })?;
     println!("{}", server.url());
     std::io::stdin().read_to_end(&mut Vec::new())?;
-    let stats = server.stats();
-    println!("{:#?}\nrevoked {}, repeated {}", stats.of(Method::Invalidate), stats.revoked, stats.repeats);
+    println!("{}", counts(&server.stats()));
     Ok(())
 }
 
@@ -40,4 +39,22 @@ fn limit(kind: &str, calls: &str, seconds: &str, scope: &str) -> Option<Limit> {
         _ => return None,
     };
     Some(Limit { scope, ..Limit::of(kind) })
+}
+
+/// What was counted of `admin.users.session.invalidate`, each under the name that [`Stats`] has for it: `revoked` counts
+/// every session once, `calls` and `repeats` count calls.
+fn counts(stats: &Stats) -> serde_json::Value {
+    let calls = stats.of(Method::Invalidate);
+    serde_json::json!({
+        "calls": calls.calls,
+        "accepted": calls.accepted,
+        "limited": calls.limited,
+        "inside_pause": calls.inside_pause,
+        "most_in_a_minute": calls.most_in_a_minute,
+        "most_in_flight": calls.most_in_flight,
+        "unauthorized": stats.unauthorized,
+        "revoked": stats.revoked,
+        "repeats": stats.repeats,
+        "after_ok": stats.after_ok,
+    })
 }
