@@ -5,6 +5,7 @@
 //! `SIM_WORST=1` names the worst servers of the sweep and `SIM_MILLION=1` adds a million rows to the linear ones.
 
 mod doubles;
+mod idle;
 mod limiter;
 mod linear;
 mod oracle;
@@ -27,4 +28,9 @@ fn sweep() {
 #[test]
 fn linear() {
     linear::print_and_check();
+}
+
+#[test]
+fn idle() {
+    idle::print_and_check();
 }

@@ -1,0 +1,84 @@
+//! What waiting costs the dispatcher: an hour at 20 calls a minute, counted, not timed.
+
+use crate::doubles::Rows;
+use crate::play::{Client, policy};
+use crate::scenario::Scenario;
+use slack_revoke::domain::{Answer, Event, Reply, SessionTarget, Snapshot, Status, UserId};
+use slack_revoke::engine::clock::Clock;
+use slack_revoke::engine::ports::{Control, Observer, Permit, SessionApi, Signal, Unwritable};
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// 20 calls a minute for an hour.
+const CALLS: u64 = 1200;
+
+/// A call wakes the dispatcher when it may be sent and when it is answered; each of the two is shown in the same turn.
+const TURNS_A_CALL: u64 = 2;
+
+/// Answers after 200 ms.
+struct Unhurried;
+
+async fn ok_after_a_while() -> Reply {
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    Reply { http_status: Some(200), ..Reply::bare(Answer::Ok) }
+}
+
+impl SessionApi for Unhurried {
+    fn invalidate(&self, _permit: Permit, _target: SessionTarget) -> impl Future<Output = Reply> + Send + 'static {
+        ok_after_a_while()
+    }
+
+    fn reset_users(&self, _permit: Permit, _users: Arc<[UserId]>) -> impl Future<Output = Reply> + Send + 'static {
+        ok_after_a_while()
+    }
+
+    async fn refresh_token(&self) -> bool {
+        false
+    }
+}
+
+/// Counts the pictures.
+#[derive(Default)]
+struct Pictures(u64);
+
+impl Observer for Pictures {
+    fn on_event(&mut self, _event: Event) -> Result<(), Unwritable> {
+        Ok(())
+    }
+
+    fn on_snapshot(&mut self, _snapshot: &Snapshot) {
+        self.0 += 1;
+    }
+}
+
+/// Never interrupts, and counts how often the dispatcher sits down to wait: it asks for signals each time.
+#[derive(Default)]
+struct Turns(u64);
+
+impl Control for Turns {
+    async fn next(&mut self) -> Signal {
+        self.0 += 1;
+        std::future::pending().await
+    }
+}
+
+/// An hour, and what the dispatcher did in it.
+pub fn print_and_check() {
+    let plain = Scenario::all().into_iter().find(|scenario| scenario.name == "fixed-20").expect("it is there");
+    let teams_of = plain.teams_of(usize::try_from(CALLS).expect("a small number"));
+    let policy = policy(&plain, Client::Steady, &teams_of);
+    let mut source = Rows::new(&teams_of, 1);
+    let (mut pictures, mut turns) = (Pictures::default(), Turns::default());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let run = async {
+        slack_revoke::engine::run(policy, &Unhurried, &mut source, &mut pictures, &mut turns, Clock::start()).await
+    };
+    let end = runtime.expect("a runtime").block_on(run);
+    assert_eq!((end.counts.of(Status::Revoked), end.calls.made), (CALLS, CALLS));
+    let minutes = end.elapsed.as_secs() / 60;
+    assert_eq!(minutes, 59, "the last of them needs no time behind it");
+    println!("{minutes} minutes, {CALLS} calls: {} turns of the dispatcher, {} pictures", turns.0, pictures.0);
+    assert!(turns.0 <= TURNS_A_CALL * CALLS + source.batches + 1, "the dispatcher woke for nothing");
+    assert!(pictures.0 <= TURNS_A_CALL * CALLS + 1, "a picture without news");
+}
