@@ -33,7 +33,8 @@ def write(path, rows, shape=Shape()):
     with open(path, "w") as file:
         file.write("user_id,session_id\n" if shape.rows_a_user else "team_id,session_id\n")
         for _ in range(shape.copies):
-            file.writelines(f"{_owner(number, sessions, shape)},{FIRST_SESSION + number * shape.step}\n" for number in numbers)
+            for number in numbers:
+                file.write(f"{_owner(number, sessions, shape)},{FIRST_SESSION + number * shape.step}\n")
     return sessions
 
 
@@ -65,7 +66,13 @@ def count_records(path):
 
 
 def count_lines(path, done):
-    """The sessions whose line `team,session,…` of a peer's results has `done` in its rest, each once."""
+    """The sessions whose line `team,session,…` of a peer's results has `done` in its rest, each once, and the lines
+    without a header."""
+    sessions, records = set(), 0
     with open(path) as file:
-        lines = (line.split(",", 2) for line in file)
-        return len({line[1] for line in lines if len(line) == 3 and done in line[2]})
+        for line in file:
+            team, session, rest = (line.split(",", 2) + ["", ""])[:3]
+            records += team != "team_id"
+            if done in rest:
+                sessions.add(session)
+    return len(sessions), records

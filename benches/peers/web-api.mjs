@@ -12,7 +12,8 @@ const { WebClient, LogLevel } = createRequire(`${process.env.SLACK_WEB_API}/`)('
 const [input, output, slackApiUrl, words] = process.argv.slice(2)
 const inFlight = Number(words)
 
-const client = new WebClient(process.env.SLACK_TOKEN, { slackApiUrl, maxRequestConcurrency: inFlight, logLevel: LogLevel.ERROR })
+const options = { slackApiUrl, maxRequestConcurrency: inFlight, logLevel: LogLevel.ERROR }
+const client = new WebClient(process.env.SLACK_TOKEN, options)
 const results = createWriteStream(output)
 const lines = createInterface({ input: createReadStream(input) })[Symbol.asyncIterator]()
 await lines.next() // the header
