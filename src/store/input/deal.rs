@@ -13,6 +13,14 @@ use std::sync::Arc;
 /// Rows in the largest batch. The first of each kind has one row, so that the first call goes out at once.
 const MOST_ROWS: usize = 64;
 
+/// Rows in the largest batches of all workspaces together: where there are many, their waiting rows would weigh more than
+/// all else in memory.
+const MOST_ROWS_OF_TEAMS: usize = 8 * 1024;
+
+/// Rows in the largest batch of a workspace, however many workspaces there are: each row of a batch is looked up in the
+/// input, and a batch of one would be asked for with every call.
+const LEAST_OF_TEAM: usize = 8;
+
 /// Hands out every row once.
 #[derive(Debug)]
 pub(super) struct Dealer {
@@ -76,7 +84,7 @@ impl Dealer {
                 rows.push(surveyed.row(&record, maybe_sent));
             }
         }
-        self.size = grown(self.size);
+        self.size = grown(self.size, MOST_ROWS);
         Ok((rows, forward.ordinal == surveyed.index.rows()))
     }
 
@@ -97,7 +105,7 @@ impl Dealer {
             ahead.next = ordinal + 1;
             rows.push(row);
         }
-        ahead.size = grown(ahead.size);
+        ahead.size = grown(ahead.size, most_of_team(surveyed.index.teams.len()));
         self.teams.insert(team.clone(), ahead);
         Ok((rows, left.next().is_none()))
     }
@@ -122,8 +130,13 @@ impl Dealer {
     }
 }
 
-fn grown(size: usize) -> usize {
-    (2 * size).min(MOST_ROWS)
+fn grown(size: usize, most: usize) -> usize {
+    (2 * size).min(most)
+}
+
+/// Rows in the largest batch of one of so many workspaces.
+fn most_of_team(teams: usize) -> usize {
+    (MOST_ROWS_OF_TEAMS / teams.max(1)).clamp(LEAST_OF_TEAM, MOST_ROWS)
 }
 
 #[cfg(test)]

@@ -43,6 +43,21 @@ fn batches_start_with_one_row_and_grow() {
 }
 
 #[test]
+fn batches_of_many_workspaces_stay_small() {
+    let sizes = |teams: u64, rows: u64| {
+        let mut text = String::from("team_id,session_id\n");
+        (0..rows).for_each(|row| writeln!(text, "T{},{row}", row % teams).unwrap());
+        let mut dealer = content_and_dealer(&text, SurveyOptions::default(), MaybeSent::default()).1;
+        (0..8).map(|_| dealer.deal(Want::Of(team(1))).unwrap().rows.len()).collect::<Vec<_>>()
+    };
+    assert_eq!(sizes(2, 400), [1, 2, 4, 8, 16, 32, 64, 64]);
+    assert_eq!(sizes(1000, 50_000), [1, 2, 4, 8, 8, 8, 8, 8]);
+    for teams in [100, 500, 1000, 5000] {
+        assert!(most_of_team(teams) * teams <= MOST_ROWS_OF_TEAMS.max(LEAST_OF_TEAM * teams), "{teams} workspaces");
+    }
+}
+
+#[test]
 fn a_content_of_many_buffers_is_read_in_order_and_by_workspace() {
     let text = interleaved(20_000);
     assert!(text.len() > 2 * CHUNK, "{}", text.len());
