@@ -41,9 +41,11 @@ pub fn show(settings: &Settings, prepared: &Prepared, form: Form) -> Result<Exit
 
 /// Shows the plan before a run, on standard error.
 pub fn announce(settings: &Settings, prepared: &Prepared, remote: &Remote, console: &Console) {
-    let organisation = remote.organisation();
-    let facts = facts(settings, prepared, remote.host(), organisation.as_deref(), remote.proxy());
-    console.plan(&report::plan_text(&facts, &TimeZone::system()));
+    console.plan(|| {
+        let organisation = remote.organisation();
+        let facts = facts(settings, prepared, remote.host(), organisation.as_deref(), remote.proxy());
+        report::plan_text(&facts, &TimeZone::system())
+    });
 }
 
 /// What an earlier run in the folder of the results learnt of the limit.

@@ -52,8 +52,40 @@ const MOST_USERS: usize = 100_000;
 pub struct Tally {
     counts: Counts,
     teams: BTreeMap<TeamId, Counts>,
-    users: HashMap<UserId, Counts>,
+    users: HashMap<UserId, UserRows>,
     users_left_out: bool,
+}
+
+/// The rows of one user. Nearly all end in the same way, and there can be 100,000 users.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum UserRows {
+    Alike(Status, u64),
+    Mixed(Box<Counts>),
+}
+
+impl UserRows {
+    fn add(&mut self, status: Status) {
+        match self {
+            Self::Alike(same, rows) if *same == status => *rows += 1,
+            Self::Alike(..) => {
+                let mut counts = self.counts();
+                counts.add(status);
+                *self = Self::Mixed(Box::new(counts));
+            }
+            Self::Mixed(counts) => counts.add(status),
+        }
+    }
+
+    fn counts(&self) -> Counts {
+        match self {
+            Self::Alike(status, rows) => {
+                let mut counts = Counts::default();
+                counts.0[*status as usize] = *rows;
+                counts
+            }
+            Self::Mixed(counts) => **counts,
+        }
+    }
 }
 
 impl Tally {
@@ -69,8 +101,8 @@ impl Tally {
         if let Some(user) = user {
             let room = self.users.len() < MOST_USERS;
             match self.users.get_mut(user) {
-                Some(counts) => counts.add(status),
-                None if room => self.users.entry(user.clone()).or_default().add(status),
+                Some(rows) => rows.add(status),
+                None if room => drop(self.users.insert(user.clone(), UserRows::Alike(status, 1))),
                 None => self.users_left_out = true,
             }
         }
@@ -88,10 +120,15 @@ impl Tally {
         &self.teams
     }
 
-    /// Rows by user and status.
+    /// Rows by user and status, in no order.
+    pub fn users(&self) -> impl Iterator<Item = (&UserId, Counts)> {
+        self.users.iter().map(|(user, rows)| (user, rows.counts()))
+    }
+
+    /// The rows of one user by status.
     #[must_use]
-    pub fn users(&self) -> &HashMap<UserId, Counts> {
-        &self.users
+    pub fn of_user(&self, user: &UserId) -> Counts {
+        self.users.get(user).map_or_else(Counts::default, UserRows::counts)
     }
 
     /// Whether there were more users than are counted one by one (100,000).
@@ -116,10 +153,24 @@ mod tests {
         assert_eq!(tally.counts().failures(false), 0);
         assert_eq!(tally.counts().failures(true), 1);
         assert_eq!(tally.teams()[&team].ended(), 2);
-        assert_eq!(tally.users()[&user].of(Status::Revoked), 1);
+        assert_eq!(tally.of_user(&user).of(Status::Revoked), 1);
         assert_eq!(tally.counts().iter().map(|(_, rows)| rows).sum::<u64>(), 3);
         let mut twice = *tally.counts();
         twice.merge(tally.counts());
         assert_eq!((twice.ended(), twice.of(Status::NotFound)), (6, 2));
+    }
+
+    #[test]
+    fn a_users_rows_are_told_apart_by_status_whatever_their_order() {
+        let user = UserId::parse("U1").unwrap();
+        let statuses = [Status::Revoked, Status::Revoked, Status::Failed, Status::Revoked, Status::NotFound];
+        let (mut tally, mut oracle) = (Tally::default(), Counts::default());
+        for status in statuses {
+            tally.add(status, None, Some(&user));
+            oracle.add(status);
+            assert_eq!(tally.of_user(&user), oracle);
+        }
+        assert_eq!(tally.users().collect::<Vec<_>>(), [(&user, oracle)]);
+        assert_eq!(tally.of_user(&UserId::parse("U2").unwrap()), Counts::default());
     }
 }

@@ -90,9 +90,10 @@ impl Console {
     }
 
     /// Shows the plan of a run before it begins. Nothing under `-q`, and nothing where machines read.
-    pub fn plan(&self, text: &str) {
+    /// `text` is only asked for where it is shown: the time zone of its times is looked up in some hundred files.
+    pub fn plan(&self, text: impl FnOnce() -> String) {
         if self.look().verbosity > Verbosity::Quiet && self.look().format == LogFormat::Text {
-            self.line(text.to_owned());
+            self.line(text());
         }
     }
 

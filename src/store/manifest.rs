@@ -24,7 +24,7 @@ use atomic_write_file::unix::OpenOptionsExt as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, HashSet};
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::{fmt, fs};
@@ -146,7 +146,7 @@ impl Manifest {
         self.totals = Totals::of(tally.counts(), self.input.rows);
         self.per_workspace =
             tally.teams().iter().map(|(team, rows)| (team.to_string(), StatusRows::some(rows))).collect();
-        self.per_user = tally.users().iter().map(|(user, rows)| (user.to_string(), StatusRows::some(rows))).collect();
+        self.per_user = tally.users().map(|(user, rows)| (user.to_string(), StatusRows::some(&rows))).collect();
         self.users_left_out = tally.users_left_out();
         self.window = recorded.window().map(|window| Window { from: At(window.from), to: At(window.to) });
     }
@@ -174,14 +174,10 @@ impl Manifest {
             _ => during("read", path)(error).into(),
         })?;
         let nonsense = |why: Box<str>| ManifestError::Nonsense { path: path.to_owned(), why };
-        // Read twice rather than by way of a `Value`, which takes four times the memory: there can be 100,000 users.
-        match serde_json::from_slice::<Version>(&text) {
-            Ok(Version { format_version: Some(FORMAT_VERSION) }) => {}
-            Ok(Version { format_version: Some(found) }) => {
-                return Err(ManifestError::OtherVersion { path: path.to_owned(), found });
-            }
-            Err(source) if !source.is_data() => return Err(ManifestError::NotJson { path: path.to_owned(), source }),
-            Ok(Version { format_version: None }) | Err(_) => return Err(nonsense("it has no `format_version`".into())),
+        match format_version(&text).map_err(|source| ManifestError::NotJson { path: path.to_owned(), source })? {
+            Some(FORMAT_VERSION) => {}
+            Some(found) => return Err(ManifestError::OtherVersion { path: path.to_owned(), found }),
+            None => return Err(nonsense("it has no `format_version`".into())),
         }
         let manifest: Self = serde_json::from_slice(&text).map_err(|error| nonsense(error.to_string().into()))?;
         manifest.sense().map_err(|why| nonsense(why.to_string().into()))?;
@@ -195,10 +191,12 @@ impl Manifest {
     pub fn save(&self, path: &Path) -> io::Result<()> {
         debug_assert_eq!(self.sense(), Ok(()), "what is saved must be loadable");
         let context = during("write", path);
-        let mut text = serde_json::to_vec_pretty(self).map_err(|error| context(error.into()))?;
-        text.push(b'\n');
         let mut file = AtomicWriteFile::options().mode(PRIVATE).preserve_mode(false).open(path).map_err(context)?;
-        file.write_all(&text).map_err(context)?;
+        // Straight into the file: with many users the text has megabytes.
+        let mut out = BufWriter::new(&mut file);
+        serde_json::to_writer_pretty(&mut out, self).map_err(|error| context(error.into()))?;
+        out.write_all(b"\n").and_then(|()| out.flush()).map_err(context)?;
+        drop(out);
         file.commit().map_err(context)
     }
 
@@ -227,10 +225,23 @@ impl Manifest {
     }
 }
 
-/// What is looked at before the rest is.
-#[derive(Deserialize)]
-struct Version {
-    format_version: Option<u64>,
+/// The version that a manifest names; none where it names none that can be read. The rest is passed over: as a tree of
+/// values it would take many times the memory of the manifest.
+///
+/// # Errors
+/// Where the text is not JSON.
+fn format_version(text: &[u8]) -> serde_json::Result<Option<u64>> {
+    #[derive(Deserialize)]
+    struct Head {
+        #[serde(default)]
+        format_version: Option<Value>,
+    }
+    match serde_json::from_slice::<Head>(text) {
+        Ok(head) => Ok(head.format_version.as_ref().and_then(Value::as_u64)),
+        // JSON, but no object.
+        Err(error) if error.is_data() => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// What does not fit together.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// What the manifest says of all runs.
 pub fn of(manifest: &Manifest, files: &Files) -> ManifestFacts {
-    let counts = manifest.totals.by_status.0.iter().map(|(status, rows)| (status.as_str(), *rows)).collect();
+    let counts = manifest.totals.by_status.iter().map(|(status, rows)| (status.as_str(), rows)).collect();
     ManifestFacts {
         tool_version: manifest.tool_version.clone(),
         input_path: manifest.input.path.clone(),

@@ -12,6 +12,7 @@ use crate::settings::{Mode, Settings, Verbosity};
 use crate::store::manifest::{self, At, Manifest, Run, RunCounts};
 use crate::store::scan::Recorded;
 use crate::store::{remaining, results};
+use std::cmp::Reverse;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -142,8 +143,7 @@ impl Conclusion<'_> {
         let files = &self.facts.files;
         let continues = !manifest.complete && self.settings.mode == Mode::Run;
         let pacing = manifest.current().map(|run| pacing_of(run)).unwrap_or_default();
-        let users = recorded.tally().users().iter();
-        let revoked = users.map(|(user, rows)| (user.clone(), rows.of(Status::Revoked)));
+        let revoked = recorded.tally().users().map(|(user, rows)| (user, rows.of(Status::Revoked)));
         Totals {
             // Those of the engine hold the row too whose record could not be written.
             counts: *recorded.tally().counts(),
@@ -265,9 +265,29 @@ fn unrecorded(lines: &[u64]) -> String {
     )
 }
 
-fn heaviest(users: impl Iterator<Item = (UserId, u64)>) -> Vec<(UserId, u64)> {
-    let mut users: Vec<_> = users.filter(|(_, rows)| *rows > 0).collect();
-    users.sort_by(|one, other| other.1.cmp(&one.1).then_with(|| one.0.cmp(&other.0)));
-    users.truncate(HEAVIEST);
-    users
+/// The users with the most rows, most first.
+fn heaviest<'a>(users: impl Iterator<Item = (&'a UserId, u64)>) -> Vec<(UserId, u64)> {
+    let mut most: Vec<(&UserId, u64)> = Vec::with_capacity(HEAVIEST + 1);
+    for (user, rows) in users.filter(|(_, rows)| *rows > 0) {
+        let place = most.partition_point(|(other, theirs)| (Reverse(*theirs), *other) < (Reverse(rows), user));
+        most.insert(place, (user, rows));
+        most.truncate(HEAVIEST);
+    }
+    most.into_iter().map(|(user, rows)| (user.clone(), rows)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_heaviest_users_are_those_of_a_sorted_list() {
+        let users: Vec<UserId> = (0..40).map(|number| UserId::parse(&format!("U{number:02}")).unwrap()).collect();
+        let rows: Vec<(&UserId, u64)> = users.iter().zip((0..40).map(|number| number * 7 % 9)).collect();
+        let mut sorted = rows.clone();
+        sorted.sort_by_key(|(user, rows)| (Reverse(*rows), *user));
+        let want: Vec<_> = sorted[..HEAVIEST].iter().map(|(user, rows)| ((*user).clone(), *rows)).collect();
+        assert_eq!(heaviest(rows.into_iter()), want);
+        assert!(heaviest([(&users[0], 0)].into_iter()).is_empty());
+    }
 }
