@@ -27,8 +27,14 @@ pub enum Say {
     Run(&'static str),
 }
 
-const TRANSIENT: &[&str] =
-    &["service_unavailable", "internal_error", "fatal_error", "request_timeout", "session_invalidation_failed"];
+const TRANSIENT: &[&str] = &[
+    "service_unavailable",
+    "internal_error",
+    "fatal_error",
+    "request_timeout",
+    "session_invalidation_failed",
+    "user_session_reset_failed",
+];
 const FAULTS: &[Fault] = &[
     Fault::NotConnected,
     Fault::Connection,
@@ -39,7 +45,14 @@ const FAULTS: &[Fault] = &[
     Fault::Http(408),
     Fault::BadResponse,
 ];
-const ROW: &[&str] = &["user_not_found", "cannot_invalidate_primary_owner"];
+const ROW: &[&str] = &[
+    "user_not_found",
+    "cannot_invalidate_primary_owner",
+    "cannot_reset_bot",
+    "cannot_reset_primary_owner",
+    "session_reset_not_allowed",
+    "failed_for_some_users",
+];
 const SUSPECT: &[&str] = &["invalid_arguments", "admin_unauthorized", "access_denied", "never_seen_before"];
 const WORKSPACE: &[&str] =
     &["org_login_required", "team_added_to_org", "ekm_access_denied", "no_permission", "team_access_not_granted"];
