@@ -14,15 +14,16 @@ use std::time::Duration;
 const LAST_SUCCESS: &str = "slack_revoke_last_success_timestamp_seconds";
 
 /// Puts the metrics of a run that ended at `finished_at` in the place of `path`. The time of the last success is carried over
-/// from the old file, so that it outlives runs that fail.
+/// from the old file, so that it outlives runs that fail, and drills: a rehearsal revokes nothing.
 ///
 /// # Errors
 /// Where the file cannot be written.
-pub fn write(path: &Path, totals: &Totals, finished_at: Stamp, exit_code: u8) -> io::Result<()> {
+pub fn write(path: &Path, totals: &Totals, finished_at: Stamp, exit_code: u8, is_rehearsal: bool) -> io::Result<()> {
     // Read a regular file alone: a pipe would never end.
     let regular = std::fs::metadata(path).is_ok_and(|found| found.is_file());
     let before = if regular { std::fs::read_to_string(path).ok() } else { None };
-    let success = if exit_code == 0 { Some(finished_at) } else { before.as_deref().and_then(last_success) };
+    let success =
+        if exit_code == 0 && !is_rehearsal { Some(finished_at) } else { before.as_deref().and_then(last_success) };
     replace(path, &render(totals, finished_at, exit_code, success), 0o644)
 }
 
@@ -121,7 +122,7 @@ mod tests {
     }
 
     fn ended(path: &Path, exit_code: u8, finished_at: i64) {
-        write(path, &numbers(), Stamp::from_millis(finished_at), exit_code).unwrap();
+        write(path, &numbers(), Stamp::from_millis(finished_at), exit_code, false).unwrap();
     }
 
     fn value<'a>(text: &'a str, series: &str) -> Option<&'a str> {

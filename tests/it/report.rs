@@ -263,7 +263,7 @@ fn a_rehearsal_is_named_as_one_and_variables_work() {
     work.sample("sessions.csv");
     work.program(["run", "--rehearse", "sessions.csv"]).exits(0);
     let program = work.program(["report", "sessions.rehearsal.csv", "-q"]);
-    let said = program.env("SLACK_REVOKE_OUTPUT", "drill.html").exits(0).stderr();
+    let said = program.env("SLACK_REVOKE_REPORT_OUTPUT", "drill.html").exits(0).stderr();
     assert_eq!(said, "");
     assert_tells(&work, "drill.html", "sessions.rehearsal.csv");
     assert!(work.read("drill.html").contains("data-rehearsal=\"true\""));

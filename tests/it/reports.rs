@@ -108,7 +108,12 @@ fn the_time_of_the_last_success_outlives_runs_that_fail() {
     server.set_script(Script::default());
     work.write("in.csv", rows(1_000, 1));
     night(0);
-    assert!(value(&work, SUCCESS).is_some_and(|success| success > first));
+    let last = value(&work, SUCCESS);
+    assert!(last.as_ref().is_some_and(|success| *success > first));
+    // A drill is no night.
+    work.program(["run", "--rehearse", "in.csv", "--metrics-file", "slack.prom"]).exits(0);
+    assert_eq!(value(&work, SUCCESS), last);
+    assert_ne!(value(&work, "slack_revoke_last_run_timestamp_seconds"), last);
 }
 
 #[test]

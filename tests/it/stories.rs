@@ -1,8 +1,10 @@
 //! The two uses from their first command to their last, in the words of README: what it tells a reader to type is run here.
 
-use crate::harness::{Program, Record, TOKEN, Workdir, accepted, config, start, until};
+use crate::harness::{Program, Record, TOKEN, Workdir, accepted, config, rows, sessions, start, until};
 use slack_revoke::rehearsal::{Device, Devices, Method, Server, Session};
 use std::collections::BTreeSet;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 
 const README: &str = include_str!("../../README.md");
 
@@ -48,11 +50,11 @@ fn organisation() -> Vec<Session> {
 }
 
 #[test]
-fn a_mass_logout_from_the_doctor_to_the_proof() {
+fn a_mass_logout_from_the_doctor_to_the_report() {
     let (work, server) = (Workdir::new(), start(config(organisation())));
     work.write("keep.txt", "UKEEP   # on call\n");
     let lines = story("Mass logout, now");
-    let [doctor, list, plan, run, resume, verify] = lines[..] else { panic!("six steps: {lines:?}") };
+    let [doctor, list, plan, run, resume, verify, report] = lines[..] else { panic!("seven steps: {lines:?}") };
     let typed = |line| typed(&work, &server, line);
 
     typed(doctor).exits(0);
@@ -98,4 +100,72 @@ fn a_mass_logout_from_the_doctor_to_the_proof() {
         };
         assert_eq!((row.get("verified"), row.get("new_sessions"), row.get("new_ips")), expected, "{row:?}");
     }
+
+    typed(report).exits(0);
+    let page = work.read("suspects.results.report.html");
+    for (status, rows) in [("revoked", results.count("revoked")), ("protected", results.count("protected"))] {
+        assert!(page.contains(&format!("data-status=\"{status}\" data-count=\"{rows}\"")), "{status}: {rows}");
+    }
+    assert!(page.contains("INC-1234") && page.contains("suspects.results.verified.csv"));
+}
+
+/// What the metrics file says of a series, labels included.
+fn metric(work: &Workdir, series: &str) -> f64 {
+    let text = work.read("slack_revoke.prom");
+    let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("no {series} in {text}")).parse().expect("a number")
+}
+
+#[test]
+fn every_night_the_same_line() {
+    let lines = story("Every night");
+    let [night] = lines[..] else { panic!("one line: {lines:?}") };
+    let (work, server) = (Workdir::new(), start(config(sessions(1, 5))));
+    fs::set_permissions(work.write("token", TOKEN), Permissions::from_mode(0o600)).unwrap();
+    let tonight = || {
+        let program = work.shell(night).env("SLACK_REVOKE_API_URL", &server.url());
+        program.env("SLACK_REVOKE_RATE", "unlimited")
+    };
+
+    let says = |series: &str, number: f64| (metric(&work, series) - number).abs() < 0.5;
+
+    // The accounts were deactivated during the day: most sessions are gone.
+    work.write("leavers.csv", rows(1, 60));
+    let first = tonight().exits(0);
+    assert_eq!((first.stdout(), first.stderr()), (String::new(), String::new()), "a good night sends no mail");
+    let results = work.results("leavers.results.csv");
+    assert_eq!((results.count("revoked"), results.count("not_found")), (5, 55));
+    assert!(says("slack_revoke_rows{status=\"not_found\"}", 55.0));
+    assert!(says("slack_revoke_rows{status=\"revoked\"}", 5.0));
+    assert!(says("slack_revoke_exit_code", 0.0));
+    let succeeded = metric(&work, "slack_revoke_last_success_timestamp_seconds");
+
+    // Nobody has left since.
+    let calls = server.stats().of(Method::Invalidate).calls;
+    tonight().exits(0);
+    assert_eq!(server.stats().of(Method::Invalidate).calls, calls, "nothing was left to send");
+
+    // Another list, and a reboot in the middle of it.
+    server.set_alive(sessions(101, 30));
+    work.write("leavers.csv", rows(101, 30));
+    let accepted_before = accepted(&server);
+    let mut cut = tonight().env("SLACK_REVOKE_RATE", "1/h").start();
+    until(&mut cut, || accepted(&server) > accepted_before);
+    cut.kill();
+    assert!(says("slack_revoke_rows{status=\"revoked\"}", 5.0), "still of the last good night");
+    tonight().exits(0);
+    let results = work.results("leavers.results.csv");
+    assert_eq!(results.statuses().len(), 30);
+    assert_eq!(results.count("revoked") + results.count("already_revoked"), 30);
+    assert!(server.live_sessions().is_empty());
+    assert!(metric(&work, "slack_revoke_last_success_timestamp_seconds") >= succeeded);
+
+    // The evidence of the first night is still there.
+    let kept = work.names().into_iter().filter(|name| {
+        let id = name.strip_prefix("leavers.results.").and_then(|rest| rest.strip_suffix(".csv"));
+        id.is_some_and(|id| !id.contains('.') && id != "remaining")
+    });
+    let kept: Vec<_> = kept.collect();
+    let [first_night] = &kept[..] else { panic!("one set of results was moved aside: {kept:?}") };
+    assert_eq!(work.results(first_night).records.len(), 60);
 }

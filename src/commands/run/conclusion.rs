@@ -82,7 +82,8 @@ impl Conclusion<'_> {
     fn write_reports(&self, totals: &Totals, exit: ExitStatus) -> Option<PathBuf> {
         let report = &self.settings.report;
         if let Some(path) = &report.metrics_file {
-            warn_where(path, metrics::write(path, totals, wall(), exit.code()));
+            let is_rehearsal = self.settings.mode == Mode::Rehearsal;
+            warn_where(path, metrics::write(path, totals, wall(), exit.code(), is_rehearsal));
         }
         let for_command = report.on_finish.as_ref().map(|_| &self.facts.files.summary);
         let path = report.summary_json.as_ref().or(for_command)?;
