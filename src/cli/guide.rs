@@ -145,7 +145,7 @@ const RUN: &[Example] = &[
     ("Continue a run that was stopped, by whatever", "slack-revoke run sessions.csv --resume"),
     ("Try the rows again that failed", "slack-revoke run sessions.results.remaining.csv"),
     (
-        "Every night, with nobody watching: no question, errors alone are told, what was cut off is continued",
+        "Every night: no question, errors alone are told, and what was cut off is continued",
         "slack-revoke run sessions.csv --resume-or-start --yes --quiet --token-file /etc/slack-revoke/token",
     ),
     ("Every session of 250 users, in one call", "slack-revoke run users.csv --whole-users --confirm-users 250"),

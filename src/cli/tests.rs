@@ -159,7 +159,7 @@ fn every_example_can_be_typed() {
 
 #[test]
 fn exit_codes_of_every_command_are_in_the_table() {
-    for name in ["run", "plan", "doctor", "list", "resolve", "verify", "completions", "man"] {
+    for name in ["run", "plan", "doctor", "list", "resolve", "verify", "report", "completions", "man"] {
         let guide = guide::of_command(name).unwrap();
         let codes: Vec<u8> = guide.exits.iter().map(|(code, _)| *code).collect();
         assert!(codes.is_sorted() && codes.contains(&0) && codes.contains(&2), "{name}: {codes:?}");
