@@ -4,7 +4,7 @@
 use super::files::{during, sync_folder_of};
 use super::journal::Lock;
 use super::manifest::Manifest;
-use super::paths::{RunFiles, put_aside};
+use super::paths::{RunFiles, put_aside, report_beside};
 use super::verified;
 use std::path::Path;
 use std::{fs, io};
@@ -42,6 +42,7 @@ impl Aside {
         let there = &self.files;
         lock.copy_list(&there.journal)?;
         move_over(&verified::beside(&here.results), &verified::beside(&there.results))?;
+        move_over(&report_beside(&here.results), &report_beside(&there.results))?;
         move_over(&here.summary, &there.summary)?;
         move_over(&here.remaining, &there.remaining)?;
         move_over(&here.results, &there.results)?;
@@ -70,7 +71,9 @@ fn move_over(from: &Path, to: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::paths::remaining_beside;
     use super::*;
+    use std::path::PathBuf;
 
     #[test]
     fn a_death_in_between_is_made_up_for_and_nothing_is_written_over() {
@@ -82,9 +85,16 @@ mod tests {
         // Killed after the results were moved: the manifest is still here.
         fs::write(&aside.files.results, "old").unwrap();
         fs::write(&here.manifest, "m").unwrap();
+        let companions: [fn(&Path) -> PathBuf; 3] = [verified::beside, report_beside, remaining_beside];
+        for beside in companions {
+            fs::write(beside(&here.results), "c").unwrap();
+        }
         aside.make_room(&here, &lock).unwrap();
         assert_eq!(fs::read_to_string(&aside.files.manifest).unwrap(), "m");
         assert!(!here.manifest.exists() && !aside.files.journal.exists(), "no list was left, none is made");
+        for beside in companions {
+            assert!(!beside(&here.results).exists() && beside(&aside.files.results).exists());
+        }
         fs::write(&here.results, "new").unwrap();
         let refused = aside.make_room(&here, &lock).unwrap_err().to_string();
         assert!(refused.contains("s.results.one.csv is there already"), "{refused}");
