@@ -1,6 +1,9 @@
 //! Slack's identifiers, checked once at the border and trusted from there on.
 
+mod text;
+
 use std::fmt;
+use text::IdText;
 
 /// Why a text is not the identifier it should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,8 +87,8 @@ fn is_slack_id(text: &str, first: [char; 2]) -> bool {
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident, $first:expr, $error:expr) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub struct $name(Box<str>);
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(IdText);
 
         impl $name {
             /// Reads an id from a field's text; blanks around it are ignored.
@@ -97,19 +100,25 @@ macro_rules! text_id {
                 if text.is_empty() {
                     return Err(IdError::Missing);
                 }
-                if is_slack_id(text, $first) { Ok(Self(text.into())) } else { Err($error) }
+                if is_slack_id(text, $first) { Ok(Self(IdText::new(text))) } else { Err($error) }
             }
 
             /// The id as Slack writes it.
             #[must_use]
             pub fn as_str(&self) -> &str {
-                &self.0
+                self.0.as_str()
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_tuple(stringify!($name)).field(&self.as_str()).finish()
             }
         }
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
+                f.write_str(self.as_str())
             }
         }
     };

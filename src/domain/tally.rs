@@ -53,37 +53,41 @@ pub struct Tally {
     counts: Counts,
     teams: BTreeMap<TeamId, Counts>,
     users: HashMap<UserId, UserRows>,
+    mixed: Vec<Counts>,
     users_left_out: bool,
 }
 
-/// The rows of one user. Nearly all end in the same way, and there can be 100,000 users.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The rows of one user, in eight bytes: there can be 100,000 users, and nearly all have rows that end in the same way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum UserRows {
-    Alike(Status, u64),
-    Mixed(Box<Counts>),
+    Alike(Status, u32),
+    /// Of several statuses, or too many to be counted in 32 bits: where in [`Tally::mixed`] they are.
+    Mixed(u32),
 }
 
 impl UserRows {
-    fn add(&mut self, status: Status) {
+    fn add(&mut self, status: Status, mixed: &mut Vec<Counts>) {
         match self {
-            Self::Alike(same, rows) if *same == status => *rows += 1,
+            Self::Alike(same, rows) if *same == status && *rows < u32::MAX => *rows += 1,
             Self::Alike(..) => {
-                let mut counts = self.counts();
+                let mut counts = self.counts(mixed);
                 counts.add(status);
-                *self = Self::Mixed(Box::new(counts));
+                // No more than there are users.
+                *self = Self::Mixed(u32::try_from(mixed.len()).unwrap_or(u32::MAX));
+                mixed.push(counts);
             }
-            Self::Mixed(counts) => counts.add(status),
+            Self::Mixed(place) => mixed[*place as usize].add(status),
         }
     }
 
-    fn counts(&self) -> Counts {
+    fn counts(self, mixed: &[Counts]) -> Counts {
         match self {
             Self::Alike(status, rows) => {
                 let mut counts = Counts::default();
-                counts.0[*status as usize] = *rows;
+                counts.0[status as usize] = u64::from(rows);
                 counts
             }
-            Self::Mixed(counts) => **counts,
+            Self::Mixed(place) => mixed[place as usize],
         }
     }
 }
@@ -101,7 +105,7 @@ impl Tally {
         if let Some(user) = user {
             let room = self.users.len() < MOST_USERS;
             match self.users.get_mut(user) {
-                Some(rows) => rows.add(status),
+                Some(rows) => rows.add(status, &mut self.mixed),
                 None if room => drop(self.users.insert(user.clone(), UserRows::Alike(status, 1))),
                 None => self.users_left_out = true,
             }
@@ -122,13 +126,13 @@ impl Tally {
 
     /// Rows by user and status, in no order.
     pub fn users(&self) -> impl Iterator<Item = (&UserId, Counts)> {
-        self.users.iter().map(|(user, rows)| (user, rows.counts()))
+        self.users.iter().map(|(user, rows)| (user, rows.counts(&self.mixed)))
     }
 
     /// The rows of one user by status.
     #[must_use]
     pub fn of_user(&self, user: &UserId) -> Counts {
-        self.users.get(user).map_or_else(Counts::default, UserRows::counts)
+        self.users.get(user).map_or_else(Counts::default, |rows| rows.counts(&self.mixed))
     }
 
     /// Whether there were more users than are counted one by one (100,000).
@@ -172,5 +176,19 @@ mod tests {
         }
         assert_eq!(tally.users().collect::<Vec<_>>(), [(&user, oracle)]);
         assert_eq!(tally.of_user(&UserId::parse("U2").unwrap()), Counts::default());
+    }
+
+    #[test]
+    fn a_users_rows_outgrow_their_small_count_without_a_loss() {
+        let (mut rows, mut mixed) = (UserRows::Alike(Status::Revoked, u32::MAX - 1), Vec::new());
+        for more in 0..4 {
+            assert_eq!(rows.counts(&mixed).of(Status::Revoked), u64::from(u32::MAX) - 1 + more);
+            rows.add(Status::Revoked, &mut mixed);
+        }
+    }
+
+    #[test]
+    fn a_user_takes_24_bytes() {
+        assert_eq!(size_of::<(UserId, UserRows)>(), 24);
     }
 }

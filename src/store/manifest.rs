@@ -5,6 +5,7 @@
 
 mod learnt;
 mod parts;
+mod saving;
 mod verified;
 
 pub use learnt::{Learnt, last_learnt};
@@ -13,19 +14,17 @@ pub use parts::{
     Totals, Window,
 };
 
+pub use saving::between_saves;
 pub use verified::Verified;
 
-use super::files::{PRIVATE, during};
+use super::files::during;
 use super::resume::{Continuity, Prior};
 use super::scan::Recorded;
 use crate::domain::{Counts, Stamp};
-use atomic_write_file::AtomicWriteFile;
-use atomic_write_file::unix::OpenOptionsExt as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, HashSet};
-use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::{fmt, fs};
 
@@ -56,7 +55,9 @@ pub struct Manifest {
     pub totals: Totals,
     /// The same by workspace; a status without rows is left out.
     pub per_workspace: BTreeMap<String, StatusRows>,
-    /// The same by user; a status without rows is left out.
+    /// The same by user; a status without rows is left out. As it was loaded: a run writes its own from the rows that
+    /// have ended ([`Self::save_counted`]), and does not hold 100,000 users twice.
+    #[serde(skip_serializing)]
     pub per_user: BTreeMap<String, StatusRows>,
     /// Whether there were more users than are counted one by one.
     pub users_left_out: bool,
@@ -140,13 +141,14 @@ impl Manifest {
         self.count(recorded);
     }
 
-    /// Takes in how the rows stand; those that have not ended are the input's less those that have.
-    pub fn count(&mut self, recorded: &Recorded) {
+    /// Takes in how the rows stand; those that have not ended are the input's less those that have. Users are left to
+    /// [`Self::save_counted`].
+    fn count(&mut self, recorded: &Recorded) {
         let tally = recorded.tally();
         self.totals = Totals::of(tally.counts(), self.input.rows);
         self.per_workspace =
             tally.teams().iter().map(|(team, rows)| (team.to_string(), StatusRows::some(rows))).collect();
-        self.per_user = tally.users().map(|(user, rows)| (user.to_string(), StatusRows::some(&rows))).collect();
+        self.per_user.clear();
         self.users_left_out = tally.users_left_out();
         self.window = recorded.window().map(|window| Window { from: At(window.from), to: At(window.to) });
     }
@@ -182,22 +184,6 @@ impl Manifest {
         let manifest: Self = serde_json::from_slice(&text).map_err(|error| nonsense(error.to_string().into()))?;
         manifest.sense().map_err(|why| nonsense(why.to_string().into()))?;
         Ok(manifest)
-    }
-
-    /// Replaces the manifest at `path`, readable by its owner alone.
-    ///
-    /// # Errors
-    /// Where it cannot be written; then the old one stays.
-    pub fn save(&self, path: &Path) -> io::Result<()> {
-        debug_assert_eq!(self.sense(), Ok(()), "what is saved must be loadable");
-        let context = during("write", path);
-        let mut file = AtomicWriteFile::options().mode(PRIVATE).preserve_mode(false).open(path).map_err(context)?;
-        // Straight into the file: with many users the text has megabytes.
-        let mut out = BufWriter::new(&mut file);
-        serde_json::to_writer_pretty(&mut out, self).map_err(|error| context(error.into()))?;
-        out.write_all(b"\n").and_then(|()| out.flush()).map_err(context)?;
-        drop(out);
-        file.commit().map_err(context)
     }
 
     /// What an edit by hand breaks most easily, and a resumption would stumble over.

@@ -382,9 +382,8 @@ fn conclude(
     if killed == Some(1) {
         return dead(ended, end);
     }
-    manifest.count(&recorded);
     manifest.complete = recorded.done().len() >= policy.rows && end.fault.is_none();
-    manifest.save(&files.manifest).expect("the manifest is saved");
+    manifest.save_counted(&recorded, &files.manifest).expect("the manifest is saved");
     if killed == Some(2) {
         return dead(ended, end);
     }

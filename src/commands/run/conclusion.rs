@@ -97,7 +97,6 @@ impl Conclusion<'_> {
 
     /// The manifest's last word on this run.
     fn seal(&self, manifest: &mut Manifest, recorded: &Recorded, lost: &mut Lost) {
-        manifest.count(recorded);
         manifest.complete = recorded.done().len() >= self.facts.rows && self.end.fault.is_none();
         if let Some(print) = lost.note(results::fingerprint(&self.facts.files.results)) {
             manifest.results.sha256 = Some(print.sha256);
@@ -116,7 +115,7 @@ impl Conclusion<'_> {
             run.bucket = self.end.bucket.map(Into::into);
             run.learnt_per_minute = self.end.learnt;
         }
-        lost.note(manifest.save(&self.facts.files.manifest));
+        lost.note(manifest.save_counted(recorded, &self.facts.files.manifest));
     }
 
     fn exit_status(&self, lost: &Lost) -> ExitStatus {

@@ -49,16 +49,17 @@ impl Prepared {
         let rules = rules(settings)?;
         let lock = files.as_ref().filter(|_| settings.mode != Mode::Plan).map(acquire).transpose()?;
         let before = Before::read(settings, files.as_ref())?;
+        let done = || before.scan.as_ref().map(|scan| scan.recorded.done().clone()).unwrap_or_default();
         let input = Input::open(source(settings), &spool_dir(files.as_ref())).map_err(|error| input_error(&error))?;
         let options = SurveyOptions {
             delimiter: settings.input.delimiter.and_then(|byte| Delimiter::parse(&char::from(byte).to_string()).ok()),
             rules: rules.clone(),
-            done: before.recorded().done().clone(),
+            done: done(),
         };
         let (mut content, mut survey) = input.survey(options, before.earlier()).map_err(|error| input_error(&error))?;
         let mut rules = rules;
         if protect_users_of_sessions(&mut rules, &survey) {
-            let again = content.survey_again(rules.clone(), before.recorded().done().clone());
+            let again = content.survey_again(rules.clone(), done());
             (content, survey) = again.map_err(|error| input_error(&error))?;
         }
         if !rules.guards.users.is_empty() && survey.without_user > 0 {
@@ -200,7 +201,11 @@ impl Before {
     fn read(settings: &Settings, files: Option<&RunFiles>) -> Result<Self, RunError> {
         let Some(files) = files else { return Ok(Self { manifest: None, scan: None }) };
         let manifest = match Manifest::load(&files.manifest) {
-            Ok(manifest) => Some(manifest),
+            Ok(mut manifest) => {
+                // The results are counted again, and they are right where the two differ.
+                manifest.per_user.clear();
+                Some(manifest)
+            }
             Err(ManifestError::Missing(_)) => None,
             Err(error) => return Err(RunError::Input(Trouble::new(error.to_string(), "nothing was sent"))),
         };
@@ -209,10 +214,6 @@ impl Before {
             Existing::Resume | Existing::ResumeOrStart => read_results(&files.results, None)?,
         };
         Ok(Self { manifest, scan })
-    }
-
-    fn recorded(&self) -> Recorded {
-        self.scan.as_ref().map(|scan| scan.recorded.clone()).unwrap_or_default()
     }
 
     fn earlier(&self) -> Option<Earlier> {

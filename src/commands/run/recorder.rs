@@ -17,9 +17,7 @@ use crate::store::results::{CreateError, ResultsWriter};
 use crate::store::resume::Start;
 use crate::store::scan::{OwnerColumns, Recorded};
 use std::io;
-
-/// The manifest is replaced no more often than this while a run goes on, in milliseconds: it is for whoever looks in.
-const BETWEEN_MANIFESTS: i64 = 30_000;
+use std::time::Duration;
 
 /// Everything that is written while a run goes on.
 pub struct Recorder {
@@ -29,6 +27,7 @@ pub struct Recorder {
     owners: OwnerColumns,
     manifest: Manifest,
     manifest_saved: Stamp,
+    until_next_save: Duration,
     events: Option<EventLog>,
     screen: Screen,
     files: RunFiles,
@@ -87,7 +86,7 @@ impl Recorder {
         let mut manifest =
             manifest.unwrap_or_else(|| Manifest::new(env!("CARGO_PKG_VERSION"), input.clone(), &files.results));
         manifest.begin(env!("CARGO_PKG_VERSION"), run_of(settings, remote, &run_id, started), input, &recorded);
-        manifest.save(&files.manifest).map_err(failed)?;
+        let bytes = manifest.save_counted(&recorded, &files.manifest).map_err(failed)?;
         let journal = match &start {
             Start::Fresh(_) => lock.begin(),
             Start::Continue { maybe_sent, .. } => lock.resume(maybe_sent),
@@ -109,6 +108,7 @@ impl Recorder {
             owners,
             manifest,
             manifest_saved: started,
+            until_next_save: manifest::between_saves(bytes),
             events,
             screen,
             files,
@@ -191,14 +191,16 @@ impl Observer for Recorder {
         self.screen.snapshot(snapshot);
         self.last = snapshot.clone();
         let now = wall();
-        if now.as_millis() - self.manifest_saved.as_millis() >= BETWEEN_MANIFESTS {
+        let since = u64::try_from(now.as_millis() - self.manifest_saved.as_millis()).unwrap_or_default();
+        if Duration::from_millis(since) >= self.until_next_save {
             self.manifest_saved = now;
-            self.manifest.count(&self.recorded);
             if let Some(run) = self.manifest.current() {
                 run.counts = RunCounts { calls: snapshot.calls, rate_limited: snapshot.rate_limited, ..run.counts };
             }
             // Only for whoever looks in: what a resumption needs was written at the start.
-            let _ = self.manifest.save(&self.files.manifest);
+            if let Ok(bytes) = self.manifest.save_counted(&self.recorded, &self.files.manifest) {
+                self.until_next_save = manifest::between_saves(bytes);
+            }
         }
     }
 }

@@ -54,6 +54,13 @@ fn begun() -> Manifest {
     manifest
 }
 
+fn begun_as_json() -> Value {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.json");
+    begun().save_counted(&recorded(), &path).unwrap();
+    serde_json::from_slice(&fs::read(&path).unwrap()).unwrap()
+}
+
 #[test]
 fn a_manifest_reads_back_and_is_private() {
     let folder = tempfile::tempdir().unwrap();
@@ -63,8 +70,13 @@ fn a_manifest_reads_back_and_is_private() {
     manifest.current().unwrap().note_rate_limit(Stamp::from_millis(2), None, Duration::from_millis(1500), true);
     fs::write(&path, "old, and open to all").unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-    manifest.save(&path).unwrap();
-    assert_eq!(Manifest::load(&path).unwrap(), manifest);
+    let bytes = manifest.save_counted(&recorded(), &path).unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().len(), bytes);
+    let loaded = Manifest::load(&path).unwrap();
+    assert_eq!(loaded.per_user["U1"].of(Status::Revoked), 1);
+    assert_eq!(Manifest { per_user: BTreeMap::new(), ..loaded.clone() }, manifest);
+    loaded.save(&path).unwrap();
+    assert_eq!(Manifest::load(&path).unwrap(), loaded, "`verify` keeps the users");
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file stays");
 
@@ -82,15 +94,14 @@ fn a_manifest_reads_back_and_is_private() {
 fn what_others_added_survives() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m.json");
-    let mut json = serde_json::to_value(begun()).unwrap();
+    let mut json = begun_as_json();
     json["verification"] = json!({"gone": 3, "big": u64::MAX});
     json["runs"][0]["shift"] = json!("night");
     json["input"]["ticket"] = json!([1, 2]);
     json["results"]["copied_to"] = json!(null);
     fs::write(&path, json.to_string()).unwrap();
     let mut manifest = Manifest::load(&path).unwrap();
-    manifest.count(&recorded());
-    manifest.save(&path).unwrap();
+    manifest.save_counted(&recorded(), &path).unwrap();
     let saved: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     assert_eq!(saved, json);
 }
@@ -121,7 +132,7 @@ fn every_manifest_that_cannot_be_used_says_why() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m.json");
     for (want, edit) in edits {
-        let mut json = serde_json::to_value(begun()).unwrap();
+        let mut json = begun_as_json();
         edit(&mut json);
         fs::write(&path, json.to_string()).unwrap();
         let text = Manifest::load(&path).unwrap_err().to_string();

@@ -1,0 +1,103 @@
+//! Writes a manifest.
+
+use super::Manifest;
+use super::parts::StatusRows;
+use crate::domain::Tally;
+use crate::store::files::{PRIVATE, during};
+use crate::store::scan::Recorded;
+use atomic_write_file::AtomicWriteFile;
+use atomic_write_file::unix::OpenOptionsExt as _;
+use serde::{Serialize, Serializer};
+use std::collections::BTreeMap;
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+/// While a run goes on, its manifest is replaced no more often than this: it is for whoever looks in.
+const LEAST_BETWEEN: Duration = Duration::from_secs(30);
+
+/// What that may write, on average: 1.4 GB a day. Manifests with up to some 10,000 users come every [`LEAST_BETWEEN`].
+const BYTES_A_SECOND: u64 = 16 * 1024;
+
+/// How long to wait with the next manifest after one of so many bytes.
+#[must_use]
+pub fn between_saves(bytes: u64) -> Duration {
+    LEAST_BETWEEN.max(Duration::from_secs(bytes.div_ceil(BYTES_A_SECOND)))
+}
+
+impl Manifest {
+    /// Replaces the manifest at `path`, readable by its owner alone, with the users as they were loaded.
+    ///
+    /// # Errors
+    /// Where it cannot be written; then the old one stays.
+    pub fn save(&self, path: &Path) -> io::Result<()> {
+        self.write(Users::Loaded(&self.per_user), path).map(drop)
+    }
+
+    /// Takes in how the rows stand and replaces the manifest at `path`, as [`Self::save`] does, with the users of
+    /// `recorded`. Gives the bytes that were written.
+    ///
+    /// # Errors
+    /// As for [`Self::save`].
+    pub fn save_counted(&mut self, recorded: &Recorded, path: &Path) -> io::Result<u64> {
+        self.count(recorded);
+        self.write(Users::Counted(recorded.tally()), path)
+    }
+
+    fn write(&self, per_user: Users<'_>, path: &Path) -> io::Result<u64> {
+        debug_assert_eq!(self.sense(), Ok(()), "what is saved must be loadable");
+        let context = during("write", path);
+        let mut file = AtomicWriteFile::options().mode(PRIVATE).preserve_mode(false).open(path).map_err(context)?;
+        // Straight into the file: with many users the text has megabytes.
+        let mut out = BufWriter::new(&mut file);
+        serde_json::to_writer_pretty(&mut out, &Text { manifest: self, per_user })
+            .map_err(|error| context(error.into()))?;
+        out.write_all(b"\n").and_then(|()| out.flush()).map_err(context)?;
+        drop(out);
+        let bytes = file.metadata().map_err(context)?.len();
+        file.commit().map_err(context)?;
+        Ok(bytes)
+    }
+}
+
+/// What is in the file: the users come last, for whoever reads the rest with his own eyes.
+#[derive(Serialize)]
+struct Text<'a> {
+    #[serde(flatten)]
+    manifest: &'a Manifest,
+    per_user: Users<'a>,
+}
+
+/// Where the users' rows are.
+enum Users<'a> {
+    Loaded(&'a BTreeMap<String, StatusRows>),
+    Counted(&'a Tally),
+}
+
+impl Serialize for Users<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Loaded(users) => users.serialize(serializer),
+            Self::Counted(tally) => {
+                let mut users: Vec<_> = tally.users().map(|(user, _)| user).collect();
+                users.sort_unstable();
+                let rows = |user| StatusRows::some(&tally.of_user(user));
+                serializer.collect_map(users.into_iter().map(|user| (user.as_str(), rows(user))))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_manifests_are_saved_so_seldom_that_little_is_written() {
+        for (bytes, seconds) in [(0, 30), (2_000, 30), (480_000, 30), (491_521, 31), (4_700_000, 287)] {
+            assert_eq!(between_saves(bytes), Duration::from_secs(seconds), "{bytes}");
+        }
+        assert!(between_saves(u64::MAX) > between_saves(4_700_000));
+    }
+}
