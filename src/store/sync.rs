@@ -1,20 +1,25 @@
 //! A growing file, brought to the disk at least once a second and watched while it grows.
 //!
 //! The writer never waits for the disk: `write` alone survives the death of the process, and only a power loss needs the
-//! sync. So a thread of its own does it, and what it finds is told at the next write.
+//! sync. So a thread of its own does it, and what it finds is told at the next write. The first write after a pause wakes
+//! it and is synced at once; what follows waits until half a second after the last sync. While nothing is written nothing
+//! wakes it, and the writer looks at the file itself before it breaks the pause.
+
+mod bell;
 
 use super::files::{during, identity};
+use bell::Bell;
 use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// Half of the second that contract.md promises, so that the sync itself fits into it too.
+/// From the end of one sync to the next at least, and for a write to its sync at most: half of the second that contract.md
+/// promises, so that the sync itself fits into it too.
 const PERIOD: Duration = Duration::from_millis(500);
 
 /// What the writer and the thread both know of the file.
@@ -29,17 +34,22 @@ pub(super) struct Watched {
     /// Whether `failure` holds one: the writer looks at this on every record.
     failed: AtomicBool,
     failure: Mutex<Option<(io::ErrorKind, String)>>,
+    bell: Bell,
 }
 
 impl Watched {
     /// Takes in that the file now has `len` whole bytes.
     pub(super) fn grew_to(&self, len: u64) {
-        self.len.store(len, Ordering::Release);
+        self.len.store(len, Ordering::SeqCst);
+        self.bell.ring();
     }
 
-    /// Fails with what the thread found, and from then on always: after a failed sync, a later one that succeeds says
-    /// nothing about the pages that were lost.
+    /// Fails with what was found, and from then on always: after a failed sync, a later one that succeeds says nothing
+    /// about the pages that were lost.
     pub(super) fn check(&self) -> io::Result<()> {
+        if self.bell.is_listened_for() {
+            self.note(self.look());
+        }
         if !self.failed.load(Ordering::Acquire) {
             return Ok(());
         }
@@ -51,7 +61,11 @@ impl Watched {
 
     /// What the thread does each time it wakes.
     pub(super) fn tick(&self) {
-        if let Err(error) = self.look().and_then(|()| self.sync()) {
+        self.note(self.look().and_then(|()| self.sync()));
+    }
+
+    fn note(&self, found: io::Result<()>) {
+        if let Err(error) = found {
             let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
             failure.get_or_insert_with(|| (error.kind(), error.to_string()));
             self.failed.store(true, Ordering::Release);
@@ -62,7 +76,7 @@ impl Watched {
     /// behind a hole, or in place of a lost header, is lost for whoever reads the file.
     pub(super) fn holds(&self) -> io::Result<Metadata> {
         // Read before the file is looked at: it only grows, so it must be at least this long by then.
-        let len = self.len.load(Ordering::Acquire);
+        let len = self.len.load(Ordering::SeqCst);
         let ours = self.file.metadata().map_err(during("look at", &self.path))?;
         if ours.nlink() == 0 {
             return Err(self.lost("was deleted"));
@@ -90,20 +104,44 @@ impl Watched {
     }
 
     fn sync(&self) -> io::Result<()> {
-        let len = self.len.load(Ordering::Acquire);
+        let len = self.len.load(Ordering::SeqCst);
         if len != self.synced.load(Ordering::Relaxed) {
             self.file.sync_data().map_err(during("sync", &self.path))?;
             self.synced.store(len, Ordering::Relaxed);
         }
         Ok(())
     }
+
+    /// Whether there is nothing that a sync would change, or could any more.
+    fn is_at_rest(&self) -> bool {
+        let failed = self.failed.load(Ordering::Acquire);
+        failed || self.len.load(Ordering::SeqCst) == self.synced.load(Ordering::Relaxed)
+    }
+
+    /// What the thread does, until it is stopped.
+    fn keep_synced(&self) {
+        let mut rest = PERIOD;
+        while self.bell.rest(rest) {
+            self.tick();
+            let ticked = monotonic();
+            if !self.bell.listen(|| self.is_at_rest()) {
+                return;
+            }
+            rest = PERIOD.saturating_sub(monotonic().saturating_duration_since(ticked));
+        }
+    }
+}
+
+/// The one clock of this room: how long ago the last sync was decides nothing but when the next one is.
+#[expect(clippy::disallowed_methods, reason = "paces the syncs on their own thread, never the run")]
+fn monotonic() -> Instant {
+    Instant::now()
 }
 
 /// The thread, and the way to end it.
 #[derive(Debug)]
 pub(super) struct Syncer {
     watched: Arc<Watched>,
-    stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -118,15 +156,11 @@ impl Syncer {
             synced: AtomicU64::new(u64::MAX),
             failed: AtomicBool::new(false),
             failure: Mutex::new(None),
+            bell: Bell::default(),
         });
-        let (stop, stopped) = mpsc::channel::<()>();
-        let ticking = Arc::clone(&watched);
-        let thread = thread::Builder::new().name("sync".into()).spawn(move || {
-            while stopped.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
-                ticking.tick();
-            }
-        })?;
-        Ok(Self { watched, stop: Some(stop), thread: Some(thread) })
+        let kept = Arc::clone(&watched);
+        let thread = thread::Builder::new().name("sync".into()).spawn(move || kept.keep_synced())?;
+        Ok(Self { watched, thread: Some(thread) })
     }
 
     /// What the writer shares with the thread.
@@ -143,7 +177,7 @@ impl Syncer {
 
     /// Waits for the thread: its handle holds the file open, and with it a lock.
     fn stop(&mut self) {
-        self.stop = None;
+        self.watched.bell.stop();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -202,5 +236,37 @@ mod tests {
         syncer.watched().tick();
         assert_eq!(syncer.watched().synced.load(Ordering::Relaxed), 9);
         syncer.finish().unwrap();
+    }
+
+    fn until(reached: impl Fn() -> bool) {
+        while !reached() {
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn while_nothing_is_written_the_thread_sleeps_and_the_writer_looks_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, syncer) = watching(folder.path());
+        let watched = syncer.watched();
+        until(|| watched.bell.is_listened_for());
+        assert_eq!(watched.synced.load(Ordering::Relaxed), 8);
+        watched.check().unwrap();
+        fs::remove_file(&path).unwrap();
+        assert!(watched.check().unwrap_err().to_string().contains("was deleted"));
+    }
+
+    #[test]
+    fn a_write_wakes_the_thread_whenever_it_comes() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, syncer) = watching(folder.path());
+        let watched = syncer.watched();
+        for (len, content) in [(9, "123456789"), (10, "1234567890"), (11, "12345678901")] {
+            fs::write(&path, content).unwrap();
+            watched.grew_to(len);
+            until(|| watched.synced.load(Ordering::Relaxed) == len);
+        }
+        until(|| watched.bell.is_listened_for());
+        watched.check().unwrap();
     }
 }

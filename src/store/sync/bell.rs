@@ -1,0 +1,107 @@
+//! What a thread sleeps on that works after another's writes: nobody wakes it while there is nothing to do, and nobody
+//! rings twice while it is up.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// One thread listens, others ring. A ring that nobody listens for costs one look at a flag, and no system call.
+#[derive(Debug, Default)]
+pub(super) struct Bell {
+    listening: AtomicBool,
+    stopped: Mutex<bool>,
+    rung: Condvar,
+}
+
+impl Bell {
+    /// Whether the thread sleeps until somebody rings, and so finds out nothing by itself.
+    pub(super) fn is_listened_for(&self) -> bool {
+        self.listening.load(Ordering::SeqCst)
+    }
+
+    /// Wakes the thread where it listens. What it is woken for must be stored before, and as `SeqCst`: then either the
+    /// ring finds the thread listening, or the thread finds what was stored.
+    pub(super) fn ring(&self) {
+        if self.is_listened_for() && self.listening.swap(false, Ordering::SeqCst) {
+            // Held for a moment, so that the ring does not fall between the thread's last look and its sleep.
+            drop(self.stopped());
+            self.rung.notify_one();
+        }
+    }
+
+    /// Sleeps while there is `nothing_to_do`. False once it was stopped.
+    pub(super) fn listen(&self, nothing_to_do: impl Fn() -> bool) -> bool {
+        let mut stopped = self.stopped();
+        loop {
+            self.listening.store(true, Ordering::SeqCst);
+            if *stopped || !nothing_to_do() {
+                self.listening.store(false, Ordering::SeqCst);
+                return !*stopped;
+            }
+            stopped = self.rung.wait(stopped).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Sleeps for so long, whoever rings. False once it was stopped.
+    pub(super) fn rest(&self, time: Duration) -> bool {
+        let waited = self.rung.wait_timeout_while(self.stopped(), time, |stopped| !*stopped);
+        let (stopped, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        !*stopped
+    }
+
+    /// Ends every sleep, at once and for good.
+    pub(super) fn stop(&self) {
+        *self.stopped() = true;
+        self.rung.notify_all();
+    }
+
+    fn stopped(&self) -> MutexGuard<'_, bool> {
+        self.stopped.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicU64;
+    use std::thread;
+
+    /// The writer goes on only once a write was taken up, so a single lost ring would hang the test.
+    #[test]
+    fn no_ring_is_lost_and_none_is_heard_for_nothing() {
+        const WRITES: u64 = 20_000;
+        let (bell, written, taken) = (Bell::default(), AtomicU64::new(0), AtomicU64::new(0));
+        let rounds = thread::scope(|scope| {
+            let worker = scope.spawn(|| {
+                let mut rounds = 0;
+                while bell.listen(|| written.load(Ordering::SeqCst) == taken.load(Ordering::SeqCst)) {
+                    taken.store(written.load(Ordering::SeqCst), Ordering::SeqCst);
+                    rounds += 1;
+                }
+                rounds
+            });
+            for write in 1..=WRITES {
+                written.store(write, Ordering::SeqCst);
+                bell.ring();
+                while taken.load(Ordering::SeqCst) != write {
+                    thread::yield_now();
+                }
+            }
+            bell.stop();
+            worker.join().unwrap()
+        });
+        assert_eq!(rounds, WRITES, "once for each");
+    }
+
+    #[test]
+    fn a_stop_ends_every_sleep_and_those_to_come() {
+        let bell = Bell::default();
+        thread::scope(|scope| {
+            let resting = scope.spawn(|| bell.rest(Duration::MAX));
+            let listening = scope.spawn(|| bell.listen(|| true));
+            bell.stop();
+            assert!(!resting.join().unwrap() && !listening.join().unwrap());
+        });
+        assert!(!bell.rest(Duration::MAX) && !bell.listen(|| true));
+    }
+}
