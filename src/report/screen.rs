@@ -1,8 +1,8 @@
 //! The screen: a thread of its own, so that the dispatcher never waits for a terminal.
 //!
-//! The newest snapshot lies in a slot, lines come through a bounded queue ([`Console`]). The thread sleeps until one of
-//! them wakes it or something is due: at most 8 draws a second, and one a second for the countdowns while nothing new
-//! comes.
+//! The newest snapshot lies in a slot, lines come through a bounded queue ([`Console`]). The thread sleeps until a line
+//! comes or something is due: at most 8 draws a second, and one a second for the countdowns while nothing new comes. A
+//! snapshot wakes it only where it would be shown at once; for plain lines most lie there until the next line is due.
 
 use super::bar::{Bar, terminal_width};
 use super::console::{Console, Message};
@@ -11,7 +11,7 @@ use super::mode::ScreenMode;
 use super::standing::Standing;
 use crate::domain::{Event, Snapshot};
 use std::sync::mpsc::{Receiver, RecvError, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 use tracing::Dispatch;
@@ -25,11 +25,41 @@ const BATCH: usize = 256;
 /// How long the end waits for a terminal that stands still. The exit code is worth more than the last picture.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The newest snapshot that the thread has not seen.
-type Slot = Arc<Mutex<Option<Snapshot>>>;
+/// What is between the run and the thread.
+#[derive(Clone, Default)]
+struct Slot(Arc<Mutex<Unseen>>);
 
-fn replace(slot: &Slot, snapshot: Option<Snapshot>) -> Option<Snapshot> {
-    std::mem::replace(&mut slot.lock().unwrap_or_else(PoisonError::into_inner), snapshot)
+#[derive(Default)]
+struct Unseen {
+    /// The newest snapshot that the thread has not seen.
+    newest: Option<Latest>,
+    /// Whether the thread sleeps and wants to be woken by the next one.
+    wanted: bool,
+}
+
+impl Slot {
+    /// Lays a snapshot down. True where the thread is to be woken: once for each that it waits for, however many newer
+    /// ones replace it before it comes.
+    fn put(&self, latest: Latest) -> bool {
+        let mut unseen = self.locked();
+        unseen.newest = Some(latest);
+        std::mem::take(&mut unseen.wanted)
+    }
+
+    fn take(&self) -> Option<Latest> {
+        self.locked().newest.take()
+    }
+
+    /// The thread is about to sleep, and may want the next snapshot. False where one lies there that it wants.
+    fn may_sleep(&self, wants: bool) -> bool {
+        let mut unseen = self.locked();
+        unseen.wanted = wants && unseen.newest.is_none();
+        !wants || unseen.wanted
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Unseen> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Shows a run while it goes on. Dropped without [`Screen::finish`], it still takes the bar away.
@@ -61,9 +91,10 @@ impl Screen {
 
     /// Takes in how the run stands. Never waits.
     pub fn snapshot(&self, snapshot: &Snapshot) {
-        let unseen = replace(&self.slot, Some(snapshot.clone()));
-        // One wake for each snapshot that the thread takes out, however many newer ones replaced it before.
-        if unseen.is_none() {
+        if self.console.look().mode == ScreenMode::None {
+            return;
+        }
+        if self.slot.put(Latest { snapshot: snapshot.clone(), came: monotonic() }) {
             self.console.wake();
         }
     }
@@ -141,10 +172,14 @@ impl Shown {
         let _ = end.send(());
     }
 
-    /// The next message; none where something is due before one comes.
+    /// The next message; none where there is something to look at before one comes.
     fn next(&self) -> Result<Option<Message>, RecvError> {
+        let now = monotonic();
+        if !self.slot.may_sleep(self.latest.is_none() || self.cadence.wants_news(now)) {
+            return Ok(None);
+        }
         // Without a snapshot there is nothing to show again.
-        let wait = self.latest.as_ref().and_then(|_| self.cadence.wait(monotonic()));
+        let wait = self.latest.as_ref().and_then(|_| self.cadence.sleep(now));
         let Some(wait) = wait else { return self.messages.recv().map(Some) };
         match self.messages.recv_timeout(wait) {
             Ok(message) => Ok(Some(message)),
@@ -173,10 +208,10 @@ impl Shown {
     }
 
     fn look_at_slot(&mut self) {
-        if let Some(snapshot) = replace(&self.slot, None) {
+        if let Some(latest) = self.slot.take() {
             let before = self.latest.as_ref().map(|latest| latest.snapshot.counts);
-            self.cadence.note(before != Some(snapshot.counts));
-            self.latest = Some(Latest { snapshot, came: monotonic() });
+            self.cadence.note(before != Some(latest.snapshot.counts));
+            self.latest = Some(latest);
         }
     }
 
@@ -195,7 +230,7 @@ impl Shown {
 }
 
 /// The one clock of this room: how long ago something was drawn decides nothing but when it is drawn again.
-#[expect(clippy::disallowed_methods, reason = "paces the picture on the screen's own thread, never the run")]
+#[expect(clippy::disallowed_methods, reason = "paces the picture and counts it down, never the run")]
 fn monotonic() -> Instant {
     Instant::now()
 }
@@ -229,8 +264,8 @@ impl Cadence {
     }
 
     /// From one picture to the next. A bar without news still counts down; a line without news says that it lives.
-    fn gap(&self) -> Option<Duration> {
-        match (self.mode, self.news) {
+    fn gap(&self, news: bool) -> Option<Duration> {
+        match (self.mode, news) {
             (ScreenMode::Bar, true) => Some(Duration::from_millis(125)),
             (ScreenMode::Bar, false) => Some(Duration::from_secs(1)),
             (ScreenMode::Plain, true) => Some(Duration::from_secs(10)),
@@ -241,8 +276,26 @@ impl Cadence {
 
     /// Until the next picture is due; zero where it is, none where there never is one.
     fn wait(&self, now: Instant) -> Option<Duration> {
-        let gap = self.gap()?;
+        self.wait_with(self.news, now)
+    }
+
+    fn wait_with(&self, news: bool, now: Instant) -> Option<Duration> {
+        let gap = self.gap(news)?;
         Some(self.last.map_or(Duration::ZERO, |last| gap.saturating_sub(now.saturating_duration_since(last))))
+    }
+
+    /// Whether a newer snapshot is worth waking for. A line that is not due yet is written from what lies there by then.
+    fn wants_news(&self, now: Instant) -> bool {
+        match self.mode {
+            ScreenMode::Bar => true,
+            ScreenMode::Plain => self.wait_with(true, now) == Some(Duration::ZERO),
+            ScreenMode::None => false,
+        }
+    }
+
+    /// How long to sleep at most: until a picture is due, or would be if there were news by then; none for ever.
+    fn sleep(&self, now: Instant) -> Option<Duration> {
+        if self.wants_news(now) { self.wait(now) } else { self.wait_with(true, now) }
     }
 }
 

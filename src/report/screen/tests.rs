@@ -43,6 +43,55 @@ fn a_line_comes_every_ten_seconds_and_every_minute_when_no_row_ends() {
 }
 
 #[test]
+fn a_line_that_is_not_due_is_slept_for_and_not_woken_for() {
+    let start = monotonic();
+    let mut cadence = Cadence::new(ScreenMode::Plain, start);
+    assert!(!cadence.wants_news(start + 9_999 * MS));
+    assert_eq!(cadence.sleep(start + 4_000 * MS), Some(6_000 * MS));
+    // Rows that end after ten quiet seconds are told at once.
+    assert!(cadence.wants_news(start + 10_000 * MS));
+    assert_eq!(cadence.sleep(start + 10_000 * MS), Some(50_000 * MS));
+    cadence.note(true);
+    assert_eq!(cadence.sleep(start + 10_000 * MS), Some(Duration::ZERO));
+    let none = Cadence::new(ScreenMode::None, start);
+    assert_eq!((none.wants_news(start + 10_000 * MS), none.sleep(start)), (false, None));
+}
+
+/// How often a screen's thread that has shown a snapshot and gone to sleep is woken by twenty more.
+fn wakes(mode: ScreenMode) -> usize {
+    let console = Console::on(Box::new(Page::default()), look(mode, Verbosity::Normal, LogFormat::Text));
+    let (queue, messages) = sync_channel(QUEUE);
+    console.attach(queue);
+    let screen = Screen { console: console.clone(), slot: Slot::default(), ended: None };
+    let mut shown = Shown::new(console, screen.slot.clone(), messages);
+    screen.snapshot(&snapshot([1, 0, 0, 0], 30));
+    shown.look_at_slot();
+    assert!(shown.slot.may_sleep(shown.cadence.wants_news(monotonic())));
+    (2..22).for_each(|done| screen.snapshot(&snapshot([done, 0, 0, 0], 30)));
+    let woken = shown.messages.try_iter().count();
+    shown.look_at_slot();
+    let seen = shown.latest.map(|latest| latest.snapshot);
+    assert_eq!(seen, (mode != ScreenMode::None).then(|| snapshot([21, 0, 0, 0], 30)), "the newest lies there");
+    woken
+}
+
+#[test]
+fn snapshots_wake_the_bar_once_and_plain_lines_and_a_silent_screen_not_at_all() {
+    let of_modes = [ScreenMode::Bar, ScreenMode::Plain, ScreenMode::None].map(wakes);
+    assert_eq!(of_modes, [1, 0, 0]);
+}
+
+#[test]
+fn a_snapshot_that_came_before_the_sleep_is_not_slept_over() {
+    let slot = Slot::default();
+    let latest = || Latest { snapshot: snapshot([1, 0, 0, 0], 9), came: monotonic() };
+    assert!(!slot.put(latest()), "nobody sleeps yet");
+    assert!(!slot.may_sleep(true) && slot.may_sleep(false));
+    assert!(slot.take().is_some() && slot.may_sleep(true));
+    assert!(slot.put(latest()) && !slot.put(latest()));
+}
+
+#[test]
 fn what_was_told_is_on_the_page_when_finish_returns() {
     let page = Page::default();
     let console = Console::on(Box::new(page.clone()), look(ScreenMode::Plain, Verbosity::Rows, LogFormat::Text));
