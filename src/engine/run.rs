@@ -10,7 +10,8 @@ use std::pin::Pin;
 use std::time::Duration;
 use tokio::task::{JoinError, JoinSet};
 
-/// Between two snapshots while things happen: often enough for an eye, seldom enough to cost nothing.
+/// Between two snapshots while things happen: often enough for an eye, seldom enough to cost nothing. After as long a pause
+/// two may follow each other at once: a call that goes out and its prompt answer need no timer for the second.
 const BETWEEN_SNAPSHOTS: Duration = Duration::from_millis(125);
 
 /// How a run ended.
@@ -51,7 +52,8 @@ struct Loop<'a, A, O, R> {
     acts: Vec<Act>,
     unrecorded: Vec<u64>,
     fault: Option<String>,
-    shown_at: Option<Duration>,
+    /// When the snapshots so far would all have been due, one by one.
+    shown_until: Duration,
     stale: bool,
 }
 
@@ -96,7 +98,7 @@ pub async fn run<A: SessionApi, O: Observer, R: RowSource>(
         acts: Vec::new(),
         unrecorded: Vec::new(),
         fault: None,
-        shown_at: None,
+        shown_until: Duration::ZERO,
         stale: true,
     };
     let aborted = this.turn_until_the_end(control).await;
@@ -216,12 +218,12 @@ impl<A: SessionApi, O: Observer, R: RowSource> Loop<'_, A, O, R> {
             return wake;
         }
         let now = self.clock.now();
-        let due = self.shown_at.map_or(Duration::ZERO, |shown| shown + BETWEEN_SNAPSHOTS);
+        let due = self.shown_until.saturating_sub(BETWEEN_SNAPSHOTS);
         if now.at < due {
             return Some(wake.map_or(due, |wake| wake.min(due)));
         }
         self.observer.on_snapshot(&self.core.snapshot(now));
-        self.shown_at = Some(now.at);
+        self.shown_until = self.shown_until.max(now.at) + BETWEEN_SNAPSHOTS;
         self.stale = false;
         wake
     }
