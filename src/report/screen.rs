@@ -4,12 +4,15 @@
 //! comes or something is due: at most 8 draws a second, and one a second for the countdowns while nothing new comes. A
 //! snapshot wakes it only where it would be shown at once; for plain lines most lie there until the next line is due.
 
+mod cadence;
+
 use super::bar::{Bar, terminal_width};
 use super::console::{Console, Message};
 use super::lines::{tell, tell_left_out, tell_progress};
 use super::mode::ScreenMode;
 use super::standing::Standing;
 use crate::domain::{Event, Snapshot};
+use cadence::Cadence;
 use std::sync::mpsc::{Receiver, RecvError, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -233,70 +236,6 @@ impl Shown {
 #[expect(clippy::disallowed_methods, reason = "paces the picture and counts it down, never the run")]
 fn monotonic() -> Instant {
     Instant::now()
-}
-
-/// When to show the progress again. Pure.
-#[derive(Debug)]
-struct Cadence {
-    mode: ScreenMode,
-    last: Option<Instant>,
-    /// Whether there is something to show that was not shown yet.
-    news: bool,
-}
-
-impl Cadence {
-    /// The bar appears at once, the first line with its first pause: a short run needs none beside its totals.
-    fn new(mode: ScreenMode, now: Instant) -> Self {
-        let last = match mode {
-            ScreenMode::Bar => None,
-            ScreenMode::Plain | ScreenMode::None => Some(now),
-        };
-        Self { mode, last, news: false }
-    }
-
-    /// A newer snapshot came. A bar shows each of them; a line is worth writing where rows have ended.
-    fn note(&mut self, rows_ended: bool) {
-        self.news |= rows_ended || self.mode == ScreenMode::Bar;
-    }
-
-    fn shown(&mut self, now: Instant) {
-        (self.last, self.news) = (Some(now), false);
-    }
-
-    /// From one picture to the next. A bar without news still counts down; a line without news says that it lives.
-    fn gap(&self, news: bool) -> Option<Duration> {
-        match (self.mode, news) {
-            (ScreenMode::Bar, true) => Some(Duration::from_millis(125)),
-            (ScreenMode::Bar, false) => Some(Duration::from_secs(1)),
-            (ScreenMode::Plain, true) => Some(Duration::from_secs(10)),
-            (ScreenMode::Plain, false) => Some(Duration::from_mins(1)),
-            (ScreenMode::None, _) => None,
-        }
-    }
-
-    /// Until the next picture is due; zero where it is, none where there never is one.
-    fn wait(&self, now: Instant) -> Option<Duration> {
-        self.wait_with(self.news, now)
-    }
-
-    fn wait_with(&self, news: bool, now: Instant) -> Option<Duration> {
-        let gap = self.gap(news)?;
-        Some(self.last.map_or(Duration::ZERO, |last| gap.saturating_sub(now.saturating_duration_since(last))))
-    }
-
-    /// Whether a newer snapshot is worth waking for. A line that is not due yet is written from what lies there by then.
-    fn wants_news(&self, now: Instant) -> bool {
-        match self.mode {
-            ScreenMode::Bar => true,
-            ScreenMode::Plain => self.wait_with(true, now) == Some(Duration::ZERO),
-            ScreenMode::None => false,
-        }
-    }
-
-    /// How long to sleep at most: until a picture is due, or would be if there were news by then; none for ever.
-    fn sleep(&self, now: Instant) -> Option<Duration> {
-        if self.wants_news(now) { self.wait(now) } else { self.wait_with(true, now) }
-    }
 }
 
 #[cfg(test)]
