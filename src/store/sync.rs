@@ -73,7 +73,8 @@ impl Watched {
     }
 
     /// Whether the file still has a name and holds what was written. Worth asking before something is added: what stands
-    /// behind a hole, or in place of a lost header, is lost for whoever reads the file.
+    /// behind a hole, or in place of a lost header, is lost for whoever reads the file. And before each record: one alone
+    /// that is joined to half of another is damage that no resumption goes past.
     pub(super) fn holds(&self) -> io::Result<Metadata> {
         // Read before the file is looked at: it only grows, so it must be at least this long by then.
         let len = self.len.load(Ordering::SeqCst);
