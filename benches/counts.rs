@@ -237,7 +237,7 @@ fn results() -> (ResultsWriter, Vec<Row>, Outcome, Kept) {
 fn written() -> Kept {
     let (mut writer, rows, outcome, file) = results();
     for row in &rows {
-        writer.append(row, &outcome).expect("room for the results");
+        writer.append([(row, &outcome)]).expect("room for the results");
     }
     writer.finish().expect("room for the results");
     file
@@ -253,7 +253,7 @@ fn journal() -> (Journal, Kept) {
 #[bench::revoked(setup = results)]
 fn records((mut writer, rows, outcome, file): (ResultsWriter, Vec<Row>, Outcome, Kept)) -> (ResultsWriter, Kept) {
     for row in &rows {
-        writer.append(row, &outcome).expect("room for the results");
+        writer.append([(row, &outcome)]).expect("room for the results");
     }
     (writer, file)
 }
@@ -270,7 +270,7 @@ fn resumption(file: Kept) -> Kept {
 #[bench::lines(setup = journal)]
 fn marks((mut journal, file): (Journal, Kept)) -> (Journal, Kept) {
     for line in 2..ROWS + 2 {
-        journal.mark_sent(line).expect("room for the journal");
+        journal.mark_sent([line]).expect("room for the journal");
     }
     (journal, file)
 }

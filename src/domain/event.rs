@@ -73,6 +73,22 @@ pub enum Event {
     Stopping(StopReason),
 }
 
+impl Event {
+    /// The row that ended, and how.
+    #[must_use]
+    pub fn ended(&self) -> Option<(&Row, &Outcome)> {
+        let Self::Ended { row, outcome } = self else { return None };
+        Some((row, outcome))
+    }
+
+    /// The line of a row that is about to be sent for the first time in this run.
+    #[must_use]
+    pub fn first_sent(&self) -> Option<u64> {
+        let Self::Sending { line, call: 1 } = self else { return None };
+        Some(*line)
+    }
+}
+
 /// Which rows share a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BucketKind {

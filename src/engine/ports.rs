@@ -40,19 +40,27 @@ pub trait SessionApi {
 
 /// Keeps and shows what happens. Called by the dispatcher, in order, and never concurrently.
 pub trait Observer {
-    /// Takes in one event. [`Event::Ended`] must be durable against the death of the process when this returns.
+    /// Takes in what happened in one turn of the dispatcher, in its order; at least one event. When this returns, every
+    /// [`Event::Ended`] among them must be durable against the death of the process, and so must the line of each
+    /// [`Event::Sending`]: its call leaves next. Together, so that a turn costs one write to each file and not one a row.
     ///
     /// # Errors
-    /// Where the event could not be kept; in words. The run stops: nothing is sent that could not be recorded.
-    fn on_event(&mut self, event: Event) -> Result<(), Unwritable>;
+    /// Where something could not be kept. The run stops, and none of the turn's calls is made: nothing is sent that could
+    /// not be recorded.
+    fn on_events(&mut self, events: &[Event]) -> Result<(), Unwritable>;
 
     /// Takes in how the run stands; several times a second at most.
     fn on_snapshot(&mut self, snapshot: &Snapshot);
 }
 
-/// An event could not be kept: why, in words, for the person who reads the last line of the run.
+/// Something could not be kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unwritable(pub Box<str>);
+pub struct Unwritable {
+    /// Why, in words, for the person who reads the last line of the run.
+    pub why: Box<str>,
+    /// The lines of the rows that ended and have no record now.
+    pub unrecorded: Vec<u64>,
+}
 
 /// Which rows the engine asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

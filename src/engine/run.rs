@@ -50,6 +50,7 @@ struct Loop<'a, A, O, R> {
     calls: JoinSet<(CallId, Reply)>,
     refresh: Option<Pin<Box<dyn Future<Output = bool> + 'a>>>,
     acts: Vec<Act>,
+    events: Vec<Event>,
     unrecorded: Vec<u64>,
     fault: Option<String>,
     /// When the snapshots so far would all have been due, one by one.
@@ -96,6 +97,7 @@ pub async fn run<A: SessionApi, O: Observer, R: RowSource>(
         calls: JoinSet::new(),
         refresh: None,
         acts: Vec::new(),
+        events: Vec::new(),
         unrecorded: Vec::new(),
         fault: None,
         shown_until: Duration::ZERO,
@@ -115,16 +117,19 @@ impl<A: SessionApi, O: Observer, R: RowSource> Loop<'_, A, O, R> {
                 return false;
             }
             let wake = self.show(wake);
-            match self.next(control, wake).await {
-                Happening::Signal(Signal::Abort) => return true,
-                Happening::Panicked(error) => {
-                    self.fault = Some(error.to_string());
-                    return true;
+            let mut happening = self.next(control, wake).await;
+            loop {
+                match happening {
+                    Happening::Signal(Signal::Abort) => return true,
+                    Happening::Panicked(error) => {
+                        self.fault = Some(error.to_string());
+                        return true;
+                    }
+                    other => self.take_in(other),
                 }
-                happening => self.take_in(happening),
-            }
-            while let Some(Ok((id, reply))) = self.calls.try_join_next() {
-                self.take_in(Happening::Answered(id, reply));
+                // What was answered meanwhile belongs to the same turn.
+                let Some(answered) = self.calls.try_join_next() else { break };
+                happening = answered.into();
             }
         }
     }
@@ -155,28 +160,30 @@ impl<A: SessionApi, O: Observer, R: RowSource> Loop<'_, A, O, R> {
             }
             Happening::Signal(Signal::Abort) | Happening::Panicked(_) | Happening::Time => {}
         }
-        self.perform();
     }
 
-    /// Does what the core said, in its order.
+    /// Does what the core said since the last time: first all that happened is kept, then the calls leave.
     fn perform(&mut self) {
-        for act in std::mem::take(&mut self.acts) {
-            self.stale = true;
+        self.stale |= !self.acts.is_empty();
+        let mut calls = Vec::new();
+        for act in self.acts.drain(..) {
             match act {
                 Act::Send { id, line, call, permit, request } => {
-                    // Nothing is sent that could not be recorded; nor after that, nor after a stop that came in between.
-                    if self.core.stopped().is_some() || !self.tell(Event::Sending { line, call }) {
-                        self.core.on_not_sent(id);
-                        continue;
-                    }
-                    self.send(id, permit, request);
+                    self.events.push(Event::Sending { line, call });
+                    calls.push((id, permit, request));
                 }
-                Act::Tell(event) => {
-                    self.tell(event);
-                }
+                Act::Tell(event) => self.events.push(event),
                 Act::Ask(want) => self.source.request(want),
                 Act::RefreshToken => self.refresh = Some(Box::pin(self.api.refresh_token())),
             }
+        }
+        let is_kept = self.tell();
+        for (id, permit, request) in calls {
+            if is_kept { self.send(id, permit, request) } else { self.core.on_not_sent(id) }
+        }
+        if !is_kept {
+            // That the run stops is told at once; nothing but that is left to do.
+            self.perform();
         }
     }
 
@@ -193,22 +200,16 @@ impl<A: SessionApi, O: Observer, R: RowSource> Loop<'_, A, O, R> {
         }
     }
 
-    /// False where the observer could not keep the event, which stops the run.
-    fn tell(&mut self, event: Event) -> bool {
-        let ended = match &event {
-            Event::Ended { row, .. } => Some(row.line),
-            _ => None,
-        };
-        let Err(Unwritable(why)) = self.observer.on_event(event) else { return true };
-        self.unrecorded.extend(ended);
-        let mut told = Vec::new();
-        self.core.stop(StopReason::Unwritable(why), &mut told);
-        for act in told {
-            if let Act::Tell(stopping) = act {
-                // The screen may still be there; that the results are not is known by now.
-                let _ = self.observer.on_event(stopping);
-            }
+    /// Tells the observer what happened. False where it could not be kept, which stops the run.
+    fn tell(&mut self) -> bool {
+        if self.events.is_empty() {
+            return true;
         }
+        let kept = self.observer.on_events(&self.events);
+        self.events.clear();
+        let Err(Unwritable { why, unrecorded }) = kept else { return true };
+        self.unrecorded.extend(unrecorded);
+        self.core.stop(StopReason::Unwritable(why), &mut self.acts);
         false
     }
 

@@ -202,7 +202,7 @@ impl Lock {
         sync_folder_of(&self.path);
         let file = self.file.try_clone().map_err(context)?;
         let syncer = Syncer::start(&file, &self.path, end)?;
-        Ok(Journal { file, path: self.path.clone(), end, syncer })
+        Ok(Journal { file, path: self.path.clone(), end, entries: Vec::new(), syncer })
     }
 }
 
@@ -280,19 +280,24 @@ pub struct Journal {
     path: PathBuf,
     /// Where the next entry goes. A write that failed in the middle is written over by the next.
     end: u64,
+    /// Entries on their way into the file.
+    entries: Vec<u8>,
     syncer: Syncer,
 }
 
 impl Journal {
-    /// Lists the row of `line`, before its call goes out. When this returns, the entry survives the death of the process.
+    /// Lists the rows of these lines in one write, before their calls go out. When this returns, the entries survive the
+    /// death of the process.
     ///
     /// # Errors
-    /// Where the entry cannot be written, or the journal was lost since, and with it the lock: then the row must not be
+    /// Where an entry cannot be written, or the journal was lost since, and with it the lock: then none of the rows must be
     /// sent.
-    pub fn mark_sent(&mut self, line: u64) -> io::Result<()> {
+    pub fn mark_sent(&mut self, lines: impl IntoIterator<Item = u64>) -> io::Result<()> {
         self.syncer.watched().check()?;
-        self.file.write_all_at(&line.to_le_bytes(), self.end).map_err(during("write", &self.path))?;
-        self.end += ENTRY_LEN;
+        self.entries.clear();
+        self.entries.extend(lines.into_iter().flat_map(u64::to_le_bytes));
+        self.file.write_all_at(&self.entries, self.end).map_err(during("write", &self.path))?;
+        self.end += self.entries.len() as u64;
         self.syncer.watched().grew_to(self.end);
         Ok(())
     }

@@ -1,17 +1,20 @@
 //! The results: one record for each row that has ended, written whole and at once.
 //!
-//! A record is encoded in memory and leaves in one `write`, so `kill -9` finds it in the file or not at all; a write that
-//! the disk cut short is cut back. [`super::scan`] reads the file again.
+//! Records are encoded in memory, and those that ended together leave in one `write`: `kill -9` finds them in the file or
+//! not at all. A write that the disk cut short is cut back to the last record that is whole. [`super::scan`] reads the file
+//! again.
 
 pub use super::files::{Fingerprint, fingerprint};
 use super::files::{during, private, sync_folder_of};
 use super::resume::{Fresh, Start};
 use super::stamps;
 use super::sync::Syncer;
+pub use super::whole::NotAdded;
 use super::whole::Whole;
 use crate::domain::{Fields, Outcome, Row, Stamp};
 use csv::{QuoteStyle, Terminator, WriterBuilder};
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -43,10 +46,36 @@ pub enum CreateError {
     Io(#[from] io::Error),
 }
 
+/// Records that are encoded and not yet written.
+#[derive(Debug, Default)]
+struct Batch {
+    bytes: Vec<u8>,
+    /// Where in `bytes` each record ends.
+    ends: Vec<usize>,
+}
+
+/// Where the encoder writes to: a flush is the end of a record. In a cell, for the encoder lends it only to be read.
+#[derive(Debug, Default)]
+struct Encoded(RefCell<Batch>);
+
+impl Write for Encoded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.get_mut().bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let batch = self.0.get_mut();
+        batch.ends.push(batch.bytes.len());
+        Ok(())
+    }
+}
+
 /// Writes results. Dropped without [`Self::finish`], it leaves the last half second to the operating system.
 #[derive(Debug)]
 pub struct ResultsWriter {
-    encoder: csv::Writer<Whole>,
+    file: Whole,
+    encoder: csv::Writer<Encoded>,
     /// How many of the columns are the input's.
     carried: usize,
     /// For numbers and stamps on their way into a field.
@@ -109,27 +138,38 @@ impl ResultsWriter {
 
     fn open(file: File, path: &Path, columns: &Fields, len: u64) -> io::Result<Self> {
         let syncer = Syncer::start(&file, path, len)?;
-        let mut whole = Whole::new(file, path, len, Arc::clone(syncer.watched()));
+        let mut file = Whole::new(file, path, len, Arc::clone(syncer.watched()));
         if len == 0 {
-            whole.write_all(&encoded_header(columns))?;
-            whole.flush()?;
+            let header = encoded_header(columns);
+            file.add(&header, &[header.len()]).map_err(|refused| refused.error)?;
         }
-        let encoder = encoding().from_writer(whole);
-        Ok(Self { encoder, carried: columns.len(), scratch: String::new(), syncer })
+        let encoder = encoding().from_writer(Encoded::default());
+        Ok(Self { file, encoder, carried: columns.len(), scratch: String::new(), syncer })
     }
 
-    /// Adds the record of a row that has ended. When this returns, the record survives the death of the process.
+    /// Adds the records of rows that have ended, in one write. When this returns, they survive the death of the process.
     ///
     /// A row with fewer fields than the header is filled up, and fields beyond the header's are left out: each record has
     /// every column.
     ///
     /// # Errors
-    /// Where the record could not be written (nothing of it stays), or since the last call the file could not be synced
-    /// or was found deleted, replaced or truncated.
-    pub fn append(&mut self, row: &Row, outcome: &Outcome) -> io::Result<()> {
+    /// Where a record could not be written (those before it are, and nothing of it stays), or since the last call the file
+    /// could not be synced or was found deleted, replaced or truncated.
+    pub fn append<'a>(&mut self, records: impl IntoIterator<Item = (&'a Row, &'a Outcome)>) -> Result<(), NotAdded> {
         self.check()?;
-        self.encode(row, outcome)?;
-        self.encoder.flush()
+        let encoded = self.encode_all(records);
+        let mut batch = self.encoder.get_ref().0.borrow_mut();
+        let added = encoded.map_err(NotAdded::from).and_then(|()| self.file.add(&batch.bytes, &batch.ends));
+        batch.bytes.clear();
+        batch.ends.clear();
+        added
+    }
+
+    fn encode_all<'a>(&mut self, records: impl IntoIterator<Item = (&'a Row, &'a Outcome)>) -> io::Result<()> {
+        records.into_iter().try_for_each(|(row, outcome)| {
+            self.encode(row, outcome)?;
+            self.encoder.flush()
+        })
     }
 
     /// Whether records can still be kept, as far as is known: worth asking before a row is sent.
@@ -145,7 +185,6 @@ impl ResultsWriter {
     /// # Errors
     /// Where the file cannot be synced, or is no longer what was written.
     pub fn finish(self) -> io::Result<()> {
-        drop(self.encoder);
         self.syncer.finish()
     }
 

@@ -7,7 +7,7 @@ use slack_revoke::engine::clock::Clock;
 use slack_revoke::engine::ports::{Batch, Control, Observer, RowSource, Signal, Unwritable, Want};
 use slack_revoke::store::input::Source;
 use slack_revoke::store::journal::Journal;
-use slack_revoke::store::results::ResultsWriter;
+use slack_revoke::store::results::{NotAdded, ResultsWriter};
 use slack_revoke::store::scan::{OwnerColumns, Recorded};
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -102,66 +102,93 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    fn write(&mut self, write: impl FnOnce(&mut Self) -> std::io::Result<()>) -> Result<(), Unwritable> {
+    /// One write of the program's, and what befalls it. A disk that refuses keeps none of the records.
+    fn write(&mut self, write: impl FnOnce(&mut Self) -> Result<(), NotAdded>) -> Result<(), NotAdded> {
         self.writes += 1;
         let due = self.blow.filter(|(at, blow)| *at == self.writes || (*at < self.writes && *blow == Blow::Refused));
         match due {
             Some((_, Blow::KilledBefore)) => std::panic::resume_unwind(Box::new(Killed)),
-            Some((_, Blow::Refused)) => return Err(Unwritable("no space left on device".into())),
+            Some((_, Blow::Refused)) => return Err(std::io::Error::other("no space left on device").into()),
             Some((_, Blow::KilledAfter)) | None => {}
         }
-        write(self).map_err(|error| Unwritable(error.to_string().into()))?;
+        write(self)?;
         if due.is_some() {
             std::panic::resume_unwind(Box::new(Killed));
         }
         Ok(())
     }
 
-    fn sending(&mut self, line: u64, call: u32) -> Result<(), Unwritable> {
-        if call == 1 {
-            self.write(|this| this.results.check().and_then(|()| this.journal.mark_sent(line)))?;
+    fn record(&mut self, events: &[Event]) -> Result<(), Unwritable> {
+        let ended: Vec<_> = events.iter().filter_map(Event::ended).collect();
+        if ended.is_empty() {
+            return Ok(());
         }
+        let appended = self.write(|this| this.results.append(ended.iter().copied()));
+        let kept = appended.as_ref().map_or_else(|refused| refused.added, |()| ended.len());
+        for (number, (row, outcome)) in ended.iter().enumerate() {
+            let (line, is_kept) = (row.line, number < kept);
+            if is_kept && !self.recorded.add(row, self.owners, outcome) {
+                self.slack.state().fault(&format!("line {line} was recorded before"));
+            }
+            if self.ended.insert(line, ((*outcome).clone(), is_kept)).is_some() {
+                self.slack.state().fault(&format!("line {line} ended twice"));
+            }
+        }
+        appended.map_err(|refused| unwritable(&refused, ended[kept..].iter().map(|(row, _)| row.line).collect()))
+    }
+
+    fn list(&mut self, events: &[Event]) -> Result<(), Unwritable> {
+        let lines: Vec<_> = events.iter().filter_map(Event::first_sent).collect();
+        if lines.is_empty() {
+            return Ok(());
+        }
+        let listed = self.write(|this| Ok(this.results.check().and_then(|()| this.journal.mark_sent(lines))?));
+        listed.map_err(|refused| unwritable(&refused, Vec::new()))
+    }
+
+    /// A call that is about to leave.
+    fn sending(&mut self, line: u64, call: u32) {
         let mut state = self.slack.state();
-        let before = state.seen.sent.get(&line).copied().unwrap_or(0);
+        let told = state.seen.sending.iter().filter(|told| **told == line).count() as u64;
+        let before = state.seen.sent.get(&line).copied().unwrap_or(0) + told;
         if u64::from(call) != before + 1 {
             state.fault(&format!("line {line}: call {call} is told after {before} calls"));
         }
         if self.ended.contains_key(&line) {
             state.fault(&format!("line {line} is sent after it ended"));
         }
-        state.seen.sending = Some(line);
-        Ok(())
+        state.seen.sending.push_back(line);
     }
 }
 
+fn unwritable(refused: &NotAdded, unrecorded: Vec<u64>) -> Unwritable {
+    Unwritable { why: refused.error.to_string().into(), unrecorded }
+}
+
 impl Observer for Keeper {
-    fn on_event(&mut self, event: Event) -> Result<(), Unwritable> {
-        self.slack.state().tick();
-        match event {
-            Event::Sending { line, call } => self.sending(line, call)?,
-            Event::Ended { row, outcome } => {
-                let line = row.line;
-                let kept = self.write(|this| this.results.append(&row, &outcome));
-                if kept.is_ok() && !self.recorded.add(&row, self.owners, &outcome) {
-                    self.slack.state().fault(&format!("line {line} was recorded before"));
-                }
-                if self.ended.insert(line, (outcome, kept.is_ok())).is_some() {
-                    self.slack.state().fault(&format!("line {line} ended twice"));
-                }
-                kept?;
-            }
-            Event::Stopping(_) => self.slack.state().seen.stopped = true,
-            Event::BucketKnown(kind) => self.slack.state().seen.kind = Some(kind),
-            Event::Retrying { .. }
-            | Event::RateLimited { .. }
-            | Event::Estimate { .. }
-            | Event::Parked { .. }
-            | Event::OutageBegan { .. }
-            | Event::OutageEnded
-            | Event::TokenRefreshed
-            | Event::Warning(_) => {}
+    fn on_events(&mut self, events: &[Event]) -> Result<(), Unwritable> {
+        for _ in events {
+            self.slack.state().tick();
         }
-        Ok(())
+        let kept = self.record(events).and_then(|()| self.list(events));
+        for event in events {
+            match event {
+                Event::Sending { line, call } if kept.is_ok() => self.sending(*line, *call),
+                Event::Stopping(_) => self.slack.state().seen.stopped = true,
+                Event::BucketKnown(kind) => self.slack.state().seen.kind = Some(*kind),
+                Event::Sending { .. }
+                | Event::Ended { .. }
+                | Event::Retrying { .. }
+                | Event::RateLimited { .. }
+                | Event::Estimate { .. }
+                | Event::Parked { .. }
+                | Event::OutageBegan { .. }
+                | Event::OutageEnded
+                | Event::TokenRefreshed
+                | Event::Warning(_) => {}
+            }
+        }
+        kept
     }
 
     fn on_snapshot(&mut self, snapshot: &Snapshot) {

@@ -8,7 +8,7 @@ use slack_revoke::domain::{Answer, BucketKind, ErrorCode, Fault, Reply, SessionT
 use slack_revoke::engine::clock::Clock;
 use slack_revoke::engine::policy::{BucketPolicy, Policy};
 use slack_revoke::engine::ports::{Permit, SessionApi};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -47,7 +47,8 @@ pub enum Moment {
 /// Everything that is seen of the present run.
 #[derive(Debug, Default)]
 pub struct Seen {
-    pub sending: Option<u64>,
+    /// Lines that were told to leave and have not left, the next one first.
+    pub sending: VecDeque<u64>,
     pub sent: BTreeMap<u64, u64>,
     pub answered: BTreeMap<u64, Vec<Answered>>,
     pub dropped: BTreeSet<u64>,
@@ -370,7 +371,7 @@ impl Drop for Flight {
 impl SessionApi for Slack {
     fn invalidate(&self, _permit: Permit, target: SessionTarget) -> impl Future<Output = Reply> + Send + 'static {
         let mut state = self.state();
-        let line = state.seen.sending.take().unwrap_or_default();
+        let line = state.seen.sending.pop_front().unwrap_or_default();
         let test = state.watch_the_call(line, &target);
         state.seen.calls += 1;
         state.seen.in_flight += 1;

@@ -100,17 +100,19 @@ pub struct Counting {
 }
 
 impl Observer for Counting {
-    fn on_event(&mut self, event: Event) -> Result<(), Unwritable> {
+    fn on_events(&mut self, events: &[Event]) -> Result<(), Unwritable> {
         let now = self.server.now();
-        if self.trace && !matches!(event, Event::Sending { .. } | Event::Ended { .. }) {
-            #[expect(clippy::cast_precision_loss, reason = "seconds to look at")]
-            let at = now as f64 / 1e6;
-            eprintln!("{at:9.2} {event:?}");
-        }
-        match event {
-            Event::Ended { row, .. } => self.ended.push(row.line),
-            Event::Estimate { per_minute, .. } => self.server.with_seen(|seen| seen.estimate(now, per_minute)),
-            _ => {}
+        for event in events {
+            if self.trace && !matches!(event, Event::Sending { .. } | Event::Ended { .. }) {
+                #[expect(clippy::cast_precision_loss, reason = "seconds to look at")]
+                let at = now as f64 / 1e6;
+                eprintln!("{at:9.2} {event:?}");
+            }
+            match event {
+                Event::Ended { row, .. } => self.ended.push(row.line),
+                Event::Estimate { per_minute, .. } => self.server.with_seen(|seen| seen.estimate(now, *per_minute)),
+                _ => {}
+            }
         }
         Ok(())
     }

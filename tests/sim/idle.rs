@@ -46,7 +46,7 @@ impl SessionApi for Unhurried {
 struct Pictures(u64);
 
 impl Observer for Pictures {
-    fn on_event(&mut self, _event: Event) -> Result<(), Unwritable> {
+    fn on_events(&mut self, _events: &[Event]) -> Result<(), Unwritable> {
         Ok(())
     }
 

@@ -33,8 +33,8 @@ impl SessionApi for Immediate {
 struct Told(Rc<Cell<u64>>);
 
 impl Observer for Told {
-    fn on_event(&mut self, _event: Event) -> Result<(), Unwritable> {
-        self.0.set(self.0.get() + 1);
+    fn on_events(&mut self, events: &[Event]) -> Result<(), Unwritable> {
+        self.0.set(self.0.get() + events.len() as u64);
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use super::Prepared;
 use super::prepared::{run_id, unwritable};
 use super::remote::Remote;
-use crate::domain::{Event, Outcome, Row, Snapshot, Stamp};
+use crate::domain::{Event, Snapshot, Stamp};
 use crate::engine::clock::wall;
 use crate::engine::ports::{Observer, Unwritable};
 use crate::error::{RunError, Trouble};
@@ -124,43 +124,46 @@ impl Recorder {
         Kept { results, journal, recorded, manifest, events }
     }
 
-    fn keep(&mut self, event: &Event) -> io::Result<()> {
-        match event {
-            Event::Sending { line, call: 1 } => {
-                self.results.check()?;
-                self.journal.mark_sent(*line)
-            }
-            Event::Ended { row, outcome } => self.keep_record(row, outcome),
-            Event::Sending { .. }
-            | Event::Retrying { .. }
-            | Event::RateLimited { .. }
-            | Event::BucketKnown(_)
-            | Event::Estimate { .. }
-            | Event::Parked { .. }
-            | Event::OutageBegan { .. }
-            | Event::OutageEnded
-            | Event::TokenRefreshed
-            | Event::Warning(_)
-            | Event::Stopping(_) => {
-                self.note(event);
-                Ok(())
-            }
-        }
+    /// The records first, then the lines of what is sent next: what cannot be recorded must not be sent.
+    fn keep(&mut self, events: &[Event]) -> Result<(), Unwritable> {
+        self.record(events)?;
+        self.list(events).map_err(|error| Unwritable { why: error.to_string().into(), unrecorded: Vec::new() })
     }
 
-    fn keep_record(&mut self, row: &Row, outcome: &Outcome) -> io::Result<()> {
-        self.results.append(row, outcome)?;
-        self.recorded.add(row, self.owners, outcome);
-        Ok(())
+    /// Keeps the records of the rows that ended, and counts those that are kept.
+    fn record(&mut self, events: &[Event]) -> Result<(), Unwritable> {
+        let ended = || events.iter().filter_map(Event::ended);
+        if ended().next().is_none() {
+            return Ok(());
+        }
+        let appended = self.results.append(ended());
+        let kept = appended.as_ref().map_or_else(|refused| refused.added, |()| events.len());
+        for (row, outcome) in ended().take(kept) {
+            self.recorded.add(row, self.owners, outcome);
+        }
+        appended.map_err(|refused| Unwritable {
+            why: refused.error.to_string().into(),
+            unrecorded: ended().skip(kept).map(|(row, _)| row.line).collect(),
+        })
+    }
+
+    /// Lists the rows that are about to be sent for the first time.
+    fn list(&mut self, events: &[Event]) -> io::Result<()> {
+        let mut lines = events.iter().filter_map(Event::first_sent).peekable();
+        if lines.peek().is_none() {
+            return Ok(());
+        }
+        self.results.check()?;
+        self.journal.mark_sent(lines)
     }
 
     /// What the manifest keeps of the way.
-    fn note(&mut self, event: &Event) {
+    fn note(&mut self, event: &Event, now: Stamp) {
         let Some(run) = self.manifest.current() else { return };
         match event {
-            Event::Estimate { team, per_minute } => run.note_estimate(wall(), team.as_ref(), *per_minute),
+            Event::Estimate { team, per_minute } => run.note_estimate(now, team.as_ref(), *per_minute),
             Event::RateLimited { team, pause, stated, .. } => {
-                run.note_rate_limit(wall(), team.as_ref(), *pause, *stated);
+                run.note_rate_limit(now, team.as_ref(), *pause, *stated);
             }
             Event::BucketKnown(kind) => run.bucket = Some((*kind).into()),
             Event::Sending { .. }
@@ -177,13 +180,19 @@ impl Recorder {
 }
 
 impl Observer for Recorder {
-    fn on_event(&mut self, event: Event) -> Result<(), Unwritable> {
-        let kept = self.keep(&event).map_err(|error| Unwritable(error.to_string().into()));
-        if let Some(events) = &mut self.events {
-            // The results are the evidence; a log that cannot be written does not stop the run.
-            events.event(wall(), &event);
+    fn on_events(&mut self, events: &[Event]) -> Result<(), Unwritable> {
+        let kept = self.keep(events);
+        let now = wall();
+        // Where something was not kept, none of the calls is made.
+        let happened = |event: &&Event| kept.is_ok() || !matches!(event, Event::Sending { .. });
+        for event in events.iter().filter(happened) {
+            self.note(event, now);
+            if let Some(log) = &mut self.events {
+                // The results are the evidence; a log that cannot be written does not stop the run.
+                log.event(now, event);
+            }
+            self.screen.event(event);
         }
-        self.screen.event(&event);
         kept
     }
 

@@ -21,7 +21,7 @@ fn next_finds(path: &Path) -> Option<MaybeSent> {
 fn list(path: &Path, lines: &[u64]) {
     let mut journal = Lock::acquire(path, 1).unwrap().begin().unwrap();
     for line in lines {
-        journal.mark_sent(*line).unwrap();
+        journal.mark_sent([*line]).unwrap();
     }
 }
 
@@ -53,15 +53,15 @@ fn a_lock_that_began_no_run_leaves_no_trace() {
 fn lines_are_listed_at_once_and_over_several_runs() {
     let (_folder, path) = place();
     let mut first = Lock::acquire(&path, 1).unwrap().begin().unwrap();
-    first.mark_sent(2).unwrap();
+    first.mark_sent([2]).unwrap();
     assert_eq!(fs::metadata(&path).unwrap().len(), 64 + 8, "without a sync or an end");
-    first.mark_sent(u64::MAX).unwrap();
+    first.mark_sent([u64::MAX]).unwrap();
     drop(first);
     let lock = Lock::acquire(&path, 2).unwrap();
     let found = lock.listed().unwrap().unwrap();
     assert_eq!(found, listed(&[2, u64::MAX]));
     let mut second = lock.resume(&found).unwrap();
-    second.mark_sent(3).unwrap();
+    second.mark_sent([3]).unwrap();
     second.finish().unwrap();
     assert_eq!(next_finds(&path), Some(listed(&[2, 3, u64::MAX])));
     list(&path, &[9]);
@@ -72,7 +72,7 @@ fn lines_are_listed_at_once_and_over_several_runs() {
 fn a_list_that_was_lost_stays_lost() {
     let (_folder, path) = place();
     let mut journal = Lock::acquire(&path, 1).unwrap().resume(&MaybeSent::All).unwrap();
-    journal.mark_sent(2).unwrap();
+    journal.mark_sent([2]).unwrap();
     drop(journal);
     assert_eq!(next_finds(&path), Some(MaybeSent::All));
     let lock = Lock::acquire(&path, 1).unwrap();
@@ -95,7 +95,7 @@ fn every_cut_of_a_journal_is_read_on_the_careful_side() {
         assert_eq!(lock.listed().unwrap(), (cut >= 64).then(|| listed(&entries)), "cut at {cut}");
         if cut > 64 + 8 {
             let mut journal = lock.resume(&listed(&entries)).unwrap();
-            journal.mark_sent(99).unwrap();
+            journal.mark_sent([99]).unwrap();
             drop(journal);
             assert_eq!(next_finds(&path), Some(listed(&[&entries[..], &[99]].concat())), "cut at {cut}");
         }
@@ -142,7 +142,7 @@ fn a_run_that_lost_its_journal_may_send_nothing_more() {
     let mut journal = Lock::acquire(&path, 1).unwrap().begin().unwrap();
     fs::remove_file(&path).unwrap();
     journal.syncer.watched().tick();
-    assert!(journal.mark_sent(2).unwrap_err().to_string().contains("was deleted"));
+    assert!(journal.mark_sent([2]).unwrap_err().to_string().contains("was deleted"));
 }
 
 #[test]

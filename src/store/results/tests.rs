@@ -25,9 +25,9 @@ fn a_record_is_the_row_and_our_columns() {
         request_id: Some("r\n1".into()),
         ..ended(Status::Unknown)
     };
-    writer.append(&row_of(7, &["1112275520242", "a,\"b\"\n"]), &outcome).unwrap();
-    writer.append(&row_of(9, &["short"]), &ended(Status::Invalid)).unwrap();
-    writer.append(&row_of(10, &["1", "2", "beyond"]), &ended(Status::Invalid)).unwrap();
+    writer.append([(&row_of(7, &["1112275520242", "a,\"b\"\n"]), &outcome)]).unwrap();
+    let (short, long, invalid) = (row_of(9, &["short"]), row_of(10, &["1", "2", "beyond"]), ended(Status::Invalid));
+    writer.append([(&short, &invalid), (&long, &invalid)]).unwrap();
     let before_the_end = fs::read_to_string(&path).unwrap();
     writer.finish().unwrap();
     assert_eq!(
@@ -55,7 +55,7 @@ fn an_existing_file_is_refused_and_a_new_one_is_private() {
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     assert!(matches!(ResultsWriter::create(&path, &columns()), Err(CreateError::Exists(_))));
     let mut replaced = ResultsWriter::replace(&path, &fields(&["other"])).unwrap();
-    replaced.append(&row_of(2, &["1"]), &ended(Status::Revoked)).unwrap();
+    replaced.append([(&row_of(2, &["1"]), &ended(Status::Revoked))]).unwrap();
     replaced.finish().unwrap();
     assert!(fs::read_to_string(&path).unwrap().starts_with("other,line,"));
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
@@ -71,7 +71,7 @@ fn a_file_lost_since_takes_no_record() {
     fs::remove_file(&path).unwrap();
     writer.syncer.watched().tick();
     assert!(writer.check().is_err());
-    let error = writer.append(&row_of(2, &["1"]), &ended(Status::Revoked)).unwrap_err();
+    let error = writer.append([(&row_of(2, &["1"]), &ended(Status::Revoked))]).unwrap_err().error;
     assert!(error.to_string().contains("r.csv was deleted"), "{error}");
     assert!(writer.finish().is_err());
 }
@@ -113,11 +113,19 @@ fn until_it_is_full() {
     let Some(path) = std::env::var_os("RESULTS_UNDER_TEST") else { return };
     let path = Path::new(&path);
     let mut writer = ResultsWriter::create(path, &columns()).unwrap();
-    let error = (1..1000).find_map(|line| writer.append(&row_of(line, &["1", "2"]), &ended(Status::Revoked)).err());
-    let error = error.expect("the limit is below a thousand records").to_string();
+    let rows: Vec<Row> = (1..1000).map(|line| row_of(line, &["1", "2"])).collect();
+    let outcome = ended(Status::Revoked);
+    let mut added = 0;
+    let refused = rows.chunks(7).find_map(|together| {
+        let refused = writer.append(together.iter().map(|row| (row, &outcome))).err();
+        added += refused.as_ref().map_or(together.len(), |refused| refused.added);
+        refused
+    });
+    let error = refused.expect("the limit is below a thousand records").error.to_string();
     assert!(error.starts_with("cannot write ") && error.contains("r.csv"), "{error}");
+    assert_eq!(records(path).unwrap().count(), added, "of records written together, those that fit stay");
     let len = fs::metadata(path).unwrap().len();
-    assert!(writer.append(&row_of(1, &["again"]), &ended(Status::Revoked)).is_err());
+    assert!(writer.append([(&row_of(1, &["again"]), &outcome)]).is_err(), "there is no room for another");
     assert_eq!(fs::metadata(path).unwrap().len(), len, "however often it is tried");
 }
 
@@ -129,8 +137,8 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("r.csv");
         let mut writer = ResultsWriter::create(&path, &columns).unwrap();
-        for (row, outcome) in &rows {
-            writer.append(row, outcome).unwrap();
+        for together in rows.chunks(3) {
+            writer.append(together.iter().map(|(row, outcome)| (row, outcome))).unwrap();
         }
         drop(writer);
         let found = records(&path).unwrap();

@@ -132,7 +132,7 @@ fn write_whole(path: &Path, columns: &Fields, rows: &[(Row, Outcome)]) -> Vec<u6
     let len = || fs::metadata(path).unwrap().len();
     let mut ends = vec![len()];
     for (row, outcome) in rows {
-        writer.append(row, outcome).unwrap();
+        writer.append([(row, outcome)]).unwrap();
         ends.push(len());
     }
     ends
@@ -152,7 +152,7 @@ fn finish_rows(path: &Path, columns: &Fields, rows: &[(Row, Outcome)], start: &S
     };
     let mut writer = ResultsWriter::start(path, columns, start).unwrap();
     for (row, _) in rows.iter().filter(|(row, _)| !done.contains(row.line)) {
-        writer.append(row, &again()).unwrap();
+        writer.append([(row, &again())]).unwrap();
     }
     drop(writer);
     records(path).unwrap().map(Result::unwrap).collect()

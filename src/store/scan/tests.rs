@@ -29,7 +29,7 @@ fn a_scan_tells_what_is_done_what_remains_and_the_totals() {
     for (line, status) in (2..).zip(Status::ALL) {
         let (row, mut outcome) = (row_of(line, &["T1", if line % 2 == 0 { "U1" } else { "bad" }, "7"]), ended(status));
         outcome.first_sent_at = (line == 2).then(|| Stamp::from_millis(5));
-        writer.append(&row, &outcome).unwrap();
+        writer.append([(&row, &outcome)]).unwrap();
         assert!(counted.add(&row, OwnerColumns::find(&columns()), &outcome));
         assert!(!counted.add(&row, OwnerColumns::find(&columns()), &outcome), "a line ends once");
     }
