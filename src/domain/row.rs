@@ -37,6 +37,12 @@ impl Fields {
         self.ends.is_empty()
     }
 
+    /// Bytes of all fields together.
+    #[must_use]
+    pub fn text_len(&self) -> usize {
+        self.text.len()
+    }
+
     /// The text of field `index`, counted from 0.
     #[must_use]
     pub fn get(&self, index: usize) -> Option<&str> {

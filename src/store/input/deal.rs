@@ -10,8 +10,15 @@ use roaring::RoaringTreemap;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Rows in the largest batch. The first of each kind has one row, so that the first call goes out at once.
-const MOST_ROWS: usize = 64;
+/// Rows in the largest batch. The first of each kind has one row, so that the first call goes out at once; the largest
+/// are so large that a run without limit seldom wakes the thread.
+const MOST_ROWS: usize = 128;
+
+/// Rows in the largest batch of one workspace.
+const MOST_ROWS_OF_TEAM: usize = 64;
+
+/// Bytes of rows after which a batch ends early: a row may have a megabyte, and memory must not depend on it.
+const MOST_BYTES: usize = 64 * 1024;
 
 /// Rows in the largest batches of all workspaces together: where there are many, their waiting rows would weigh more than
 /// all else in memory.
@@ -74,14 +81,16 @@ impl Dealer {
 
     fn any(&mut self) -> Result<(Vec<Row>, bool), Trouble> {
         let Self { surveyed, maybe_sent, forward, taken, .. } = self;
-        let mut rows = Vec::with_capacity(self.size);
-        while rows.len() < self.size && forward.ordinal < surveyed.index.rows() {
+        let (mut rows, mut bytes) = (Vec::with_capacity(self.size), 0);
+        while rows.len() < self.size && bytes < MOST_BYTES && forward.ordinal < surveyed.index.rows() {
             let record = forward.frames.next()?.ok_or(Trouble::Changed)?;
             let ordinal = forward.ordinal;
             surveyed.index.check(ordinal, record.place)?;
             forward.ordinal += 1;
             if !taken.remove(ordinal) && !surveyed.done.contains(record.place.line) {
-                rows.push(surveyed.row(&record, maybe_sent));
+                let row = surveyed.row(&record, maybe_sent);
+                bytes += row.fields.text_len();
+                rows.push(row);
             }
         }
         self.size = grown(self.size, MOST_ROWS);
@@ -94,8 +103,9 @@ impl Dealer {
         let mut ahead = self.teams.get(team).copied().unwrap_or(Ahead { next: 0, size: 1 });
         let mut left = ordinals.iter();
         left.advance_to(ahead.next.max(self.forward.ordinal));
-        let mut rows = Vec::with_capacity(ahead.size);
-        for ordinal in left.by_ref().take(ahead.size) {
+        let (mut rows, mut bytes) = (Vec::with_capacity(ahead.size), 0);
+        while rows.len() < ahead.size && bytes < MOST_BYTES {
+            let Some(ordinal) = left.next() else { break };
             let row = self.row_at(ordinal)?;
             let addressed = row.target.as_ref().ok().and_then(|target| target.addressed_team());
             if addressed != Some(team) {
@@ -103,6 +113,7 @@ impl Dealer {
             }
             self.taken.insert(ordinal);
             ahead.next = ordinal + 1;
+            bytes += row.fields.text_len();
             rows.push(row);
         }
         ahead.size = grown(ahead.size, most_of_team(surveyed.index.teams.len()));
@@ -136,7 +147,7 @@ fn grown(size: usize, most: usize) -> usize {
 
 /// Rows in the largest batch of one of so many workspaces.
 fn most_of_team(teams: usize) -> usize {
-    (MOST_ROWS_OF_TEAMS / teams.max(1)).clamp(LEAST_OF_TEAM, MOST_ROWS)
+    (MOST_ROWS_OF_TEAMS / teams.max(1)).clamp(LEAST_OF_TEAM, MOST_ROWS_OF_TEAM)
 }
 
 #[cfg(test)]

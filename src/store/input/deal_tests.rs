@@ -34,12 +34,23 @@ fn interleaved(count: u64) -> String {
 
 #[test]
 fn batches_start_with_one_row_and_grow() {
-    let mut dealer = content_and_dealer(&interleaved(200), SurveyOptions::default(), MaybeSent::default()).1;
-    let sizes: Vec<usize> = (0..8).map(|_| dealer.deal(Want::Any).unwrap().rows.len()).collect();
-    assert_eq!(sizes, [1, 2, 4, 8, 16, 32, 64, 64]);
+    let mut dealer = content_and_dealer(&interleaved(520), SurveyOptions::default(), MaybeSent::default()).1;
+    let sizes: Vec<usize> = (0..10).map(|_| dealer.deal(Want::Any).unwrap().rows.len()).collect();
+    assert_eq!(sizes, [1, 2, 4, 8, 16, 32, 64, 128, 128, 128]);
     let last = dealer.deal(Want::Any).unwrap();
     assert_eq!((last.rows.len(), last.exhausted), (9, true));
     assert_eq!((0, true), dealer.deal(Want::Any).map(|batch| (batch.rows.len(), batch.exhausted)).unwrap());
+}
+
+#[test]
+fn large_rows_come_in_small_batches() {
+    let mut text = String::from("team_id,session_id,note\n");
+    (0..100).for_each(|row| writeln!(text, "T{},{row},{}", row % 2, "x".repeat(MOST_BYTES / 3)).unwrap());
+    for want in [Want::Any, Want::Of(team(1))] {
+        let mut dealer = content_and_dealer(&text, SurveyOptions::default(), MaybeSent::default()).1;
+        let sizes: Vec<usize> = (0..5).map(|_| dealer.deal(want.clone()).unwrap().rows.len()).collect();
+        assert_eq!(sizes, [1, 2, 3, 3, 3], "{want:?}");
+    }
 }
 
 #[test]
