@@ -71,6 +71,12 @@ impl ApiUrl {
         Ok(Self { url, loopback })
     }
 
+    /// The host, and the port where it is not the scheme's own: what the `Host` header says.
+    #[must_use]
+    pub(super) fn authority(&self) -> &str {
+        self.url.authority()
+    }
+
     /// Whether the calls stay on this machine.
     #[must_use]
     pub fn is_loopback(&self) -> bool {

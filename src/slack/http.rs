@@ -7,7 +7,9 @@ use super::wire::{self, Headers};
 use super::{ApiUrl, AuthTest, CallError, ListQuery, ListReply, Page, Proxy, auth_test, list};
 use crate::domain::{ErrorCode, Reply, SessionTarget, Stamp, UserId};
 use crate::engine::ports::{Permit, SessionApi};
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT,
+};
 use reqwest::{Method, Request, Response, Url};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -20,6 +22,9 @@ const SMALL: usize = 64 * 1024;
 
 /// Bytes read of a page of sessions; a thousand of them have half a megabyte.
 const LARGE: usize = 8 * 1024 * 1024;
+
+/// What the program calls itself.
+const NAME: &str = concat!("slack-revoke/", env!("CARGO_PKG_VERSION"));
 
 /// Connections idle for longer are closed by us, before a server or a proxy does it under a request.
 const IDLE: Duration = Duration::from_secs(15);
@@ -94,7 +99,7 @@ impl Client {
             reset_bulk: api.method("admin.users.session.resetBulk"),
             list: api.method("admin.users.session.list"),
             auth_test: api.method("auth.test"),
-            headers: RwLock::new(headers(&token)),
+            headers: RwLock::new(headers(&api, &token)),
             source: token.source().clone(),
             now,
         };
@@ -211,20 +216,20 @@ impl Inner {
 
     /// Takes a token for every later call. True where it is another one than before.
     fn renew(&self, token: &Token) -> bool {
-        let fresh = headers(token);
+        let fresh = token.bearer();
         let mut held = self.headers.write().unwrap_or_else(PoisonError::into_inner);
-        let differs = held.get(AUTHORIZATION) != fresh.get(AUTHORIZATION);
-        *held = fresh;
-        differs
+        let before = held.insert(AUTHORIZATION, fresh.clone());
+        before != Some(fresh)
     }
 }
 
 /// The transport. It sends a request once, to the one address, and follows nobody elsewhere.
 fn transport(api: &ApiUrl, proxy: Option<Proxy>, timeout: Duration) -> Result<reqwest::Client, ClientError> {
     let mut builder = reqwest::Client::builder()
-        .user_agent(concat!("slack-revoke/", env!("CARGO_PKG_VERSION")))
+        .user_agent(NAME)
         .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
+        // "Never" is a rule that is asked for each request, with a copy of it at hand; of none at most, no copy is made.
+        .retry(reqwest::retry::never().max_retries_per_request(0))
         .referer(false)
         .https_only(api.is_https())
         .http1_only()
@@ -251,12 +256,17 @@ fn transport(api: &ApiUrl, proxy: Option<Proxy>, timeout: Duration) -> Result<re
     builder.build().map_err(|error| ClientError::Setup(Failure::from_transport(error).detail))
 }
 
-/// The headers of every call; the only place where the token is put into anything.
-fn headers(token: &Token) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(4);
+/// The headers of every call; the only place where the token is put into anything. With the two that the transport would
+/// add to each call by itself: here they are made once.
+fn headers(api: &ApiUrl, token: &Token) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(8);
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+    headers.insert(USER_AGENT, HeaderValue::from_static(NAME));
     headers.insert(AUTHORIZATION, token.bearer());
+    if let Ok(host) = HeaderValue::from_str(api.authority()) {
+        headers.insert(HOST, host);
+    }
     headers
 }
 
