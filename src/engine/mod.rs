@@ -21,6 +21,7 @@ pub mod retry;
 mod run;
 mod spacing;
 mod trail;
+mod workers;
 
 pub use group::MOST_USERS;
 pub use run::{RunEnd, run};

@@ -25,14 +25,21 @@ pub enum Request {
     Users(Arc<[UserId]>),
 }
 
-/// The methods of Slack's that the engine calls. Trouble is a reply too; the futures never fail, and end within the call's
-/// timeout.
-pub trait SessionApi {
-    /// Sends one `admin.users.session.invalidate`.
-    fn invalidate(&self, permit: Permit, target: SessionTarget) -> impl Future<Output = Reply> + Send + 'static;
+/// The methods of Slack's that the engine calls, in two steps: the dispatcher makes a call, and from then on it counts as
+/// under way; a worker carries it out.
+pub trait SessionApi: 'static {
+    /// A call that was made. Nothing of it has gone out.
+    type Call: Send + 'static;
 
-    /// Sends one `admin.users.session.resetBulk`, for one to a thousand users. `ok` means that Slack has queued it.
-    fn reset_users(&self, permit: Permit, users: Arc<[UserId]>) -> impl Future<Output = Reply> + Send + 'static;
+    /// Makes one `admin.users.session.invalidate`.
+    fn invalidate(&self, permit: Permit, target: SessionTarget) -> Self::Call;
+
+    /// Makes one `admin.users.session.resetBulk`, for one to a thousand users. `ok` means that Slack has queued it.
+    fn reset_users(&self, permit: Permit, users: Arc<[UserId]>) -> Self::Call;
+
+    /// Sends the call and waits for its answer. Trouble is a reply too: the future never fails, and ends within the call's
+    /// timeout.
+    fn carry_out(call: Self::Call) -> impl Future<Output = Reply> + Send + 'static;
 
     /// Reads the token again from where it came from, after Slack said that it expired. True where it is another one now.
     fn refresh_token(&self) -> impl Future<Output = bool>;

@@ -4,11 +4,12 @@ use super::clock::Clock;
 use super::core::{Act, CallId, Calls, Core};
 use super::policy::Policy;
 use super::ports::{Control, Observer, Permit, Request, RowSource, SessionApi, Signal, Unwritable};
+use super::workers::Workers;
 use crate::domain::{BucketKind, Counts, Event, Reply, StopReason};
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinError;
 
 /// Between two snapshots while things happen: often enough for an eye, seldom enough to cost nothing. After as long a pause
 /// two may follow each other at once: a call that goes out and its prompt answer need no timer for the second.
@@ -41,13 +42,14 @@ pub struct RunEnd {
     pub fault: Option<String>,
 }
 
-struct Loop<'a, A, O, R> {
+struct Loop<'a, A: SessionApi, O, R> {
     api: &'a A,
     observer: &'a mut O,
     source: &'a mut R,
     clock: Clock,
     core: Core,
-    calls: JoinSet<(CallId, Reply)>,
+    workers: Workers<A>,
+    answers: Vec<(CallId, Reply)>,
     refresh: Option<Pin<Box<dyn Future<Output = bool> + 'a>>>,
     acts: Vec<Act>,
     events: Vec<Event>,
@@ -61,20 +63,11 @@ struct Loop<'a, A, O, R> {
 /// What the loop waited for.
 enum Happening {
     Signal(Signal),
-    Answered(CallId, Reply),
-    Panicked(JoinError),
+    /// Calls were answered, or the task of one panicked.
+    Answered(Result<(), JoinError>),
     Rows(Result<super::ports::Batch, Box<str>>),
     TokenRead(bool),
     Time,
-}
-
-impl From<Result<(CallId, Reply), JoinError>> for Happening {
-    fn from(answered: Result<(CallId, Reply), JoinError>) -> Self {
-        match answered {
-            Ok((id, reply)) => Self::Answered(id, reply),
-            Err(error) => Self::Panicked(error),
-        }
-    }
 }
 
 /// Runs every row of `source` against `api`, telling `observer`, until all have ended or something stops the run.
@@ -94,7 +87,8 @@ pub async fn run<A: SessionApi, O: Observer, R: RowSource>(
         source,
         clock,
         core,
-        calls: JoinSet::new(),
+        workers: Workers::new(),
+        answers: Vec::new(),
         refresh: None,
         acts: Vec::new(),
         events: Vec::new(),
@@ -112,24 +106,22 @@ impl<A: SessionApi, O: Observer, R: RowSource> Loop<'_, A, O, R> {
     async fn turn_until_the_end(&mut self, control: &mut impl Control) -> bool {
         loop {
             let wake = self.core.step(self.clock.now(), &mut self.acts);
-            self.perform();
+            if self.perform() {
+                // The calls leave before the next thing is heard: one that was decided on before a pause or a stop must not
+                // set out in it.
+                tokio::task::yield_now().await;
+            }
             if self.core.is_finished() {
                 return false;
             }
             let wake = self.show(wake);
-            let mut happening = self.next(control, wake).await;
-            loop {
-                match happening {
-                    Happening::Signal(Signal::Abort) => return true,
-                    Happening::Panicked(error) => {
-                        self.fault = Some(error.to_string());
-                        return true;
-                    }
-                    other => self.take_in(other),
+            match self.next(control, wake).await {
+                Happening::Signal(Signal::Abort) => return true,
+                Happening::Answered(Err(error)) => {
+                    self.fault = Some(error.to_string());
+                    return true;
                 }
-                // What was answered meanwhile belongs to the same turn.
-                let Some(answered) = self.calls.try_join_next() else { break };
-                happening = answered.into();
+                happening => self.take_in(happening),
             }
         }
     }
@@ -139,7 +131,7 @@ impl<A: SessionApi, O: Observer, R: RowSource> Loop<'_, A, O, R> {
         tokio::select! {
             biased;
             signal = control.next() => Happening::Signal(signal),
-            Some(answered) = self.calls.join_next(), if !self.calls.is_empty() => answered.into(),
+            answered = self.workers.answers(&mut self.answers) => Happening::Answered(answered),
             changed = wait_for(&mut self.refresh), if self.refresh.is_some() => Happening::TokenRead(changed),
             batch = self.source.next(), if self.core.awaits_rows() => Happening::Rows(batch),
             () = clock.sleep_until(wake.unwrap_or_default()), if wake.is_some() => Happening::Time,
@@ -151,19 +143,24 @@ impl<A: SessionApi, O: Observer, R: RowSource> Loop<'_, A, O, R> {
         let acts = &mut self.acts;
         match happening {
             Happening::Signal(Signal::Drain(reason)) => self.core.stop(reason, acts),
-            Happening::Answered(id, reply) => self.core.on_reply(id, reply, now, acts),
+            Happening::Answered(_) => {
+                for (id, reply) in self.answers.drain(..) {
+                    self.core.on_reply(id, reply, now, acts);
+                }
+            }
             Happening::Rows(Ok(batch)) => self.core.on_batch(batch, now, acts),
             Happening::Rows(Err(error)) => self.core.stop(StopReason::Unreadable(error), acts),
             Happening::TokenRead(changed) => {
                 self.refresh = None;
                 self.core.on_token(changed, now, acts);
             }
-            Happening::Signal(Signal::Abort) | Happening::Panicked(_) | Happening::Time => {}
+            Happening::Signal(Signal::Abort) | Happening::Time => {}
         }
     }
 
-    /// Does what the core said since the last time: first all that happened is kept, then the calls leave.
-    fn perform(&mut self) {
+    /// Does what the core said since the last time: first all that happened is kept, then the workers get the calls. True
+    /// where there were any.
+    fn perform(&mut self) -> bool {
         self.stale |= !self.acts.is_empty();
         let mut calls = Vec::new();
         for act in self.acts.drain(..) {
@@ -177,27 +174,26 @@ impl<A: SessionApi, O: Observer, R: RowSource> Loop<'_, A, O, R> {
                 Act::RefreshToken => self.refresh = Some(Box::pin(self.api.refresh_token())),
             }
         }
-        let is_kept = self.tell();
-        for (id, permit, request) in calls {
-            if is_kept { self.send(id, permit, request) } else { self.core.on_not_sent(id) }
+        let any = !calls.is_empty();
+        if self.tell() {
+            for (id, permit, request) in calls {
+                self.send(id, permit, request);
+            }
+            return any;
         }
-        if !is_kept {
-            // That the run stops is told at once; nothing but that is left to do.
-            self.perform();
+        for (id, ..) in calls {
+            self.core.on_not_sent(id);
         }
+        // That the run stops is told at once; nothing but that is left to do.
+        self.perform()
     }
 
     fn send(&mut self, id: CallId, permit: Permit, request: Request) {
-        match request {
-            Request::Session(target) => {
-                let reply = self.api.invalidate(permit, target);
-                self.calls.spawn(async move { (id, reply.await) });
-            }
-            Request::Users(users) => {
-                let reply = self.api.reset_users(permit, users);
-                self.calls.spawn(async move { (id, reply.await) });
-            }
-        }
+        let call = match request {
+            Request::Session(target) => self.api.invalidate(permit, target),
+            Request::Users(users) => self.api.reset_users(permit, users),
+        };
+        self.workers.take(id, call);
     }
 
     /// Tells the observer what happened. False where it could not be kept, which stops the run.

@@ -123,15 +123,35 @@ impl Client {
     }
 }
 
+/// A call of [`Client`]'s, made and not yet sent.
+#[derive(Debug)]
+pub struct Call {
+    client: Arc<Inner>,
+    asks: Asks,
+}
+
+#[derive(Debug)]
+enum Asks {
+    Session(SessionTarget),
+    Users(Arc<[UserId]>),
+}
+
 impl SessionApi for Client {
-    fn invalidate(&self, _permit: Permit, target: SessionTarget) -> impl Future<Output = Reply> + Send + 'static {
-        let inner = Arc::clone(&self.0);
-        async move { inner.invalidate(&target).await }
+    type Call = Call;
+
+    fn invalidate(&self, _permit: Permit, target: SessionTarget) -> Call {
+        Call { client: Arc::clone(&self.0), asks: Asks::Session(target) }
     }
 
-    fn reset_users(&self, _permit: Permit, users: Arc<[UserId]>) -> impl Future<Output = Reply> + Send + 'static {
-        let inner = Arc::clone(&self.0);
-        async move { inner.reset_users(&users).await }
+    fn reset_users(&self, _permit: Permit, users: Arc<[UserId]>) -> Call {
+        Call { client: Arc::clone(&self.0), asks: Asks::Users(users) }
+    }
+
+    async fn carry_out(Call { client, asks }: Call) -> Reply {
+        match asks {
+            Asks::Session(target) => client.invalidate(&target).await,
+            Asks::Users(users) => client.reset_users(&users).await,
+        }
     }
 
     async fn refresh_token(&self) -> bool {

@@ -9,7 +9,6 @@ use slack_revoke::engine::clock::Clock;
 use slack_revoke::engine::policy::{BucketPolicy, Policy};
 use slack_revoke::engine::ports::{Permit, SessionApi};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -88,13 +87,15 @@ pub struct Slack(Arc<Mutex<State>>);
 
 /// A call on its way: what it still will do, even where nobody waits for it any more.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
-struct Flight {
+pub struct Flight {
     slack: Slack,
     line: u64,
     session: u64,
     identifier: String,
     say: Say,
     token_is_dead: bool,
+    there: Duration,
+    back: Duration,
     test: bool,
     arrived: bool,
     done: bool,
@@ -336,6 +337,13 @@ fn key_of(target: &SessionTarget) -> String {
 }
 
 impl Flight {
+    fn set_out(&self) {
+        let mut state = self.slack.state();
+        if state.seen.stopped {
+            state.fault(&format!("line {} set out when the run had stopped", self.line));
+        }
+    }
+
     fn arrive(&mut self) -> Answer {
         self.arrived = true;
         let slack = self.slack.clone();
@@ -369,7 +377,9 @@ impl Drop for Flight {
 }
 
 impl SessionApi for Slack {
-    fn invalidate(&self, _permit: Permit, target: SessionTarget) -> impl Future<Output = Reply> + Send + 'static {
+    type Call = Flight;
+
+    fn invalidate(&self, _permit: Permit, target: SessionTarget) -> Flight {
         let mut state = self.state();
         let line = state.seen.sending.pop_front().unwrap_or_default();
         let test = state.watch_the_call(line, &target);
@@ -386,19 +396,31 @@ impl SessionApi for Slack {
         let slack = self.clone();
         state.tick();
         drop(state);
-        let mut flight =
-            Flight { slack, line, session, identifier: id, say, token_is_dead, test, arrived: false, done: false };
-        async move {
-            tokio::time::sleep(there).await;
-            let answer = flight.arrive();
-            tokio::time::sleep(back).await;
-            flight.deliver(answer)
+        Flight {
+            slack,
+            line,
+            session,
+            identifier: id,
+            say,
+            token_is_dead,
+            there,
+            back,
+            test,
+            arrived: false,
+            done: false,
         }
     }
 
-    fn reset_users(&self, _permit: Permit, _users: Arc<[UserId]>) -> impl Future<Output = Reply> + Send + 'static {
-        // No row of these runs asks for a whole user.
-        std::future::ready(Reply::bare(Answer::Refused(ErrorCode::UnknownMethod)))
+    fn reset_users(&self, _permit: Permit, _users: Arc<[UserId]>) -> Flight {
+        unreachable!("no row of these runs asks for a whole user")
+    }
+
+    async fn carry_out(mut flight: Flight) -> Reply {
+        flight.set_out();
+        tokio::time::sleep(flight.there).await;
+        let answer = flight.arrive();
+        tokio::time::sleep(flight.back).await;
+        flight.deliver(answer)
     }
 
     async fn refresh_token(&self) -> bool {

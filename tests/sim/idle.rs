@@ -6,7 +6,6 @@ use crate::scenario::Scenario;
 use slack_revoke::domain::{Answer, Event, Reply, SessionTarget, Snapshot, Status, UserId};
 use slack_revoke::engine::clock::Clock;
 use slack_revoke::engine::ports::{Control, Observer, Permit, SessionApi, Signal, Unwritable};
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,18 +21,20 @@ const LATENCIES: [Duration; 2] = [Duration::from_millis(2), Duration::from_milli
 /// Answers after so long.
 struct Unhurried(Duration);
 
-async fn ok_after(latency: Duration) -> Reply {
-    tokio::time::sleep(latency).await;
-    Reply { http_status: Some(200), ..Reply::bare(Answer::Ok) }
-}
-
 impl SessionApi for Unhurried {
-    fn invalidate(&self, _permit: Permit, _target: SessionTarget) -> impl Future<Output = Reply> + Send + 'static {
-        ok_after(self.0)
+    type Call = Duration;
+
+    fn invalidate(&self, _permit: Permit, _target: SessionTarget) -> Duration {
+        self.0
     }
 
-    fn reset_users(&self, _permit: Permit, _users: Arc<[UserId]>) -> impl Future<Output = Reply> + Send + 'static {
-        ok_after(self.0)
+    fn reset_users(&self, _permit: Permit, _users: Arc<[UserId]>) -> Duration {
+        self.0
+    }
+
+    async fn carry_out(latency: Duration) -> Reply {
+        tokio::time::sleep(latency).await;
+        Reply { http_status: Some(200), ..Reply::bare(Answer::Ok) }
     }
 
     async fn refresh_token(&self) -> bool {

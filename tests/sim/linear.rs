@@ -7,7 +7,6 @@ use slack_revoke::domain::{Answer, Event, Reply, SessionTarget, Snapshot, Status
 use slack_revoke::engine::clock::Clock;
 use slack_revoke::engine::ports::{Observer, Permit, SessionApi, Unwritable};
 use std::cell::Cell;
-use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -15,12 +14,14 @@ use std::sync::Arc;
 struct Immediate;
 
 impl SessionApi for Immediate {
-    fn invalidate(&self, _permit: Permit, _target: SessionTarget) -> impl Future<Output = Reply> + Send + 'static {
-        std::future::ready(Reply { http_status: Some(200), ..Reply::bare(Answer::Ok) })
-    }
+    type Call = ();
 
-    fn reset_users(&self, _permit: Permit, _users: Arc<[UserId]>) -> impl Future<Output = Reply> + Send + 'static {
-        std::future::ready(Reply { http_status: Some(200), ..Reply::bare(Answer::Ok) })
+    fn invalidate(&self, _permit: Permit, _target: SessionTarget) {}
+
+    fn reset_users(&self, _permit: Permit, _users: Arc<[UserId]>) {}
+
+    async fn carry_out((): ()) -> Reply {
+        Reply { http_status: Some(200), ..Reply::bare(Answer::Ok) }
     }
 
     async fn refresh_token(&self) -> bool {

@@ -6,7 +6,6 @@ use slack_revoke::domain::{Answer, Reply, SessionTarget, UserId};
 use slack_revoke::engine::clock::Clock;
 use slack_revoke::engine::ports::{Permit, SessionApi};
 use std::collections::{HashMap, VecDeque};
-use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -206,13 +205,38 @@ impl State {
     }
 }
 
+/// A call on its way, as the server will see it.
+pub struct Call {
+    server: Server,
+    team: String,
+    latency: Duration,
+    test: bool,
+}
+
 impl SessionApi for Server {
-    fn invalidate(&self, _permit: Permit, target: SessionTarget) -> impl Future<Output = Reply> + Send + 'static {
+    type Call = Call;
+
+    fn invalidate(&self, _permit: Permit, target: SessionTarget) -> Call {
         self.call(target.identifier().1.to_owned())
     }
 
-    fn reset_users(&self, _permit: Permit, _users: Arc<[UserId]>) -> impl Future<Output = Reply> + Send + 'static {
+    fn reset_users(&self, _permit: Permit, _users: Arc<[UserId]>) -> Call {
         self.call("the organisation".to_owned())
+    }
+
+    async fn carry_out(Call { server, team, latency, test }: Call) -> Reply {
+        let there = latency / 2;
+        tokio::time::sleep(there).await;
+        let verdict = server.state.lock().expect("no panic before").arrived(server.now(), &team, test);
+        tokio::time::sleep(latency.saturating_sub(there)).await;
+        server.state.lock().expect("no panic before").answered(server.now(), &team, verdict);
+        match verdict {
+            Verdict::Taken => Reply { http_status: Some(200), ..Reply::bare(Answer::Ok) },
+            Verdict::Limited(seconds) => {
+                let retry_after = seconds.map(Duration::from_secs);
+                Reply { http_status: Some(429), ..Reply::bare(Answer::RateLimited { retry_after }) }
+            }
+        }
     }
 
     async fn refresh_token(&self) -> bool {
@@ -222,22 +246,8 @@ impl SessionApi for Server {
 
 impl Server {
     /// A call that names this workspace.
-    fn call(&self, team: String) -> impl Future<Output = Reply> + Send + 'static {
-        let this = self.clone();
-        let (latency, test) = this.state.lock().expect("no panic before").sent(this.now(), &team);
-        async move {
-            let there = latency / 2;
-            tokio::time::sleep(there).await;
-            let verdict = this.state.lock().expect("no panic before").arrived(this.now(), &team, test);
-            tokio::time::sleep(latency.saturating_sub(there)).await;
-            this.state.lock().expect("no panic before").answered(this.now(), &team, verdict);
-            match verdict {
-                Verdict::Taken => Reply { http_status: Some(200), ..Reply::bare(Answer::Ok) },
-                Verdict::Limited(seconds) => {
-                    let retry_after = seconds.map(Duration::from_secs);
-                    Reply { http_status: Some(429), ..Reply::bare(Answer::RateLimited { retry_after }) }
-                }
-            }
-        }
+    fn call(&self, team: String) -> Call {
+        let (latency, test) = self.state.lock().expect("no panic before").sent(self.now(), &team);
+        Call { server: self.clone(), team, latency, test }
     }
 }
