@@ -93,6 +93,12 @@ impl UserRows {
 }
 
 impl Tally {
+    /// Makes room for so many users more, at once: a map that grows is held twice while it does.
+    pub fn expect_users(&mut self, more: u64) {
+        let room = MOST_USERS - self.users.len();
+        self.users.reserve(usize::try_from(more).map_or(room, |more| more.min(room)));
+    }
+
     /// Counts one ended row. The workspace and the user are those of the row's own columns.
     pub fn add(&mut self, status: Status, team: Option<&TeamId>, user: Option<&UserId>) {
         self.counts.add(status);

@@ -55,6 +55,11 @@ pub struct Window {
 }
 
 impl Recorded {
+    /// Makes room for so many users more than have rows that ended.
+    pub fn expect_users(&mut self, more: u64) {
+        self.tally.expect_users(more);
+    }
+
     /// Takes in one row that has ended; false, and nothing is counted, where its line has ended before.
     pub fn add(&mut self, row: &Row, owners: OwnerColumns, outcome: &Outcome) -> bool {
         let (team, user) = owners.of(|index| row.fields.get(index));

@@ -72,7 +72,7 @@ impl Recorder {
         screen: Screen,
         started: Stamp,
     ) -> Result<(Self, Facts), RunError> {
-        let Prepared { content, survey, files, lock, manifest, recorded, start, aside, .. } = prepared;
+        let Prepared { content, survey, files, lock, manifest, mut recorded, start, aside, .. } = prepared;
         let (Some(files), Some(lock)) = (files, lock) else {
             return Err(RunError::Internal("a run without an output was begun".into()));
         };
@@ -99,6 +99,7 @@ impl Recorder {
         if let Some(events) = &mut events {
             events.started(started, &run_id, survey.rows);
         }
+        recorded.expect_users(survey.users);
         let owners = OwnerColumns::find(&survey.header);
         let facts = Facts { run_id, content, rows: survey.rows, files: files.clone() };
         let recorder = Self {

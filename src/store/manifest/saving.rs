@@ -80,18 +80,65 @@ impl Serialize for Users<'_> {
         match self {
             Self::Loaded(users) => users.serialize(serializer),
             Self::Counted(tally) => {
-                let mut users: Vec<_> = tally.users().map(|(user, _)| user).collect();
-                users.sort_unstable();
+                let users = in_order(|| tally.users().map(|(user, _)| user));
                 let rows = |user| StatusRows::some(&tally.of_user(user));
-                serializer.collect_map(users.into_iter().map(|user| (user.as_str(), rows(user))))
+                serializer.collect_map(users.map(|user| (user.as_str(), rows(user))))
             }
         }
     }
 }
 
+/// About so many items of a large list are sorted at a time.
+const PART: usize = 16 * 1024;
+
+/// Bounds between parts are taken from a sample with so many items for each of them.
+const SAMPLES: usize = 32;
+
+/// The items in order, a part after the other: a list of all of them would be the largest thing in memory. `items` gives
+/// each item once, in any order but always the same one.
+fn in_order<'a, T: Ord + 'a, I: Iterator<Item = &'a T>>(items: impl Fn() -> I) -> impl Iterator<Item = &'a T> {
+    let count = items().count();
+    let parts = count.div_ceil(PART);
+    let mut sample: Vec<&T> = items().step_by((count / (parts * SAMPLES).max(1)).max(1)).collect();
+    sample.sort_unstable();
+    let bounds: Vec<&T> = (1..parts).map(|part| sample[part * sample.len() / parts]).collect();
+    (0..parts).flat_map(move |part| {
+        let from = part.checked_sub(1).map(|before| bounds[before]);
+        let to = bounds.get(part).copied();
+        let inside = |item: &&T| from.is_none_or(|from| from <= *item) && to.is_none_or(|to| *item < to);
+        let mut items: Vec<&T> = items().filter(inside).collect();
+        items.sort_unstable();
+        items
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+
+        #[test]
+        fn in_parts_or_at_once_it_is_the_same_order(items in prop::collection::hash_set(0_u32..200_000, 0..60_000)) {
+            let mut sorted: Vec<&u32> = items.iter().collect();
+            sorted.sort_unstable();
+            prop_assert!(in_order(|| items.iter()).eq(sorted));
+        }
+    }
+
+    #[test]
+    fn a_part_is_a_part_whatever_the_order_was() {
+        let shuffled = |count: u64| (0..count).map(move |n| n * 7919 % count).collect::<Vec<_>>();
+        for items in [(0..100_000).collect(), (0..100_000).rev().collect(), shuffled(100_003)] {
+            let items: Vec<u64> = items;
+            assert!(in_order(|| items.iter()).is_sorted());
+            assert_eq!(in_order(|| items.iter()).count(), items.len());
+        }
+        assert_eq!(in_order(|| [3, 1, 2].iter()).collect::<Vec<_>>(), [&1, &2, &3]);
+        assert_eq!(in_order(|| [0; 0].iter()).count(), 0);
+    }
 
     #[test]
     fn large_manifests_are_saved_so_seldom_that_little_is_written() {
