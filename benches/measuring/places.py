@@ -10,6 +10,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[2]
 PROGRAM = REPOSITORY / "target/release/slack-revoke"
 STAND_IN = REPOSITORY / "target/release/examples/stand-in"
+BARE_LOOP = REPOSITORY / "target/release/examples/bare-loop"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "slack-revoke/peers"
 
 # The token that the stand-in takes (examples/stand-in.rs).
@@ -17,8 +18,8 @@ TOKEN = "xoxp-stand-in-0001"
 
 
 def build():
-    """Builds the program and the stand-in as they are released."""
-    command = ["cargo", "build", "--quiet", "--release", "--bin", "slack-revoke", "--example", "stand-in"]
+    """Builds the program and what is measured beside it as they are released."""
+    command = ["cargo", "build", "--quiet", "--release", "--bin", "slack-revoke", "--examples"]
     subprocess.run(command, cwd=REPOSITORY, check=True)
 
 

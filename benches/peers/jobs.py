@@ -9,7 +9,7 @@ from typing import Callable
 
 from measuring import rows as inputs
 from measuring.launcher import Failed
-from measuring.places import CACHE, PROGRAM, environment
+from measuring.places import BARE_LOOP, CACHE, PROGRAM, environment
 
 HERE = Path(__file__).resolve().parent
 IN_FLIGHT = 50
@@ -32,6 +32,8 @@ class Job:
     needs: str | Path
     # So many times fewer rows.
     part: int = 1
+    # Runs only where --only names it.
+    only_named: bool = False
 
     def is_installed(self):
         return shutil.which(self.needs, path=environment()["PATH"]) is not None
@@ -127,5 +129,15 @@ JOBS = [
         ["parallel", "--version"],
         "parallel",
         part=PARALLEL_PART,
+    ),
+    # No peer, for it is our own transport: what is left of a row's cost without it is ours.
+    Job(
+        "reqwest",
+        "a bare loop over reqwest, our transport",
+        lambda source, output, url, _rows: [BARE_LOOP, source, output, url, IN_FLIGHT],
+        _lines("revoked"),
+        ["grep", "-A1", 'name = "reqwest"', HERE.parent.parent / "Cargo.lock"],
+        BARE_LOOP,
+        only_named=True,
     ),
 ]
