@@ -36,6 +36,8 @@ pub struct Bucket {
     pub queue: VecDeque<Pending>,
     /// Calls in flight.
     pub in_flight: u64,
+    /// Rows that still want it, wherever they are.
+    left: u64,
     /// Rows asked for and not come.
     asked: bool,
     /// Whether the input holds no more rows for it.
@@ -43,8 +45,8 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    fn new(team: Option<TeamId>, gate: Gate) -> Self {
-        Self { team, gate, queue: VecDeque::new(), in_flight: 0, asked: false, exhausted: false }
+    fn new(team: Option<TeamId>, gate: Gate, left: u64) -> Self {
+        Self { team, gate, queue: VecDeque::new(), in_flight: 0, left, asked: false, exhausted: false }
     }
 }
 
@@ -68,7 +70,6 @@ pub struct Buckets {
     learning: Learning,
     all: Vec<Bucket>,
     of_team: HashMap<TeamId, usize>,
-    left: u64,
     left_of: HashMap<TeamId, u64>,
     recent: VecDeque<(Duration, TeamId)>,
     turn: usize,
@@ -95,9 +96,8 @@ impl Buckets {
         let mut buckets = Self {
             pace: policy.pace,
             learning,
-            all: vec![Bucket::new(None, Gate::new(policy.pace, now))],
+            all: vec![Bucket::new(None, Gate::new(policy.pace, now), policy.to_send)],
             of_team: HashMap::new(),
-            left: policy.to_send,
             left_of: policy.workspaces.iter().cloned().collect(),
             recent: VecDeque::new(),
             turn: 0,
@@ -200,7 +200,8 @@ impl Buckets {
 
     /// A row left the engine, or was set aside.
     pub fn ended(&mut self, pending: &Pending) {
-        self.left = self.left.saturating_sub(1);
+        let index = self.of(pending);
+        self.all[index].left = self.all[index].left.saturating_sub(1);
         if let Some(left) = pending.addressed_team().and_then(|team| self.left_of.get_mut(team)) {
             *left = left.saturating_sub(1);
         }
@@ -208,21 +209,17 @@ impl Buckets {
 
     /// So many calls are still to be made, now that it is better known. For whole users, who share one bucket.
     pub fn expect(&mut self, calls: u64) {
-        self.left = calls;
+        self.all[COMMON].left = calls;
     }
 
     /// A call became two.
     pub fn halved(&mut self) {
-        self.left += 1;
+        self.all[COMMON].left += 1;
     }
 
     /// Rows that still want a bucket.
     pub fn rows_left(&self, index: usize) -> u64 {
-        match &self.all[index].team {
-            Some(team) => self.left_of.get(team).copied().unwrap_or(0),
-            None if self.all.len() == 1 => self.left,
-            None => self.left.saturating_sub(self.left_of.values().sum()),
-        }
+        self.all[index].left
     }
 
     /// Gives every workspace a bucket of its own, with the calls it has had and the pause it was asked for.
@@ -236,14 +233,17 @@ impl Buckets {
                 gate.refused(now, now, until.saturating_sub(now));
             }
         };
-        self.all[COMMON].gate = Gate::new(self.pace, now);
-        keep_pause(&mut self.all[COMMON].gate, None);
+        let common = &mut self.all[COMMON];
+        common.gate = Gate::new(self.pace, now);
+        common.left = common.left.saturating_sub(self.left_of.values().sum());
+        keep_pause(&mut common.gate, None);
         for team in teams {
             let mut gate = Gate::new(self.pace, now);
             self.recent.iter().filter(|(_, of)| *of == team).for_each(|(at, _)| gate.remember(*at));
             keep_pause(&mut gate, Some(team.clone()));
             self.of_team.insert(team.clone(), self.all.len());
-            self.all.push(Bucket::new(Some(team), gate));
+            let left = self.left_of[&team];
+            self.all.push(Bucket::new(Some(team), gate, left));
         }
         for pending in waiting {
             self.push(pending);
