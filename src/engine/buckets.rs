@@ -285,7 +285,6 @@ impl Buckets {
         wants
     }
 
-    /// Gives every workspace a bucket of its own, with the calls it has had and the pause it was asked for.
     /// A batch came: what it was for is no longer outstanding.
     pub fn came(&mut self, want: &Want, rows: usize, exhausted: bool) {
         match want {

@@ -1,8 +1,8 @@
 //! The results: one record for each row that has ended, written whole and at once.
 //!
-//! Records are encoded in memory, and those that ended together leave in one `write`: `kill -9` finds them in the file or
-//! not at all. A write that the disk cut short is cut back to the last record that is whole. [`super::scan`] reads the file
-//! again.
+//! Records are encoded in memory, and those that ended together leave in one `write`. `kill -9` can end it between two
+//! pages of the file: then whole records stand there and at most one torn tail, none of them shown yet, and [`super::scan`]
+//! passes over the tail. A write that the disk cut short is cut back to the last record that is whole.
 
 pub use super::files::{Fingerprint, fingerprint};
 use super::files::{during, private, sync_folder_of};
