@@ -1,9 +1,6 @@
 //! What to do about a run that stopped, in words for whoever reads its last lines. What happened is `report::why`.
 
-mod remedy;
-
-use self::remedy::Remedy;
-use crate::domain::{ErrorCode, StopReason};
+use crate::domain::StopReason;
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -21,7 +18,7 @@ pub fn advice(reason: &StopReason) -> Cow<'static, str> {
         StopReason::Deadline => "continue when there is time again".into(),
         StopReason::RetryAfter { pause } => format!("continue in {}, not before", in_words(*pause)).into(),
         StopReason::Breaker { code } | StopReason::Refused { code, .. } | StopReason::Workspaces { code } => {
-            about(code).into()
+            code.hint().into()
         }
         StopReason::Unavailable { .. } => {
             "see slack-status.com, and the proxy and the network of this machine; continue when Slack answers again"
@@ -46,15 +43,10 @@ fn in_words(time: Duration) -> String {
     if words.is_empty() { "0s".into() } else { words.join(" ") }
 }
 
-/// What to do about a code of Slack's that stopped a run.
-#[must_use]
-pub fn about(code: &ErrorCode) -> &'static str {
-    Remedy::of(code).text()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::ErrorCode;
 
     fn every_reason() -> Vec<StopReason> {
         let code = ErrorCode::InvalidArguments;

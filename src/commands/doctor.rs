@@ -1,6 +1,5 @@
 //! `doctor`: is this token, this scope, this network fit for a run.
 
-use crate::advice;
 use crate::cli::{DoctorArgs, InputSource};
 use crate::commands::checks::{self, Answered, Check, Checks, Mark};
 use crate::commands::listing::{Connection, block_on};
@@ -91,7 +90,7 @@ fn failed(connection: &Connection, error: &CallError, checks: &mut Checks) -> Ex
     match error {
         CallError::Refused { code, .. } => {
             connected(connection, checks);
-            checks.add(Check::new("identity", Mark::Bad, error.to_string()).advise(advice::about(code)));
+            checks.add(Check::new("identity", Mark::Bad, error.to_string()).advise(code.hint()));
             ExitStatus::Denied
         }
         CallError::RateLimited { .. } | CallError::Fault { .. } => {

@@ -14,7 +14,7 @@ mod stamp;
 mod tally;
 
 pub use cidr::{Cidr, CidrError};
-pub use code::ErrorCode;
+pub use code::{CodeClass, ErrorCode};
 pub use event::{BucketKind, Event, Snapshot, StopReason};
 pub use ids::{IdError, SessionId, TeamId, UserId};
 pub use outcome::{Outcome, Status};

@@ -241,7 +241,7 @@ impl Call {
         let after = match arguments.cursor.as_deref().map(read_cursor) {
             None => None,
             Some(Some(after)) => Some(after),
-            Some(None) => return refused(&ErrorCode::from("invalid_cursor")),
+            Some(None) => return refused(&ErrorCode::InvalidCursor),
         };
         let (page, more) = self.shared.world().population.page(after, limit, of);
         if page.is_empty() && after.is_none() {

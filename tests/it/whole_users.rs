@@ -262,3 +262,13 @@ fn a_rehearsal_of_whole_users_asks_nothing_and_fails_nobody() {
     let results = work.results("in.rehearsal.csv");
     assert_eq!((results.count("requested"), results.records.len()), (1_500, 1_500));
 }
+
+#[test]
+fn restricted_action_stops_the_run_after_one_call() {
+    let bulk = Bulk { by_user: refusing("U0", ErrorCode::from("restricted_action")), ..Bulk::default() };
+    let (work, server) = (Workdir::new(), standing(8, 1, |config| config.bulk = bulk));
+    work.write("in.csv", input(8, 1));
+    let said = run(&work, &server, 8).exits(4).stderr();
+    assert_eq!(sizes(&server), [1]);
+    assert!(said.contains("ask an Org Owner"), "{said}");
+}

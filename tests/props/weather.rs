@@ -60,7 +60,8 @@ const WORKSPACE: &[&str] =
 /// The run class is every listed code that no other line of slack.md's table has.
 fn run_codes() -> Vec<&'static str> {
     let others = ["session_expired", "session_not_found", "ratelimited", "rate_limited", "token_expired"];
-    let known = [TRANSIENT, ROW, SUSPECT, WORKSPACE, &others, &["no_active_sessions"]].concat();
+    let listing = ["no_active_sessions", "invalid_cursor", "team_not_found", "missing_team", "missing_user"];
+    let known = [TRANSIENT, ROW, SUSPECT, WORKSPACE, &others, &listing].concat();
     ErrorCode::LISTED.iter().map(|(text, _)| *text).filter(|text| !known.contains(text)).collect()
 }
 

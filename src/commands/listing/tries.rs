@@ -136,7 +136,7 @@ impl Tries {
 
 fn refused(reply: Reply) -> Halt {
     match reply.answer {
-        Answer::Refused(ErrorCode::Other(code)) if &*code == "invalid_cursor" => Halt::CursorLost,
+        Answer::Refused(ErrorCode::InvalidCursor) => Halt::CursorLost,
         Answer::Refused(code) => Halt::Stop(StopReason::Refused { code, detail: reply.detail }),
         Answer::Ok | Answer::RateLimited { .. } | Answer::Fault(_) => {
             Halt::Stop(StopReason::Unavailable { error: "bad_response".into() })

@@ -4,7 +4,6 @@ mod facts;
 mod files;
 mod history;
 
-use crate::advice;
 use crate::cli::PageArgs;
 use crate::commands::columns::Ids;
 use crate::commands::list::unwritable;
@@ -49,7 +48,7 @@ pub fn report(typed: PageArgs, console: &Console) -> Result<ExitStatus, RunError
         manifest: manifest.as_ref().map(|manifest| facts::of(manifest, &files)),
         runs,
     };
-    let text = html::page(&facts, &figures, advice::about)
+    let text = html::page(&facts, &figures)
         .map_err(|error| RunError::Internal(format!("the page cannot be put together: {error}")))?;
     page::replace(&files.output, &text).map_err(|error| unwritable(&error))?;
     console.note(&format!("written: {}", files.output.display()));

@@ -1,7 +1,6 @@
 //! The other end: Slack, or the stand-in inside the program, and whose token it is.
 
 use super::{Prepared, address};
-use crate::advice;
 use crate::commands::checks::{self, Answered, Check, Checks, Mark};
 use crate::commands::token;
 use crate::domain::{Answer, ErrorCode, Fault, Reply, SessionId, TeamId, UserId};
@@ -215,7 +214,7 @@ fn refused(code: &ErrorCode, detail: &str) -> Result<String, RunError> {
         Class::Run | Class::TokenExpired => {
             let detail = if detail.is_empty() { String::new() } else { format!(" ({detail})") };
             let what = format!("Slack refuses the token: {code}{detail}");
-            Err(RunError::Token(Trouble::new(what, advice::about(code))))
+            Err(RunError::Token(Trouble::new(what, code.hint())))
         }
         Class::Revoked
         | Class::AlreadyGone

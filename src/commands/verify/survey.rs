@@ -113,8 +113,14 @@ async fn users(
 
 /// Refusals that say nothing of the token, only of whom it was asked for.
 fn is_about_the_owner(code: &ErrorCode) -> bool {
-    matches!(code, ErrorCode::UserNotFound | ErrorCode::InvalidArguments)
-        || matches!(code, ErrorCode::Other(other) if &**other == "team_not_found")
+    matches!(
+        code,
+        ErrorCode::UserNotFound
+            | ErrorCode::InvalidArguments
+            | ErrorCode::TeamNotFound
+            | ErrorCode::MissingTeam
+            | ErrorCode::MissingUser
+    )
 }
 
 #[derive(Default)]

@@ -7,10 +7,10 @@ use super::figures::Figures;
 use super::scale::moment;
 use super::story::{Story, tell};
 use super::tables::{
-    Fact, GroupRow, HashRow, Number, RunRow, Share, StatusRow, TroubleRow, about, facts, groups, hashes, runs, shares,
-    statuses,
+    Fact, GroupRow, HashRow, Number, RunRow, Share, StatusRow, TroubleRow, facts, groups, hashes, hint_of, runs,
+    shares, statuses,
 };
-use crate::domain::{ErrorCode, Status};
+use crate::domain::Status;
 use crate::report::text::{clean, counted};
 use askama::Template;
 
@@ -84,16 +84,16 @@ struct Page {
     legend: [(&'static str, &'static str); End::ALL.len()],
 }
 
-/// The text of the page. `advice` says what a code of Slack's means and what to do.
+/// The text of the page.
 ///
 /// # Errors
 /// Where the template fails, which it never does: it writes to memory.
-pub fn page(facts: &Facts, figures: &Figures, advice: fn(&ErrorCode) -> &'static str) -> Result<String, askama::Error> {
-    Page::new(facts, figures, advice).render()
+pub fn page(facts: &Facts, figures: &Figures) -> Result<String, askama::Error> {
+    Page::new(facts, figures).render()
 }
 
 impl Page {
-    fn new(facts: &Facts, figures: &Figures, advice: fn(&ErrorCode) -> &'static str) -> Self {
+    fn new(facts: &Facts, figures: &Figures) -> Self {
         let counts = &figures.counts;
         let (panels, not_drawn) = panels(facts, figures);
         let name = facts.results.path.rsplit('/').next().unwrap_or_default();
@@ -119,7 +119,7 @@ impl Page {
             panels,
             not_drawn,
             workspaces: groups(&figures.workspaces, "no workspace named", "workspaces", |_| ""),
-            errors: groups(&figures.errors, "", "errors", about(advice)),
+            errors: groups(&figures.errors, "", "errors", hint_of),
             trouble: figures.trouble.iter().map(TroubleRow::new).collect(),
             all_trouble: Number(End::Trouble.of(counts)),
             more_trouble: Number(figures.more_trouble()),

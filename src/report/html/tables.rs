@@ -268,10 +268,10 @@ fn words(check: Check) -> (&'static str, &'static str) {
     }
 }
 
-/// What Slack's code means and what to do; nothing for codes that Slack's reference does not have.
-pub fn about(advice: fn(&ErrorCode) -> &'static str) -> impl Fn(&str) -> &'static str {
-    move |name| match ErrorCode::from(name) {
+/// The hint of Slack's code; empty for a transport error, and for codes that aren't trouble.
+pub fn hint_of(name: &str) -> &'static str {
+    match ErrorCode::from(name) {
         ErrorCode::Other(_) | ErrorCode::SessionNotFound | ErrorCode::SessionExpired => "",
-        code => advice(&code),
+        code => code.hint(),
     }
 }

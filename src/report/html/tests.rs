@@ -2,7 +2,7 @@
 
 use super::figures::tests::outcome;
 use super::*;
-use crate::domain::{ErrorCode, Outcome, Stamp, Status};
+use crate::domain::{Outcome, Stamp, Status};
 use std::time::Duration;
 
 const HOSTILE: &str =
@@ -74,10 +74,6 @@ fn figures(facts: &Facts, rows: &[(Status, Option<&str>)]) -> Figures {
     figures
 }
 
-fn advice(_: &ErrorCode) -> &'static str {
-    "ask: somebody"
-}
-
 /// The figures of rows that ended so, their facts changed, and the page of both.
 fn told(rows: &[(Status, Option<&str>)], of: u64, change: impl FnOnce(&mut Facts)) -> String {
     let mut counts = crate::domain::Counts::default();
@@ -87,7 +83,7 @@ fn told(rows: &[(Status, Option<&str>)], of: u64, change: impl FnOnce(&mut Facts
     let counts = counts.iter().map(|(status, rows)| (status.as_str(), rows)).collect();
     let mut facts = facts(of, counts, vec![run("one", 1_000_000, Some(1_060_000))]);
     change(&mut facts);
-    page(&facts, &figures(&facts, rows), advice).unwrap()
+    page(&facts, &figures(&facts, rows)).unwrap()
 }
 
 #[track_caller]
@@ -158,7 +154,7 @@ fn the_figures_are_in_the_page() {
         r#"data-line="5" data-row-status="failed""#,
         r#"data-check="matches""#,
         r#"data-check="not compared""#,
-        "ask: somebody",
+        "list the sessions again",
     ] {
         assert_has(&page, want);
     }
@@ -213,7 +209,7 @@ fn nothing_that_came_from_elsewhere_is_markup() {
         ..outcome(Status::Failed, Some(HOSTILE), 1_001_000)
     };
     figures.add(Seen { line: 2, session: HOSTILE, team: HOSTILE, user: HOSTILE, outcome: &failed });
-    let page = page(&facts, &figures, advice).unwrap();
+    let page = page(&facts, &figures).unwrap();
     assert!(page.matches("alert(1)").count() >= 10, "the texts are on the page");
     for markup in ["<script", "<img", "</style></", "onerror=alert(2)>", "\u{202e}", "\u{1b}", "\u{7}"] {
         assert!(!page.contains(markup), "{}", markup.escape_debug());
@@ -243,7 +239,7 @@ fn of_many_runs_the_last_are_drawn() {
         let ended = outcome(Status::Revoked, None, start.as_millis() + 2_000);
         figures.add(Seen { line, session: "1", team: "T1", user: "U1", outcome: &ended });
     }
-    let page = page(&facts, &figures, advice).unwrap();
+    let page = page(&facts, &figures).unwrap();
     assert_eq!(page.matches("data-panel=").count(), 8);
     assert_has(&page, "12 earlier runs are not drawn");
     assert_has(&page, "data-panel=\"20\"");
