@@ -21,6 +21,10 @@ use tracing_subscriber::registry::LookupSpan;
 /// Target of the messages whose sentence already says all that their fields hold.
 pub(super) const NOTICE: &str = "slack_revoke::notice";
 
+/// Target of warnings that protection or evidence is weaker than requested. They are shown under `-q` too:
+/// `tracing::warn!(target: report::WEAKENED, "…")`.
+pub const WEAKENED: &str = "slack_revoke::weakened";
+
 const OURS: &str = "slack_revoke";
 
 /// Why the logs could not be set up.
@@ -70,9 +74,10 @@ pub(super) fn targets(look: Look, filter: Option<&str>) -> Result<Targets, LogEr
     Ok(capped(general).with_targets(asked.iter().map(|(target, level)| (target.to_owned(), limited(target, level)))))
 }
 
-/// `level` for this program, and at most warnings for every other.
+/// `level` for this program, at most warnings for every other, and at least the warnings of [`WEAKENED`].
 fn capped(level: LevelFilter) -> Targets {
-    Targets::new().with_default(level.min(LevelFilter::WARN)).with_target(OURS, level)
+    let weakened = level.max(LevelFilter::WARN);
+    Targets::new().with_default(level.min(LevelFilter::WARN)).with_target(OURS, level).with_target(WEAKENED, weakened)
 }
 
 fn is_ours(target: &str) -> bool {
@@ -135,7 +140,7 @@ where
             Level::WARN => (Tone::Care, "warning: "),
             _ => (words.tone.unwrap_or(Tone::Plain), ""),
         };
-        let fields = if metadata.target() == NOTICE { "" } else { &words.fields };
+        let fields = if [NOTICE, WEAKENED].contains(&metadata.target()) { "" } else { &words.fields };
         let sentence = format!("{kind}{}{}", clean(&words.message), clean(fields));
         writeln!(out, "slack-revoke: {}", self.0.palette.paint(tone, &sentence))
     }
@@ -233,6 +238,15 @@ mod tests {
         assert!(!passes(quiet, Some("slack_revoke::engine=trace"), NOTICE, Level::WARN));
         assert!(!passes(quiet, Some("  "), NOTICE, Level::WARN));
         assert!(matches!(targets(quiet, Some("a=b=c")), Err(LogError::Filter(_))));
+    }
+
+    #[test]
+    fn quiet_does_not_hide_weakened_protection() {
+        let quiet = look(ScreenMode::None, Verbosity::Quiet, LogFormat::Text);
+        for filter in [None, Some("error"), Some("slack_revoke=off")] {
+            assert!(passes(quiet, filter, WEAKENED, Level::WARN), "{filter:?}");
+            assert!(!passes(quiet, filter, WEAKENED, Level::INFO), "{filter:?}");
+        }
     }
 
     fn told(look: Look, tell: impl FnOnce()) -> String {

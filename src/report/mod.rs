@@ -29,7 +29,7 @@ mod words;
 
 pub use console::{Console, print};
 pub use events::{EventLog, RunEnd};
-pub use logs::{LogError, install as install_logs};
+pub use logs::{LogError, WEAKENED, install as install_logs};
 pub use mode::{LogFormat, Look, Palette, ScreenMode, Tone, Verbosity};
 pub use plan::{InvalidExample, Pace, PlanFacts, WorkspaceRows, plan_json, plan_text};
 pub use question::{confirm, confirm_users};

@@ -64,6 +64,7 @@ impl Prepared {
         }
         if !rules.guards.users.is_empty() && survey.without_user > 0 {
             tracing::warn!(
+                target: report::WEAKENED,
                 "{} of the rows to send name no user: a user id in --protect protects none of them",
                 survey.without_user
             );
@@ -95,7 +96,10 @@ impl Prepared {
             return Ok(());
         }
         let Some(own) = own else {
-            tracing::warn!("it is not known whose token this is, so rows of its own user cannot be spared");
+            tracing::warn!(
+                target: report::WEAKENED,
+                "it isn't known whose token this is, so the token's own sessions can't be protected"
+            );
             return Ok(());
         };
         self.rules.guards.own_user = Some(own.clone());
@@ -156,6 +160,7 @@ fn protect_users_of_sessions(rules: &mut Rules, survey: &Survey) -> bool {
     let unseen = rules.guards.sessions.len() - found.len();
     if unseen > 0 {
         tracing::warn!(
+            target: report::WEAKENED,
             "{} of --protect stand on no row of the input, so their users are not known and not protected: name the users",
             report::counted(unseen as u64, "session id", "session ids")
         );
