@@ -17,8 +17,9 @@ use super::outage::Outage;
 use super::parking::Parking;
 use super::pending::{self, Pending};
 use super::policy::Policy;
-use super::ports::{Batch, Permit, Request, Want};
+use super::ports::{Batch, Permit, Refreshed, Request, Want};
 use super::retry;
+use super::token::TokenState;
 use crate::domain::{Counts, ErrorCode, Event, Reply, StopReason, Target};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -56,16 +57,6 @@ struct Flight {
     sent_at: Duration,
 }
 
-/// How the token stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Token {
-    Good,
-    /// Being read again since Slack said that it expired; nothing is sent meanwhile.
-    Refreshing,
-    /// Read again at this moment, and not yet shown to work.
-    Fresh(Duration),
-}
-
 /// Totals of this run's calls.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Calls {
@@ -94,7 +85,7 @@ pub struct Core {
     breaker: Breaker,
     parking: Parking,
     outage: Outage,
-    token: Token,
+    token: TokenState,
     warned: BTreeSet<Box<str>>,
     meter: Meter,
     counts: Counts,
@@ -123,7 +114,7 @@ impl Core {
             waiting: BTreeMap::new(),
             breaker: Breaker::default(),
             outage: Outage::default(),
-            token: Token::Good,
+            token: TokenState::default(),
             warned: BTreeSet::new(),
             meter: Meter::default(),
             ended_by_answer: 0,
@@ -171,15 +162,18 @@ impl Core {
         self.decide(flight, reply, class, turn, now, acts);
     }
 
-    /// The token was read again; `changed` says whether it is another one.
-    pub fn on_token(&mut self, changed: bool, now: Now, acts: &mut Vec<Act>) {
-        if changed {
-            self.token = Token::Fresh(now.at);
-            acts.push(Act::Tell(Event::TokenRefreshed));
-        } else {
-            self.token = Token::Good;
-            self.stop(StopReason::Refused { code: ErrorCode::TokenExpired, detail: Box::default() }, acts);
-        }
+    /// The token was read again.
+    pub fn on_token(&mut self, refreshed: Refreshed, now: Now, acts: &mut Vec<Act>) {
+        let detail = match refreshed {
+            Refreshed::Changed => {
+                self.token.changed(now.at);
+                return acts.push(Act::Tell(Event::TokenRefreshed));
+            }
+            Refreshed::Unchanged => Box::default(),
+            Refreshed::Failed(why) => why,
+        };
+        self.token.not_changed();
+        self.stop(StopReason::Refused { code: ErrorCode::TokenExpired, detail }, acts);
     }
 
     /// A call that was asked for was not made after all.

@@ -20,6 +20,7 @@ pub mod ports;
 pub mod retry;
 mod run;
 mod spacing;
+mod token;
 mod trail;
 mod workers;
 

@@ -41,8 +41,20 @@ pub trait SessionApi: 'static {
     /// timeout.
     fn carry_out(call: Self::Call) -> impl Future<Output = Reply> + Send + 'static;
 
-    /// Reads the token again from where it came from, after Slack said that it expired. True where it is another one now.
-    fn refresh_token(&self) -> impl Future<Output = bool>;
+    /// Reads the token again from its source, after Slack called it expired. The future ends within a bounded time: what may
+    /// pass (a command that fails or hangs, a file that is being replaced) is retried in here.
+    fn refresh_token(&self) -> impl Future<Output = Refreshed>;
+}
+
+/// What reading the token again has brought.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refreshed {
+    /// Another token, which the next call carries.
+    Changed,
+    /// The same token as before, or a source that can't be read twice.
+    Unchanged,
+    /// No token; in words.
+    Failed(Box<str>),
 }
 
 /// Keeps and shows what happens. Called by the dispatcher, in order, and never concurrently.

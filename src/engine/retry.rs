@@ -45,6 +45,17 @@ pub enum Class {
     Run,
 }
 
+impl Class {
+    /// Whether Slack gives such an answer only to a call whose token it accepts.
+    #[must_use]
+    pub fn shows_a_working_token(self) -> bool {
+        match self {
+            Self::Revoked | Self::AlreadyGone | Self::NotFound | Self::Row | Self::SuspectRow | Self::Workspace => true,
+            Self::RateLimited { .. } | Self::Transient { .. } | Self::TokenExpired | Self::Run => false,
+        }
+    }
+}
+
 /// Puts an answer into its class.
 #[must_use]
 pub fn classify(reply: &Reply) -> Class {

@@ -3,7 +3,7 @@
 use super::clock::Clock;
 use super::core::{Act, CallId, Calls, Core};
 use super::policy::Policy;
-use super::ports::{Control, Observer, Permit, Request, RowSource, SessionApi, Signal, Unwritable};
+use super::ports::{Control, Observer, Permit, Refreshed, Request, RowSource, SessionApi, Signal, Unwritable};
 use super::workers::Workers;
 use crate::domain::{BucketKind, Counts, Event, Reply, StopReason};
 use std::future::Future;
@@ -50,7 +50,7 @@ struct Loop<'a, A: SessionApi, O, R> {
     core: Core,
     workers: Workers<A>,
     answers: Vec<(CallId, Reply)>,
-    refresh: Option<Pin<Box<dyn Future<Output = bool> + 'a>>>,
+    refresh: Option<Pin<Box<dyn Future<Output = Refreshed> + 'a>>>,
     acts: Vec<Act>,
     events: Vec<Event>,
     unrecorded: Vec<u64>,
@@ -66,7 +66,7 @@ enum Happening {
     /// Calls were answered, or the task of one panicked.
     Answered(Result<(), JoinError>),
     Rows(Result<super::ports::Batch, Box<str>>),
-    TokenRead(bool),
+    TokenRead(Refreshed),
     Time,
 }
 
@@ -132,7 +132,7 @@ impl<A: SessionApi, O: Observer, R: RowSource> Loop<'_, A, O, R> {
             biased;
             signal = control.next() => Happening::Signal(signal),
             answered = self.workers.answers(&mut self.answers) => Happening::Answered(answered),
-            changed = wait_for(&mut self.refresh), if self.refresh.is_some() => Happening::TokenRead(changed),
+            refreshed = wait_for(&mut self.refresh), if self.refresh.is_some() => Happening::TokenRead(refreshed),
             batch = self.source.next(), if self.core.awaits_rows() => Happening::Rows(batch),
             () = clock.sleep_until(wake.unwrap_or_default()), if wake.is_some() => Happening::Time,
         }
@@ -150,9 +150,9 @@ impl<A: SessionApi, O: Observer, R: RowSource> Loop<'_, A, O, R> {
             }
             Happening::Rows(Ok(batch)) => self.core.on_batch(batch, now, acts),
             Happening::Rows(Err(error)) => self.core.stop(StopReason::Unreadable(error), acts),
-            Happening::TokenRead(changed) => {
+            Happening::TokenRead(refreshed) => {
                 self.refresh = None;
-                self.core.on_token(changed, now, acts);
+                self.core.on_token(refreshed, now, acts);
             }
             Happening::Signal(Signal::Abort) | Happening::Time => {}
         }
@@ -252,7 +252,7 @@ impl<A: SessionApi, O: Observer, R: RowSource> Loop<'_, A, O, R> {
 }
 
 /// Waits for the token, where it is being read.
-async fn wait_for(refresh: &mut Option<Pin<Box<dyn Future<Output = bool> + '_>>>) -> bool {
+async fn wait_for(refresh: &mut Option<Pin<Box<dyn Future<Output = Refreshed> + '_>>>) -> Refreshed {
     match refresh {
         Some(reading) => reading.as_mut().await,
         None => std::future::pending().await,

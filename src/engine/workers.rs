@@ -82,7 +82,7 @@ async fn work<A: SessionApi>(
 mod tests {
     use super::*;
     use crate::domain::{Answer, SessionTarget, UserId};
-    use crate::engine::ports::Permit;
+    use crate::engine::ports::{Permit, Refreshed};
     use std::sync::Arc;
     use std::time::Duration;
 
@@ -105,8 +105,8 @@ mod tests {
             Reply::bare(Answer::Ok)
         }
 
-        async fn refresh_token(&self) -> bool {
-            false
+        async fn refresh_token(&self) -> Refreshed {
+            Refreshed::Unchanged
         }
     }
 

@@ -6,7 +6,7 @@ use super::token::{Token, TokenSource};
 use super::wire::{self, Headers};
 use super::{ApiUrl, AuthTest, CallError, ListQuery, ListReply, Page, Proxy, auth_test, list};
 use crate::domain::{ErrorCode, Reply, SessionTarget, Stamp, UserId};
-use crate::engine::ports::{Permit, SessionApi};
+use crate::engine::ports::{Permit, Refreshed, SessionApi};
 use reqwest::header::{
     ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT,
 };
@@ -154,18 +154,15 @@ impl SessionApi for Client {
         }
     }
 
-    async fn refresh_token(&self) -> bool {
+    async fn refresh_token(&self) -> Refreshed {
         let (send, receive) = oneshot::channel();
         let source = self.0.source.clone();
         // A plain thread: a command that hangs must not hold up the runtime, nor its end.
         thread::spawn(move || send.send(Token::read_again(&source)));
         match receive.await {
-            Ok(Ok(Some(token))) => self.0.renew(&token),
-            Ok(Ok(None)) | Err(_) => false,
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "the token expired, and a fresh one cannot be had");
-                false
-            }
+            Ok(Ok(Some(token))) if self.0.renew(&token) => Refreshed::Changed,
+            Ok(Ok(_)) | Err(_) => Refreshed::Unchanged,
+            Ok(Err(error)) => Refreshed::Failed(error.to_string().into()),
         }
     }
 }

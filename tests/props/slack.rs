@@ -7,7 +7,7 @@ use crate::weather::{Say, Weather};
 use slack_revoke::domain::{Answer, BucketKind, ErrorCode, Fault, Reply, SessionTarget, UserId};
 use slack_revoke::engine::clock::Clock;
 use slack_revoke::engine::policy::{BucketPolicy, Policy};
-use slack_revoke::engine::ports::{Permit, SessionApi};
+use slack_revoke::engine::ports::{Permit, Refreshed, SessionApi};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -423,7 +423,7 @@ impl SessionApi for Slack {
         flight.deliver(answer)
     }
 
-    async fn refresh_token(&self) -> bool {
+    async fn refresh_token(&self) -> Refreshed {
         let (takes, how) = {
             let mut state = self.state();
             (state.dice.millis(5_000), state.dice.between(0, 9))
@@ -431,12 +431,13 @@ impl SessionApi for Slack {
         tokio::time::sleep(takes).await;
         let mut state = self.state();
         match how {
-            0 => false,
+            0 => Refreshed::Unchanged,
             // Another one, and dead as well.
-            1 => true,
+            1 => Refreshed::Changed,
+            2 => Refreshed::Failed("the command failed".into()),
             _ => {
                 state.weather.token_dies = None;
-                true
+                Refreshed::Changed
             }
         }
     }

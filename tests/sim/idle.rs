@@ -5,7 +5,7 @@ use crate::play::{Client, policy};
 use crate::scenario::Scenario;
 use slack_revoke::domain::{Answer, Event, Reply, SessionTarget, Snapshot, Status, UserId};
 use slack_revoke::engine::clock::Clock;
-use slack_revoke::engine::ports::{Control, Observer, Permit, SessionApi, Signal, Unwritable};
+use slack_revoke::engine::ports::{Control, Observer, Permit, Refreshed, SessionApi, Signal, Unwritable};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,8 +37,8 @@ impl SessionApi for Unhurried {
         Reply { http_status: Some(200), ..Reply::bare(Answer::Ok) }
     }
 
-    async fn refresh_token(&self) -> bool {
-        false
+    async fn refresh_token(&self) -> Refreshed {
+        Refreshed::Unchanged
     }
 }
 

@@ -5,7 +5,7 @@ use crate::play::{Client, policy};
 use crate::scenario::Scenario;
 use slack_revoke::domain::{Answer, Event, Reply, SessionTarget, Snapshot, Status, UserId};
 use slack_revoke::engine::clock::Clock;
-use slack_revoke::engine::ports::{Observer, Permit, SessionApi, Unwritable};
+use slack_revoke::engine::ports::{Observer, Permit, Refreshed, SessionApi, Unwritable};
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -24,8 +24,8 @@ impl SessionApi for Immediate {
         Reply { http_status: Some(200), ..Reply::bare(Answer::Ok) }
     }
 
-    async fn refresh_token(&self) -> bool {
-        false
+    async fn refresh_token(&self) -> Refreshed {
+        Refreshed::Unchanged
     }
 }
 

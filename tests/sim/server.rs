@@ -4,7 +4,7 @@ use crate::limiter::{Limiter, SECOND, micros};
 use crate::scenario::{Latency, Other, RetryAfter, Scenario};
 use slack_revoke::domain::{Answer, Reply, SessionTarget, UserId};
 use slack_revoke::engine::clock::Clock;
-use slack_revoke::engine::ports::{Permit, SessionApi};
+use slack_revoke::engine::ports::{Permit, Refreshed, SessionApi};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -239,8 +239,8 @@ impl SessionApi for Server {
         }
     }
 
-    async fn refresh_token(&self) -> bool {
-        false
+    async fn refresh_token(&self) -> Refreshed {
+        Refreshed::Unchanged
     }
 }
 

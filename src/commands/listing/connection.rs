@@ -6,7 +6,7 @@ use crate::commands::{run, token};
 use crate::domain::StopReason;
 use crate::engine::clock::{Clock, wall};
 use crate::engine::gate::Gate;
-use crate::engine::ports::{Control, Permit, SessionApi, Signal};
+use crate::engine::ports::{Control, Permit, Refreshed, SessionApi, Signal};
 use crate::error::{RunError, Trouble};
 use crate::settings::RemoteSettings;
 use crate::shutdown::Shutdown;
@@ -112,11 +112,14 @@ impl Lister {
             tracing::debug!("admin.users.session.list: {error}");
             match self.tries.on_error(error, sent_at, self.clock.elapsed()) {
                 Next::Again => {}
-                Next::Renew(otherwise) => {
-                    if !self.client.refresh_token().await {
+                Next::Renew(otherwise) => match self.client.refresh_token().await {
+                    Refreshed::Changed => {}
+                    Refreshed::Unchanged => return Err(otherwise),
+                    Refreshed::Failed(why) => {
+                        tracing::warn!("the token expired, and no fresh one was found: {why}");
                         return Err(otherwise);
                     }
-                }
+                },
                 Next::Stop(halt) => return Err(halt),
             }
         }

@@ -1,6 +1,6 @@
 //! What an answer does: to the outage, to the gate, to its row, to the run.
 
-use super::{Act, CallId, Core, Flight, Token};
+use super::{Act, CallId, Core, Flight};
 use crate::domain::{Answer, ErrorCode, Event, Outcome, Reply, Row, Status, StopReason, TeamId};
 use crate::engine::breaker::{Ended, Verdict};
 use crate::engine::clock::Now;
@@ -8,6 +8,7 @@ use crate::engine::outage::{Turn, Witness};
 use crate::engine::parking::Refusal;
 use crate::engine::pending::Pending;
 use crate::engine::retry::{self, Class};
+use crate::engine::token::Expiry;
 use std::time::Duration;
 
 impl Core {
@@ -121,6 +122,9 @@ impl Core {
         acts: &mut Vec<Act>,
     ) {
         let Flight { mut pending, sent_at } = flight;
+        if class.shows_a_working_token() {
+            self.token.accepted(sent_at);
+        }
         if matches!(class, Class::RateLimited { .. }) {
             pending.limited();
             self.buckets.push_first(pending);
@@ -152,10 +156,6 @@ impl Core {
     }
 
     fn succeed(&mut self, pending: Pending, status: Status, reply: Reply, now: Now, acts: &mut Vec<Act>) {
-        self.token = match self.token {
-            Token::Fresh(_) => Token::Good,
-            Token::Good | Token::Refreshing => self.token,
-        };
         let released = self.breaker.success();
         self.release(released, acts);
         self.remember(&pending, status, &reply, now);
@@ -227,18 +227,14 @@ impl Core {
         }
     }
 
-    /// A token that expired is read again once; one that was read since this call left is tried first.
     fn refresh(&mut self, pending: Pending, sent_at: Duration, acts: &mut Vec<Act>) {
         self.buckets.push_first(pending);
-        match self.token {
-            Token::Good => {
-                self.token = Token::Refreshing;
-                acts.push(Act::RefreshToken);
-            }
-            Token::Fresh(since) if sent_at >= since => {
+        match self.token.expired(sent_at) {
+            Expiry::Refresh => acts.push(Act::RefreshToken),
+            Expiry::SendAgain => {}
+            Expiry::GiveUp => {
                 self.stop(StopReason::Refused { code: ErrorCode::TokenExpired, detail: Box::default() }, acts);
             }
-            Token::Refreshing | Token::Fresh(_) => {}
         }
     }
 

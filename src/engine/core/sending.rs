@@ -1,6 +1,6 @@
 //! What goes out: calls as far as gates, workers and waits allow, and requests for rows.
 
-use super::{Act, Core, Flight, Token};
+use super::{Act, Core, Flight};
 use crate::domain::{Event, StopReason};
 use crate::engine::clock::Now;
 use crate::engine::gate::{Closed, Pace};
@@ -33,7 +33,7 @@ impl Core {
         let mut wake = Wake::default();
         wake.at(self.policy.deadline);
         wake.at(self.waiting.first_key_value().map(|((due, _), _)| *due));
-        if self.token != Token::Refreshing {
+        if !self.token.is_refreshing() {
             self.send_what_may_go(now, &mut wake, acts);
         }
         self.tell_the_estimate(acts);

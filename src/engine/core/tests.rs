@@ -134,6 +134,15 @@ impl Bench {
         self
     }
 
+    /// The reading of the token ends.
+    fn token(&mut self, refreshed: Refreshed) -> &mut Self {
+        let (mut acts, now) = (Vec::new(), self.now());
+        self.core.on_token(refreshed, now, &mut acts);
+        self.perform(acts);
+        self.step();
+        self
+    }
+
     fn refused(&mut self, code: &str) -> &mut Self {
         self.answer(Answer::Refused(code.into()))
     }
@@ -251,23 +260,65 @@ fn an_expired_token_is_read_again_and_the_row_sent_with_the_fresh_one() {
     let mut bench = Bench::new(rows(2..=3));
     bench.refused("token_expired").pass(LATER);
     assert_eq!((bench.refreshes, bench.sent.len()), (1, 1));
-    let (mut acts, now) = (Vec::new(), bench.now());
-    bench.core.on_token(true, now, &mut acts);
-    bench.perform(acts);
-    bench.pass(LATER).answer(Answer::Ok);
+    bench.token(Refreshed::Changed).pass(LATER).answer(Answer::Ok);
     bench.until_a_call().answer(Answer::Ok);
     assert_eq!(bench.statuses(), [(2, Status::Revoked), (3, Status::Revoked)]);
 }
 
 #[test]
-fn an_expired_token_with_no_fresh_one_stops_the_run() {
-    let mut bench = Bench::new(rows(2..=3));
-    bench.refused("token_expired");
-    let mut acts = Vec::new();
-    let now = bench.now();
-    bench.core.on_token(false, now, &mut acts);
-    assert!(matches!(bench.core.stopped(), Some(StopReason::Refused { code: ErrorCode::TokenExpired, .. })));
-    assert!(bench.core.is_finished());
+fn an_expired_token_without_a_fresh_one_stops_the_run_and_says_why() {
+    for (refreshed, why) in [(Refreshed::Unchanged, ""), (Refreshed::Failed("exit code 3".into()), "exit code 3")] {
+        let mut bench = Bench::new(rows(2..=3));
+        bench.refused("token_expired").token(refreshed);
+        let expected = StopReason::Refused { code: ErrorCode::TokenExpired, detail: why.into() };
+        assert_eq!(bench.core.stopped(), Some(&expected));
+        assert!(bench.core.is_finished());
+    }
+}
+
+#[test]
+fn a_late_token_expired_of_a_call_made_before_the_refresh_starts_no_second_refresh() {
+    let mut bench = Bench::new(rows(2..=9));
+    bench.answer(Answer::Ok);
+    bench.pass(LATER).pass(LATER).pass(LATER);
+    assert!(bench.open.len() >= 3, "{:?}", bench.open);
+    bench.refused("token_expired").token(Refreshed::Changed);
+    bench.answer(Answer::Ok).pass(LATER).refused("token_expired");
+    assert_eq!((bench.refreshes, bench.core.stopped()), (1, None));
+    while !bench.core.is_finished() {
+        bench.until_a_call().answer(Answer::Ok);
+    }
+    assert_eq!(bench.records.len(), 8);
+}
+
+#[test]
+fn every_expiry_is_refreshed_whatever_was_answered_in_between() {
+    for between in ["session_not_found", "session_expired", "user_not_found", "access_denied", "no_permission"] {
+        let mut bench = Bench::new((2..=40).map(|line| row(line, &format!("T{}", line % 9))).collect());
+        bench.answer(Answer::Ok);
+        for expiry in 1..=5 {
+            bench.until_a_call().refused("token_expired").token(Refreshed::Changed);
+            assert_eq!((bench.refreshes, bench.core.stopped()), (expiry, None), "{between}");
+            bench.until_a_call().refused(if expiry > 1 && between == "no_permission" {
+                "user_not_found"
+            } else {
+                between
+            });
+        }
+        assert_eq!(bench.core.stopped(), None, "{between}");
+    }
+}
+
+#[test]
+fn fresh_tokens_that_are_all_expired_stop_the_run() {
+    let mut bench = Bench::new(rows(2..=9));
+    while bench.core.stopped().is_none() {
+        bench.until_a_call().refused("token_expired");
+        if bench.core.stopped().is_none() {
+            bench.token(Refreshed::Changed);
+        }
+    }
+    assert!((2..6).contains(&bench.refreshes), "{}", bench.refreshes);
 }
 
 #[test]

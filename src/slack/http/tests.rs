@@ -351,12 +351,12 @@ async fn a_fresh_token_is_taken_from_its_file_and_used_at_once() {
     let token_of_file = resolve(&choice, &|_| None, None).unwrap();
     let client = Client::new(Config { api, token: token_of_file, proxy: None, timeout: PATIENT, now }).unwrap();
 
-    assert!(!client.refresh_token().await);
+    assert_eq!(client.refresh_token().await, Refreshed::Unchanged);
     write(&path, "no token");
-    assert!(!client.refresh_token().await);
+    assert!(matches!(client.refresh_token().await, Refreshed::Failed(_)));
     write(&path, "xoxe.xoxp-new");
-    assert!(client.refresh_token().await);
-    assert!(!client.refresh_token().await);
+    assert_eq!(client.refresh_token().await, Refreshed::Changed);
+    assert_eq!(client.refresh_token().await, Refreshed::Unchanged);
     assert_eq!(revoke(&client).await.answer, Answer::Ok);
     assert!(server.asked.recv().unwrap().contains("Bearer xoxe.xoxp-new\r\n"));
 }

@@ -128,10 +128,7 @@ fn an_expired_token_is_read_again_and_the_call_made_again() {
     let mut bench = of(users(3));
     bench.answer(Answer::Ok).until_a_call().refused("token_expired");
     assert_eq!(bench.refreshes, 1);
-    let (mut acts, now) = (Vec::new(), bench.now());
-    bench.core.on_token(true, now, &mut acts);
-    bench.perform(acts);
-    bench.step();
+    bench.token(Refreshed::Changed);
     bench.until_a_call().answer(Answer::Ok);
     assert_eq!(lines_of(&bench, Status::Requested), [2, 3, 4]);
 }
