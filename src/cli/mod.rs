@@ -151,9 +151,10 @@ pub struct GlobalArgs {
     /// `auto` is on a terminal, unless NO_COLOR is set or TERM is `dumb`.
     #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = Color::Auto)]
     pub color: Color,
-    /// Show no plan, no progress and no totals; errors are still told
+    /// Print nothing about a good run
     ///
-    /// A run that ended well says nothing at all, and one that did not says why: made for timers that mail what is printed.
+    /// For timers that mail what is printed. Errors, failed rows, and every warning that a protection or the evidence is
+    /// weaker than requested are still printed.
     #[arg(short, long, global = true)]
     pub quiet: bool,
     /// Say how each row ends; -vv also each call and each retry

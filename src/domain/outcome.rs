@@ -61,15 +61,16 @@ impl Status {
         Self::ALL.into_iter().find(|status| status.as_str() == word)
     }
 
-    /// Whether the row stays in `--remaining`: its session is not known to be gone and no other row stands for it.
+    /// Whether the row stays in `--remaining`: its session is not known to be gone, no other row stands for it, and it may be
+    /// sent: people are asked to run that file, with no word of `--protect`.
     /// `not_found` stays only under `--strict`: without it, it reads as "was not there". What was requested is left to
     /// `verify`, which proves it.
     #[must_use]
     pub fn remains(self, strict: bool) -> bool {
         match self {
-            Self::Revoked | Self::Requested | Self::AlreadyRevoked | Self::Duplicate => false,
+            Self::Revoked | Self::Requested | Self::AlreadyRevoked | Self::Duplicate | Self::Protected => false,
             Self::NotFound => strict,
-            Self::Failed | Self::Unknown | Self::Invalid | Self::Protected => true,
+            Self::Failed | Self::Unknown | Self::Invalid => true,
         }
     }
 }

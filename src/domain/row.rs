@@ -1,6 +1,6 @@
 //! One row of the input: where it stood, what it said, and whom it names.
 
-use super::{IdError, SessionId, TeamId, UserId};
+use super::{IdError, SessionId, Status, TeamId, UserId};
 use std::fmt;
 
 /// The fields of a record as they were read, in two allocations whatever their number.
@@ -242,6 +242,18 @@ pub enum Rejection {
 }
 
 impl Rejection {
+    /// The status of a row that isn't sent for this reason.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        match self {
+            Self::Duplicate { .. } => Status::Duplicate,
+            Self::ProtectedUser | Self::ProtectedSession | Self::ProtectedThroughSession | Self::OwnSession => {
+                Status::Protected
+            }
+            Self::Columns { .. } | Self::Id { .. } | Self::NoOwner { .. } | Self::NoUser => Status::Invalid,
+        }
+    }
+
     /// The rule that the row broke: the `error` column of its record.
     #[must_use]
     pub fn rule(&self) -> &'static str {

@@ -4,7 +4,7 @@ use super::clock::Now;
 use super::group::Group;
 use super::ports::Request;
 use super::retry;
-use crate::domain::{Outcome, Rejection, Reply, Row, SessionTarget, Stamp, Status, Target, TeamId};
+use crate::domain::{Outcome, Reply, Row, SessionTarget, Stamp, Status, Target, TeamId};
 use std::sync::Arc;
 
 /// What one call is for.
@@ -197,18 +197,8 @@ fn target_of(row: &Row) -> &SessionTarget {
 /// The record of a row that is never sent.
 pub fn unsent(row: &Row, now: Now) -> Option<Outcome> {
     let rejection = row.target.as_ref().err()?;
-    let status = match rejection {
-        Rejection::Duplicate { .. } => Status::Duplicate,
-        Rejection::ProtectedUser
-        | Rejection::ProtectedSession
-        | Rejection::ProtectedThroughSession
-        | Rejection::OwnSession => Status::Protected,
-        Rejection::Columns { .. } | Rejection::Id { .. } | Rejection::NoOwner { .. } | Rejection::NoUser => {
-            Status::Invalid
-        }
-    };
     Some(Outcome {
-        status,
+        status: rejection.status(),
         error: Some(rejection.rule().into()),
         detail: rejection.to_string().into(),
         http_status: None,

@@ -36,5 +36,5 @@ pub use question::{confirm, confirm_users};
 pub use screen::Screen;
 pub use shell::{command_line, quoted, resume_command};
 pub use summary::{Files, Pacing, Totals};
-pub use text::{clean, counted, human, local, rate, rfc3339, thousands, utc, without_userinfo};
+pub use text::{clean, counted, human, listed, local, rate, rfc3339, thousands, utc, without_userinfo};
 pub use words::{stop_word, why};

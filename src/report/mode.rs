@@ -16,7 +16,7 @@ pub enum LogFormat {
 /// `-q`, nothing, `-v`, `-vv`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Verbosity {
-    /// Errors alone: no progress, no notices, no totals.
+    /// Errors and warnings: no progress, no notices, no totals.
     Quiet,
     /// Progress and notices.
     #[default]

@@ -57,6 +57,16 @@ pub fn counted(number: u64, one: &str, many: &str) -> String {
     format!("{} {}", thousands(number), if number == 1 { one } else { many })
 }
 
+/// `a`, `a and b`, `a, b and c`.
+#[must_use]
+pub fn listed(parts: &[String]) -> String {
+    match parts {
+        [] => String::new(),
+        [only] => only.clone(),
+        [others @ .., last] => format!("{} and {last}", others.join(", ")),
+    }
+}
+
 /// The two largest units of a duration, whole seconds, rounded up: a pause of 0.2 s is not over yet.
 fn units(duration: Duration) -> [(u64, &'static str); 2] {
     let seconds = duration.as_secs().saturating_add(u64::from(duration.subsec_nanos() > 0));

@@ -55,7 +55,7 @@ pub enum ProgressStyle {
 /// How much is said, from least to most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verbosity {
-    /// Errors alone.
+    /// Errors and warnings alone.
     Quiet,
     /// What a person wants to know.
     Normal,

@@ -70,11 +70,19 @@ pub fn fingerprint(path: &Path) -> io::Result<Fingerprint> {
             Err(error) => return Err(during("read", path)(error)),
         }
     }
-    let sha256 = hash.finalize().iter().fold(String::with_capacity(64), |mut text, byte| {
+    Ok(Fingerprint { sha256: hex(&hash.finalize()), bytes })
+}
+
+/// The SHA-256 of a text, as `sha256sum` prints it.
+pub(super) fn sha256_hex(text: &[u8]) -> String {
+    hex(&Sha256::digest(text))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
-    });
-    Ok(Fingerprint { sha256, bytes })
+    })
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 mod learnt;
 mod parts;
+mod protections;
 mod saving;
 mod verified;
 
@@ -14,6 +15,7 @@ pub use parts::{
     Totals, Window,
 };
 
+pub use protections::Protections;
 pub use saving::between_saves;
 pub use verified::Verified;
 
@@ -49,6 +51,9 @@ pub struct Manifest {
     pub runs: Vec<Run>,
     /// What the rows came from.
     pub input: Input,
+    /// What no run on these results may send; `None` in manifests of versions that didn't record it.
+    #[serde(default)]
+    pub protections: Option<Protections>,
     /// Where the records are.
     pub results: Results,
     /// Rows by how they ended.
@@ -115,6 +120,7 @@ impl Manifest {
             complete: false,
             runs: Vec::new(),
             input,
+            protections: None,
             results: Results { path: results.to_string_lossy().into_owned(), ..Results::default() },
             totals,
             per_workspace: BTreeMap::new(),

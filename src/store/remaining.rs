@@ -3,6 +3,7 @@
 use super::files::{PRIVATE, during};
 use super::input::{Content, CopyError};
 use super::scan::Recorded;
+use crate::domain::Status;
 use atomic_write_file::AtomicWriteFile;
 use atomic_write_file::unix::OpenOptionsExt as _;
 use std::fs;
@@ -18,16 +19,28 @@ use std::path::Path;
 pub fn write(content: &Content, recorded: &Recorded, rows: u64, strict: bool, path: &Path) -> io::Result<u64> {
     let unwritten = during("write", path);
     if recorded.done().len() >= rows && recorded.remaining(strict) == 0 {
-        return match fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(during("remove", path)(error)),
-            Ok(()) | Err(_) => Ok(0),
-        };
+        return remove(path).map(|()| 0);
     }
+    // A row that the run didn't reach has no record, but it may be protected, or a duplicate of one that has.
+    let keep = |line, rejected: Option<Status>| {
+        recorded.remains(line, strict) && rejected.is_none_or(|status| status.remains(strict))
+    };
     let mut file = AtomicWriteFile::options().mode(PRIVATE).preserve_mode(false).open(path).map_err(unwritten)?;
-    let written = content.copy_rows(|line| recorded.remains(line, strict), &mut file).map_err(|error| match error {
+    let written = content.copy_rows(keep, &mut file).map_err(|error| match error {
         CopyError::Input(error) => io::Error::other(error.to_string()),
         CopyError::Output(error) => unwritten(error),
     })?;
+    if written == 0 {
+        drop(file);
+        return remove(path).map(|()| 0);
+    }
     file.commit().map_err(unwritten)?;
     Ok(written)
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(during("remove", path)(error)),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }

@@ -17,6 +17,7 @@ mod network;
 mod nightly;
 mod on_finish;
 mod plans;
+mod protections;
 mod readme;
 mod reliability;
 mod report;

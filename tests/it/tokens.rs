@@ -193,7 +193,7 @@ fn sessions_of_the_tokens_own_user_and_of_the_protected_are_left_alone() {
             assert_eq!((record.status(), record.get("attempts")), want, "{session} {flags:?}");
         }
         assert_eq!(results.count("protected"), alive.len(), "{flags:?} {protect:?}");
-        assert_eq!(work.exists("in.results.remaining.csv"), !alive.is_empty(), "its session is not gone");
+        assert!(!work.exists("in.results.remaining.csv"), "protected rows need no processing");
     }
 }
 

@@ -71,7 +71,7 @@ impl Case {
         let guards = Guards {
             users: HashSet::from([UserId::parse(PROTECTED).unwrap()]),
             sessions: HashSet::from([SessionId::from(KEPT_SESSION)]),
-            own_user: UserId::parse(OWN).ok(),
+            own_users: UserId::parse(OWN).into_iter().collect(),
             ..Guards::default()
         };
         let header = quoted(&columns, end);

@@ -1,13 +1,16 @@
 //! What is said before a run about the one before it: that there is none, that nothing is left of it, or that it makes room.
 
 use super::Prepared;
-use crate::report::{counted, quoted};
+use crate::domain::UserId;
+use crate::report::{self, counted, quoted};
 use crate::store::aside::Aside;
+use crate::store::manifest::Protections;
 use crate::store::resume::{Fresh, Start};
 use std::ffi::OsStr;
 
 /// Tells it, where there is something to tell.
-pub(super) fn tell(prepared: &Prepared) {
+pub(super) fn tell(prepared: &Prepared, allow_self: bool) {
+    tell_protections(prepared, allow_self);
     match (&prepared.start, &prepared.aside) {
         (Start::Fresh(Fresh::NothingToResume), _) => {
             tracing::warn!("there is nothing to resume: the run begins with the first row");
@@ -22,6 +25,36 @@ pub(super) fn tell(prepared: &Prepared) {
             _,
         ) => {}
     }
+}
+
+/// A run that is continued keeps its protections, whatever flags are given now.
+fn tell_protections(prepared: &Prepared, allow_self: bool) {
+    let Start::Continue { .. } = &prepared.start else { return };
+    let Some(kept) = &prepared.inherited else {
+        tracing::warn!(target: report::WEAKENED, "the manifest of the run that is continued has no protections; give --protect again if it was given");
+        return;
+    };
+    let parts = protected_parts(kept);
+    if !parts.is_empty() {
+        tracing::info!("as in the run that is continued, {} stay protected", report::listed(&parts));
+    }
+    let owners: Vec<_> = kept.own_users().map(UserId::as_str).collect();
+    if allow_self && !owners.is_empty() {
+        tracing::warn!(
+            target: report::WEAKENED,
+            "--allow-self doesn't end the protection of {}, which the run that is continued began with; to send these rows, \
+             start a new run with -o",
+            owners.join(", ")
+        );
+    }
+}
+
+fn protected_parts(kept: &Protections) -> Vec<String> {
+    let (users, sessions) = kept.named();
+    let named = [(users, "user id", "user ids"), (sessions, "session id", "session ids")];
+    let named = named.into_iter().filter(|(ids, ..)| *ids > 0).map(|(ids, one, many)| counted(ids as u64, one, many));
+    let owners = kept.own_users().map(|user| format!("the token's own user {user}"));
+    named.chain(owners).collect()
 }
 
 /// Rows that never ended are worth a mail, so they are told under `-q` too.

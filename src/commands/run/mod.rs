@@ -44,7 +44,7 @@ pub fn run(settings: &Settings, argv: &[OsString], console: &Console, form: Form
         .map_err(|error| RunError::Internal(format!("the runtime cannot be started: {error}")))?;
     runtime.block_on(async {
         let remote = Remote::connect(settings, &prepared).await?;
-        prepared.protect_own_user(settings, remote.user())?;
+        prepared.protect_own_users(settings, remote.user())?;
         plan::announce(settings, &prepared, &remote, console);
         age::warn(settings, &prepared.start);
         question::ask(settings, &prepared)?;

@@ -11,7 +11,7 @@ use crate::store::input::{
     Survey, SurveyOptions,
 };
 use crate::store::journal::{Lock, LockError};
-use crate::store::manifest::{Manifest, ManifestError};
+use crate::store::manifest::{Manifest, ManifestError, Protections};
 use crate::store::paths::RunFiles;
 use crate::store::resume::{self, Ask, Continuity, Found, Fresh, Prior, Start, Wants};
 use crate::store::scan::{Recorded, Scan, ScanError, scan};
@@ -37,6 +37,8 @@ pub struct Prepared {
     /// The earlier run whose files make room first.
     pub aside: Option<Aside>,
     rules: Rules,
+    /// The protections of the run that is continued.
+    pub(super) inherited: Option<Protections>,
 }
 
 impl Prepared {
@@ -57,10 +59,19 @@ impl Prepared {
             done: done(),
         };
         let (mut content, mut survey) = input.survey(options, before.earlier()).map_err(|error| input_error(&error))?;
+        let start = before.decide(settings, &survey, files.as_ref(), lock.as_ref())?;
         let mut rules = rules;
-        if protect_users_of_sessions(&mut rules, &survey) {
+        let inherited = before.protections(&start);
+        let mut survey_again = |rules: &Rules, survey: &mut Survey| -> Result<(), RunError> {
             let again = content.survey_again(rules.clone(), done());
-            (content, survey) = again.map_err(|error| input_error(&error))?;
+            (content, *survey) = again.map_err(|error| input_error(&error))?;
+            Ok(())
+        };
+        if inherited.as_ref().is_some_and(|inherited| inherited.add_named_to(&mut rules.guards)) {
+            survey_again(&rules, &mut survey)?;
+        }
+        if protect_users_of_sessions(&mut rules, &survey) {
+            survey_again(&rules, &mut survey)?;
         }
         if !rules.guards.users.is_empty() && survey.without_user > 0 {
             tracing::warn!(
@@ -69,12 +80,11 @@ impl Prepared {
                 survey.without_user
             );
         }
-        let start = before.decide(settings, &survey, files.as_ref(), lock.as_ref())?;
         let aside = before.aside(&start, files.as_ref());
         let (manifest, recorded) = before.into_parts(&start);
-        let mut this = Self { content, survey, files, lock, manifest, recorded, start, aside, rules };
+        let mut this = Self { content, survey, files, lock, manifest, recorded, start, aside, rules, inherited };
         this.forget_other_rows()?;
-        earlier::tell(&this);
+        earlier::tell(&this, settings.safety.allow_self);
         Ok(this)
     }
 
@@ -87,27 +97,38 @@ impl Prepared {
         Ok(())
     }
 
-    /// Spares the sessions of the token's own user, unless `--allow-self`. Rows that name no user cannot be told apart.
+    /// Protects the sessions of the token's own user, unless `--allow-self`, and of the users whose tokens the continued run
+    /// was given. Rows that name no user can't be told apart.
     ///
     /// # Errors
-    /// Where the input cannot be read again.
-    pub fn protect_own_user(&mut self, settings: &Settings, own: Option<&UserId>) -> Result<(), RunError> {
-        if settings.safety.allow_self || settings.mode != Mode::Run {
+    /// If the input can't be read again.
+    pub fn protect_own_users(&mut self, settings: &Settings, own: Option<&UserId>) -> Result<(), RunError> {
+        if settings.mode != Mode::Run {
             return Ok(());
         }
-        let Some(own) = own else {
-            tracing::warn!(
+        let guards = &mut self.rules.guards;
+        guards.own_users.extend(self.inherited.iter().flat_map(Protections::own_users).cloned());
+        match own {
+            _ if settings.safety.allow_self => {}
+            Some(own) => drop(guards.own_users.insert(own.clone())),
+            None => tracing::warn!(
                 target: report::WEAKENED,
                 "it isn't known whose token this is, so the token's own sessions can't be protected"
-            );
+            ),
+        }
+        if guards.own_users.is_empty() {
             return Ok(());
-        };
-        self.rules.guards.own_user = Some(own.clone());
+        }
         if self.survey.without_user < self.survey.sendable {
             let again = self.content.survey_again(self.rules.clone(), self.recorded.done().clone());
             (self.content, self.survey) = again.map_err(|error| input_error(&error))?;
         }
         Ok(())
+    }
+
+    /// What this run and those after it on the same results go by.
+    pub fn protections(&self) -> Protections {
+        Protections::of(&self.rules.guards)
     }
 
     /// The rows that an earlier run may have sent.
@@ -267,6 +288,14 @@ impl Before {
         let (manifest, files) = (self.manifest.as_ref()?, files?);
         let ended = self.scan.as_ref().map_or(0, |scan| scan.recorded.done().len());
         (*start == Start::Fresh(Fresh::PutsAside)).then(|| Aside::of(manifest, &files.results, ended)).flatten()
+    }
+
+    /// The protections to keep; `None` if no run is continued or its manifest doesn't have them.
+    fn protections(&self, start: &Start) -> Option<Protections> {
+        match start {
+            Start::Fresh(_) => None,
+            Start::Continue { .. } => self.manifest.as_ref()?.protections.clone(),
+        }
     }
 
     /// Manifest and records to go on from; a fresh run has none.

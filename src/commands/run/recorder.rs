@@ -72,6 +72,7 @@ impl Recorder {
         screen: Screen,
         started: Stamp,
     ) -> Result<(Self, Facts), RunError> {
+        let protections = prepared.protections();
         let Prepared { content, survey, files, lock, manifest, mut recorded, start, aside, .. } = prepared;
         let (Some(files), Some(lock)) = (files, lock) else {
             return Err(RunError::Internal("a run without an output was begun".into()));
@@ -86,6 +87,7 @@ impl Recorder {
         let mut manifest =
             manifest.unwrap_or_else(|| Manifest::new(env!("CARGO_PKG_VERSION"), input.clone(), &files.results));
         manifest.begin(env!("CARGO_PKG_VERSION"), run_of(settings, remote, &run_id, started), input, &recorded);
+        manifest.protections = Some(protections);
         let bytes = manifest.save_counted(&recorded, &files.manifest).map_err(failed)?;
         let journal = match &start {
             Start::Fresh(_) => lock.begin(),

@@ -12,7 +12,7 @@ use super::rules::Rules;
 use super::source::Source;
 use super::survey::{Count, Judges, Survey};
 use super::{MaybeSent, SurveyOptions};
-use crate::domain::{Rejection, Row};
+use crate::domain::{Rejection, Row, Status, Target};
 use roaring::RoaringTreemap;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -91,13 +91,16 @@ impl Surveyed {
     /// A record as the engine gets it.
     pub(super) fn row(&self, record: &Record<'_>, maybe_sent: &MaybeSent) -> Row {
         let line = record.place.line;
-        let target = self.rules.judge(&self.header, record);
-        let target = target.and_then(|target| match self.firsts.ahead_of(&target, line) {
+        let fields = record.to_fields(self.header.fields().len());
+        Row { line, fields, target: self.judge(record), may_have_been_sent: maybe_sent.contains(line) }
+    }
+
+    fn judge(&self, record: &Record<'_>) -> Result<Target, Rejection> {
+        let target = self.rules.judge(&self.header, record)?;
+        match self.firsts.ahead_of(&target, record.place.line) {
             Some(first) => Err(Rejection::Duplicate { first_line: Some(first) }),
             None => Ok(target),
-        });
-        let fields = record.to_fields(self.header.fields().len());
-        Row { line, fields, target, may_have_been_sent: maybe_sent.contains(line) }
+        }
     }
 
     /// All rows, in order.
@@ -182,17 +185,23 @@ impl Content {
         Dealer::new(Arc::clone(&self.surveyed), maybe_sent)
     }
 
-    /// Writes the header and the rows whose line is kept as they stand in the input, so that they can be fed back as
-    /// they are. Nothing is written where no row is kept. Gives the number of rows written.
+    /// Writes the header and the rows that are kept as they stand in the input, so that they can be fed back as they are.
+    /// `keep` gets a row's line and, if a run wouldn't send it, its status. Nothing is written if no row is kept. Returns the
+    /// number of rows written.
     ///
     /// # Errors
     /// Where the input cannot be read again, or `out` cannot be written; what has been written by then stays.
-    pub fn copy_rows(&self, mut keep: impl FnMut(u64) -> bool, out: &mut dyn Write) -> Result<u64, CopyError> {
+    pub fn copy_rows(
+        &self,
+        mut keep: impl FnMut(u64, Option<Status>) -> bool,
+        out: &mut dyn Write,
+    ) -> Result<u64, CopyError> {
         let unreadable = |trouble: Trouble| CopyError::Input(trouble.of(&self.input));
         let (mut out, mut rows) = (BufWriter::with_capacity(CHUNK, out), 0);
         let mut frames = self.surveyed.frames();
         while let Some(record) = frames.next().map_err(unreadable)? {
-            if !keep(record.place.line) {
+            let rejected = self.surveyed.judge(&record).err().map(|rejection| rejection.status());
+            if !keep(record.place.line, rejected) {
                 continue;
             }
             if rows == 0 {

@@ -28,8 +28,8 @@ pub struct Guards {
     pub sessions: HashSet<SessionId>,
     /// Users of these sessions, where whole users are asked for: the session would end with the user's others.
     pub users_of_sessions: HashSet<UserId>,
-    /// The token's own user, unless `--allow-self` was given.
-    pub own_user: Option<UserId>,
+    /// Users of the tokens that this run and those before it were given, unless `--allow-self` was.
+    pub own_users: HashSet<UserId>,
 }
 
 /// What decides over a row.
@@ -128,7 +128,7 @@ impl Guards {
         if self.users_of_sessions.contains(user) {
             return Err(Rejection::ProtectedThroughSession);
         }
-        if self.own_user.as_ref() == Some(user) { Err(Rejection::OwnSession) } else { Ok(()) }
+        if self.own_users.contains(user) { Err(Rejection::OwnSession) } else { Ok(()) }
     }
 }
 
@@ -196,7 +196,7 @@ mod tests {
             users: HashSet::from([UserId::parse("U7").unwrap()]),
             sessions: HashSet::from([SessionId::from(9)]),
             users_of_sessions: HashSet::from([UserId::parse("U8").unwrap()]),
-            own_user: UserId::parse("W9").ok(),
+            own_users: HashSet::from([UserId::parse("W9").unwrap()]),
         };
         for (header, row, want) in [
             (THREE, "T1,12,U1", "U1"),
@@ -223,7 +223,7 @@ mod tests {
         let guards = Guards {
             users: HashSet::from([user("U1")]),
             sessions: HashSet::from([SessionId::from(7)]),
-            own_user: Some(user("U2")),
+            own_users: HashSet::from([user("U2")]),
             ..Guards::default()
         };
         for (row, want) in [

@@ -9,7 +9,7 @@ use super::identity::{Continuation, InputIdentity};
 use super::index::Index;
 use super::keys::{Distinct, Key, Keys};
 use super::rules::{Identify, Rules};
-use crate::domain::{Fields, IdentifyBy, Rejection, SessionId, Target, TeamId, UserId};
+use crate::domain::{Counts, Fields, IdentifyBy, Rejection, SessionId, Status, Target, TeamId, UserId};
 use roaring::RoaringTreemap;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -105,9 +105,7 @@ struct Whole {
 #[derive(Default)]
 struct Totals {
     sendable: u64,
-    invalid: u64,
-    duplicates: u64,
-    protected: u64,
+    rejected: Counts,
     already_done: u64,
     without_user: u64,
     named_by_user: u64,
@@ -224,18 +222,9 @@ impl<'a> Count<'a> {
 
 impl Totals {
     fn reject(&mut self, rejection: &Rejection, line: u64) {
-        match rejection {
-            Rejection::Duplicate { .. } => self.duplicates += 1,
-            Rejection::ProtectedUser
-            | Rejection::ProtectedSession
-            | Rejection::ProtectedThroughSession
-            | Rejection::OwnSession => self.protected += 1,
-            Rejection::Columns { .. } | Rejection::Id { .. } | Rejection::NoOwner { .. } | Rejection::NoUser => {
-                self.invalid += 1;
-                if self.examples.len() < EXAMPLES {
-                    self.examples.push(InvalidRow { line, rule: rejection.rule(), text: rejection.to_string() });
-                }
-            }
+        self.rejected.add(rejection.status());
+        if rejection.status() == Status::Invalid && self.examples.len() < EXAMPLES {
+            self.examples.push(InvalidRow { line, rule: rejection.rule(), text: rejection.to_string() });
         }
     }
 }
@@ -256,9 +245,9 @@ impl Found {
             continuation,
             rows: index.rows(),
             sendable: totals.sendable,
-            invalid: totals.invalid,
-            duplicates: totals.duplicates,
-            protected: totals.protected,
+            invalid: totals.rejected.of(Status::Invalid),
+            duplicates: totals.rejected.of(Status::Duplicate),
+            protected: totals.rejected.of(Status::Protected),
             already_done: totals.already_done,
             workspaces,
             addressed: index.teams.iter().map(|(team, rows)| (team.clone(), rows.len())).collect(),
