@@ -90,10 +90,11 @@ pub struct OutputArgs {
     /// names with its run id, and a new run begins; rows that the earlier one never ended are warned of, also under -q.
     #[arg(long)]
     pub resume_or_start: bool,
-    /// Where rows go whose session is not known to be gone [default: beside the output, .remaining.csv]
+    /// File for rows that still need to be processed [default: beside the output, .remaining.csv]
     ///
-    /// Written at the end, in the input's own shape, so that it can be fed back as it is: rows that failed, are unknown,
-    /// invalid, protected or were not reached; with --strict those not found too. Not made where nothing remains.
+    /// Written at the end, in the input's own shape, so that it can be used as input: rows that are failed, unknown, invalid
+    /// or not reached; with --strict also those not found. Never protected rows. Not written if nothing remains. A file that
+    /// isn't this run's is refused before the first row, and a resumed run removes its own until it has ended.
     #[arg(long, value_name = "FILE", value_parser = values::file())]
     pub remaining: Option<PathBuf>,
 }

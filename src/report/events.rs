@@ -6,7 +6,7 @@
 //! A file is added to, so that a resumed run goes on in it. Where it cannot be written any more, that is said once, and
 //! the run goes on: the results are the evidence.
 
-use super::files::{LineSink, Taken};
+use super::files::{LineSink, Taken, begins_as};
 use super::lines::millis;
 use super::text::{clean, rfc3339};
 use super::words::{stop_word, why};
@@ -31,6 +31,14 @@ impl EventLog {
     /// Where it cannot be opened.
     pub fn create(path: &Path) -> io::Result<Self> {
         Ok(Self { sink: Some(LineSink::append(path)?), left_out: 0 })
+    }
+
+    /// Whether the file at `path` is an event log, or could become one.
+    ///
+    /// # Errors
+    /// If it can't be read.
+    pub fn is_at(path: &Path) -> io::Result<bool> {
+        begins_as(path, r#"{"v":1,"at":""#)
     }
 
     /// The run begins.

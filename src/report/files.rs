@@ -1,14 +1,18 @@
 //! Files for machines: whole or not there, and never in the way of the run.
 
+use super::logs::WEAKENED;
 use serde::Serialize;
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
+
+/// For what names people and their sessions.
+pub(super) const PRIVATE: u32 = 0o600;
 
 /// An object for machines, indented, with a line break behind it.
 pub(super) fn json_text(object: &impl Serialize) -> String {
@@ -17,8 +21,9 @@ pub(super) fn json_text(object: &impl Serialize) -> String {
     text
 }
 
-/// Puts `text` in the place of `path`: a reader sees the old file or the new one, nothing between. A symbolic link
-/// stays and its file is replaced; what is no regular file (`/dev/stdout`, a pipe) is simply written to.
+/// Puts `text` in the place of `path`, with `mode` whatever the umask: a reader sees the old file or the new one, nothing
+/// between. A symbolic link stays and its file is replaced; what is no regular file (`/dev/stdout`, a pipe) is simply written
+/// to.
 ///
 /// # Errors
 /// Where the file beside it cannot be written, or not be moved over `path`.
@@ -46,9 +51,26 @@ fn beside(path: &Path) -> PathBuf {
 }
 
 fn write_new(path: &Path, text: &str, mode: u32) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(path)?;
     file.write_all(text.as_bytes())?;
+    file.set_permissions(Permissions::from_mode(mode))?;
     file.sync_all()
+}
+
+/// Whether a regular file at `path` begins as `ours` do, as far as it goes: an empty one may take any content. What isn't
+/// there, and a pipe or a device, is nobody's.
+///
+/// # Errors
+/// If it can't be read.
+pub(super) fn begins_as(path: &Path, ours: &str) -> io::Result<bool> {
+    match fs::metadata(path) {
+        Ok(found) if found.is_file() => {}
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(_) | Err(_) => return Ok(true),
+    }
+    let mut start = Vec::with_capacity(ours.len());
+    File::open(path)?.take(ours.len() as u64).read_to_end(&mut start)?;
+    Ok(ours.as_bytes().starts_with(&start))
 }
 
 /// Lines that may wait for the reader of a pipe.
@@ -84,7 +106,7 @@ pub(super) enum Taken {
 }
 
 impl LineSink {
-    /// Opens `path` for lines behind those that it holds; one that was torn is ended first. Mode 0600 where it is new.
+    /// Opens `path` for lines behind those that it holds; one that was torn is ended first. Its mode becomes [`PRIVATE`].
     ///
     /// # Errors
     /// Where it cannot be opened, or its end not be read.
@@ -93,7 +115,12 @@ impl LineSink {
         if !regular {
             return Self::pipe(OpenOptions::new().write(true).open(path)?);
         }
-        let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
+        let mut file = OpenOptions::new().read(true).append(true).create(true).mode(PRIVATE).open(path)?;
+        let mode = file.metadata()?.permissions().mode();
+        if mode & 0o077 != 0 && file.set_permissions(Permissions::from_mode(PRIVATE)).is_err() {
+            let (path, mode) = (path.display(), mode & 0o777);
+            tracing::warn!(target: WEAKENED, "{path} names people and can be read by others (mode {mode:04o}): chmod 600 it");
+        }
         if ends_torn(&mut file)? {
             file.write_all(b"\n")?;
         }
@@ -146,7 +173,7 @@ fn ends_torn(file: &mut File) -> io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::fs::symlink;
 
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).unwrap().permissions().mode() & 0o777

@@ -1,15 +1,18 @@
 //! `--metrics-file`: Prometheus text for `node_exporter`'s textfile collector.
 //!
-//! Everything is a gauge: the file tells of the last run, and the next one starts again from nothing. Its mode is 0644,
-//! for `node_exporter` reads it as another user; it holds numbers alone, no ids. The collector wants a name in `.prom`.
+//! Everything is a gauge: the file tells of the last run, and the next one starts again from nothing. A new one has mode 0644,
+//! since `node_exporter` reads it as another user, and an existing one keeps its mode; it holds numbers alone, no ids. The collector wants a name in `.prom`.
 
-use super::files::replace;
+use super::files::{begins_as, replace};
 use super::summary::Totals;
 use crate::domain::Stamp;
 use std::fmt::Write as _;
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
+
+const READABLE: u32 = 0o644;
 
 const LAST_SUCCESS: &str = "slack_revoke_last_success_timestamp_seconds";
 
@@ -20,11 +23,20 @@ const LAST_SUCCESS: &str = "slack_revoke_last_success_timestamp_seconds";
 /// Where the file cannot be written.
 pub fn write(path: &Path, totals: &Totals, finished_at: Stamp, exit_code: u8, is_rehearsal: bool) -> io::Result<()> {
     // Read a regular file alone: a pipe would never end.
-    let regular = std::fs::metadata(path).is_ok_and(|found| found.is_file());
-    let before = if regular { std::fs::read_to_string(path).ok() } else { None };
+    let there = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file);
+    let before = there.as_ref().and_then(|_| std::fs::read_to_string(path).ok());
     let success =
         if exit_code == 0 && !is_rehearsal { Some(finished_at) } else { before.as_deref().and_then(last_success) };
-    replace(path, &render(totals, finished_at, exit_code, success), 0o644)
+    let mode = there.map_or(READABLE, |there| there.permissions().mode() & 0o777);
+    replace(path, &render(totals, finished_at, exit_code, success), mode)
+}
+
+/// Whether the file at `path` holds metrics of ours, or could take them.
+///
+/// # Errors
+/// If it can't be read.
+pub fn is_at(path: &Path) -> io::Result<bool> {
+    begins_as(path, "# HELP slack_revoke_")
 }
 
 /// The time of the last success in metrics written before.

@@ -2,7 +2,7 @@
 //! Its members are described in `docs/summary.md`; a test holds that page against what is written here.
 
 use super::events::Rows;
-use super::files::{json_text, replace};
+use super::files::{PRIVATE, begins_as, json_text, replace};
 use super::summary::Totals;
 use super::text::{clean, rfc3339};
 use super::words::{stop_word, why};
@@ -47,7 +47,15 @@ struct Summary<'a> {
 /// # Errors
 /// Where the file cannot be written.
 pub fn write(path: &Path, totals: &Totals, exit_code: u8) -> io::Result<()> {
-    replace(path, &render(totals, exit_code), 0o600)
+    replace(path, &render(totals, exit_code), PRIVATE)
+}
+
+/// Whether the file at `path` is a summary, or could become one.
+///
+/// # Errors
+/// If it can't be read.
+pub fn is_at(path: &Path) -> io::Result<bool> {
+    begins_as(path, "{\n  \"v\": 1,\n  \"run_id\": \"")
 }
 
 /// The object, indented, with a line break behind it.

@@ -6,7 +6,6 @@ use super::{
 };
 use crate::cli::{IdentifyChoice, InputSource, OutputArgs, PaceArgs, RateArg, RunArgs, TokenArgs};
 use crate::domain::Rate;
-use std::path::Path;
 
 /// Which of the three a command line asks for.
 pub(super) fn mode(typed: &RunArgs) -> Result<Mode, UsageError> {
@@ -30,8 +29,7 @@ pub(super) fn check(mode: Mode, typed: &RunArgs) -> Result<(), UsageError> {
     if mode != Mode::Plan && typed.input.source == InputSource::Stdin && typed.output.output.is_none() {
         return Err(UsageError::NoOutputForStdin);
     }
-    check_users(typed)?;
-    check_files(typed)
+    check_users(typed)
 }
 
 fn check_users(typed: &RunArgs) -> Result<(), UsageError> {
@@ -60,39 +58,6 @@ fn check_rehearsal(typed: &RunArgs) -> Result<(), UsageError> {
 fn check_unlimited(typed: &RunArgs) -> Result<(), UsageError> {
     let is_local = typed.token.api_url.as_deref().is_some_and(address::is_loopback);
     if typed.pace.rate == RateArg::Unlimited && !is_local { Err(UsageError::UnlimitedAbroad) } else { Ok(()) }
-}
-
-/// No file is written that another flag reads or writes: `-o sessions.csv --resume` would eat its own input.
-fn check_files(typed: &RunArgs) -> Result<(), UsageError> {
-    let RunArgs { output, report, .. } = typed;
-    let written = [
-        ("--output", output.output.as_deref()),
-        ("--remaining", output.remaining.as_deref()),
-        ("--events", report.events.as_deref()),
-        ("--summary-json", report.summary_json.as_deref()),
-        ("--metrics-file", report.metrics_file.as_deref()),
-    ];
-    let input = match &typed.input.source {
-        InputSource::File(path) => Some(path.as_path()),
-        InputSource::Stdin => None,
-    };
-    let read = [
-        ("the input", input),
-        ("--protect", typed.safety.protect.as_deref()),
-        ("--token-file", typed.token.token_file.as_deref()),
-    ];
-    let mut seen: Vec<(&str, &Path)> = read.into_iter().filter_map(present).collect();
-    for (flag, path) in written.into_iter().filter_map(present) {
-        if let Some((other, _)) = seen.iter().find(|(_, earlier)| *earlier == path) {
-            return Err(UsageError::SameFile { flag, other, path: path.into() });
-        }
-        seen.push((flag, path));
-    }
-    Ok(())
-}
-
-fn present<'a>((flag, path): (&'static str, Option<&'a Path>)) -> Option<(&'static str, &'a Path)> {
-    path.map(|path| (flag, path))
 }
 
 /// What is done about results that are there.

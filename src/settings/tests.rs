@@ -65,20 +65,6 @@ fn flags_that_exclude_each_other_are_refused() {
 }
 
 #[test]
-fn a_file_is_not_both_read_and_written() {
-    for (line, flag, other) in [
-        ("run a.csv -y --resume -o a.csv", "--output", "the input"),
-        ("run a.csv -y -o b.csv --remaining b.csv", "--remaining", "--output"),
-        ("run a.csv -y --events e --summary-json e", "--summary-json", "--events"),
-        ("run a.csv -y --protect p --metrics-file p", "--metrics-file", "--protect"),
-        ("run a.csv -y --token-file t --events t", "--events", "--token-file"),
-    ] {
-        let error = resolve(line, &CRON).expect_err(line);
-        assert!(matches!(error, UsageError::SameFile { flag: f, other: o, .. } if (f, o) == (flag, other)), "{error}");
-    }
-}
-
-#[test]
 fn every_refusal_names_a_flag_to_change() {
     for error in [
         UsageError::PlanAndRehearsal,
@@ -89,7 +75,6 @@ fn every_refusal_names_a_flag_to_change() {
         UsageError::OnlyWithAuto { flag: "--max-rate" },
         UsageError::StartAboveMax { start: rate("5/s"), max: rate("1/s") },
         UsageError::NoOutputForStdin,
-        UsageError::SameFile { flag: "--output", other: "the input", path: "a.csv".into() },
         UsageError::NobodyToAsk,
         UsageError::WholeUsersByTeam,
         UsageError::OnlyWithWholeUsers,

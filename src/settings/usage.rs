@@ -1,7 +1,6 @@
 //! Command lines that cannot be meant: each says what to type instead.
 
 use crate::domain::Rate;
-use std::path::PathBuf;
 
 /// Why a command line cannot be meant. Nothing was read or sent; exit code 2.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -44,16 +43,6 @@ pub enum UsageError {
     /// Standard input has no name that the results could be named after.
     #[error("rows from standard input need a name for the results: add -o FILE, as in -o results.csv")]
     NoOutputForStdin,
-    /// Two flags name one file, and one of them writes it.
-    #[error("{flag} would overwrite {other}: both are {}; name another file", path.display())]
-    SameFile {
-        /// The flag that writes.
-        flag: &'static str,
-        /// The other one.
-        other: &'static str,
-        /// The file.
-        path: PathBuf,
-    },
     /// No `--yes`, and no terminal.
     #[error(
         "there is no terminal to ask on before sending: add --yes to send without asking, or use plan to look first"

@@ -11,8 +11,8 @@ mod verified;
 
 pub use learnt::{Learnt, last_learnt};
 pub use parts::{
-    At, Bucket, CheckMark, Checked, Estimate, History, Identity, Input, Pause, Results, Run, RunCounts, StatusRows,
-    Totals, Window,
+    At, Bucket, CheckMark, Checked, Estimate, History, Identity, Input, Pause, Remaining, Results, Run, RunCounts,
+    StatusRows, Totals, Window,
 };
 
 pub use protections::Protections;
@@ -54,6 +54,9 @@ pub struct Manifest {
     /// What no run on these results may send; `None` in manifests of versions that didn't record it.
     #[serde(default)]
     pub protections: Option<Protections>,
+    /// The remaining file; `None` if nothing remains, or the file isn't written yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remaining: Option<Remaining>,
     /// Where the records are.
     pub results: Results,
     /// Rows by how they ended.
@@ -121,6 +124,7 @@ impl Manifest {
             runs: Vec::new(),
             input,
             protections: None,
+            remaining: None,
             results: Results { path: results.to_string_lossy().into_owned(), ..Results::default() },
             totals,
             per_workspace: BTreeMap::new(),
@@ -203,7 +207,9 @@ impl Manifest {
         if self.runs.windows(2).any(|pair| pair[0].rehearsal != pair[1].rehearsal) {
             return Err(Nonsense::Mixed);
         }
-        for hash in [&self.input.sha256, &self.input.content_sha256].into_iter().chain(&self.results.sha256) {
+        let remaining = self.remaining.as_ref().map(|remaining| &remaining.sha256);
+        let hashes = [&self.input.sha256, &self.input.content_sha256].into_iter();
+        for hash in hashes.chain(&self.results.sha256).chain(remaining) {
             if hash.len() != 64 || !hash.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
                 return Err(Nonsense::Hash);
             }

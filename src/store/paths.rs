@@ -123,14 +123,27 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Whether two paths lead to one file, by its device and inode, or by its real path where neither exists: an output that is
-/// the input would be read while it is overwritten.
+/// Checks that a file can be made or replaced at `path` later, and leaves nothing there. Only that a pipe or a device can be
+/// written isn't checked.
+///
+/// # Errors
+/// If its folder takes no files, or `path` is a folder.
+pub fn check_writable(path: &Path) -> io::Result<()> {
+    match found(path)? {
+        Some(there) if there.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        Some(there) if !there.is_file() => Ok(()),
+        Some(_) | None => tempfile::tempfile_in(folder_of(&resolve(path)?)).map(drop),
+    }
+}
+
+/// Whether two paths lead to one regular file, by its device and inode, or by its real path if neither exists: an output that
+/// is the input would be read while it is overwritten. A pipe or a device can serve for several.
 ///
 /// # Errors
 /// Where one of them exists and cannot be looked at.
 pub fn same_file(one: &Path, other: &Path) -> io::Result<bool> {
     match (found(one)?, found(other)?) {
-        (Some(one), Some(other)) => Ok(identity(&one) == identity(&other)),
+        (Some(one), Some(other)) => Ok(one.is_file() && identity(&one) == identity(&other)),
         (None, None) => {
             Ok(one == other || matches!((resolve(one), resolve(other)), (Ok(one), Ok(other)) if one == other))
         }
@@ -141,7 +154,7 @@ pub fn same_file(one: &Path, other: &Path) -> io::Result<bool> {
 fn found(path: &Path) -> io::Result<Option<fs::Metadata>> {
     match fs::metadata(path) {
         Ok(metadata) => Ok(Some(metadata)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
         Err(error) => Err(during("look at", path)(error)),
     }
 }

@@ -78,7 +78,8 @@ const PLACES: [(&str, &[&str]); 27] = [
     // Replies, the manifest, and what machines read of a run, of `doctor` and of `verify`: each its own format.
     ("serde_json", &["slack/", "store/", "report/", "commands/checks.rs", "commands/verify/"]),
     ("sha2", &["store/"]),
-    ("tempfile", &["store/input/"]),
+    // Copies of inputs, and whether a folder takes a file.
+    ("tempfile", &["store/input/", "store/paths.rs"]),
     ("tracing_subscriber", &["report/logs.rs"]),
     ("zstd", &["store/input/"]),
 ];

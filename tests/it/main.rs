@@ -16,6 +16,7 @@ mod locks;
 mod network;
 mod nightly;
 mod on_finish;
+mod outputs;
 mod plans;
 mod protections;
 mod readme;

@@ -165,8 +165,14 @@ fn every_exit_code_is_the_programs_and_is_provided_for() {
 /// Where the samples have things, and where this test has them.
 fn here(work: &Workdir, text: &str) -> String {
     let folder = work.root().display().to_string();
-    let places =
-        ["%S/slack-revoke", "/var/lib/slack-revoke", "/etc/slack-revoke", "/run/secrets/slack-revoke", "/data"];
+    let places = [
+        "%S/slack-revoke",
+        "%C/slack-revoke",
+        "/var/lib/slack-revoke",
+        "/etc/slack-revoke",
+        "/run/secrets/slack-revoke",
+        "/data",
+    ];
     let moved = |text: String, place: &str| text.replace(&format!("{place}/"), &format!("{folder}/"));
     places.into_iter().fold(text.to_owned(), moved)
 }

@@ -244,7 +244,8 @@ impl Oracle<'_> {
                 Some(Status::NotFound) => !round.policy.strict,
                 Some(Status::Failed | Status::Unknown | Status::Invalid | Status::Protected) | None => false,
             };
-            if !gone {
+            let needless = matches!(row.fate, Fate::Never(Status::Protected | Status::Duplicate));
+            if !gone && !needless {
                 want += if many == 0 { self.case.header.as_str() } else { "" };
                 want += &row.raw;
                 many += 1;

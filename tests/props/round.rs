@@ -304,6 +304,9 @@ fn begin(place: &Place, prepared: Prepared, recorded: &Recorded, number: usize, 
         return None;
     }
     let results = ResultsWriter::start(&files.results, &survey.header, &start).expect("the results are begun");
+    if let Some(known) = &manifest.remaining {
+        remaining::remove_stale(files, known).expect("it can be removed");
+    }
     (!dies(3)).then_some(Begun { manifest, journal, results })
 }
 
@@ -377,7 +380,7 @@ fn conclude(
         return dead(ended, end);
     }
     results.finish().expect("the results are finished");
-    let remaining = remaining::write(content, &recorded, policy.rows, policy.strict, &files.remaining);
+    let remaining = remaining::write(content, &recorded, policy.strict, &mut manifest, files);
     let remaining = remaining.expect("what remains is written");
     if killed == Some(1) {
         return dead(ended, end);

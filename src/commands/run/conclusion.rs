@@ -62,7 +62,10 @@ impl Conclusion<'_> {
         let Kept { results, journal, recorded, mut manifest, events } = recorder.finish();
         let mut lost = Lost::default();
         lost.note(results.finish());
-        let remains = lost.note(self.write_remaining(&recorded)).is_some_and(|rows| rows > 0);
+        let Facts { content, files, .. } = &self.facts;
+        let strict = self.settings.safety.strict;
+        let remaining = remaining::write(content, &recorded, strict, &mut manifest, files);
+        let remains = lost.note(remaining).is_some_and(|rows| rows > 0);
         self.seal(&mut manifest, &recorded, &mut lost);
         // The journal is only needed where rows are in doubt; its end cannot make the results any worse.
         let settled = manifest.complete && lost.errors.is_empty();
@@ -88,11 +91,6 @@ impl Conclusion<'_> {
         let for_command = report.on_finish.as_ref().map(|_| &self.facts.files.summary);
         let path = report.summary_json.as_ref().or(for_command)?;
         warn_where(path, summary_json::write(path, totals, exit.code())).then(|| path.clone())
-    }
-
-    fn write_remaining(&self, recorded: &Recorded) -> io::Result<u64> {
-        let Facts { content, rows, files, .. } = &self.facts;
-        remaining::write(content, recorded, *rows, self.settings.safety.strict, &files.remaining)
     }
 
     /// The manifest's last word on this run.

@@ -4,6 +4,7 @@ pub(in crate::commands) mod address;
 mod conclusion;
 mod earlier;
 mod on_finish;
+mod outputs;
 mod places;
 mod policy;
 mod prepared;

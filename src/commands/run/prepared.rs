@@ -11,8 +11,9 @@ use crate::store::input::{
     Survey, SurveyOptions,
 };
 use crate::store::journal::{Lock, LockError};
-use crate::store::manifest::{Manifest, ManifestError, Protections};
+use crate::store::manifest::{Manifest, ManifestError, Protections, Remaining};
 use crate::store::paths::RunFiles;
+use crate::store::remaining;
 use crate::store::resume::{self, Ask, Continuity, Found, Fresh, Prior, Start, Wants};
 use crate::store::scan::{Recorded, Scan, ScanError, scan};
 use std::collections::HashSet;
@@ -39,6 +40,8 @@ pub struct Prepared {
     rules: Rules,
     /// The protections of the run that is continued.
     pub(super) inherited: Option<Protections>,
+    /// The remaining file that earlier runs left.
+    pub remaining: Option<Remaining>,
 }
 
 impl Prepared {
@@ -80,9 +83,11 @@ impl Prepared {
                 survey.without_user
             );
         }
+        let remaining = before.remaining(files.as_ref())?;
         let aside = before.aside(&start, files.as_ref());
         let (manifest, recorded) = before.into_parts(&start);
-        let mut this = Self { content, survey, files, lock, manifest, recorded, start, aside, rules, inherited };
+        let mut this =
+            Self { content, survey, files, lock, manifest, recorded, start, aside, rules, inherited, remaining };
         this.forget_other_rows()?;
         earlier::tell(&this, settings.safety.allow_self);
         Ok(this)
@@ -296,6 +301,27 @@ impl Before {
             Start::Fresh(_) => None,
             Start::Continue { .. } => self.manifest.as_ref()?.protections.clone(),
         }
+    }
+
+    /// What earlier runs left as `--remaining`.
+    ///
+    /// # Errors
+    /// If something else is there: it isn't replaced.
+    fn remaining(&self, files: Option<&RunFiles>) -> Result<Option<Remaining>, RunError> {
+        let Some(files) = files else { return Ok(None) };
+        let known = self.manifest.as_ref().and_then(|manifest| manifest.remaining.clone());
+        let ours = remaining::is_free_or_ours(files, known.as_ref());
+        if ours.map_err(|error| unwritable(&error, "nothing was sent; name another file with --remaining"))? {
+            return Ok(known);
+        }
+        let what = format!(
+            "--remaining {}: the file is there already, and it isn't what an earlier run on these results wrote",
+            files.remaining.display()
+        );
+        Err(RunError::Input(Trouble::new(
+            what,
+            "nothing was sent; move it away, or name another file with --remaining",
+        )))
     }
 
     /// Manifest and records to go on from; a fresh run has none.

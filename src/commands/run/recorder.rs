@@ -7,12 +7,13 @@ use crate::domain::{Event, Snapshot, Stamp};
 use crate::engine::clock::wall;
 use crate::engine::ports::{Observer, Unwritable};
 use crate::error::{RunError, Trouble};
-use crate::report::{EventLog, Screen};
+use crate::report::{self, EventLog, Screen};
 use crate::settings::{Mode, RateChoice, Settings};
 use crate::store::input::{Content, Survey};
 use crate::store::journal::Journal;
 use crate::store::manifest::{self, Manifest, Run, RunCounts};
 use crate::store::paths::RunFiles;
+use crate::store::remaining;
 use crate::store::results::{CreateError, ResultsWriter};
 use crate::store::resume::Start;
 use crate::store::scan::{OwnerColumns, Recorded};
@@ -73,7 +74,7 @@ impl Recorder {
         started: Stamp,
     ) -> Result<(Self, Facts), RunError> {
         let protections = prepared.protections();
-        let Prepared { content, survey, files, lock, manifest, mut recorded, start, aside, .. } = prepared;
+        let Prepared { content, survey, files, lock, manifest, mut recorded, start, aside, remaining, .. } = prepared;
         let (Some(files), Some(lock)) = (files, lock) else {
             return Err(RunError::Internal("a run without an output was begun".into()));
         };
@@ -88,6 +89,8 @@ impl Recorder {
             manifest.unwrap_or_else(|| Manifest::new(env!("CARGO_PKG_VERSION"), input.clone(), &files.results));
         manifest.begin(env!("CARGO_PKG_VERSION"), run_of(settings, remote, &run_id, started), input, &recorded);
         manifest.protections = Some(protections);
+        // Archived with the rest, or else to be removed below.
+        manifest.remaining = remaining.filter(|_| aside.is_none());
         let bytes = manifest.save_counted(&recorded, &files.manifest).map_err(failed)?;
         let journal = match &start {
             Start::Fresh(_) => lock.begin(),
@@ -98,6 +101,12 @@ impl Recorder {
             CreateError::Exists(_) => RunError::Input(Trouble::new(error.to_string(), "nothing was sent")),
             CreateError::Io(error) => failed(error),
         })?;
+        if let Some(known) = &manifest.remaining
+            && let Some(changed) = remaining::remove_stale(&files, known).map_err(failed)?
+        {
+            let changed = changed.display();
+            tracing::warn!(target: report::WEAKENED, "{changed} was changed since an earlier run wrote it; its rows may be done soon");
+        }
         if let Some(events) = &mut events {
             events.started(started, &run_id, survey.rows);
         }

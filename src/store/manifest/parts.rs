@@ -249,6 +249,19 @@ pub struct Results {
     pub extra: Extra,
 }
 
+/// The remaining file: only what is still this is replaced or removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remaining {
+    /// Where it was written.
+    pub path: String,
+    /// Its rows.
+    pub rows: u64,
+    /// Of the file, in lower-case hexadecimal.
+    pub sha256: String,
+    /// The file's length.
+    pub bytes: u64,
+}
+
 /// From the first call to the last record, in UTC: what an alert is matched to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Window {

@@ -1,0 +1,125 @@
+//! The files that a run names: no two of them are one file, none of them replaces another program's, and each can be written.
+
+use super::prepared::unwritable;
+use crate::error::{RunError, Trouble};
+use crate::report::{EventLog, metrics, summary_json};
+use crate::settings::{InputSource, Settings, TokenChoice};
+use crate::store::paths::{self, RunFiles};
+use crate::store::verified;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A file of the run.
+struct Named<'a> {
+    /// The flag, or what the file is.
+    name: &'static str,
+    /// The flag that changes its name; `None` if the file is read, or written by another command.
+    flag: Option<&'static str>,
+    path: &'a Path,
+}
+
+/// Refuses files that are one, by whatever name: spelled otherwise, or through a link.
+///
+/// # Errors
+/// If one of them would be overwritten.
+pub(super) fn check_collisions(settings: &Settings, files: &RunFiles) -> Result<(), RunError> {
+    let others = [paths::report_beside(&files.results), verified::beside(&files.results)];
+    let all = all(settings, files, &others);
+    for (index, written) in all.iter().enumerate() {
+        let Some(flag) = written.flag else { continue };
+        for other in &all[..index] {
+            // What can't be looked at can't be read or written either, which is reported where it's tried.
+            if paths::same_file(written.path, other.path).unwrap_or(false) {
+                let what = format!("{} would overwrite {}: {}", written.name, other.name, written.path.display());
+                return Err(RunError::Input(Trouble::new(what, format!("name another file with {flag}"))));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What is read comes first, then what follows from the name of the results, then what has a flag of its own.
+fn all<'a>(settings: &'a Settings, files: &'a RunFiles, others: &'a [PathBuf; 2]) -> Vec<Named<'a>> {
+    let report = &settings.report;
+    let read = |name, path: Option<&'a Path>| path.map(|path| Named { name, flag: None, path });
+    let beside = |name, path: &'a Path| Some(Named { name, flag: Some("-o"), path });
+    let flagged = |flag, path: Option<&'a Path>| path.map(|path| Named { name: flag, flag: Some(flag), path });
+    let input = match &settings.input.source {
+        InputSource::File(path) => path,
+        InputSource::Stdin => Path::new("/dev/stdin"),
+    };
+    let named = [
+        read("the input", Some(input)),
+        read("the token file", token_file(&settings.token)),
+        read("the --protect file", settings.safety.protect.as_deref()),
+        beside("-o", &files.results),
+        beside("the manifest", &files.manifest),
+        beside("the journal", &files.journal),
+        read("the page of `report`", Some(&others[0])),
+        read("the answers of `verify`", Some(&others[1])),
+        report.on_finish.as_ref().and_then(|_| beside("the summary for --on-finish", &files.summary)),
+        flagged("--remaining", Some(&files.remaining)),
+        flagged("--events", report.events.as_deref()),
+        flagged("--summary-json", report.summary_json.as_deref()),
+        flagged("--metrics-file", report.metrics_file.as_deref()),
+    ];
+    named.into_iter().flatten().collect()
+}
+
+fn token_file(token: &TokenChoice) -> Option<&Path> {
+    match token {
+        TokenChoice::File(path) | TokenChoice::Credential(path) => Some(path),
+        TokenChoice::NotNeeded
+        | TokenChoice::Command(_)
+        | TokenChoice::Variable
+        | TokenChoice::Ask(_)
+        | TokenChoice::Absent => None,
+    }
+}
+
+/// Refuses a report file that holds something else than an earlier one, or nothing: it would be replaced, or added to.
+///
+/// # Errors
+/// If there is one, or a file can't be read.
+pub(super) fn check_foreign(settings: &Settings, files: &RunFiles) -> Result<(), RunError> {
+    for (flag, path, holds_ours) in reports(settings, files) {
+        let ours = holds_ours(path).map_err(|error| unwritable_by(flag, path, &error))?;
+        if !ours {
+            let what =
+                format!("{flag} {}: the file is there already, and slack-revoke didn't write it", path.display());
+            return Err(RunError::Input(Trouble::new(what, format!("move it away, or name another file with {flag}"))));
+        }
+    }
+    Ok(())
+}
+
+/// Checks that each file can be written later.
+///
+/// # Errors
+/// Exit code 7 if one can't.
+pub(super) fn check_writable(settings: &Settings, files: &RunFiles) -> Result<(), RunError> {
+    let reports = reports(settings, files).into_iter().map(|(flag, path, _)| (flag, path));
+    for (flag, path) in [("-o", &*files.results), ("--remaining", &files.remaining)].into_iter().chain(reports) {
+        paths::check_writable(path).map_err(|error| unwritable_by(flag, path, &error))?;
+    }
+    Ok(())
+}
+
+type HoldsOurs = fn(&Path) -> io::Result<bool>;
+
+fn reports<'a>(settings: &'a Settings, files: &'a RunFiles) -> Vec<(&'static str, &'a Path, HoldsOurs)> {
+    let report = &settings.report;
+    let for_command = report.on_finish.as_ref().filter(|_| report.summary_json.is_none()).map(|_| &*files.summary);
+    let reports: [(_, _, HoldsOurs); 4] = [
+        ("--events", report.events.as_deref(), EventLog::is_at),
+        ("--summary-json", report.summary_json.as_deref(), summary_json::is_at),
+        ("--summary-json", for_command, summary_json::is_at),
+        ("--metrics-file", report.metrics_file.as_deref(), metrics::is_at),
+    ];
+    reports.into_iter().filter_map(|(flag, path, holds)| Some((flag, path?, holds))).collect()
+}
+
+fn unwritable_by(flag: &str, path: &Path, error: &io::Error) -> RunError {
+    let error = io::Error::new(error.kind(), format!("{flag} {} can't be written: {error}", path.display()));
+    unwritable(&error, &format!("nothing was sent; name another file with {flag}"))
+}
