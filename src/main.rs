@@ -3,12 +3,11 @@
 use slack_revoke::cli::{self, Command, LogFormat};
 use slack_revoke::commands::plan::Form;
 use slack_revoke::commands::{completions, console, doctor, list, man, report as page, resolve, run, verify};
-use slack_revoke::error::{RunError, Trouble};
+use slack_revoke::error::RunError;
 use slack_revoke::exit::ExitStatus;
 use slack_revoke::report;
 use slack_revoke::settings::{self, Environment, Settings};
 use std::ffi::OsString;
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -24,10 +23,10 @@ fn program() -> ExitStatus {
     };
     let (global, argv) = (&cli.global, argv.as_slice());
     let result = match cli.command {
-        Command::Completions(typed) => printed(|out| completions::write(typed.shell, out)),
+        Command::Completions(typed) => console::print(|out| completions::write(typed.shell, out)),
         Command::Doctor(typed) => dressed(global, |_| doctor::doctor(*typed)),
         Command::List(typed) => dressed(global, |console| list::list(*typed, argv, console)),
-        Command::Man(typed) => printed(|out| man::write(typed.command.as_deref(), out)),
+        Command::Man(typed) => console::print(|out| man::write(typed.command.as_deref(), out)),
         Command::Plan(typed) => {
             let form = if typed.json { Form::Json } else { Form::Text };
             dressed(global, |console| execute(typed.run, global, argv, form, console))
@@ -58,16 +57,4 @@ fn execute(
 ) -> Result<ExitStatus, RunError> {
     let settings = Settings::resolve(typed, global, &Environment::capture())?;
     run::run(&settings, argv, console, form)
-}
-
-/// Nobody reading any more, as in `man | head`, is no error.
-fn printed(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<ExitStatus, RunError> {
-    let out = &mut io::stdout().lock();
-    match write(out).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            let what = format!("cannot write to standard output: {error}");
-            Err(RunError::Unwritable(Trouble::new(what, "make room there, or send it elsewhere")))
-        }
-        Ok(()) | Err(_) => Ok(ExitStatus::Success),
-    }
 }

@@ -1,7 +1,7 @@
 //! Standard error, dressed as the settings say.
 
 use crate::cli::LogFormat;
-use crate::error::RunError;
+use crate::error::{RunError, Trouble};
 use crate::exit::ExitStatus;
 use crate::report::{self, Look, Palette, ScreenMode};
 use crate::settings::{Console, ProgressStyle, UsageError, Verbosity};
@@ -18,13 +18,27 @@ pub fn open(settings: &Console) -> Result<report::Console, RunError> {
     Ok(console)
 }
 
+/// Prints what a command was asked for on standard output.
+///
+/// # Errors
+/// Exit code 7 if it can't be written.
+pub fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<ExitStatus, RunError> {
+    report::print(write).map(|()| ExitStatus::Success).map_err(|error| {
+        let what = format!("cannot write to standard output: {error}");
+        RunError::Unwritable(Trouble::new(what, "make room there, or send it elsewhere"))
+    })
+}
+
 /// Tells what stopped the program, and gives its exit status. `format` is JSON only once the console is open.
 ///
 /// The text may hold names of files and columns, so it is cleaned; its two lines stay two.
 pub fn fail(error: &RunError, format: LogFormat) -> ExitStatus {
-    match format {
-        LogFormat::Json => tracing::error!("{error}"),
-        LogFormat::Text => {
+    match (error, format) {
+        // Who said no knows why.
+        (RunError::Declined, LogFormat::Json) => tracing::info!("{error}"),
+        (RunError::Declined, LogFormat::Text) => drop(writeln!(io::stderr(), "{error}")),
+        (_, LogFormat::Json) => tracing::error!("{error}"),
+        (_, LogFormat::Text) => {
             let text = error.to_string();
             let lines: Vec<_> = text.lines().map(report::clean).collect();
             // Where standard error is gone, the exit code still tells.

@@ -2,13 +2,13 @@
 
 use crate::cli::{DoctorArgs, InputSource};
 use crate::commands::checks::{self, Answered, Check, Checks, Mark};
+use crate::commands::console::print;
 use crate::commands::listing::{Connection, block_on};
 use crate::commands::rows::unusable;
 use crate::commands::token;
 use crate::engine::clock::{Clock, wall};
 use crate::error::RunError;
 use crate::exit::ExitStatus;
-use crate::report;
 use crate::settings::{Environment, RateChoice, RemoteSettings};
 use crate::slack::{AuthTest, CallError, Token};
 use crate::store::input::{Input, InputPath, SurveyOptions};
@@ -25,8 +25,8 @@ pub fn doctor(typed: DoctorArgs) -> Result<ExitStatus, RunError> {
     let run = input.as_deref().map(|input| estimate(input, settings.rate)).transpose()?;
     let mut checks = Checks::default();
     let status = examine(&settings, run, &mut checks)?;
-    report::print(&if json { checks.to_json(status.code()) } else { checks.to_text() });
-    Ok(status)
+    let text = if json { checks.to_json(status.code()) } else { checks.to_text() };
+    print(|out| out.write_all(text.as_bytes())).map(|_| status)
 }
 
 /// How long a run of this input takes at the rate given, or at the least that Slack grants.

@@ -14,5 +14,7 @@ pub mod report;
 pub mod resolve;
 mod rows;
 pub mod run;
+mod terminal;
 pub mod token;
 pub mod verify;
+mod waiting;

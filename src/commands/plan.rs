@@ -1,7 +1,9 @@
 //! `plan`: what a run would do, with nothing sent.
 
 use crate::commands::age;
+use crate::commands::console::print;
 use crate::commands::run::{Prepared, Remote, address, calls_for};
+use crate::commands::waiting::blocking;
 use crate::domain::TeamId;
 use crate::engine::clock::wall;
 use crate::error::RunError;
@@ -24,19 +26,20 @@ pub enum Form {
     Json,
 }
 
-/// Prints the plan on standard output. Rows that cannot be sent do not change the exit status: nothing was sent.
+/// Prints the plan on standard output. Rows that can't be sent don't change the exit status, unless there are no others.
 ///
 /// # Errors
-/// Where the address or the proxy that a run would use cannot be used.
-pub fn show(settings: &Settings, prepared: &Prepared, form: Form) -> Result<ExitStatus, RunError> {
+/// If the address or the proxy that a run would use can't be used, or the plan can't be written.
+pub async fn show(settings: &Settings, prepared: &Prepared, form: Form) -> Result<ExitStatus, RunError> {
     let api = address::parse(&settings.calls.api_url, &settings.calls.allow_hosts)?;
     let proxy = address::proxy(&api)?.map(|proxy| proxy.to_string());
     let facts = facts(settings, prepared, api.host(), None, proxy);
-    report::print(&match form {
+    let text = match form {
         Form::Text => report::plan_text(&facts, &TimeZone::system()),
         Form::Json => format!("{}\n", report::plan_json(&facts).trim_end()),
-    });
-    Ok(ExitStatus::Success)
+    };
+    blocking(move || print(|out| out.write_all(text.as_bytes()))).await?;
+    Ok(if prepared.survey.sendable > 0 { ExitStatus::Success } else { ExitStatus::RowsFailed })
 }
 
 /// Shows the plan before a run, on standard error.

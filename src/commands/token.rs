@@ -1,9 +1,12 @@
 //! Where the token comes from.
 
+use crate::commands::terminal;
 use crate::error::{RunError, Trouble};
 use crate::settings::TokenChoice;
 use crate::slack::{self, Token, token};
+use secrecy::SecretString;
 use std::ffi::OsString;
+use std::io;
 
 /// Finds the token where the settings say that it is.
 ///
@@ -19,7 +22,14 @@ pub fn find(choice: &TokenChoice) -> Result<Token, RunError> {
         TokenChoice::NotNeeded | TokenChoice::Absent => return Err(RunError::no_token()),
     }
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-    slack::resolve(&named, &set, asks.then_some(&token::ask_on_terminal)).map_err(|error| refused(&error))
+    slack::resolve(&named, &set, asks.then_some(&ask)).map_err(|error| refused(&error))
+}
+
+fn ask() -> io::Result<SecretString> {
+    if let Ok(terminal) = terminal::controlling() {
+        terminal::discard_typed(terminal);
+    }
+    token::ask_on_terminal()
 }
 
 /// The token that the stand-in takes.

@@ -168,10 +168,17 @@ impl Console {
     }
 }
 
-/// Writes `text` to standard output: what a command was asked for, such as a plan. A reader that left early is no error.
-pub fn print(text: &str) {
-    let mut stdout = io::stdout().lock();
-    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+/// Writes to standard output what a command was asked for, such as a plan. A reader that left early, as in `man | head`, is no
+/// error.
+///
+/// # Errors
+/// If it can't be written.
+pub fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let out = &mut io::stdout().lock();
+    match write(out).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 #[cfg(test)]

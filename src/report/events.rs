@@ -6,8 +6,9 @@
 //! A file is added to, so that a resumed run goes on in it. Where it cannot be written any more, that is said once, and
 //! the run goes on: the results are the evidence.
 
-use super::files::{LineSink, Taken, begins_as};
+use super::files::{Closed, LineSink, Taken, begins_as};
 use super::lines::millis;
+use super::logs::WEAKENED;
 use super::text::{clean, rfc3339};
 use super::words::{stop_word, why};
 use crate::domain::{BucketKind, Counts, Event, Outcome, Row, SessionId, Stamp, Target, TeamId, UserId};
@@ -55,9 +56,15 @@ impl EventLog {
     pub fn ended(mut self, at: Stamp, end: &RunEnd<'_>) {
         let RunEnd { run_id, exit_code, counts, not_reached, calls } = *end;
         self.write(at, &Body::RunEnded { run_id: clean(run_id), exit_code, rows: Rows(counts), not_reached, calls });
-        let taken = self.sink.take().is_none_or(LineSink::close);
-        if !taken || self.left_out > 0 {
-            tracing::warn!("the reader of --events was too slow; its last lines are lost");
+        let Some(sink) = self.sink.take() else { return };
+        match sink.close() {
+            Closed::Whole if self.left_out == 0 => {}
+            Closed::Whole | Closed::TooSlow => {
+                tracing::warn!(target: WEAKENED, "the reader of --events was too slow; its last lines are lost");
+            }
+            Closed::Failed(error) => {
+                tracing::warn!(target: WEAKENED, "--events can't be written, its last lines are lost: {error}");
+            }
         }
     }
 
@@ -81,7 +88,7 @@ impl EventLog {
             Taken::Yes => true,
             Taken::LeftOut => false,
             Taken::Failed(error) => {
-                tracing::warn!("--events cannot be written any more, the run goes on without: {error}");
+                tracing::warn!(target: WEAKENED, "--events can't be written any more; the run goes on without it: {error}");
                 self.sink = None;
                 true
             }

@@ -5,9 +5,9 @@ use serde::Serialize;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ pub(super) fn json_text(object: &impl Serialize) -> String {
 /// Where the file beside it cannot be written, or not be moved over `path`.
 pub(super) fn replace(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
-        return OpenOptions::new().write(true).open(path)?.write_all(text.as_bytes());
+        return write_special(path, text);
     }
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let beside = beside(&path);
@@ -40,6 +40,15 @@ pub(super) fn replace(path: &Path, text: &str, mode: u32) -> io::Result<()> {
         let _ = fs::remove_file(&beside);
     }
     written
+}
+
+/// Writes to a pipe or a device, for 5 s at most: the reader of a pipe may never come, or stand still.
+fn write_special(path: &Path, text: &str) -> io::Result<()> {
+    let (end, ended) = sync_channel(1);
+    let (path, text) = (path.to_owned(), text.to_owned());
+    let write = move || OpenOptions::new().write(true).open(path)?.write_all(text.as_bytes());
+    thread::Builder::new().name("report".to_owned()).spawn(move || end.send(write()))?;
+    ended.recv_timeout(PATIENCE).unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "nobody reads it")))
 }
 
 /// `.NAME.PID.tmp`: `node_exporter` reads `*.prom` alone, so it never sees half of one.
@@ -89,9 +98,20 @@ pub(super) enum LineSink {
     Pipe {
         /// To the thread.
         queue: SyncSender<String>,
-        /// Answers when the thread has written all.
-        ended: Receiver<()>,
+        /// Answers when the thread has written all, or can't go on.
+        ended: Receiver<io::Result<()>>,
     },
+}
+
+/// How the end of a sink went.
+#[derive(Debug)]
+pub(super) enum Closed {
+    /// All is written.
+    Whole,
+    /// The reader of the pipe is too slow.
+    TooSlow,
+    /// It can't be written.
+    Failed(io::Error),
 }
 
 /// What became of a line.
@@ -99,7 +119,7 @@ pub(super) enum LineSink {
 pub(super) enum Taken {
     /// Written, or on its way.
     Yes,
-    /// The reader of the pipe is too slow, or gone.
+    /// The reader of the pipe is too slow.
     LeftOut,
     /// The file cannot be written.
     Failed(io::Error),
@@ -113,6 +133,9 @@ impl LineSink {
     pub(super) fn append(path: &Path) -> io::Result<Self> {
         let regular = fs::metadata(path).map_or(true, |found| found.is_file());
         if !regular {
+            if fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo()) {
+                tracing::info!("--events {} is a pipe; the run begins as soon as a program reads it", path.display());
+            }
             return Self::pipe(OpenOptions::new().write(true).open(path)?);
         }
         let mut file = OpenOptions::new().read(true).append(true).create(true).mode(PRIVATE).open(path)?;
@@ -131,9 +154,7 @@ impl LineSink {
         let (queue, lines) = sync_channel::<String>(QUEUE);
         let (end, ended) = sync_channel(1);
         let body = move || {
-            // A reader that left is no reader: the rest is taken in and dropped.
-            let _ = lines.iter().try_for_each(|line| file.write_all(line.as_bytes()));
-            let _ = end.send(());
+            let _ = end.send(lines.iter().try_for_each(|line| file.write_all(line.as_bytes())));
         };
         thread::Builder::new().name("events".to_owned()).spawn(body)?;
         Ok(Self::Pipe { queue, ended })
@@ -143,20 +164,34 @@ impl LineSink {
     pub(super) fn take(&mut self, line: String) -> Taken {
         match self {
             Self::File(file) => file.write_all(line.as_bytes()).map_or_else(Taken::Failed, |()| Taken::Yes),
-            Self::Pipe { queue, .. } => queue.try_send(line).map_or(Taken::LeftOut, |()| Taken::Yes),
+            Self::Pipe { queue, ended } => match queue.try_send(line) {
+                Ok(()) => Taken::Yes,
+                Err(TrySendError::Full(_)) => Taken::LeftOut,
+                Err(TrySendError::Disconnected(_)) => Taken::Failed(failure(ended)),
+            },
         }
     }
 
-    /// Waits until a pipe has taken all, 5 s at most. False where it has not.
-    pub(super) fn close(self) -> bool {
+    /// Waits until a pipe has taken all, 5 s at most.
+    pub(super) fn close(self) -> Closed {
         match self {
-            Self::File(_) => true,
+            Self::File(_) => Closed::Whole,
             Self::Pipe { queue, ended } => {
                 drop(queue);
-                ended.recv_timeout(PATIENCE) != Err(RecvTimeoutError::Timeout)
+                match ended.recv_timeout(PATIENCE) {
+                    Ok(Ok(())) => Closed::Whole,
+                    Ok(Err(error)) => Closed::Failed(error),
+                    Err(RecvTimeoutError::Timeout) => Closed::TooSlow,
+                    Err(RecvTimeoutError::Disconnected) => Closed::Failed(io::ErrorKind::BrokenPipe.into()),
+                }
             }
         }
     }
+}
+
+/// Why the thread of a pipe has ended.
+fn failure(ended: &Receiver<io::Result<()>>) -> io::Error {
+    ended.recv().ok().and_then(Result::err).unwrap_or_else(|| io::ErrorKind::BrokenPipe.into())
 }
 
 /// Whether the last byte is there and no line break.
@@ -215,7 +250,7 @@ mod tests {
             let mut sink = LineSink::append(&path).unwrap();
             assert!(matches!(sink.take("x\n".to_owned()), Taken::Yes));
             assert_eq!(fs::read_to_string(&path).unwrap(), want, "at once, before the sink is closed");
-            assert!(sink.close());
+            assert!(matches!(sink.close(), Closed::Whole));
         }
         fs::remove_file(&path).unwrap();
         drop(LineSink::append(&path).unwrap());
@@ -231,7 +266,7 @@ mod tests {
         let taken = (0..QUEUE * 2).filter(|_| matches!(sink.take(line.clone()), Taken::Yes)).count();
         assert!((QUEUE..QUEUE * 2).contains(&taken), "{taken}");
         let text = thread::spawn(move || io::read_to_string(&mut reader).unwrap());
-        assert!(sink.close());
+        assert!(matches!(sink.close(), Closed::Whole));
         assert_eq!(text.join().unwrap().len(), taken * line.len());
     }
 }

@@ -186,7 +186,10 @@ pub fn plan_text(facts: &PlanFacts, zone: &TimeZone) -> String {
     let age = facts.input_age.map(|age| format!(", {} old", human(age))).unwrap_or_default();
     let rows = counted(facts.rows, "row", "rows");
     let mut lines = vec![format!("{:<11} {}: {rows}{age}", "input", clean(&facts.input))];
-    lines.push(format!("{:<11} {}{}", "to send", counted(facts.to_send(), "row", "rows"), form(facts)));
+    lines.push(match facts.to_send() {
+        0 => format!("{:<11} nothing: a run would make no call", "to send"),
+        rows => format!("{:<11} {}{}", "to send", counted(rows, "row", "rows"), form(facts)),
+    });
     lines.extend(not_sent(facts));
     lines.extend(workspaces(facts));
     if facts.users > 0 {

@@ -6,10 +6,10 @@ use std::io::{BufRead, Read, Write};
 /// More than anybody types; a reader that never ends must not be read for ever.
 const LONGEST_ANSWER: u64 = 1024;
 
-/// Asks once. True for exactly `yes` or `y`; anything else, an end of input and a broken terminal mean no.
+/// Asks once. True for `yes` or `y` in any case; anything else, an end of input and a broken terminal mean no.
 pub fn confirm(prompt: &str, reader: &mut dyn BufRead, writer: &mut impl Write) -> bool {
     let answer = asked(&format!("{prompt} [y/N] "), reader, writer);
-    answer.is_some_and(|answer| matches!(&*answer, "yes" | "y"))
+    answer.is_some_and(|answer| ["yes", "y"].iter().any(|yes| answer.eq_ignore_ascii_case(yes)))
 }
 
 /// Asks once more before whole users are logged out, and takes their number for an answer: a habit types `y`, but no number.
@@ -22,12 +22,12 @@ pub fn confirm_users(users: u64, reader: &mut dyn BufRead, writer: &mut impl Wri
     answer.is_some_and(|answer| answer == users.to_string() || answer == thousands(users))
 }
 
-/// One answer, without its line break; none where nobody could be asked.
+/// One answer, without the blanks around it; `None` if nobody could be asked.
 fn asked(prompt: &str, reader: &mut dyn BufRead, writer: &mut impl Write) -> Option<String> {
     write!(writer, "{prompt}").and_then(|()| writer.flush()).ok()?;
     let mut answer = String::new();
     Read::take(&mut *reader, LONGEST_ANSWER).read_line(&mut answer).ok()?;
-    Some(answer.trim_end_matches(['\r', '\n']).to_owned())
+    Some(answer.trim().to_owned())
 }
 
 #[cfg(test)]
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_plain_yes_is_a_yes() {
+    fn yes_in_any_case_is_a_yes() {
         for (typed, want) in [
             ("yes\n", true),
             ("y\n", true),
@@ -45,8 +45,12 @@ mod tests {
             ("", false),
             ("no\n", false),
             ("yes please\n", false),
-            (" y\n", false),
-            ("Y\n", false),
+            (" y\n", true),
+            ("Y\n", true),
+            ("YES\n", true),
+            (" yes \n", true),
+            ("yess\n", false),
+            ("y y\n", false),
             ("n\ny\n", false),
         ] {
             let mut asked = Vec::new();
@@ -66,7 +70,7 @@ mod tests {
             ("y\n", false),
             ("yes\n", false),
             ("2499\n", false),
-            (" 2500\n", false),
+            (" 2500 \n", true),
             ("\n", false),
             ("", false),
         ] {

@@ -73,8 +73,8 @@ const PLACES: [(&str, &[&str]); 27] = [
     ("reqwest", &["slack/"]),
     ("roaring", &["store/"]),
     ("rpassword", &["slack/token.rs"]),
-    ("rustix", &["commands/run/on_finish.rs"]),
-    ("secrecy", &["slack/token"]),
+    ("rustix", &["commands/run/on_finish.rs", "commands/terminal.rs"]),
+    ("secrecy", &["slack/token", "commands/token.rs"]),
     // Replies, the manifest, and what machines read of a run, of `doctor` and of `verify`: each its own format.
     ("serde_json", &["slack/", "store/", "report/", "commands/checks.rs", "commands/verify/"]),
     ("sha2", &["store/"]),

@@ -19,6 +19,7 @@ mod on_finish;
 mod outputs;
 mod plans;
 mod protections;
+mod questions;
 mod readme;
 mod reliability;
 mod report;

@@ -209,3 +209,25 @@ fn a_new_metrics_file_can_be_read_by_others_whatever_the_umask() {
     work.shell(&line).token(TOKEN).exits(4);
     assert_eq!((mode(&work.path("m.prom")), mode(&work.path("s.results.csv"))), (0o644, 0o600));
 }
+
+/// Under `-q` too, and whatever the reason: the run itself is good.
+#[test]
+fn reports_that_cannot_be_written_at_the_end_are_named_with_the_cause() {
+    let (work, server) = (Workdir::new(), start(config(sessions(1_000, 20))));
+    work.write("s.csv", rows(1_000, 20));
+    let made = std::process::Command::new("mkfifo").arg(work.path("pipe")).status().expect("mkfifo");
+    assert!(made.success());
+    for (flags, want) in [
+        (["--events", "/dev/full"], "No space left on device"),
+        (["--summary-json", "/dev/full"], "No space left on device"),
+        (["--metrics-file", "/dev/full"], "No space left on device"),
+        (["--summary-json", "pipe"], "nobody reads it"),
+    ] {
+        let program = work.run(&server, "s.csv").args(["--rate", "unlimited", "-q", "-o", "out.csv"]).args(flags);
+        let finished = program.start().wait_at_most();
+        assert_eq!(finished.code(), Some(0), "{flags:?}: {}", finished.stderr());
+        assert!(finished.stderr().contains(want), "{flags:?}: {}", finished.stderr());
+        fs::remove_file(work.path("out.csv")).unwrap();
+        fs::remove_file(work.path("out.csv.manifest.json")).unwrap();
+    }
+}

@@ -123,3 +123,27 @@ fn a_rehearsal_reaches_nobody_and_takes_no_token() {
     program.env("SLACK_REVOKE_API_URL", &server.url()).env("HTTP_PROXY", &server.url()).exits(0);
     assert_eq!((server.stats().buckets.len(), server.stats().unauthorized), (0, 0));
 }
+
+#[test]
+fn a_plan_with_nothing_to_send_says_so_and_exits_with_1() {
+    let (work, server) = (Workdir::new(), start(config(sessions(1_000, 2))));
+    work.write("in.csv", rows(1_000, 2));
+    work.run(&server, "in.csv").exits(0);
+    work.write("bad.csv", "team_id,session_id\nT1,x\n");
+    for flags in [&["in.csv", "--resume"][..], &["bad.csv"]] {
+        let plan = work.program(["plan"]).args(flags.iter().copied()).exits(1).stdout();
+        assert!(plan.contains("to send     nothing"), "{plan}");
+        let json = work.program(["plan", "--json"]).args(flags.iter().copied()).exits(1).stdout();
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&json).expect("JSON")["to_send"], 0);
+    }
+}
+
+#[test]
+fn standard_output_that_cannot_be_written_is_exit_7() {
+    let work = Workdir::new();
+    work.write("in.csv", rows(1_000, 2));
+    for line in ["plan in.csv", "plan in.csv --json", "doctor", "doctor --json", "completions bash", "man"] {
+        let said = work.shell(&format!("slack-revoke {line} > /dev/full")).token(TOKEN).exits(7).stderr();
+        assert!(said.contains("No space left on device"), "{line}: {said}");
+    }
+}

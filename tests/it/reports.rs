@@ -218,7 +218,7 @@ fn no_control_character_reaches_the_terminal_or_a_detail() {
     let flags = ["--rate", "unlimited", "-vv", "--color", "never", "--events", "events", "--reason", "none"];
     let program = work.program(["run", "in.csv", "--yes", "--api-url", &slack.url()]).args(flags).token(TOKEN);
     let said = program.exits(1).stderr();
-    let plan = work.program(["plan", "in.csv", "--resume"]).exits(0).stdout();
+    let plan = work.program(["plan", "in.csv", "--resume"]).exits(1).stdout();
     let bad = work.write("bad.csv", format!("{header}\n").replace("session_id", EVIL));
     let refused = work.program(["plan".into(), bad.into_os_string()]).exits(2).stderr();
     let details =

@@ -2,6 +2,7 @@
 
 use super::Halt;
 use super::tries::{Limits, Next, Tries};
+use crate::commands::waiting::signals;
 use crate::commands::{run, token};
 use crate::domain::StopReason;
 use crate::engine::clock::{Clock, wall};
@@ -12,15 +13,6 @@ use crate::settings::RemoteSettings;
 use crate::shutdown::Shutdown;
 use crate::slack::{self, Client, ListQuery, ListReply, Page, Proxy};
 use std::pin::pin;
-
-/// Runs a command's future on a runtime of its own.
-///
-/// # Errors
-/// The future's, and where the runtime cannot be started.
-pub fn block_on<T>(future: impl Future<Output = Result<T, RunError>>) -> Result<T, RunError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(|error| RunError::Internal(format!("the runtime cannot be started: {error}")))?.block_on(future)
-}
 
 /// Slack, found and not called yet.
 pub struct Connection {
@@ -70,8 +62,7 @@ impl Lister {
     /// Outside of a tokio runtime.
     pub fn connect(settings: &RemoteSettings) -> Result<(Self, String), RunError> {
         let Connection { client, host, .. } = Connection::with(settings, token::find(&settings.token)?)?;
-        let shutdown = Shutdown::listen()
-            .map_err(|error| RunError::Internal(format!("signals cannot be listened for: {error}")))?;
+        let shutdown = signals()?;
         let clock = Clock::start();
         let limits = Limits {
             retries: settings.calls.retries,

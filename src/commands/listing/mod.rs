@@ -5,7 +5,8 @@ pub mod filter;
 mod progress;
 mod tries;
 
-pub use connection::{Connection, Lister, block_on};
+pub use crate::commands::waiting::block_on;
+pub use connection::{Connection, Lister};
 pub use progress::{Progress, count};
 
 use crate::advice;

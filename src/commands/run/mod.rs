@@ -12,13 +12,14 @@ mod question;
 mod recorder;
 mod remote;
 
-use crate::commands::age;
 pub use crate::commands::plan::{self, Form};
+use crate::commands::terminal::SavedModes;
+use crate::commands::{age, waiting};
 use crate::engine::clock::{Clock, wall};
 use crate::engine::{self, RunEnd};
 use crate::error::{RunError, Trouble};
 use crate::exit::ExitStatus;
-use crate::report::{Console, Screen};
+use crate::report::{Console, EventLog, Screen};
 use crate::settings::{Mode, Settings};
 use crate::shutdown::Shutdown;
 use conclusion::Conclusion;
@@ -27,6 +28,7 @@ pub(in crate::commands) use prepared::{Prepared, acquire};
 use recorder::Recorder;
 pub(in crate::commands) use remote::Remote;
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 /// Runs, rehearses or plans, as the settings say. `argv` is the command line as it was typed, for the command that
 /// continues the run.
@@ -34,22 +36,54 @@ use std::ffi::OsString;
 /// # Errors
 /// What stops a run before its first call. What stops it later is an exit status.
 pub fn run(settings: &Settings, argv: &[OsString], console: &Console, form: Form) -> Result<ExitStatus, RunError> {
-    let mut prepared = Prepared::open(settings)?;
+    waiting::block_on(async {
+        let mut signals = waiting::signals()?;
+        match waiting::unless_stopped(&mut signals, get_ready(settings, console, form)).await? {
+            Ready::Planned(status) => Ok(status),
+            Ready::ToSend(ready) => carry_out(settings, argv, console, *ready, signals).await,
+        }
+    })
+}
+
+/// All that comes before the first row.
+enum Ready {
+    /// A plan was all that was asked for.
+    Planned(ExitStatus),
+    /// Everybody has agreed.
+    ToSend(Box<ToSend>),
+}
+
+/// What a run begins with.
+struct ToSend {
+    prepared: Prepared,
+    remote: Remote,
+    events: Option<EventLog>,
+}
+
+/// What waits for something is done on other threads, and what must be given back stays here: a signal drops it.
+async fn get_ready(settings: &Settings, console: &Console, form: Form) -> Result<Ready, RunError> {
+    let _modes = SavedModes::save();
+    let mut prepared = Prepared::open(settings).await?;
     question::check_users(settings, &prepared)?;
     if settings.mode == Mode::Plan {
-        return plan::show(settings, &prepared, form);
+        return plan::show(settings, &prepared, form).await.map(Ready::Planned);
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| RunError::Internal(format!("the runtime cannot be started: {error}")))?;
-    runtime.block_on(async {
-        let remote = Remote::connect(settings, &prepared).await?;
-        prepared.protect_own_users(settings, remote.user())?;
-        plan::announce(settings, &prepared, &remote, console);
-        age::warn(settings, &prepared.start);
-        question::ask(settings, &prepared)?;
-        carry_out(settings, argv, console, prepared, remote).await
+    let remote = Remote::connect(settings, &prepared).await?;
+    prepared.protect_own_users(settings, remote.user())?;
+    plan::announce(settings, &prepared, &remote, console);
+    age::warn(settings, &prepared.start);
+    question::ask(&settings.safety, &prepared).await?;
+    let events = open_events(settings.report.events.clone()).await?;
+    Ok(Ready::ToSend(Box::new(ToSend { prepared, remote, events })))
+}
+
+/// Opened before anything is made: a mistyped name must not leave results behind that the next run stumbles over.
+async fn open_events(path: Option<PathBuf>) -> Result<Option<EventLog>, RunError> {
+    let Some(path) = path else { return Ok(None) };
+    let opened = waiting::blocking(move || EventLog::create(&path).map_err(|error| (path, error))).await;
+    opened.map(Some).map_err(|(path, error)| {
+        let what = format!("cannot write {}: {error}", path.display());
+        RunError::Unwritable(Trouble::new(what, "nothing was sent; name another file with --events"))
     })
 }
 
@@ -57,11 +91,10 @@ async fn carry_out(
     settings: &Settings,
     argv: &[OsString],
     console: &Console,
-    prepared: Prepared,
-    remote: Remote,
+    ready: ToSend,
+    mut signals: Shutdown,
 ) -> Result<ExitStatus, RunError> {
-    let mut shutdown =
-        Shutdown::listen().map_err(|error| RunError::Internal(format!("signals cannot be listened for: {error}")))?;
+    let ToSend { prepared, remote, events } = ready;
     let started = wall();
     let policy = policy::of(settings, &prepared, started);
     let maybe_sent = prepared.maybe_sent();
@@ -70,14 +103,14 @@ async fn carry_out(
         .source(maybe_sent)
         .map_err(|error| RunError::Input(Trouble::new(error.to_string(), "continue with --resume")))?;
     let screen = Screen::start(console);
-    let (mut recorder, facts) = Recorder::begin(settings, prepared, &remote, screen, started)?;
+    let (mut recorder, facts) = Recorder::begin(settings, prepared, &remote, events, screen, started)?;
     let clock = Clock::start();
-    let end: RunEnd = engine::run(policy, remote.client(), &mut source, &mut recorder, &mut shutdown, clock).await;
+    let end: RunEnd = engine::run(policy, remote.client(), &mut source, &mut recorder, &mut signals, clock).await;
     drop(source);
     let is_cut_off = end.aborted && end.fault.is_none();
     let concluded = Conclusion { settings, argv, console, facts, remote: &remote, started, end }.conclude(recorder);
     if let Some(command) = settings.report.on_finish.as_ref().filter(|_| !is_cut_off) {
-        on_finish::run(command, &on_finish::variables(settings.mode, &concluded), shutdown).await;
+        on_finish::run(command, &on_finish::variables(settings.mode, &concluded), signals).await;
     }
     Ok(concluded.exit)
 }

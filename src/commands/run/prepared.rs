@@ -1,6 +1,7 @@
 //! Everything that is settled before anybody is asked and anything is sent: the input, its files, and where to begin.
 
 use super::{earlier, places};
+use crate::commands::waiting::blocking;
 use crate::domain::{Fields, IdentifyBy, Stamp, UserId};
 use crate::error::{RunError, Trouble};
 use crate::report;
@@ -49,10 +50,27 @@ impl Prepared {
     ///
     /// # Errors
     /// Where the input cannot be used, the output is held or cannot be continued, or `--protect` cannot be read.
-    pub fn open(settings: &Settings) -> Result<Self, RunError> {
-        let files = places::of(settings)?;
-        let rules = rules(settings)?;
+    pub async fn open(settings: &Settings) -> Result<Self, RunError> {
+        let owned = settings.clone();
+        let named = move || -> Result<_, RunError> { Ok((places::of(&owned)?, rules(&owned)?)) };
+        let (files, rules) = blocking(named).await?;
+        // Not on the other thread: if a signal ends the wait for it, the lock is still given back.
         let lock = files.as_ref().filter(|_| settings.mode != Mode::Plan).map(acquire).transpose()?;
+        let journal = lock.as_ref().map(Lock::listed).transpose();
+        let journal = journal.map_err(|error| unwritable(&error, "nothing was sent"))?.flatten();
+        let owned = settings.clone();
+        let mut this = blocking(move || Self::read(&owned, files, rules, journal)).await?;
+        this.lock = lock;
+        earlier::tell(&this, settings.safety.allow_self);
+        Ok(this)
+    }
+
+    fn read(
+        settings: &Settings,
+        files: Option<RunFiles>,
+        mut rules: Rules,
+        journal: Option<MaybeSent>,
+    ) -> Result<Self, RunError> {
         let before = Before::read(settings, files.as_ref())?;
         let done = || before.scan.as_ref().map(|scan| scan.recorded.done().clone()).unwrap_or_default();
         let input = Input::open(source(settings), &spool_dir(files.as_ref())).map_err(|error| input_error(&error))?;
@@ -62,8 +80,7 @@ impl Prepared {
             done: done(),
         };
         let (mut content, mut survey) = input.survey(options, before.earlier()).map_err(|error| input_error(&error))?;
-        let start = before.decide(settings, &survey, files.as_ref(), lock.as_ref())?;
-        let mut rules = rules;
+        let start = before.decide(settings, &survey, files.as_ref(), journal)?;
         let inherited = before.protections(&start);
         let mut survey_again = |rules: &Rules, survey: &mut Survey| -> Result<(), RunError> {
             let again = content.survey_again(rules.clone(), done());
@@ -86,10 +103,10 @@ impl Prepared {
         let remaining = before.remaining(files.as_ref())?;
         let aside = before.aside(&start, files.as_ref());
         let (manifest, recorded) = before.into_parts(&start);
+        let lock = None;
         let mut this =
             Self { content, survey, files, lock, manifest, recorded, start, aside, rules, inherited, remaining };
         this.forget_other_rows()?;
-        earlier::tell(&this, settings.safety.allow_self);
         Ok(this)
     }
 
@@ -257,7 +274,7 @@ impl Before {
         settings: &Settings,
         survey: &Survey,
         files: Option<&RunFiles>,
-        lock: Option<&Lock>,
+        journal: Option<MaybeSent>,
     ) -> Result<Start, RunError> {
         let Some(files) = files else { return Ok(Start::Fresh(Fresh::FirstRun)) };
         let rehearsal = settings.mode == Mode::Rehearsal;
@@ -281,8 +298,7 @@ impl Before {
             }
             None => None,
         };
-        let journal = lock.map(Lock::listed).transpose().map_err(|error| unwritable(&error, "nothing was sent"))?;
-        resume::decide(Ask { wants, rehearsal }, prior, found, journal.flatten()).map_err(|refusal| {
+        resume::decide(Ask { wants, rehearsal }, prior, found, journal).map_err(|refusal| {
             let what = format!("{}: {refusal}", files.results.display());
             RunError::Input(Trouble::new(what, "nothing was sent"))
         })

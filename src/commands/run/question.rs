@@ -1,10 +1,11 @@
 //! The questions before the first row.
 
 use super::Prepared;
+use crate::commands::terminal;
+use crate::commands::waiting::blocking;
 use crate::error::{RunError, Trouble};
 use crate::report;
-use crate::settings::{Confirmation, Settings, Terminal, UsersConfirmation};
-use std::fs::File;
+use crate::settings::{Confirmation, SafetySettings, Settings, Terminal, UsersConfirmation};
 use std::io::{self, BufRead, BufReader};
 
 /// Sees to it that the input has as many users as `--confirm-users` says: what is confirmed is this very list.
@@ -30,31 +31,44 @@ pub fn check_users(settings: &Settings, prepared: &Prepared) -> Result<(), RunEr
 ///
 /// # Errors
 /// [`RunError::Declined`], also where the terminal cannot be read.
-pub fn ask(settings: &Settings, prepared: &Prepared) -> Result<(), RunError> {
+pub async fn ask(settings: &SafetySettings, prepared: &Prepared) -> Result<(), RunError> {
     let survey = &prepared.survey;
     if survey.sendable == 0 {
         return Ok(());
     }
-    if let Confirmation::Ask(terminal) = settings.safety.confirmation {
+    let (users, sessions) = (survey.users, survey.sendable);
+    if let Confirmation::Ask(terminal) = settings.confirmation {
         let question = match survey.whole {
-            Some(_) => format!("Log out {}?", report::counted(survey.users, "user", "users")),
-            None => format!("Revoke {}?", report::counted(survey.sendable, "session", "sessions")),
+            Some(_) => format!("Log out {}?", report::counted(users, "user", "users")),
+            None => format!("Revoke {}?", report::counted(sessions, "session", "sessions")),
         };
-        agreed(report::confirm(&question, &mut *answers(terminal)?, &mut io::stderr()))?;
+        answered(terminal, move |answers| report::confirm(&question, answers, &mut io::stderr())).await?;
     }
-    if let UsersConfirmation::Ask(terminal) = settings.safety.users_confirmation {
-        agreed(report::confirm_users(survey.users, &mut *answers(terminal)?, &mut io::stderr()))?;
+    if let UsersConfirmation::Ask(terminal) = settings.users_confirmation {
+        answered(terminal, move |answers| report::confirm_users(users, answers, &mut io::stderr())).await?;
     }
     Ok(())
 }
 
-fn answers(terminal: Terminal) -> Result<Box<dyn BufRead>, RunError> {
-    Ok(match terminal {
-        Terminal::StandardInput => Box::new(io::stdin().lock()),
-        Terminal::Controlling => Box::new(BufReader::new(File::open("/dev/tty").map_err(|_| RunError::Declined)?)),
-    })
+/// Puts one question, on a thread that a signal doesn't wait for.
+async fn answered(
+    terminal: Terminal,
+    question: impl FnOnce(&mut dyn BufRead) -> bool + Send + 'static,
+) -> Result<(), RunError> {
+    let agreed = blocking(move || answers(terminal).is_ok_and(|mut answers| question(&mut *answers))).await;
+    if agreed { Ok(()) } else { Err(RunError::Declined) }
 }
 
-fn agreed(yes: bool) -> Result<(), RunError> {
-    if yes { Ok(()) } else { Err(RunError::Declined) }
+fn answers(terminal: Terminal) -> io::Result<Box<dyn BufRead>> {
+    Ok(match terminal {
+        Terminal::StandardInput => {
+            terminal::discard_typed(io::stdin());
+            Box::new(io::stdin().lock())
+        }
+        Terminal::Controlling => {
+            let terminal = terminal::controlling()?;
+            terminal::discard_typed(&terminal);
+            Box::new(BufReader::new(terminal))
+        }
+    })
 }

@@ -70,6 +70,7 @@ impl Recorder {
         settings: &Settings,
         prepared: Prepared,
         remote: &Remote,
+        mut events: Option<EventLog>,
         screen: Screen,
         started: Stamp,
     ) -> Result<(Self, Facts), RunError> {
@@ -79,7 +80,6 @@ impl Recorder {
             return Err(RunError::Internal("a run without an output was begun".into()));
         };
         let failed = |error: io::Error| unwritable(&error, "nothing was sent; make room or name another file with -o");
-        let mut events = events_of(settings)?;
         if let Some(aside) = &aside {
             aside.make_room(&files, &lock).map_err(failed)?;
         }
@@ -224,15 +224,6 @@ impl Observer for Recorder {
             }
         }
     }
-}
-
-/// Opened before anything is made: a mistyped name must not leave results behind that the next run stumbles over.
-fn events_of(settings: &Settings) -> Result<Option<EventLog>, RunError> {
-    let Some(path) = &settings.report.events else { return Ok(None) };
-    EventLog::create(path).map(Some).map_err(|error| {
-        let what = format!("cannot write {}: {error}", path.display());
-        RunError::Unwritable(Trouble::new(what, "nothing was sent; name another file with --events"))
-    })
 }
 
 fn input_of(content: &Content, survey: &Survey) -> manifest::Input {

@@ -3,6 +3,7 @@
 use super::{Prepared, address};
 use crate::commands::checks::{self, Answered, Check, Checks, Mark};
 use crate::commands::token;
+use crate::commands::waiting::blocking;
 use crate::domain::{Answer, ErrorCode, Fault, Reply, SessionId, TeamId, UserId};
 use crate::engine::clock::{Clock, wall};
 use crate::engine::ports::{RowSource, Want};
@@ -45,7 +46,7 @@ impl Remote {
             Mode::Run | Mode::Plan => (
                 None,
                 address::parse(&settings.calls.api_url, &settings.calls.allow_hosts)?,
-                token::find(&settings.token)?,
+                find_token(settings).await?,
             ),
         };
         let proxy = address::proxy(&api)?;
@@ -116,6 +117,12 @@ impl Remote {
             url: text(&auth.url),
         })
     }
+}
+
+/// A file may be a pipe, a command may hang, and a person takes time.
+async fn find_token(settings: &Settings) -> Result<Token, RunError> {
+    let choice = settings.token.clone();
+    blocking(move || token::find(&choice)).await
 }
 
 /// The stand-in, knowing the sessions of the input.

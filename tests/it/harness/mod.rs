@@ -4,12 +4,14 @@ mod canned;
 mod proxy;
 mod results;
 mod run;
+mod terminal;
 mod watch;
 
 pub use canned::Canned;
 pub use proxy::{Act, Proxy};
 pub use results::{Record, Results};
 pub use run::{Finished, Program, Running};
+pub use terminal::Terminal;
 pub use watch::{Peak, accepted, in_flight, until};
 
 use slack_revoke::rehearsal::{Config, Population, Server, Session, Token};

@@ -1,5 +1,7 @@
 //! The program, started and ended.
 
+use super::terminal::Terminal;
+use super::watch::LOOKS;
 use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -75,6 +77,28 @@ impl Program {
         Running(child)
     }
 
+    /// Starts it with standard input and standard error on a terminal.
+    pub fn start_on(mut self, terminal: &Terminal) -> Running {
+        self.command.stdin(terminal.device()).stdout(Stdio::piped()).stderr(terminal.device());
+        Running(self.command.spawn().expect("the program starts"))
+    }
+
+    /// As [`Self::start_on`], and `/dev/tty` is that terminal.
+    pub fn start_on_controlling(self, terminal: &Terminal) -> Running {
+        let mut command = Command::new("setsid");
+        command.arg("--ctty").arg(self.command.get_program()).args(self.command.get_args());
+        if let Some(folder) = self.command.get_current_dir() {
+            command.current_dir(folder);
+        }
+        for (name, value) in self.command.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        Self { command, stdin: self.stdin }.start_on(terminal)
+    }
+
     /// Runs it to its end.
     pub fn finish(self) -> Finished {
         self.start().wait()
@@ -112,6 +136,19 @@ impl Running {
     pub fn kill(mut self) {
         self.0.kill().expect("a child of ours");
         self.0.wait().expect("a child of ours");
+    }
+
+    /// Waits for its end, and kills it if that doesn't come.
+    #[track_caller]
+    pub fn wait_at_most(mut self) -> Finished {
+        for _ in 0..LOOKS {
+            if self.is_over() {
+                return self.wait();
+            }
+            std::thread::yield_now();
+        }
+        self.kill();
+        panic!("it didn't end");
     }
 
     pub fn is_over(&mut self) -> bool {

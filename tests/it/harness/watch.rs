@@ -7,7 +7,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 /// Looks at most, half a minute or more: a program that hangs fails its test, and does not hang it.
-const LOOKS: u64 = 20_000_000;
+pub(super) const LOOKS: u64 = 20_000_000;
 
 /// Between two looks at a process's memory. Nothing is waited for by it but the process's end.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);

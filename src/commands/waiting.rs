@@ -1,0 +1,55 @@
+//! Work that may wait for somebody, a pipe or a command, and signals that don't wait for it.
+
+use crate::domain::StopReason;
+use crate::engine::ports::{Control, Signal};
+use crate::error::RunError;
+use crate::shutdown::Shutdown;
+use std::panic::resume_unwind;
+
+/// Runs a command's future on a runtime of its own. Threads that still wait for something don't hold up its end.
+///
+/// # Errors
+/// The future's, and if the runtime can't be started.
+pub fn block_on<T>(future: impl Future<Output = Result<T, RunError>>) -> Result<T, RunError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| RunError::Internal(format!("the runtime cannot be started: {error}")))?;
+    let ended = runtime.block_on(future);
+    runtime.shutdown_background();
+    ended
+}
+
+/// Handles signals from here on, instead of dying of them.
+///
+/// # Errors
+/// If the system refuses it.
+pub fn signals() -> Result<Shutdown, RunError> {
+    Shutdown::listen().map_err(|error| RunError::Internal(format!("signals cannot be listened for: {error}")))
+}
+
+/// Does on a thread of its own what may never return: opening a pipe, reading an answer, running a command.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => resume_unwind(error.into_panic()),
+    }
+}
+
+/// Waits for what comes before the first row; the first signal ends it.
+///
+/// # Errors
+/// The future's, [`RunError::Interrupted`] and [`RunError::Terminated`].
+pub async fn unless_stopped<T>(
+    signals: &mut Shutdown,
+    future: impl Future<Output = Result<T, RunError>>,
+) -> Result<T, RunError> {
+    tokio::select! {
+        biased;
+        signal = signals.next() => Err(match signal {
+            Signal::Drain(StopReason::Terminated) => RunError::Terminated,
+            Signal::Drain(_) | Signal::Abort => RunError::Interrupted,
+        }),
+        done = future => done,
+    }
+}
