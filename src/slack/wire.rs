@@ -117,7 +117,7 @@ pub fn reply(status: u16, headers: &Headers<'_>, body: &[u8], now: Stamp) -> Rep
     let parsed = Body::read(body);
     let answer = answer(status, headers, parsed.as_ref(), now);
     let detail = match &answer {
-        Answer::Fault(_) => fault_detail(status, headers, body.len()),
+        Answer::Fault(_) => fault_detail(status, headers, body.len(), parsed.as_ref().and_then(Body::code).as_ref()),
         Answer::Ok | Answer::Refused(_) | Answer::RateLimited { .. } => {
             parsed.as_ref().map_or_else(Box::default, Body::detail)
         }
@@ -141,8 +141,9 @@ fn answer(status: u16, headers: &Headers<'_>, body: Option<&Body<'_>>, now: Stam
         return Answer::RateLimited { retry_after };
     }
     match (body.and_then(Body::ok), code) {
-        // Slack never redirects its API: a redirect is somebody else's, whatever its body says.
-        _ if (300..400).contains(&status) => Answer::Fault(Fault::Http(status)),
+        // Slack never redirects its API, and behind an overload or a crash a body proves nothing: the call may have taken
+        // effect whatever it says.
+        _ if matches!(status, 300..400 | 408 | 500..) => Answer::Fault(Fault::Http(status)),
         (Some(true), _) if status == 200 => Answer::Ok,
         (Some(false), Some(code)) => Answer::Refused(code),
         _ if status == 200 => Answer::Fault(Fault::BadResponse),
@@ -151,7 +152,10 @@ fn answer(status: u16, headers: &Headers<'_>, body: Option<&Body<'_>>, now: Stam
 }
 
 /// What a person needs to find out who answered in Slack's place.
-fn fault_detail(status: u16, headers: &Headers<'_>, length: usize) -> Box<str> {
+fn fault_detail(status: u16, headers: &Headers<'_>, length: usize, code: Option<&ErrorCode>) -> Box<str> {
+    if let Some(code) = code {
+        return clean(&format!("HTTP {status}: {code}"));
+    }
     let content_type = headers.content_type.unwrap_or("no content type");
     clean(&match status {
         200 => format!("not an answer of Slack's: {length} bytes, {content_type}"),

@@ -12,7 +12,7 @@ const NEVER: Duration = Duration::from_mins(1);
 fn trouble() -> [(Prescribed, &'static str, &'static str); 13] {
     let fault = |fault| Prescribed::Fault(fault, Effect::None);
     [
-        (fault(Fault::InternalError), "internal_error", "500"),
+        (fault(Fault::InternalError), "http_500", "500"),
         (fault(Fault::FatalError), "fatal_error", "200"),
         (fault(Fault::RequestTimeoutCode), "request_timeout", "200"),
         (refused("service_unavailable"), "service_unavailable", "200"),

@@ -18,12 +18,16 @@ const LIMITED: Answer = Answer::RateLimited { retry_after: None };
 const BAD: Answer = Answer::Fault(Fault::BadResponse);
 
 #[test]
-fn every_listed_code_is_read_at_any_status_that_may_carry_one() {
+fn every_listed_code_is_read_unless_its_status_is_transient() {
     for (text, code) in ErrorCode::LISTED {
         let body = format!(r#"{{"ok":false,"error":"{text}"}}"#);
         let limit = matches!(code, ErrorCode::Ratelimited | ErrorCode::RateLimited);
-        for status in [200, 400, 401, 403, 404, 408, 500, 503] {
-            let want = if limit { LIMITED } else { Answer::Refused(code.clone()) };
+        for status in [200, 400, 401, 403, 404, 408, 500, 502, 503, 504, 599] {
+            let want = match (limit, status) {
+                (true, _) => LIMITED,
+                (false, 408 | 500..) => Answer::Fault(Fault::Http(status)),
+                (false, _) => Answer::Refused(code.clone()),
+            };
             assert_eq!(said(status, &body), want, "{text} at {status}");
         }
         assert_eq!(said(429, &body), LIMITED, "{text} at 429");
@@ -92,7 +96,13 @@ fn a_status_without_a_code_of_slacks_is_a_fault_of_that_status() {
         }
     }
     assert_eq!(said(302, r#"{"ok":false,"error":"invalid_auth"}"#), Answer::Fault(Fault::Http(302)));
-    assert_eq!(said(503, r#"{"ok":false,"error":"service_unavailable"}"#), refused("service_unavailable"));
+    for body in
+        [r#"{"ok":false,"error":"service_unavailable"}"#, r#"{"ok":false,"error":"brand_new"}"#, r#"{"ok":true}"#]
+    {
+        assert_eq!(said(503, body), Answer::Fault(Fault::Http(503)), "{body}");
+    }
+    let reply = reply(500, &Headers::default(), br#"{"ok":false,"error":"brand_new"}"#, now());
+    assert_eq!(&*reply.detail, "HTTP 500: brand_new");
 }
 
 #[test]
