@@ -154,7 +154,9 @@ fn policy(pace: Pace) -> Policy {
         rows: ROWS,
         to_send: ROWS,
         whole_users: None,
+        is_one_workspace: false,
         earlier: Counts::default(),
+        earlier_teams: Vec::new(),
     }
 }
 

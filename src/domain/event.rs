@@ -147,6 +147,25 @@ pub enum StopReason {
     Unreadable(Box<str>),
 }
 
+impl StopReason {
+    /// Whether it counts even if every row has ended: then something else is wrong than that rows are left.
+    #[must_use]
+    pub fn outlasts_the_last_row(&self) -> bool {
+        match self {
+            Self::Unwritable(_) | Self::Unreadable(_) => true,
+            Self::Interrupted
+            | Self::Terminated
+            | Self::MaxFailures { .. }
+            | Self::Deadline
+            | Self::RetryAfter { .. }
+            | Self::Breaker { .. }
+            | Self::Refused { .. }
+            | Self::Workspaces { .. }
+            | Self::Unavailable { .. } => false,
+        }
+    }
+}
+
 /// What can be seen of a run at one moment.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Snapshot {

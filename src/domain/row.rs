@@ -118,7 +118,7 @@ impl Target {
     #[must_use]
     pub fn team(&self) -> Option<&TeamId> {
         match self {
-            Self::Session(target) => target.team.as_ref(),
+            Self::Session(target) => target.team(),
             Self::User(target) => target.team.as_ref(),
         }
     }
@@ -165,6 +165,12 @@ impl SessionTarget {
     #[must_use]
     pub fn session(&self) -> SessionId {
         self.session
+    }
+
+    /// The workspace, if the row has it.
+    #[must_use]
+    pub fn team(&self) -> Option<&TeamId> {
+        self.team.as_ref()
     }
 
     /// The request's second argument: its name and its value.

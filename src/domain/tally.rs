@@ -38,6 +38,12 @@ impl Counts {
         self.of(Status::Failed) + self.of(Status::Unknown) + strictly
     }
 
+    /// Rows whose session Slack has ended, or is about to.
+    #[must_use]
+    pub fn successes(&self) -> u64 {
+        self.of(Status::Revoked) + self.of(Status::Requested) + self.of(Status::AlreadyRevoked)
+    }
+
     /// Each status with its rows, in the order of the totals.
     pub fn iter(&self) -> impl Iterator<Item = (Status, u64)> {
         Status::ALL.into_iter().map(|status| (status, self.of(status)))

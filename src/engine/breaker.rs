@@ -19,6 +19,7 @@ pub struct Ended {
 #[derive(Debug, Default)]
 pub struct Breaker {
     succeeded: bool,
+    tripped: bool,
     running: Option<ErrorCode>,
     /// Answers of the streak; an answer for a whole user may be for several rows.
     answers: usize,
@@ -32,11 +33,16 @@ pub enum Verdict {
     Failed(Vec<Ended>),
     /// Too early to tell: the breaker keeps the row.
     Held,
-    /// The run's trouble. The rows held have no record.
+    /// The run's trouble. The rows held have not ended, and neither has any that follows.
     Tripped(ErrorCode),
 }
 
 impl Breaker {
+    /// `succeeded`: an earlier run on the same input has ended a session.
+    pub fn new(succeeded: bool) -> Self {
+        Self { succeeded, ..Self::default() }
+    }
+
     /// A session ended: from now on a suspect code is its row's own. Gives the rows held back.
     pub fn success(&mut self) -> Vec<Ended> {
         self.succeeded = true;
@@ -45,13 +51,25 @@ impl Breaker {
 
     /// A clear answer that is neither success nor suspect: the streak is over. Gives the rows held back.
     pub fn settle(&mut self) -> Vec<Ended> {
+        if self.tripped {
+            return Vec::new();
+        }
         self.running = None;
         self.answers = 0;
         std::mem::take(&mut self.held)
     }
 
+    /// The rows held back.
+    pub fn held(&self) -> &[Ended] {
+        &self.held
+    }
+
     /// The rows of one call failed with a suspect code.
     pub fn suspect(&mut self, code: &ErrorCode, ended: Vec<Ended>) -> Verdict {
+        if self.tripped {
+            self.held.extend(ended);
+            return Verdict::Held;
+        }
         if self.succeeded {
             return Verdict::Failed(ended);
         }
@@ -60,7 +78,7 @@ impl Breaker {
         self.answers += 1;
         self.held.extend(ended);
         if self.answers == TRIPS_AT {
-            self.held.clear();
+            self.tripped = true;
             return Verdict::Tripped(code.clone());
         }
         if released.is_empty() { Verdict::Held } else { Verdict::Failed(released) }
@@ -106,6 +124,19 @@ mod tests {
     #[test]
     fn five_alike_trip() {
         assert_eq!(play(&mut Breaker::default(), &["a", "a", "a", "a", "a"]), "....!");
+    }
+
+    #[test]
+    fn rows_in_flight_when_it_trips_are_kept_with_the_others() {
+        let mut breaker = Breaker::default();
+        assert_eq!(play(&mut breaker, &["a", "a", "a", "a", "a", "a", "b", "a"]), "....!...");
+        assert!(breaker.success().is_empty() && breaker.settle().is_empty());
+        assert_eq!(breaker.held().len(), 8);
+    }
+
+    #[test]
+    fn a_success_of_an_earlier_run_counts() {
+        assert_eq!(play(&mut Breaker::new(true), &["a", "a", "a", "a", "a", "a"]), "111111");
     }
 
     #[test]

@@ -14,11 +14,11 @@ use super::clock::Now;
 use super::gathering::Gathering;
 use super::meter::Meter;
 use super::outage::Outage;
-use super::parking::Parking;
 use super::pending::{self, Pending};
 use super::policy::Policy;
 use super::ports::{Batch, Permit, Refreshed, Request, Want};
 use super::retry;
+use super::suspended::SuspendedWorkspaces;
 use super::token::TokenState;
 use crate::domain::{Counts, ErrorCode, Event, Reply, StopReason, Target};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -83,7 +83,7 @@ pub struct Core {
     next_call: CallId,
     waiting: BTreeMap<(Duration, u64), Pending>,
     breaker: Breaker,
-    parking: Parking,
+    suspended: SuspendedWorkspaces,
     outage: Outage,
     token: TokenState,
     warned: BTreeSet<Box<str>>,
@@ -104,7 +104,8 @@ impl Core {
     pub fn new(policy: Policy, now: Now) -> Self {
         Self {
             buckets: Buckets::new(&policy, now.at),
-            parking: Parking::new(policy.workspaces.len()),
+            suspended: SuspendedWorkspaces::new(policy.is_one_workspace, policy.earlier_teams.iter().cloned()),
+            breaker: Breaker::new(policy.earlier.successes() > 0),
             counts: policy.earlier,
             canary_answered: !policy.canary,
             gathering: policy.whole_users.map(Gathering::new),
@@ -112,7 +113,6 @@ impl Core {
             flying: HashMap::new(),
             next_call: 0,
             waiting: BTreeMap::new(),
-            breaker: Breaker::default(),
             outage: Outage::default(),
             token: TokenState::default(),
             warned: BTreeSet::new(),
@@ -144,11 +144,24 @@ impl Core {
     }
 
     fn admit(&mut self, pending: Pending) {
-        if self.parking.holds(&pending) {
-            self.buckets.ended(&pending);
-        } else {
+        if let Some(pending) = self.unless_suspended(pending) {
             self.buckets.push(pending);
         }
+    }
+
+    /// Back to the head of its queue, unless its workspace was suspended meanwhile.
+    fn send_again(&mut self, pending: Pending) {
+        if let Some(pending) = self.unless_suspended(pending) {
+            self.buckets.push_first(pending);
+        }
+    }
+
+    fn unless_suspended(&mut self, pending: Pending) -> Option<Pending> {
+        if self.suspended.holds(&pending) {
+            self.buckets.ended(&pending);
+            return None;
+        }
+        Some(pending)
     }
 
     /// The answer to a call came.

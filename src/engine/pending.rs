@@ -101,6 +101,14 @@ impl Pending {
         }
     }
 
+    /// The workspace of the row's own column. A call for whole users ends sessions wherever they are, and has none.
+    pub fn team(&self) -> Option<&TeamId> {
+        match &self.work {
+            Work::Session(row) => target_of(row).team(),
+            Work::Users(_) => None,
+        }
+    }
+
     /// How its rows end where Slack says `ok`.
     pub fn done(&self) -> Status {
         match &self.work {

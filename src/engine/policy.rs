@@ -70,8 +70,12 @@ pub struct Policy {
     pub to_send: u64,
     /// The users still to be asked for, where whole users are; none where sessions are.
     pub whole_users: Option<u64>,
+    /// Whether all rows to send belong to the same workspace, by their columns.
+    pub is_one_workspace: bool,
     /// Rows that ended in earlier runs on the same results.
     pub earlier: Counts,
+    /// The workspaces in which earlier runs have ended sessions.
+    pub earlier_teams: Vec<TeamId>,
 }
 
 #[cfg(test)]

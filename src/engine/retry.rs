@@ -46,9 +46,9 @@ pub enum Class {
 }
 
 impl Class {
-    /// Whether Slack gives such an answer only to a call whose token it accepts.
+    /// Whether Slack accepted the token and decided about the request itself.
     #[must_use]
-    pub fn shows_a_working_token(self) -> bool {
+    pub fn is_decision(self) -> bool {
         match self {
             Self::Revoked | Self::AlreadyGone | Self::NotFound | Self::Row | Self::SuspectRow | Self::Workspace => true,
             Self::RateLimited { .. } | Self::Transient { .. } | Self::TokenExpired | Self::Run => false,

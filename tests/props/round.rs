@@ -87,7 +87,9 @@ pub fn settings(dice: &mut Dice, calm: bool) -> Policy {
         rows: 0,
         to_send: 0,
         whole_users: None,
+        is_one_workspace: false,
         earlier: slack_revoke::domain::Counts::default(),
+        earlier_teams: Vec::new(),
     }
 }
 
@@ -231,7 +233,11 @@ pub fn play(
     let (survey, recorded) = (&prepared.survey, std::mem::take(&mut prepared.recorded));
     policy.workspaces = survey.addressed.iter().map(|(team, rows)| (team.clone(), *rows)).collect();
     (policy.rows, policy.to_send) = (survey.rows, survey.sendable);
+    policy.is_one_workspace =
+        survey.workspaces.len() == 1 && survey.workspaces.values().sum::<u64>() == survey.sendable;
     policy.earlier = *recorded.tally().counts();
+    let teams = recorded.tally().teams().iter().filter(|(_, rows)| rows.successes() > 0);
+    policy.earlier_teams = teams.map(|(team, _)| team.clone()).collect();
     let maybe_sent = match &prepared.start {
         Start::Fresh(_) => None,
         Start::Continue { maybe_sent, .. } => Some(maybe_sent.clone()),

@@ -3,9 +3,13 @@
 use crate::doubles::Rows;
 use crate::play::{Client, policy};
 use crate::scenario::Scenario;
-use slack_revoke::domain::{Answer, Event, Reply, SessionTarget, Snapshot, Status, UserId};
+use slack_revoke::domain::{Answer, Event, Reply, SessionTarget, Snapshot, Status, StopReason, UserId};
 use slack_revoke::engine::clock::Clock;
-use slack_revoke::engine::ports::{Control, Observer, Permit, Refreshed, SessionApi, Signal, Unwritable};
+use slack_revoke::engine::gate::Pace;
+use slack_revoke::engine::policy::Policy;
+use slack_revoke::engine::ports::{
+    Batch, Control, Observer, Permit, Refreshed, RowSource, SessionApi, Signal, Unwritable, Want,
+};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,6 +74,42 @@ impl Control for Turns {
 /// An hour, and what the dispatcher did in it.
 pub fn print_and_check() {
     LATENCIES.into_iter().for_each(check);
+    check_a_source_that_failed();
+}
+
+/// Gives some rows, then an error as often as it is asked.
+struct Failing(Rows, u64);
+
+impl RowSource for Failing {
+    fn request(&mut self, want: Want) {
+        self.0.request(want);
+    }
+
+    async fn next(&mut self) -> Result<Batch, Box<str>> {
+        if self.0.batches == 0 {
+            return self.0.next().await;
+        }
+        self.1 += 1;
+        assert!(self.1 < 1_000, "the dispatcher asks a broken source again and again");
+        Err("the input was changed".into())
+    }
+}
+
+/// An input that can't be read on ends the run after the calls in flight, with nothing done meanwhile.
+fn check_a_source_that_failed() {
+    let plain = Scenario::all().into_iter().find(|scenario| scenario.name == "fixed-20").expect("it is there");
+    let teams_of = plain.teams_of(1_000);
+    let policy = Policy { pace: Pace::Unlimited, canary: false, ..policy(&plain, Client::Steady, &teams_of) };
+    let mut source = Failing(Rows::new(&teams_of, 1), 0);
+    let (mut pictures, mut turns) = (Pictures::default(), Turns::default());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let api = Unhurried(Duration::from_secs(20));
+    let run =
+        async { slack_revoke::engine::run(policy, &api, &mut source, &mut pictures, &mut turns, Clock::start()).await };
+    let end = runtime.expect("a runtime").block_on(run);
+    assert!(matches!(end.stop, Some(StopReason::Unreadable(_))), "{:?}", end.stop);
+    assert_eq!(source.1, 1, "a broken source is asked once");
+    assert!(end.counts.of(Status::Revoked) > 0, "calls in flight are waited for");
 }
 
 fn check(latency: Duration) {

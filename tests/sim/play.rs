@@ -75,7 +75,9 @@ pub fn policy(scenario: &Scenario, client: Client, teams_of: &[usize]) -> Policy
         rows: teams_of.len() as u64,
         to_send: teams_of.len() as u64,
         whole_users: None,
+        is_one_workspace: false,
         earlier: Counts::default(),
+        earlier_teams: Vec::new(),
     }
 }
 

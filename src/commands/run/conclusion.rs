@@ -62,10 +62,7 @@ impl Conclusion<'_> {
         let Kept { results, journal, recorded, mut manifest, events } = recorder.finish();
         let mut lost = Lost::default();
         lost.note(results.finish());
-        let Facts { content, files, .. } = &self.facts;
-        let strict = self.settings.safety.strict;
-        let remaining = remaining::write(content, &recorded, strict, &mut manifest, files);
-        let remains = lost.note(remaining).is_some_and(|rows| rows > 0);
+        let remains = self.write_remaining(&recorded, &mut manifest, &mut lost).is_some_and(|rows| rows > 0);
         self.seal(&mut manifest, &recorded, &mut lost);
         // The journal is only needed where rows are in doubt; its end cannot make the results any worse.
         let settled = manifest.complete && lost.errors.is_empty();
@@ -91,6 +88,19 @@ impl Conclusion<'_> {
         let for_command = report.on_finish.as_ref().map(|_| &self.facts.files.summary);
         let path = report.summary_json.as_ref().or(for_command)?;
         warn_where(path, summary_json::write(path, totals, exit.code())).then(|| path.clone())
+    }
+
+    /// An input that couldn't be read to its end can't be copied either: that is the stop's fault, not one of the output.
+    fn write_remaining(&self, recorded: &Recorded, manifest: &mut Manifest, lost: &mut Lost) -> Option<u64> {
+        let Facts { content, files, .. } = &self.facts;
+        let written = remaining::write(content, recorded, self.settings.safety.strict, manifest, files);
+        match (written, &self.end.stop) {
+            (Err(error), Some(StopReason::Unreadable(_))) => {
+                tracing::warn!("{} is not written: {error}", files.remaining.display());
+                None
+            }
+            (written, _) => lost.note(written),
+        }
     }
 
     /// The manifest's last word on this run.

@@ -1,7 +1,7 @@
 //! Settings and survey, as the engine wants them.
 
 use super::Prepared;
-use crate::domain::{Rate, Stamp};
+use crate::domain::{Rate, Stamp, TeamId};
 use crate::engine::MOST_USERS;
 use crate::engine::gate::Pace;
 use crate::engine::policy::{BucketPolicy, MaxFailures, Policy};
@@ -33,8 +33,15 @@ pub fn of(settings: &Settings, prepared: &Prepared, started: Stamp) -> Policy {
             survey.sendable
         },
         whole_users: settings.input.whole_users.then_some(survey.users),
+        is_one_workspace: survey.workspaces.len() == 1 && survey.workspaces.values().sum::<u64>() == survey.sendable,
         earlier: *prepared.recorded.tally().counts(),
+        earlier_teams: successful_teams(prepared),
     }
+}
+
+fn successful_teams(prepared: &Prepared) -> Vec<TeamId> {
+    let teams = prepared.recorded.tally().teams().iter();
+    teams.filter(|(_, rows)| rows.successes() > 0).map(|(team, _)| team.clone()).collect()
 }
 
 /// The calls that so many whole users take, where none of them is refused: the canary is one user alone.

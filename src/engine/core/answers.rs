@@ -5,9 +5,9 @@ use crate::domain::{Answer, ErrorCode, Event, Outcome, Reply, Row, Status, StopR
 use crate::engine::breaker::{Ended, Verdict};
 use crate::engine::clock::Now;
 use crate::engine::outage::{Turn, Witness};
-use crate::engine::parking::Refusal;
 use crate::engine::pending::Pending;
 use crate::engine::retry::{self, Class};
+use crate::engine::suspended::Refusal;
 use crate::engine::token::Expiry;
 use std::time::Duration;
 
@@ -30,9 +30,12 @@ impl Core {
         now: Now,
         acts: &mut Vec<Act>,
     ) -> Turn {
+        self.canary_answered |= class.is_decision();
+        if matches!(class, Class::RateLimited { .. }) {
+            return Turn::RowOnly;
+        }
         if !matches!(class, Class::Transient { .. }) {
             self.calls.clear += 1;
-            self.canary_answered = true;
             if self.outage.clear() {
                 acts.push(Act::Tell(Event::OutageEnded));
             }
@@ -122,13 +125,12 @@ impl Core {
         acts: &mut Vec<Act>,
     ) {
         let Flight { mut pending, sent_at } = flight;
-        if class.shows_a_working_token() {
+        if class.is_decision() {
             self.token.accepted(sent_at);
         }
         if matches!(class, Class::RateLimited { .. }) {
             pending.limited();
-            self.buckets.push_first(pending);
-            return;
+            return self.send_again(pending);
         }
         let ambiguous = matches!(class, Class::Transient { ambiguous: true });
         pending.attempted(ambiguous, !self.is_waiting_out_an_outage());
@@ -143,11 +145,11 @@ impl Core {
             Class::Row => self.settle(pending, retry::refused_status(may_be_gone), reply, now, acts),
             Class::SuspectRow => self.suspect(pending, reply, now, acts),
             Class::Transient { .. } => self.again(pending, reply, turn, now, acts),
-            Class::Workspace => self.park(&pending, &reply, acts),
+            Class::Workspace => self.suspend(pending, reply, now, acts),
             Class::TokenExpired => self.refresh(pending, sent_at, acts),
             Class::RateLimited { .. } => {}
             Class::Run => {
-                self.buckets.push_first(pending);
+                self.send_again(pending);
                 if let Answer::Refused(code) = reply.answer {
                     self.stop(StopReason::Refused { code, detail: reply.detail }, acts);
                 }
@@ -158,6 +160,7 @@ impl Core {
     fn succeed(&mut self, pending: Pending, status: Status, reply: Reply, now: Now, acts: &mut Vec<Act>) {
         let released = self.breaker.success();
         self.release(released, acts);
+        self.suspended.ended(&pending);
         self.remember(&pending, status, &reply, now);
         self.end(pending, status, reply, now, acts);
     }
@@ -208,27 +211,33 @@ impl Core {
         let wait = retry::backoff(pending.tries(), self.seed(pending.line(), u64::from(pending.calls())));
         let error = retry::error_name(reply).unwrap_or_default();
         acts.push(Act::Tell(Event::Retrying { line: pending.line(), attempt: pending.calls(), error, wait }));
-        self.waiting.insert((now.at + wait, pending.line()), pending);
+        if let Some(pending) = self.unless_suspended(pending) {
+            self.waiting.insert((now.at + wait, pending.line()), pending);
+        }
     }
 
-    fn park(&mut self, pending: &Pending, reply: &Reply, acts: &mut Vec<Act>) {
+    fn suspend(&mut self, pending: Pending, reply: Reply, now: Now, acts: &mut Vec<Act>) {
         let Answer::Refused(code) = reply.answer.clone() else { return };
-        match self.parking.refused(pending, &code) {
-            Refusal::Parked(team) => acts.push(Act::Tell(Event::Parked { team, code })),
+        match self.suspended.refused(&pending, &code) {
+            Refusal::OfRow if pending.group().is_some() => {
+                return self.refuse_users(pending, reply, Class::SuspectRow, now, acts);
+            }
+            Refusal::OfRow => return self.suspect(pending, reply, now, acts),
+            Refusal::Suspended(team) => acts.push(Act::Tell(Event::Parked { team, code })),
             Refusal::KnownAlready => {}
             Refusal::Everywhere => self.stop(StopReason::Workspaces { code }, acts),
         }
-        self.buckets.ended(pending);
-        let parking = &self.parking;
-        let queued = self.buckets.take_rows_of(|row| parking.holds(row));
-        let waiting = self.waiting.extract_if(.., |_, row| parking.holds(row)).map(|(_, row)| row);
-        for parked in queued.into_iter().chain(waiting) {
-            self.buckets.ended(&parked);
+        self.buckets.ended(&pending);
+        let suspended = &self.suspended;
+        let queued = self.buckets.take_rows_of(|row| suspended.holds(row));
+        let waiting = self.waiting.extract_if(.., |_, row| suspended.holds(row)).map(|(_, row)| row);
+        for held in queued.into_iter().chain(waiting) {
+            self.buckets.ended(&held);
         }
     }
 
     fn refresh(&mut self, pending: Pending, sent_at: Duration, acts: &mut Vec<Act>) {
-        self.buckets.push_first(pending);
+        self.send_again(pending);
         match self.token.expired(sent_at) {
             Expiry::Refresh => acts.push(Act::RefreshToken),
             Expiry::SendAgain => {}
@@ -259,7 +268,8 @@ impl Core {
         self.ended_by_answer += 1;
         let strictly = self.policy.strict && status == Status::NotFound;
         self.failed += u64::from(strictly || matches!(status, Status::Failed | Status::Unknown));
-        if self.policy.max_failures.reached(self.failed, self.ended_by_answer) {
+        let is_more_left = self.counts.ended() < self.policy.rows;
+        if is_more_left && self.policy.max_failures.reached(self.failed, self.ended_by_answer) {
             self.stop(StopReason::MaxFailures { failed: self.failed, of: self.ended_by_answer }, acts);
         }
     }

@@ -22,7 +22,8 @@ const MOST_WAITING_AT_FIRST: usize = 5;
 impl Core {
     /// Sends what may be sent, and asks for rows. Gives the moment at which to come back where nothing else happens.
     pub fn step(&mut self, now: Now, acts: &mut Vec<Act>) -> Option<Duration> {
-        if self.policy.deadline.is_some_and(|deadline| now.at >= deadline) && !self.is_finished() {
+        let is_late = self.policy.deadline.is_some_and(|deadline| now.at >= deadline);
+        if is_late && self.has_more_to_send() {
             self.stop(StopReason::Deadline, acts);
         }
         if self.stop.is_some() {
@@ -31,7 +32,7 @@ impl Core {
         self.wake_the_waiting(now.at);
         self.gather(now, acts);
         let mut wake = Wake::default();
-        wake.at(self.policy.deadline);
+        wake.at(self.policy.deadline.filter(|_| !is_late));
         wake.at(self.waiting.first_key_value().map(|((due, _), _)| *due));
         if !self.token.is_refreshing() {
             self.send_what_may_go(now, &mut wake, acts);
@@ -47,7 +48,8 @@ impl Core {
         while let Some(entry) = self.waiting.first_entry()
             && entry.key().0 <= now
         {
-            self.buckets.push_first(entry.remove());
+            let pending = entry.remove();
+            self.send_again(pending);
         }
     }
 

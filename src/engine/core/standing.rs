@@ -4,16 +4,20 @@ use super::{Act, Calls, Core};
 use crate::domain::{BucketKind, Counts, Snapshot, StopReason};
 use crate::engine::buckets::Bucket;
 use crate::engine::clock::Now;
+use crate::engine::gathering::Gathering;
 use std::time::Duration;
 
 impl Core {
     /// Whether nothing more will happen.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        let is_gathered = self.gathering.as_ref().is_none_or(|gathering| !gathering.has_rows());
-        let nothing_waits =
-            is_gathered && self.waiting.is_empty() && !self.buckets.has_rows() && self.buckets.exhausted();
-        self.flying.is_empty() && (self.stop.is_some() || nothing_waits)
+        self.flying.is_empty() && (self.stop.is_some() || !self.has_more_to_send())
+    }
+
+    /// Whether rows are left beside those in flight.
+    pub(super) fn has_more_to_send(&self) -> bool {
+        let is_gathering = self.gathering.as_ref().is_some_and(Gathering::has_rows);
+        is_gathering || !self.waiting.is_empty() || self.buckets.has_rows() || !self.buckets.exhausted()
     }
 
     /// Whether no call will be made any more.
@@ -22,16 +26,23 @@ impl Core {
         self.stop.as_ref()
     }
 
-    /// Whether rows were asked for and have not come.
+    /// Whether rows were asked for, have not come, and are still of use.
     #[must_use]
     pub fn awaits_rows(&self) -> bool {
-        self.buckets.outstanding()
+        self.stop.is_none() && self.buckets.outstanding()
     }
 
-    /// The last thing before the end: rows that the breaker held back have failed after all, unless it tripped.
+    /// The last thing before the end. Rows that the breaker held back have failed after all if the run came to its end; of
+    /// a run that stops early they haven't ended. A run that has ended every row is complete, whatever was to stop it.
     pub fn close(&mut self, acts: &mut Vec<Act>) {
-        let held = self.breaker.settle();
-        self.release(held, acts);
+        let ended = self.counts.ended() + self.breaker.held().len() as u64;
+        if self.stop.is_none() || ended >= self.policy.rows {
+            let held = self.breaker.settle();
+            self.release(held, acts);
+        }
+        if self.counts.ended() >= self.policy.rows {
+            self.stop = self.stop.take().filter(StopReason::outlasts_the_last_row);
+        }
     }
 
     /// Totals of the calls.
@@ -43,7 +54,7 @@ impl Core {
     /// Whether a workspace was set aside.
     #[must_use]
     pub fn any_parked(&self) -> bool {
-        self.parking.any()
+        self.suspended.any()
     }
 
     /// Calls a minute at the end; none without a limit.

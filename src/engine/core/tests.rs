@@ -1,5 +1,6 @@
 //! The state machine by itself: scripts of answers against a clock that the test moves.
 
+mod faults;
 mod users;
 
 use super::*;
@@ -34,6 +35,8 @@ fn policy(rows: &[Row], pace: Pace) -> Policy {
     for team in rows.iter().filter_map(|row| row.target.as_ref().ok()?.addressed_team().cloned()) {
         *teams.entry(team).or_default() += 1;
     }
+    let column = |row: &Row| row.target.as_ref().ok().and_then(Target::team).cloned();
+    let by_column: BTreeSet<TeamId> = rows.iter().filter_map(column).collect();
     Policy {
         pace,
         bucket: BucketPolicy::Auto,
@@ -49,7 +52,9 @@ fn policy(rows: &[Row], pace: Pace) -> Policy {
         rows: rows.len() as u64,
         to_send: rows.len() as u64,
         whole_users: None,
+        is_one_workspace: by_column.len() == 1,
         earlier: Counts::default(),
+        earlier_teams: Vec::new(),
     }
 }
 
@@ -327,8 +332,10 @@ fn the_breaker_stops_the_run_and_its_rows_have_not_ended() {
     for _ in 0..5 {
         bench.until_a_call().refused("invalid_arguments");
     }
+    let mut acts = Vec::new();
+    bench.core.close(&mut acts);
     assert!(matches!(bench.core.stopped(), Some(StopReason::Breaker { code: ErrorCode::InvalidArguments })));
-    assert!(bench.records.is_empty());
+    assert!(bench.records.is_empty() && acts.is_empty());
 }
 
 #[test]

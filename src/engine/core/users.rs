@@ -60,7 +60,7 @@ impl Core {
     ) {
         let never_answered = self.calls.clear == 0 && self.outage.is_declared();
         if never_answered && is_spent {
-            self.buckets.push_first(pending);
+            self.send_again(pending);
             return self.stop(StopReason::Unavailable { error: retry::error_name(reply).unwrap_or_default() }, acts);
         }
         if never_answered {

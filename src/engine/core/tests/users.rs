@@ -183,15 +183,21 @@ fn what_may_have_taken_effect_is_never_failed() {
 }
 
 #[test]
-fn failed_rows_stop_the_run_and_a_workspace_code_does() {
+fn failed_rows_stop_the_run() {
     let mut bench = bench_with(users(101), |policy| policy.max_failures = MaxFailures::Rows(2));
     play(&mut bench, spoiled_by(&["U5", "U9", "U50"], "user_not_found"));
     assert!(matches!(bench.core.stopped(), Some(StopReason::MaxFailures { failed: 2, .. })));
     assert!(bench.records.len() < 101);
+}
 
-    let mut bench = of(users(3));
-    bench.refused("no_permission");
-    assert!(matches!(bench.core.stopped(), Some(StopReason::Workspaces { .. })));
+#[test]
+fn a_workspace_code_is_the_users_own() {
+    let mut bench = of(users(41));
+    play(&mut bench, spoiled_by(&["U5", "U9"], "no_permission"));
+    assert_eq!((bench.core.stopped(), lines_of(&bench, Status::Failed)), (None, vec![7, 11]));
+    let mut bench = of(users(41));
+    play(&mut bench, |_| Answer::Refused(ErrorCode::NoPermission));
+    assert!(matches!(bench.core.stopped(), Some(StopReason::Breaker { code: ErrorCode::NoPermission })));
 }
 
 #[test]
