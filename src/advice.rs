@@ -1,6 +1,6 @@
 //! What to do about a run that stopped, in words for whoever reads its last lines. What happened is `report::why`.
 
-use crate::domain::StopReason;
+use crate::domain::{ErrorCode, Status, StopReason};
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -20,9 +20,8 @@ pub fn advice(reason: &StopReason) -> Cow<'static, str> {
         StopReason::Breaker { code } | StopReason::Refused { code, .. } | StopReason::Workspaces { code } => {
             code.hint().into()
         }
-        StopReason::Unavailable { .. } => {
-            "see slack-status.com, and the proxy and the network of this machine; continue when Slack answers again"
-                .into()
+        StopReason::Unavailable { error } => {
+            format!("{}; continue when Slack answers again", of_error(Status::Unknown, error)).into()
         }
         StopReason::Unwritable(_) => {
             "nothing is sent that cannot be recorded; make room or rights on the disk of the results, then continue"
@@ -31,6 +30,31 @@ pub fn advice(reason: &StopReason) -> Cow<'static, str> {
         StopReason::Unreadable(_) => {
             "mend the input at that place without changing the rows before it, then continue".into()
         }
+    }
+}
+
+const TRY_AGAIN: &str =
+    "nothing answered as it should: check the network and the proxy of this machine, and slack-status.com";
+const NOT_SLACK: &str =
+    "what answered isn't Slack: check --api-url, and look for a proxy that answers in Slack's place";
+
+/// What the `error` of rows that ended like this means, a colon, and what to do about it.
+#[must_use]
+pub fn of_error(status: Status, error: &str) -> &'static str {
+    if status == Status::Invalid {
+        return "these rows can't be sent as they are: correct what the detail column of the results names";
+    }
+    let http_status = error.strip_prefix("http_").and_then(|status| status.parse::<u16>().ok());
+    match (error, http_status) {
+        ("timeout", _) => "no answer came within --timeout: check the network, and slack-status.com",
+        ("connection", _) => TRY_AGAIN,
+        ("bad_response", _) => NOT_SLACK,
+        (_, Some(407)) => {
+            "the proxy asks for a user name and password: put them into HTTPS_PROXY, as in http://user:password@host:port"
+        }
+        (_, Some(408 | 500..)) => "a passing fault of Slack or of something before it: see slack-status.com",
+        (_, Some(_)) => NOT_SLACK,
+        (code, None) => ErrorCode::from(code).hint(),
     }
 }
 
@@ -83,6 +107,24 @@ mod tests {
             (StopReason::Unwritable("disk full".into()), "disk"),
         ] {
             assert!(advice(&reason).contains(next), "{reason:?}");
+        }
+    }
+
+    #[test]
+    fn every_error_of_a_row_has_a_meaning_and_a_remedy() {
+        for (status, error, want) in [
+            (Status::Unknown, "http_407", "HTTPS_PROXY"),
+            (Status::Unknown, "http_503", "slack-status.com"),
+            (Status::Unknown, "http_404", "--api-url"),
+            (Status::Unknown, "timeout", "--timeout"),
+            (Status::Failed, "connection", "network"),
+            (Status::Unknown, "bad_response", "--api-url"),
+            (Status::Failed, "invalid_arguments", "--identify-by"),
+            (Status::Failed, "http_x", "Slack's support"),
+            (Status::Invalid, "bad_session_id", "detail column"),
+        ] {
+            let hint = of_error(status, error);
+            assert!(hint.contains(want) && hint.contains(": "), "{error}: {hint}");
         }
     }
 

@@ -5,6 +5,7 @@
 mod cidr;
 mod code;
 mod event;
+mod failures;
 mod ids;
 mod outcome;
 mod rate;
@@ -16,6 +17,7 @@ mod tally;
 pub use cidr::{Cidr, CidrError};
 pub use code::{CodeClass, ErrorCode};
 pub use event::{BucketKind, Event, Snapshot, StopReason};
+pub use failures::Failures;
 pub use ids::{IdError, SessionId, TeamId, UserId};
 pub use outcome::{Outcome, Status};
 pub use rate::{Per, Rate, RateError};

@@ -18,6 +18,71 @@ pub fn resume_command(argv: &[OsString]) -> String {
     words(flags).into_iter().chain(resume).chain(words(rest)).collect::<Vec<_>>().join(" ")
 }
 
+/// Flags of a run that say nothing about a run of other rows, and whether a value follows.
+const OF_THIS_RUN: [(&str, bool); 6] = [
+    ("--output", true),
+    ("--remaining", true),
+    ("--resume", false),
+    ("--resume-or-start", false),
+    ("--confirm-users", true),
+    ("--plan-id", true),
+];
+
+/// The command that runs `remaining`, the file of remaining rows, as a new run with the flags that were typed. `input` is the
+/// input as it was typed.
+#[must_use]
+pub fn retry_command(argv: &[OsString], input: &OsStr, remaining: &OsStr) -> String {
+    let place = input_in(argv, input);
+    let mut kept: Vec<OsString> = Vec::new();
+    let mut typed = argv.iter().enumerate();
+    while let Some((at, word)) = typed.next() {
+        if Some(at) == place {
+            kept.push(remaining.to_owned());
+            continue;
+        }
+        match of_this_run(word) {
+            Some(Dropped { rest, takes_next }) => {
+                kept.extend(rest);
+                if takes_next {
+                    typed.next();
+                }
+            }
+            None => kept.push(word.clone()),
+        }
+    }
+    command_line(&kept)
+}
+
+/// Where the input was typed: not right behind a flag, whose value it could be, if there is such a place.
+fn input_in(argv: &[OsString], input: &OsStr) -> Option<usize> {
+    let is_flag = |word: &OsString| word.as_encoded_bytes().starts_with(b"-") && word != "-" && word != "--";
+    let places = || (1..argv.len()).filter(|at| argv[*at] == input);
+    places().find(|at| !is_flag(&argv[at - 1])).or_else(|| places().next_back())
+}
+
+/// A word that goes.
+struct Dropped {
+    /// What stays of it: `-yo` names two flags.
+    rest: Option<OsString>,
+    takes_next: bool,
+}
+
+fn of_this_run(word: &OsStr) -> Option<Dropped> {
+    let text = word.to_string_lossy();
+    let gone = |takes_next| Some(Dropped { rest: None, takes_next });
+    if let Some((_, takes)) = OF_THIS_RUN.iter().find(|(flag, _)| *flag == text) {
+        return gone(*takes);
+    }
+    if text.split_once('=').is_some_and(|(flag, _)| OF_THIS_RUN.iter().any(|(known, takes)| *takes && *known == flag)) {
+        return gone(false);
+    }
+    // `-o FILE`, `-oFILE`, and behind flags without a value.
+    let short = text.strip_prefix('-').filter(|short| !short.starts_with('-'))?;
+    let at = short.find('o').filter(|at| short[..*at].bytes().all(|flag| b"nqvy".contains(&flag)))?;
+    let rest = (at > 0).then(|| OsString::from(format!("-{}", &short[..at])));
+    Some(Dropped { rest, takes_next: at + 1 == short.len() })
+}
+
 /// The command as it was typed.
 #[must_use]
 pub fn command_line(argv: &[OsString]) -> String {
@@ -109,6 +174,29 @@ mod tests {
         ] {
             assert_eq!(resumed(typed), want);
         }
+    }
+
+    #[test]
+    fn a_run_of_the_remaining_rows_keeps_what_is_not_about_this_run() {
+        for (typed, want) in [
+            (&["s", "run", "a.csv", "--yes"][..], "s run r.csv --yes"),
+            (&["s", "run", "-o", "a.out", "--resume", "a.csv", "-q"], "s run r.csv -q"),
+            (&["s", "run", "-yo", "a.out", "a.csv"], "s run -y r.csv"),
+            (&["s", "run", "-yoa.out", "a.csv", "--output=x"], "s run -y r.csv"),
+            (&["s", "run", "a.csv", "--resume-or-start", "--remaining", "x", "-j", "4"], "s run r.csv -j 4"),
+            (&["s", "run", "--reason", "a.csv", "--", "a.csv"], "s run --reason a.csv -- r.csv"),
+            (
+                &["s", "run", "a.csv", "--whole-users", "--confirm-users=3", "--plan-id", "p"],
+                "s run r.csv --whole-users",
+            ),
+            (&["s", "run", "--protect", "oo.txt", "a.csv", "--only", "web"], "s run --protect oo.txt r.csv --only web"),
+            (&["s", "run", "-", "-y", "-o", "x"], "s run - -y"),
+        ] {
+            let argv: Vec<_> = typed.iter().map(OsString::from).collect();
+            assert_eq!(retry_command(&argv, OsStr::new("a.csv"), OsStr::new("r.csv")), want);
+        }
+        let argv: Vec<_> = ["s", "run", "-", "-y", "-o", "x"].iter().map(OsString::from).collect();
+        assert_eq!(retry_command(&argv, OsStr::new("-"), OsStr::new("r.csv")), "s run r.csv -y");
     }
 
     #[test]

@@ -55,9 +55,37 @@ pub struct Totals {
     pub resume_command: Option<String>,
     /// The command that proves what was requested of Slack, where something was.
     pub verify_command: Option<String>,
+    /// Why rows didn't end well, most rows first.
+    pub failures: Vec<FailureGroup>,
+    /// The command that runs the remaining rows again, if that is what is left to do.
+    pub retry_command: Option<String>,
     /// What else somebody should know.
     pub notes: Vec<String>,
 }
+
+/// Rows that ended with one error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailureGroup {
+    /// How.
+    pub status: Status,
+    /// The `error` column.
+    pub error: String,
+    /// How many.
+    pub rows: u64,
+    /// What it means, and what to do about it.
+    pub hint: String,
+}
+
+impl FailureGroup {
+    /// `2 rows failed with user_not_found: what it means: what to do`.
+    fn sentence(&self) -> String {
+        let Self { status, error, rows, hint } = self;
+        format!("{} {} with {}: {hint}", counted(*rows, "row", "rows"), status.as_str(), clean(error))
+    }
+}
+
+/// Errors that are named at the end; the summary has all.
+const NAMED_ERRORS: usize = 10;
 
 /// How the limit showed itself: what the manifest keeps, for whoever reads the summary alone.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -101,6 +129,17 @@ impl Totals {
     /// Rows of the input: never fewer than have ended.
     pub(super) fn rows(&self) -> u64 {
         self.counts.ended() + self.not_reached()
+    }
+
+    /// Why rows didn't end well, an error a sentence.
+    #[must_use]
+    pub fn failure_sentences(&self) -> Vec<String> {
+        let mut sentences: Vec<_> = self.failures.iter().take(NAMED_ERRORS).map(FailureGroup::sentence).collect();
+        if let Some(more) = self.failures.get(NAMED_ERRORS..).filter(|more| !more.is_empty()) {
+            let rows = counted(more.iter().map(|group| group.rows).sum(), "row", "rows");
+            sentences.push(format!("{rows} with {} other errors: see the error column of the results", more.len()));
+        }
+        sentences
     }
 
     /// What must not be overlooked, each in one sentence.
@@ -151,6 +190,9 @@ pub fn text(totals: &Totals, palette: Palette) -> String {
     push(&mut text, &headline(totals));
     table(&mut text, totals, palette);
     push(&mut text, &sum(totals));
+    for sentence in totals.failure_sentences() {
+        push(&mut text, &palette.paint(Tone::Bad, &sentence));
+    }
     push(&mut text, &calls(totals));
     push(&mut text, &totals.identity());
     for (name, path) in totals.files.named() {
@@ -161,6 +203,9 @@ pub fn text(totals: &Totals, palette: Palette) -> String {
     }
     if let Some(command) = &totals.verify_command {
         push(&mut text, &format!("to prove it, after some minutes:\n  {}", clean(command)));
+    }
+    if let Some(command) = &totals.retry_command {
+        push(&mut text, &format!("to run the remaining rows again:\n  {}", clean(command)));
     }
     if let Some(command) = &totals.resume_command {
         push(&mut text, &format!("to continue:\n  {}", clean(command)));
@@ -241,6 +286,9 @@ pub(super) fn tell(totals: &Totals) {
     for warning in totals.warnings() {
         tracing::warn!(target: NOTICE, "{warning}");
     }
+    for sentence in totals.failure_sentences() {
+        tracing::error!(target: NOTICE, "{sentence}");
+    }
     let rows = |status| totals.counts.of(status);
     tracing::info!(
         target: NOTICE,
@@ -260,6 +308,7 @@ pub(super) fn tell(totals: &Totals) {
         stop = totals.stop.as_ref().map(stop_word),
         results = &*clean(&totals.files.results.to_string_lossy()),
         verify = totals.verify_command.as_deref().map(clean).as_deref(),
+        retry = totals.retry_command.as_deref().map(clean).as_deref(),
         resume = totals.resume_command.as_deref().map(clean).as_deref(),
         "{}: {}",
         headline(totals),

@@ -3,7 +3,7 @@
 
 use super::events::Rows;
 use super::files::{PRIVATE, begins_as, json_text, replace};
-use super::summary::Totals;
+use super::summary::{FailureGroup, Totals};
 use super::text::{clean, rfc3339};
 use super::words::{stop_word, why};
 use crate::domain::{BucketKind, Stamp};
@@ -37,8 +37,10 @@ struct Summary<'a> {
     actor: Option<Cow<'a, str>>,
     files: BTreeMap<&'static str, String>,
     heaviest_users: Vec<Value>,
+    failures: Vec<Value>,
     verify_command: Option<&'a str>,
     resume_command: Option<&'a str>,
+    retry_command: Option<&'a str>,
     warnings: Vec<String>,
 }
 
@@ -66,6 +68,7 @@ pub fn render(totals: &Totals, exit_code: u8) -> String {
     let user = |(user, rows): &(crate::domain::UserId, u64)| json!({"user_id": user.as_str(), "revocations": rows});
     let estimate = |(at, rate): &(Stamp, f64)| json!({"at": rfc3339(*at), "per_minute": rate});
     let pause = |(at, pause): &(Stamp, Duration)| json!({"at": rfc3339(*at), "seconds": pause.as_secs_f64()});
+    let failure = |FailureGroup { status, error, rows, hint }: &FailureGroup| json!({"status": status.as_str(), "error": clean(error), "rows": rows, "hint": hint});
     let summary = Summary {
         v: 1,
         run_id: clean(&totals.run_id),
@@ -87,8 +90,10 @@ pub fn render(totals: &Totals, exit_code: u8) -> String {
         actor: totals.actor.as_deref().map(clean),
         files: totals.files.named().map(|(name, path)| (name, path.to_string_lossy().into_owned())).collect(),
         heaviest_users: totals.heaviest_users.iter().map(user).collect(),
+        failures: totals.failures.iter().map(failure).collect(),
         verify_command: totals.verify_command.as_deref(),
         resume_command: totals.resume_command.as_deref(),
+        retry_command: totals.retry_command.as_deref(),
         warnings: totals.warnings(),
     };
     json_text(&summary)

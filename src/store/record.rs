@@ -203,6 +203,7 @@ pub(super) struct View<'a> {
     text: &'a StringRecord,
     carried: usize,
     pub(super) line: u64,
+    pub(super) error: &'a str,
     /// Without its texts: those are copied only where they are asked for.
     pub(super) outcome: Outcome,
 }
@@ -214,7 +215,7 @@ impl<'a> View<'a> {
             return Err(Damage::Columns { found: text.len(), expected });
         }
         let ours: [&str; COLUMNS.len()] = std::array::from_fn(|index| &text[carried + index]);
-        let [line, status, _error, _detail, http_status, attempts, rate_limited, first_sent_at, finished_at, _request] =
+        let [line, status, error, _detail, http_status, attempts, rate_limited, first_sent_at, finished_at, _request] =
             ours;
         let line = line.parse().ok().filter(|line| *line > 0).ok_or(Damage::Column("line"))?;
         let outcome = Outcome {
@@ -228,7 +229,7 @@ impl<'a> View<'a> {
             finished_at: stamps::parse(finished_at).ok_or(Damage::Column("finished_at"))?,
             request_id: None,
         };
-        Ok(Self { text, carried, line, outcome })
+        Ok(Self { text, carried, line, error, outcome })
     }
 
     /// The text of one of the input's columns.
@@ -237,11 +238,11 @@ impl<'a> View<'a> {
     }
 
     fn to_record(&self) -> Record {
-        let [error, detail, request_id] = [2, 3, 9].map(|index| &self.text[self.carried + index]);
+        let [detail, request_id] = [3, 9].map(|index| &self.text[self.carried + index]);
         let given = |text: &str| (!text.is_empty()).then(|| text.into());
         let fields = self.text.iter().take(self.carried).collect();
         let texts = Outcome {
-            error: given(error),
+            error: given(self.error),
             detail: detail.into(),
             request_id: given(request_id),
             ..self.outcome.clone()

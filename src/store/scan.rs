@@ -7,7 +7,7 @@ use super::record::{Reader, View};
 pub use super::record::{Record, Records, records};
 use super::results::encoded_header;
 pub use super::scan_error::{Damage, ScanError};
-use crate::domain::{Fields, Outcome, Row, Stamp, Tally, TeamId, UserId};
+use crate::domain::{Failures, Fields, Outcome, Row, Stamp, Tally, TeamId, UserId};
 use roaring::RoaringTreemap;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -31,6 +31,7 @@ pub struct Recorded {
     remains: RoaringTreemap,
     remains_strictly: RoaringTreemap,
     tally: Tally,
+    failures: Failures,
     window: Option<Window>,
 }
 
@@ -62,11 +63,17 @@ impl Recorded {
 
     /// Takes in one row that has ended; false, and nothing is counted, where its line has ended before.
     pub fn add(&mut self, row: &Row, owners: OwnerColumns, outcome: &Outcome) -> bool {
-        let (team, user) = owners.of(|index| row.fields.get(index));
-        self.count(row.line, outcome, team.as_ref(), user.as_ref())
+        let error = outcome.error.as_deref().unwrap_or_default();
+        self.count(row.line, outcome, error, owners.of(|index| row.fields.get(index)))
     }
 
-    fn count(&mut self, line: u64, outcome: &Outcome, team: Option<&TeamId>, user: Option<&UserId>) -> bool {
+    fn count(
+        &mut self,
+        line: u64,
+        outcome: &Outcome,
+        error: &str,
+        (team, user): (Option<TeamId>, Option<UserId>),
+    ) -> bool {
         if !self.done.insert(line) {
             return false;
         }
@@ -76,7 +83,8 @@ impl Recorded {
             (false, true) => self.remains_strictly.insert(line),
             (false, false) => false,
         };
-        self.tally.add(*status, team, user);
+        self.tally.add(*status, team.as_ref(), user.as_ref());
+        self.failures.add(*status, error);
         let (from, to) = (first_sent_at.unwrap_or(*finished_at), *finished_at);
         self.window = Some(match self.window {
             Some(window) => Window { from: window.from.min(from), to: window.to.max(to) },
@@ -101,6 +109,12 @@ impl Recorded {
     #[must_use]
     pub fn tally(&self) -> &Tally {
         &self.tally
+    }
+
+    /// Why rows didn't end well.
+    #[must_use]
+    pub fn failures(&self) -> &Failures {
+        &self.failures
     }
 
     /// Rows that have ended and yet remain.
@@ -169,8 +183,7 @@ pub fn scan(path: &Path, expected: Option<&Fields>) -> Result<Scan, ScanError> {
 fn record_all(reader: &mut Reader, path: &Path, owners: OwnerColumns) -> Result<Recorded, ScanError> {
     let mut recorded = Recorded::default();
     while let Some(view) = reader.next_view()? {
-        let (team, user) = owners.of_view(&view);
-        if !recorded.count(view.line, &view.outcome, team.as_ref(), user.as_ref()) {
+        if !recorded.count(view.line, &view.outcome, view.error, owners.of_view(&view)) {
             let row = view.line;
             return Err(ScanError::Twice { path: path.to_owned(), line: reader.line(), row });
         }

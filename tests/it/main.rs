@@ -6,6 +6,7 @@ mod cut;
 mod disk;
 mod doctor;
 mod exits;
+mod failures;
 mod harness;
 mod hostile;
 mod inputs;

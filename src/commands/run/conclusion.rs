@@ -3,17 +3,17 @@
 use super::recorder::{Facts, Kept, Recorder};
 use super::remote::Remote;
 use crate::advice;
-use crate::domain::{Stamp, Status, StopReason, UserId};
+use crate::domain::{ErrorCode, Stamp, Status, StopReason, TeamId, UserId};
 use crate::engine::RunEnd;
 use crate::engine::clock::wall;
 use crate::exit::ExitStatus;
-use crate::report::{self, Console, EventLog, Files, Pacing, Totals, metrics, summary_json};
-use crate::settings::{Mode, Settings, Verbosity};
+use crate::report::{self, Console, EventLog, FailureGroup, Files, Pacing, Totals, metrics, summary_json};
+use crate::settings::{InputSource, Mode, Settings, Verbosity};
 use crate::store::manifest::{self, At, Manifest, Run, RunCounts};
 use crate::store::scan::Recorded;
 use crate::store::{remaining, results};
 use std::cmp::Reverse;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -40,6 +40,8 @@ pub struct Conclusion<'a> {
     pub started: Stamp,
     /// How the engine ended.
     pub end: RunEnd,
+    /// The workspaces that refused.
+    pub suspended: Vec<(TeamId, ErrorCode)>,
 }
 
 /// A run that has ended, with all that it leaves.
@@ -58,8 +60,9 @@ pub struct Concluded {
 impl Conclusion<'_> {
     /// Finishes the files, tells the totals, and finds the exit status. What could not be written is told, and is exit
     /// status 7.
-    pub fn conclude(self, recorder: Recorder) -> Concluded {
-        let Kept { results, journal, recorded, mut manifest, events } = recorder.finish();
+    pub fn conclude(mut self, recorder: Recorder) -> Concluded {
+        let Kept { results, journal, recorded, mut manifest, events, suspended } = recorder.finish();
+        self.suspended = suspended;
         let mut lost = Lost::default();
         lost.note(results.finish());
         let remains = self.write_remaining(&recorded, &mut manifest, &mut lost).is_some_and(|rows| rows > 0);
@@ -173,9 +176,38 @@ impl Conclusion<'_> {
             actor: self.remote.identity().map(|who| format!("{} ({})", who.user_id, who.user)),
             heaviest_users: heaviest(revoked),
             resume_command: continues.then(|| report::resume_command(self.argv)),
+            failures: self.failures(recorded),
+            retry_command: (remains && manifest.complete).then(|| self.retry_command()).flatten(),
             verify_command: self.verify_command(),
-            notes: self.advice().into_iter().collect(),
+            notes: self.advice().into_iter().chain(self.suspended()).collect(),
         }
+    }
+
+    fn failures(&self, recorded: &Recorded) -> Vec<FailureGroup> {
+        let group = |(status, error, rows): (Status, &str, u64)| FailureGroup {
+            status,
+            error: error.into(),
+            rows,
+            hint: advice::of_error(status, error).into(),
+        };
+        recorded.failures().most_first(self.settings.safety.strict).into_iter().map(group).collect()
+    }
+
+    /// A rehearsal has no rows to try again.
+    fn retry_command(&self) -> Option<String> {
+        let input = match &self.settings.input.source {
+            InputSource::File(path) => path.as_os_str(),
+            InputSource::Stdin => OsStr::new("-"),
+        };
+        let remaining = self.facts.files.remaining.as_os_str();
+        (self.settings.mode == Mode::Run).then(|| report::retry_command(self.argv, input, remaining))
+    }
+
+    /// The workspaces whose rows were not sent, and why.
+    fn suspended(&self) -> impl Iterator<Item = String> {
+        self.suspended.iter().map(|(team, code)| {
+            format!("workspace {team} refuses with {code}, so the rest of its rows wasn't sent; {}", code.hint())
+        })
     }
 
     /// What proves what was requested. Of a rehearsal there is nothing to prove.
@@ -227,7 +259,13 @@ impl Conclusion<'_> {
         match &self.end.stop {
             Some(reason) => tracing::error!("{}; {}{next}", report::why(reason), advice::advice(reason)),
             None if exit == ExitStatus::Success => {}
-            None => tracing::error!("{}{next}: see {}", exit.meaning(), totals.files.results.display()),
+            None => tracing::error!("{}: see {}{next}", exit.meaning(), totals.files.results.display()),
+        }
+        for sentence in self.suspended().chain(totals.failure_sentences()) {
+            tracing::error!("{sentence}");
+        }
+        if let Some(command) = totals.retry_command.as_ref().filter(|_| exit != ExitStatus::Success) {
+            tracing::error!("to run the remaining rows again: {command}");
         }
     }
 }

@@ -108,7 +108,8 @@ async fn carry_out(
     let end: RunEnd = engine::run(policy, remote.client(), &mut source, &mut recorder, &mut signals, clock).await;
     drop(source);
     let is_cut_off = end.aborted && end.fault.is_none();
-    let concluded = Conclusion { settings, argv, console, facts, remote: &remote, started, end }.conclude(recorder);
+    let concluded = Conclusion { settings, argv, console, facts, remote: &remote, started, end, suspended: Vec::new() }
+        .conclude(recorder);
     if let Some(command) = settings.report.on_finish.as_ref().filter(|_| !is_cut_off) {
         on_finish::run(command, &on_finish::variables(settings.mode, &concluded), signals).await;
     }

@@ -3,7 +3,7 @@
 use super::Prepared;
 use super::prepared::{run_id, unwritable};
 use super::remote::Remote;
-use crate::domain::{Event, Snapshot, Stamp};
+use crate::domain::{ErrorCode, Event, Snapshot, Stamp, TeamId};
 use crate::engine::clock::wall;
 use crate::engine::ports::{Observer, Unwritable};
 use crate::error::{RunError, Trouble};
@@ -20,6 +20,9 @@ use crate::store::scan::{OwnerColumns, Recorded};
 use std::io;
 use std::time::Duration;
 
+/// Workspaces that are named at the end.
+const MOST_SUSPENDED: usize = 10;
+
 /// Everything that is written while a run goes on.
 pub struct Recorder {
     results: ResultsWriter,
@@ -33,6 +36,7 @@ pub struct Recorder {
     screen: Screen,
     files: RunFiles,
     last: Snapshot,
+    suspended: Vec<(TeamId, ErrorCode)>,
 }
 
 /// What stays the same while the recorder changes.
@@ -59,6 +63,8 @@ pub struct Kept {
     pub manifest: Manifest,
     /// The log of events.
     pub events: Option<EventLog>,
+    /// The first few workspaces that refused, and how.
+    pub suspended: Vec<(TeamId, ErrorCode)>,
 }
 
 impl Recorder {
@@ -125,15 +131,16 @@ impl Recorder {
             screen,
             files,
             last: Snapshot::default(),
+            suspended: Vec::new(),
         };
         Ok((recorder, facts))
     }
 
     /// Takes the screen away and gives what has to be finished.
     pub fn finish(self) -> Kept {
-        let Self { results, journal, recorded, manifest, events, screen, last, .. } = self;
+        let Self { results, journal, recorded, manifest, events, screen, last, suspended, .. } = self;
         screen.finish(&last);
-        Kept { results, journal, recorded, manifest, events }
+        Kept { results, journal, recorded, manifest, events, suspended }
     }
 
     /// The records first, then the lines of what is sent next: what cannot be recorded must not be sent.
@@ -177,11 +184,14 @@ impl Recorder {
             Event::RateLimited { team, pause, stated, .. } => {
                 run.note_rate_limit(now, team.as_ref(), *pause, *stated);
             }
+            Event::Parked { team, code } if self.suspended.len() < MOST_SUSPENDED => {
+                self.suspended.push((team.clone(), code.clone()));
+            }
             Event::BucketKnown(kind) => run.bucket = Some((*kind).into()),
-            Event::Sending { .. }
+            Event::Parked { .. }
+            | Event::Sending { .. }
             | Event::Ended { .. }
             | Event::Retrying { .. }
-            | Event::Parked { .. }
             | Event::OutageBegan { .. }
             | Event::OutageEnded
             | Event::TokenRefreshed

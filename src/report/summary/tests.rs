@@ -30,6 +30,8 @@ pub(in crate::report) fn totals(rows: [u64; 4], total: u64) -> Totals {
         heaviest_users: Vec::new(),
         verify_command: None,
         resume_command: None,
+        failures: Vec::new(),
+        retry_command: None,
         notes: Vec::new(),
     }
 }
@@ -71,6 +73,28 @@ fn a_stopped_run_ends_with_the_command_that_continues_it() {
     assert!(text.contains("remaining  s.remaining.csv\n"));
 }
 
+fn failure(rows: u64) -> FailureGroup {
+    let (error, hint) = ("user_not_found".to_owned(), "no such user: list again".to_owned());
+    FailureGroup { status: Status::Failed, error, rows, hint }
+}
+
+#[test]
+fn failed_rows_are_explained_by_error_and_the_last_line_runs_them_again() {
+    let failed = Totals {
+        failures: vec![failure(2), FailureGroup { status: Status::Unknown, error: "timeout".to_owned(), ..failure(1) }],
+        retry_command: Some("slack-revoke run s.remaining.csv".to_owned()),
+        ..totals([7, 0, 2, 0], 10)
+    };
+    let text = plain(&failed);
+    let groups = "2 rows failed with user_not_found: no such user: list again\n\
+                  1 row unknown with timeout: no such user: list again\n";
+    assert!(text.contains(groups), "{text}");
+    assert!(text.ends_with("to run the remaining rows again:\n  slack-revoke run s.remaining.csv\n"), "{text}");
+    let many = Totals { failures: (0..13).map(|_| failure(3)).collect(), ..totals([0, 0, 39, 0], 39) };
+    assert_eq!(many.failure_sentences().len(), 11);
+    assert!(plain(&many).contains("9 rows with 3 other errors: see the error column"), "{}", plain(&many));
+}
+
 #[test]
 fn most_rows_not_found_is_warned_of_from_over_half_on() {
     for (rows, warned) in [([5, 5, 0, 0], false), ([5, 6, 0, 0], true), ([0, 0, 0, 0], false), ([2, 3, 0, 1], false)] {
@@ -103,6 +127,8 @@ fn nothing_hostile_reaches_the_last_lines() {
             stop: Some(reason),
             actor: Some(HOSTILE.to_owned()),
             notes: vec![HOSTILE.to_owned()],
+            failures: vec![FailureGroup { error: HOSTILE.to_owned(), ..failure(1) }],
+            retry_command: Some(HOSTILE.to_owned()),
             resume_command: Some(HOSTILE.to_owned()),
             files: Files { results: HOSTILE.into(), ..totals([0; 4], 0).files },
             ..totals([1, 0, 0, 0], 2)
