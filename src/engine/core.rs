@@ -15,6 +15,7 @@ use super::gathering::Gathering;
 use super::meter::Meter;
 use super::outage::Outage;
 use super::pending::{self, Pending};
+use super::permit::{AnnouncedPauses, CallHandle};
 use super::policy::Policy;
 use super::ports::{Batch, Permit, Refreshed, Request, Want};
 use super::retry;
@@ -55,6 +56,7 @@ pub enum Act {
 struct Flight {
     pending: Pending,
     sent_at: Duration,
+    handle: CallHandle,
 }
 
 /// Totals of this run's calls.
@@ -81,6 +83,7 @@ pub struct Core {
     gathering: Option<Gathering>,
     flying: HashMap<CallId, Flight>,
     next_call: CallId,
+    announced: AnnouncedPauses,
     waiting: BTreeMap<(Duration, u64), Pending>,
     breaker: Breaker,
     suspended: SuspendedWorkspaces,
@@ -112,6 +115,7 @@ impl Core {
             policy,
             flying: HashMap::new(),
             next_call: 0,
+            announced: AnnouncedPauses::default(),
             waiting: BTreeMap::new(),
             outage: Outage::default(),
             token: TokenState::default(),
@@ -189,18 +193,22 @@ impl Core {
         self.stop(StopReason::Refused { code: ErrorCode::TokenExpired, detail }, acts);
     }
 
-    /// A call that was asked for was not made after all.
-    pub fn on_not_sent(&mut self, id: CallId) {
-        if let Some(flight) = self.flying.remove(&id) {
-            self.buckets.answered(&flight.pending);
-            self.calls.made -= 1;
-        }
+    /// A call that was asked for was not made after all: its rows wait as before.
+    pub fn on_not_sent(&mut self, id: CallId, now: Now) {
+        let Some(Flight { mut pending, sent_at, handle }) = self.flying.remove(&id) else { return };
+        handle.answered();
+        self.calls.made -= 1;
+        pending.not_sent();
+        self.buckets.answered(&pending);
+        self.buckets.tested(&pending, None, sent_at, now.at);
+        self.buckets.push_first(pending);
     }
 
     /// Stops sending. The first reason stands.
     pub fn stop(&mut self, reason: StopReason, acts: &mut Vec<Act>) {
         if self.stop.is_none() {
             self.stop = Some(reason.clone());
+            self.flying.values().for_each(|flight| flight.handle.withdraw());
             acts.push(Act::Tell(Event::Stopping(reason)));
         }
     }

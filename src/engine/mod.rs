@@ -14,6 +14,7 @@ mod meter;
 mod outage;
 pub mod pacer;
 mod pending;
+mod permit;
 pub mod policy;
 pub mod ports;
 pub mod retry;

@@ -145,6 +145,13 @@ impl Pending {
         self.first_sent_at.get_or_insert(now.wall);
     }
 
+    /// The call that was about to leave did not.
+    pub fn not_sent(&mut self) {
+        if self.calls() == 0 {
+            self.first_sent_at = None;
+        }
+    }
+
     /// It met a limit, which is no attempt.
     pub fn limited(&mut self) {
         self.rate_limited += 1;

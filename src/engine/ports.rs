@@ -4,17 +4,7 @@ use crate::domain::{Event, Reply, Row, SessionTarget, Snapshot, StopReason, Team
 use std::future::Future;
 use std::sync::Arc;
 
-/// Leave to make one call, given by the gate and used up by the call: a request that skipped the gate does not compile.
-#[derive(Debug)]
-#[must_use = "a permit that is not used has still spent its place in the limit"]
-pub struct Permit(());
-
-impl Permit {
-    /// Only the gate gives permits.
-    pub(super) fn issue() -> Self {
-        Self(())
-    }
-}
+pub use super::permit::Permit;
 
 /// What one call asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,8 +28,10 @@ pub trait SessionApi: 'static {
     fn reset_users(&self, permit: Permit, users: Arc<[UserId]>) -> Self::Call;
 
     /// Sends the call and waits for its answer. Trouble is a reply too: the future never fails, and ends within the call's
-    /// timeout.
-    fn carry_out(call: Self::Call) -> impl Future<Output = Reply> + Send + 'static;
+    /// timeout. [`Permit::start`] is asked right before the first byte; an answer that asks for a pause is announced to
+    /// the permit as soon as it is known.
+    /// `None` if the permit was withdrawn before anything was sent.
+    fn carry_out(call: Self::Call) -> impl Future<Output = Option<Reply>> + Send + 'static;
 
     /// Reads the token again from its source, after Slack called it expired. The future ends within a bounded time: what may
     /// pass (a command that fails or hangs, a file that is being replaced) is retried in here.

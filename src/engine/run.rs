@@ -49,7 +49,7 @@ struct Loop<'a, A: SessionApi, O, R> {
     clock: Clock,
     core: Core,
     workers: Workers<A>,
-    answers: Vec<(CallId, Reply)>,
+    answers: Vec<(CallId, Option<Reply>)>,
     refresh: Option<Pin<Box<dyn Future<Output = Refreshed> + 'a>>>,
     acts: Vec<Act>,
     events: Vec<Event>,
@@ -145,7 +145,10 @@ impl<A: SessionApi, O: Observer, R: RowSource> Loop<'_, A, O, R> {
             Happening::Signal(Signal::Drain(reason)) => self.core.stop(reason, acts),
             Happening::Answered(_) => {
                 for (id, reply) in self.answers.drain(..) {
-                    self.core.on_reply(id, reply, now, acts);
+                    match reply {
+                        Some(reply) => self.core.on_reply(id, reply, now, acts),
+                        None => self.core.on_not_sent(id, now),
+                    }
                 }
             }
             Happening::Rows(Ok(batch)) => self.core.on_batch(batch, now, acts),
@@ -181,8 +184,9 @@ impl<A: SessionApi, O: Observer, R: RowSource> Loop<'_, A, O, R> {
             }
             return any;
         }
+        let now = self.clock.now();
         for (id, ..) in calls {
-            self.core.on_not_sent(id);
+            self.core.on_not_sent(id, now);
         }
         // That the run stops is told at once; nothing but that is left to do.
         self.perform()

@@ -6,8 +6,8 @@ use crate::domain::Reply;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{JoinError, JoinSet};
 
-/// A call that was answered, and by which worker.
-type Done = (usize, CallId, Reply);
+/// A call that is over, and its worker. Without a reply if its permit was withdrawn and nothing was sent.
+type Done = (usize, CallId, Option<Reply>);
 
 /// As many tasks as there ever were calls at once. A worker outlives its call, for a task for each of them would cost more
 /// than all that is decided about it.
@@ -48,7 +48,7 @@ impl<A: SessionApi> Workers<A> {
     ///
     /// # Errors
     /// Where a worker panicked: its call has no answer.
-    pub async fn answers(&mut self, answers: &mut Vec<(CallId, Reply)>) -> Result<(), JoinError> {
+    pub async fn answers(&mut self, answers: &mut Vec<(CallId, Option<Reply>)>) -> Result<(), JoinError> {
         let first = tokio::select! {
             biased;
             Some(Err(panicked)) = self.tasks.join_next() => return Err(panicked),
@@ -100,9 +100,9 @@ mod tests {
             None
         }
 
-        async fn carry_out(call: Option<u64>) -> Reply {
+        async fn carry_out(call: Option<u64>) -> Option<Reply> {
             tokio::time::sleep(Duration::from_millis(call.expect("an answer"))).await;
-            Reply::bare(Answer::Ok)
+            Some(Reply::bare(Answer::Ok))
         }
 
         async fn refresh_token(&self) -> Refreshed {

@@ -2,15 +2,16 @@
 
 use super::failure::Failure;
 use super::form::Form;
+use super::permitted_body::PermittedBody;
 use super::token::{Token, TokenSource};
 use super::wire::{self, Headers};
 use super::{ApiUrl, AuthTest, CallError, ListQuery, ListReply, Page, Proxy, auth_test, list};
-use crate::domain::{ErrorCode, Reply, SessionTarget, Stamp, UserId};
+use crate::domain::{Answer, ErrorCode, Reply, SessionTarget, Stamp, UserId};
 use crate::engine::ports::{Permit, Refreshed, SessionApi};
 use reqwest::header::{
     ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT,
 };
-use reqwest::{Method, Request, Response, Url};
+use reqwest::{Body, Method, Request, Response, Url};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread;
@@ -128,6 +129,7 @@ impl Client {
 pub struct Call {
     client: Arc<Inner>,
     asks: Asks,
+    permit: Arc<Permit>,
 }
 
 #[derive(Debug)]
@@ -139,18 +141,19 @@ enum Asks {
 impl SessionApi for Client {
     type Call = Call;
 
-    fn invalidate(&self, _permit: Permit, target: SessionTarget) -> Call {
-        Call { client: Arc::clone(&self.0), asks: Asks::Session(target) }
+    fn invalidate(&self, permit: Permit, target: SessionTarget) -> Call {
+        Call { client: Arc::clone(&self.0), asks: Asks::Session(target), permit: Arc::new(permit) }
     }
 
-    fn reset_users(&self, _permit: Permit, users: Arc<[UserId]>) -> Call {
-        Call { client: Arc::clone(&self.0), asks: Asks::Users(users) }
+    fn reset_users(&self, permit: Permit, users: Arc<[UserId]>) -> Call {
+        Call { client: Arc::clone(&self.0), asks: Asks::Users(users), permit: Arc::new(permit) }
     }
 
-    async fn carry_out(Call { client, asks }: Call) -> Reply {
-        match asks {
-            Asks::Session(target) => client.invalidate(&target).await,
-            Asks::Users(users) => client.reset_users(&users).await,
+    async fn carry_out(Call { client, asks, permit }: Call) -> Option<Reply> {
+        tokio::select! {
+            biased;
+            () = permit.withdrawn() => None,
+            reply = client.end_sessions(&asks, &permit) => Some(reply),
         }
     }
 
@@ -168,27 +171,23 @@ impl SessionApi for Client {
 }
 
 impl Inner {
-    async fn invalidate(&self, target: &SessionTarget) -> Reply {
-        let (name, value) = target.identifier();
-        let form = Form::new().with("session_id", &target.session().to_string()).with(name, value);
-        self.end_sessions(&self.invalidate, form).await
-    }
-
-    /// In a form a list is one argument with commas between, as Slack's own SDKs send it.
-    async fn reset_users(&self, users: &[UserId]) -> Reply {
-        let users: Vec<&str> = users.iter().map(UserId::as_str).collect();
-        self.end_sessions(&self.reset_bulk, Form::new().with("user_ids", &users.join(","))).await
-    }
-
-    async fn end_sessions(&self, url: &Url, form: Form) -> Reply {
-        match self.call(url, form, SMALL).await {
+    async fn end_sessions(&self, asks: &Asks, permit: &Arc<Permit>) -> Reply {
+        let (url, form) = match asks {
+            Asks::Session(target) => (&self.invalidate, session_form(target)),
+            Asks::Users(users) => (&self.reset_bulk, users_form(users)),
+        };
+        let reply = match self.call(url, form, SMALL, Some(permit)).await {
             Ok(received) => self.reply(&received),
             Err(failure) => failure.into_reply(),
+        };
+        if matches!(reply.answer, Answer::RateLimited { .. }) {
+            permit.announce_pause();
         }
+        reply
     }
 
     async fn auth_test(&self) -> Result<AuthTest, CallError> {
-        let received = self.call(&self.auth_test, Form::new(), SMALL).await.map_err(Failure::into_error)?;
+        let received = self.call(&self.auth_test, Form::new(), SMALL, None).await.map_err(Failure::into_error)?;
         match CallError::of(self.reply(&received)) {
             Some(error) => Err(error),
             None => auth_test::read(&kept(&received.headers), &received.body)
@@ -197,7 +196,7 @@ impl Inner {
     }
 
     async fn list_sessions(&self, query: &ListQuery) -> ListReply {
-        let received = self.call(&self.list, query.form(), LARGE).await.map_err(Failure::into_error)?;
+        let received = self.call(&self.list, query.form(), LARGE, None).await.map_err(Failure::into_error)?;
         match CallError::of(self.reply(&received)) {
             Some(CallError::Refused { code: ErrorCode::NoActiveSessions, .. }) => Ok(Page::default()),
             Some(error) => Err(error),
@@ -206,13 +205,21 @@ impl Inner {
         }
     }
 
-    /// Makes one call: a form out, a status and at most `cap` bytes back.
-    async fn call(&self, url: &Url, form: Form, cap: usize) -> Result<Received, Failure> {
+    /// Makes one call: a form out, a status and at most `cap` bytes back. With a permit, nothing is sent once that is
+    /// withdrawn, and a pause is announced to it before the body of the answer is waited for.
+    async fn call(&self, url: &Url, form: Form, cap: usize, permit: Option<&Arc<Permit>>) -> Result<Received, Failure> {
         let mut request = Request::new(Method::POST, url.clone());
         request.headers_mut().clone_from(&self.headers.read().unwrap_or_else(PoisonError::into_inner));
-        *request.body_mut() = Some(form.finish().into());
+        let body = Body::from(form.finish());
+        *request.body_mut() = Some(match permit {
+            Some(permit) => Body::wrap(PermittedBody::new(Arc::clone(permit), body)),
+            None => body,
+        });
         let mut response = self.http.execute(request).await.map_err(Failure::from_transport)?;
         let status = response.status().as_u16();
+        if let (429, Some(permit)) = (status, permit) {
+            permit.announce_pause();
+        }
         let (body, lost) = match read(&mut response, cap).await {
             Ok(Some(body)) => (body, None),
             Ok(None) => (Vec::new(), Some(format!("the answer is longer than {cap} bytes").into())),
@@ -271,6 +278,17 @@ fn transport(api: &ApiUrl, proxy: Option<Proxy>, timeout: Duration) -> Result<re
         builder = builder.tls_certs_only([]);
     }
     builder.build().map_err(|error| ClientError::Setup(Failure::from_transport(error).detail))
+}
+
+fn session_form(target: &SessionTarget) -> Form {
+    let (name, value) = target.identifier();
+    Form::new().with("session_id", &target.session().to_string()).with(name, value)
+}
+
+/// In a form a list is one argument with commas between, as Slack's own SDKs send it.
+fn users_form(users: &[UserId]) -> Form {
+    let users: Vec<&str> = users.iter().map(UserId::as_str).collect();
+    Form::new().with("user_ids", &users.join(","))
 }
 
 /// The headers of every call; the only place where the token is put into anything. With the two that the transport would

@@ -6,7 +6,8 @@ pub mod auth_test;
 pub mod endpoint;
 pub mod http;
 pub mod list;
-pub mod proxy;
+pub mod permitted_body;
+mod proxy;
 pub mod token;
 pub mod wire;
 

@@ -47,7 +47,7 @@ const EVERY_ROOM: &[&str] = &[
 const ANYWHERE: [&str; 4] = ["serde", "thiserror", "tokio", "tracing"];
 
 /// Every other crate with its place; where there is more than one, why.
-const PLACES: [(&str, &[&str]); 27] = [
+const PLACES: [(&str, &[&str]); 28] = [
     ("anstream", &["report/"]),
     ("anstyle", &["report/"]),
     ("askama", &["report/html/"]),
@@ -67,6 +67,7 @@ const PLACES: [(&str, &[&str]); 27] = [
     ("governor", &["engine/spacing.rs"]),
     // The stand-in writes the dates that the client reads, and shares no code with it.
     ("httpdate", &["slack/retry_after.rs", "rehearsal/service.rs"]),
+    ("http_body", &["slack/permitted_body.rs"]),
     ("indicatif", &["report/bar.rs"]),
     // Spans as flags, stamps as columns, times for people; a plan hands over the local time zone.
     ("jiff", &["cli/values.rs", "store/stamps.rs", "report/", "commands/plan.rs"]),

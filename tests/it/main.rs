@@ -18,6 +18,7 @@ mod network;
 mod nightly;
 mod on_finish;
 mod outputs;
+mod pauses;
 mod plans;
 mod protections;
 mod questions;

@@ -1,45 +1,9 @@
 //! Real TLS on the loopback address. A certificate that will not do ends the run before the token is sent.
 
+use crate::harness::certificate::{authority, expired, named, server_config, showing};
 use crate::harness::{Proxy, TOKEN, Workdir, config, rows, sessions, start};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
+use rcgen::KeyPair;
 use rustls::ServerConfig;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
-use std::sync::Arc;
-
-/// A root that exists for one test.
-fn authority(name: &str) -> CertifiedIssuer<'static, KeyPair> {
-    let mut params = CertificateParams::new(Vec::new()).unwrap();
-    params.distinguished_name.push(DnType::CommonName, name);
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
-}
-
-fn named(host: &str) -> CertificateParams {
-    CertificateParams::new([host.to_owned()]).unwrap()
-}
-
-fn expired() -> CertificateParams {
-    let mut params = named("localhost");
-    (params.not_before, params.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2020, 2, 1));
-    params
-}
-
-/// A server that shows the certificate of `params`, signed by `authority`.
-fn server_config(params: &CertificateParams, authority: &CertifiedIssuer<'static, KeyPair>) -> ServerConfig {
-    let key = KeyPair::generate().unwrap();
-    let certificate = params.signed_by(&key, authority).unwrap().der().clone();
-    showing(certificate, &key)
-}
-
-fn showing(certificate: CertificateDer<'static>, key: &KeyPair) -> ServerConfig {
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate], key)
-        .unwrap()
-}
 
 /// Runs one row against that server; `trusted` is the PEM of the roots that the program knows.
 fn meets(tls: ServerConfig, trusted: &str, code: i32) -> (Workdir, Proxy, String) {

@@ -36,9 +36,9 @@ impl SessionApi for Unhurried {
         self.0
     }
 
-    async fn carry_out(latency: Duration) -> Reply {
+    async fn carry_out(latency: Duration) -> Option<Reply> {
         tokio::time::sleep(latency).await;
-        Reply { http_status: Some(200), ..Reply::bare(Answer::Ok) }
+        Some(Reply { http_status: Some(200), ..Reply::bare(Answer::Ok) })
     }
 
     async fn refresh_token(&self) -> Refreshed {

@@ -20,8 +20,8 @@ impl SessionApi for Immediate {
 
     fn reset_users(&self, _permit: Permit, _users: Arc<[UserId]>) {}
 
-    async fn carry_out((): ()) -> Reply {
-        Reply { http_status: Some(200), ..Reply::bare(Answer::Ok) }
+    async fn carry_out((): ()) -> Option<Reply> {
+        Some(Reply { http_status: Some(200), ..Reply::bare(Answer::Ok) })
     }
 
     async fn refresh_token(&self) -> Refreshed {

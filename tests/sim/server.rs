@@ -224,19 +224,19 @@ impl SessionApi for Server {
         self.call("the organisation".to_owned())
     }
 
-    async fn carry_out(Call { server, team, latency, test }: Call) -> Reply {
+    async fn carry_out(Call { server, team, latency, test }: Call) -> Option<Reply> {
         let there = latency / 2;
         tokio::time::sleep(there).await;
         let verdict = server.state.lock().expect("no panic before").arrived(server.now(), &team, test);
         tokio::time::sleep(latency.saturating_sub(there)).await;
         server.state.lock().expect("no panic before").answered(server.now(), &team, verdict);
-        match verdict {
+        Some(match verdict {
             Verdict::Taken => Reply { http_status: Some(200), ..Reply::bare(Answer::Ok) },
             Verdict::Limited(seconds) => {
                 let retry_after = seconds.map(Duration::from_secs);
                 Reply { http_status: Some(429), ..Reply::bare(Answer::RateLimited { retry_after }) }
             }
-        }
+        })
     }
 
     async fn refresh_token(&self) -> Refreshed {

@@ -75,6 +75,7 @@ impl Core {
                 if pause > self.policy.max_retry_after {
                     self.stop(StopReason::RetryAfter { pause }, acts);
                 }
+                self.withdraw_calls_like(&flight.pending);
                 Some(false)
             }
             // A broken connection says nothing of the limit; an answer that made no sense was let through to be made.
@@ -103,6 +104,13 @@ impl Core {
         }
     }
 
+    /// Takes back the permits of calls to a paused bucket that have not sent anything.
+    fn withdraw_calls_like(&self, paused: &Pending) {
+        let bucket = self.buckets.of(paused);
+        let flights = self.flying.values().filter(|flight| self.buckets.of(&flight.pending) == bucket);
+        flights.for_each(|flight| flight.handle.withdraw());
+    }
+
     /// Time lost to pauses, those of several buckets at once counted once.
     fn count_pause(&mut self, now: Duration, pause: Duration) {
         let until = now + pause;
@@ -124,7 +132,8 @@ impl Core {
         now: Now,
         acts: &mut Vec<Act>,
     ) {
-        let Flight { mut pending, sent_at } = flight;
+        let Flight { mut pending, sent_at, handle } = flight;
+        handle.answered();
         if class.is_decision() {
             self.token.accepted(sent_at);
         }

@@ -34,7 +34,8 @@ impl Core {
         let mut wake = Wake::default();
         wake.at(self.policy.deadline.filter(|_| !is_late));
         wake.at(self.waiting.first_key_value().map(|((due, _), _)| *due));
-        if !self.token.is_refreshing() {
+        // The answer that announced a pause is about to be taken in.
+        if !self.token.is_refreshing() && !self.announced.any() {
             self.send_what_may_go(now, &mut wake, acts);
         }
         self.tell_the_estimate(acts);
@@ -85,8 +86,9 @@ impl Core {
         let (id, line, call) = (self.next_call, pending.line(), pending.calls() + 1);
         // Of several rows each is noted ahead of the call that is for all of them.
         acts.extend(pending.lines().skip(1).map(|line| Act::Tell(Event::Sending { line, call })));
+        let (permit, handle) = permit.tracked(&self.announced);
         acts.push(Act::Send { id, permit, request: pending.request(), line, call });
-        self.flying.insert(id, Flight { pending, sent_at: now.at });
+        self.flying.insert(id, Flight { pending, sent_at: now.at, handle });
     }
 
     fn most_waiting(&self) -> usize {

@@ -1,6 +1,7 @@
 //! A folder of its own for every test, the program in it, and the stand-in beside it.
 
 mod canned;
+pub mod certificate;
 mod proxy;
 mod results;
 mod run;

@@ -1,0 +1,137 @@
+//! Permission to make one call. A call that has not sent its first byte when its bucket is paused, or when the run stops,
+//! is not sent: a permit can be withdrawn until then.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::watch;
+
+/// How far a call is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Nothing was sent. It may wait for a connection.
+    Waiting,
+    /// The first byte may have been sent.
+    Started,
+    /// It was not sent and will not be.
+    Withdrawn,
+    /// Its answer asks for a pause, and the dispatcher hasn't seen the answer yet.
+    PauseAnnounced,
+}
+
+/// Leave to make one call, given by the gate and used up by the call: a request that skipped the gate does not compile.
+#[derive(Debug)]
+#[must_use = "a permit that is not used has still spent its place in the limit"]
+pub struct Permit {
+    call: Arc<watch::Sender<Phase>>,
+    announced: AnnouncedPauses,
+}
+
+impl Permit {
+    /// Only the gate gives permits.
+    pub(super) fn issue() -> Self {
+        Self { call: Arc::new(watch::Sender::new(Phase::Waiting)), announced: AnnouncedPauses::default() }
+    }
+
+    /// Ties the permit to the run's announced pauses, and gives the dispatcher's handle of the call.
+    pub(super) fn tracked(self, announced: &AnnouncedPauses) -> (Self, CallHandle) {
+        let handle = CallHandle { call: Arc::clone(&self.call), announced: announced.clone() };
+        (Self { announced: announced.clone(), ..self }, handle)
+    }
+
+    /// Asked right before the first byte is written. If it returns false, nothing may be sent.
+    #[must_use]
+    pub fn start(&self) -> bool {
+        let next = if self.announced.any() { Phase::Withdrawn } else { Phase::Started };
+        self.call.send_if_modified(|phase| {
+            let waits = *phase == Phase::Waiting;
+            if waits {
+                *phase = next;
+            }
+            waits
+        });
+        *self.call.borrow() == Phase::Started
+    }
+
+    /// The answer to this call asks for a pause. From now on no other call starts until the dispatcher has taken it in,
+    /// so that not even a call on the connection that the answer came over gets ahead of the dispatcher.
+    pub fn announce_pause(&self) {
+        if self.call.send_replace(Phase::PauseAnnounced) != Phase::PauseAnnounced {
+            self.announced.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    /// Waits until the permit is withdrawn; never returns for a call that was sent.
+    pub async fn withdrawn(&self) {
+        // The sender lives as long as `self`, so this can't fail.
+        let _ = self.call.subscribe().wait_for(|phase| *phase == Phase::Withdrawn).await;
+    }
+}
+
+/// The dispatcher's handle of a call in flight.
+#[derive(Debug)]
+pub(super) struct CallHandle {
+    call: Arc<watch::Sender<Phase>>,
+    announced: AnnouncedPauses,
+}
+
+impl CallHandle {
+    /// Takes the permit back if nothing was sent.
+    pub(super) fn withdraw(&self) {
+        self.call.send_if_modified(|phase| {
+            let waits = *phase == Phase::Waiting;
+            if waits {
+                *phase = Phase::Withdrawn;
+            }
+            waits
+        });
+    }
+
+    /// The dispatcher has the answer: what it asks for is in force, so calls may start again.
+    pub(super) fn answered(self) {
+        if *self.call.borrow() == Phase::PauseAnnounced {
+            self.announced.0.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+}
+
+/// Number of answers that ask for a pause and that the dispatcher hasn't seen yet.
+#[derive(Debug, Clone, Default)]
+pub(super) struct AnnouncedPauses(Arc<AtomicUsize>);
+
+impl AnnouncedPauses {
+    pub(super) fn any(&self) -> bool {
+        self.0.load(Ordering::SeqCst) > 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_starts_unless_it_was_withdrawn_before() {
+        let announced = AnnouncedPauses::default();
+        let (permit, handle) = Permit::issue().tracked(&announced);
+        assert!(permit.start() && permit.start());
+        handle.withdraw();
+        assert!(permit.start(), "what was sent can't be taken back");
+
+        let (permit, handle) = Permit::issue().tracked(&announced);
+        handle.withdraw();
+        assert!(!permit.start());
+    }
+
+    #[test]
+    fn an_announced_pause_stops_every_call_until_the_dispatcher_has_seen_it() {
+        let announced = AnnouncedPauses::default();
+        let (limited, answered) = Permit::issue().tracked(&announced);
+        let (waiting, _handle) = Permit::issue().tracked(&announced);
+        let (late, _late_handle) = Permit::issue().tracked(&announced);
+        assert!(limited.start());
+        limited.announce_pause();
+        limited.announce_pause();
+        assert!(announced.any() && !waiting.start());
+        answered.answered();
+        assert!(!announced.any() && late.start() && !waiting.start());
+    }
+}
