@@ -165,6 +165,11 @@ impl Buckets {
         self.all.iter().any(|bucket| !bucket.queue.is_empty())
     }
 
+    /// Whether a row that wants to be sent is as `is_wanted` says.
+    pub fn any_row(&self, is_wanted: impl Fn(&Pending) -> bool) -> bool {
+        self.all.iter().any(|bucket| bucket.queue.iter().any(&is_wanted))
+    }
+
     /// Asks a bucket's gate for its first row.
     pub fn ask(&mut self, index: usize, now: Duration) -> Result<(Permit, Pending), Option<Closed>> {
         let left = self.rows_left(index);

@@ -1,9 +1,10 @@
 //! The state machine of a run: answers, rows and the time go in; what to do comes out. No clock, no I/O, no await.
 //!
-//! Here is what comes in. What an answer does is in [`answers`], what goes out in [`sending`], what whole users need besides
+//! Here is what comes in. What an answer does is in [`answers`], and in [`recovery`] if it is not clear; what goes out in [`sending`], what whole users need besides
 //! in [`users`], how it stands in [`standing`].
 
 mod answers;
+mod recovery;
 mod sending;
 mod standing;
 mod users;
@@ -85,6 +86,8 @@ pub struct Core {
     next_call: CallId,
     announced: AnnouncedPauses,
     waiting: BTreeMap<(Duration, u64), Pending>,
+    /// Rows whose attempts are used up, until it is known whose fault that is.
+    undecided: Vec<Pending>,
     breaker: Breaker,
     suspended: SuspendedWorkspaces,
     outage: Outage,
@@ -117,6 +120,7 @@ impl Core {
             next_call: 0,
             announced: AnnouncedPauses::default(),
             waiting: BTreeMap::new(),
+            undecided: Vec::new(),
             outage: Outage::default(),
             token: TokenState::default(),
             warned: BTreeSet::new(),
@@ -174,7 +178,7 @@ impl Core {
         self.meter.ended(now.at, now.at.saturating_sub(flight.sent_at));
         self.warn(reply.warning.as_deref(), acts);
         let class = retry::classify(&reply);
-        let turn = self.follow_outage(id, &flight, &reply, class, now, acts);
+        let turn = self.follow_outage(&flight.pending, &reply, class, now, acts);
         self.teach_the_gate(&flight, &reply, class, now, acts);
         self.decide(flight, reply, class, turn, now, acts);
     }

@@ -1,30 +1,27 @@
-//! When nobody is answered: the difference between a row that fails and a Slack that is away.
+//! Telling rows that always fail from a Slack that is away.
+//!
+//! Only rows that have not failed before are evidence: one user's sessions are often adjacent, so any number of them may
+//! fail for a reason of their own, and a row that has failed already says nothing new.
 
 use super::retry::backoff;
+use crate::domain::{Answer, Fault, Reply};
 use std::time::Duration;
 
-/// Transient answers for so many different rows, with no clear answer between them, are an outage and not the rows'
-/// trouble. At a fault share of 16 % that comes about once in ten thousand calls, and costs a backoff.
+/// Transient answers to so many rows that have not failed before, with no clear answer between them, are an outage. At a
+/// fault share of 16 % that comes about once in ten thousand calls, and costs a backoff.
 const DECLARED_AT: usize = 5;
 
-/// Follows the answers that were none. While an outage lasts, rows go one at a time, use up no attempts, and wait for each
-/// other with a growing backoff.
+/// The failing calls since the last clear answer. While an outage is declared, calls go out one at a time, each for another
+/// row, with a growing backoff between them, and no attempt is held against a row.
 #[derive(Debug, Default)]
 pub struct Outage {
-    witnesses: Vec<Witness>,
+    evidence: usize,
     since: Option<Duration>,
     declared: bool,
-    tries: u32,
+    probes: u32,
     hold_until: Duration,
-}
-
-/// Who met a transient answer. A row is one witness however often it is sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Witness {
-    /// The row of this line.
-    Row(u64),
-    /// The call of this name, for many users.
-    Call(u64),
+    slack_answered: bool,
+    may_pass: bool,
 }
 
 /// What a transient answer led to.
@@ -39,18 +36,18 @@ pub enum Turn {
 }
 
 impl Outage {
-    /// A call met a transient answer.
-    pub fn transient(&mut self, witness: Witness, now: Duration, seed: u64) -> Turn {
+    /// A call met a transient answer. `is_news`: it was for a row that had not failed before.
+    pub fn transient(&mut self, reply: &Reply, is_news: bool, now: Duration, seed: u64) -> Turn {
         self.since.get_or_insert(now);
-        if !self.witnesses.contains(&witness) && self.witnesses.len() < DECLARED_AT {
-            self.witnesses.push(witness);
-        }
-        if self.witnesses.len() < DECLARED_AT {
+        self.evidence += usize::from(is_news);
+        self.slack_answered |= matches!(reply.answer, Answer::Refused(_));
+        self.may_pass |= may_pass(&reply.answer);
+        if self.evidence < DECLARED_AT {
             return Turn::RowOnly;
         }
         if now >= self.hold_until {
-            self.tries += 1;
-            self.hold_until = now + backoff(self.tries, seed);
+            self.probes += 1;
+            self.hold_until = now + backoff(self.probes, seed);
         }
         if std::mem::replace(&mut self.declared, true) { Turn::GoesOn } else { Turn::Began }
     }
@@ -72,10 +69,45 @@ impl Outage {
         self.hold_until
     }
 
-    /// How long there has been no clear answer, where that is an outage.
+    /// How long there has been no clear answer.
     #[must_use]
     pub fn lasts(&self, now: Duration) -> Duration {
-        self.since.filter(|_| self.declared).map_or(Duration::ZERO, |since| now.saturating_sub(since))
+        self.since.map_or(Duration::ZERO, |since| now.saturating_sub(since))
+    }
+
+    /// Failing calls since the outage was declared, each after its backoff.
+    #[must_use]
+    pub fn probes(&self) -> u32 {
+        self.probes
+    }
+
+    /// Whether a row that had not failed before is among those that fail.
+    #[must_use]
+    pub fn has_evidence(&self) -> bool {
+        self.evidence > 0
+    }
+
+    /// Whether Slack itself answered, though with codes that say nothing clear.
+    #[must_use]
+    pub fn slack_answered(&self) -> bool {
+        self.slack_answered
+    }
+
+    /// Whether waiting can help. It rarely does if no connection comes about or somebody else answers in Slack's place.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        self.may_pass
+    }
+}
+
+fn may_pass(answer: &Answer) -> bool {
+    match answer {
+        Answer::Fault(Fault::NotConnected | Fault::BadResponse) => false,
+        Answer::Fault(Fault::Http(status)) => *status >= 500 || *status == 408,
+        Answer::Fault(Fault::Connection | Fault::Timeout)
+        | Answer::Ok
+        | Answer::Refused(_)
+        | Answer::RateLimited { .. } => true,
     }
 }
 
@@ -83,25 +115,41 @@ impl Outage {
 mod tests {
     use super::*;
 
-    #[test]
-    fn one_row_in_trouble_is_no_outage() {
-        let mut outage = Outage::default();
-        for _ in 0..50 {
-            assert_eq!(outage.transient(Witness::Row(7), Duration::ZERO, 1), Turn::RowOnly);
-        }
-        assert_eq!(outage.hold_until(), Duration::ZERO);
+    fn failed(outage: &mut Outage, is_news: bool, second: u64) -> Turn {
+        outage.transient(&Reply::bare(Answer::Fault(Fault::Timeout)), is_news, Duration::from_secs(second), 1)
     }
 
     #[test]
-    fn five_rows_without_an_answer_are_one_and_an_answer_ends_it() {
+    fn rows_that_failed_before_are_no_evidence() {
         let mut outage = Outage::default();
-        let turns: Vec<_> =
-            (1..=6).map(|line| outage.transient(Witness::Row(line), Duration::from_secs(line), 1)).collect();
+        assert!((0..50).all(|second| failed(&mut outage, false, second) == Turn::RowOnly));
+        assert!(!outage.has_evidence() && outage.hold_until() == Duration::ZERO);
+    }
+
+    #[test]
+    fn five_other_rows_without_an_answer_are_an_outage_and_an_answer_ends_it() {
+        let mut outage = Outage::default();
+        let turns: Vec<_> = (1..=6).map(|second| failed(&mut outage, true, second)).collect();
         assert_eq!(turns, [[Turn::RowOnly; 4].as_slice(), &[Turn::Began, Turn::GoesOn]].concat());
         assert_eq!(outage.lasts(Duration::from_secs(11)), Duration::from_secs(10));
         assert!(outage.clear());
-        assert!(!outage.is_declared());
-        assert!(!outage.clear());
-        assert_eq!(outage.transient(Witness::Row(1), Duration::ZERO, 1), Turn::RowOnly);
+        assert!(!outage.is_declared() && !outage.clear());
+        assert_eq!(failed(&mut outage, true, 20), Turn::RowOnly);
+    }
+
+    #[test]
+    fn waiting_helps_against_what_passes() {
+        for (fault, passes) in [
+            (Fault::NotConnected, false),
+            (Fault::BadResponse, false),
+            (Fault::Http(404), false),
+            (Fault::Http(407), false),
+            (Fault::Http(503), true),
+            (Fault::Http(408), true),
+            (Fault::Timeout, true),
+            (Fault::Connection, true),
+        ] {
+            assert_eq!(may_pass(&Answer::Fault(fault)), passes, "{fault:?}");
+        }
     }
 }

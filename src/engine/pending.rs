@@ -33,6 +33,20 @@ pub struct Pending {
     may_be_gone: bool,
     /// Whether a call for more users than these was taken for some of them, and Slack did not say for whom.
     taken_in_part: bool,
+    /// The last answer that was none.
+    failure: Option<Box<Failure>>,
+    /// Whether other rows were answered after it had failed, and it failed again.
+    is_own_trouble: bool,
+}
+
+/// A transient answer.
+#[derive(Debug)]
+struct Failure {
+    reply: Reply,
+    /// The clear answers of the run before it. Failures with the same number have no clear answer between them.
+    streak: u64,
+    /// Attempts of this streak that count against `--retries`.
+    tries: u32,
 }
 
 impl Pending {
@@ -52,7 +66,17 @@ impl Pending {
     }
 
     fn of(work: Work, may_be_gone: bool) -> Self {
-        Self { work, attempts: 0, tries: 0, rate_limited: 0, first_sent_at: None, may_be_gone, taken_in_part: false }
+        Self {
+            work,
+            attempts: 0,
+            tries: 0,
+            rate_limited: 0,
+            first_sent_at: None,
+            may_be_gone,
+            taken_in_part: false,
+            failure: None,
+            is_own_trouble: false,
+        }
     }
 
     /// The row's line in the input; of several rows the first one's.
@@ -126,7 +150,7 @@ impl Pending {
         };
         let (first, second) = work.map_err(|work| Self { work, ..self })?;
         let taken_in_part = self.taken_in_part || taken_in_part;
-        let half = |group| Self { work: Work::Users(Box::new(group)), tries: 0, taken_in_part, ..self };
+        let half = |group| Self { work: Work::Users(Box::new(group)), tries: 0, taken_in_part, failure: None, ..self };
         Ok((half(first), half(second)))
     }
 
@@ -157,11 +181,56 @@ impl Pending {
         self.rate_limited += 1;
     }
 
-    /// It was answered. `counts` is false where the attempt is not held against the row.
-    pub fn attempted(&mut self, ambiguous: bool, counts: bool) {
+    /// It was answered.
+    pub fn attempted(&mut self, ambiguous: bool) {
         self.attempts += 1;
-        self.tries += u32::from(counts);
         self.may_be_gone |= ambiguous;
+    }
+
+    /// Calls answered with anything but a limit.
+    pub fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// The answer was none. The attempt is held against the row, unless it is forgiven.
+    pub fn failed(&mut self, reply: Reply, streak: u64) {
+        let before = self.failure.take();
+        self.is_own_trouble |= before.as_ref().is_some_and(|before| before.streak != streak);
+        let tries = before.filter(|before| before.streak == streak).map_or(0, |before| before.tries);
+        self.tries += 1;
+        self.failure = Some(Box::new(Failure { reply, streak, tries: tries + 1 }));
+    }
+
+    /// The failures of this streak were not the row's own.
+    pub fn forgive(&mut self, streak: u64) {
+        if let Some(failure) = self.failure.as_mut().filter(|failure| failure.streak == streak) {
+            self.tries -= std::mem::take(&mut failure.tries);
+        }
+    }
+
+    /// Whether an answer was none.
+    pub fn has_failed(&self) -> bool {
+        self.failure.is_some()
+    }
+
+    /// Whether there has been no clear answer since it failed.
+    pub fn has_failed_in(&self, streak: u64) -> bool {
+        self.failure.as_ref().is_some_and(|failure| failure.streak == streak)
+    }
+
+    /// Whether it failed before and after other rows were answered.
+    pub fn is_own_trouble(&self) -> bool {
+        self.is_own_trouble
+    }
+
+    /// The last answer that was none.
+    pub fn last_reply(&self) -> Option<&Reply> {
+        self.failure.as_ref().map(|failure| &failure.reply)
+    }
+
+    /// The same, for its record.
+    pub fn take_reply(&mut self) -> Option<Reply> {
+        self.failure.take().map(|failure| failure.reply)
     }
 
     /// Whether an attempt may have taken effect.

@@ -142,10 +142,6 @@ impl Conclusion<'_> {
         if let Some(reason) = &self.end.stop {
             return ExitStatus::of_stop(reason);
         }
-        let calls = self.end.calls;
-        if calls.made > 0 && calls.clear == 0 {
-            return ExitStatus::Unavailable;
-        }
         let not_reached = self.facts.rows.saturating_sub(self.end.counts.ended());
         ExitStatus::of_end(&self.end.counts, not_reached, self.settings.safety.strict, self.end.any_parked)
     }

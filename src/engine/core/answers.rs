@@ -1,10 +1,10 @@
-//! What an answer does: to the outage, to the gate, to its row, to the run.
+//! What an answer does: to the gate, to its row, to the run.
 
-use super::{Act, CallId, Core, Flight};
+use super::{Act, Core, Flight};
 use crate::domain::{Answer, ErrorCode, Event, Outcome, Reply, Row, Status, StopReason, TeamId};
 use crate::engine::breaker::{Ended, Verdict};
 use crate::engine::clock::Now;
-use crate::engine::outage::{Turn, Witness};
+use crate::engine::outage::Turn;
 use crate::engine::pending::Pending;
 use crate::engine::retry::{self, Class};
 use crate::engine::suspended::Refusal;
@@ -19,40 +19,6 @@ impl Core {
         {
             acts.push(Act::Tell(Event::Warning(text.into())));
         }
-    }
-
-    pub(super) fn follow_outage(
-        &mut self,
-        id: CallId,
-        flight: &Flight,
-        reply: &Reply,
-        class: Class,
-        now: Now,
-        acts: &mut Vec<Act>,
-    ) -> Turn {
-        self.canary_answered |= class.is_decision();
-        if matches!(class, Class::RateLimited { .. }) {
-            return Turn::RowOnly;
-        }
-        if !matches!(class, Class::Transient { .. }) {
-            self.calls.clear += 1;
-            if self.outage.clear() {
-                acts.push(Act::Tell(Event::OutageEnded));
-            }
-            return Turn::RowOnly;
-        }
-        let error = retry::error_name(reply).unwrap_or_default();
-        let line = flight.pending.line();
-        // A call for many users stands for many rows: it is no one row's trouble however often it is met.
-        let witness = if flight.pending.is_for_many() { Witness::Call(id) } else { Witness::Row(line) };
-        let turn = self.outage.transient(witness, now.at, self.seed(line, self.next_call));
-        if turn == Turn::Began {
-            acts.push(Act::Tell(Event::OutageBegan { error: error.clone() }));
-        }
-        if self.outage.lasts(now.at) > self.policy.max_retry_after {
-            self.stop(StopReason::Unavailable { error }, acts);
-        }
-        turn
     }
 
     pub(super) fn teach_the_gate(
@@ -142,7 +108,7 @@ impl Core {
             return self.send_again(pending);
         }
         let ambiguous = matches!(class, Class::Transient { ambiguous: true });
-        pending.attempted(ambiguous, !self.is_waiting_out_an_outage());
+        pending.attempted(ambiguous);
         let (done, may_be_gone) = (pending.done(), pending.may_be_gone());
         match class {
             Class::AlreadyGone | Class::NotFound | Class::Row | Class::SuspectRow if pending.group().is_some() => {
@@ -153,7 +119,7 @@ impl Core {
             Class::NotFound => self.settle(pending, retry::not_found_status(may_be_gone), reply, now, acts),
             Class::Row => self.settle(pending, retry::refused_status(may_be_gone), reply, now, acts),
             Class::SuspectRow => self.suspect(pending, reply, now, acts),
-            Class::Transient { .. } => self.again(pending, reply, turn, now, acts),
+            Class::Transient { .. } => self.fail(pending, reply, turn, now, acts),
             Class::Workspace => self.suspend(pending, reply, now, acts),
             Class::TokenExpired => self.refresh(pending, sent_at, acts),
             Class::RateLimited { .. } => {}
@@ -193,38 +159,6 @@ impl Core {
         }
     }
 
-    /// Whether an outage came after answers: then rows use up no attempts, and wait for each other.
-    pub(super) fn is_waiting_out_an_outage(&self) -> bool {
-        self.outage.is_declared() && self.calls.clear > 0
-    }
-
-    fn again(&mut self, pending: Pending, reply: Reply, turn: Turn, now: Now, acts: &mut Vec<Act>) {
-        let is_spent = pending.tries() > self.policy.retries;
-        if pending.is_for_many() && (is_spent || turn == Turn::Began) {
-            return self.halve_or_give_up(pending, &reply, is_spent, now, acts);
-        }
-        if is_spent {
-            let status = retry::refused_status(pending.may_be_gone_untold());
-            let error = retry::error_name(&reply).unwrap_or_default();
-            self.settle(pending, status, reply, now, acts);
-            // An outage is waited for by a run that Slack has answered before; one that it never answered ends.
-            if self.calls.clear == 0 && self.outage.is_declared() {
-                self.stop(StopReason::Unavailable { error }, acts);
-            }
-            return;
-        }
-        self.wait(pending, &reply, now, acts);
-    }
-
-    pub(super) fn wait(&mut self, pending: Pending, reply: &Reply, now: Now, acts: &mut Vec<Act>) {
-        let wait = retry::backoff(pending.tries(), self.seed(pending.line(), u64::from(pending.calls())));
-        let error = retry::error_name(reply).unwrap_or_default();
-        acts.push(Act::Tell(Event::Retrying { line: pending.line(), attempt: pending.calls(), error, wait }));
-        if let Some(pending) = self.unless_suspended(pending) {
-            self.waiting.insert((now.at + wait, pending.line()), pending);
-        }
-    }
-
     fn suspend(&mut self, pending: Pending, reply: Reply, now: Now, acts: &mut Vec<Act>) {
         let Answer::Refused(code) = reply.answer.clone() else { return };
         match self.suspended.refused(&pending, &code) {
@@ -240,7 +174,8 @@ impl Core {
         let suspended = &self.suspended;
         let queued = self.buckets.take_rows_of(|row| suspended.holds(row));
         let waiting = self.waiting.extract_if(.., |_, row| suspended.holds(row)).map(|(_, row)| row);
-        for held in queued.into_iter().chain(waiting) {
+        let undecided = self.undecided.extract_if(.., |row| suspended.holds(row));
+        for held in queued.into_iter().chain(waiting).chain(undecided) {
             self.buckets.ended(&held);
         }
     }
@@ -283,7 +218,7 @@ impl Core {
         }
     }
 
-    fn seed(&self, line: u64, call: u64) -> u64 {
+    pub(super) fn seed(&self, line: u64, call: u64) -> u64 {
         self.policy.seed ^ line.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ call.wrapping_mul(0xD1B5_4A32_D192_ED03)
     }
 }

@@ -1,5 +1,6 @@
 //! What goes out: calls as far as gates, workers and waits allow, and requests for rows.
 
+use super::recovery::MOST_WAITING;
 use super::{Act, Core, Flight};
 use crate::domain::{Event, StopReason};
 use crate::engine::clock::Now;
@@ -12,19 +13,15 @@ use std::time::Duration;
 /// Calls in flight at most, where the user names no number (contract.md, `--workers`).
 const MOST_WORKERS: u32 = 16;
 
-/// Rows that wait for their next attempt; while there are more, no fresh row is sent. It bounds the memory where every
-/// call fails at once, and is far above what faults of single rows come to.
-const MOST_WAITING: usize = 4096;
-
-/// The same before the first clear answer: enough to tell a row's trouble from the run's.
-const MOST_WAITING_AT_FIRST: usize = 5;
-
 impl Core {
     /// Sends what may be sent, and asks for rows. Gives the moment at which to come back where nothing else happens.
     pub fn step(&mut self, now: Now, acts: &mut Vec<Act>) -> Option<Duration> {
         let is_late = self.policy.deadline.is_some_and(|deadline| now.at >= deadline);
         if is_late && self.has_more_to_send() {
             self.stop(StopReason::Deadline, acts);
+        }
+        if self.stop.is_none() {
+            self.settle_undecided(now, acts);
         }
         if self.stop.is_some() {
             return None;
@@ -33,11 +30,11 @@ impl Core {
         self.gather(now, acts);
         let mut wake = Wake::default();
         wake.at(self.policy.deadline.filter(|_| !is_late));
-        wake.at(self.waiting.first_key_value().map(|((due, _), _)| *due));
         // The answer that announced a pause is about to be taken in.
         if !self.token.is_refreshing() && !self.announced.any() {
             self.send_what_may_go(now, &mut wake, acts);
         }
+        wake.at(self.wakes_at());
         self.tell_the_estimate(acts);
         if self.gathering.as_ref().is_none_or(Gathering::wants_rows) {
             acts.extend(self.buckets.wants().into_iter().map(Act::Ask));
@@ -45,17 +42,8 @@ impl Core {
         wake.0
     }
 
-    fn wake_the_waiting(&mut self, now: Duration) {
-        while let Some(entry) = self.waiting.first_entry()
-            && entry.key().0 <= now
-        {
-            let pending = entry.remove();
-            self.send_again(pending);
-        }
-    }
-
     fn send_what_may_go(&mut self, now: Now, wake: &mut Wake, acts: &mut Vec<Act>) {
-        if self.is_waiting_out_an_outage() && now.at < self.outage.hold_until() {
+        if self.outage.is_declared() && now.at < self.outage.hold_until() {
             wake.at(Some(self.outage.hold_until()));
             return;
         }
@@ -65,7 +53,7 @@ impl Core {
         let first = self.buckets.next_turn();
         for turn in 0..self.buckets.len() {
             let index = (first + turn) % self.buckets.len();
-            while self.has_a_worker() && self.waiting.len() < self.most_waiting() {
+            while self.has_a_worker() && self.waiting.len() < MOST_WAITING {
                 match self.buckets.ask(index, now.at) {
                     Ok((permit, pending)) => self.send(permit, pending, now, acts),
                     Err(closed) => {
@@ -89,10 +77,6 @@ impl Core {
         let (permit, handle) = permit.tracked(&self.announced);
         acts.push(Act::Send { id, permit, request: pending.request(), line, call });
         self.flying.insert(id, Flight { pending, sent_at: now.at, handle });
-    }
-
-    fn most_waiting(&self) -> usize {
-        if self.calls.clear == 0 { MOST_WAITING_AT_FIRST } else { MOST_WAITING }
     }
 
     fn has_a_worker(&self) -> bool {

@@ -17,7 +17,8 @@ impl Core {
     /// Whether rows are left beside those in flight.
     pub(super) fn has_more_to_send(&self) -> bool {
         let is_gathering = self.gathering.as_ref().is_some_and(Gathering::has_rows);
-        is_gathering || !self.waiting.is_empty() || self.buckets.has_rows() || !self.buckets.exhausted()
+        let waits = !self.waiting.is_empty() || !self.undecided.is_empty();
+        is_gathering || waits || self.buckets.has_rows() || !self.buckets.exhausted()
     }
 
     /// Whether no call will be made any more.

@@ -1,6 +1,7 @@
 //! The state machine by itself: scripts of answers against a clock that the test moves.
 
 mod faults;
+mod recovery;
 mod users;
 
 use super::*;
@@ -231,19 +232,6 @@ fn an_ambiguous_attempt_turns_not_found_into_already_revoked() {
 }
 
 #[test]
-fn used_up_attempts_are_unknown_unless_nothing_was_ever_sent() {
-    for (fault, status) in [(Fault::Timeout, Status::Unknown), (Fault::NotConnected, Status::Failed)] {
-        let mut bench = Bench::new(rows(2..=2));
-        for _ in 0..3 {
-            bench.until_a_call().answer(Answer::Fault(fault));
-        }
-        assert_eq!(bench.statuses(), [(2, status)]);
-        assert_eq!(bench.sent.len(), 3, "one attempt and two retries");
-        assert!(bench.core.is_finished());
-    }
-}
-
-#[test]
 fn a_refusal_after_an_ambiguous_attempt_does_not_claim_that_the_session_lives() {
     let mut bench = Bench::new(rows(2..=2));
     bench.answer(Answer::Fault(Fault::Timeout)).until_a_call().refused("cannot_invalidate_primary_owner");
@@ -372,58 +360,6 @@ fn the_only_workspace_that_refuses_stops_the_run() {
     let mut bench = Bench::new(rows(2..=4));
     bench.refused("no_permission");
     assert!(matches!(bench.core.stopped(), Some(StopReason::Workspaces { code: ErrorCode::NoPermission })));
-}
-
-#[test]
-fn where_nobody_ever_answers_the_run_ends_when_attempts_are_used_up() {
-    let mut bench = Bench::new(rows(2..=50));
-    while bench.core.stopped().is_none() {
-        assert_eq!(bench.open.len().max(1), 1, "no fan-out before the first answer");
-        bench.until_a_call().answer(Answer::Fault(Fault::NotConnected));
-    }
-    assert!(matches!(bench.core.stopped(), Some(StopReason::Unavailable { .. })));
-    assert_eq!(bench.statuses().len(), 1);
-    assert_eq!(bench.records[0].1, Status::Failed);
-    assert!(bench.sent.iter().all(|(line, _)| *line <= 6), "five rows are enough to tell: {:?}", bench.sent);
-    assert!(bench.at < Duration::from_secs(10), "two retries take seconds, not {:?}", bench.at);
-}
-
-#[test]
-fn a_first_row_in_trouble_of_its_own_does_not_end_the_run() {
-    let mut bench = Bench::with(rows(2..=4), Pace::Every(Duration::from_millis(1)), |policy| policy.retries = 0);
-    bench.answer(Answer::Fault(Fault::Timeout));
-    bench.until_a_call().answer(Answer::Ok).until_a_call().answer(Answer::Ok);
-    assert_eq!(bench.statuses(), [(2, Status::Unknown), (3, Status::Revoked), (4, Status::Revoked)]);
-    assert!(bench.core.is_finished() && bench.core.stopped().is_none());
-}
-
-#[test]
-fn an_outage_uses_up_no_attempts_and_ends_with_the_first_answer() {
-    let mut bench = Bench::new(rows(2..=14));
-    bench.answer(Answer::Ok);
-    while bench.at < Duration::from_mins(5) {
-        bench.until_a_call().answer(Answer::Fault(Fault::NotConnected));
-    }
-    assert!(bench.has_event("OutageBegan"));
-    assert_eq!(bench.records.len(), 1, "{:?}", bench.records);
-    assert!(bench.sent.len() < 60, "{} calls into an outage of 5 minutes", bench.sent.len());
-    while !bench.core.is_finished() {
-        bench.until_a_call().answer(Answer::Ok);
-    }
-    assert!(bench.has_event("OutageEnded"));
-    assert_eq!(bench.records.len(), 13);
-    assert!(bench.statuses().iter().all(|(_, status)| *status == Status::Revoked));
-}
-
-#[test]
-fn an_outage_longer_than_the_longest_wait_stops_the_run() {
-    let mut bench = Bench::new(rows(2..=14));
-    bench.answer(Answer::Ok);
-    while bench.core.stopped().is_none() {
-        bench.until_a_call().answer(Answer::Fault(Fault::Timeout));
-    }
-    assert!(matches!(bench.core.stopped(), Some(StopReason::Unavailable { .. })));
-    assert_eq!(bench.records.len(), 1);
 }
 
 #[test]

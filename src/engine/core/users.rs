@@ -1,7 +1,7 @@
 //! Whole users: many rows share a call, and one user must not cost the others theirs.
 
 use super::{Act, Core};
-use crate::domain::{Answer, ErrorCode, Outcome, Reply, Row, Status, StopReason};
+use crate::domain::{Answer, ErrorCode, Outcome, Reply, Row, Status};
 use crate::engine::clock::Now;
 use crate::engine::group::MOST_USERS;
 use crate::engine::pending::Pending;
@@ -11,7 +11,10 @@ impl Core {
     /// Gathers the rows of the next call, once every call before it is settled: what became of a user is known then, and
     /// twenty calls a minute for a thousand users each leave time enough. The first user goes alone.
     pub(super) fn gather(&mut self, now: Now, acts: &mut Vec<Act>) {
-        let is_busy = !self.flying.is_empty() || !self.waiting.is_empty() || self.buckets.has_rows();
+        let is_busy = !self.flying.is_empty()
+            || !self.waiting.is_empty()
+            || !self.undecided.is_empty()
+            || self.buckets.has_rows();
         let Some(gathering) = self.gathering.as_mut().filter(|_| !is_busy) else { return };
         let most = if self.canary_answered { MOST_USERS } else { 1 };
         let mut answered = Vec::new();
@@ -48,32 +51,8 @@ impl Core {
         }
     }
 
-    /// No clear answer for many users, and another attempt would tell no more: either Slack is away, or a user of them
-    /// makes it stumble. A half tells. Where Slack never answered at all the run ends, and the rows have not ended.
-    pub(super) fn halve_or_give_up(
-        &mut self,
-        pending: Pending,
-        reply: &Reply,
-        is_spent: bool,
-        now: Now,
-        acts: &mut Vec<Act>,
-    ) {
-        let never_answered = self.calls.clear == 0 && self.outage.is_declared();
-        if never_answered && is_spent {
-            self.send_again(pending);
-            return self.stop(StopReason::Unavailable { error: retry::error_name(reply).unwrap_or_default() }, acts);
-        }
-        if never_answered {
-            return self.wait(pending, reply, now, acts);
-        }
-        match pending.halves(false) {
-            Ok(halves) => self.try_both(halves),
-            Err(alone) => self.wait(alone, reply, now, acts),
-        }
-    }
-
     /// The first half goes first, and is done with before the second.
-    fn try_both(&mut self, (first, second): (Pending, Pending)) {
+    pub(super) fn try_both(&mut self, (first, second): (Pending, Pending)) {
         self.buckets.halved();
         self.buckets.push_first(second);
         self.buckets.push_first(first);

@@ -1,0 +1,223 @@
+//! Rows without a clear answer: when they are sent again, when their attempts are used up, and when it is Slack that is
+//! away. Other rows decide: if they are answered, the trouble is the row's own; if rows that never failed fail too, it is
+//! Slack's, and costs no row an attempt.
+
+use super::{Act, Core};
+use crate::domain::{Event, Reply, StopReason};
+use crate::engine::clock::Now;
+use crate::engine::outage::Turn;
+use crate::engine::pending::Pending;
+use crate::engine::retry::{self, Class};
+use std::time::Duration;
+
+/// So long a run goes on without a clear answer if no other row can show whose fault it is: longer than most restarts and
+/// failovers take, and short enough for a run that will get no answer at all.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// Probes with other rows before a run that never got an answer ends, whatever `--retries` says: the first rows may be bad.
+const FEWEST_PROBES: u32 = 5;
+
+/// Rows that wait for their next attempt; while there are more, no fresh row is sent. It bounds the memory where every
+/// call fails at once, and is far above what faults of single rows come to.
+pub(super) const MOST_WAITING: usize = 4096;
+
+/// What becomes of a row whose attempts are used up.
+enum Verdict {
+    /// The trouble is its own: it ends.
+    GiveUp,
+    /// Other calls will show whose trouble it is.
+    Open,
+    /// Nothing but another attempt can show it.
+    TryAgain,
+    /// Slack is away.
+    Unavailable,
+}
+
+impl Core {
+    /// Keeps track of whether Slack answers anybody.
+    pub(super) fn follow_outage(
+        &mut self,
+        pending: &Pending,
+        reply: &Reply,
+        class: Class,
+        now: Now,
+        acts: &mut Vec<Act>,
+    ) -> Turn {
+        self.canary_answered |= class.is_decision();
+        match class {
+            // It comes ahead of whatever would have answered the call.
+            Class::RateLimited { .. } => Turn::RowOnly,
+            Class::Transient { .. } => {
+                // A call for many users stands for many rows: it is no one row's trouble however often it fails.
+                let is_news = pending.is_for_many() || !pending.has_failed();
+                let turn = self.outage.transient(reply, is_news, now.at, self.seed(pending.line(), self.next_call));
+                if turn == Turn::Began {
+                    let error = retry::error_name(reply).unwrap_or_default();
+                    acts.push(Act::Tell(Event::OutageBegan { error }));
+                    self.forgive_this_streak();
+                }
+                turn
+            }
+            Class::Revoked
+            | Class::AlreadyGone
+            | Class::NotFound
+            | Class::Row
+            | Class::SuspectRow
+            | Class::Workspace
+            | Class::TokenExpired
+            | Class::Run => {
+                self.calls.clear += 1;
+                if self.outage.clear() {
+                    acts.push(Act::Tell(Event::OutageEnded));
+                }
+                Turn::RowOnly
+            }
+        }
+    }
+
+    /// An outage is declared: what failed since the last clear answer was part of it, and is not held against the rows.
+    /// Those that were to go next wait, so that other rows show when it is over.
+    fn forgive_this_streak(&mut self) {
+        let streak = self.calls.clear;
+        for pending in self.buckets.take_rows_of(Pending::has_failed).into_iter().chain(self.undecided.drain(..)) {
+            self.waiting.insert((Duration::ZERO, pending.line()), pending);
+        }
+        let flying = self.flying.values_mut().map(|flight| &mut flight.pending);
+        self.waiting.values_mut().chain(flying).for_each(|pending| pending.forgive(streak));
+    }
+
+    /// A row got no clear answer.
+    pub(super) fn fail(&mut self, mut pending: Pending, reply: Reply, turn: Turn, now: Now, acts: &mut Vec<Act>) {
+        let streak = self.calls.clear;
+        pending.failed(reply, streak);
+        if self.outage.is_declared() {
+            pending.forgive(streak);
+        }
+        let is_spent = pending.tries() > self.policy.retries;
+        if pending.is_for_many() && streak > 0 && (is_spent || turn == Turn::Began) {
+            return self.give_up(pending, now, acts);
+        }
+        let Some(pending) = self.unless_suspended(pending) else { return };
+        let has_tried_enough = pending.attempts() > self.policy.retries && self.is_over(now.at);
+        if is_spent || has_tried_enough {
+            self.undecided.push(pending);
+        } else {
+            self.wait(pending, now, acts);
+        }
+        if self.outage.is_declared() && self.is_over(now.at) && !self.may_give_rows_up() {
+            self.stop_as_unavailable(acts);
+        }
+    }
+
+    fn stop_as_unavailable(&mut self, acts: &mut Vec<Act>) {
+        let last = self.waiting.values().chain(&self.undecided).filter_map(Pending::last_reply).next_back();
+        let error = last.and_then(retry::error_name).unwrap_or_default();
+        self.stop(StopReason::Unavailable { error }, acts);
+    }
+
+    fn wait(&mut self, pending: Pending, now: Now, acts: &mut Vec<Act>) {
+        let wait = retry::backoff(pending.tries().max(1), self.seed(pending.line(), u64::from(pending.calls())));
+        let error = pending.last_reply().and_then(retry::error_name).unwrap_or_default();
+        acts.push(Act::Tell(Event::Retrying { line: pending.line(), attempt: pending.calls(), error, wait }));
+        self.waiting.insert((now.at + wait, pending.line()), pending);
+    }
+
+    /// Ends or sends again the rows whose attempts are used up, as soon as it is known whose fault that is.
+    pub(super) fn settle_undecided(&mut self, now: Now, acts: &mut Vec<Act>) {
+        for pending in std::mem::take(&mut self.undecided) {
+            match self.verdict(&pending, now.at) {
+                Verdict::GiveUp => self.give_up(pending, now, acts),
+                Verdict::Open => self.undecided.push(pending),
+                Verdict::TryAgain => self.wait(pending, now, acts),
+                Verdict::Unavailable => {
+                    self.undecided.push(pending);
+                    self.stop_as_unavailable(acts);
+                }
+            }
+        }
+    }
+
+    fn verdict(&self, pending: &Pending, now: Duration) -> Verdict {
+        if !pending.has_failed_in(self.calls.clear) {
+            return Verdict::GiveUp;
+        }
+        if self.outage.is_declared() {
+            let gives_up = self.is_over(now) && self.may_give_rows_up();
+            return if gives_up { Verdict::GiveUp } else { Verdict::TryAgain };
+        }
+        if self.has_untried_rows() || !self.flying.is_empty() {
+            return Verdict::Open;
+        }
+        if pending.is_own_trouble() && !self.outage.has_evidence() {
+            return Verdict::GiveUp;
+        }
+        match (self.is_over(now), self.may_give_rows_up()) {
+            (false, _) => Verdict::TryAgain,
+            (true, true) => Verdict::GiveUp,
+            (true, false) => Verdict::Unavailable,
+        }
+    }
+
+    /// Whether there has been no clear answer for longer than is waited for.
+    fn is_over(&self, now: Duration) -> bool {
+        let (declared, answered) = (self.outage.is_declared(), self.calls.clear > 0);
+        let lasts = self.outage.lasts(now);
+        if declared && answered {
+            return lasts > self.policy.max_retry_after;
+        }
+        let is_patient = self.policy.retries > 0 && (answered || self.outage.may_pass());
+        if is_patient {
+            return lasts >= PATIENCE.min(self.policy.max_retry_after);
+        }
+        let fewest = if self.has_untried_rows() { FEWEST_PROBES } else { 0 };
+        !declared || self.outage.probes() > self.policy.retries.max(fewest)
+    }
+
+    /// Whether rows may end without a clear answer: if no other row can tell more, and it is not that Slack is away. What a
+    /// run that Slack never answered has sent is not ended.
+    fn may_give_rows_up(&self) -> bool {
+        let declared = self.outage.is_declared();
+        let slack_is_there = self.outage.slack_answered() || (self.calls.clear > 0 && !declared);
+        slack_is_there && !self.has_untried_rows()
+    }
+
+    /// Whether rows that have not failed before can be sent now.
+    pub(super) fn has_untried_rows(&self) -> bool {
+        let may_come = self.gathering.is_none() && !self.buckets.exhausted();
+        self.waiting.len() < MOST_WAITING && (may_come || self.buckets.any_row(|row| !row.has_failed()))
+    }
+
+    /// The last word on a row without a clear answer. Of many users, each half is tried by itself.
+    fn give_up(&mut self, mut pending: Pending, now: Now, acts: &mut Vec<Act>) {
+        let Some(reply) = pending.take_reply() else { return };
+        match pending.halves(false) {
+            Ok(halves) => self.try_both(halves),
+            Err(alone) => {
+                let status = retry::refused_status(alone.may_be_gone_untold());
+                self.settle(alone, status, reply, now, acts);
+            }
+        }
+    }
+
+    /// Puts rows whose backoff is over back into their queues. In an outage each probe is another row: those that failed go
+    /// only when there is no other one, and one at a time.
+    pub(super) fn wake_the_waiting(&mut self, now: Duration) {
+        while self.may_wake()
+            && let Some(entry) = self.waiting.first_entry()
+            && entry.key().0 <= now
+        {
+            let pending = entry.remove();
+            self.send_again(pending);
+        }
+    }
+
+    /// When the first waiting row is due, if it may be sent then.
+    pub(super) fn wakes_at(&self) -> Option<Duration> {
+        self.waiting.first_key_value().map(|((due, _), _)| *due).filter(|_| self.may_wake())
+    }
+
+    fn may_wake(&self) -> bool {
+        let is_probing = !self.flying.is_empty() || self.buckets.any_row(Pending::has_failed);
+        !self.outage.is_declared() || !(is_probing || self.has_untried_rows())
+    }
+}
