@@ -2,7 +2,7 @@
 
 use crate::domain::Stamp;
 use crate::engine::clock::wall;
-use crate::report::human;
+use crate::report::{WEAKENED, human};
 use crate::settings::{InputSource, Mode, Settings};
 use crate::store::listed;
 use crate::store::resume::Start;
@@ -23,15 +23,22 @@ fn between(listed: Stamp, now: Stamp) -> Option<Duration> {
     u64::try_from(now.as_millis() - listed.as_millis()).ok().map(Duration::from_millis)
 }
 
-/// Warns of an old list before a run begins. One that goes on has no other choice, and a rehearsal may take any list.
-pub(super) fn warn(settings: &Settings, start: &Start) {
-    let begins = settings.mode == Mode::Run && matches!(start, Start::Fresh(_));
-    if let Some(age) = of(settings).filter(|age| begins && *age > OLD) {
-        tracing::warn!(
-            "the input is {} old, and sessions that began since are not in it; list them again with: slack-revoke list -o \
-             FILE, and the filters that it was made with",
-            human(age)
-        );
+/// Warns of an old list before a run begins, and of one that has ended long ago: whatever writes it may have stopped. A run
+/// that goes on has no other choice, and a rehearsal may take any list.
+pub(super) fn warn(settings: &Settings, start: &Start, rows: u64) {
+    let Some(age) = of(settings).filter(|age| settings.mode == Mode::Run && *age > OLD) else { return };
+    let age = human(age);
+    match start {
+        Start::Fresh(_) => tracing::warn!(
+            target: WEAKENED,
+            "the input is {age} old, and sessions that began since are not in it; list them again with: slack-revoke list -o \
+             FILE, and the filters that it was made with"
+        ),
+        Start::Continue { done, .. } if done.len() >= rows => tracing::warn!(
+            target: WEAKENED,
+            "the input is {age} old and every row of it has ended; check whether new lists still arrive"
+        ),
+        Start::Continue { .. } => {}
     }
 }
 

@@ -16,19 +16,32 @@ const READABLE: u32 = 0o644;
 
 const LAST_SUCCESS: &str = "slack_revoke_last_success_timestamp_seconds";
 
-/// Puts the metrics of a run that ended at `finished_at` in the place of `path`. The time of the last success is carried over
-/// from the old file, so that it outlives runs that fail, and drills: a rehearsal revokes nothing.
+/// How a run ended, or was refused.
+#[derive(Debug, Clone, Copy)]
+pub struct End {
+    /// When.
+    pub at: Stamp,
+    /// The exit code.
+    pub exit_code: u8,
+    /// A drill revokes nothing, so it is no success.
+    pub is_rehearsal: bool,
+    /// How old the input was; `None` if it has no age.
+    pub input_age: Option<Duration>,
+}
+
+/// Puts the metrics of a run in the place of `path`; a run that was refused has no totals. The time of the last success is
+/// carried over from the old file, so that it outlives runs that fail, and drills.
 ///
 /// # Errors
-/// Where the file cannot be written.
-pub fn write(path: &Path, totals: &Totals, finished_at: Stamp, exit_code: u8, is_rehearsal: bool) -> io::Result<()> {
+/// If the file can't be written.
+pub fn write(path: &Path, end: &End, totals: Option<&Totals>) -> io::Result<()> {
     // Read a regular file alone: a pipe would never end.
     let there = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file);
     let before = there.as_ref().and_then(|_| std::fs::read_to_string(path).ok());
     let success =
-        if exit_code == 0 && !is_rehearsal { Some(finished_at) } else { before.as_deref().and_then(last_success) };
+        if end.exit_code == 0 && !end.is_rehearsal { Some(end.at) } else { before.as_deref().and_then(last_success) };
     let mode = there.map_or(READABLE, |there| there.permissions().mode() & 0o777);
-    replace(path, &render(totals, finished_at, exit_code, success), mode)
+    replace(path, &render(totals, end, success), mode)
 }
 
 /// Whether the file at `path` holds metrics of ours, or could take them.
@@ -47,40 +60,45 @@ fn last_success(text: &str) -> Option<Stamp> {
     Some(Stamp::from_millis(seconds.parse::<i64>().ok()?.checked_mul(1000)?.checked_add(millis)?))
 }
 
-/// The text, in Prometheus' exposition format. `success` is when a run last ended with 0, this one included.
+/// The text, in Prometheus' exposition format. `success` is when a run last ended with 0, this one included. Its series is
+/// there from the first run on, 0 before the first success: an alert on its age can't fire on a series that is absent.
 #[must_use]
-pub fn render(totals: &Totals, finished_at: Stamp, exit_code: u8, success: Option<Stamp>) -> String {
+pub fn render(totals: Option<&Totals>, end: &End, success: Option<Stamp>) -> String {
     let mut text = String::new();
-    head(&mut text, "slack_revoke_rows", "Rows of the input that have ended, by status.");
-    for (status, rows) in totals.counts.iter() {
-        sample(&mut text, &format!("slack_revoke_rows{{status=\"{}\"}}", status.as_str()), rows);
+    if let Some(totals) = totals {
+        of_rows(&mut text, totals);
     }
-    gauge(&mut text, "slack_revoke_input_rows", "Rows of the input.", totals.rows());
-    gauge(&mut text, "slack_revoke_rows_not_reached", "Rows without a record.", totals.not_reached());
-    gauge(&mut text, "slack_revoke_calls", "Calls of the last run.", totals.calls);
-    gauge(&mut text, "slack_revoke_rate_limited", "Calls of the last run answered 429.", totals.rate_limited);
-    gauge(&mut text, "slack_revoke_paused_seconds", "Time that the last run lost to pauses.", seconds(totals.paused));
+    if let Some(age) = end.input_age {
+        gauge(&mut text, "slack_revoke_input_age_seconds", "Age of the input when the last run ended.", seconds(age));
+    }
     gauge(
         &mut text,
-        "slack_revoke_duration_seconds",
-        "From the last run's first call to its end.",
-        seconds(totals.elapsed),
+        "slack_revoke_last_run_timestamp_seconds",
+        "When the last run ended, or was refused.",
+        unix(end.at),
     );
-    if let Some(per_minute) = totals.per_minute {
-        gauge(
-            &mut text,
-            "slack_revoke_estimated_calls_per_minute",
-            "The limit as the last run came to know it.",
-            per_minute,
-        );
-    }
-    let ended = unix(finished_at);
-    gauge(&mut text, "slack_revoke_last_run_timestamp_seconds", "When the last run ended.", ended);
-    if let Some(success) = success {
-        gauge(&mut text, LAST_SUCCESS, "When a run last ended with exit code 0.", unix(success));
-    }
-    gauge(&mut text, "slack_revoke_exit_code", "Exit code of the last run.", exit_code);
+    let success = unix(success.unwrap_or(Stamp::from_millis(0)));
+    gauge(&mut text, LAST_SUCCESS, "When a run last ended with exit code 0; 0 if none did.", success);
+    gauge(&mut text, "slack_revoke_exit_code", "Exit code of the last run.", end.exit_code);
     text
+}
+
+fn of_rows(text: &mut String, totals: &Totals) {
+    head(text, "slack_revoke_rows", "Rows of the input that have ended, by status.");
+    for (status, rows) in totals.counts.iter() {
+        sample(text, &format!("slack_revoke_rows{{status=\"{}\"}}", status.as_str()), rows);
+    }
+    gauge(text, "slack_revoke_input_rows", "Rows of the input.", totals.rows());
+    gauge(text, "slack_revoke_rows_not_reached", "Rows without a record.", totals.not_reached());
+    gauge(text, "slack_revoke_calls", "Calls of the last run.", totals.calls);
+    gauge(text, "slack_revoke_rate_limited", "Calls of the last run answered 429.", totals.rate_limited);
+    gauge(text, "slack_revoke_paused_seconds", "Time that the last run lost to pauses.", seconds(totals.paused));
+    let duration = "From the last run's first call to its end.";
+    gauge(text, "slack_revoke_duration_seconds", duration, seconds(totals.elapsed));
+    if let Some(per_minute) = totals.per_minute {
+        let estimate = "The limit as the last run came to know it.";
+        gauge(text, "slack_revoke_estimated_calls_per_minute", estimate, per_minute);
+    }
 }
 
 fn seconds(duration: Duration) -> String {
@@ -118,8 +136,13 @@ mod tests {
     use std::collections::BTreeSet;
 
     fn of(exit_code: u8, finished_at: i64) -> String {
-        let finished_at = Stamp::from_millis(finished_at);
-        render(&numbers(), finished_at, exit_code, (exit_code == 0).then_some(finished_at))
+        let end = end(exit_code, finished_at);
+        render(Some(&numbers()), &end, (exit_code == 0).then_some(end.at))
+    }
+
+    fn end(exit_code: u8, at: i64) -> End {
+        let input_age = Some(Duration::from_secs(90));
+        End { at: Stamp::from_millis(at), exit_code, is_rehearsal: false, input_age }
     }
 
     fn numbers() -> Totals {
@@ -134,7 +157,7 @@ mod tests {
     }
 
     fn ended(path: &Path, exit_code: u8, finished_at: i64) {
-        write(path, &numbers(), Stamp::from_millis(finished_at), exit_code, false).unwrap();
+        write(path, &end(exit_code, finished_at), Some(&numbers())).unwrap();
     }
 
     fn value<'a>(text: &'a str, series: &str) -> Option<&'a str> {
@@ -157,11 +180,12 @@ mod tests {
             ("slack_revoke_last_run_timestamp_seconds", Some("1700000000.042")),
             (LAST_SUCCESS, Some("1700000000.042")),
             ("slack_revoke_exit_code", Some("0")),
+            ("slack_revoke_input_age_seconds", Some("90.000")),
         ] {
             assert_eq!(value(&text, series), want, "{series}");
         }
-        let failed = render(&Totals { per_minute: None, ..numbers() }, Stamp::from_millis(5), 1, None);
-        assert_eq!(value(&failed, LAST_SUCCESS), None);
+        let failed = render(Some(&Totals { per_minute: None, ..numbers() }), &end(1, 5), None);
+        assert_eq!(value(&failed, LAST_SUCCESS), Some("0.000"));
         assert_eq!(value(&failed, "slack_revoke_estimated_calls_per_minute"), None);
     }
 
@@ -199,7 +223,16 @@ mod tests {
         assert_eq!(value(&read(), LAST_SUCCESS), Some("1700000900.000"));
         std::fs::write(&path, format!("{LAST_SUCCESS} spoilt\n")).unwrap();
         ended(&path, 1, 7);
-        assert_eq!(value(&read(), LAST_SUCCESS), None);
+        assert_eq!(value(&read(), LAST_SUCCESS), Some("0.000"));
+        ended(&path, 0, 9_000);
+        write(&path, &End { input_age: None, ..end(2, 10_000) }, None).unwrap();
+        assert_eq!(value(&read(), LAST_SUCCESS), Some("9.000"), "refused");
+        assert_eq!(
+            [value(&read(), "slack_revoke_input_rows"), value(&read(), "slack_revoke_input_age_seconds")],
+            [None; 2]
+        );
+        write(&path, &End { is_rehearsal: true, ..end(0, 20_000) }, Some(&numbers())).unwrap();
+        assert_eq!(value(&read(), LAST_SUCCESS), Some("9.000"), "a drill");
     }
 
     #[test]

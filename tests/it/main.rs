@@ -14,6 +14,7 @@ mod killed;
 mod limits;
 mod list;
 mod locks;
+mod metrics;
 mod network;
 mod nightly;
 mod on_finish;

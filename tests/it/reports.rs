@@ -100,11 +100,10 @@ fn the_time_of_the_last_success_outlives_runs_that_fail() {
     assert_eq!(value(&work, SUCCESS), Some(first.clone()));
     assert_ne!(value(&work, "slack_revoke_last_run_timestamp_seconds"), Some(first.clone()));
     assert_eq!(value(&work, "slack_revoke_rows_not_reached").as_deref(), Some("1"));
-    // A refusal before the run begins writes nothing.
     work.write("in.csv", "");
-    let before = work.read("slack.prom");
     night(2);
-    assert_eq!(work.read("slack.prom"), before);
+    assert_eq!(value(&work, SUCCESS), Some(first.clone()), "a refused run is no success");
+    assert_eq!(value(&work, "slack_revoke_exit_code").as_deref(), Some("2"));
     server.set_script(Script::default());
     work.write("in.csv", rows(1_000, 1));
     night(0);

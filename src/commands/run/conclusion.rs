@@ -3,6 +3,7 @@
 use super::recorder::{Facts, Kept, Recorder};
 use super::remote::Remote;
 use crate::advice;
+use crate::commands::age;
 use crate::domain::{ErrorCode, Stamp, Status, StopReason, TeamId, UserId};
 use crate::engine::RunEnd;
 use crate::engine::clock::wall;
@@ -85,8 +86,13 @@ impl Conclusion<'_> {
     fn write_reports(&self, totals: &Totals, exit: ExitStatus) -> Option<PathBuf> {
         let report = &self.settings.report;
         if let Some(path) = &report.metrics_file {
-            let is_rehearsal = self.settings.mode == Mode::Rehearsal;
-            warn_where(path, metrics::write(path, totals, wall(), exit.code(), is_rehearsal));
+            let end = metrics::End {
+                at: wall(),
+                exit_code: exit.code(),
+                is_rehearsal: self.settings.mode == Mode::Rehearsal,
+                input_age: age::of(self.settings),
+            };
+            warn_where(path, metrics::write(path, &end, Some(totals)));
         }
         let for_command = report.on_finish.as_ref().map(|_| &self.facts.files.summary);
         let path = report.summary_json.as_ref().or(for_command)?;

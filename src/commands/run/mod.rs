@@ -19,7 +19,7 @@ use crate::engine::clock::{Clock, wall};
 use crate::engine::{self, RunEnd};
 use crate::error::{RunError, Trouble};
 use crate::exit::ExitStatus;
-use crate::report::{Console, EventLog, Screen};
+use crate::report::{self, Console, EventLog, Screen, metrics};
 use crate::settings::{Mode, Settings};
 use crate::shutdown::Shutdown;
 use conclusion::Conclusion;
@@ -36,13 +36,35 @@ use std::path::PathBuf;
 /// # Errors
 /// What stops a run before its first call. What stops it later is an exit status.
 pub fn run(settings: &Settings, argv: &[OsString], console: &Console, form: Form) -> Result<ExitStatus, RunError> {
-    waiting::block_on(async {
+    let ended = waiting::block_on(async {
         let mut signals = waiting::signals()?;
         match waiting::unless_stopped(&mut signals, get_ready(settings, console, form)).await? {
             Ready::Planned(status) => Ok(status),
             Ready::ToSend(ready) => carry_out(settings, argv, console, *ready, signals).await,
         }
-    })
+    });
+    if let Err(error) = &ended {
+        write_metrics_of_refused(settings, error);
+    }
+    ended
+}
+
+/// A run that is refused every night must not look like one that has nothing to say. Not if a file of it is another one's: the
+/// metrics could be what is in the wrong place.
+fn write_metrics_of_refused(settings: &Settings, error: &RunError) {
+    let Some(path) = &settings.report.metrics_file else { return };
+    if settings.mode == Mode::Plan || places::of(settings).is_err() {
+        return;
+    }
+    let end = metrics::End {
+        at: wall(),
+        exit_code: error.exit_status().code(),
+        is_rehearsal: settings.mode == Mode::Rehearsal,
+        input_age: age::of(settings),
+    };
+    if let Err(error) = metrics::write(path, &end, None) {
+        tracing::warn!(target: report::WEAKENED, "cannot write {}: {error}", path.display());
+    }
 }
 
 /// All that comes before the first row.
@@ -71,7 +93,7 @@ async fn get_ready(settings: &Settings, console: &Console, form: Form) -> Result
     let remote = Remote::connect(settings, &prepared).await?;
     prepared.protect_own_users(settings, remote.user())?;
     plan::announce(settings, &prepared, &remote, console);
-    age::warn(settings, &prepared.start);
+    age::warn(settings, &prepared.start, prepared.survey.rows);
     question::ask(&settings.safety, &prepared).await?;
     let events = open_events(settings.report.events.clone()).await?;
     Ok(Ready::ToSend(Box::new(ToSend { prepared, remote, events })))
