@@ -19,7 +19,10 @@ fn program() -> ExitStatus {
     let argv: Vec<OsString> = std::env::args_os().collect();
     let cli = match cli::parse(argv.iter().cloned()) {
         Ok(cli) => cli,
-        Err(instead) => return cli::answer(&instead),
+        Err(instead) => {
+            let answered = cli::answer(&instead).map_err(|error| console::unprintable(&error));
+            return answered.unwrap_or_else(|error| console::fail(&error, LogFormat::Text));
+        }
     };
     let (global, argv) = (&cli.global, argv.as_slice());
     let result = match cli.command {

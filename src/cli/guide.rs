@@ -67,8 +67,10 @@ pub fn of_command(name: &str) -> Option<Guide> {
         "plan" => (
             PLAN,
             exits(&[
-                (Success, "the input can be used; some of its rows may still be invalid"),
+                (Success, "there are rows to send; others may be invalid"),
+                (RowsFailed, "there is nothing to send"),
                 (Usage, "wrong usage, or an input that cannot be used"),
+                (Unwritable, UNPRINTED),
                 (Internal, Internal.meaning()),
             ]),
         ),
@@ -79,6 +81,7 @@ pub fn of_command(name: &str) -> Option<Guide> {
                 (Usage, "wrong usage, or an input that cannot be used"),
                 (Denied, Denied.meaning()),
                 (Unavailable, Unavailable.meaning()),
+                (Unwritable, UNPRINTED),
                 (Internal, Internal.meaning()),
             ]),
         ),
@@ -116,8 +119,14 @@ fn every_exit() -> Vec<(u8, &'static str)> {
 }
 
 fn printing() -> Vec<(u8, &'static str)> {
-    exits(&[(ExitStatus::Success, "it was printed"), (ExitStatus::Usage, "wrong usage")])
+    exits(&[
+        (ExitStatus::Success, "it was printed"),
+        (ExitStatus::Usage, "wrong usage"),
+        (ExitStatus::Unwritable, UNPRINTED),
+    ])
 }
+
+const UNPRINTED: &str = "standard output cannot be written";
 
 /// In the order of the table, whatever the order that they are given in.
 fn exits(told: &[(ExitStatus, &'static str)]) -> Vec<(u8, &'static str)> {

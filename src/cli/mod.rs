@@ -26,6 +26,7 @@ use clap::builder::PossibleValuesParser;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
+use std::io::{self, Write as _};
 
 /// Wider than this, lines of help are hard to read.
 const HELP_WIDTH: usize = 100;
@@ -235,9 +236,14 @@ pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Erro
 }
 
 /// Shows what [`parse`] did not give: help on standard output, an error on standard error.
-#[must_use]
-pub fn answer(instead: &clap::Error) -> ExitStatus {
-    // Nobody may be reading any more, as in `--help | head -1`: nothing is lost, and there is nobody to tell.
-    let _ = instead.print();
-    if instead.exit_code() == 0 { ExitStatus::Success } else { ExitStatus::Usage }
+///
+/// # Errors
+/// If the help can't be written. A reader that left early, as in `--help | head -1`, is no error.
+pub fn answer(instead: &clap::Error) -> io::Result<ExitStatus> {
+    let printed = instead.print().and_then(|()| io::stdout().flush());
+    match printed {
+        _ if instead.use_stderr() => Ok(ExitStatus::Usage),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+        Ok(()) | Err(_) => Ok(ExitStatus::Success),
+    }
 }

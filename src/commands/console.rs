@@ -23,10 +23,14 @@ pub fn open(settings: &Console) -> Result<report::Console, RunError> {
 /// # Errors
 /// Exit code 7 if it can't be written.
 pub fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<ExitStatus, RunError> {
-    report::print(write).map(|()| ExitStatus::Success).map_err(|error| {
-        let what = format!("cannot write to standard output: {error}");
-        RunError::Unwritable(Trouble::new(what, "make room there, or send it elsewhere"))
-    })
+    report::print(write).map(|()| ExitStatus::Success).map_err(|error| unprintable(&error))
+}
+
+/// Standard output that can't be written.
+#[must_use]
+pub fn unprintable(error: &io::Error) -> RunError {
+    let what = format!("cannot write to standard output: {error}");
+    RunError::Unwritable(Trouble::new(what, "make room there, or send it elsewhere"))
 }
 
 /// Tells what stopped the program, and gives its exit status. `format` is JSON only once the console is open.

@@ -140,10 +140,25 @@ fn a_plan_with_nothing_to_send_says_so_and_exits_with_1() {
 
 #[test]
 fn standard_output_that_cannot_be_written_is_exit_7() {
-    let work = Workdir::new();
+    let (work, server) = (Workdir::new(), start(config(sessions(1_000, 2))));
     work.write("in.csv", rows(1_000, 2));
-    for line in ["plan in.csv", "plan in.csv --json", "doctor", "doctor --json", "completions bash", "man"] {
-        let said = work.shell(&format!("slack-revoke {line} > /dev/full")).token(TOKEN).exits(7).stderr();
-        assert!(said.contains("No space left on device"), "{line}: {said}");
+    for line in [
+        "plan in.csv",
+        "plan in.csv --json",
+        "doctor",
+        "doctor --json",
+        "list",
+        "resolve in.csv",
+        "completions bash",
+        "man",
+        "-h",
+        "--help",
+        "--version",
+        "help run",
+        "run --help",
+    ] {
+        let program = work.shell(&format!("slack-revoke {line} > /dev/full")).token(TOKEN);
+        let said = program.env("SLACK_REVOKE_API_URL", &server.url()).exits(7).stderr();
+        assert!(said.contains("standard output") && said.contains("No space left on device"), "{line}: {said}");
     }
 }
