@@ -2,7 +2,7 @@
 
 use crate::commands::listing;
 use crate::domain::{Stamp, TeamId, UserId};
-use crate::report::{clean, human};
+use crate::report::{WEAKENED, clean, human};
 use crate::settings::RateChoice;
 use crate::slack::{AuthTest, Proxy, Token};
 use crate::store::manifest::{CheckMark, Checked};
@@ -14,6 +14,8 @@ const WRITE: &str = "admin.users:write";
 
 /// A clock that is off by more makes timestamps that no other log agrees with.
 const MOST_APART: Duration = Duration::from_secs(30);
+
+const CLOCK: &str = "clock";
 
 /// What a check found. The marks are the same on a terminal and in a file, so that either can be searched for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,7 +102,12 @@ impl Checks {
         let not_good = self.0.iter().filter(|check| check.mark != Mark::Good && !told.contains(&check.name));
         for Check { name, text, next, .. } in not_good {
             let next = next.as_ref().map_or_else(String::new, |next| format!("; {next}"));
-            tracing::warn!("{name}: {text}{next}");
+            // Timestamps that fit no other log are weaker evidence; the other checks are about whether the run will work.
+            if *name == CLOCK {
+                tracing::warn!(target: WEAKENED, "{name}: {text}{next}");
+            } else {
+                tracing::warn!("{name}: {text}{next}");
+            }
         }
     }
 
@@ -263,14 +270,14 @@ fn apart(one: Stamp, other: Stamp) -> Duration {
 /// This machine's clock against the server's, which has whole seconds. The answer was made some time within the call.
 pub fn clock(server: Option<Stamp>, asked_at: Stamp, took: Duration) -> Check {
     let Some(server) = server else {
-        return Check::new("clock", Mark::Care, "the server did not tell its time");
+        return Check::new(CLOCK, Mark::Care, "the server did not tell its time");
     };
     let off = apart(server, asked_at).saturating_sub(took + Duration::from_secs(1));
     if off <= MOST_APART {
-        return Check::new("clock", Mark::Good, "this machine's clock agrees with the server's");
+        return Check::new(CLOCK, Mark::Good, "this machine's clock agrees with the server's");
     }
     let way = if server > asked_at { "behind" } else { "ahead of" };
-    Check::new("clock", Mark::Care, format!("this machine's clock is {} {way} the server's", human(off)))
+    Check::new(CLOCK, Mark::Care, format!("this machine's clock is {} {way} the server's", human(off)))
         .advise("set it, or the timestamps of the results will fit no other log")
 }
 

@@ -198,7 +198,7 @@ impl State {
             Ok(()) => {
                 let removed = files.as_ref().map_or(Ok(()), |files| Cursor::remove(&files.cursor));
                 if let Err(error) = removed {
-                    tracing::warn!("{error}");
+                    tracing::warn!(target: report::WEAKENED, "{error}");
                 }
                 if let Some(Files { output, .. }) = files {
                     note_began(&output, &at);
@@ -225,7 +225,7 @@ impl State {
 fn note_began(output: &Path, at: &Cursor) {
     let set = at.began_at_ms.map_or(Ok(()), |began| listed::set(output, Stamp::from_millis(began)));
     if let Err(error) = set {
-        tracing::warn!("{error}; a run takes the list for younger than it is");
+        tracing::warn!(target: report::WEAKENED, "{error}; a run takes the list for younger than it is");
     }
 }
 

@@ -8,7 +8,7 @@ use crate::commands::rows::{content, each};
 use crate::domain::{Fields, Rejection, Row, SessionId, TeamId, UserId};
 use crate::error::RunError;
 use crate::exit::ExitStatus;
-use crate::report::{Console, counted};
+use crate::report::{Console, WEAKENED, counted};
 use crate::settings::{Environment, RemoteSettings};
 use crate::slack::{ActiveSession, ListQuery};
 use crate::store::input::Content;
@@ -46,7 +46,7 @@ pub fn resolve(typed: ResolveArgs, console: &Console) -> Result<ExitStatus, RunE
         if let Some((output, listed_at)) = output.as_deref().zip(listed_at) {
             // The rows are those of the input, however fresh their users are.
             if let Err(error) = listed::set(output, listed_at) {
-                tracing::warn!("{error}; a run takes the list for younger than it is");
+                tracing::warn!(target: WEAKENED, "{error}; a run takes the list for younger than it is");
             }
         }
         tell(&wanted, resolved, unresolved, output, console);

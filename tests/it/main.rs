@@ -23,6 +23,7 @@ mod pauses;
 mod plans;
 mod protections;
 mod questions;
+mod quiet;
 mod readme;
 mod reliability;
 mod report;

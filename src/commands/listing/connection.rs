@@ -107,7 +107,7 @@ impl Lister {
                     Refreshed::Changed => {}
                     Refreshed::Unchanged => return Err(otherwise),
                     Refreshed::Failed(why) => {
-                        tracing::warn!("the token expired, and no fresh one was found: {why}");
+                        tracing::error!("the token expired, and no fresh one was found: {why}");
                         return Err(otherwise);
                     }
                 },

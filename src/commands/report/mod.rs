@@ -11,8 +11,8 @@ use crate::commands::verify::unreadable;
 use crate::engine::clock::wall;
 use crate::error::{RunError, Trouble};
 use crate::exit::ExitStatus;
-use crate::report::Console;
 use crate::report::html::{self, Events, Facts, Figures, ResultsFile, Seen};
+use crate::report::{self, Console};
 use crate::store::manifest::{Manifest, ManifestError};
 use crate::store::page;
 use crate::store::paths::remaining_beside;
@@ -60,7 +60,11 @@ fn manifest_of(files: &Files) -> Result<Option<Manifest>, RunError> {
     match Manifest::load(&files.run.manifest) {
         Ok(manifest) => Ok(Some(manifest)),
         Err(ManifestError::Missing(path)) => {
-            tracing::warn!("{} is not there; the page can only tell what the results hold", path.display());
+            tracing::warn!(
+                target: report::WEAKENED,
+                "{} is not there; the page can only tell what the results hold",
+                path.display()
+            );
             Ok(None)
         }
         Err(error) => Err(refused(error.to_string(), "no page was made")),

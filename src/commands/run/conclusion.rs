@@ -105,7 +105,7 @@ impl Conclusion<'_> {
         let written = remaining::write(content, recorded, self.settings.safety.strict, manifest, files);
         match (written, &self.end.stop) {
             (Err(error), Some(StopReason::Unreadable(_))) => {
-                tracing::warn!("{} is not written: {error}", files.remaining.display());
+                tracing::warn!(target: report::WEAKENED, "{} is not written: {error}", files.remaining.display());
                 None
             }
             (written, _) => lost.note(written),

@@ -13,7 +13,12 @@ pub(super) fn tell(prepared: &Prepared, allow_self: bool) {
     tell_protections(prepared, allow_self);
     match (&prepared.start, &prepared.aside) {
         (Start::Fresh(Fresh::NothingToResume), _) => {
-            tracing::warn!("there is nothing to resume: the run begins with the first row");
+            let results = prepared.files.as_ref().map(|files| files.results.display().to_string()).unwrap_or_default();
+            tracing::warn!(
+                target: report::WEAKENED,
+                "there is nothing to resume at {results}: the run begins with the first row, without the protections of an \
+                 earlier one"
+            );
         }
         (Start::Fresh(Fresh::PutsAside), Some(aside)) => tell_aside(aside),
         (Start::Continue { done, .. }, _) if done.len() >= prepared.survey.rows => {

@@ -13,7 +13,7 @@ use crate::domain::{SessionId, Status, TeamId, UserId};
 use crate::engine::clock::wall;
 use crate::error::{RunError, Trouble};
 use crate::exit::ExitStatus;
-use crate::report::{Console, counted, rfc3339};
+use crate::report::{self, Console, counted, rfc3339};
 use crate::settings::{Environment, RemoteSettings};
 use crate::store::manifest::{Manifest, ManifestError};
 use crate::store::paths::{self, RunFiles};
@@ -101,7 +101,11 @@ fn manifest_of(files: &Files) -> Result<Option<Manifest>, RunError> {
         ),
         Ok(manifest) => Ok(Some(manifest)),
         Err(ManifestError::Missing(path)) => {
-            tracing::warn!("{} is not there; the totals go nowhere but here", path.display());
+            tracing::warn!(
+                target: report::WEAKENED,
+                "{} is not there; the totals are printed here and kept nowhere",
+                path.display()
+            );
             Ok(None)
         }
         Err(error) => refused(error.to_string(), "nothing was verified"),
