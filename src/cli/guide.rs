@@ -88,12 +88,18 @@ pub fn of_command(name: &str) -> Option<Guide> {
         "list" => (
             LIST,
             remote(
-                "the list is complete, but for sessions that a warning names",
+                "the list is complete",
                 Stopped.meaning(),
-                &[(Locked, "another listing holds this output")],
+                &[
+                    (RowsFailed, "the list is not complete: sessions could not be read, or Slack's pages did not end"),
+                    (Locked, "another listing holds this output"),
+                ],
             ),
         ),
-        "resolve" => (RESOLVE, remote("every row was written, also those whose session is not listed", again, &[])),
+        "resolve" => {
+            let own = [(RowsFailed, "every row was written, and some are not resolved")];
+            (RESOLVE, remote("every row was resolved", again, &own))
+        }
         "verify" => {
             let own = [(RowsFailed, "a session that was revoked is not proved gone"), (Locked, Locked.meaning())];
             (VERIFY, remote("every session that was revoked is gone", again, &own))

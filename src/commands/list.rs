@@ -2,14 +2,14 @@
 
 use crate::cli::{FilterArgs, InputSource, ListArgs};
 use crate::commands::listing::filter::{Filter, users_of};
-use crate::commands::listing::{Halt, Lister, PAGE, Progress, block_on, count};
-use crate::domain::Stamp;
+use crate::commands::listing::{Halt, Lister, Pages, Progress, block_on, count};
+use crate::domain::{Stamp, TeamId};
 use crate::engine::clock::wall;
 use crate::error::{RunError, Trouble};
 use crate::exit::ExitStatus;
-use crate::report::{self, Console};
+use crate::report::{self, Console, WEAKENED};
 use crate::settings::{Environment, RemoteSettings};
-use crate::slack::{ActiveSession, Device, ListQuery, Page};
+use crate::slack::{ActiveSession, Device, Page};
 use crate::store::cursor::Cursor;
 use crate::store::listed;
 use crate::store::paths;
@@ -51,17 +51,17 @@ pub fn list(typed: ListArgs, argv: &[OsString], console: &Console) -> Result<Exi
         let begun_with = format!("{host}\n{owner:?}\n{}\n{others:?}", filter.canonical());
         let mut state = State::open(output.map(|output| Files::of(output, others)), resume, &begun_with)?;
         let mut progress = Progress::new(console, lister.clock());
+        let mut pages = Pages::new(owner, state.at.cursor.clone());
         let end = loop {
-            let query = ListQuery { owner: owner.clone(), cursor: state.at.cursor.clone(), limit: PAGE };
-            let page = match lister.page(&query).await {
-                Ok(page) => page,
+            let page = match pages.next(&mut lister).await {
+                Ok(Some(page)) => page,
+                Ok(None) => break Ok(()),
                 Err(halt) => break Err(halt),
             };
-            match state.take(&page, &filter) {
-                Ok(true) => progress.tell(state.at.pages, state.at.seen),
-                Ok(false) => break Ok(()),
-                Err(error) => break Err(error.into()),
+            if let Err(error) = state.take(&page, &filter, pages.go_on()) {
+                break Err(error.into());
             }
+            progress.tell(state.at.pages, state.at.seen);
         };
         Ok(state.conclude(end, argv, console))
     })
@@ -154,8 +154,8 @@ impl State {
         }
     }
 
-    /// Keeps a page: first its rows, then that it was read. True where another one follows.
-    fn take(&mut self, page: &Page, filter: &Filter) -> Result<bool, RunError> {
+    /// Keeps a page: first its rows, then, if the listing `goes_on` behind it, that it was read.
+    fn take(&mut self, page: &Page, filter: &Filter, goes_on: bool) -> Result<(), RunError> {
         for session in &page.sessions {
             if filter.passes(session) {
                 self.at.kept += 1;
@@ -166,13 +166,10 @@ impl State {
         }
         self.flush()?;
         self.at.pages += 1;
-        self.at.seen += (page.sessions.len() + page.unreadable) as u64;
-        self.at.unreadable += page.unreadable as u64;
+        self.at.seen += (page.sessions.len() + page.unreadable.len()) as u64;
+        self.at.unreadable += page.unreadable.len() as u64;
         self.at.cursor.clone_from(&page.next_cursor);
-        if self.at.cursor.is_some() {
-            self.save()?;
-        }
-        Ok(self.at.cursor.is_some())
+        if goes_on { self.save() } else { Ok(()) }
     }
 
     fn flush(&mut self) -> Result<(), RunError> {
@@ -191,7 +188,11 @@ impl State {
         let Self { at, files, .. } = self;
         if at.unreadable > 0 {
             let sessions = report::counted(at.unreadable, "session", "sessions");
-            tracing::warn!("{sessions} could not be read and are not in the list: it is not complete");
+            tracing::warn!(
+                target: WEAKENED,
+                "{sessions} could not be read, because the user or the session id is missing or malformed; the list is not \
+                 complete"
+            );
         }
         console.note(&format!("{}, {} listed", count(at.pages, at.seen), report::thousands(at.kept)));
         match end {
@@ -202,9 +203,11 @@ impl State {
                 }
                 if let Some(Files { output, .. }) = files {
                     note_began(&output, &at);
-                    console.note(&format!("the list is complete: {}", output.display()));
+                    if at.unreadable == 0 {
+                        console.note(&format!("the list is complete: {}", output.display()));
+                    }
                 }
-                ExitStatus::Success
+                if at.unreadable == 0 { ExitStatus::Success } else { ExitStatus::RowsFailed }
             }
             Err(halt) => {
                 let next = match files {
@@ -267,7 +270,7 @@ fn unusable(error: &io::Error) -> RunError {
 
 fn write(table: &mut Table, session: &ActiveSession) {
     let id = session.session_id.to_string();
-    let ids = [session.user_id.as_str(), session.team_id.as_str(), &id];
+    let ids = [session.user_id.as_str(), session.team_id.as_ref().map_or("", TeamId::as_str), &id];
     let devices = [&session.created, &session.recent].into_iter().flat_map(|device| columns(device.as_ref()));
     table.row(ids.into_iter().chain(devices));
 }

@@ -3,16 +3,17 @@
 use crate::cli::{InputSource, ResolveArgs};
 use crate::commands::columns::Ids;
 use crate::commands::list::{created, unwritable};
-use crate::commands::listing::{Halt, Lister, PAGE, Progress, block_on};
+use crate::commands::listing::{Halt, Lister, Pages, Progress, block_on};
 use crate::commands::rows::{content, each};
 use crate::domain::{Fields, Rejection, Row, SessionId, TeamId, UserId};
 use crate::error::RunError;
 use crate::exit::ExitStatus;
-use crate::report::{Console, WEAKENED, counted};
+use crate::report::{Console, WEAKENED, counted, thousands};
 use crate::settings::{Environment, RemoteSettings};
-use crate::slack::{ActiveSession, ListQuery};
+use crate::slack::ActiveSession;
 use crate::store::input::Content;
 use crate::store::listed;
+use crate::store::paths;
 use crate::store::table::Table;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -24,10 +25,11 @@ use std::path::{Path, PathBuf};
 pub fn resolve(typed: ResolveArgs, console: &Console) -> Result<ExitStatus, RunError> {
     let ResolveArgs { source, delimiter, output, remote } = typed;
     let settings = RemoteSettings::resolve(remote, &source, &Environment::capture())?;
+    // Refused now, not after an hour of listing.
     if let Some(output) = output.as_deref().filter(|output| output.exists()) {
-        // Refused now, not after an hour of listing.
         created(output)?;
     }
+    output.as_deref().map_or(Ok(()), paths::check_writable).map_err(|error| unwritable(&error))?;
     let listed_at = match &source {
         InputSource::File(path) => listed::at(path),
         InputSource::Stdin => None,
@@ -39,18 +41,20 @@ pub fn resolve(typed: ResolveArgs, console: &Console) -> Result<ExitStatus, RunE
         let mut wanted = Wanted::default();
         each(&content, |row| wanted.note(&ids, row)).await?;
         let mut progress = Progress::new(console, lister.clock());
-        if let Err(halt) = find(&mut lister, &mut wanted, &mut progress).await {
-            return Ok(halt.end(Some("nothing was written; run the same command again")));
+        match find(&mut lister, &mut wanted, &mut progress).await {
+            Ok(()) => {}
+            Err(halt @ Halt::Incomplete(_)) => halt.tell(Some("rows may stay unresolved because of it")),
+            Err(halt) => return Ok(halt.end(Some("nothing was written; run the same command again"))),
         }
-        let (resolved, unresolved) = write(&content, &ids, &wanted, output.as_deref()).await?;
+        let rows = write(&content, &ids, &wanted, output.as_deref()).await?;
         if let Some((output, listed_at)) = output.as_deref().zip(listed_at) {
             // The rows are those of the input, however fresh their users are.
             if let Err(error) = listed::set(output, listed_at) {
                 tracing::warn!(target: WEAKENED, "{error}; a run takes the list for younger than it is");
             }
         }
-        tell(&wanted, resolved, unresolved, output, console);
-        Ok(ExitStatus::Success)
+        tell(&wanted, &rows, output, console);
+        Ok(if rows.unresolved == 0 { ExitStatus::Success } else { ExitStatus::RowsFailed })
     })
 }
 
@@ -93,7 +97,7 @@ impl Wanted {
     fn take(&mut self, session: &ActiveSession) {
         let Some(owners) = self.owners.get_mut(&session.session_id) else { return };
         for (team, user) in owners.iter_mut().filter(|(_, user)| user.is_none()) {
-            if team.as_ref().is_none_or(|team| fits(team, &session.team_id)) {
+            if fits(team.as_ref(), session.team_id.as_ref()) {
                 *user = Some(session.user_id.clone());
                 self.open -= 1;
             }
@@ -106,44 +110,64 @@ impl Wanted {
     }
 }
 
-/// The organisation (`E…`) stands for any of its workspaces.
-fn fits(named: &TeamId, listed: &TeamId) -> bool {
+/// The organization (`E…`) stands for any of its workspaces, and so does one that isn't named or can't be read.
+fn fits(named: Option<&TeamId>, listed: Option<&TeamId>) -> bool {
+    let (Some(named), Some(listed)) = (named, listed) else { return true };
     named == listed || named.as_str().starts_with('E') || listed.as_str().starts_with('E')
 }
 
 /// Lists until every session is found, or there are no more.
 async fn find(lister: &mut Lister, wanted: &mut Wanted, progress: &mut Progress<'_>) -> Result<(), Halt> {
-    let mut query = ListQuery { owner: None, cursor: None, limit: PAGE };
-    let (mut pages, mut seen) = (0, 0);
+    let mut pages = Pages::new(None, None);
+    let (mut read, mut seen) = (0, 0);
     while wanted.open > 0 {
-        let page = lister.page(&query).await?;
-        pages += 1;
+        let Some(page) = pages.next(lister).await? else { break };
+        read += 1;
         seen += page.sessions.len() as u64;
-        wanted.unreadable += page.unreadable as u64;
+        wanted.unreadable += page.unreadable.len() as u64;
         page.sessions.iter().for_each(|session| wanted.take(session));
-        progress.tell(pages, seen);
-        query.cursor = page.next_cursor;
-        if query.cursor.is_none() {
-            break;
-        }
+        progress.tell(read, seen);
     }
     Ok(())
 }
 
-/// Writes every row; gives how many were resolved, and how many could not be.
-async fn write(content: &Content, ids: &Ids, wanted: &Wanted, output: Option<&Path>) -> Result<(u64, u64), RunError> {
+/// Unresolved rows that are named one by one.
+const MOST_NAMED: usize = 20;
+
+/// What became of the rows that name no user.
+#[derive(Default)]
+struct Rows {
+    resolved: u64,
+    unresolved: u64,
+    /// The first unresolved ones: the line, and the session.
+    named: Vec<(u64, SessionId)>,
+}
+
+impl Rows {
+    fn count(&mut self, line: u64, session: SessionId, owner: Option<&UserId>) {
+        if owner.is_some() {
+            self.resolved += 1;
+            return;
+        }
+        self.unresolved += 1;
+        if self.named.len() < MOST_NAMED {
+            self.named.push((line, session));
+        }
+    }
+}
+
+/// Writes every row.
+async fn write(content: &Content, ids: &Ids, wanted: &Wanted, output: Option<&Path>) -> Result<Rows, RunError> {
     let mut table = output.map_or_else(|| Ok(Table::stdout()), created)?;
     let columns = content.header().fields();
     let user_column = ids.user.unwrap_or(columns.len());
     table.row(with(columns, user_column, Some("user_id"), ids.user.is_none(), 0));
-    let (mut resolved, mut unresolved, mut failed) = (0, 0, None);
+    let (mut rows, mut failed) = (Rows::default(), None);
     each(content, |row| {
         let nameless = ids.nameless(row);
         let owner = nameless.as_ref().and_then(|(session, team)| wanted.owner(*session, team.as_ref()));
-        match (&nameless, owner) {
-            (Some(_), Some(_)) => resolved += 1,
-            (Some(_), None) => unresolved += 1,
-            (None, _) => {}
+        if let Some((session, _)) = nameless {
+            rows.count(row.line, session, owner);
         }
         // A row with too many fields must not become a good one: it stays as long as it was.
         let beyond = match row.target {
@@ -157,7 +181,7 @@ async fn write(content: &Content, ids: &Ids, wanted: &Wanted, output: Option<&Pa
     })
     .await?;
     failed.map_or_else(|| table.finish(), Err).map_err(|error| unwritable(&error))?;
-    Ok((resolved, unresolved))
+    Ok(rows)
 }
 
 /// The fields with the user in its column, or behind the others where there is none; and `beyond` empty ones.
@@ -175,15 +199,22 @@ fn with<'a>(
     kept.chain(is_new.then(|| user.unwrap_or_default())).chain(std::iter::repeat_n("", beyond))
 }
 
-fn tell(wanted: &Wanted, resolved: u64, unresolved: u64, output: Option<PathBuf>, console: &Console) {
-    console.note(&format!("{} resolved", counted(resolved, "row", "rows")));
-    if unresolved > 0 {
-        let rows = counted(unresolved, "row", "rows");
-        tracing::warn!("{rows} not resolved: no such session is listed any more, or the ids do not belong together");
+fn tell(wanted: &Wanted, rows: &Rows, output: Option<PathBuf>, console: &Console) {
+    console.note(&format!("{} resolved", counted(rows.resolved, "row", "rows")));
+    if rows.unresolved > 0 {
+        let named: Vec<_> =
+            rows.named.iter().map(|(line, session)| format!("line {line} (session {session})")).collect();
+        let others = rows.unresolved - named.len() as u64;
+        let others = if others == 0 { String::new() } else { format!(" and {} more", thousands(others)) };
+        tracing::error!(
+            "{} not resolved, because no such session is listed any more, or the ids don't belong together: {}{others}",
+            counted(rows.unresolved, "row", "rows"),
+            named.join(", ")
+        );
     }
-    if wanted.unreadable > 0 && unresolved > 0 {
+    if wanted.unreadable > 0 && rows.unresolved > 0 {
         let sessions = counted(wanted.unreadable, "listed session", "listed sessions");
-        tracing::warn!("{sessions} could not be read; they may be some of those");
+        tracing::warn!(target: WEAKENED, "{sessions} could not be read; they may be some of those");
     }
     if let Some(output) = output {
         console.note(&format!("written: {}", output.display()));

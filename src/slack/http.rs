@@ -115,7 +115,8 @@ impl Client {
         self.0.auth_test().await
     }
 
-    /// Reads one page of sessions, with the scope `admin.users:read`. No active session is an empty page.
+    /// Reads one page of sessions, with the scope `admin.users:read`. No active session at all is an empty page; none after a
+    /// page that promised more is a refusal.
     ///
     /// # Errors
     /// Where Slack refuses, limits, or gives no clear answer.
@@ -198,7 +199,9 @@ impl Inner {
     async fn list_sessions(&self, query: &ListQuery) -> ListReply {
         let received = self.call(&self.list, query.form(), LARGE, None).await.map_err(Failure::into_error)?;
         match CallError::of(self.reply(&received)) {
-            Some(CallError::Refused { code: ErrorCode::NoActiveSessions, .. }) => Ok(Page::default()),
+            Some(CallError::Refused { code: ErrorCode::NoActiveSessions, .. }) if query.cursor.is_none() => {
+                Ok(Page::default())
+            }
             Some(error) => Err(error),
             None => list::read(&received.body)
                 .ok_or_else(|| CallError::bad_response("the answer is ok, but holds no list of sessions")),

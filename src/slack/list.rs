@@ -3,8 +3,10 @@
 use super::CallError;
 use super::form::Form;
 use super::text::clean;
-use crate::domain::{SessionId, TeamId, UserId};
+use crate::domain::{IdError, SessionId, TeamId, UserId};
 use serde::Deserialize;
+use serde_json::Value;
+use std::borrow::Cow;
 
 /// What to list (slack.md, "The sibling methods").
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,11 +41,19 @@ pub type ListReply = Result<Page, CallError>;
 pub struct Page {
     /// The sessions, in Slack's order.
     pub sessions: Vec<ActiveSession>,
-    /// Sessions that lack an id or have one of another form: they exist, but nothing can be said of them. A listing
-    /// with such is not complete, and proves nothing gone.
-    pub unreadable: usize,
+    /// Sessions that exist, but whose user or id can't be read.
+    pub unreadable: Vec<Unreadable>,
     /// What the next query's cursor has to be; none after the last page.
     pub next_cursor: Option<Box<str>>,
+}
+
+/// A session with one of its ids at most.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Unreadable {
+    /// Its owner.
+    pub user_id: Option<UserId>,
+    /// The session.
+    pub session_id: Option<SessionId>,
 }
 
 /// One session that is signed in.
@@ -51,8 +61,8 @@ pub struct Page {
 pub struct ActiveSession {
     /// Its owner.
     pub user_id: UserId,
-    /// Its workspace.
-    pub team_id: TeamId,
+    /// Its workspace, if it can be read: a session is named by its user as well.
+    pub team_id: Option<TeamId>,
     /// The session.
     pub session_id: SessionId,
     /// The device that signed in.
@@ -78,79 +88,80 @@ pub struct Device {
 
 #[derive(Deserialize)]
 struct Body {
-    active_sessions: Vec<serde_json::Value>,
-    response_metadata: Option<Metadata>,
+    active_sessions: Vec<Value>,
+    #[serde(default)]
+    response_metadata: Value,
 }
 
-#[derive(Deserialize)]
-struct Metadata {
-    next_cursor: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Session {
-    user_id: String,
-    team_id: String,
-    #[serde(rename = "session_id")]
-    id: Number,
-    created: Option<RawDevice>,
-    recent: Option<RawDevice>,
-}
-
-/// An integer, or the same in quotes.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Number {
-    Integer(u64),
-    Text(String),
-}
-
-#[derive(Deserialize)]
-struct RawDevice {
-    device_hardware: Option<String>,
-    os: Option<String>,
-    os_version: Option<String>,
-    slack_client_version: Option<String>,
-    ip: Option<String>,
-}
-
-/// Reads the body of a successful answer; none where it holds no list of sessions.
+/// Reads the body of a successful answer; `None` if it holds no list of sessions, or it can't be read whether another page
+/// follows.
 pub(super) fn read(body: &[u8]) -> Option<Page> {
     let body: Body = serde_json::from_slice(body).ok()?;
-    let all = body.active_sessions.len();
-    let sessions: Vec<_> = body.active_sessions.into_iter().filter_map(session).collect();
-    let next_cursor = body.response_metadata.and_then(|metadata| metadata.next_cursor);
-    Some(Page {
-        unreadable: all - sessions.len(),
-        sessions,
-        next_cursor: next_cursor.filter(|cursor| !cursor.is_empty()).map(Into::into),
-    })
-}
-
-fn session(value: serde_json::Value) -> Option<ActiveSession> {
-    let session: Session = serde_json::from_value(value).ok()?;
-    let session_id = match session.id {
-        Number::Integer(id) => SessionId::from(id),
-        Number::Text(text) => SessionId::parse(&text).ok()?,
-    };
-    Some(ActiveSession {
-        user_id: UserId::parse(&session.user_id).ok()?,
-        team_id: TeamId::parse(&session.team_id).ok()?,
-        session_id,
-        created: session.created.map(device),
-        recent: session.recent.map(device),
-    })
-}
-
-fn device(raw: RawDevice) -> Device {
-    let shown = |text: Option<String>| text.map(|text| clean(&text)).filter(|text| !text.is_empty());
-    Device {
-        device_hardware: shown(raw.device_hardware),
-        os: shown(raw.os),
-        os_version: shown(raw.os_version),
-        slack_client_version: shown(raw.slack_client_version),
-        ip: shown(raw.ip),
+    let next_cursor = Some(next_cursor(&body.response_metadata)?).filter(|cursor| !cursor.is_empty());
+    let mut page = Page { next_cursor, ..Page::default() };
+    for value in &body.active_sessions {
+        match session(value) {
+            Ok(session) => page.sessions.push(session),
+            Err(unreadable) => page.unreadable.push(unreadable),
+        }
     }
+    Some(page)
+}
+
+/// Empty on the last page. PHP writes an empty object as `[]`, so that is one here and below.
+fn next_cursor(metadata: &Value) -> Option<Box<str>> {
+    match metadata.get("next_cursor").unwrap_or(&Value::Null) {
+        Value::Null => (metadata.is_null() || metadata.is_object() || is_empty_list(metadata)).then(Box::default),
+        cursor => text(cursor).map(Into::into),
+    }
+}
+
+/// Only the user and the session have to be readable, whatever else is odd: a session left out of a list stays alive.
+fn session(value: &Value) -> Result<ActiveSession, Unreadable> {
+    let ids = Unreadable {
+        user_id: id(value, "user_id", UserId::parse),
+        session_id: id(value, "session_id", SessionId::parse),
+    };
+    match ids {
+        Unreadable { user_id: Some(user_id), session_id: Some(session_id) } => Ok(ActiveSession {
+            user_id,
+            team_id: id(value, "team_id", TeamId::parse),
+            session_id,
+            created: device(value, "created"),
+            recent: device(value, "recent"),
+        }),
+        unreadable => Err(unreadable),
+    }
+}
+
+fn id<T>(session: &Value, name: &str, parse: fn(&str) -> Result<T, IdError>) -> Option<T> {
+    parse(&session.get(name).and_then(text)?).ok()
+}
+
+/// Something that isn't an object is a device of which nothing is known.
+fn device(session: &Value, name: &str) -> Option<Device> {
+    let device = session.get(name).filter(|device| !device.is_null() && !is_empty_list(device))?;
+    let shown = |name| device.get(name).and_then(text).map(|text| clean(&text)).filter(|text| !text.is_empty());
+    Some(Device {
+        device_hardware: shown("device_hardware"),
+        os: shown("os"),
+        os_version: shown("os_version"),
+        slack_client_version: shown("slack_client_version"),
+        ip: shown("ip"),
+    })
+}
+
+/// A text, or what stands in the place of one.
+fn text(value: &Value) -> Option<Cow<'_, str>> {
+    match value {
+        Value::String(text) => Some(text.into()),
+        Value::Number(number) => Some(number.to_string().into()),
+        Value::Bool(_) | Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+fn is_empty_list(value: &Value) -> bool {
+    value.as_array().is_some_and(Vec::is_empty)
 }
 
 #[cfg(test)]
@@ -171,26 +182,61 @@ mod tests {
         let page = read(
             br#"{"ok":true,"active_sessions":[
                 {"user_id":"U1","team_id":"T1","session_id":1112275520242,
-                 "created":{"device_hardware":"Mac\u001b","os":"macOS","os_version":"14.1","slack_client_version":"4","ip":"192.0.2.1"},
+                 "created":{"device_hardware":"Mac\u001b","os":"macOS","os_version":14.1,"slack_client_version":"4","ip":"192.0.2.1"},
                  "recent":{"ip":"192.0.2.2","os":null}},
-                {"user_id":"W2","team_id":"E1","session_id":"7"},
-                {"user_id":"U3","session_id":8},
-                {"user_id":"U4","team_id":"T1","session_id":-1},
-                "odd"],
+                {"user_id":"W2","team_id":"E1","session_id":"7"}],
               "response_metadata":{"next_cursor":"abc="}}"#,
         )
         .unwrap();
-        assert_eq!((page.sessions.len(), page.unreadable), (2, 3));
+        assert_eq!((page.sessions.len(), page.unreadable.len()), (2, 0));
         assert_eq!(page.next_cursor.as_deref(), Some("abc="));
         let first = &page.sessions[0];
-        assert_eq!(
-            (first.user_id.as_str(), first.team_id.as_str(), first.session_id.get()),
-            ("U1", "T1", 1_112_275_520_242)
-        );
+        assert_eq!((first.user_id.as_str(), first.session_id.get()), ("U1", 1_112_275_520_242));
+        assert_eq!(first.team_id.as_ref().map(TeamId::as_str), Some("T1"));
         let created = first.created.as_ref().unwrap();
         assert_eq!((created.device_hardware.as_deref(), created.ip.as_deref()), (Some("Mac"), Some("192.0.2.1")));
+        assert_eq!(created.os_version.as_deref(), Some("14.1"), "a number in the place of a text");
         assert_eq!(first.recent.as_ref().unwrap().ip.as_deref(), Some("192.0.2.2"));
         assert_eq!((page.sessions[1].session_id.get(), page.sessions[1].created.as_ref()), (7, None));
+    }
+
+    #[test]
+    fn a_session_with_its_user_and_its_id_is_kept_whatever_else_is_odd() {
+        let unknown = Some(Device::default());
+        for (odd, team, created) in [
+            (r#""created":[]"#, None, None),
+            (r#""created":null,"team_id":null"#, None, None),
+            (r#""created":{},"team_id":5"#, None, unknown.clone()),
+            (r#""created":"Mac","recent":false,"team_id":["T1"]"#, None, unknown.clone()),
+            (r#""created":[{"ip":"192.0.2.1"}],"team_id":"x""#, None, unknown.clone()),
+            (r#""created":{"ip":["192.0.2.1"],"os":{}},"team_id":" T1 ""#, Some("T1"), unknown),
+        ] {
+            let page =
+                read(format!(r#"{{"active_sessions":[{{"user_id":"U1","session_id":7,{odd}}}]}}"#).as_bytes()).unwrap();
+            assert_eq!(page.unreadable, [], "{odd}");
+            let session = &page.sessions[0];
+            assert_eq!((session.team_id.as_ref().map(TeamId::as_str), &session.created), (team, &created), "{odd}");
+        }
+    }
+
+    #[test]
+    fn of_a_session_without_one_of_its_ids_the_other_is_known() {
+        for (entry, user, session) in [
+            (r#"{"user_id":"U3","team_id":"T1"}"#, Some("U3"), None),
+            (r#"{"user_id":"U3","team_id":"T1","session_id":-1}"#, Some("U3"), None),
+            (r#"{"user_id":"U3","team_id":"T1","session_id":1.5}"#, Some("U3"), None),
+            (r#"{"user_id":"nobody","session_id":8}"#, None, Some(8)),
+            (r#"{"user_id":3,"session_id":" 8 "}"#, None, Some(8)),
+            (r#""odd""#, None, None),
+            ("[]", None, None),
+        ] {
+            let page = read(format!(r#"{{"active_sessions":[{entry}]}}"#).as_bytes()).unwrap();
+            let ids = Unreadable {
+                user_id: user.map(|user| UserId::parse(user).unwrap()),
+                session_id: session.map(SessionId::from),
+            };
+            assert_eq!((page.sessions.len(), page.unreadable), (0, vec![ids]), "{entry}");
+        }
     }
 
     #[test]
@@ -199,10 +245,18 @@ mod tests {
             r#"{"ok":true,"active_sessions":[]}"#,
             r#"{"ok":true,"active_sessions":[],"response_metadata":{"next_cursor":""}}"#,
             r#"{"ok":true,"active_sessions":[],"response_metadata":{}}"#,
+            r#"{"ok":true,"active_sessions":[],"response_metadata":[]}"#,
+            r#"{"ok":true,"active_sessions":[],"response_metadata":{"next_cursor":null}}"#,
         ] {
             assert_eq!(read(body.as_bytes()), Some(Page::default()), "{body}");
         }
-        for body in [r#"{"ok":true}"#, r#"{"ok":true,"active_sessions":{}}"#, r#"{"ok":true,"active_sessions":null}"#] {
+        for body in [
+            r#"{"ok":true}"#,
+            r#"{"ok":true,"active_sessions":{}}"#,
+            r#"{"ok":true,"active_sessions":null}"#,
+            r#"{"ok":true,"active_sessions":[],"response_metadata":{"next_cursor":["abc"]}}"#,
+            r#"{"ok":true,"active_sessions":[],"response_metadata":"abc"}"#,
+        ] {
             assert_eq!(read(body.as_bytes()), None, "{body}");
         }
     }

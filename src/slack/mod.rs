@@ -21,6 +21,6 @@ pub use auth_test::AuthTest;
 pub use call_error::CallError;
 pub use endpoint::{ApiUrl, EndpointError};
 pub use http::{Client, ClientError, Config};
-pub use list::{ActiveSession, Device, ListQuery, ListReply, Page};
+pub use list::{ActiveSession, Device, ListQuery, ListReply, Page, Unreadable};
 pub use proxy::Proxy;
 pub use token::{Token, TokenChoice, TokenError, TokenSource, resolve};

@@ -223,7 +223,7 @@ fn a_token_that_expired_is_read_again() {
 fn sessions_that_cannot_be_read_are_told_of() {
     let nobodys = Session { user: None, ..Session::new(2, "T1", "") };
     let (work, server) = (Workdir::new(), start(config(vec![Session::new(1, "T1", "U1"), nobodys])));
-    let finished = list(&work, &server).exits(0);
+    let finished = list(&work, &server).exits(1);
     assert_eq!(ids(&finished.stdout()), [1]);
     assert!(finished.stderr().contains("1 session could not be read"), "{}", finished.stderr());
 }

@@ -13,6 +13,7 @@ mod inputs;
 mod killed;
 mod limits;
 mod list;
+mod listings;
 mod locks;
 mod metrics;
 mod network;

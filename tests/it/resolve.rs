@@ -12,12 +12,14 @@ fn owners_are_added_behind_the_columns_and_the_order_stays() {
     let people = vec![Session::new(1, "T1", "U1"), Session::new(2, "T2", "W2"), Session::new(3, "T1", "U3")];
     let (work, server) = (Workdir::new(), start(config(people)));
     work.write("s.csv", "\u{feff}Session_ID;team_id;note\r\n3;T1;\"x; y\"\r\n99;T1;gone\r\n2;E7;org\r\n1;T2;elsewhere\r\n3;T1;again\r\n");
-    let finished = resolve(&work, &server, "s.csv").exits(0);
+    let finished = resolve(&work, &server, "s.csv").exits(1);
     let want =
         "Session_ID,team_id,note,user_id\n3,T1,x; y,U3\n99,T1,gone,\n2,E7,org,W2\n1,T2,elsewhere,\n3,T1,again,U3\n";
     assert_eq!(finished.stdout(), want);
     assert!(finished.stderr().contains("3 rows resolved"), "{}", finished.stderr());
     assert!(finished.stderr().contains("2 rows not resolved"), "{}", finished.stderr());
+    let quiet = resolve(&work, &server, "s.csv").args(["-q"]).exits(1).stderr();
+    assert!(quiet.contains("line 3 (session 99), line 5 (session 1)"), "{quiet}");
 }
 
 #[test]
@@ -64,5 +66,7 @@ fn every_kind_of_trouble_has_its_code() {
     work.write("s.csv", "team_id,session_id\nT1,1\n");
     resolve(&work, &server, "s.csv").token("xoxp-unknown").args(["-o", "r.csv"]).exits(4);
     assert!(!work.exists("r.csv"));
+    let calls = server.stats().of(Method::List).calls;
     resolve(&work, &server, "s.csv").args(["-o", "no/such/r.csv"]).exits(7);
+    assert_eq!(server.stats().of(Method::List).calls, calls, "refused before anything is listed");
 }

@@ -77,30 +77,64 @@ fn a_revoked_session_that_lives_is_exit_1_and_a_failed_one_is_not() {
     assert_eq!(work.results("s.results.verified.csv").line(3).get("verified"), "still_there");
 }
 
-#[test]
-fn few_users_of_a_large_organisation_are_asked_for_one_by_one() {
-    let (work, server) = (Workdir::new(), start(config(owned(1..=5_000))));
-    revoked(&work, &server, [1]);
-    verify(&work, &server).exits(0);
-    assert_eq!(server.stats().of(Method::List).calls, 1, "one user, one call");
-    let told = work.json("s.results.csv.manifest.json");
-    assert_eq!((&told["verified"]["listed"], &told["verified"]["calls"]), (&"users".into(), &1.into()));
-
-    let (work, server) = (Workdir::new(), start(config(owned(1..=5_000))));
-    revoked(&work, &server, [1, 2]);
-    server.set_alive([Session::new(9_001, "T1", "U2")]);
-    verify(&work, &server).exits(0);
-    assert_eq!(server.stats().of(Method::List).calls, 4, "two pages of the whole, then two users");
-    assert_eq!(work.results("s.results.verified.csv").line(3).get("new_sessions"), "1", "counted once");
+/// The sessions of two workspaces: users 1 and 2 are in both.
+fn in_two_workspaces() -> Vec<Session> {
+    [(1, "T1"), (2, "T1"), (3, "T2"), (4, "T2")]
+        .map(|(id, team)| Session::new(id, team, &format!("U{}", 2 - id % 2)))
+        .into()
 }
 
 #[test]
-fn many_users_are_looked_up_in_the_whole_listing() {
+fn a_session_that_lives_in_another_workspace_than_its_rows_is_alive() {
+    let (work, server) = (Workdir::new(), start(config(in_two_workspaces())));
+    work.write("s.csv", "user_id,team_id,session_id\nU1,T1,1\nU1,T1,3\n");
+    work.run(&server, "s.csv").exits(0);
+    server.set_alive([Session::new(3, "T2", "U1")]);
+    verify(&work, &server).exits(1);
+    let verified = work.results("s.results.verified.csv");
+    assert_eq!((verified.line(2).get("verified"), verified.line(3).get("verified")), ("gone", "still_there"));
+}
+
+#[test]
+fn a_user_who_is_in_another_workspace_again_is_back() {
+    let (work, server) = (Workdir::new(), start(config(owned(1..=2))));
+    revoked(&work, &server, 1..=2);
+    server.set_alive([Session::new(77, "T2", "U1")]);
+    verify(&work, &server).exits(0);
+    let verified = work.results("s.results.verified.csv");
+    assert_eq!((verified.line(2).get("verified"), verified.line(2).get("new_sessions")), ("user_back", "1"));
+    assert_eq!(verified.line(3).get("verified"), "gone");
+}
+
+#[test]
+fn a_whole_user_is_looked_for_in_every_workspace() {
+    let (work, server) = (Workdir::new(), start(config(in_two_workspaces())));
+    work.write("s.csv", "user_id,team_id,session_id\nU1,T1,1\nU2,T1,2\n");
+    work.run(&server, "s.csv").args(["--whole-users", "--confirm-users", "2"]).exits(0);
+    verify(&work, &server).exits(0);
+    server.set_alive([Session::new(3, "T2", "U1")]);
+    verify(&work, &server).exits(1);
+    let verified = work.results("s.results.verified.csv");
+    assert_eq!((verified.line(2).get("verified"), verified.line(3).get("verified")), ("unproven", "gone"));
+    assert_eq!(verified.line(2).get("new_sessions"), "1");
+
+    // It was there before the run, so it isn't a new one.
+    work.write("before.csv", "user_id,team_id,session_id\nU1,T2,3\n");
+    verify(&work, &server).args(["--before", "before.csv"]).exits(1);
+    assert_eq!(work.results("s.results.verified.csv").line(2).get("verified"), "still_there");
+    server.set_alive([Session::new(78, "T2", "U2")]);
+    verify(&work, &server).args(["--before", "before.csv"]).exits(1);
+    assert_eq!(work.results("s.results.verified.csv").line(3).get("verified"), "user_back");
+}
+
+#[test]
+fn the_whole_organization_is_listed_once() {
     let (work, server) = (Workdir::new(), start(config(owned(1..=2_500))));
     revoked(&work, &server, 1..=20);
     verify(&work, &server).exits(0);
     assert_eq!(server.stats().of(Method::List).calls, 3);
-    assert_eq!(work.json("s.results.csv.manifest.json")["verified"]["listed"], "organisation");
+    let verified = &work.json("s.results.csv.manifest.json")["verified"];
+    assert_eq!((&verified["calls"], &verified["complete"]), (&3.into(), &true.into()));
 }
 
 #[test]
@@ -138,18 +172,6 @@ fn every_kind_of_trouble_has_its_code() {
     work.program(["run", "--rehearse", "s.csv"]).exits(0);
     let rehearsed = ["verify", "s.rehearsal.csv", "--api-url", &server.url()];
     assert!(work.program(rehearsed).token(TOKEN).exits(2).stderr().contains("rehearsal"));
-}
-
-#[test]
-fn a_listing_with_unreadable_sessions_proves_nothing_gone() {
-    let (work, server) = (Workdir::new(), start(config(sessions(1, 2))));
-    work.write("s.csv", "team_id,session_id\nT1,1\nT1,2\n");
-    work.run(&server, "s.csv").exits(0);
-    server.set_alive([Session::new(2, "T1", "U1"), Session { user: None, ..Session::new(9, "T1", "") }]);
-    let finished = verify(&work, &server).exits(1);
-    assert!(finished.stderr().contains("no session is proved gone"), "{}", finished.stderr());
-    let verified = work.results("s.results.verified.csv");
-    assert_eq!((verified.line(2).get("verified"), verified.line(3).get("verified")), ("unproven", "still_there"));
 }
 
 #[test]

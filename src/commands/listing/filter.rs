@@ -114,7 +114,7 @@ mod tests {
     fn session(created: Option<Device>, recent: Option<Device>) -> ActiveSession {
         ActiveSession {
             user_id: UserId::parse("U1").unwrap(),
-            team_id: TeamId::parse("T1").unwrap(),
+            team_id: TeamId::parse("T1").ok(),
             session_id: SessionId::from(7),
             created,
             recent,

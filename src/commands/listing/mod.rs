@@ -2,11 +2,13 @@
 
 mod connection;
 pub mod filter;
+mod pages;
 mod progress;
 mod tries;
 
 pub use crate::commands::waiting::block_on;
 pub use connection::{Connection, Lister};
+pub use pages::Pages;
 pub use progress::{Progress, count};
 
 use crate::advice;
@@ -26,10 +28,33 @@ pub const SCOPE: &str = "admin.users:read";
 pub enum Halt {
     /// As a run would have been stopped.
     Stop(StopReason),
-    /// The cursor is no longer known to Slack.
-    CursorLost,
+    /// Slack's pages end before the listing does.
+    Incomplete(Incomplete),
     /// What is gathered could not be kept.
     Error(RunError),
+}
+
+/// Why there are sessions that no page brings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Incomplete {
+    /// The cursor isn't known to Slack any more.
+    CursorUnknown,
+    /// A page names a cursor as its next one that was followed before.
+    CursorRepeated,
+    /// `no_active_sessions` after a page that another one should follow.
+    EndedEarly,
+}
+
+impl Incomplete {
+    /// What happened.
+    #[must_use]
+    pub fn why(self) -> &'static str {
+        match self {
+            Self::CursorUnknown => "Slack no longer knows this position in the listing (invalid_cursor)",
+            Self::CursorRepeated => "Slack's pages repeat: the cursor of the next page is one that was followed before",
+            Self::EndedEarly => "Slack announced another page and then answered no_active_sessions",
+        }
+    }
 }
 
 impl From<RunError> for Halt {
@@ -48,10 +73,7 @@ impl Halt {
                 format!("the token lacks the user scope {SCOPE}: add it to the app, then install it again"),
             ),
             Self::Stop(reason) => Trouble::new(report::why(reason), advice::advice(reason)),
-            Self::CursorLost => Trouble::new(
-                "Slack no longer knows where this listing was",
-                "remove the output and its .cursor file, and list again from the start",
-            ),
+            Self::Incomplete(reason) => Trouble::new(format!("{}; the listing is not complete", reason.why()), ""),
             Self::Error(error) => Trouble::new(error.to_string().replace("\n  ", "; "), ""),
         }
     }
@@ -61,14 +83,20 @@ impl Halt {
     pub fn exit_status(&self) -> ExitStatus {
         match self {
             Self::Stop(reason) => ExitStatus::of_stop(reason),
-            Self::CursorLost => ExitStatus::Usage,
+            Self::Incomplete(_) => ExitStatus::RowsFailed,
             Self::Error(error) => error.exit_status(),
         }
     }
 
-    /// Tells what happened on standard error, with `next` where it is given, and gives the exit status.
+    /// Prints what happened and what to do `next`, and returns the exit status.
     #[must_use]
     pub fn end(&self, next: Option<&str>) -> ExitStatus {
+        self.tell(next);
+        self.exit_status()
+    }
+
+    /// Prints what happened and what to do `next`.
+    pub fn tell(&self, next: Option<&str>) {
         let told = self.told();
         let (what, advised) = (told.what(), told.next());
         match (next, advised.is_empty()) {
@@ -77,6 +105,5 @@ impl Halt {
             (None, true) => tracing::error!("{what}"),
             (None, false) => tracing::error!("{what}; {advised}"),
         }
-        self.exit_status()
     }
 }

@@ -1,6 +1,6 @@
 //! What an answer other than a page means for the listing. Pure: `now` goes in, the next step comes out.
 
-use super::Halt;
+use super::{Halt, Incomplete};
 use crate::domain::{Answer, ErrorCode, Fault, Reply, StopReason};
 use crate::engine::gate::{Closed, Gate};
 use crate::engine::ports::Permit;
@@ -136,7 +136,8 @@ impl Tries {
 
 fn refused(reply: Reply) -> Halt {
     match reply.answer {
-        Answer::Refused(ErrorCode::InvalidCursor) => Halt::CursorLost,
+        Answer::Refused(ErrorCode::InvalidCursor) => Halt::Incomplete(Incomplete::CursorUnknown),
+        Answer::Refused(ErrorCode::NoActiveSessions) => Halt::Incomplete(Incomplete::EndedEarly),
         Answer::Refused(code) => Halt::Stop(StopReason::Refused { code, detail: reply.detail }),
         Answer::Ok | Answer::RateLimited { .. } | Answer::Fault(_) => {
             Halt::Stop(StopReason::Unavailable { error: "bad_response".into() })
@@ -199,7 +200,13 @@ mod tests {
 
     #[test]
     fn refusals_stop_and_an_expired_token_is_renewed_once_a_page() {
-        for (code, exit) in [("missing_scope", 4), ("invalid_auth", 4), ("user_not_found", 4), ("invalid_cursor", 2)] {
+        for (code, exit) in [
+            ("missing_scope", 4),
+            ("invalid_auth", 4),
+            ("user_not_found", 4),
+            ("invalid_cursor", 1),
+            ("no_active_sessions", 1),
+        ] {
             match tries(Pace::Unlimited).on_error(refusal(code), NOW, NOW) {
                 Next::Stop(halt) => assert_eq!(halt.exit_status().code(), exit, "{code}"),
                 other => panic!("{code}: {other:?}"),

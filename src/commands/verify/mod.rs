@@ -1,15 +1,14 @@
 //! `verify`: lists the sessions again, and answers for every record of a run.
 
 mod sightings;
-mod survey;
 
 use crate::cli::{InputSource, VerifyArgs};
 use crate::commands::columns::Ids;
 use crate::commands::list::unwritable;
-use crate::commands::listing::{Lister, Progress, block_on};
+use crate::commands::listing::{Halt, Lister, Pages, Progress, block_on};
 use crate::commands::rows::{content, each};
 use crate::commands::run;
-use crate::domain::{SessionId, Status, TeamId, UserId};
+use crate::domain::{SessionId, Status, UserId};
 use crate::engine::clock::wall;
 use crate::error::{RunError, Trouble};
 use crate::exit::ExitStatus;
@@ -20,10 +19,9 @@ use crate::store::paths::{self, RunFiles};
 use crate::store::scan::{Record, Records, ScanError, records};
 use crate::store::verified::{self, VerifiedWriter};
 use sightings::{Concerned, Sightings, Verdict};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use survey::{Owners, Scope};
 
 /// Verifies. `argv` is the command line as it was typed.
 ///
@@ -36,7 +34,7 @@ pub fn verify(typed: VerifyArgs, argv: &[OsString], console: &Console) -> Result
     // A run that is under way would write the manifest over, and is not over yet.
     let _lock = files.run.manifest.exists().then(|| run::acquire(&files.run)).transpose()?;
     let mut manifest = manifest_of(&files)?;
-    let (mut concerned, owners) = concerned(&files.run.results)?;
+    let mut concerned = concerned(&files.run.results)?;
     let listed = block_on(async {
         let is_compared = !before.is_empty();
         for listing in before {
@@ -44,8 +42,9 @@ pub fn verify(typed: VerifyArgs, argv: &[OsString], console: &Console) -> Result
         }
         let (mut lister, _) = Lister::connect(&settings)?;
         let mut progress = Progress::new(console, lister.clock());
-        let answer = survey::list(&mut lister, &concerned, &owners, &mut progress).await;
-        Ok(answer.map(|(seen, scope)| Listed { seen, scope, calls: lister.calls(), is_compared }))
+        let seen = Sightings::new(is_compared);
+        let answer = survey(&mut lister, seen, &concerned, &mut progress).await;
+        Ok(answer.map(|seen| Listed { seen, calls: lister.calls() }))
     })?;
     let listed = match listed {
         Ok(listed) => listed,
@@ -60,16 +59,44 @@ pub fn verify(typed: VerifyArgs, argv: &[OsString], console: &Console) -> Result
         manifest.save(&files.run.manifest).map_err(|error| unwritable(&error))?;
     }
     totals.tell(&listed, &files, console);
-    Ok(if totals.living + totals.waiting > 0 { ExitStatus::RowsFailed } else { ExitStatus::Success })
+    let is_proved = totals.living + totals.waiting == 0 && !listed.seen.is_incomplete;
+    Ok(if is_proved { ExitStatus::Success } else { ExitStatus::RowsFailed })
 }
 
 /// What a listing brought.
 struct Listed {
     seen: Sightings,
-    scope: Scope,
     calls: u64,
-    /// Whether there is a listing from before the run.
-    is_compared: bool,
+}
+
+/// Lists the whole organization: a user's sessions may be in any workspace, whatever the rows say.
+async fn survey(
+    lister: &mut Lister,
+    mut seen: Sightings,
+    concerned: &Concerned,
+    progress: &mut Progress<'_>,
+) -> Result<Sightings, Halt> {
+    if concerned.sessions.is_empty() && concerned.users.is_empty() {
+        return Ok(seen);
+    }
+    let mut pages = Pages::new(None, None);
+    let (mut read, mut sessions) = (0, 0);
+    loop {
+        let page = match pages.next(lister).await {
+            Ok(Some(page)) => page,
+            Ok(None) => return Ok(seen),
+            Err(halt @ Halt::Incomplete(_)) => {
+                halt.tell(Some("what wasn't seen is unproven"));
+                seen.is_incomplete = true;
+                return Ok(seen);
+            }
+            Err(halt) => return Err(halt),
+        };
+        read += 1;
+        sessions += page.sessions.len() as u64;
+        seen.take(page, concerned);
+        progress.tell(read, sessions);
+    }
 }
 
 /// Where everything is.
@@ -121,10 +148,6 @@ impl Ids {
         SessionId::parse(record.fields.get(self.session?)?).ok()
     }
 
-    fn team(&self, record: &Record) -> Option<TeamId> {
-        TeamId::parse(record.fields.get(self.team?)?).ok()
-    }
-
     fn user(&self, record: &Record) -> Option<UserId> {
         UserId::parse(record.fields.get(self.user?)?).ok()
     }
@@ -136,26 +159,21 @@ fn open(results: &Path) -> Result<(Records, Ids), RunError> {
     Ok((records, ids))
 }
 
-/// The first reading: whom to ask for.
-fn concerned(results: &Path) -> Result<(Concerned, Owners), RunError> {
+/// The first reading: what to look for.
+fn concerned(results: &Path) -> Result<Concerned, RunError> {
     let (records, ids) = open(results)?;
-    let (mut concerned, mut owners) = (Concerned::default(), Some(BTreeSet::new()));
+    let mut concerned = Concerned::default();
     for record in records {
         let record = record.map_err(|error| unreadable(&error))?;
-        let (session, team, user) = (ids.session(&record), ids.team(&record), ids.user(&record));
+        let (session, user) = (ids.session(&record), ids.user(&record));
         // A whole user that was asked for is looked for, session or not.
         if session.is_none() && record.outcome.status != Status::Requested {
             continue;
         }
         concerned.sessions.extend(session);
-        concerned.users.extend(user.clone());
-        match (&mut owners, team.zip(user)) {
-            (Some(owners), Some(owner)) => drop(owners.insert(owner)),
-            (_, None) => owners = None,
-            (None, Some(_)) => {}
-        }
+        concerned.users.extend(user);
     }
-    Ok((concerned, owners.filter(|owners| !owners.is_empty())))
+    Ok(concerned)
 }
 
 /// Takes in the sessions of a listing from before the run: those of the users concerned.
@@ -182,11 +200,11 @@ fn answer(files: &Files, seen: &Sightings) -> Result<Totals, RunError> {
         let record = record.map_err(|error| unreadable(&error))?;
         let user = ids.user(&record);
         let verdict = match (ids.session(&record), record.outcome.status, &user) {
-            (None, Status::Requested, Some(user)) => seen.verdict_of_user(user),
+            (session, Status::Requested, Some(user)) => seen.verdict_of_user(session, user),
             (session, _, _) => seen.verdict(session, user.as_ref()),
         };
         let back = user.as_ref().and_then(|user| seen.back(user)).filter(|_| verdict != Verdict::NotAsked);
-        let count = back.map(|back| back.sessions.to_string()).unwrap_or_default();
+        let count = back.map(|back| back.sessions.len().to_string()).unwrap_or_default();
         let ips = back.map(|back| back.ips.iter().map(|ip| &**ip).collect::<Vec<_>>().join(" ")).unwrap_or_default();
         out.append(&record, [verdict.as_str(), &count, &ips]).map_err(|error| unwritable(&error))?;
         totals.add(record.outcome.status, verdict);
@@ -222,8 +240,8 @@ impl Totals {
         serde_json::json!({
             "at": rfc3339(wall()),
             "file": files.verified.to_string_lossy(),
-            "listed": listed.scope.as_str(),
             "calls": listed.calls,
+            "complete": !listed.seen.is_incomplete,
             "gone": self.of(Verdict::Gone),
             "user_back": self.of(Verdict::UserBack),
             "still_there": self.of(Verdict::StillThere),
@@ -232,15 +250,19 @@ impl Totals {
             "revoked_but_not_gone": self.living,
             "requested_but_not_gone": self.waiting,
             "new_sessions": self.new_sessions,
-            "unreadable_sessions": listed.seen.unreadable,
-            "compared_with_before": listed.is_compared,
+            "unreadable_sessions": listed.seen.unreadable(),
+            "compared_with_before": listed.seen.is_compared,
         })
     }
 
     fn tell(&self, listed: &Listed, files: &Files, console: &Console) {
-        if listed.seen.unreadable > 0 {
-            let sessions = counted(listed.seen.unreadable, "listed session", "listed sessions");
-            tracing::warn!("{sessions} could not be read, so no session is proved gone");
+        if listed.seen.unreadable() > 0 {
+            let sessions = counted(listed.seen.unreadable(), "listed session", "listed sessions");
+            tracing::warn!(
+                target: report::WEAKENED,
+                "{sessions} could not be read, because the user or the session id is missing or malformed; records that may \
+                 mean one of them are unproven"
+            );
         }
         for verdict in Verdict::ALL {
             let (word, rows) = (verdict.as_str(), self.of(verdict));
@@ -251,8 +273,11 @@ impl Totals {
         }
         if self.new_sessions > 0 {
             let sessions = counted(self.new_sessions, "session", "sessions");
-            let names =
-                if listed.is_compared { "neither the results nor --before name" } else { "the results do not name" };
+            let names = if listed.seen.is_compared {
+                "neither the results nor --before name"
+            } else {
+                "the results do not name"
+            };
             console.note(&format!("users of these records have {sessions} that {names}"));
         }
         console.note(&format!("written: {}", files.verified.display()));

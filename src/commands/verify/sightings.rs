@@ -1,7 +1,7 @@
 //! What a listing shows of the sessions and the users of a run. Pure; memory is bounded by the results.
 
 use crate::domain::{SessionId, UserId};
-use crate::slack::Page;
+use crate::slack::{ActiveSession, Page};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// Addresses kept for one user: enough to see where somebody is back from.
@@ -18,11 +18,11 @@ pub struct Concerned {
     pub before: HashSet<SessionId>,
 }
 
-/// A user's sessions that neither the results nor `--before` name.
+/// A user's sessions that the results don't name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Back {
-    /// How many.
-    pub sessions: u64,
+    /// Those that `--before` doesn't name either.
+    pub sessions: HashSet<SessionId>,
     /// From which addresses: those last seen, else those of the sign-in.
     pub ips: BTreeSet<Box<str>>,
 }
@@ -31,9 +31,29 @@ pub struct Back {
 #[derive(Debug, Default)]
 pub struct Sightings {
     alive: HashSet<SessionId>,
+    /// Users with a session that the results or `--before` name.
+    alive_users: HashSet<UserId>,
     back: HashMap<UserId, Back>,
-    /// Sessions that could not be read: with such, nothing is proved gone.
-    pub unreadable: u64,
+    unreadable: Unread,
+    /// Whether there are pages that weren't read.
+    pub is_incomplete: bool,
+    /// Whether `--before` says which sessions aren't new.
+    pub is_compared: bool,
+}
+
+/// Sessions that could be those of a record, for all that can be read of them.
+#[derive(Debug, Default)]
+struct Unread {
+    /// All of them, those of strangers included.
+    all: u64,
+    /// Neither id can be read.
+    neither: u64,
+    /// The user can't be read.
+    userless: u64,
+    /// The session's id can't be read.
+    nameless: u64,
+    /// Of whom there is such a one.
+    users: HashSet<UserId>,
 }
 
 /// The answer to a record.
@@ -41,12 +61,12 @@ pub struct Sightings {
 pub enum Verdict {
     /// The session is not listed, and its user has no other.
     Gone,
-    /// The session is listed.
+    /// The session is listed, in whatever workspace; of a `requested` record, any session of its user that isn't new.
     StillThere,
     /// The session is not listed, and its user has others that neither the results nor `--before` name.
     UserBack,
-    /// The session is not among those that could be read, and there are others. Of a record that names a user alone: the user
-    /// has sessions, and nobody can tell whether they are old or new.
+    /// The session isn't listed, but it may be one that couldn't be read or is on a page that wasn't. Of a `requested` record: its
+    /// user has sessions, and without `--before` they may be old or new.
     Unproven,
     /// The record names no session.
     NotAsked,
@@ -79,22 +99,53 @@ impl Verdict {
 }
 
 impl Sightings {
+    /// Before the first page.
+    #[must_use]
+    pub fn new(is_compared: bool) -> Self {
+        Self { is_compared, ..Self::default() }
+    }
+
     /// Takes in a page.
     pub fn take(&mut self, page: Page, concerned: &Concerned) {
-        self.unreadable += page.unreadable as u64;
         for session in page.sessions {
-            if concerned.sessions.contains(&session.session_id) {
-                self.alive.insert(session.session_id);
-            } else if concerned.users.contains(&session.user_id) && !concerned.before.contains(&session.session_id) {
-                let back = self.back.entry(session.user_id).or_default();
-                back.sessions += 1;
-                let device = session.recent.filter(|device| device.ip.is_some()).or(session.created);
-                if let Some(ip) = device.and_then(|device| device.ip)
-                    && back.ips.len() < MOST_IPS
-                {
-                    back.ips.insert(ip);
+            self.see(session, concerned);
+        }
+        for unreadable in page.unreadable {
+            self.unreadable.all += 1;
+            match (unreadable.user_id, unreadable.session_id) {
+                (None, None) => self.unreadable.neither += 1,
+                (None, Some(session)) => {
+                    self.unreadable.userless += 1;
+                    self.alive.extend(concerned.sessions.get(&session));
+                }
+                (Some(user), _) => {
+                    self.unreadable.nameless += 1;
+                    self.unreadable.users.extend(concerned.users.get(&user).cloned());
                 }
             }
+        }
+    }
+
+    fn see(&mut self, session: ActiveSession, concerned: &Concerned) {
+        let ActiveSession { user_id, session_id, created, recent, .. } = session;
+        let is_named = concerned.sessions.contains(&session_id);
+        if is_named {
+            self.alive.insert(session_id);
+        }
+        if !concerned.users.contains(&user_id) {
+            return;
+        }
+        if is_named || concerned.before.contains(&session_id) {
+            self.alive_users.insert(user_id);
+            return;
+        }
+        let back = self.back.entry(user_id).or_default();
+        back.sessions.insert(session_id);
+        let ip = recent.and_then(|device| device.ip).or_else(|| created.and_then(|device| device.ip));
+        if let Some(ip) = ip
+            && back.ips.len() < MOST_IPS
+        {
+            back.ips.insert(ip);
         }
     }
 
@@ -104,17 +155,33 @@ impl Sightings {
         match session {
             None => Verdict::NotAsked,
             Some(session) if self.alive.contains(&session) => Verdict::StillThere,
-            Some(_) if self.unreadable > 0 => Verdict::Unproven,
+            Some(_) if self.may_be_unread(user) => Verdict::Unproven,
             Some(_) if user.is_some_and(|user| self.back.contains_key(user)) => Verdict::UserBack,
             Some(_) => Verdict::Gone,
         }
     }
 
-    /// The answer for a whole user whose sessions no record names.
+    /// The answer for a whole user, whether or not the record names one of the sessions.
     #[must_use]
-    pub fn verdict_of_user(&self, user: &UserId) -> Verdict {
-        let is_seen = self.unreadable > 0 || self.back.contains_key(user);
-        if is_seen { Verdict::Unproven } else { Verdict::Gone }
+    pub fn verdict_of_user(&self, session: Option<SessionId>, user: &UserId) -> Verdict {
+        if self.alive_users.contains(user) || session.is_some_and(|session| self.alive.contains(&session)) {
+            return Verdict::StillThere;
+        }
+        if self.may_be_unread(Some(user)) || self.unreadable.userless > 0 {
+            return Verdict::Unproven;
+        }
+        match (self.back.contains_key(user), self.is_compared) {
+            (false, _) => Verdict::Gone,
+            (true, true) => Verdict::UserBack,
+            (true, false) => Verdict::Unproven,
+        }
+    }
+
+    /// Whether a session of this user, or of whoever owns it, may be there without having been read. Another user's
+    /// session is none of theirs.
+    fn may_be_unread(&self, user: Option<&UserId>) -> bool {
+        let of_theirs = user.map_or(self.unreadable.nameless > 0, |user| self.unreadable.users.contains(user));
+        self.is_incomplete || self.unreadable.neither > 0 || of_theirs
     }
 
     /// The sessions with which a user is back.
@@ -126,67 +193,15 @@ impl Sightings {
     /// New sessions of all users, each once.
     #[must_use]
     pub fn new_sessions(&self) -> u64 {
-        self.back.values().map(|back| back.sessions).sum()
+        self.back.values().map(|back| back.sessions.len() as u64).sum()
+    }
+
+    /// Sessions that couldn't be read.
+    #[must_use]
+    pub fn unreadable(&self) -> u64 {
+        self.unreadable.all
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::TeamId;
-    use crate::slack::{ActiveSession, Device};
-
-    fn user(id: &str) -> UserId {
-        UserId::parse(id).unwrap()
-    }
-
-    fn session(id: u64, owner: &str, ip: &str) -> ActiveSession {
-        ActiveSession {
-            user_id: user(owner),
-            team_id: TeamId::parse("T1").unwrap(),
-            session_id: SessionId::from(id),
-            created: Some(Device { ip: Some(ip.into()), ..Device::default() }),
-            recent: None,
-        }
-    }
-
-    #[test]
-    fn sessions_are_gone_there_or_replaced() {
-        let concerned = Concerned {
-            sessions: [1, 2, 3].map(SessionId::from).into(),
-            users: [user("U1"), user("U2")].into(),
-            before: [12].map(SessionId::from).into(),
-        };
-        let mut seen = Sightings::default();
-        let sessions = vec![
-            session(2, "U2", "192.0.2.2"),
-            session(9, "U1", "192.0.2.9"),
-            session(10, "U1", "192.0.2.9"),
-            session(11, "U7", "192.0.2.7"),
-            session(12, "U2", "192.0.2.12"),
-        ];
-        seen.take(Page { sessions, ..Page::default() }, &concerned);
-        let verdict = |seen: &Sightings, id, owner| seen.verdict(Some(SessionId::from(id)), Some(&user(owner)));
-        assert_eq!(verdict(&seen, 1, "U1"), Verdict::UserBack);
-        assert_eq!(verdict(&seen, 2, "U2"), Verdict::StillThere);
-        assert_eq!(verdict(&seen, 3, "U2"), Verdict::Gone);
-        assert_eq!(seen.verdict(Some(SessionId::from(1)), None), Verdict::Gone, "nobody to be back");
-        assert_eq!(seen.verdict(None, Some(&user("U1"))), Verdict::NotAsked);
-        let back = seen.back(&user("U1")).unwrap();
-        assert_eq!((back.sessions, back.ips.len(), seen.new_sessions()), (2, 1, 2));
-        seen.take(Page { unreadable: 1, ..Page::default() }, &concerned);
-        assert_eq!(verdict(&seen, 1, "U1"), Verdict::Unproven);
-        assert_eq!(verdict(&seen, 2, "U2"), Verdict::StillThere);
-    }
-
-    #[test]
-    fn a_whole_user_is_gone_only_where_no_session_is_seen() {
-        let concerned = Concerned { users: [user("U1"), user("U2")].into(), ..Concerned::default() };
-        let mut seen = Sightings::default();
-        seen.take(Page { sessions: vec![session(9, "U1", "192.0.2.9")], ..Page::default() }, &concerned);
-        assert_eq!(seen.verdict_of_user(&user("U1")), Verdict::Unproven);
-        assert_eq!(seen.verdict_of_user(&user("U2")), Verdict::Gone);
-        seen.unreadable = 1;
-        assert_eq!(seen.verdict_of_user(&user("U2")), Verdict::Unproven);
-    }
-}
+mod tests;

@@ -1,4 +1,4 @@
-//! A server that gives every request the same answer: what the stand-in for Slack, which is honest, never says.
+//! A server with answers laid down: what the stand-in for Slack, which is honest, never says.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -14,14 +14,27 @@ impl Canned {
 
     /// This status, as in `404 Not Found`, and this body.
     pub fn answer(status: &str, body: &str) -> Self {
+        let body = body.to_owned();
+        Self::start(status, move |_, _| body.clone())
+    }
+
+    /// HTTP 200 with the JSON that `body_of` gives for the path and the form of a request.
+    pub fn by(body_of: impl Fn(&str, &str) -> String + Send + 'static) -> Self {
+        Self::start("200 OK", body_of)
+    }
+
+    fn start(status: &str, body_of: impl Fn(&str, &str) -> String + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port");
         let address = listener.local_addr().expect("a bound port");
         let head = "Content-Type: application/json; charset=utf-8\r\nConnection: close\r\nLocation: /elsewhere";
-        let answer = format!("HTTP/1.1 {status}\r\n{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        let status = status.to_owned();
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 // A client that hung up wants no answer.
-                let _ = serve(&stream, &answer);
+                let _ = serve(&stream, |path, form| {
+                    let body = body_of(path, form);
+                    format!("HTTP/1.1 {status}\r\n{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+                });
             }
         });
         Self(address)
@@ -33,14 +46,18 @@ impl Canned {
 }
 
 /// Reads one request to the end of its body, then answers.
-fn serve(mut stream: &TcpStream, answer: &str) -> std::io::Result<()> {
+fn serve(mut stream: &TcpStream, answer: impl Fn(&str, &str) -> String) -> std::io::Result<()> {
     let (mut reader, mut length, mut line) = (BufReader::new(stream), 0, String::new());
+    reader.read_line(&mut line)?;
+    let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
+    line.clear();
     while reader.read_line(&mut line)? > 2 {
         if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
             length = value.trim().parse().unwrap_or(0);
         }
         line.clear();
     }
-    reader.read_exact(&mut vec![0; length])?;
-    stream.write_all(answer.as_bytes())
+    let mut form = vec![0; length];
+    reader.read_exact(&mut form)?;
+    stream.write_all(answer(&path, &String::from_utf8_lossy(&form)).as_bytes())
 }
