@@ -61,6 +61,17 @@ impl Status {
         Self::ALL.into_iter().find(|status| status.as_str() == word)
     }
 
+    /// Whether the row's session is gone, or may be, through one of the run's calls or by itself.
+    #[must_use]
+    pub fn may_be_gone(self) -> bool {
+        match self {
+            Self::Revoked | Self::AlreadyRevoked | Self::Unknown => true,
+            Self::Requested | Self::NotFound | Self::Failed | Self::Invalid | Self::Duplicate | Self::Protected => {
+                false
+            }
+        }
+    }
+
     /// Whether the row stays in `--remaining`: its session is not known to be gone, no other row stands for it, and it may be
     /// sent: people are asked to run that file, with no word of `--protect`.
     /// `not_found` stays only under `--strict`: without it, it reads as "was not there". What was requested is left to

@@ -90,13 +90,25 @@ impl Target {
     /// A session named by its workspace; `user` is only carried for the totals.
     #[must_use]
     pub fn by_team(session: SessionId, team: TeamId, user: Option<UserId>) -> Self {
-        Self::Session(SessionTarget { session, team: Some(team), user, named_by: IdentifyBy::Team })
+        Self::Session(SessionTarget {
+            session,
+            team: Some(team),
+            user,
+            named_by: IdentifyBy::Team,
+            also_on: Box::default(),
+        })
     }
 
     /// A session named by its owner; `team` is only carried for the totals.
     #[must_use]
     pub fn by_user(session: SessionId, user: UserId, team: Option<TeamId>) -> Self {
-        Self::Session(SessionTarget { session, team, user: Some(user), named_by: IdentifyBy::User })
+        Self::Session(SessionTarget {
+            session,
+            team,
+            user: Some(user),
+            named_by: IdentifyBy::User,
+            also_on: Box::default(),
+        })
     }
 
     /// A whole user; `team` and `session` are only carried.
@@ -158,9 +170,21 @@ pub struct SessionTarget {
     team: Option<TeamId>,
     user: Option<UserId>,
     named_by: IdentifyBy,
+    also_on: Box<[u64]>,
 }
 
 impl SessionTarget {
+    /// Notes the lines of the rows that name the same session by the other id.
+    pub fn set_also_on(&mut self, lines: Box<[u64]>) {
+        self.also_on = lines;
+    }
+
+    /// The lines of the rows that name the same session by the other id: what becomes of them tells of this one too.
+    #[must_use]
+    pub fn also_on(&self) -> &[u64] {
+        &self.also_on
+    }
+
     /// The session.
     #[must_use]
     pub fn session(&self) -> SessionId {
@@ -310,6 +334,7 @@ pub struct Row {
     pub fields: Fields,
     /// Whom it names, or why it is never sent.
     pub target: Result<Target, Rejection>,
-    /// Whether an earlier run, cut off before it could record an answer, may have sent this row.
+    /// Whether an earlier run may have ended the session: it was cut off before it could record an answer to this row, or it
+    /// sent a row that names the same session.
     pub may_have_been_sent: bool,
 }

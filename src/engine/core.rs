@@ -20,6 +20,7 @@ use super::permit::{AnnouncedPauses, CallHandle};
 use super::policy::Policy;
 use super::ports::{Batch, Permit, Refreshed, Request, Want};
 use super::retry;
+use super::shared::SharedSessions;
 use super::suspended::SuspendedWorkspaces;
 use super::token::TokenState;
 use crate::domain::{Counts, ErrorCode, Event, Reply, StopReason, Target};
@@ -90,6 +91,7 @@ pub struct Core {
     undecided: Vec<Pending>,
     breaker: Breaker,
     suspended: SuspendedWorkspaces,
+    shared: SharedSessions,
     outage: Outage,
     token: TokenState,
     warned: BTreeSet<Box<str>>,
@@ -121,6 +123,7 @@ impl Core {
             announced: AnnouncedPauses::default(),
             waiting: BTreeMap::new(),
             undecided: Vec::new(),
+            shared: SharedSessions::default(),
             outage: Outage::default(),
             token: TokenState::default(),
             warned: BTreeSet::new(),

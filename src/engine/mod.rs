@@ -19,6 +19,7 @@ pub mod policy;
 pub mod ports;
 pub mod retry;
 mod run;
+mod shared;
 mod spacing;
 mod suspended;
 mod token;

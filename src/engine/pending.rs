@@ -133,6 +133,14 @@ impl Pending {
         }
     }
 
+    /// The lines of the rows that name the same session by its other id.
+    pub fn also_on(&self) -> &[u64] {
+        match &self.work {
+            Work::Session(row) => target_of(row).also_on(),
+            Work::Users(_) => &[],
+        }
+    }
+
     /// How its rows end where Slack says `ok`.
     pub fn done(&self) -> Status {
         match &self.work {

@@ -92,6 +92,15 @@ impl Default for MaybeSent {
 }
 
 impl MaybeSent {
+    /// The same, and the rows of these lines.
+    #[must_use]
+    pub fn and(self, lines: &RoaringTreemap) -> Self {
+        match self {
+            Self::Lines(listed) => Self::Lines(listed | lines),
+            Self::All => Self::All,
+        }
+    }
+
     /// Whether the row of this line may have been sent.
     #[must_use]
     pub fn contains(&self, line: u64) -> bool {

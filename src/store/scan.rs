@@ -1,4 +1,4 @@
-//! What a results file already holds: read once before a run is resumed, in memory of about a bit for each row.
+//! What a results file already holds: read once before a run is resumed, in memory of about two bits for each row.
 //!
 //! The file may have been cut at any byte. A record counts if its `\n` is there, outside quotes; everything after the last
 //! such record is a torn tail, and [`Scan::valid_len`] says where it begins.
@@ -30,6 +30,7 @@ pub struct Recorded {
     done: RoaringTreemap,
     remains: RoaringTreemap,
     remains_strictly: RoaringTreemap,
+    may_be_gone: RoaringTreemap,
     tally: Tally,
     failures: Failures,
     window: Option<Window>,
@@ -83,6 +84,9 @@ impl Recorded {
             (false, true) => self.remains_strictly.insert(line),
             (false, false) => false,
         };
+        if status.may_be_gone() {
+            self.may_be_gone.insert(line);
+        }
         self.tally.add(*status, team.as_ref(), user.as_ref());
         self.failures.add(*status, error);
         let (from, to) = (first_sent_at.unwrap_or(*finished_at), *finished_at);
@@ -97,6 +101,12 @@ impl Recorded {
     #[must_use]
     pub fn done(&self) -> &RoaringTreemap {
         &self.done
+    }
+
+    /// The lines of the rows whose sessions are gone, or may be: other rows that name the same sessions go by it.
+    #[must_use]
+    pub fn may_be_gone(&self) -> &RoaringTreemap {
+        &self.may_be_gone
     }
 
     /// Whether the row of this line belongs into `--remaining`: it has not ended, or not in a way that settles it.

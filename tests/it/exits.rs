@@ -2,7 +2,7 @@
 
 use crate::harness::{TOKEN, Workdir, config, rows, sessions, start};
 use slack_revoke::domain::ErrorCode;
-use slack_revoke::rehearsal::{Config, Latency, Prescribed, Script, Scripted, Server};
+use slack_revoke::rehearsal::{Config, Latency, Prescribed, Script, Scripted, Server, Token, TokenEnd};
 use std::time::Duration;
 
 fn slack(answer: Option<&str>) -> Server {
@@ -38,6 +38,49 @@ fn rows_that_failed_are_exit_1_and_under_strict_those_not_found() {
         assert_eq!(work.results("in.results.csv").records.len(), 100, "{answer:?} {flags:?}");
         assert_eq!(work.exists("in.results.remaining.csv"), code == 1, "{answer:?} {flags:?}");
     }
+}
+
+#[test]
+fn a_session_that_was_ended_under_its_other_id_is_not_missing() {
+    let listed = "user_id,team_id,session_id\nU1,,1000\n,T1,1000\n,T1,1001\nU1,T1,1001\n";
+    for (input, flags, statuses, code) in [
+        (listed, &["-j", "1"][..], ["revoked", "already_revoked", "revoked", "already_revoked"], 0),
+        (listed, &["-j", "4", "--no-canary"], ["revoked", "already_revoked", "revoked", "already_revoked"], 0),
+        // The ids contradict each other: whose session was meant, nobody knows.
+        (
+            "user_id,team_id,session_id\nU1,,1000\nU2,,1000\nU1,T2,1001\n,T1,1001\n",
+            &["-j", "1"],
+            ["revoked", "not_found", "revoked", "not_found"],
+            1,
+        ),
+    ] {
+        let (work, server) = (Workdir::new(), slack(None));
+        work.write("in.csv", input);
+        let program = work.run(&server, "in.csv").args(["--rate", "unlimited", "--strict"]);
+        program.args(flags.iter().copied()).exits(code);
+        let results = work.results("in.results.csv");
+        let got: Vec<_> = (2..=5).map(|line| results.line(line).status().to_owned()).collect();
+        if flags.contains(&"1") {
+            assert_eq!(got, statuses, "{input}");
+        } else {
+            assert_eq!((results.count("revoked"), results.count("already_revoked")), (2, 2), "{got:?}");
+        }
+    }
+}
+
+#[test]
+fn a_session_that_an_earlier_run_ended_under_its_other_id_is_not_missing() {
+    let tokens = vec![Token { ends: Some((1, TokenEnd::Revoked)), ..Token::named(TOKEN) }];
+    let (work, server) = (Workdir::new(), start(Config { tokens, ..config(sessions(1_000, 10)) }));
+    work.write("in.csv", "user_id,team_id,session_id\n,T1,1000\nU1,,1000\nU1,,1001\n");
+    let run = || work.run(&server, "in.csv").args(["--rate", "unlimited", "--strict", "-j", "1", "--resume"]);
+    run().exits(4);
+    assert_eq!(work.results("in.results.csv").records.len(), 1);
+    server.accept_token(TOKEN);
+    run().exits(0);
+    let results = work.results("in.results.csv");
+    let got: Vec<_> = (2..=4).map(|line| results.line(line).status().to_owned()).collect();
+    assert_eq!(got, ["revoked", "already_revoked", "revoked"]);
 }
 
 #[test]

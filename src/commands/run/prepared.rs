@@ -153,12 +153,12 @@ impl Prepared {
         Protections::of(&self.rules.guards)
     }
 
-    /// The rows that an earlier run may have sent.
+    /// The rows whose sessions an earlier run may have ended.
     #[must_use]
     pub fn maybe_sent(&self) -> MaybeSent {
         match &self.start {
             Start::Fresh(_) => MaybeSent::default(),
-            Start::Continue { maybe_sent, .. } => maybe_sent.clone(),
+            Start::Continue { maybe_sent, .. } => maybe_sent.clone().and(self.recorded.may_be_gone()),
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::engine::pending::Pending;
 use crate::engine::retry::{self, Class};
 use crate::engine::suspended::Refusal;
 use crate::engine::token::Expiry;
+use std::collections::HashSet;
 use std::time::Duration;
 
 impl Core {
@@ -108,11 +109,15 @@ impl Core {
             return self.send_again(pending);
         }
         let ambiguous = matches!(class, Class::Transient { ambiguous: true });
-        pending.attempted(ambiguous);
+        pending.attempted(ambiguous || self.shared.may_have_ended(&pending));
+        self.shared.answered(&pending, class);
         let (done, may_be_gone) = (pending.done(), pending.may_be_gone());
         match class {
             Class::AlreadyGone | Class::NotFound | Class::Row | Class::SuspectRow if pending.group().is_some() => {
                 self.refuse_users(pending, reply, class, now, acts);
+            }
+            Class::NotFound if !may_be_gone && self.is_in_flight_elsewhere(&pending) => {
+                self.shared.hold(pending, reply);
             }
             Class::Revoked => self.succeed(pending, done, reply, now, acts),
             Class::AlreadyGone => self.succeed(pending, Status::AlreadyRevoked, reply, now, acts),
@@ -129,6 +134,22 @@ impl Core {
                     self.stop(StopReason::Refused { code, detail: reply.detail }, acts);
                 }
             }
+        }
+    }
+
+    /// Whether a call is in flight for the same session under its other name.
+    fn is_in_flight_elsewhere(&self, pending: &Pending) -> bool {
+        let also_on = pending.also_on();
+        !also_on.is_empty() && self.flying.values().any(|flight| also_on.contains(&flight.pending.line()))
+    }
+
+    /// Ends the rows whose session was not found while it was being ended under its other name.
+    pub(super) fn settle_shared(&mut self, now: Now, acts: &mut Vec<Act>) {
+        let flying: HashSet<u64> = self.flying.values().map(|flight| flight.pending.line()).collect();
+        let is_decided = |pending: &Pending| !pending.also_on().iter().any(|line| flying.contains(line));
+        for (pending, reply) in self.shared.release(is_decided) {
+            let may_be_gone = pending.may_be_gone() || self.shared.may_have_ended(&pending);
+            self.settle(pending, retry::not_found_status(may_be_gone), reply, now, acts);
         }
     }
 

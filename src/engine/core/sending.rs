@@ -16,6 +16,9 @@ const MOST_WORKERS: u32 = 16;
 impl Core {
     /// Sends what may be sent, and asks for rows. Gives the moment at which to come back where nothing else happens.
     pub fn step(&mut self, now: Now, acts: &mut Vec<Act>) -> Option<Duration> {
+        if self.shared.held().next().is_some() {
+            self.settle_shared(now, acts);
+        }
         let is_late = self.policy.deadline.is_some_and(|deadline| now.at >= deadline);
         if is_late && self.has_more_to_send() {
             self.stop(StopReason::Deadline, acts);

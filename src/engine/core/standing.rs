@@ -5,6 +5,7 @@ use crate::domain::{BucketKind, Counts, Snapshot, StopReason};
 use crate::engine::buckets::Bucket;
 use crate::engine::clock::Now;
 use crate::engine::gathering::Gathering;
+use crate::engine::pending::Pending;
 use std::time::Duration;
 
 impl Core {
@@ -83,9 +84,10 @@ impl Core {
         self.counts
     }
 
-    /// The lines in flight.
+    /// The lines in flight, and those whose record waits for the answer to one of them.
     pub fn lines_in_flight(&self) -> impl Iterator<Item = u64> {
-        self.flying.values().flat_map(|flight| flight.pending.lines())
+        let flying = self.flying.values().map(|flight| &flight.pending);
+        flying.chain(self.shared.held()).flat_map(Pending::lines)
     }
 
     /// How the run stands now.

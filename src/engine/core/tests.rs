@@ -2,6 +2,7 @@
 
 mod faults;
 mod recovery;
+mod shared;
 mod users;
 
 use super::*;

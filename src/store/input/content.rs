@@ -92,12 +92,22 @@ impl Surveyed {
     pub(super) fn row(&self, record: &Record<'_>, maybe_sent: &MaybeSent) -> Row {
         let line = record.place.line;
         let fields = record.to_fields(self.header.fields().len());
-        Row { line, fields, target: self.judge(record), may_have_been_sent: maybe_sent.contains(line) }
+        let mut target = self.judge(record);
+        let mut may_have_been_sent = maybe_sent.contains(line);
+        if let Ok(Target::Session(session)) = &mut target {
+            session.set_also_on(self.firsts.other_names_of(session));
+            may_have_been_sent |= session.also_on().iter().any(|line| maybe_sent.contains(*line));
+        }
+        Row { line, fields, target, may_have_been_sent }
     }
 
     fn judge(&self, record: &Record<'_>) -> Result<Target, Rejection> {
         let target = self.rules.judge(&self.header, record)?;
-        match self.firsts.ahead_of(&target, record.place.line) {
+        let ahead = match &target {
+            Target::Session(session) => self.firsts.ahead_of(session, record.place.line),
+            Target::User(_) => None,
+        };
+        match ahead {
             Some(first) => Err(Rejection::Duplicate { first_line: Some(first) }),
             None => Ok(target),
         }

@@ -1,13 +1,21 @@
 //! Ids in eight bytes each, exactly: what the survey has to remember of a million users.
 
 use std::collections::HashMap;
+use std::num::NonZeroU64;
 
 /// An id in eight bytes. Two keys of the same [`Keys`] are equal where, and only where, their ids are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Key(u64);
+pub(super) struct Key(NonZeroU64);
+
+impl Key {
+    /// No key is below it.
+    pub(super) const LEAST: Self = Self(NonZeroU64::MIN);
+    /// No key is above it.
+    pub(super) const MOST: Self = Self(NonZeroU64::MAX);
+}
 
 /// 37^12 is below this, so packed ids never have the bit.
-const LONG: u64 = 1 << 63;
+const LONG: NonZeroU64 = NonZeroU64::new(1 << 63).expect("a bit is set");
 
 /// Makes keys: ids of up to 12 capitals and digits are packed in base 37, longer ones are numbered.
 #[derive(Debug, Default)]
@@ -30,7 +38,7 @@ impl Keys {
     }
 }
 
-/// None where the id is too long, or has other characters than Slack's.
+/// None where the id is empty, too long, or has other characters than Slack's.
 fn pack(id: &str) -> Option<Key> {
     if id.len() > 12 {
         return None;
@@ -40,7 +48,8 @@ fn pack(id: &str) -> Option<Key> {
         b'A'..=b'Z' => Some(u64::from(byte - b'A') + 11),
         _ => None,
     };
-    id.bytes().try_fold(0, |packed, byte| Some(packed * 37 + digit(byte)?)).map(Key)
+    let packed = id.bytes().try_fold(0, |packed, byte| Some(packed * 37 + digit(byte)?))?;
+    NonZeroU64::new(packed).map(Key)
 }
 
 /// Counts distinct keys, exactly, in at most 16 bytes for each: a list that is sorted and thinned whenever it is full.
@@ -100,7 +109,7 @@ mod tests {
         fn distinct_keys_are_counted_exactly(numbers in prop::collection::vec(0_u64..3000, 0..6000)) {
             let mut distinct = Distinct::new();
             for &number in &numbers {
-                distinct.insert(Key(number));
+                distinct.insert(Key(NonZeroU64::MIN.saturating_add(number)));
             }
             let set: HashSet<u64> = numbers.into_iter().collect();
             prop_assert_eq!(distinct.count(), set.len() as u64);
