@@ -58,6 +58,8 @@ fn execute(
     form: Form,
     console: &report::Console,
 ) -> Result<ExitStatus, RunError> {
-    let settings = Settings::resolve(typed, global, &Environment::capture())?;
+    let refused = run::write_metrics_of_usage(&typed);
+    let settings = Settings::resolve(typed, global, &Environment::capture()).map_err(RunError::from);
+    let settings = settings.inspect_err(refused)?;
     run::run(&settings, argv, console, form)
 }

@@ -73,6 +73,33 @@ fn a_refused_run_leaves_its_exit_code_and_the_time_of_the_last_success() {
     assert_eq!(value(&work, "slack_revoke_input_rows"), None, "nothing is known of it");
 }
 
+/// Whatever refuses a run, on whatever disk: an alert on the exit code sees it.
+#[test]
+fn every_refusal_is_in_the_metrics() {
+    let (work, server) = (Workdir::new(), start(config(sessions(1_000, 3))));
+    work.write("s.csv", rows(1_000, 3));
+    for (flags, code) in [
+        (&["s.csv"][..], 2),
+        (&["s.csv", "--yes", "--whole-users", "--identify-by", "team"], 2),
+        (&["s.csv", "--yes", "--protect", "missing"], 2),
+        (&["s.csv", "--yes", "--api-url", "https://example.test/"], 2),
+        (&["s.csv", "--yes", "-o", "missing/out.csv"], 7),
+        (&["s.csv", "--yes", "-o", "/proc/out.csv"], 7),
+        (&["s.csv", "--yes", "--remaining", "missing/r.csv"], 7),
+        (&["s.csv", "--yes", "--events", "/proc/e.ndjson"], 7),
+        (&["s.csv", "--yes", "--token-file", "missing"], 4),
+    ] {
+        let run = work.program(["run", "--metrics-file", "m.prom"]).args(flags.iter().copied());
+        let said = run.token(TOKEN).env("SLACK_REVOKE_API_URL", &server.url()).exits(code).stderr();
+        assert!(work.exists("m.prom"), "{flags:?}: {said}");
+        assert_eq!(value(&work, "slack_revoke_exit_code"), Some(code.into()), "{flags:?}: {said}");
+        std::fs::remove_file(work.path("m.prom")).expect("metrics");
+    }
+    work.write("m.prom", "somebody's\n");
+    work.program(["run", "s.csv", "--metrics-file", "m.prom"]).exits(2);
+    assert_eq!(work.read("m.prom"), "somebody's\n");
+}
+
 #[test]
 fn a_run_refused_for_its_files_writes_no_metrics_over_them() {
     let (work, server) = (Workdir::new(), start(config(sessions(1_000, 3))));

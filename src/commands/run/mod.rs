@@ -10,6 +10,7 @@ mod policy;
 mod prepared;
 mod question;
 mod recorder;
+mod refused;
 mod remote;
 
 pub use crate::commands::plan::{self, Form};
@@ -19,13 +20,14 @@ use crate::engine::clock::{Clock, wall};
 use crate::engine::{self, RunEnd};
 use crate::error::{RunError, Trouble};
 use crate::exit::ExitStatus;
-use crate::report::{self, Console, EventLog, Screen, metrics};
+use crate::report::{Console, EventLog, Screen};
 use crate::settings::{Mode, Settings};
 use crate::shutdown::Shutdown;
 use conclusion::Conclusion;
 pub(in crate::commands) use policy::{calls_for, pace as pace_of};
 pub(in crate::commands) use prepared::{Prepared, acquire};
 use recorder::Recorder;
+pub use refused::write_metrics_of_usage;
 pub(in crate::commands) use remote::Remote;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -43,28 +45,7 @@ pub fn run(settings: &Settings, argv: &[OsString], console: &Console, form: Form
             Ready::ToSend(ready) => carry_out(settings, argv, console, *ready, signals).await,
         }
     });
-    if let Err(error) = &ended {
-        write_metrics_of_refused(settings, error);
-    }
-    ended
-}
-
-/// A run that is refused every night must not look like one that has nothing to say. Not if a file of it is another one's: the
-/// metrics could be what is in the wrong place.
-fn write_metrics_of_refused(settings: &Settings, error: &RunError) {
-    let Some(path) = &settings.report.metrics_file else { return };
-    if settings.mode == Mode::Plan || places::of(settings).is_err() {
-        return;
-    }
-    let end = metrics::End {
-        at: wall(),
-        exit_code: error.exit_status().code(),
-        is_rehearsal: settings.mode == Mode::Rehearsal,
-        input_age: age::of(settings),
-    };
-    if let Err(error) = metrics::write(path, &end, None) {
-        tracing::warn!(target: report::WEAKENED, "cannot write {}: {error}", path.display());
-    }
+    ended.inspect_err(|error| refused::write_metrics(settings, error))
 }
 
 /// All that comes before the first row.

@@ -38,6 +38,15 @@ pub(super) fn check_collisions(settings: &Settings, files: &RunFiles) -> Result<
     Ok(())
 }
 
+/// Whether the metrics are neither another file of the run nor another program's. They come last of [`all`].
+pub(super) fn metrics_are_free(settings: &Settings, files: &RunFiles) -> bool {
+    let beside = [paths::report_beside(&files.results), verified::beside(&files.results)];
+    let all = all(settings, files, &beside);
+    let Some((metrics, others)) = all.split_last() else { return false };
+    let is_other = |other: &Named| paths::same_file(metrics.path, other.path).unwrap_or(true);
+    metrics::is_at(metrics.path).unwrap_or(false) && !others.iter().any(is_other)
+}
+
 /// What is read comes first, then what follows from the name of the results, then what has a flag of its own.
 fn all<'a>(settings: &'a Settings, files: &'a RunFiles, others: &'a [PathBuf; 2]) -> Vec<Named<'a>> {
     let report = &settings.report;

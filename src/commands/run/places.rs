@@ -5,15 +5,29 @@ use super::prepared::unwritable;
 use crate::error::RunError;
 use crate::settings::{InputSource, Mode, Settings};
 use crate::store::paths::{self, RunFiles};
+use std::path::PathBuf;
+
+/// The output's files as they are named, whether or not they can be.
+pub(super) fn named(settings: &Settings) -> Option<RunFiles> {
+    let mut files = RunFiles::beside(output(settings)?);
+    if let Some(remaining) = &settings.output.remaining {
+        files.remaining.clone_from(remaining);
+    }
+    Some(files)
+}
+
+fn output(settings: &Settings) -> Option<PathBuf> {
+    match (&settings.output.output, &settings.input.source, settings.mode) {
+        (Some(output), _, _) => Some(output.clone()),
+        (None, InputSource::File(input), Mode::Rehearsal) => Some(paths::rehearsal_beside(input)),
+        (None, InputSource::File(input), Mode::Run | Mode::Plan) => Some(paths::results_beside(input)),
+        (None, InputSource::Stdin, _) => None,
+    }
+}
 
 /// The output's files, with symbolic links resolved, so that two names of one file share a lock.
 pub(super) fn of(settings: &Settings) -> Result<Option<RunFiles>, RunError> {
-    let output = match (&settings.output.output, &settings.input.source, settings.mode) {
-        (Some(output), _, _) => output.clone(),
-        (None, InputSource::File(input), Mode::Rehearsal) => paths::rehearsal_beside(input),
-        (None, InputSource::File(input), Mode::Run | Mode::Plan) => paths::results_beside(input),
-        (None, InputSource::Stdin, _) => return Ok(None),
-    };
+    let Some(output) = output(settings) else { return Ok(None) };
     let output = paths::resolve(&output).map_err(|error| unwritable(&error, "name a file in a folder that exists"))?;
     let mut files = RunFiles::beside(output);
     let remaining = settings.output.remaining.as_ref().unwrap_or(&files.remaining);
