@@ -1,17 +1,20 @@
 //! The samples for timers: their command lines and exit codes are the program's, and a night's work is what they say. What
 //! systemd, cron, Kubernetes and Docker make of them, `samples/check` asks these themselves.
 
-use crate::harness::{TOKEN, Workdir, config, rows, sessions, start};
+use crate::harness::{Results, TOKEN, Workdir, config, sessions, start};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use slack_revoke::cli;
 use slack_revoke::exit::ExitStatus;
 use slack_revoke::rehearsal::{Config, Latency, Server};
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::fs;
+use std::fmt::Write as _;
+use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 const SERVICE: &str = include_str!("../../samples/systemd/slack-revoke.service");
 const CRON: &str = include_str!("../../samples/cron/slack-revoke.cron");
@@ -193,21 +196,45 @@ impl Night {
     /// One night that ends well; gives what was said.
     #[track_caller]
     fn passes(&self, work: &Workdir, server: &Server) -> String {
+        self.ends(work, server, 0)
+    }
+
+    #[track_caller]
+    fn ends(&self, work: &Workdir, server: &Server, code: i32) -> String {
         let output = self.command(work, server).output().expect("a shell");
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(0), "{}: {told}", self.place);
+        assert_eq!(output.status.code(), Some(code), "{}: {told}", self.place);
         told
     }
 }
 
-/// The folder of a job: the token where each sample looks for it, with the mode that it has there, and the protected.
+/// The folder of a job with its queue; the token where each sample looks for it, with the mode that it has there; and the
+/// protected.
 fn folder() -> Workdir {
     let work = Workdir::new();
     for (name, mode) in [("slack-token", 0o440), ("token-of-cron", 0o600)] {
         fs::set_permissions(work.write(name, TOKEN), fs::Permissions::from_mode(mode)).expect("chmod");
     }
     work.sample("protect.txt");
+    fs::create_dir(work.path("incoming")).expect("a folder");
     work
+}
+
+/// Lists in the queue, the first one the oldest.
+fn queue(work: &Workdir, lists: &[(&str, String)]) {
+    for (hours, (name, text)) in lists.iter().rev().enumerate() {
+        let path = work.write(&format!("incoming/{name}"), text);
+        let file = File::options().write(true).open(path).expect("a list");
+        #[expect(clippy::disallowed_methods, reason = "the program compares it with the real clock")]
+        file.set_modified(SystemTime::now() - Duration::from_mins(60 * hours as u64)).expect("its time");
+    }
+}
+
+/// With the owners: a protect list of users can't protect rows without one, and that is a warning.
+fn owned(first: u64, count: u64) -> String {
+    let mut text = String::from("user_id,session_id\n");
+    (first..first + count).for_each(|session| writeln!(text, "U1,{session}").expect("a string takes everything"));
+    text
 }
 
 /// How many rows have a record; none has two.
@@ -215,9 +242,20 @@ fn records(work: &Workdir) -> usize {
     work.results("sessions.results.csv").statuses().len()
 }
 
-fn put_away(work: &Workdir) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(work.path("done")) else { return Vec::new() };
-    entries.map(|entry| entry.expect("an entry").path()).collect()
+/// What is in `done` or `bad`, oldest first.
+fn put_away(work: &Workdir, place: &str) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(work.path(place)) else { return Vec::new() };
+    let mut folders: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    folders.sort();
+    folders
+}
+
+fn waiting(work: &Workdir) -> Vec<String> {
+    let entries = fs::read_dir(work.path("incoming")).expect("the queue");
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
 }
 
 #[test]
@@ -226,56 +264,156 @@ fn a_night_without_a_list_is_no_failure_and_a_finished_list_is_not_sent_again() 
     for night in nightly() {
         let (work, place) = (folder(), night.place);
         assert_eq!(night.passes(&work, &server), "", "{place}: nothing is there to do");
-        // With the owners: a protect list of users can't protect rows without one, and that is a warning.
-        work.write("incoming.csv", "user_id,session_id\nU1,1000\nU1,1001\nU1,1002\n");
+        queue(&work, &[("leavers.csv", owned(1_000, 3))]);
         let told = night.passes(&work, &server);
         assert!(told.is_empty() || place != "cron", "cron would send a mail about a good run: {told}");
         assert_eq!(records(&work), 3, "{place}");
         assert_eq!(night.passes(&work, &server), "", "{place}: the list is finished");
-        assert!(put_away(&work).is_empty() && !work.exists("incoming.csv"), "{place}");
+        assert!(put_away(&work, "done").is_empty() && waiting(&work).is_empty(), "{place}");
     }
 }
 
 #[test]
-fn the_next_list_takes_the_place_of_a_finished_one() {
-    let server = start(config(sessions(1_000, 8)));
+fn every_list_of_the_queue_is_worked_off_the_oldest_first() {
+    let server = start(config(sessions(1_000, 12)));
     let night = nightly().remove(0);
     let work = folder();
-    work.write("incoming.csv", rows(1_000, 3));
+    // By age and not by name; what is still being written is left alone.
+    let lists = [("b.csv", owned(1_000, 3)), ("c.csv", owned(1_003, 4)), ("a.csv", owned(1_007, 5))];
+    queue(&work, &lists);
+    work.write("incoming/d.csv.tmp", owned(1_000, 1));
+    work.write("incoming/.e.csv", owned(1_000, 1));
     night.passes(&work, &server);
-    work.write("incoming.csv", rows(1_003, 5));
-    night.passes(&work, &server);
-    assert_eq!(records(&work), 5);
-    let away = put_away(&work);
-    let [away] = away.as_slice() else { panic!("one folder a list: {away:?}") };
-    for file in ["sessions.csv", "sessions.results.csv", "sessions.results.csv.manifest.json"] {
-        assert!(away.join(file).exists(), "{file} was not put away");
+    assert_eq!((records(&work), server.stats().revoked), (5, 12));
+    assert_eq!(waiting(&work), [".e.csv", "d.csv.tmp"]);
+    let away = put_away(&work, "done");
+    assert_eq!(away.len(), 2, "one folder a list: {away:?}");
+    for (away, (_, list)) in away.iter().zip(&lists) {
+        for file in ["sessions.results.csv", "sessions.results.csv.manifest.json"] {
+            assert!(away.join(file).exists(), "{file} was not put away");
+        }
+        assert_eq!(&fs::read_to_string(away.join("sessions.csv")).expect("the list"), list);
     }
-    assert_eq!(fs::read_to_string(away.join("sessions.csv")).expect("the list"), rows(1_000, 3));
     assert!(work.read("metrics.prom").contains("slack_revoke"), "metrics stay where they are looked for");
 }
 
+/// Three nights: the first one's list is cut off, and the other two lists arrive by the same name.
 #[test]
-fn a_run_that_was_cut_off_is_continued_by_the_next_start() {
-    let slow = Config { latency: Latency::Fixed(Duration::from_millis(20)), ..config(sessions(1_000, 60)) };
+fn a_run_that_was_cut_off_is_continued_by_the_next_start_and_no_list_is_lost() {
+    let slow = Config { latency: Latency::Fixed(Duration::from_millis(20)), ..config(sessions(1_000, 70)) };
     let server = start(slow);
     let night = nightly().remove(0);
     let work = folder();
-    work.write("incoming.csv", rows(1_000, 40));
-    let mut cut = night.command(&work, &server).stderr(Stdio::null()).spawn().expect("a shell");
+    queue(&work, &[("list.csv", owned(1_000, 40))]);
+    let mut cut = night.command(&work, &server).process_group(0).stderr(Stdio::null()).spawn().expect("a shell");
     while fs::read_to_string(work.path("sessions.results.csv")).unwrap_or_default().lines().count() < 5 {
         assert!(cut.try_wait().expect("a child of ours").is_none(), "it ended before it could be cut off");
         std::thread::yield_now();
     }
-    cut.kill().expect("a child of ours");
+    kill_process_group(Pid::from_child(&cut), Signal::KILL).expect("a group of ours");
     cut.wait().expect("a child of ours");
     assert!(work.exists("sessions.results.csv.journal"));
 
-    // A list that came in meanwhile waits.
-    work.write("incoming.csv", rows(1_040, 20));
+    queue(&work, &[("2.csv", owned(1_040, 20)), ("3.csv", owned(1_060, 10))]);
     night.passes(&work, &server);
-    assert_eq!(records(&work), 40, "exactly one record a row");
-    assert!(put_away(&work).is_empty() && work.exists("incoming.csv"));
+    let away = put_away(&work, "done").into_iter().map(|away| away.join("sessions.results.csv"));
+    let mut rows: Vec<_> = away.map(|results| Results::read(&results).statuses().len()).collect();
+    rows.push(records(&work));
+    assert_eq!(rows, [40, 20, 10], "exactly one record a row");
+    assert!(waiting(&work).is_empty() && server.live_sessions().is_empty());
+}
+
+#[test]
+fn a_bad_or_empty_list_is_reported_and_stops_no_other() {
+    let server = start(config(sessions(1_000, 3)));
+    for night in nightly() {
+        let (work, place) = (folder(), night.place);
+        let bad = [
+            ("empty.csv", String::new()),
+            ("header.csv", owned(1_000, 0)),
+            ("page.csv", "<html>\n".into()),
+            ("zip.csv", "PK\u{3}\u{4}".into()),
+        ];
+        let lists = [&bad[..], &[("good.csv", owned(1_000, 3))]].concat();
+        queue(&work, &lists);
+        let told = night.ends(&work, &server, 2);
+        assert_eq!(records(&work), 3, "{place}: {told}");
+        assert!(waiting(&work).is_empty(), "{place}");
+        let away = put_away(&work, "bad");
+        assert_eq!(away.len(), bad.len(), "{place}: {told}");
+        for (away, (name, list)) in away.iter().zip(&bad) {
+            assert_eq!(&fs::read_to_string(away.join("sessions.csv")).expect("the list"), list, "{place}");
+            assert!(told.contains(&format!("next-list: {name} ")), "{place}: {told}");
+            assert!(told.contains(&away.display().to_string()), "{place}: {told}");
+        }
+        assert_eq!(night.passes(&work, &server), "", "{place}: it is reported once");
+    }
+}
+
+/// The fault of the command line is no list's.
+#[test]
+fn a_command_that_refuses_every_list_leaves_them_where_they_are() {
+    let server = start(config(sessions(1_000, 3)));
+    for flags in [&["--protect", "missing"][..], &["--unknown"], &["--identify-by", "neither"]] {
+        let (work, mut night) = (folder(), nightly().remove(0));
+        night.line.extend(flags.iter().map(|flag| (*flag).to_owned()));
+        queue(&work, &[("1.csv", owned(1_000, 1)), ("2.csv", owned(1_001, 1))]);
+        let told = night.ends(&work, &server, 2);
+        assert!(told.contains(flags[0]) && put_away(&work, "bad").is_empty(), "{told}");
+        let night = nightly().remove(0);
+        night.passes(&work, &server);
+        assert_eq!((put_away(&work, "done").len(), waiting(&work).len()), (1, 0), "{flags:?}");
+    }
+}
+
+/// The list that it leaves unfinished blocks the others, and is the one that the next start continues.
+#[test]
+fn a_run_that_is_stopped_leaves_the_others_in_the_queue() {
+    let server = start(Config { tokens: Vec::new(), ..config(sessions(1_000, 3)) });
+    let (work, night) = (folder(), nightly().remove(0));
+    queue(&work, &[("1.csv", owned(1_000, 1)), ("2.csv", owned(1_001, 1))]);
+    night.ends(&work, &server, 4);
+    assert_eq!(waiting(&work), ["2.csv"]);
+    server.accept_token(TOKEN);
     night.passes(&work, &server);
-    assert_eq!(records(&work), 20);
+    assert!(waiting(&work).is_empty());
+}
+
+#[test]
+fn rows_that_failed_are_exit_1_whatever_the_lists_after_them() {
+    let server = start(config(sessions(1_000, 3)));
+    let (work, night) = (folder(), nightly().remove(0));
+    queue(&work, &[("1.csv", owned(1_000, 1) + "U1,bad\n"), ("2.csv", owned(1_001, 1))]);
+    night.ends(&work, &server, 1);
+    assert_eq!((records(&work), put_away(&work, "done").len()), (1, 1));
+}
+
+#[test]
+fn a_folder_that_is_missing_is_exit_2() {
+    let server = start(config(sessions(1_000, 3)));
+    for night in nightly() {
+        let work = folder();
+        fs::remove_dir(work.path("incoming")).expect("an empty folder");
+        let told = night.ends(&work, &server, 2);
+        assert!(told.contains("incoming"), "{told}");
+    }
+}
+
+/// The shell passes it on once, and the first one lets calls in flight finish.
+#[test]
+fn a_sigterm_ends_the_run_as_it_would_without_the_queue() {
+    let slow = Config { latency: Latency::Fixed(Duration::from_millis(20)), ..config(sessions(1_000, 40)) };
+    let server = start(slow);
+    let (work, night) = (folder(), nightly().remove(0));
+    queue(&work, &[("1.csv", owned(1_000, 40)), ("2.csv", owned(1_000, 1))]);
+    let mut stopped = night.command(&work, &server).stderr(Stdio::piped()).spawn().expect("a shell");
+    while fs::read_to_string(work.path("sessions.results.csv")).unwrap_or_default().lines().count() < 5 {
+        assert!(stopped.try_wait().expect("a child of ours").is_none(), "it ended before it could be stopped");
+        std::thread::yield_now();
+    }
+    kill_process(Pid::from_child(&stopped), Signal::TERM).expect("a child of ours");
+    let output = stopped.wait_with_output().expect("a child of ours");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), waiting(&work)), (Some(143), vec!["2.csv".to_owned()]), "{told}");
+    assert!(told.contains("to continue"), "{told}");
 }
