@@ -34,6 +34,20 @@ pub(super) fn identity(metadata: &fs::Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())
 }
 
+/// A file as it was when it was looked at: which one it is, and how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    identity: (u64, u64),
+    len: u64,
+}
+
+impl Seen {
+    pub(super) fn of(file: &File) -> io::Result<Self> {
+        let metadata = file.metadata()?;
+        Ok(Self { identity: identity(&metadata), len: metadata.len() })
+    }
+}
+
 /// Whether `path` leads to the open `file`, rather than to nothing or to another file that took its name.
 pub(super) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     match fs::metadata(path) {

@@ -1,6 +1,7 @@
 //! Everything that lasts: the input, the results, the manifest and the journal.
 
 pub mod aside;
+mod carried;
 pub mod cursor;
 mod files;
 pub mod input;

@@ -1,6 +1,7 @@
 //! A results file, record by record, as [`super::results`] wrote it.
 
-use super::files::during;
+use super::carried::Carried;
+use super::files::{Seen, during};
 use super::results::COLUMNS;
 use super::scan_error::{Damage, ScanError};
 use super::stamps;
@@ -108,6 +109,11 @@ impl Reader {
     /// The line on which the last record started.
     pub(super) fn line(&self) -> u64 {
         self.line
+    }
+
+    /// The file as it was when it was opened.
+    pub(super) fn seen(&self) -> io::Result<Seen> {
+        Seen::of(&self.csv.get_ref().inner).map_err(during("look at", &self.path))
     }
 
     /// The bytes up to the end of the last whole record.
@@ -230,6 +236,11 @@ impl<'a> View<'a> {
             request_id: None,
         };
         Ok(Self { text, carried, line, error, outcome })
+    }
+
+    /// The input's columns with the line, as the input has them.
+    pub(super) fn row(&self) -> Carried {
+        Carried::row(self.line, self.text.iter().take(self.carried))
     }
 
     /// The text of one of the input's columns.

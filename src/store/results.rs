@@ -5,7 +5,7 @@
 //! passes over the tail. A write that the disk cut short is cut back to the last record that is whole.
 
 pub use super::files::{Fingerprint, fingerprint};
-use super::files::{during, private, sync_folder_of};
+use super::files::{Seen, during, private, sync_folder_of};
 use super::resume::{Fresh, Start};
 use super::stamps;
 use super::sync::Syncer;
@@ -84,16 +84,20 @@ pub struct ResultsWriter {
 }
 
 impl ResultsWriter {
-    /// Begins or continues the results, as it was decided. `columns` are the input's.
+    /// Begins or continues the results, as it was decided from what was `seen` there. `columns` are the input's.
     ///
     /// # Errors
     /// See [`Self::create`] and [`Self::resume`].
-    pub fn start(path: &Path, columns: &Fields, start: &Start) -> Result<Self, CreateError> {
-        match start {
-            Start::Fresh(Fresh::FirstRun | Fresh::NothingToResume | Fresh::PutsAside) => Self::create(path, columns),
-            Start::Fresh(Fresh::NothingWritten) => Ok(Self::resume(path, columns, 0)?),
-            Start::Fresh(Fresh::ReplacesRehearsal) => Self::replace(path, columns),
-            Start::Continue { valid_len, .. } => Ok(Self::resume(path, columns, *valid_len)?),
+    pub fn start(path: &Path, columns: &Fields, start: &Start, seen: Option<Seen>) -> Result<Self, CreateError> {
+        let valid_len = match start {
+            Start::Fresh(Fresh::FirstRun | Fresh::NothingToResume | Fresh::PutsAside) => None,
+            Start::Fresh(Fresh::ReplacesRehearsal) => return Self::replace(path, columns),
+            Start::Fresh(Fresh::NothingWritten) => seen.map(|seen| (seen, 0)),
+            Start::Continue { valid_len, .. } => seen.map(|seen| (seen, *valid_len)),
+        };
+        match valid_len {
+            Some((seen, valid_len)) => Ok(Self::resume(path, columns, seen, valid_len)?),
+            None => Self::create(path, columns),
         }
     }
 
@@ -121,16 +125,16 @@ impl ResultsWriter {
         }
     }
 
-    /// Continues a file whose first `valid_len` bytes are whole records, as a scan found it; what follows them is a torn
-    /// tail and is cut off. With 0 the file is begun anew, and made where it is missing.
+    /// Continues the file that a scan has `seen`, whose first `valid_len` bytes are whole records; what follows them is a torn
+    /// tail and is cut off. With 0 the file is begun anew.
     ///
     /// # Errors
-    /// Where the file cannot be opened, cut or written, or is shorter than the scan said.
-    pub fn resume(path: &Path, columns: &Fields, valid_len: u64) -> io::Result<Self> {
+    /// If the file can't be opened, cut or written, or isn't what was seen.
+    pub fn resume(path: &Path, columns: &Fields, seen: Seen, valid_len: u64) -> io::Result<Self> {
         let context = during("continue", path);
-        let file = private().append(true).create(valid_len == 0).open(path).map_err(context)?;
-        if file.metadata().map_err(context)?.len() < valid_len {
-            return Err(context(io::Error::other("it has become shorter since it was read; start again")));
+        let file = private().append(true).open(path).map_err(context)?;
+        if Seen::of(&file).map_err(context)? != seen {
+            return Err(context(io::Error::other("it was changed or replaced since it was read; start again")));
         }
         file.set_len(valid_len).map_err(context)?;
         Self::open(file, path, columns, valid_len)
@@ -186,6 +190,14 @@ impl ResultsWriter {
     /// Where the file cannot be synced, or is no longer what was written.
     pub fn finish(self) -> io::Result<()> {
         self.syncer.finish()
+    }
+
+    /// Removes a file without records, of a run that can't begin.
+    ///
+    /// # Errors
+    /// If it can't be removed.
+    pub fn discard(self) -> io::Result<()> {
+        fs::remove_file(self.syncer.watched().path())
     }
 
     fn encode(&mut self, row: &Row, outcome: &Outcome) -> csv::Result<()> {

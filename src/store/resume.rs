@@ -134,7 +134,7 @@ pub enum Fresh {
     FirstRun,
     /// `--resume` was asked for, and there is nothing to resume: worth a note.
     NothingToResume,
-    /// An earlier run died before its first record.
+    /// An earlier run died before its first record, and perhaps before its manifest.
     NothingWritten,
     /// A rehearsal's results make room.
     ReplacesRehearsal,
@@ -200,7 +200,7 @@ fn replace(prior: Option<&Prior>, found: Option<&Found>) -> Result<Fresh, Refusa
         (None, None) => Ok(Fresh::FirstRun),
         (Some(prior), _) if prior.rehearsal => Ok(Fresh::ReplacesRehearsal),
         (Some(_), _) => Err(Refusal::IsReal),
-        (None, Some(found)) if found.valid_len == 0 => Ok(Fresh::NothingWritten),
+        (None, Some(found)) if found.done.is_empty() => Ok(Fresh::NothingWritten),
         (None, Some(_)) => Err(Refusal::NoManifest),
     }
 }
@@ -214,7 +214,7 @@ fn resume(
     let Some(prior) = prior else {
         return match found {
             None => Ok(Start::Fresh(Fresh::NothingToResume)),
-            Some(found) if found.valid_len == 0 => Ok(Start::Fresh(Fresh::NothingWritten)),
+            Some(found) if found.done.is_empty() => Ok(Start::Fresh(Fresh::NothingWritten)),
             Some(_) => Err(Refusal::NoManifest),
         };
     };

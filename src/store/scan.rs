@@ -3,12 +3,17 @@
 //! The file may have been cut at any byte. A record counts if its `\n` is there, outside quotes; everything after the last
 //! such record is a torn tail, and [`Scan::valid_len`] says where it begins.
 
+use super::carried::Carried;
+pub use super::files::Seen;
+use super::files::during;
+use super::input::{Content, Survey};
 use super::record::{Reader, View};
 pub use super::record::{Record, Records, records};
 use super::results::encoded_header;
 pub use super::scan_error::{Damage, ScanError};
 use crate::domain::{Failures, Fields, Outcome, Row, Stamp, Tally, TeamId, UserId};
 use roaring::RoaringTreemap;
+use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::{fs, io};
@@ -22,6 +27,10 @@ pub struct Scan {
     pub columns: Option<Fields>,
     /// The rows that have ended.
     pub recorded: Recorded,
+    /// What the records carry of them.
+    pub carried: Carried,
+    /// The file that was read: a run goes on in this one only.
+    pub seen: Seen,
 }
 
 /// The rows that have ended, without their records. A run goes on counting in the one that the scan gave.
@@ -175,6 +184,7 @@ impl OwnerColumns {
 /// [`ScanError`], where the file is missing or another program's, belongs to an input with other columns, or was changed.
 pub fn scan(path: &Path, expected: Option<&Fields>) -> Result<Scan, ScanError> {
     let mut reader = Reader::open(path)?;
+    let seen = reader.seen()?;
     let columns = reader.header()?;
     if let Some(expected) = expected {
         match &columns {
@@ -183,22 +193,46 @@ pub fn scan(path: &Path, expected: Option<&Fields>) -> Result<Scan, ScanError> {
             Some(_) | None => {}
         }
     }
-    let recorded = match &columns {
+    let (recorded, carried) = match &columns {
         Some(columns) => record_all(&mut reader, path, OwnerColumns::find(columns))?,
-        None => Recorded::default(),
+        None => Default::default(),
     };
-    Ok(Scan { valid_len: reader.valid_len(), columns, recorded })
+    Ok(Scan { valid_len: reader.valid_len(), columns, recorded, carried, seen })
 }
 
-fn record_all(reader: &mut Reader, path: &Path, owners: OwnerColumns) -> Result<Recorded, ScanError> {
-    let mut recorded = Recorded::default();
+/// Checks that each record is of the row that stands on its line. `survey` has counted the rows of the scan's lines as done.
+///
+/// # Errors
+/// [`ScanError::OtherRow`]; and if a file can't be read again to find it.
+pub fn check_rows(scan: &Scan, path: &Path, content: &Content, survey: &Survey) -> Result<(), ScanError> {
+    if scan.carried == survey.carried {
+        return Ok(());
+    }
+    let mut carried = HashMap::new();
+    for record in records(path)? {
+        let Record { fields, line, .. } = record?;
+        carried.insert(line, Carried::row(line, fields.iter()));
+    }
+    let again = content.each_carried(|line, row| {
+        if carried.get(&line) == Some(&row) {
+            carried.remove(&line);
+        }
+    });
+    again.map_err(|error| io::Error::other(error.to_string()))?;
+    let changed = || during("compare", path)(io::Error::other("it changed while it was read")).into();
+    Err(carried.into_keys().min().map_or_else(changed, |line| ScanError::OtherRow { path: path.to_owned(), line }))
+}
+
+fn record_all(reader: &mut Reader, path: &Path, owners: OwnerColumns) -> Result<(Recorded, Carried), ScanError> {
+    let (mut recorded, mut carried) = (Recorded::default(), Carried::default());
     while let Some(view) = reader.next_view()? {
+        carried.add(view.row());
         if !recorded.count(view.line, &view.outcome, view.error, owners.of_view(&view)) {
             let row = view.line;
             return Err(ScanError::Twice { path: path.to_owned(), line: reader.line(), row });
         }
     }
-    Ok(recorded)
+    Ok((recorded, carried))
 }
 
 fn other_columns(path: &Path, expected: &Fields, found: &Fields) -> ScanError {

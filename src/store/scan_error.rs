@@ -41,6 +41,17 @@ pub enum ScanError {
         /// What is wrong with it.
         damage: Damage,
     },
+    /// A record of a row that isn't the input's.
+    #[error(
+        "{} has a record for line {line}, and the input has another row there or none; the results are another input's, or \
+         were edited: restore them, or name another file with -o", .path.display()
+    )]
+    OtherRow {
+        /// The results file.
+        path: PathBuf,
+        /// The line in the input; the first such one.
+        line: u64,
+    },
     /// Two records for one row of the input.
     #[error(
         "{}, line {line}: row {row} of the input has a record already; two runs wrote here, or lines were copied: remove \

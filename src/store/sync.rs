@@ -38,6 +38,10 @@ pub(super) struct Watched {
 }
 
 impl Watched {
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Takes in that the file now has `len` whole bytes.
     pub(super) fn grew_to(&self, len: u64) {
         self.len.store(len, Ordering::SeqCst);

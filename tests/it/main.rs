@@ -5,6 +5,7 @@ mod architecture;
 mod cut;
 mod disk;
 mod doctor;
+mod evidence;
 mod exits;
 mod failures;
 mod harness;

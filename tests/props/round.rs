@@ -17,7 +17,7 @@ use slack_revoke::store::paths::RunFiles;
 use slack_revoke::store::remaining;
 use slack_revoke::store::results::ResultsWriter;
 use slack_revoke::store::resume::{self, Ask, Continuity, Found, MaybeSent, Start, Wants};
-use slack_revoke::store::scan::{OwnerColumns, Recorded, ScanError, scan};
+use slack_revoke::store::scan::{OwnerColumns, Recorded, ScanError, Seen, check_rows, scan};
 use std::collections::BTreeMap;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -136,6 +136,7 @@ struct Prepared {
     content: Content,
     survey: Survey,
     recorded: Recorded,
+    seen: Option<Seen>,
     start: Start,
 }
 
@@ -172,11 +173,15 @@ fn prepare(case: &Case, place: &Place, wants: Wants) -> Prepared {
     let found = scanned.as_ref().map(|scan| Found { valid_len: scan.valid_len, done: scan.recorded.done().clone() });
     let listed = lock.listed().expect("the journal can be read");
     let start = resume::decide(Ask { wants, rehearsal: false }, prior, found, listed).expect("it may go on");
+    if let (Start::Continue { .. }, Some(scan)) = (&start, &scanned) {
+        check_rows(scan, &files.results, &content, &survey).expect("the records are of the input's rows");
+    }
+    let seen = scanned.as_ref().map(|scan| scan.seen);
     let (manifest, recorded) = match &start {
         Start::Fresh(_) => (None, Recorded::default()),
         Start::Continue { .. } => (manifest, scanned.map(|scan| scan.recorded).unwrap_or_default()),
     };
-    Prepared { lock, manifest, content, survey, recorded, start }
+    Prepared { lock, manifest, content, survey, recorded, seen, start }
 }
 
 fn input_of(survey: &Survey, path: &Path) -> manifest::Input {
@@ -286,17 +291,14 @@ struct Begun {
 
 /// As `Recorder::begin`; none where the process dies in it.
 fn begin(place: &Place, prepared: Prepared, recorded: &Recorded, number: usize, fortune: &Fortune) -> Option<Begun> {
-    let Prepared { lock, manifest, survey, start, .. } = prepared;
+    let Prepared { lock, manifest, survey, seen, start, .. } = prepared;
     let files = &place.files;
     let dies = |step: u8| fortune.killed_early == Some(step);
     if dies(0) {
         leave(lock, &files.journal);
         return None;
     }
-    let input = input_of(&survey, &place.input);
-    let mut manifest = manifest.unwrap_or_else(|| Manifest::new("1", input.clone(), &files.results));
-    manifest.begin("1", run_of(number), input, recorded);
-    manifest.save(&files.manifest).expect("the manifest is saved");
+    let results = ResultsWriter::start(&files.results, &survey.header, &start, seen).expect("the results are begun");
     if dies(1) {
         leave(lock, &files.journal);
         return None;
@@ -309,7 +311,10 @@ fn begin(place: &Place, prepared: Prepared, recorded: &Recorded, number: usize, 
     if dies(2) {
         return None;
     }
-    let results = ResultsWriter::start(&files.results, &survey.header, &start).expect("the results are begun");
+    let input = input_of(&survey, &place.input);
+    let mut manifest = manifest.unwrap_or_else(|| Manifest::new("1", input.clone(), &files.results));
+    manifest.begin("1", run_of(number), input, recorded);
+    manifest.save(&files.manifest).expect("the manifest is saved");
     if let Some(known) = &manifest.remaining {
         remaining::remove_stale(files, known).expect("it can be removed");
     }

@@ -15,8 +15,8 @@ use crate::store::journal::{Lock, LockError};
 use crate::store::manifest::{Manifest, ManifestError, Protections, Remaining};
 use crate::store::paths::RunFiles;
 use crate::store::remaining;
-use crate::store::resume::{self, Ask, Continuity, Found, Fresh, Prior, Start, Wants};
-use crate::store::scan::{Recorded, Scan, ScanError, scan};
+use crate::store::resume::{self, Ask, Continuity, Found, Fresh, Start, Wants};
+use crate::store::scan::{Recorded, Scan, ScanError, Seen, check_rows, scan};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
@@ -34,6 +34,8 @@ pub struct Prepared {
     pub manifest: Option<Manifest>,
     /// The rows that have ended in them.
     pub recorded: Recorded,
+    /// The results as they were read: what is there by the time they are written to is the same, or the run is refused.
+    pub seen: Option<Seen>,
     /// Where this run begins.
     pub start: Start,
     /// The earlier run whose files make room first.
@@ -81,6 +83,7 @@ impl Prepared {
         };
         let (mut content, mut survey) = input.survey(options, before.earlier()).map_err(|error| input_error(&error))?;
         let start = before.decide(settings, &survey, files.as_ref(), journal)?;
+        before.check_rows(&start, &content, &survey, files.as_ref())?;
         let inherited = before.protections(&start);
         let mut survey_again = |rules: &Rules, survey: &mut Survey| -> Result<(), RunError> {
             let again = content.survey_again(rules.clone(), done());
@@ -102,10 +105,11 @@ impl Prepared {
         }
         let remaining = before.remaining(files.as_ref())?;
         let aside = before.aside(&start, files.as_ref());
+        let seen = before.scan.as_ref().map(|scan| scan.seen);
         let (manifest, recorded) = before.into_parts(&start);
         let lock = None;
         let mut this =
-            Self { content, survey, files, lock, manifest, recorded, start, aside, rules, inherited, remaining };
+            Self { content, survey, files, lock, manifest, recorded, seen, start, aside, rules, inherited, remaining };
         this.forget_other_rows()?;
         Ok(this)
     }
@@ -257,10 +261,12 @@ impl Before {
             Err(ManifestError::Missing(_)) => None,
             Err(error) => return Err(RunError::Input(Trouble::new(error.to_string(), "nothing was sent"))),
         };
-        let scan = match settings.output.existing {
-            Existing::Refuse => None,
-            Existing::Resume | Existing::ResumeOrStart => read_results(&files.results, None)?,
+        let is_read = match settings.output.existing {
+            Existing::Resume | Existing::ResumeOrStart => true,
+            // Without a manifest, a rehearsal replaces results only if they have no record.
+            Existing::Refuse => settings.mode == Mode::Rehearsal && manifest.is_none(),
         };
+        let scan = if is_read { read_results(&files.results, None)? } else { None };
         Ok(Self { manifest, scan })
     }
 
@@ -285,23 +291,39 @@ impl Before {
             (Existing::Refuse, false) => Wants::Fresh,
         };
         let prior = self.manifest.as_ref().map(|manifest| manifest.prior(continuity(manifest, survey)));
-        // Another input may have other columns; its results are not written to.
-        let makes_room = wants == Wants::ResumeOrStart && prior.as_ref().is_some_and(Prior::is_of_other_input);
+        // Another input may have other columns; its results aren't written to. Nor are those that a run left which died
+        // before its manifest: they are begun again, or refused.
+        let may_differ = match &prior {
+            Some(prior) => wants == Wants::ResumeOrStart && prior.is_of_other_input(),
+            None => self.scan.as_ref().is_some_and(|scan| scan.columns.is_some()),
+        };
         let found = match &self.scan {
             Some(scan) => {
-                let valid_len = if makes_room { scan.valid_len } else { whole_header(scan, survey, files)? };
+                let valid_len = if may_differ { scan.valid_len } else { whole_header(scan, survey, files)? };
                 Some(Found { valid_len, done: scan.recorded.done().clone() })
             }
-            None if settings.output.existing == Existing::Refuse && files.results.exists() => {
-                let empty = std::fs::metadata(&files.results).is_ok_and(|file| file.len() == 0);
-                Some(Found { valid_len: u64::from(!empty), ..Found::default() })
-            }
-            None => None,
+            None => is_there(&files.results)?.then(Found::default).filter(|_| wants == Wants::Fresh),
         };
         resume::decide(Ask { wants, rehearsal }, prior, found, journal).map_err(|refusal| {
             let what = format!("{}: {refusal}", files.results.display());
             RunError::Input(Trouble::new(what, "nothing was sent"))
         })
+    }
+
+    /// A manifest can come to lie beside another input's results.
+    fn check_rows(
+        &self,
+        start: &Start,
+        content: &Content,
+        survey: &Survey,
+        files: Option<&RunFiles>,
+    ) -> Result<(), RunError> {
+        match (start, &self.scan, files) {
+            (Start::Continue { .. }, Some(scan), Some(files)) => {
+                check_rows(scan, &files.results, content, survey).map_err(|error| unusable(&error))
+            }
+            (Start::Continue { .. } | Start::Fresh(_), _, _) => Ok(()),
+        }
     }
 
     /// What makes room for a run that begins where another input's results are.
@@ -354,8 +376,20 @@ fn read_results(path: &Path, columns: Option<&Fields>) -> Result<Option<Scan>, R
     match scan(path, columns) {
         Ok(scan) => Ok(Some(scan)),
         Err(ScanError::Missing(_)) => Ok(None),
-        Err(error) => Err(RunError::Input(Trouble::new(error.to_string(), "nothing was sent"))),
+        Err(error) => Err(unusable(&error)),
     }
+}
+
+fn unusable(error: &ScanError) -> RunError {
+    RunError::Input(Trouble::new(error.to_string(), "nothing was sent"))
+}
+
+/// What can't be looked at may be there.
+fn is_there(path: &Path) -> Result<bool, RunError> {
+    let looked = path
+        .try_exists()
+        .map_err(|error| std::io::Error::new(error.kind(), format!("cannot look at {}: {error}", path.display())));
+    looked.map_err(|error| unwritable(&error, "nothing was sent"))
 }
 
 /// Sees to it that the results are this input's: their header, or as much of it as was written.

@@ -10,7 +10,7 @@ use crate::error::{RunError, Trouble};
 use crate::report::{self, EventLog, Screen};
 use crate::settings::{Mode, RateChoice, Settings};
 use crate::store::input::{Content, Survey};
-use crate::store::journal::Journal;
+use crate::store::journal::{Journal, Lock};
 use crate::store::manifest::{self, Manifest, Run, RunCounts};
 use crate::store::paths::RunFiles;
 use crate::store::remaining;
@@ -68,7 +68,8 @@ pub struct Kept {
 }
 
 impl Recorder {
-    /// Creates what is written, the manifest first: results without one could belong to any input.
+    /// Creates what is written, the manifest last: it vouches for the results and for the list of what was sent, so both are this
+    /// run's by then. Where a run dies before it, results without a record are begun again.
     ///
     /// # Errors
     /// Where a file cannot be made.
@@ -81,7 +82,8 @@ impl Recorder {
         started: Stamp,
     ) -> Result<(Self, Facts), RunError> {
         let protections = prepared.protections();
-        let Prepared { content, survey, files, lock, manifest, mut recorded, start, aside, remaining, .. } = prepared;
+        let Prepared { content, survey, files, lock, manifest, mut recorded, seen, start, aside, remaining, .. } =
+            prepared;
         let (Some(files), Some(lock)) = (files, lock) else {
             return Err(RunError::Internal("a run without an output was begun".into()));
         };
@@ -89,6 +91,11 @@ impl Recorder {
         if let Some(aside) = &aside {
             aside.make_room(&files, &lock).map_err(failed)?;
         }
+        let results =
+            ResultsWriter::start(&files.results, &survey.header, &start, seen).map_err(|error| match error {
+                CreateError::Exists(_) => RunError::Input(Trouble::new(error.to_string(), "nothing was sent")),
+                CreateError::Io(error) => failed(error),
+            })?;
         let run_id = run_id(started);
         let input = input_of(&content, &survey);
         let mut manifest =
@@ -97,16 +104,14 @@ impl Recorder {
         manifest.protections = Some(protections);
         // Archived with the rest, or else to be removed below.
         manifest.remaining = remaining.filter(|_| aside.is_none());
-        let bytes = manifest.save_counted(&recorded, &files.manifest).map_err(failed)?;
-        let journal = match &start {
-            Start::Fresh(_) => lock.begin(),
-            Start::Continue { maybe_sent, .. } => lock.resume(maybe_sent),
+        let vouched = begin_list_and_manifest(lock, &start, &mut manifest, &recorded, &files);
+        let (journal, bytes, results) = match vouched {
+            Ok((journal, bytes)) => (journal, bytes, results),
+            Err(error) => {
+                discard_if_fresh(&start, || results.discard());
+                return Err(failed(error));
+            }
         };
-        let journal = journal.map_err(failed)?;
-        let results = ResultsWriter::start(&files.results, &survey.header, &start).map_err(|error| match error {
-            CreateError::Exists(_) => RunError::Input(Trouble::new(error.to_string(), "nothing was sent")),
-            CreateError::Io(error) => failed(error),
-        })?;
         if let Some(known) = &manifest.remaining
             && let Some(changed) = remaining::remove_stale(&files, known).map_err(failed)?
         {
@@ -233,6 +238,36 @@ impl Observer for Recorder {
                 self.until_next_save = manifest::between_saves(bytes);
             }
         }
+    }
+}
+
+/// Begins the list of what is sent, then saves the manifest; gives its length. A list that is older than the manifest would be
+/// taken for this run's.
+fn begin_list_and_manifest(
+    lock: Lock,
+    start: &Start,
+    manifest: &mut Manifest,
+    recorded: &Recorded,
+    files: &RunFiles,
+) -> io::Result<(Journal, u64)> {
+    let journal = match start {
+        Start::Fresh(_) => lock.begin(),
+        Start::Continue { maybe_sent, .. } => lock.resume(maybe_sent),
+    }?;
+    match manifest.save_counted(recorded, &files.manifest) {
+        Ok(bytes) => Ok((journal, bytes)),
+        Err(error) => {
+            discard_if_fresh(start, || journal.remove());
+            Err(error)
+        }
+    }
+}
+
+/// A run that can't begin leaves nothing that the next one would be refused for.
+fn discard_if_fresh(start: &Start, discard: impl FnOnce() -> io::Result<()>) {
+    match start {
+        Start::Fresh(_) => drop(discard()),
+        Start::Continue { .. } => {}
     }
 }
 

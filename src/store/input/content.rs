@@ -13,6 +13,7 @@ use super::source::Source;
 use super::survey::{Count, Judges, Survey};
 use super::{MaybeSent, SurveyOptions};
 use crate::domain::{Rejection, Row, Status, Target};
+use crate::store::carried::Carried;
 use roaring::RoaringTreemap;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -168,6 +169,19 @@ impl Content {
         let (rows_at, continuation) = (*rows_at, *continuation);
         let surveyed = Surveyed { stored, header, rows_at, index, done, rules, firsts, identity, continuation };
         Ok((Self { input: self.input.clone(), surveyed: Arc::new(surveyed) }, survey))
+    }
+
+    /// Each row with what stands on its line, in order.
+    ///
+    /// # Errors
+    /// If the input can't be read again.
+    pub(in crate::store) fn each_carried(&self, mut take: impl FnMut(u64, Carried)) -> Result<(), InputError> {
+        let columns = self.surveyed.header.fields().len();
+        let mut frames = self.surveyed.frames();
+        while let Some(record) = frames.next().map_err(|trouble| trouble.of(&self.input))? {
+            take(record.place.line, record.carried(columns));
+        }
+        Ok(())
     }
 
     /// Where the input comes from.

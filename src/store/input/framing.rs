@@ -4,6 +4,7 @@
 use super::error::Trouble;
 use super::header::Delimiter;
 use crate::domain::Fields;
+use crate::store::carried::Carried;
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 
 /// The most bytes of one record, its line end included: an unclosed quote must not swallow the rest of the file.
@@ -46,6 +47,11 @@ impl Record<'_> {
         let start = if index == 0 { 0 } else { self.ends.get(index - 1).copied().unwrap_or(self.text.len()) };
         let end = self.ends.get(index).copied().unwrap_or(self.text.len());
         &self.text[start..end]
+    }
+
+    /// The first `columns` fields with the line, as their record has them.
+    pub(super) fn carried(&self, columns: usize) -> Carried {
+        Carried::row(self.place.line, (0..columns).map(|index| self.field(index)))
     }
 
     /// The first `columns` fields, filled up with empty ones where there are fewer.

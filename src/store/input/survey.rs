@@ -10,6 +10,7 @@ use super::index::Index;
 use super::keys::{Distinct, Key, Keys};
 use super::rules::{Identify, Rules};
 use crate::domain::{Counts, Fields, IdentifyBy, Rejection, SessionId, Status, Target, TeamId, UserId};
+use crate::store::carried::Carried;
 use roaring::RoaringTreemap;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -40,6 +41,8 @@ pub struct Survey {
     pub protected: u64,
     /// Rows that an earlier run has ended; they are counted here alone.
     pub already_done: u64,
+    /// What stands on their lines, to be compared with their records.
+    pub carried: Carried,
     /// Sendable rows by the workspace in their `team_id` column.
     pub workspaces: BTreeMap<TeamId, u64>,
     /// Sendable rows by the workspace that their request names ([`Target::addressed_team`]).
@@ -107,6 +110,7 @@ struct Totals {
     sendable: u64,
     rejected: Counts,
     already_done: u64,
+    carried: Carried,
     without_user: u64,
     named_by_user: u64,
     examples: Vec<InvalidRow>,
@@ -182,6 +186,7 @@ impl<'a> Count<'a> {
         }
         if self.judges.done.contains(line) {
             self.totals.already_done += 1;
+            self.totals.carried.add(record.carried(self.judges.header.fields().len()));
             return;
         }
         match verdict {
@@ -249,6 +254,7 @@ impl Found {
             duplicates: totals.rejected.of(Status::Duplicate),
             protected: totals.rejected.of(Status::Protected),
             already_done: totals.already_done,
+            carried: totals.carried,
             workspaces,
             addressed: index.teams.iter().map(|(team, rows)| (team.clone(), rows.len())).collect(),
             users,

@@ -77,13 +77,21 @@ fn a_file_lost_since_takes_no_record() {
 }
 
 #[test]
-fn a_file_that_shrank_since_its_scan_is_not_filled_with_zeros() {
+fn a_file_that_was_changed_or_replaced_since_its_scan_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("r.csv");
     fs::write(&path, "1234").unwrap();
-    assert!(ResultsWriter::resume(&path, &columns(), 5).is_err());
-    assert_eq!(fs::read(&path).unwrap(), b"1234");
-    assert!(ResultsWriter::resume(&folder.path().join("none"), &columns(), 5).is_err());
+    let seen = Seen::of(&File::open(&path).unwrap()).unwrap();
+    fs::write(&path, "123").unwrap();
+    assert!(ResultsWriter::resume(&path, &columns(), seen, 0).is_err());
+    assert_eq!(fs::read(&path).unwrap(), b"123");
+    assert!(ResultsWriter::resume(&folder.path().join("none"), &columns(), seen, 0).is_err());
+    fs::write(&path, "1234").unwrap();
+    fs::rename(&path, folder.path().join("old")).unwrap();
+    fs::write(&path, "4321").unwrap();
+    let error = ResultsWriter::resume(&path, &columns(), seen, 0).unwrap_err().to_string();
+    assert!(error.contains("changed or replaced"), "{error}");
+    assert_eq!(fs::read(&path).unwrap(), b"4321");
 }
 
 /// A full disk takes a part of a record; so does a limit on the size of files, which any user can set. The limit holds

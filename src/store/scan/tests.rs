@@ -129,8 +129,8 @@ fn a_record_that_never_ends_is_not_read_into_memory() {
 #[test]
 fn a_missing_file_and_an_empty_one_differ() {
     let (folder, path) = file(b"");
-    let empty = Scan { valid_len: 0, columns: None, recorded: Recorded::default() };
-    assert_eq!(scan(&path, Some(&columns())).unwrap(), empty);
+    let found = scan(&path, Some(&columns())).unwrap();
+    assert_eq!((found.valid_len, found.columns, found.recorded), (0, None, Recorded::default()));
     assert!(matches!(scan(&folder.path().join("none"), None), Err(ScanError::Missing(_))));
 }
 
@@ -160,7 +160,9 @@ proptest::proptest! {
             let valid = usize::try_from(found.valid_len).unwrap();
             proptest::prop_assert!(valid <= bytes.len() && (valid == 0 || bytes[valid - 1] == b'\n'));
             fs::write(&path, &bytes[..valid]).unwrap();
-            proptest::prop_assert_eq!(scan(&path, None).unwrap(), found);
+            let again = scan(&path, None).unwrap();
+            proptest::prop_assert_eq!((again.valid_len, &again.columns), (found.valid_len, &found.columns));
+            proptest::prop_assert_eq!((again.recorded, again.carried), (found.recorded, found.carried));
         }
     }
 }

@@ -1,0 +1,134 @@
+//! Results are evidence of one input's rows: those of others, and those that somebody changed, are not taken for it.
+
+use crate::harness::{Program, TOKEN, Workdir, accepted, config, rows, sessions, start};
+use slack_revoke::rehearsal::{Config, Server, Token, TokenEnd};
+use std::fs;
+use std::process::{Command, Stdio};
+
+const RESULTS: &str = "s.results.csv";
+const MANIFEST: &str = "s.results.csv.manifest.json";
+const JOURNAL: &str = "s.results.csv.journal";
+
+/// Ten rows, stopped after five.
+fn stopped() -> (Workdir, Server) {
+    let tokens = vec![Token { ends: Some((5, TokenEnd::Revoked)), ..Token::named(TOKEN) }];
+    let server = start(Config { tokens, ..config(sessions(1_000, 10)) });
+    let work = Workdir::new();
+    work.write("s.csv", rows(1_000, 10));
+    work.run(&server, "s.csv").args(["--rate", "unlimited", "-j", "1"]).exits(4);
+    server.accept_token(TOKEN);
+    (work, server)
+}
+
+fn resume(work: &Workdir, server: &Server) -> Program {
+    work.run(server, "s.csv").args(["--resume", "--rate", "unlimited"])
+}
+
+/// As after `kill -9`: the manifest doesn't know the content of the results.
+fn forget_the_seal(work: &Workdir) {
+    let mut manifest = work.json(MANIFEST);
+    manifest["results"]["sha256"] = serde_json::Value::Null;
+    manifest["results"]["bytes"] = serde_json::Value::Null;
+    work.write(MANIFEST, manifest.to_string());
+}
+
+#[track_caller]
+fn assert_refused(work: &Workdir, server: &Server, program: Program, why: &str) {
+    let before = (work.read(RESULTS), work.read(MANIFEST), accepted(server));
+    let refused = program.exits(2);
+    assert!(refused.stderr().contains(why), "{}", refused.stderr());
+    assert_eq!(before, (work.read(RESULTS), work.read(MANIFEST), accepted(server)));
+}
+
+#[test]
+fn records_of_rows_that_the_input_does_not_have_are_refused() {
+    for (from, to, line) in [
+        // Another input's results, of the same columns.
+        ("T1,1001,3,revoked", "T1,2001,3,revoked", 3),
+        ("T1,1001,3,revoked", "T2,1001,3,revoked", 3),
+        // Two lines changed places.
+        ("T1,1001,3,revoked", "T1,1001,9,revoked", 9),
+        ("T1,1001,3,revoked", "T1,1001,12,revoked", 12),
+        ("T1,1001,3,revoked", "T1,1001,1,revoked", 1),
+    ] {
+        let (work, server) = stopped();
+        forget_the_seal(&work);
+        let edited = work.read(RESULTS).replace(from, to);
+        work.write(RESULTS, &edited);
+        assert!(edited.contains(to), "{edited}");
+        assert_refused(&work, &server, resume(&work, &server), &format!("line {line}"));
+        let planned = work.program(["plan", "s.csv", "--resume"]);
+        assert_refused(&work, &server, planned, &format!("line {line}"));
+    }
+}
+
+#[test]
+fn results_that_appear_while_the_run_is_prepared_are_not_taken_for_its_own() {
+    let server = start(config(sessions(1_000, 3)));
+    for resumes in [&["--resume"] as &[&str], &["--resume-or-start"], &[]] {
+        let work = Workdir::new();
+        work.write("other.csv", rows(2_000, 3));
+        work.run(&server, "other.csv").args(["-o", "other.results.csv", "--rate", "unlimited"]).exits(0);
+        let theirs = work.read("other.results.csv");
+        work.write("s.csv", rows(1_000, 3));
+        let command = format!("cp other.results.csv {RESULTS}; echo {TOKEN}");
+        let run = work.program(["run", "s.csv", "--yes", "--rate", "unlimited", "--api-url", &server.url()]);
+        run.args(["--token-command", &command]).args(resumes).exits(2);
+        assert_eq!(work.read(RESULTS), theirs);
+        assert!(!work.exists(MANIFEST) && !work.exists(JOURNAL), "{:?}", work.names());
+        resume(&work, &server).exits(2);
+    }
+    assert_eq!(server.live_sessions().len(), 3);
+}
+
+#[test]
+fn results_that_are_swapped_while_the_run_is_prepared_are_not_continued() {
+    let (work, server) = stopped();
+    let (manifest, calls) = (work.read(MANIFEST), accepted(&server));
+    let swap = format!("cp {RESULTS} copy; printf x >> copy; mv copy {RESULTS}; echo {TOKEN}");
+    let run = work.program(["run", "s.csv", "--yes", "--rate", "unlimited", "--api-url", &server.url()]);
+    let refused = run.args(["--resume", "--token-command", &swap]).exits(7);
+    assert!(refused.stderr().contains("changed or replaced since it was read"), "{}", refused.stderr());
+    assert_eq!((work.read(MANIFEST), accepted(&server)), (manifest, calls));
+    assert!(work.read(RESULTS).ends_with('x'), "nothing was cut off");
+}
+
+#[test]
+fn a_run_that_can_not_begin_leaves_nothing_in_the_way_of_the_next() {
+    let (work, server) = (Workdir::new(), start(config(sessions(1_000, 3))));
+    work.write("s.csv", rows(1_000, 3));
+    let command = format!("mkdir {MANIFEST}; echo {TOKEN}");
+    let run = work.program(["run", "s.csv", "--yes", "--rate", "unlimited", "--api-url", &server.url()]);
+    run.args(["--token-command", &command]).exits(7);
+    fs::remove_dir(work.path(MANIFEST)).expect("an empty folder");
+    let names: Vec<_> = work.names().into_iter().filter(|name| !name.starts_with('.')).collect();
+    assert_eq!((names, accepted(&server)), (vec!["s.csv".into()], 0));
+    work.run(&server, "s.csv").args(["--rate", "unlimited"]).exits(0);
+}
+
+/// Kills a run at its first system call of this kind, by strace; false if that isn't there or may not trace.
+fn killed_at(work: &Workdir, server: &Server, calls: &str, when: u32) -> bool {
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={calls}")]);
+    strace.args(["-e", &format!("inject={calls}:signal=SIGKILL:when={when}")]);
+    strace.args([env!("CARGO_BIN_EXE_slack-revoke"), "run", "s.csv", "--yes", "--rate", "unlimited"]);
+    strace.args(["--api-url", &server.url()]).env("SLACK_TOKEN", TOKEN).current_dir(work.root());
+    let ended = strace.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    ended.is_ok_and(|status| !status.success()) && accepted(server) == 0
+}
+
+#[test]
+fn a_run_that_dies_as_it_begins_has_sent_nothing_and_the_next_one_knows() {
+    for (calls, when) in [("rename,renameat,renameat2", 1), ("fsync", 1), ("fsync", 2), ("fsync", 3), ("ftruncate", 1)]
+    {
+        let (work, server) = (Workdir::new(), start(config(sessions(9_000, 1))));
+        work.write("s.csv", rows(1_000, 3));
+        // As of an older input, whose results were thrown away.
+        if !killed_at(&work, &server, calls, when) {
+            println!("left out: no strace here");
+            return;
+        }
+        resume(&work, &server).exits(0);
+        assert_eq!(work.results(RESULTS).count("not_found"), 3, "{calls} {when}: {}", work.read(RESULTS));
+    }
+}
