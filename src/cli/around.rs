@@ -59,8 +59,9 @@ pub struct ListArgs {
     pub filters: FilterArgs,
     /// Where the list goes [default: standard output]
     ///
-    /// An existing file is refused unless --resume is given. While the listing goes on, FILE.cursor beside it says how far
-    /// it is. At its end the file's time of change is set to when the listing began: by it, run and plan know how old it is.
+    /// An existing file is refused unless --resume is given. FILE.listing.json beside it says when the listing began and finished,
+    /// its filters, rows and hashes, and whether it is complete: run, plan, resolve and verify refuse a list that isn't finished, and
+    /// know by it how old the list is.
     #[arg(short, long, value_name = "FILE", value_parser = values::file(), help_heading = "Output")]
     pub output: Option<PathBuf>,
     /// Where the sessions go that the filters leave out

@@ -4,7 +4,36 @@ use crate::cli::InputSource;
 use crate::domain::Row;
 use crate::engine::ports::{RowSource, Want};
 use crate::error::{RunError, Trouble};
+use crate::report::{WEAKENED, counted};
 use crate::store::input::{Content, Delimiter, Input, InputError, InputPath, MaybeSent, SurveyOptions};
+use crate::store::listing::Listing;
+use std::path::Path;
+
+/// Refuses a list that `list` hasn't finished: it would be taken for all there is. Warns about one that lacks sessions.
+///
+/// # Errors
+/// If it isn't finished, or what `list` noted of it can't be read.
+pub(super) fn check_listing(path: &Path) -> Result<(), RunError> {
+    let noted = Listing::beside(path);
+    let remove = format!("if {} is something else, remove {}", path.display(), noted.display());
+    let listing = Listing::of(path).map_err(|error| RunError::Input(Trouble::new(error.to_string(), &*remove)))?;
+    let Some(listing) = listing else { return Ok(()) };
+    if !listing.is_finished() {
+        let what = format!(
+            "{} is only a part of a list: slack-revoke list was interrupted after {}, or is still at it",
+            path.display(),
+            counted(listing.pages, "page", "pages")
+        );
+        let next =
+            format!("continue it with slack-revoke list --resume -o {} and its filters; {remove}", path.display());
+        return Err(RunError::Input(Trouble::new(what, next)));
+    }
+    if !listing.complete {
+        let sessions = counted(listing.unreadable, "session", "sessions");
+        tracing::warn!(target: WEAKENED, "{} lacks {sessions} that could not be read when it was listed", path.display());
+    }
+    Ok(())
+}
 
 /// An input that was read to its end once, and can be read.
 ///
@@ -13,7 +42,10 @@ use crate::store::input::{Content, Delimiter, Input, InputError, InputPath, Mayb
 pub(super) fn content(source: InputSource, delimiter: Option<u8>) -> Result<Content, RunError> {
     let path = match source {
         InputSource::Stdin => InputPath::Stdin,
-        InputSource::File(path) => InputPath::File(path),
+        InputSource::File(path) => {
+            check_listing(&path)?;
+            InputPath::File(path)
+        }
     };
     let delimiter = delimiter.and_then(|byte| Delimiter::parse(&char::from(byte).to_string()).ok());
     let options = SurveyOptions { delimiter, ..SurveyOptions::default() };

@@ -1,9 +1,11 @@
-//! When an input was listed: the time of its last change, which every file has, whatever tool wrote it.
+//! When an input was listed: as its `.listing.json` says, or the time of its last change, which every file has, whatever tool wrote
+//! it.
 //!
-//! `list` sets it to the moment when the listing began, for a session that began later may be missing from it; `cp -p` and
+//! `list` sets that to the moment when the listing began, for a session that began later may be missing from it; `cp -p` and
 //! `mv` keep it. A filter in between makes the list look younger than it is, never older.
 
 use super::files::during;
+use super::listing::Listing;
 use crate::domain::Stamp;
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -13,7 +15,13 @@ use std::time::{Duration, UNIX_EPOCH};
 /// When the list at `path` was made; none for what is no regular file.
 #[must_use]
 pub fn at(path: &Path) -> Option<Stamp> {
-    let changed = fs::metadata(path).ok().filter(fs::Metadata::is_file)?.modified().ok()?;
+    let found = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
+    if let Ok(Some(listing)) = Listing::of(path)
+        && listing.describes(found.len())
+    {
+        return Some(listing.began_at.0);
+    }
+    let changed = found.modified().ok()?;
     let millis = changed.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
     i64::try_from(millis).ok().map(Stamp::from_millis)
 }

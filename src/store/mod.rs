@@ -2,11 +2,11 @@
 
 pub mod aside;
 mod carried;
-pub mod cursor;
 mod files;
 pub mod input;
 pub mod journal;
 pub mod listed;
+pub mod listing;
 pub mod manifest;
 pub mod page;
 pub mod paths;

@@ -50,13 +50,13 @@ impl Table {
         Ok(Self::on(Sink::File(locked(file, path)?, path.to_owned()), 0))
     }
 
-    /// Behind the first `len` bytes of a file; what follows them is cut off.
+    /// Behind the first `len` bytes of a file; what follows them is cut off. Without any, the file doesn't have to be there.
     ///
     /// # Errors
     /// Where the file cannot be opened, is held by another process (`WouldBlock`), or is shorter than that.
     pub fn resume(path: &Path, len: u64) -> io::Result<Self> {
         let context = during("continue", path);
-        let file = locked(private().append(true).open(path).map_err(context)?, path)?;
+        let file = locked(private().append(true).create(len == 0).open(path).map_err(context)?, path)?;
         if file.metadata().map_err(context)?.len() < len {
             return Err(context(io::Error::other("it has become shorter since it was written")));
         }

@@ -53,7 +53,18 @@ fn every_page_is_listed_once_and_the_list_is_an_input_of_run() {
     assert_eq!(ids(&text), (1_112_275_520_000..1_112_275_522_500).collect::<Vec<_>>());
     assert_eq!(server.stats().of(Method::List).calls, 3);
     assert_eq!(work.path("sessions.csv").metadata().unwrap().permissions().mode() & 0o777, 0o600);
-    assert!(!work.exists("sessions.csv.cursor"));
+    let told = work.json("sessions.csv.listing.json");
+    assert_eq!((&told["complete"], &told["rows"], &told["cursor"]), (&true.into(), &2_500.into(), &().into()));
+    assert_eq!(
+        (&told["output"]["bytes"], told["output"]["sha256"].as_str().map(str::len)),
+        (&text.len().into(), Some(64))
+    );
+    assert!(told["began_at"].as_str() <= told["finished_at"].as_str());
+    let changed = work.path("sessions.csv").metadata().and_then(|file| file.modified()).unwrap();
+    let changed = slack_revoke::report::rfc3339(slack_revoke::domain::Stamp::from_millis(
+        changed.duration_since(std::time::UNIX_EPOCH).unwrap().as_millis().try_into().unwrap(),
+    ));
+    assert_eq!(told["began_at"], changed.as_str());
     work.run(&server, "sessions.csv").args(["--rate", "unlimited"]).exits(0);
     assert_eq!(work.results("sessions.results.csv").count("revoked"), 2_500);
     assert!(server.live_sessions().is_empty());
@@ -120,7 +131,7 @@ fn a_demand_beyond_the_patience_ends_the_listing_to_be_continued() {
     let finished = list(&work, &server).args(["-o", "s.csv"]).exits(3);
     assert!(finished.stderr().contains("-o s.csv --resume"), "{}", finished.stderr());
     assert_eq!(ids(&work.read("s.csv")).len(), 1_000);
-    assert!(work.exists("s.csv.cursor"));
+    assert_eq!(work.json("s.csv.listing.json")["complete"], false);
 }
 
 /// A listing of 2,500 sessions that was interrupted after its first page.
@@ -128,7 +139,7 @@ fn interrupted(work: &Workdir, server: &Server) -> String {
     let slow =
         ["list", "-o", "s.csv", "--others", "rest.csv", "--os", "o", "--rate", "1/h", "--api-url", &server.url()];
     let running = work.program(slow).token(TOKEN).start();
-    while !(work.exists("s.csv.cursor") && work.read("s.csv.cursor").contains("\"pages\": 1")) {
+    while !(work.exists("s.csv.listing.json") && work.read("s.csv.listing.json").contains("\"pages\": 1")) {
         std::thread::yield_now();
     }
     running.signal(Signal::INT);
@@ -144,7 +155,7 @@ fn an_interrupted_listing_goes_on_at_its_cursor() {
     let calls = server.stats().of(Method::List).calls;
     let told = interrupted(&work, &server);
     assert!(told.contains("--resume"), "{told}");
-    assert_eq!(work.path("s.csv.cursor").metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(work.path("s.csv.listing.json").metadata().unwrap().permissions().mode() & 0o777, 0o600);
 
     let refused = list(&work, &server).args(["-o", "s.csv", "--os", "o"]).exits(2);
     let forgotten = list(&work, &server).args(["-o", "s.csv", "--os", "o", "--resume"]).exits(2);
@@ -164,7 +175,7 @@ fn an_interrupted_listing_goes_on_at_its_cursor() {
     let everything: BTreeSet<u64> = [whole, work.read("rest.csv")].iter().flat_map(|text| ids(text)).collect();
     assert_eq!(everything, (1..=2_500).collect());
     assert_eq!(server.stats().of(Method::List).calls, calls + 3, "no page was read twice");
-    assert!(!work.exists("s.csv.cursor"));
+    assert_eq!(work.json("s.csv.listing.json")["complete"], true);
     let complete = list(&work, &server).args(["-o", "s.csv", "--os", "o", "--resume"]).exits(2);
     assert!(complete.stderr().contains("complete"), "{}", complete.stderr());
 }
@@ -193,7 +204,7 @@ fn every_kind_of_trouble_has_its_code() {
     for _ in 0..2 {
         // Nothing was listed, so nothing is in the way of the same command.
         list(&work, &server).token("xoxp-unknown").args(["-o", "s.csv"]).exits(4);
-        assert!(!work.exists("s.csv") && !work.exists("s.csv.cursor"));
+        assert_eq!(work.names(), Vec::<String>::new());
     }
     work.program(["list", "--api-url", &server.url()]).exits(4);
     list(&work, &server).args(["-o", "no/such/folder.csv"]).exits(7);
@@ -239,7 +250,115 @@ fn what_the_filters_leave_out_goes_into_a_file_of_its_own() {
     for others in ["others.csv", "new.csv", "./new.csv"] {
         let refused = list(&work, &server).args(["-o", "new.csv", "--others", others]).exits(2);
         assert!(refused.stderr().contains("--others"), "{}", refused.stderr());
-        assert_eq!(work.names(), ["others.csv", "those.csv"]);
+        assert_eq!(work.names(), ["others.csv", "those.csv", "those.csv.listing.json"]);
     }
     list(&work, &server).args(["--others", "new.csv"]).exits(2);
+}
+
+/// A list of which one page of three was written when it was killed.
+fn cut_off(work: &Workdir, server: &Server) {
+    let slow = ["list", "-o", "s.csv", "--rate", "1/h", "--api-url", &server.url()];
+    let running = work.program(slow).token(TOKEN).start();
+    while !(work.exists("s.csv.listing.json") && work.read("s.csv.listing.json").contains("\"pages\": 1")) {
+        std::thread::yield_now();
+    }
+    // While it is written, it is no list either.
+    work.program(["plan", "s.csv"]).exits(2);
+    running.kill();
+}
+
+#[test]
+fn a_list_that_is_not_finished_is_no_input() {
+    let (work, server) = (Workdir::new(), start(config(sessions(1, 2_500))));
+    work.write("r.csv", "user_id,session_id\nU1,1\n");
+    work.run(&server, "r.csv").exits(0);
+    cut_off(&work, &server);
+    let url = server.url();
+    for command in [
+        &["run", "s.csv", "--yes", "-q"][..],
+        &["run", "s.csv", "--resume-or-start", "--yes", "-q"],
+        &["plan", "s.csv"],
+        &["resolve", "s.csv"],
+        &["verify", "r.results.csv", "--before", "s.csv"],
+    ] {
+        let refused = work.program(command.iter().copied()).args(["--api-url", &url]).token(TOKEN).exits(2).stderr();
+        assert!(refused.contains("only a part of a list") && refused.contains("list --resume -o s.csv"), "{refused}");
+    }
+    assert_eq!(server.live_sessions().len(), 2_499, "nothing was sent");
+    list(&work, &server).args(["-o", "s.csv", "--resume"]).exits(0);
+    assert_eq!(ids(&work.read("s.csv")), (2..=2_500).collect::<Vec<_>>());
+    work.run(&server, "s.csv").args(["--rate", "unlimited", "-q"]).exits(0);
+    assert!(server.live_sessions().is_empty());
+}
+
+#[test]
+fn a_listing_killed_before_its_first_page_goes_on() {
+    let (work, server) = (Workdir::new(), start(config(sessions(1, 3))));
+    list(&work, &server).args(["-o", "whole.csv"]).exits(0);
+    let noted = work.read("whole.csv.listing.json");
+    let mut unfinished: serde_json::Value = serde_json::from_str(&noted).unwrap();
+    for (member, value) in [
+        ("finished_at", ().into()),
+        ("complete", false.into()),
+        ("pages", 0.into()),
+        ("rows", 0.into()),
+        ("seen", 0.into()),
+    ] {
+        unfinished[member] = value;
+    }
+    let header = work.read("whole.csv").lines().next().unwrap().to_owned() + "\n";
+    for (bytes, output) in
+        [(0, None), (0, Some("")), (0, Some(&header[..9])), (0, Some(&header)), (header.len(), Some(&header))]
+    {
+        unfinished["output"] = serde_json::json!({"bytes": bytes, "sha256": null});
+        work.write("s.csv.listing.json", unfinished.to_string());
+        let plain = list(&work, &server).args(["-o", "s.csv"]);
+        if let Some(output) = output {
+            work.write("s.csv", output);
+            work.program(["plan", "s.csv"]).exits(2);
+            assert!(plain.exits(2).stderr().contains("--resume continues"));
+        }
+        list(&work, &server).args(["-o", "s.csv", "--resume"]).exits(0);
+        assert_eq!(work.read("s.csv"), work.read("whole.csv"));
+        std::fs::remove_file(work.path("s.csv")).unwrap();
+    }
+    list(&work, &server).args(["-o", "s.csv"]).exits(0);
+    assert_eq!(work.read("s.csv"), work.read("whole.csv"), "nothing is in the way once the list is gone");
+}
+
+#[test]
+fn a_listing_goes_on_with_a_token_of_its_organization_only() {
+    let (work, server) = (Workdir::new(), start(config(sessions(1, 2_500))));
+    cut_off(&work, &server);
+    let organization = work.json("s.csv.listing.json")["organization"].as_str().unwrap().to_owned();
+    work.write("s.csv.listing.json", work.read("s.csv.listing.json").replace(&organization, "E0THER"));
+    let refused = list(&work, &server).args(["-o", "s.csv", "--resume"]).exits(2).stderr();
+    assert!(refused.contains(&format!("a token of E0THER, and this one belongs to {organization}")), "{refused}");
+    assert_eq!(ids(&work.read("s.csv")).len(), 1_000);
+}
+
+#[test]
+fn the_age_of_a_list_is_that_of_its_beginning_even_in_a_copy() {
+    let (work, server) = (Workdir::new(), start(config(sessions(1, 3))));
+    list(&work, &server).args(["-o", "s.csv"]).exits(0);
+    let began = work.json("s.csv.listing.json")["began_at"].as_str().unwrap().to_owned();
+    work.write("s.csv.listing.json", work.read("s.csv.listing.json").replace(&began, "2020-01-01T00:00:00.000Z"));
+    // As `cp` leaves it.
+    work.write("s.csv", work.read("s.csv"));
+    let said = work.run(&server, "s.csv").args(["-q"]).exits(0).stderr();
+    assert!(said.contains("the input is"), "{said}");
+}
+
+#[test]
+fn nobody_elses_file_is_taken_for_what_is_known_of_a_list() {
+    let (work, server) = (Workdir::new(), start(config(sessions(1, 3))));
+    work.write("s.csv.listing.json", "{\"mine\":1}");
+    for flags in [&["-o", "s.csv"][..], &["-o", "s.csv", "--resume"]] {
+        list(&work, &server).args(flags.iter().copied()).exits(2);
+    }
+    assert_eq!(work.read("s.csv.listing.json"), "{\"mine\":1}");
+    let others = list(&work, &server).args(["-o", "t.csv", "--others", "t.csv.listing.json"]).exits(2).stderr();
+    assert!(others.contains("--others"), "{others}");
+    list(&work, &server).args(["-o", "t.csv", "--others", "no/such.csv"]).exits(7);
+    assert_eq!(work.names(), ["s.csv.listing.json"], "nothing is left in the way of the next start");
 }

@@ -63,6 +63,8 @@ fn list_ends_if_the_pages_do_not_and_is_not_complete() {
         let work = Workdir::new();
         let said = command(&work, &server, &["list", "-q", "-o", "s.csv"]).exits(1).stderr();
         assert!(said.contains(why) && said.contains("not complete"), "{said}");
+        assert_eq!(work.json("s.csv.listing.json")["complete"], false);
+        work.program(["plan", "s.csv"]).exits(2);
         let text = work.read("s.csv");
         assert!(text.contains("U1,T1,1,") && text.contains("U2,T1,2,"), "{text}");
         command(&work, &server, &["list"]).exits(1);
@@ -136,6 +138,9 @@ fn a_session_that_cannot_be_read_makes_the_list_incomplete() {
         let said = command(&work, &server, &["list", "-q", "-o", "s.csv"]).exits(1).stderr();
         assert!(said.contains("1 session could not be read") && said.contains("not complete"), "{said}");
         assert!(work.read("s.csv").contains("U1,T1,1,"));
+        assert_eq!(work.json("s.csv.listing.json")["complete"], false);
+        let planned = work.program(["plan", "s.csv"]).exits(0).stderr();
+        assert!(planned.contains("lacks 1 session that could not be read"), "{planned}");
         let said = command(&work, &server, &["list"]).exits(1).stderr();
         assert!(!said.contains("the list is complete"), "{said}");
     }
@@ -157,4 +162,16 @@ fn a_strangers_unreadable_session_leaves_the_proof_of_others_alone() {
         assert!(said.contains("1 listed session could not be read"), "{odd}: {said}");
         assert_eq!(answers(&work), want, "{odd}");
     }
+}
+
+#[test]
+fn sessions_that_were_not_asked_for_are_left_out() {
+    let (work, server) = (Workdir::new(), pages([("", concat_of_two(), "")], NONE));
+    let listed = command(&work, &server, &["list", "-q", "--team", "T1", "--user", "U1"]).exits(0);
+    assert!(listed.stdout().lines().count() == 2 && listed.stdout().contains("U1,T1,1,"), "{}", listed.stdout());
+    assert!(listed.stderr().contains("1 session that --team and --user don't ask for"), "{}", listed.stderr());
+}
+
+fn concat_of_two() -> &'static str {
+    r#"{"user_id":"U1","team_id":"T1","session_id":1},{"user_id":"U2","team_id":"T1","session_id":2}"#
 }

@@ -85,6 +85,27 @@ impl Lister {
         self.clock
     }
 
+    /// The organization that the token belongs to, or its workspace if it belongs to none; `None` if Slack doesn't say, and then
+    /// the first page says why.
+    pub async fn organization(&mut self) -> Option<String> {
+        let answer = tokio::select! {
+            biased;
+            signal = self.shutdown.next() => {
+                // The first page is not asked for then.
+                self.stopping = Some(reason_of(signal));
+                return None;
+            }
+            answer = self.client.auth_test() => answer,
+        };
+        match answer {
+            Ok(auth) => auth.enterprise_id.or(auth.team_id).map(|id| id.to_string()),
+            Err(error) => {
+                tracing::debug!("auth.test: {error}");
+                None
+            }
+        }
+    }
+
     /// One page, after as many attempts as it takes.
     ///
     /// # Errors

@@ -1,17 +1,19 @@
 //! Which sessions of a listing are meant. Pure.
 
-use crate::domain::{Cidr, UserId};
+use crate::domain::{Cidr, TeamId, UserId};
 use crate::error::{RunError, Trouble};
 use crate::slack::{ActiveSession, Device};
 use crate::store::input::Guards;
+use crate::store::listing::Filters;
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::path::Path;
 
 /// The filters of `list`. Every kind that is given has to let a session pass; of several of one kind, one has to fit.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Filter {
+    /// Only the sessions of this user in this workspace: Slack is asked for no others.
+    pub owner: Option<(TeamId, UserId)>,
     /// An address has to be in one of these.
     pub ip: Vec<Cidr>,
     /// No address may be in one of these.
@@ -29,6 +31,14 @@ pub struct Filter {
 }
 
 impl Filter {
+    /// Whether a session is one that Slack was asked for, as far as can be read.
+    #[must_use]
+    pub fn asks_for(&self, session: &ActiveSession) -> bool {
+        self.owner.as_ref().is_none_or(|(team, user)| {
+            session.user_id == *user && session.team_id.as_ref().is_none_or(|found| found == team)
+        })
+    }
+
     /// Whether a session is meant.
     #[must_use]
     pub fn passes(&self, session: &ActiveSession) -> bool {
@@ -47,25 +57,26 @@ impl Filter {
             && named(&self.device, |device| lower(&[&device.device_hardware]))
     }
 
-    /// The same text for the same filters, whatever their order: what a resumption compares.
+    /// The filters by their flags, the same for the same filters whatever their order: what a resumption compares.
     #[must_use]
-    pub fn canonical(&self) -> String {
-        let mut text = String::new();
-        let ranges = |ranges: &[Cidr]| ranges.iter().map(Cidr::to_string).collect::<BTreeSet<_>>();
-        let texts = |texts: &[String]| texts.iter().cloned().collect::<BTreeSet<_>>();
+    pub fn described(&self) -> Filters {
+        fn texts<T: ToString>(values: impl IntoIterator<Item = T>) -> Vec<String> {
+            values.into_iter().map(|value| value.to_string()).collect::<BTreeSet<_>>().into_iter().collect()
+        }
         let kinds = [
-            ("ip", ranges(&self.ip)),
-            ("not_ip", ranges(&self.not_ip)),
+            ("team", texts(self.owner.iter().map(|(team, _)| team))),
+            ("user", texts(self.owner.iter().map(|(_, user)| user))),
+            ("ip", texts(&self.ip)),
+            ("not-ip", texts(&self.not_ip)),
             ("os", texts(&self.os)),
             ("client", texts(&self.client)),
             ("device", texts(&self.device)),
-            ("excluded", self.excluded.iter().map(UserId::to_string).collect()),
+            ("users", texts(self.users.iter().flatten())),
+            ("exclude-user", texts(&self.excluded)),
         ];
-        for (kind, values) in kinds {
-            let _ = writeln!(text, "{kind} {values:?}");
-        }
-        let _ = writeln!(text, "users {:?}", self.users);
-        text
+        let given =
+            |(flag, values): &(&str, Vec<String>)| !values.is_empty() || (*flag == "users" && self.users.is_some());
+        kinds.into_iter().filter(given).map(|(flag, values)| (flag.to_owned(), values)).collect()
     }
 }
 
@@ -99,7 +110,7 @@ pub fn users_of(flag: &str, path: &Path) -> Result<BTreeSet<UserId>, RunError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{SessionId, TeamId};
+    use crate::domain::SessionId;
 
     fn device(os: &str, version: &str, ip: &str) -> Device {
         Device {
@@ -160,12 +171,12 @@ mod tests {
     fn the_order_of_filters_does_not_matter_and_everything_else_does() {
         let filter = |os: &[&str], client: &[&str]| {
             let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
-            Filter { os: texts(os), client: texts(client), ..Filter::default() }.canonical()
+            Filter { os: texts(os), client: texts(client), ..Filter::default() }.described()
         };
         assert_eq!(filter(&["a", "b"], &[]), filter(&["b", "a"], &[]));
         assert_ne!(filter(&["a"], &[]), filter(&[], &["a"]));
         assert_ne!(filter(&["a", "b"], &[]), filter(&["a, b"], &[]));
         let nobody = Filter { users: Some(BTreeSet::new()), ..Filter::default() };
-        assert_ne!(nobody.canonical(), Filter::default().canonical());
+        assert_ne!(nobody.described(), Filter::default().described());
     }
 }

@@ -1,6 +1,7 @@
 //! Everything that is settled before anybody is asked and anything is sent: the input, its files, and where to begin.
 
 use super::{earlier, places};
+use crate::commands::rows::check_listing;
 use crate::commands::waiting::blocking;
 use crate::domain::{Fields, IdentifyBy, Stamp, UserId};
 use crate::error::{RunError, Trouble};
@@ -73,6 +74,9 @@ impl Prepared {
         mut rules: Rules,
         journal: Option<MaybeSent>,
     ) -> Result<Self, RunError> {
+        if let InputSource::File(path) = &settings.input.source {
+            check_listing(path)?;
+        }
         let before = Before::read(settings, files.as_ref())?;
         let done = || before.scan.as_ref().map(|scan| scan.recorded.done().clone()).unwrap_or_default();
         let input = Input::open(source(settings), &spool_dir(files.as_ref())).map_err(|error| input_error(&error))?;

@@ -1,0 +1,129 @@
+//! `list`: the sessions of the organization as CSV, an input of `run` as it is.
+
+use crate::cli::{FilterArgs, InputSource, ListArgs};
+use crate::commands::listing::filter::{Filter, users_of};
+use crate::commands::listing::{Lister, Pages, Progress, block_on};
+use crate::domain::TeamId;
+use crate::engine::clock::wall;
+use crate::error::{RunError, Trouble};
+use crate::exit::ExitStatus;
+use crate::report::Console;
+use crate::settings::{Environment, RemoteSettings};
+use crate::slack::{ActiveSession, Device};
+use crate::store::listing::Listing;
+use crate::store::manifest::At;
+use crate::store::results::CreateError;
+use crate::store::table::Table;
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+
+mod state;
+
+use state::{Files, State};
+
+/// The columns: the ids that `run` reads, then the device that signed in and the one last seen.
+const COLUMNS: [&str; 13] = [
+    "user_id",
+    "team_id",
+    "session_id",
+    "created_device_hardware",
+    "created_os",
+    "created_os_version",
+    "created_slack_client_version",
+    "created_ip",
+    "recent_device_hardware",
+    "recent_os",
+    "recent_os_version",
+    "recent_slack_client_version",
+    "recent_ip",
+];
+
+/// Lists. `argv` is the command line as it was typed, for the command that continues the listing.
+///
+/// # Errors
+/// What stops the listing before its first call.
+pub fn list(typed: ListArgs, argv: &[OsString], console: &Console) -> Result<ExitStatus, RunError> {
+    let ListArgs { filters, output, others, resume, remote } = typed;
+    // Nothing is read from standard input, so somebody there can be asked for the token.
+    let settings = RemoteSettings::resolve(remote, &InputSource::File(PathBuf::new()), &Environment::capture())?;
+    let filter = filter(filters)?;
+    block_on(async {
+        let (mut lister, host) = Lister::connect(&settings)?;
+        let began_at = At(wall());
+        // Only what is kept can be continued with another token.
+        let organization = if output.is_some() { lister.organization().await } else { None };
+        let fresh = Listing::new(began_at, host, organization, filter.described());
+        let mut state = match output {
+            Some(output) => State::open(Files::of(output, others), resume, fresh)?,
+            None => State::printed(fresh)?,
+        };
+        let mut progress = Progress::new(console, lister.clock());
+        let mut pages = Pages::new(filter.owner.clone(), state.at.cursor.clone());
+        let end = loop {
+            let page = match pages.next(&mut lister).await {
+                Ok(Some(page)) => page,
+                Ok(None) => break Ok(()),
+                Err(halt) => break Err(halt),
+            };
+            if let Err(error) = state.take(&page, &filter, pages.go_on()) {
+                break Err(error.into());
+            }
+            progress.tell(state.at.pages, state.at.seen);
+        };
+        state.conclude(end, argv, console)
+    })
+}
+
+fn filter(typed: FilterArgs) -> Result<Filter, RunError> {
+    let lower = |texts: Vec<String>| texts.into_iter().map(|text| text.to_lowercase()).collect();
+    let users = |flag, path: Option<PathBuf>| path.map(|path| users_of(flag, &path)).transpose();
+    Ok(Filter {
+        owner: typed.team.zip(typed.user),
+        ip: typed.ip,
+        not_ip: typed.not_ip,
+        os: lower(typed.os),
+        client: lower(typed.client),
+        device: lower(typed.device),
+        users: users("--users", typed.users)?,
+        excluded: users("--exclude-user", typed.exclude_user)?.unwrap_or_default(),
+    })
+}
+
+/// Makes the output.
+pub(super) fn created(output: &Path) -> Result<Table, RunError> {
+    Table::create(output).map_err(|error| match error {
+        CreateError::Exists(path) => RunError::Input(Trouble::new(
+            format!("{} exists already", path.display()),
+            "name another file with -o, or remove it; --resume continues a listing that was interrupted",
+        )),
+        CreateError::Io(error) => unwritable(&error),
+    })
+}
+
+pub(super) fn unwritable(error: &io::Error) -> RunError {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => RunError::Locked(Trouble::new(error.to_string(), "wait for its end")),
+        _ => RunError::Unwritable(Trouble::new(
+            error.to_string(),
+            "make room or rights there, or name another file with -o",
+        )),
+    }
+}
+
+fn unusable(error: &io::Error) -> RunError {
+    RunError::Input(Trouble::new(error.to_string(), "remove it and the output, and list afresh"))
+}
+
+fn write(table: &mut Table, session: &ActiveSession) {
+    let id = session.session_id.to_string();
+    let ids = [session.user_id.as_str(), session.team_id.as_ref().map_or("", TeamId::as_str), &id];
+    let devices = [&session.created, &session.recent].into_iter().flat_map(|device| columns(device.as_ref()));
+    table.row(ids.into_iter().chain(devices));
+}
+
+fn columns(device: Option<&Device>) -> [&str; 5] {
+    let Some(device) = device else { return [""; 5] };
+    let Device { device_hardware, os, os_version, slack_client_version, ip } = device;
+    [device_hardware, os, os_version, slack_client_version, ip].map(|text| text.as_deref().unwrap_or_default())
+}

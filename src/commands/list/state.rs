@@ -1,0 +1,263 @@
+//! The outputs of a listing, and how far they are: made or continued, page by page, and ended.
+
+use super::{COLUMNS, created, unusable, unwritable, write};
+use crate::commands::listing::filter::Filter;
+use crate::commands::listing::{Halt, count};
+use crate::engine::clock::wall;
+use crate::error::{RunError, Trouble};
+use crate::exit::ExitStatus;
+use crate::report::{self, Console, WEAKENED};
+use crate::slack::Page;
+use crate::store::listed;
+use crate::store::listing::{Listing, Others, Written};
+use crate::store::manifest::At;
+use crate::store::paths;
+use crate::store::table::Table;
+use std::ffi::OsString;
+use std::fs;
+use std::path::PathBuf;
+
+/// Where a listing goes.
+pub struct Files {
+    output: PathBuf,
+    /// For the sessions that the filters leave out.
+    others: Option<PathBuf>,
+    listing: PathBuf,
+}
+
+impl Files {
+    pub fn of(output: PathBuf, others: Option<PathBuf>) -> Self {
+        Self { listing: Listing::beside(&output), output, others }
+    }
+
+    /// Refuses outputs that are there or can't be made, before anything is made.
+    fn check(&self) -> Result<(), RunError> {
+        let named = [("-o", Some(&self.output)), ("--others", self.others.as_ref())];
+        for (flag, path) in named.into_iter().filter_map(|(flag, path)| Some((flag, path?))) {
+            let is_taken = path.try_exists().map_err(|error| unwritable(&error))?;
+            if is_taken {
+                let resume = if flag == "-o" { "; --resume continues a listing that was interrupted" } else { "" };
+                return Err(RunError::Input(Trouble::new(
+                    format!("{} exists already", path.display()),
+                    format!("name another file with {flag}, or remove it{resume}"),
+                )));
+            }
+            paths::check_writable(path).map_err(|error| unwritable(&error))?;
+        }
+        let Some(others) = &self.others else { return Ok(()) };
+        for (path, what) in [(&self.output, "the output"), (&self.listing, "the file that says how far the list is")] {
+            if paths::same_file(others, path).map_err(|error| unwritable(&error))? {
+                let what = format!("{} is {what} and cannot take the others too", others.display());
+                return Err(RunError::Input(Trouble::new(what, "name another file with --others")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes back outputs that hold nothing but their header, so that the same command can be given again.
+    fn abandon(&self) -> std::io::Result<()> {
+        for path in [Some(&self.output), self.others.as_ref()].into_iter().flatten() {
+            match fs::remove_file(path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Listing::remove(&self.listing)
+    }
+}
+
+/// The outputs, and how far they are.
+pub struct State {
+    table: Table,
+    others: Option<Table>,
+    /// How far.
+    pub at: Listing,
+    files: Option<Files>,
+    /// Sessions that weren't asked for.
+    foreign: u64,
+}
+
+impl State {
+    /// On standard output.
+    pub fn printed(fresh: Listing) -> Result<Self, RunError> {
+        Self { table: Table::stdout(), others: None, at: fresh, files: None, foreign: 0 }.begun()
+    }
+
+    /// In files: from the start, or, with `resume`, behind what an earlier listing left.
+    pub fn open(files: Files, resume: bool, mut fresh: Listing) -> Result<Self, RunError> {
+        fresh.others = files
+            .others
+            .as_ref()
+            .map(|path| Others { path: path.to_string_lossy().into_owned(), written: Written::default() });
+        // One that isn't ours is never replaced.
+        let earlier = Listing::load(&files.listing).map_err(|error| unusable(&error))?;
+        let is_there = files.output.try_exists().map_err(|error| unwritable(&error))?;
+        match earlier {
+            Some(earlier) if resume && !earlier.is_finished() => Self::go_on(files, earlier, &fresh),
+            Some(_) if resume && is_there => Err(RunError::Input(Trouble::new(
+                format!("{} is complete", files.output.display()),
+                "name another file with -o to list afresh",
+            ))),
+            None if resume && is_there => Err(RunError::Input(Trouble::new(
+                format!(
+                    "{} has no .listing.json file beside it: it isn't a listing that was interrupted",
+                    files.output.display()
+                ),
+                "name another file with -o to list afresh",
+            ))),
+            Some(_) | None => Self::begin(files, fresh),
+        }
+    }
+
+    /// The listing is noted as unfinished before there is an output, so that none is taken for a whole one.
+    fn begin(files: Files, fresh: Listing) -> Result<Self, RunError> {
+        files.check()?;
+        fresh.save(&files.listing).map_err(|error| unwritable(&error))?;
+        let table = created(&files.output)?;
+        let others = files.others.as_deref().map(created).transpose().inspect_err(|_| {
+            // Both are empty and would be in the way of the next start, which says so if they can't be removed.
+            let _ = fs::remove_file(&files.output).and_then(|()| Listing::remove(&files.listing));
+        })?;
+        Self { table, others, at: fresh, files: Some(files), foreign: 0 }.begun()
+    }
+
+    fn go_on(files: Files, earlier: Listing, now: &Listing) -> Result<Self, RunError> {
+        let refused = |what: &str, next: &str| {
+            Err(RunError::Input(Trouble::new(format!("{} was begun with {what}", files.output.display()), next)))
+        };
+        let others = |listing: &Listing| listing.others.as_ref().map(|others| others.path.clone());
+        if earlier.filters != now.filters || earlier.api_host != now.api_host || others(&earlier) != others(now) {
+            return refused(
+                "other filters, another API, or another --others",
+                "continue with the filters that it was begun with, or name another file with -o",
+            );
+        }
+        match (&earlier.organization, &now.organization) {
+            (Some(earlier), Some(now)) if earlier != now => {
+                return refused(
+                    &format!("a token of {earlier}, and this one belongs to {now}"),
+                    "continue with a token of the same organization, or name another file with -o",
+                );
+            }
+            (Some(_), None) => {
+                return Err(RunError::Unreachable(Trouble::new(
+                    "Slack doesn't say which organization this token belongs to, and the listing was begun with one",
+                    "nothing was listed; run the same command again",
+                )));
+            }
+            (Some(_), Some(_)) | (None, _) => {}
+        }
+        let table = Table::resume(&files.output, earlier.output.bytes).map_err(|error| unwritable(&error))?;
+        let other = files.others.as_deref().zip(earlier.others.as_ref());
+        let others = other.map(|(path, others)| Table::resume(path, others.written.bytes)).transpose();
+        let others = others.map_err(|error| unwritable(&error))?;
+        let is_begun = earlier.output.bytes > 0;
+        let this = Self { table, others, at: earlier, files: Some(files), foreign: 0 };
+        if is_begun { Ok(this) } else { this.begun() }
+    }
+
+    /// Writes the header.
+    fn begun(mut self) -> Result<Self, RunError> {
+        self.table.row(COLUMNS);
+        if let Some(others) = &mut self.others {
+            others.row(COLUMNS);
+        }
+        self.flush()?;
+        self.save()?;
+        Ok(self)
+    }
+
+    /// Keeps a page: first its rows, then, if the listing `goes_on` behind it, that it was read.
+    pub fn take(&mut self, page: &Page, filter: &Filter, goes_on: bool) -> Result<(), RunError> {
+        for session in &page.sessions {
+            if !filter.asks_for(session) {
+                self.foreign += 1;
+            } else if filter.passes(session) {
+                self.at.rows += 1;
+                write(&mut self.table, session);
+            } else if let Some(others) = &mut self.others {
+                write(others, session);
+            }
+        }
+        self.flush()?;
+        self.at.pages += 1;
+        self.at.seen += (page.sessions.len() + page.unreadable.len()) as u64;
+        self.at.unreadable += page.unreadable.len() as u64;
+        self.at.cursor.clone_from(&page.next_cursor);
+        if goes_on { self.save() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<(), RunError> {
+        let others = |others: &mut Option<Table>| others.as_mut().map_or(Ok(()), Table::flush);
+        self.table.flush().and_then(|()| others(&mut self.others)).map_err(|error| unwritable(&error))
+    }
+
+    fn save(&mut self) -> Result<(), RunError> {
+        self.at.output.bytes = self.table.len();
+        if let Some((at, table)) = self.at.others.as_mut().zip(self.others.as_ref()) {
+            at.written.bytes = table.len();
+        }
+        let saved = self.files.as_ref().map_or(Ok(()), |files| self.at.save(&files.listing));
+        saved.map_err(|error| unwritable(&error))
+    }
+
+    /// All pages are in the files. The time of change is set before the list counts as finished.
+    fn finish(&mut self) -> Result<(), RunError> {
+        let Some(files) = &self.files else { return Ok(()) };
+        if let Err(error) = listed::set(&files.output, self.at.began_at.0) {
+            tracing::warn!(target: WEAKENED, "{error}; a copy of the list is taken for younger than it is");
+        }
+        let finished = self
+            .at
+            .finish(At(wall()), &files.output, files.others.as_deref())
+            .and_then(|()| self.at.save(&files.listing));
+        finished.map_err(|error| unwritable(&error))
+    }
+
+    /// Ends the listing, and prints how.
+    pub fn conclude(
+        mut self,
+        end: Result<(), Halt>,
+        argv: &[OsString],
+        console: &Console,
+    ) -> Result<ExitStatus, RunError> {
+        if self.at.unreadable > 0 {
+            let sessions = report::counted(self.at.unreadable, "session", "sessions");
+            tracing::warn!(
+                target: WEAKENED,
+                "{sessions} could not be read, because the user or the session id is missing or malformed; the list is not \
+                 complete"
+            );
+        }
+        if self.foreign > 0 {
+            let sessions = report::counted(self.foreign, "session", "sessions");
+            tracing::warn!(target: WEAKENED, "Slack gave {sessions} that --team and --user don't ask for; they are left out");
+        }
+        let (pages, seen, rows) = (self.at.pages, self.at.seen, self.at.rows);
+        console.note(&format!("{}, {} listed", count(pages, seen), report::thousands(rows)));
+        let Err(halt) = end else {
+            self.finish()?;
+            if self.at.unreadable > 0 {
+                return Ok(ExitStatus::RowsFailed);
+            }
+            if let Some(files) = &self.files {
+                console.note(&format!("the list is complete: {}", files.output.display()));
+            }
+            return Ok(ExitStatus::Success);
+        };
+        let next = match &self.files {
+            Some(files) if pages == 0 => match files.abandon() {
+                Ok(()) => "nothing was listed; run the same command again".into(),
+                Err(error) => error.to_string(),
+            },
+            Some(files) if matches!(halt, Halt::Incomplete(_)) => format!(
+                "to list again from the start, remove {} and {}, or name another file with -o",
+                files.output.display(),
+                files.listing.display()
+            ),
+            Some(_) => format!("continue with: {}", report::resume_command(argv)),
+            None => "the list is not complete; with -o FILE it could be continued".into(),
+        };
+        Ok(halt.end(Some(&next)))
+    }
+}
