@@ -48,6 +48,9 @@ pub fn of_error(status: Status, error: &str) -> &'static str {
     match (error, http_status) {
         ("timeout", _) => "no answer came within --timeout: check the network, and slack-status.com",
         ("connection", _) => TRY_AGAIN,
+        ("certificate", _) => {
+            "nobody vouches for whoever answered: install the CA certificates of this network, or set SSL_CERT_FILE"
+        }
         ("bad_response", _) => NOT_SLACK,
         (_, Some(407)) => {
             "the proxy asks for a user name and password: put them into HTTPS_PROXY, as in http://user:password@host:port"

@@ -1,7 +1,8 @@
 //! Whether a run will work: the single checks, which `doctor` prints and `run` keeps in its manifest. Pure.
 
+use crate::commands::identify::Identified;
 use crate::commands::listing;
-use crate::domain::{Stamp, TeamId, UserId};
+use crate::domain::{Stamp, TeamId};
 use crate::report::{WEAKENED, clean, human};
 use crate::settings::RateChoice;
 use crate::slack::{AuthTest, Proxy, Token};
@@ -97,9 +98,9 @@ impl Checks {
         text
     }
 
-    /// Tells what is not good, a line each; not what `told` names, which the caller tells in its own words.
-    pub fn warn(&self, told: &[&str]) {
-        let not_good = self.0.iter().filter(|check| check.mark != Mark::Good && !told.contains(&check.name));
+    /// Tells what is not good, a line each.
+    pub fn warn(&self) {
+        let not_good = self.0.iter().filter(|check| check.mark != Mark::Good);
         for Check { name, text, next, .. } in not_good {
             let next = next.as_ref().map_or_else(String::new, |next| format!("; {next}"));
             // Timestamps that fit no other log are weaker evidence; the other checks are about whether the run will work.
@@ -157,15 +158,6 @@ pub fn connection(host: &str, is_https: bool) -> Check {
     Check::new("connection", Mark::Good, format!("{host} answers, {how}"))
 }
 
-/// What one answer of `auth.test` tells of the connection and the two clocks.
-#[derive(Debug, Clone, Copy)]
-pub struct Answered {
-    /// This machine's clock before the call.
-    pub asked_at: Stamp,
-    /// From the call to its answer.
-    pub took: Duration,
-}
-
 /// How long a run of `rows` rows takes at the rate given, or at the least that Slack grants.
 pub fn takes(rows: u64, rate: RateChoice) -> Duration {
     let per_minute = match rate {
@@ -181,11 +173,7 @@ pub fn takes(rows: u64, rate: RateChoice) -> Duration {
 /// Who the token acts for.
 pub fn identity(auth: &AuthTest) -> Check {
     let name = auth.user.as_deref().unwrap_or("a user without a name");
-    match &auth.user_id {
-        Some(id) => Check::new("identity", Mark::Good, format!("{name} ({})", UserId::as_str(id))),
-        None => Check::new("identity", Mark::Care, format!("{name}, whose id Slack did not give"))
-            .advise("rows of the token's own user cannot be spared"),
-    }
+    Check::new("identity", Mark::Good, format!("{name} ({})", auth.user_id))
 }
 
 /// Where the token is valid: the admin methods exist on Enterprise Grid alone.
@@ -257,9 +245,9 @@ pub fn expiry(expires_in: Option<Duration>, run: Option<Duration>, renewable: bo
 }
 
 /// What remains to be looked at once `auth.test` has answered.
-pub fn times(auth: &AuthTest, answered: Answered, run: Option<Duration>, renewable: bool) -> [Check; 3] {
-    let Answered { asked_at, took } = answered;
-    [expiry(auth.expires_in, run, renewable), clock(auth.server_date, asked_at, took), round_trip(took)]
+pub fn times(identified: &Identified, run: Option<Duration>, renewable: bool) -> [Check; 3] {
+    let Identified { auth, asked_at, took } = identified;
+    [expiry(auth.expires_in, run, renewable), clock(auth.server_date, *asked_at, *took), round_trip(*took)]
 }
 
 /// Milliseconds between two stamps, whichever is first.

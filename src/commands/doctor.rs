@@ -1,12 +1,12 @@
 //! `doctor`: is this token, this scope, this network fit for a run.
 
 use crate::cli::{DoctorArgs, InputSource};
-use crate::commands::checks::{self, Answered, Check, Checks, Mark};
+use crate::commands::checks::{self, Check, Checks, Mark};
 use crate::commands::console::print;
+use crate::commands::identify::{Patience, identify};
 use crate::commands::listing::{Connection, block_on};
 use crate::commands::rows::unusable;
 use crate::commands::token;
-use crate::engine::clock::{Clock, wall};
 use crate::error::RunError;
 use crate::exit::ExitStatus;
 use crate::settings::{Environment, RateChoice, RemoteSettings};
@@ -14,6 +14,9 @@ use crate::slack::{AuthTest, CallError, Token};
 use crate::store::input::{Input, InputPath, SurveyOptions};
 use std::path::Path;
 use std::time::Duration;
+
+/// What is wrong just now is what is asked for.
+const ONCE: Patience = Patience { retries: 0, longest_pause: Duration::ZERO };
 
 /// Checks, and prints what it found on standard output.
 ///
@@ -50,16 +53,11 @@ fn examine(settings: &RemoteSettings, run: Option<Duration>, checks: &mut Checks
     let renewable = token.source().is_renewable();
     let connection = connect(settings, token, checks)?;
     block_on(async {
-        let clock = Clock::start();
-        let asked_at = wall();
-        let answer = connection.client.auth_test().await;
-        let took = clock.elapsed();
-        Ok(match answer {
-            Ok(auth) => {
+        Ok(match identify(&connection.client, ONCE).await {
+            Ok(identified) => {
                 connected(&connection, checks);
-                let status = whose(&auth, checks);
-                let answered = Answered { asked_at, took };
-                checks.extend(checks::times(&auth, answered, run, renewable));
+                let status = whose(&identified.auth, checks);
+                checks.extend(checks::times(&identified, run, renewable));
                 status
             }
             Err(error) => failed(&connection, &error, checks),
@@ -91,7 +89,7 @@ fn failed(connection: &Connection, error: &CallError, checks: &mut Checks) -> Ex
         CallError::Refused { code, .. } => {
             connected(connection, checks);
             checks.add(Check::new("identity", Mark::Bad, error.to_string()).advise(code.hint()));
-            ExitStatus::Denied
+            if error.objection().is_some() { ExitStatus::Denied } else { ExitStatus::Unavailable }
         }
         CallError::RateLimited { .. } | CallError::Fault { .. } => {
             let next = "see slack-status.com, and the proxy, the certificates and the network of this machine";

@@ -6,6 +6,7 @@ mod columns;
 pub mod completions;
 pub mod console;
 pub mod doctor;
+mod identify;
 pub mod list;
 pub mod listing;
 pub mod man;

@@ -2,7 +2,7 @@
 
 use super::retry_after;
 use super::text::clean;
-use super::wire::Headers;
+use super::wire::{Headers, Loose};
 use crate::domain::{Stamp, TeamId, UserId};
 use serde::Deserialize;
 use std::time::Duration;
@@ -18,8 +18,8 @@ pub struct AuthTest {
     pub user: Option<Box<str>>,
     /// The workspace's or, for an organisation's token, the organisation's id.
     pub team_id: Option<TeamId>,
-    /// The user's id; without it nothing can be done to spare the user's own sessions.
-    pub user_id: Option<UserId>,
+    /// The user's id. An answer without it identifies nobody and is none.
+    pub user_id: UserId,
     /// The organisation's id; none outside Enterprise Grid.
     pub enterprise_id: Option<TeamId>,
     /// Whether the app is installed on the organisation as a whole.
@@ -42,29 +42,32 @@ impl AuthTest {
 
 #[derive(Deserialize)]
 struct Body {
-    url: Option<String>,
-    team: Option<String>,
-    user: Option<String>,
-    team_id: Option<String>,
-    user_id: Option<String>,
-    enterprise_id: Option<String>,
-    is_enterprise_install: Option<bool>,
-    expires_in: Option<u64>,
+    url: Option<Loose<String>>,
+    team: Option<Loose<String>>,
+    user: Option<Loose<String>>,
+    team_id: Option<Loose<String>>,
+    user_id: String,
+    enterprise_id: Option<Loose<String>>,
+    is_enterprise_install: Option<Loose<bool>>,
+    expires_in: Option<Loose<u64>>,
 }
 
-/// Reads the body of a successful answer; none where a member has another type than promised.
+/// Reads the body of a successful answer. `None` if it doesn't say whose token it is; any other member that isn't what is
+/// documented counts as absent.
 pub(super) fn read(headers: &Headers<'_>, body: &[u8]) -> Option<AuthTest> {
     let body: Body = serde_json::from_slice(body).ok()?;
-    let shown = |text: Option<String>| text.map(|text| clean(&text)).filter(|text| !text.is_empty());
+    let text = |text: Option<Loose<String>>| text.and_then(Loose::into_value);
+    let shown = |member| text(member).map(|text| clean(&text)).filter(|text| !text.is_empty());
+    let team = |member| text(member).and_then(|id| TeamId::parse(&id).ok());
     Some(AuthTest {
         url: shown(body.url),
         team: shown(body.team),
         user: shown(body.user),
-        team_id: body.team_id.and_then(|id| TeamId::parse(&id).ok()),
-        user_id: body.user_id.and_then(|id| UserId::parse(&id).ok()),
-        enterprise_id: body.enterprise_id.and_then(|id| TeamId::parse(&id).ok()),
-        is_enterprise_install: body.is_enterprise_install,
-        expires_in: body.expires_in.map(Duration::from_secs),
+        team_id: team(body.team_id),
+        user_id: UserId::parse(&body.user_id).ok()?,
+        enterprise_id: team(body.enterprise_id),
+        is_enterprise_install: body.is_enterprise_install.and_then(Loose::into_value),
+        expires_in: body.expires_in.and_then(Loose::into_value).map(Duration::from_secs),
         scopes: headers.scopes.map(scopes),
         server_date: headers.date.and_then(retry_after::stamp),
     })
@@ -92,7 +95,7 @@ mod tests {
         assert_eq!(auth.url.as_deref(), Some("https://acme.enterprise.slack.com/"));
         assert_eq!((auth.team.as_deref(), auth.user.as_deref()), (Some("Acme[1m"), Some("ada")));
         assert_eq!(auth.team_id.as_ref().map(TeamId::as_str), Some("E1"));
-        assert_eq!(auth.user_id.as_ref().map(UserId::as_str), Some("W1"));
+        assert_eq!(auth.user_id.as_str(), "W1");
         assert_eq!(auth.enterprise_id.as_ref().map(TeamId::as_str), Some("E1"));
         assert_eq!((auth.is_enterprise_install, auth.expires_in), (Some(true), Some(Duration::from_hours(12))));
         assert_eq!(auth.has_scope("admin.users:write"), Some(true));
@@ -101,10 +104,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_missing_and_what_is_wrong_is_no_identity() {
-        let auth = read(&Headers::default(), br#"{"ok":true,"user_id":"nobody","enterprise_id":null}"#).unwrap();
-        assert_eq!((auth.user_id.as_ref(), auth.enterprise_id.as_ref()), (None, None));
-        assert_eq!((auth.has_scope("x"), auth.server_date, auth.expires_in), (None, None, None));
-        assert_eq!(read(&Headers::default(), br#"{"ok":true,"user_id":5}"#), None);
+    fn the_user_is_all_that_has_to_be_there() {
+        let odd = br#"{"ok":true,"user_id":"U1","team_id":["T1"],"user":7,"enterprise_id":null,"expires_in":"soon"}"#;
+        for body in [&br#"{"user_id":"U1"}"#[..], odd] {
+            let auth = read(&Headers::default(), body).unwrap();
+            assert_eq!((auth.user_id.as_str(), auth.user, auth.team_id, auth.enterprise_id), ("U1", None, None, None));
+            assert_eq!((auth.scopes, auth.server_date, auth.expires_in), (None, None, None));
+        }
+        for body in [r#"{"ok":true}"#, r#"{"user_id":5}"#, r#"{"user_id":null}"#, r#"{"user_id":"nobody"}"#, "[]"] {
+            assert_eq!(read(&Headers::default(), body.as_bytes()), None, "{body}");
+        }
     }
 }

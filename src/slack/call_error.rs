@@ -1,6 +1,7 @@
 //! Why a call other than a revocation brought no answer.
 
-use crate::domain::{Answer, ErrorCode, Fault, Reply};
+use super::failure;
+use crate::domain::{Answer, CodeClass, ErrorCode, Fault, Reply};
 use std::time::Duration;
 
 /// What stood in the way of `auth.test` or `admin.users.session.list`.
@@ -21,7 +22,7 @@ pub enum CallError {
         detail: Box<str>,
     },
     /// No answer that means anything.
-    #[error("{}{}", fault_words(*fault), detail_words(detail))]
+    #[error("{}", fault_words(*fault, detail))]
     Fault {
         /// What kind of trouble.
         fault: Fault,
@@ -41,10 +42,85 @@ impl CallError {
         }
     }
 
+    /// Whether the same call may be answered in a moment.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Refused { code, .. } => code.class() == CodeClass::Transient,
+            Self::Fault { fault: Fault::NotConnected, detail } => !failure::lasts(detail),
+            Self::RateLimited { .. } | Self::Fault { fault: Fault::Connection | Fault::Timeout, .. } => true,
+            Self::Fault { fault: Fault::Http(status), .. } => matches!(status, 408 | 500..),
+            Self::Fault { fault: Fault::BadResponse, .. } => false,
+        }
+    }
+
+    /// What Slack said about the token, if this is Slack's word.
+    #[must_use]
+    pub fn objection(&self) -> Option<Objection> {
+        match self {
+            Self::Refused { code, .. } => objection(code),
+            Self::RateLimited { .. } | Self::Fault { .. } => None,
+        }
+    }
+
+    /// The error in one word, as in the results' `error` column.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::RateLimited { .. } => ErrorCode::Ratelimited.to_string(),
+            Self::Refused { code, .. } => code.to_string(),
+            Self::Fault { fault, detail } => failure::name(*fault, detail),
+        }
+    }
+
     /// A 200 with `ok: true` that lacks what the method promises.
     pub(super) fn bad_response(detail: &str) -> Self {
         Self::Fault { fault: Fault::BadResponse, detail: detail.into() }
     }
+}
+
+/// What a refusal says about the token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Objection {
+    /// No call with this token would be answered otherwise.
+    Rejected,
+    /// The token may not do this here; it may do other things.
+    NotPermitted,
+}
+
+fn objection(code: &ErrorCode) -> Option<Objection> {
+    match code.class() {
+        CodeClass::Run if is_about_the_call(code) => None,
+        CodeClass::Run | CodeClass::TokenExpired => Some(Objection::Rejected),
+        CodeClass::Workspace => Some(Objection::NotPermitted),
+        CodeClass::SuspectRow if matches!(code, ErrorCode::AccessDenied | ErrorCode::AdminUnauthorized) => {
+            Some(Objection::NotPermitted)
+        }
+        CodeClass::SuspectRow
+        | CodeClass::AlreadyGone
+        | CodeClass::NotFound
+        | CodeClass::RateLimited
+        | CodeClass::Transient
+        | CodeClass::Row
+        | CodeClass::Listing => None,
+    }
+}
+
+/// Codes that stop a run without a word about its token: another program is at the address, or the call was changed on
+/// its way.
+fn is_about_the_call(code: &ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::UnknownMethod
+            | ErrorCode::MethodDeprecated
+            | ErrorCode::DeprecatedEndpoint
+            | ErrorCode::InvalidArgName
+            | ErrorCode::InvalidArrayArg
+            | ErrorCode::InvalidCharset
+            | ErrorCode::InvalidFormData
+            | ErrorCode::InvalidPostType
+            | ErrorCode::MissingPostType
+    )
 }
 
 fn pause_words(pause: Option<Duration>) -> String {
@@ -55,13 +131,15 @@ fn detail_words(detail: &str) -> String {
     if detail.is_empty() { String::new() } else { format!(": {detail}") }
 }
 
-fn fault_words(fault: Fault) -> String {
+fn fault_words(fault: Fault, detail: &str) -> String {
+    let with_detail = |words: &str| format!("{words}{}", detail_words(detail));
     match fault {
-        Fault::NotConnected => "Slack cannot be reached".into(),
-        Fault::Connection => "the connection broke".into(),
-        Fault::Timeout => "no answer within the time allowed (--timeout)".into(),
-        Fault::Http(status) => format!("HTTP {status} in place of an answer of Slack's"),
-        Fault::BadResponse => "the answer is not one of Slack's".into(),
+        Fault::NotConnected => with_detail("Slack cannot be reached"),
+        Fault::Connection => with_detail("the connection broke"),
+        Fault::Timeout => "no answer within --timeout".into(),
+        Fault::Http(status) if detail.is_empty() => format!("HTTP {status} instead of an answer of Slack's"),
+        Fault::BadResponse if detail.is_empty() => "the answer isn't Slack's".into(),
+        Fault::Http(_) | Fault::BadResponse => detail.into(),
     }
 }
 
@@ -80,9 +158,56 @@ mod tests {
             (refused("invalid_auth", ""), "Slack answered invalid_auth"),
             (refused("missing_scope", "needed: x"), "Slack answered missing_scope: needed: x"),
             (fault(Fault::NotConnected, "refused"), "Slack cannot be reached: refused"),
-            (fault(Fault::Timeout, ""), "no answer within the time allowed (--timeout)"),
+            (fault(Fault::Timeout, "operation timed out"), "no answer within --timeout"),
+            (fault(Fault::Http(404), ""), "HTTP 404 instead of an answer of Slack's"),
+            (fault(Fault::Http(302), "HTTP 302: a redirect to /x"), "HTTP 302: a redirect to /x"),
         ] {
             assert_eq!(error.to_string(), words);
+        }
+    }
+
+    #[test]
+    fn what_may_pass_is_told_from_what_lasts() {
+        let fault = |fault, detail: &str| CallError::Fault { fault, detail: detail.into() };
+        for (fault, may_pass) in [
+            (fault(Fault::NotConnected, "Connection refused"), true),
+            (fault(Fault::NotConnected, failure::PROXY_AUTH), false),
+            (fault(Fault::NotConnected, "the server's certificate isn't trusted: expired"), false),
+            (fault(Fault::Connection, ""), true),
+            (fault(Fault::Timeout, ""), true),
+            (fault(Fault::Http(408), ""), true),
+            (fault(Fault::Http(502), ""), true),
+            (fault(Fault::Http(302), ""), false),
+            (fault(Fault::Http(204), ""), false),
+            (fault(Fault::Http(411), ""), false),
+            (fault(Fault::BadResponse, ""), false),
+        ] {
+            assert_eq!((fault.may_pass(), fault.objection()), (may_pass, None), "{fault:?}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_passes_or_is_about_the_token_or_says_nothing() {
+        use Objection::{NotPermitted, Rejected};
+        for (code, may_pass, objection) in [
+            ("internal_error", true, None),
+            ("service_unavailable", true, None),
+            ("fatal_error", true, None),
+            ("request_timeout", true, None),
+            ("invalid_auth", false, Some(Rejected)),
+            ("token_expired", false, Some(Rejected)),
+            ("missing_scope", false, Some(Rejected)),
+            ("enterprise_is_restricted", false, Some(Rejected)),
+            ("access_denied", false, Some(NotPermitted)),
+            ("no_permission", false, Some(NotPermitted)),
+            ("org_login_required", false, Some(NotPermitted)),
+            ("unknown_method", false, None),
+            ("invalid_form_data", false, None),
+            ("invalid_arguments", false, None),
+            ("brand_new", false, None),
+        ] {
+            let error = CallError::Refused { code: ErrorCode::from(code), detail: "".into() };
+            assert_eq!((error.may_pass(), error.objection()), (may_pass, objection), "{code}");
         }
     }
 }

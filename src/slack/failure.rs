@@ -5,6 +5,32 @@ use super::text::clean;
 use crate::domain::{Answer, Fault, Reply};
 use std::error::Error;
 
+/// The transport's words for a proxy that answers `CONNECT` with 407.
+const TUNNEL_AUTH: &str = "proxy authorization required";
+
+/// The same in ours.
+pub(super) const PROXY_AUTH: &str = "the proxy asks for a user name and password (HTTP 407)";
+
+/// How the transport's words for a certificate it doesn't trust begin.
+const BAD_CERTIFICATE: &str = "invalid peer certificate: ";
+
+/// How ours do.
+const CERTIFICATE: &str = "the server's certificate isn't trusted: ";
+
+/// Whether a connection that was never made fails again in a moment.
+pub(super) fn lasts(detail: &str) -> bool {
+    detail == PROXY_AUTH || detail.starts_with(CERTIFICATE)
+}
+
+/// The error's name, by which its remedy is found.
+pub(super) fn name(fault: Fault, detail: &str) -> String {
+    match fault {
+        Fault::NotConnected if detail == PROXY_AUTH => "http_407".into(),
+        Fault::NotConnected if detail.starts_with(CERTIFICATE) => "certificate".into(),
+        Fault::NotConnected | Fault::Connection | Fault::Timeout | Fault::Http(_) | Fault::BadResponse => fault.name(),
+    }
+}
+
 /// A call that brought no answer, and the cause in words, without the address and without the token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Failure {
@@ -25,7 +51,7 @@ impl Failure {
             Fault::Connection
         };
         let error = error.without_url();
-        Self { fault, detail: clean(&root_cause(&error)) }
+        Self { fault, detail: clean(&in_our_words(&root_cause(&error))) }
     }
 
     /// The error that a command sees.
@@ -36,6 +62,15 @@ impl Failure {
     /// The reply that the engine sees.
     pub(super) fn into_reply(self) -> Reply {
         Reply { detail: self.detail, ..Reply::bare(Answer::Fault(self.fault)) }
+    }
+}
+
+/// What a person wouldn't understand, or wouldn't find the cause in.
+fn in_our_words(cause: &str) -> String {
+    match (cause.strip_prefix(BAD_CERTIFICATE), cause.contains(TUNNEL_AUTH)) {
+        (Some(why), _) => format!("{CERTIFICATE}{why}"),
+        (None, true) => PROXY_AUTH.into(),
+        (None, false) => cause.into(),
     }
 }
 

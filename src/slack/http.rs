@@ -9,7 +9,8 @@ use super::{ApiUrl, AuthTest, CallError, ListQuery, ListReply, Page, Proxy, auth
 use crate::domain::{Answer, ErrorCode, Reply, SessionTarget, Stamp, UserId};
 use crate::engine::ports::{Permit, Refreshed, SessionApi};
 use reqwest::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT,
+    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION,
+    RETRY_AFTER, USER_AGENT,
 };
 use reqwest::{Body, Method, Request, Response, Url};
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -213,7 +214,12 @@ impl Inner {
     async fn call(&self, url: &Url, form: Form, cap: usize, permit: Option<&Arc<Permit>>) -> Result<Received, Failure> {
         let mut request = Request::new(Method::POST, url.clone());
         request.headers_mut().clone_from(&self.headers.read().unwrap_or_else(PoisonError::into_inner));
-        let body = Body::from(form.finish());
+        let form = form.finish();
+        if form.is_empty() {
+            // The transport leaves it out of a request without a body, and some servers answer 411 then.
+            request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
+        let body = Body::from(form);
         *request.body_mut() = Some(match permit {
             Some(permit) => Body::wrap(PermittedBody::new(Arc::clone(permit), body)),
             None => body,
@@ -317,6 +323,7 @@ fn kept(headers: &HeaderMap) -> Headers<'_> {
         scopes: text(&SCOPES),
         content_type: text(&CONTENT_TYPE),
         date: text(&DATE),
+        location: text(&LOCATION),
     }
 }
 

@@ -18,7 +18,7 @@ mod retry_after;
 mod text;
 
 pub use auth_test::AuthTest;
-pub use call_error::CallError;
+pub use call_error::{CallError, Objection};
 pub use endpoint::{ApiUrl, EndpointError};
 pub use http::{Client, ClientError, Config};
 pub use list::{ActiveSession, Device, ListQuery, ListReply, Page, Unreadable};

@@ -20,19 +20,28 @@ pub struct Headers<'a> {
     pub content_type: Option<&'a str>,
     /// `date`
     pub date: Option<&'a str>,
+    /// `location`
+    pub location: Option<&'a str>,
 }
 
 /// A value of the type expected, or one of any other, which then counts as absent: a member that is only told to
 /// people must not be able to spoil an answer.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Loose<T> {
+pub(super) enum Loose<T> {
     As(T),
     Other(IgnoredAny),
 }
 
 impl<T> Loose<T> {
     fn get(&self) -> Option<&T> {
+        match self {
+            Self::As(value) => Some(value),
+            Self::Other(IgnoredAny) => None,
+        }
+    }
+
+    pub(super) fn into_value(self) -> Option<T> {
         match self {
             Self::As(value) => Some(value),
             Self::Other(IgnoredAny) => None,
@@ -158,10 +167,20 @@ fn fault_detail(status: u16, headers: &Headers<'_>, length: usize, code: Option<
     }
     let content_type = headers.content_type.unwrap_or("no content type");
     clean(&match status {
+        200 if content_type.contains("html") => format!("an HTML page, not an answer of Slack's ({length} bytes)"),
         200 => format!("not an answer of Slack's: {length} bytes, {content_type}"),
-        300..400 => format!("HTTP {status}: a redirect, not followed; a proxy or a portal may stand before Slack"),
+        300..400 => {
+            let target =
+                headers.location.map_or_else(String::new, |location| format!(" to {}", without_query(location)));
+            format!("HTTP {status}: a redirect{target}, not followed; a proxy or a portal may stand before Slack")
+        }
         _ => format!("HTTP {status}: {length} bytes, {content_type}"),
     })
+}
+
+/// A portal's address, without what it says about whoever was sent there.
+fn without_query(location: &str) -> &str {
+    location.split(['?', '#', ';']).next().unwrap_or_default()
 }
 
 #[cfg(test)]

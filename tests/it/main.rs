@@ -10,6 +10,7 @@ mod exits;
 mod failures;
 mod harness;
 mod hostile;
+mod identity;
 mod inputs;
 mod killed;
 mod limits;

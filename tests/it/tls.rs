@@ -38,7 +38,7 @@ fn a_good_certificate_of_a_known_authority_is_taken() {
     let authority = authority("Known");
     let (work, proxy, _) = meets(server_config(&named("localhost"), &authority), &authority.pem(), 0);
     assert_eq!(work.results("sessions.results.csv").count("revoked"), 3);
-    assert_eq!(proxy.revocations(), 3);
+    assert_eq!(proxy.tampered(), 3);
     assert!(proxy.heads().iter().all(|head| head.contains(TOKEN)));
 }
 

@@ -1,6 +1,7 @@
 //! Tables of what is found, and the mark that it gets.
 
 use super::*;
+use crate::domain::UserId;
 
 fn auth(scopes: Option<&[&str]>) -> AuthTest {
     AuthTest {
@@ -8,7 +9,7 @@ fn auth(scopes: Option<&[&str]>) -> AuthTest {
         team: Some("Acme".into()),
         user: Some("ada".into()),
         team_id: TeamId::parse("T1").ok(),
-        user_id: UserId::parse("W1").ok(),
+        user_id: UserId::parse("W1").unwrap(),
         enterprise_id: TeamId::parse("E1").ok(),
         is_enterprise_install: Some(true),
         expires_in: None,
@@ -35,7 +36,6 @@ fn an_organisation_is_what_the_app_is_installed_on() {
     assert_eq!(organisation(&auth(None)).mark, Mark::Good);
     assert_eq!(organisation(&AuthTest { is_enterprise_install: Some(false), ..auth(None) }).mark, Mark::Care);
     assert_eq!(organisation(&AuthTest { enterprise_id: None, ..auth(None) }).mark, Mark::Care);
-    assert_eq!(identity(&AuthTest { user_id: None, ..auth(None) }).mark, Mark::Care);
 }
 
 #[test]

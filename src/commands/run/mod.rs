@@ -3,6 +3,7 @@
 pub(in crate::commands) mod address;
 mod conclusion;
 mod earlier;
+mod introduction;
 mod on_finish;
 mod outputs;
 mod places;

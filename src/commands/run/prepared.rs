@@ -141,10 +141,8 @@ impl Prepared {
         match own {
             _ if settings.safety.allow_self => {}
             Some(own) => drop(guards.own_users.insert(own.clone())),
-            None => tracing::warn!(
-                target: report::WEAKENED,
-                "it isn't known whose token this is, so the token's own sessions can't be protected"
-            ),
+            // The introduction has refused the run, or told why it may continue.
+            None => {}
         }
         if guards.own_users.is_empty() {
             return Ok(());

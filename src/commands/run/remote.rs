@@ -1,23 +1,19 @@
 //! The other end: Slack, or the stand-in inside the program, and whose token it is.
 
+use super::introduction::Introduction;
 use super::{Prepared, address};
-use crate::commands::checks::{self, Answered, Check, Checks, Mark};
+use crate::commands::checks::{self, Check, Checks, Mark};
 use crate::commands::token;
 use crate::commands::waiting::blocking;
-use crate::domain::{Answer, ErrorCode, Fault, Reply, SessionId, TeamId, UserId};
-use crate::engine::clock::{Clock, wall};
+use crate::domain::{SessionId, TeamId, UserId};
+use crate::engine::clock::wall;
 use crate::engine::ports::{RowSource, Want};
-use crate::engine::retry::{self, Class};
 use crate::error::{RunError, Trouble};
 use crate::rehearsal::{self, REHEARSAL_TOKEN, Server};
 use crate::settings::{Mode, Settings};
 use crate::slack::{self, ApiUrl, AuthTest, CallError, Client, Proxy, Token};
 use crate::store::input::MaybeSent;
 use crate::store::manifest::Identity;
-use std::time::Duration;
-
-/// A limit on `auth.test` is not waited for longer: it only tells who is calling.
-const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
 /// A client, and what it found at the other end.
 pub struct Remote {
@@ -60,16 +56,18 @@ impl Remote {
             .map_err(|error| RunError::Unreachable(Trouble::new(error.to_string(), "nothing was sent")))?;
         let answer = Introduction { settings, prepared, client: &client }.make().await?;
         match &answer {
-            Ok((auth, answered)) => {
+            Ok(identified) => {
                 let run = checks::takes(prepared.survey.sendable, settings.pace.rate);
-                checks.extend(checks_of(&api, auth));
-                checks.extend(checks::times(auth, *answered, Some(run), renewable));
+                checks.extend(checks_of(&api, &identified.auth));
+                checks.extend(checks::times(identified, Some(run), renewable));
+                checks.warn();
             }
-            Err(why) => checks.add(unknown(why)),
+            Err(error) => {
+                checks.warn();
+                checks.add(unknown(error));
+            }
         }
-        // Rows of an unknown user are told of where they would have been spared.
-        checks.warn(&["identity"]);
-        let auth = answer.ok().map(|(auth, _)| auth);
+        let auth = answer.ok().map(|identified| identified.auth);
         Ok(Self { client, api, proxy, auth, checks, _stand_in: stand_in })
     }
 
@@ -95,7 +93,7 @@ impl Remote {
 
     /// The user of the token, where Slack said.
     pub fn user(&self) -> Option<&UserId> {
-        self.auth.as_ref()?.user_id.as_ref()
+        Some(&self.auth.as_ref()?.user_id)
     }
 
     /// The organisation of the token, else its workspace, where Slack said.
@@ -109,7 +107,7 @@ impl Remote {
         let auth = self.auth.as_ref()?;
         let text = |text: &Option<Box<str>>| text.as_deref().unwrap_or_default().to_owned();
         Some(Identity {
-            user_id: auth.user_id.as_ref().map(UserId::to_string).unwrap_or_default(),
+            user_id: auth.user_id.to_string(),
             user: text(&auth.user),
             team_id: auth.team_id.as_ref().map(TeamId::to_string).unwrap_or_default(),
             team: text(&auth.team),
@@ -146,61 +144,15 @@ async fn stand_in(prepared: &Prepared) -> Result<Server, RunError> {
     Server::start(rehearsal::Config::rehearsal(sessions)).map_err(|error| broken(error.to_string()))
 }
 
-/// `auth.test` before the first row.
-struct Introduction<'a> {
-    settings: &'a Settings,
-    prepared: &'a Prepared,
-    client: &'a Client,
-}
-
-impl Introduction<'_> {
-    /// Who answered and when; or, where the run can go on without knowing, why nobody did.
-    async fn make(&self) -> Result<Result<(AuthTest, Answered), String>, RunError> {
-        let clock = Clock::start();
-        for attempt in 1.. {
-            let asked = clock.now();
-            let wait = match self.client.auth_test().await {
-                Ok(auth) => {
-                    let took = clock.elapsed().saturating_sub(asked.at);
-                    return Ok(Ok((auth, Answered { asked_at: asked.wall, took })));
-                }
-                Err(CallError::Refused { code, detail }) => return refused(&code, &detail).map(Err),
-                Err(CallError::RateLimited { retry_after }) => retry_after.unwrap_or(retry::UNSTATED_PAUSE),
-                Err(error @ CallError::Fault { fault, .. }) if !self.must_know() || !passes(fault) => {
-                    return Ok(Err(error.to_string()));
-                }
-                Err(CallError::Fault { .. }) => retry::backoff(attempt, u64::from(std::process::id())),
-            };
-            if attempt > self.settings.calls.retries || wait > LONGEST_WAIT {
-                break;
-            }
-            tokio::time::sleep(wait).await;
-        }
-        if !self.must_know() {
-            return Ok(Err("no answer in time".into()));
-        }
-        Err(RunError::Unreachable(Trouble::new(
-            "Slack does not say whose token this is, so rows of the token's own user cannot be spared",
-            "nothing was sent; run the same command later, or with --allow-self",
-        )))
-    }
-
-    /// Whether a row could belong to the token's own user and must not be sent then.
-    fn must_know(&self) -> bool {
-        let survey = &self.prepared.survey;
-        !self.settings.safety.allow_self && survey.without_user < survey.sendable
-    }
-}
-
 /// What an answer tells of the other end and of the token.
 fn checks_of(api: &ApiUrl, auth: &AuthTest) -> [Check; 4] {
     let connection = checks::connection(api.host(), api.is_https());
     [connection, checks::identity(auth), checks::organisation(auth), checks::scope_of_run(auth)]
 }
 
-/// The run goes on without an identity.
-fn unknown(why: &str) -> Check {
-    Check::new("connection", Mark::Care, format!("auth.test: {why}")).advise("whose token this is stays unknown")
+/// The run goes on without an identity, and says so in words of its own.
+fn unknown(error: &CallError) -> Check {
+    Check::new("connection", Mark::Care, format!("auth.test: {error}")).advise("whose token this is stays unknown")
 }
 
 /// The stand-in's token is from nowhere.
@@ -208,37 +160,5 @@ fn token_check(mode: Mode, token: &Token) -> Check {
     match mode {
         Mode::Rehearsal => Check::new("token", Mark::Good, "the stand-in's own"),
         Mode::Run | Mode::Plan => checks::token(token),
-    }
-}
-
-/// An error where every row would be refused too; else why the run goes on without an answer.
-fn refused(code: &ErrorCode, detail: &str) -> Result<String, RunError> {
-    // A method that is not there says nothing of the token.
-    if *code == ErrorCode::UnknownMethod {
-        return Ok(code.to_string());
-    }
-    match retry::classify(&Reply::bare(Answer::Refused(code.clone()))) {
-        Class::Run | Class::TokenExpired => {
-            let detail = if detail.is_empty() { String::new() } else { format!(" ({detail})") };
-            let what = format!("Slack refuses the token: {code}{detail}");
-            Err(RunError::Token(Trouble::new(what, code.hint())))
-        }
-        Class::Revoked
-        | Class::AlreadyGone
-        | Class::NotFound
-        | Class::RateLimited { .. }
-        | Class::Transient { .. }
-        | Class::Row
-        | Class::SuspectRow
-        | Class::Workspace => Ok(code.to_string()),
-    }
-}
-
-/// Whether a fault may be over in a moment.
-fn passes(fault: Fault) -> bool {
-    match fault {
-        Fault::NotConnected | Fault::Connection | Fault::Timeout => true,
-        Fault::Http(status) => status >= 500 || status == 408,
-        Fault::BadResponse => false,
     }
 }

@@ -330,7 +330,7 @@ async fn the_other_methods_share_the_way() {
     let query = ListQuery { owner: None, cursor: None, limit: 10 };
 
     let auth = inner.auth_test().await.unwrap();
-    assert_eq!((auth.user_id, auth.scopes), (UserId::parse("W1").ok(), Some(vec!["a".into(), "b".into()])));
+    assert_eq!((auth.user_id, auth.scopes), (UserId::parse("W1").unwrap(), Some(vec!["a".into(), "b".into()])));
     let bad = |result| matches!(result, Some(CallError::Fault { fault: Fault::BadResponse, .. }));
     assert!(bad(inner.auth_test().await.err()));
     assert_eq!(inner.list_sessions(&query).await.unwrap().sessions.len(), 1);

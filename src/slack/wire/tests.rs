@@ -156,10 +156,14 @@ fn the_request_id_and_the_kind_of_page_are_told() {
     let headers = Headers { request_id: Some("ab\u{9b}c"), content_type: Some("text/html"), ..Headers::default() };
     let page = reply(200, &headers, b"<html>", now());
     assert_eq!(page.request_id.as_deref(), Some("abc"));
-    assert_eq!(&*page.detail, "not an answer of Slack's: 6 bytes, text/html");
+    assert_eq!(&*page.detail, "an HTML page, not an answer of Slack's (6 bytes)");
+    let plain = Headers { content_type: Some("text/plain"), ..headers };
+    assert_eq!(&*reply(200, &plain, b"hello!", now()).detail, "not an answer of Slack's: 6 bytes, text/plain");
     let outage = reply(503, &headers, b"<html>", now());
     assert_eq!(&*outage.detail, "HTTP 503: 6 bytes, text/html");
-    assert!(reply(307, &headers, b"", now()).detail.contains("redirect"));
+    assert!(reply(307, &headers, b"", now()).detail.contains("a redirect, not followed"));
+    let portal = Headers { location: Some("https://login.corp/a?user=me&token=1#x"), ..headers };
+    assert!(reply(302, &portal, b"", now()).detail.contains("a redirect to https://login.corp/a, not followed"));
 }
 
 #[test]

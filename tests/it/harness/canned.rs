@@ -2,9 +2,13 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
 
 /// The server. Its thread ends with the test's process.
-pub struct Canned(SocketAddr);
+pub struct Canned {
+    address: SocketAddr,
+    paths: Arc<Mutex<Vec<String>>>,
+}
 
 impl Canned {
     /// HTTP 200 with this JSON.
@@ -12,7 +16,7 @@ impl Canned {
         Self::answer("200 OK", body)
     }
 
-    /// This status, as in `404 Not Found`, and this body.
+    /// This status, as in `404 Not Found`, and this body: HTML if it begins like that, else JSON.
     pub fn answer(status: &str, body: &str) -> Self {
         let body = body.to_owned();
         Self::start(status, move |_, _| body.clone())
@@ -26,23 +30,39 @@ impl Canned {
     fn start(status: &str, body_of: impl Fn(&str, &str) -> String + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port");
         let address = listener.local_addr().expect("a bound port");
-        let head = "Content-Type: application/json; charset=utf-8\r\nConnection: close\r\nLocation: /elsewhere";
         let status = status.to_owned();
+        let paths = Arc::<Mutex<Vec<String>>>::default();
+        let seen = Arc::clone(&paths);
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 // A client that hung up wants no answer.
                 let _ = serve(&stream, |path, form| {
-                    let body = body_of(path, form);
-                    format!("HTTP/1.1 {status}\r\n{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+                    seen.lock().expect("no thread panicked").push(path.to_owned());
+                    with_head(&status, &body_of(path, form))
                 });
             }
         });
-        Self(address)
+        Self { address, paths }
     }
 
     pub fn url(&self) -> String {
-        format!("http://{}/api/", self.0)
+        format!("http://{}/api/", self.address)
     }
+
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// The paths of all requests.
+    pub fn paths(&self) -> Vec<String> {
+        self.paths.lock().expect("no thread panicked").clone()
+    }
+}
+
+fn with_head(status: &str, body: &str) -> String {
+    let kind = if body.starts_with('<') { "text/html" } else { "application/json; charset=utf-8" };
+    let head = format!("Content-Type: {kind}\r\nConnection: close\r\nLocation: /elsewhere");
+    format!("HTTP/1.1 {status}\r\n{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len())
 }
 
 /// Reads one request to the end of its body, then answers.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// What becomes of a revocation. Every other call is passed on.
+/// What becomes of a call of the method that is tampered with. Every other call is passed on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Act {
     Pass,
@@ -28,13 +28,16 @@ pub enum Act {
     Flood(usize),
 }
 
+const REVOCATION: &str = "admin.users.session.invalidate";
+
 type Decide = dyn Fn(usize) -> Act + Send + Sync;
 
 struct Shared {
     upstream: SocketAddr,
     tls: Option<Arc<ServerConfig>>,
+    method: &'static str,
     decide: Box<Decide>,
-    revocations: AtomicUsize,
+    tampered: AtomicUsize,
     connections: AtomicUsize,
     heads: Mutex<Vec<String>>,
     stopped: AtomicBool,
@@ -50,22 +53,32 @@ pub struct Proxy {
 impl Proxy {
     /// `decide` is asked once for each revocation, with its number, from 0.
     pub fn before(upstream: SocketAddr, decide: impl Fn(usize) -> Act + Send + Sync + 'static) -> Self {
-        Self::start(upstream, None, Box::new(decide))
+        Self::tampering(REVOCATION, upstream, decide)
+    }
+
+    /// The same for the calls of another method.
+    pub fn tampering(
+        method: &'static str,
+        upstream: SocketAddr,
+        decide: impl Fn(usize) -> Act + Send + Sync + 'static,
+    ) -> Self {
+        Self::start(upstream, None, method, Box::new(decide))
     }
 
     /// Speaks TLS, and passes everything on.
     pub fn encrypted(upstream: SocketAddr, tls: ServerConfig) -> Self {
-        Self::start(upstream, Some(Arc::new(tls)), Box::new(|_| Act::Pass))
+        Self::start(upstream, Some(Arc::new(tls)), REVOCATION, Box::new(|_| Act::Pass))
     }
 
-    fn start(upstream: SocketAddr, tls: Option<Arc<ServerConfig>>, decide: Box<Decide>) -> Self {
+    fn start(upstream: SocketAddr, tls: Option<Arc<ServerConfig>>, method: &'static str, decide: Box<Decide>) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback port");
         let address = listener.local_addr().expect("a bound listener");
         let shared = Arc::new(Shared {
             upstream,
             tls,
+            method,
             decide,
-            revocations: AtomicUsize::new(0),
+            tampered: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
             heads: Mutex::default(),
             stopped: AtomicBool::new(false),
@@ -93,9 +106,9 @@ impl Proxy {
         self.shared.connections.load(Ordering::SeqCst)
     }
 
-    /// Revocations that were asked for.
-    pub fn revocations(&self) -> usize {
-        self.shared.revocations.load(Ordering::SeqCst)
+    /// Calls of the method that is tampered with.
+    pub fn tampered(&self) -> usize {
+        self.shared.tampered.load(Ordering::SeqCst)
     }
 }
 
@@ -134,9 +147,9 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 fn serve(mut client: impl Read + Write, shared: &Shared) -> io::Result<()> {
     let mut upstream = TcpStream::connect(shared.upstream)?;
     while let Some((head, request)) = message(&mut client)? {
-        let revokes = head.contains("admin.users.session.invalidate");
+        let tampers = head.contains(shared.method);
         shared.heads.lock().expect("no thread panicked").push(head);
-        let act = if revokes { (shared.decide)(shared.revocations.fetch_add(1, Ordering::SeqCst)) } else { Act::Pass };
+        let act = if tampers { (shared.decide)(shared.tampered.fetch_add(1, Ordering::SeqCst)) } else { Act::Pass };
         if act == Act::CutBefore {
             return Ok(());
         }

@@ -1,0 +1,167 @@
+//! Whose token it is. Without a clear answer to `auth.test`, no row is sent that may be its user's own.
+
+use crate::harness::{Act, Canned, Program, Proxy, TOKEN, Workdir, config, rows, start};
+use slack_revoke::rehearsal::{Config, Identity, Method, Server, Session, Token};
+
+const OWNER: &str = "W1ME";
+
+/// Sessions of two users, one of them the token's.
+fn server() -> Server {
+    let identity = Identity { user_id: OWNER.into(), ..Identity::default() };
+    let sessions = vec![Session::new(1_000, "T1", OWNER), Session::new(1_001, "T1", "U2")];
+    start(Config { tokens: vec![Token { identity, ..Token::named(TOKEN) }], ..config(sessions) })
+}
+
+fn with_users(work: &Workdir) {
+    work.write("in.csv", format!("user_id,session_id,team_id\n{OWNER},1000,T1\nU2,1001,T1\n"));
+}
+
+/// A silent run of `in.csv`, as a timer starts it.
+fn run(work: &Workdir, url: &str) -> Program {
+    work.program(["run", "in.csv", "--yes", "-q", "--retries", "1", "--api-url", url]).token(TOKEN)
+}
+
+fn http(status: &str, head: &str, body: &str) -> Act {
+    Act::Answer(format!("HTTP/1.1 {status}\r\n{head}content-length: {}\r\n\r\n{body}", body.len()).into_bytes())
+}
+
+fn refusal(code: &str) -> String {
+    format!(r#"{{"ok":false,"error":"{code}"}}"#)
+}
+
+const OK: &str = "200 OK";
+
+/// Answers that identify nobody: status, body, the exit code, the cause that is named, and the calls that are made.
+fn unclear() -> Vec<(&'static str, String, i32, &'static str, usize)> {
+    let page = "<html><title>Sign in</title></html>".to_owned();
+    let code = |code: &str| refusal(code);
+    vec![
+        (OK, page.clone(), 5, "HTML page", 1),
+        (OK, String::new(), 5, "not an answer of Slack's", 1),
+        (OK, r#"{"ok":true}"#.into(), 5, "not who the token is", 1),
+        (OK, r#"{"ok":true,"user_id":"nobody"}"#.into(), 5, "not who the token is", 1),
+        ("204 No Content", String::new(), 5, "HTTP 204", 1),
+        ("302 Found", page.clone(), 5, "redirect to /elsewhere", 1),
+        ("401 Unauthorized", page.clone(), 5, "HTTP 401", 1),
+        ("403 Forbidden", page.clone(), 5, "HTTP 403", 1),
+        ("404 Not Found", page.clone(), 5, "HTTP 404", 1),
+        ("405 Method Not Allowed", String::new(), 5, "HTTP 405", 1),
+        ("407 Proxy Authentication Required", page.clone(), 5, "HTTP 407", 1),
+        ("411 Length Required", String::new(), 5, "HTTP 411", 1),
+        ("408 Request Timeout", String::new(), 5, "HTTP 408", 2),
+        ("502 Bad Gateway", page, 5, "HTTP 502", 2),
+        ("500 Internal Server Error", code("invalid_auth"), 5, "HTTP 500", 2),
+        (OK, code("internal_error"), 5, "internal_error", 2),
+        (OK, code("service_unavailable"), 5, "service_unavailable", 2),
+        (OK, code("fatal_error"), 5, "fatal_error", 2),
+        (OK, code("request_timeout"), 5, "request_timeout", 2),
+        (OK, code("unknown_method"), 5, "unknown_method", 1),
+        (OK, code("brand_new"), 5, "brand_new", 1),
+        (OK, code("access_denied"), 4, "access_denied", 1),
+        (OK, code("no_permission"), 4, "no_permission", 1),
+        (OK, code("invalid_auth"), 4, "invalid_auth", 1),
+        ("401 Unauthorized", code("not_authed"), 4, "not_authed", 1),
+    ]
+}
+
+#[test]
+fn no_row_that_names_a_user_is_sent_without_a_clear_answer() {
+    for (status, body, exit, cause, calls) in unclear() {
+        let (work, server) = (Workdir::new(), Canned::answer(status, &body));
+        with_users(&work);
+        let said = run(&work, &server.url()).exits(exit).stderr();
+        assert!(said.contains(cause) && !said.contains("allow-self"), "{status} {body}: {said}");
+        assert_eq!(server.paths(), vec!["/api/auth.test"; calls], "{status} {body}");
+        assert_eq!(work.names(), ["in.csv"], "{status} {body}");
+    }
+}
+
+#[test]
+fn whole_users_are_not_sent_without_a_clear_answer() {
+    let (work, server) = (Workdir::new(), Canned::answer("404 Not Found", ""));
+    work.write("in.csv", format!("user_id\n{OWNER}\nU2\n"));
+    let said = run(&work, &server.url()).args(["--whole-users", "--confirm-users", "2"]).exits(5).stderr();
+    assert!(said.contains("HTTP 404"), "{said}");
+    assert_eq!(server.paths().len(), 1);
+}
+
+#[test]
+fn rows_without_users_are_sent_with_a_warning_that_names_the_cause() {
+    for (answer, cause) in [
+        (http("404 Not Found", "", ""), "HTTP 404"),
+        (http(OK, "", &refusal("unknown_method")), "unknown_method"),
+        (http(OK, "", r#"{"ok":true}"#), "not who the token is"),
+        (http(OK, "", &refusal("access_denied")), "access_denied"),
+        (Act::CutBefore, "connection"),
+    ] {
+        let (work, server) = (Workdir::new(), server());
+        work.write("in.csv", rows(1_000, 2));
+        let proxy = Proxy::tampering("auth.test", server.address(), move |_| answer.clone());
+        let said = run(&work, &proxy.url()).exits(0).stderr();
+        assert!(said.contains("whose token this is") && said.contains(cause), "{said}");
+        assert!(server.live_sessions().is_empty());
+    }
+}
+
+#[test]
+fn a_rejected_token_is_exit_4_whatever_the_rows_name() {
+    let (work, server) = (Workdir::new(), Canned::json(&refusal("account_inactive")));
+    work.write("in.csv", rows(1_000, 2));
+    let said = run(&work, &server.url()).args(["--allow-self"]).exits(4).stderr();
+    assert!(said.contains("account_inactive"), "{said}");
+    assert_eq!(server.paths().len(), 1);
+}
+
+#[test]
+fn trouble_that_passes_is_waited_for_and_the_owner_is_spared() {
+    let (work, server) = (Workdir::new(), server());
+    with_users(&work);
+    let proxy = Proxy::tampering("auth.test", server.address(), |call| match call {
+        0 => http("503 Service Unavailable", "", "<html>"),
+        1 => Act::CutBefore,
+        2 => http("429 Too Many Requests", "retry-after: 1\r\n", &refusal("ratelimited")),
+        3 => http(OK, "", &refusal("internal_error")),
+        _ => Act::Pass,
+    });
+    run(&work, &proxy.url()).args(["--retries", "3"]).exits(0);
+    assert_eq!((proxy.tampered(), server.live_sessions()), (5, vec![1_000]));
+}
+
+#[test]
+fn a_pause_beyond_max_retry_after_is_not_waited_for() {
+    let (work, server) = (Workdir::new(), server());
+    with_users(&work);
+    let limited = http("429 Too Many Requests", "retry-after: 301\r\n", &refusal("ratelimited"));
+    let proxy = Proxy::tampering("auth.test", server.address(), move |_| limited.clone());
+    let said = run(&work, &proxy.url()).args(["--max-retry-after", "5m"]).exits(5).stderr();
+    assert!(said.contains("in 5m 1s") || said.contains("in 5 min"), "{said}");
+    assert_eq!((proxy.tampered(), server.stats().of(Method::Invalidate).calls), (1, 0));
+}
+
+#[test]
+fn what_stands_before_slack_is_named() {
+    let work = Workdir::new();
+    with_users(&work);
+    let said = run(&work, "http://127.0.0.1:1/api/").exits(5).stderr();
+    assert!(said.contains("Connection refused") && !said.contains("allow-self"), "{said}");
+    let proxy = Canned::answer("407 Proxy Authentication Required", "");
+    let said = run(&work, "https://slack.invalid/api/")
+        .args(["--allow-host", "slack.invalid"])
+        .env("HTTPS_PROXY", &format!("http://127.0.0.1:{}", proxy.port()))
+        .exits(5)
+        .stderr();
+    assert!(said.contains("407") && said.contains("HTTPS_PROXY"), "{said}");
+    assert_eq!(proxy.paths().len(), 1, "a password doesn't come by itself");
+}
+
+#[test]
+fn a_call_without_a_body_says_so() {
+    let (work, server) = (Workdir::new(), server());
+    with_users(&work);
+    let proxy = Proxy::before(server.address(), |_| Act::Pass);
+    run(&work, &proxy.url()).exits(0);
+    for head in proxy.heads() {
+        let lengths = head.to_ascii_lowercase().matches("\r\ncontent-length: ").count();
+        assert_eq!(lengths, 1, "{head}");
+    }
+}
