@@ -228,7 +228,7 @@ const REPORT: &[Example] = &[
 
 const COMPLETIONS: &[Example] = &[
     ("bash", "slack-revoke completions bash > ~/.local/share/bash-completion/completions/slack-revoke"),
-    ("zsh, for a folder of your fpath", "slack-revoke completions zsh > ~/.zfunc/_slack-revoke"),
+    ("zsh, in a directory of your fpath", "slack-revoke completions zsh > ~/.zfunc/_slack-revoke"),
     ("fish", "slack-revoke completions fish > ~/.config/fish/completions/slack-revoke.fish"),
     ("PowerShell and elvish, for their start-up files", "slack-revoke completions powershell"),
 ];

@@ -16,16 +16,48 @@ pub fn write(shell: Shell, out: &mut dyn Write) -> io::Result<()> {
         Shell::Zsh => clap_complete::Shell::Zsh,
     };
     // The generator panics where its writer fails, as a closed pipe does.
-    let mut script = Vec::new();
-    clap_complete::generate(generator, &mut cli::command(), "slack-revoke", &mut script);
+    let (mut command, mut script) = (cli::command(), Vec::new());
+    clap_complete::generate(generator, &mut command, NAME, &mut script);
     let script = String::from_utf8(script).map_err(io::Error::other)?;
-    out.write_all(agreeing(&script).as_bytes())
+    let script = match shell {
+        Shell::Bash => for_bash(&script),
+        Shell::Fish => script + &arguments_for_fish(&command),
+        Shell::Elvish | Shell::PowerShell | Shell::Zsh => script,
+    };
+    out.write_all(script.as_bytes())
 }
 
-/// For a program with a hyphen in its name, the script for bash goes to states by one name and has them under another, and
-/// completes nothing behind a command: <https://github.com/clap-rs/clap/issues/6421>.
-fn agreeing(script: &str) -> String {
-    script.replace("slack__subcmd__revoke", "slack__revoke")
+const NAME: &str = "slack-revoke";
+
+/// What the generator for bash gets wrong:
+///
+/// * For a program with a hyphen in its name it goes to states by one name and has them under another, and completes nothing
+///   behind a command: <https://github.com/clap-rs/clap/issues/6421>.
+/// * It splits file names at spaces. If it finds nothing itself, bash completes them, and quotes them.
+/// * Where an argument belongs it offers flags, and so no files. Flags are offered once a dash is typed.
+fn for_bash(script: &str) -> String {
+    let script = script.replace("slack__subcmd__revoke", "slack__revoke");
+    let script = script.replace(r#"COMPREPLY=($(compgen -f "${cur}"))"#, "COMPREPLY=()");
+    let (all, words) = (r#"compgen -W "${opts}" --"#, r#"compgen -W "${opts}" -X '-*' --"#);
+    let mut after_dash = false;
+    let mut corrected = |line: &str| {
+        let on_dash = line.split_once(" || ${COMP_CWORD} -eq ").map(|(on_dash, _)| format!("{on_dash} ]] ; then\n"));
+        let offers_flags = std::mem::replace(&mut after_dash, on_dash.is_some());
+        on_dash.unwrap_or_else(|| if offers_flags { format!("{line}\n") } else { line.replace(all, words) + "\n" })
+    };
+    script.lines().map(&mut corrected).collect()
+}
+
+/// The words that the argument of a command can be: the generator for fish leaves them out.
+fn arguments_for_fish(command: &clap::Command) -> String {
+    let line = |known: &clap::Command| {
+        let values = known.get_positionals().flat_map(clap::Arg::get_possible_values);
+        let words: Vec<String> = values.map(|value| value.get_name().to_owned()).collect();
+        let (name, words) = (known.get_name(), words.join(" "));
+        let is_of_it = format!("__fish_slack_revoke_using_subcommand {name}");
+        (!words.is_empty()).then(|| format!("complete -c {NAME} -n \"{is_of_it}\" -f -a \"{words}\"\n"))
+    };
+    command.get_subcommands().filter_map(line).collect()
 }
 
 #[cfg(test)]
@@ -52,6 +84,51 @@ mod tests {
         for state in states.into_iter().filter(|state| !state.is_empty()) {
             let arm = format!("\n        {state})\n");
             assert!(script.contains(&arm), "{state} is nowhere");
+        }
+    }
+
+    /// What bash would be offered behind each of these lines; nothing where it completes file names by itself.
+    #[test]
+    fn bash_completes_arguments_and_leaves_files_to_itself() {
+        let mut script = Vec::new();
+        write(Shell::Bash, &mut script).unwrap();
+        let script = String::from_utf8(script).unwrap();
+        assert!(script.contains("complete -F _slack__revoke -o nosort -o bashdefault -o default slack-revoke"));
+        for (words, want) in [
+            ("'pl'", "plan"),
+            ("completions ''", "bash elvish fish powershell zsh"),
+            ("completions 'f'", "fish"),
+            ("man 'ver'", "verify"),
+            ("help 'ver'", "verify"),
+            ("run ''", ""),
+            ("run 'my l'", ""),
+            ("run --yes ''", ""),
+            ("run --output 'my l'", ""),
+            ("run -o ''", ""),
+            ("run --rate ''", ""),
+            ("run --dr", "--dry-run"),
+            ("run --bucket 'o'", "org"),
+            ("report --eve", "--events"),
+        ] {
+            let test = format!(
+                "{script}\nCOMP_WORDS=(slack-revoke {words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))\n\
+                 _slack__revoke slack-revoke \"${{COMP_WORDS[-1]}}\" \"${{COMP_WORDS[-2]}}\"; echo \"${{COMPREPLY[*]}}\""
+            );
+            let offered = std::process::Command::new("bash").args(["--norc", "-c", &test]).output().unwrap();
+            assert_eq!(String::from_utf8_lossy(&offered.stdout).trim(), want, "{words}");
+        }
+    }
+
+    #[test]
+    fn fish_completes_arguments() {
+        let mut script = Vec::new();
+        write(Shell::Fish, &mut script).unwrap();
+        let script = String::from_utf8(script).unwrap();
+        for line in [
+            r#"using_subcommand completions" -f -a "bash elvish fish powershell zsh""#,
+            r#"using_subcommand man" -f -a "run plan "#,
+        ] {
+            assert!(script.contains(line), "{line}");
         }
     }
 

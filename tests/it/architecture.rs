@@ -53,8 +53,8 @@ const PLACES: [(&str, &[&str]); 28] = [
     ("askama", &["report/html/"]),
     ("atomic_write_file", &["store/"]),
     ("axum", &["rehearsal/"]),
-    // A manual page is made of clap's own description of the command line.
-    ("clap", &["cli/", "commands/man.rs"]),
+    // A manual page and completions are made of clap's own description of the command line.
+    ("clap", &["cli/", "commands/completions.rs", "commands/man.rs"]),
     ("clap_complete", &["commands/completions.rs"]),
     ("clap_mangen", &["commands/man.rs"]),
     // The crate is used in report/bar.rs alone; report and commands have modules of the same name.
