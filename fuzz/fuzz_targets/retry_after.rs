@@ -8,7 +8,7 @@ use std::time::Duration;
 
 fuzz_target!(|given: (&str, Option<&str>, i64)| {
     let (retry_after, date, now) = given;
-    let headers = Headers { retry_after: Some(retry_after), date, ..Headers::default() };
+    let headers = Headers { retry_after: Some(retry_after.into()), date, ..Headers::default() };
     let reply = reply(429, &headers, b"", Stamp::from_millis(now));
     let Answer::RateLimited { retry_after: pause } = reply.answer else { panic!("429 is a limit") };
     assert!(pause.is_none_or(|pause| pause >= Duration::from_secs(1)), "{pause:?}");

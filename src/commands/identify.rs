@@ -47,11 +47,13 @@ pub async fn identify(client: &Client, patience: Patience) -> Result<Identified,
                 paused += pause;
                 (paused <= patience.longest_pause).then_some(pause)
             }
-            CallError::Refused { .. } | CallError::Fault { .. } => {
+            CallError::Refused { wait, .. } | CallError::Fault { wait, .. } => {
+                let pause = wait.unwrap_or_default();
+                paused += pause;
                 let backoff = retry::backoff(attempt, u64::from(std::process::id()) ^ u64::from(attempt));
-                let may_try = error.may_pass() && attempt <= patience.retries;
+                let may_try = error.may_pass() && attempt <= patience.retries && paused <= patience.longest_pause;
                 attempt += 1;
-                may_try.then_some(backoff)
+                may_try.then_some(backoff.max(pause))
             }
         };
         let Some(wait) = wait else { return Err(error) };

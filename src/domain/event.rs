@@ -39,8 +39,8 @@ pub enum Event {
         team: Option<TeamId>,
         /// From now until calls are allowed again.
         pause: Duration,
-        /// Whether Slack named the pause; otherwise it is the 30 s of slack.md.
-        stated: bool,
+        /// The pause that Slack named; `None` if it named none. What `pause` has beyond it is our own caution.
+        stated: Option<Duration>,
     },
     /// `--bucket auto` has learnt which rows share a limit.
     BucketKnown(BucketKind),

@@ -21,7 +21,7 @@ pub use failures::Failures;
 pub use ids::{IdError, SessionId, TeamId, UserId};
 pub use outcome::{Outcome, Status};
 pub use rate::{Per, Rate, RateError};
-pub use reply::{Answer, Fault, Reply};
+pub use reply::{Answer, Fault, Reply, UNSTATED_PAUSE};
 pub use row::{Fields, IdentifyBy, Rejection, Row, SessionTarget, Target, UserTarget};
 pub use stamp::Stamp;
 pub use tally::{Counts, Tally};

@@ -3,6 +3,9 @@
 use super::ErrorCode;
 use std::time::Duration;
 
+/// The pause if an answer asks for one and doesn't say how long, or illegibly (slack.md, "Rate limits").
+pub const UNSTATED_PAUSE: Duration = Duration::from_secs(30);
+
 /// The answer to one call that ends sessions, reduced to what the engine decides by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
@@ -16,13 +19,16 @@ pub struct Reply {
     pub detail: Box<str>,
     /// The `warning` member: worth one line in the log, never a row's failure.
     pub warning: Option<Box<str>>,
+    /// How long the server asks to wait before another call, in an answer that is worth another attempt and no limit:
+    /// `Retry-After` on a 503. `None` if it doesn't ask.
+    pub wait: Option<Duration>,
 }
 
 impl Reply {
     /// A reply that holds nothing but its answer; the others start from here.
     #[must_use]
     pub fn bare(answer: Answer) -> Self {
-        Self { answer, http_status: None, request_id: None, detail: Box::default(), warning: None }
+        Self { answer, http_status: None, request_id: None, detail: Box::default(), warning: None, wait: None }
     }
 }
 

@@ -182,6 +182,11 @@ impl Buckets {
         Ok((permit, pending))
     }
 
+    /// Until when the bucket of a row is paused; in the past if it isn't.
+    pub fn closed_until(&self, pending: &Pending) -> Duration {
+        self.all[self.of(pending)].gate.closed_until()
+    }
+
     /// A row is on its way.
     pub fn sent(&mut self, pending: &Pending, now: Duration) {
         let index = self.of(pending);

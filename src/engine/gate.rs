@@ -38,6 +38,7 @@ enum Rule {
 pub struct Gate {
     rule: Rule,
     closed_until: Duration,
+    held_until: Duration,
     last_refusal: Option<Duration>,
     accepted_since_refusal: bool,
     refusals_running: u32,
@@ -66,6 +67,7 @@ impl Gate {
         Self {
             rule,
             closed_until: Duration::ZERO,
+            held_until: Duration::ZERO,
             last_refusal: None,
             accepted_since_refusal: true,
             refusals_running: 0,
@@ -157,6 +159,25 @@ impl Gate {
             Rule::Unlimited { was_refused, .. } => *was_refused = true,
         }
         pause
+    }
+
+    /// The server asks for a pause, and not because of a limit: the gate closes, and nothing is learnt of the limit.
+    pub fn hold(&mut self, now: Duration, pause: Duration) {
+        self.held_until = self.held_until.max(now + pause);
+        self.closed_until = self.closed_until.max(self.held_until);
+        match &mut self.rule {
+            Rule::Auto { pacer, spacing, .. } => {
+                pacer.on_pause(self.closed_until);
+                *spacing = None;
+            }
+            Rule::Every(_) | Rule::Unlimited { .. } => {}
+        }
+    }
+
+    /// Until when the server asks for a pause, and not because of a limit; in the past if it doesn't.
+    #[must_use]
+    pub fn held_until(&self) -> Duration {
+        self.held_until
     }
 
     /// Until when the gate is paused; in the past where it is not.

@@ -237,6 +237,12 @@ impl Pacer {
         self.estimate = self.estimate.clamp(LEAST, self.most);
     }
 
+    /// The bucket is closed until `open_again` for a reason that says nothing of its limit.
+    pub fn on_pause(&mut self, open_again: Duration) {
+        self.steady_since = self.steady_since.max(open_again);
+        self.accepted_since = 0;
+    }
+
     fn evidence(&mut self, now: Duration, pause: Duration) -> Evidence {
         let undisturbed = now.saturating_sub(self.steady_since);
         let long_enough = (undisturbed >= STEP && self.accepted_since >= 5) || self.accepted_since >= MANY;

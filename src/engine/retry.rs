@@ -3,8 +3,7 @@
 use crate::domain::{Answer, CodeClass, ErrorCode, Reply, Status};
 use std::time::Duration;
 
-/// The pause where a 429 names none that can be read (slack.md, "Rate limits").
-pub const UNSTATED_PAUSE: Duration = Duration::from_secs(30);
+pub use crate::domain::UNSTATED_PAUSE;
 
 /// The first backoff of a row, before jitter.
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);

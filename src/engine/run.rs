@@ -238,7 +238,7 @@ impl<A: SessionApi, O: Observer, R: RowSource> Loop<'_, A, O, R> {
             self.unrecorded.extend(self.core.lines_in_flight());
         }
         self.unrecorded.sort_unstable();
-        let calls = self.core.calls();
+        let calls = self.core.calls(now.at);
         RunEnd {
             stop: self.core.stopped().cloned(),
             aborted,

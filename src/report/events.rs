@@ -151,6 +151,8 @@ enum Body<'a> {
         team_id: Option<&'a str>,
         pause_ms: u64,
         stated: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        stated_ms: Option<u64>,
     },
     BucketKnown {
         bucket: &'static str,
@@ -251,7 +253,8 @@ fn body(event: &Event) -> Body<'_> {
         }
         Event::RateLimited { line, team, pause, stated } => {
             let team_id = team.as_ref().map(TeamId::as_str);
-            Body::RateLimited { line: *line, team_id, pause_ms: millis(*pause), stated: *stated }
+            let stated_ms = stated.map(millis);
+            Body::RateLimited { line: *line, team_id, pause_ms: millis(*pause), stated: stated.is_some(), stated_ms }
         }
         Event::BucketKnown(BucketKind::Org) => Body::BucketKnown { bucket: "org" },
         Event::BucketKnown(BucketKind::Team) => Body::BucketKnown { bucket: "team" },
@@ -345,7 +348,7 @@ mod tests {
         let when = "2023-11-14T22:13:20.042Z";
         assert_eq!(
             lines[3],
-            json!({"v": 1, "at": when, "type": "rate_limited", "line": 7, "team_id": "T1", "pause_ms": 30_000, "stated": false})
+            json!({"v": 1, "at": when, "type": "rate_limited", "line": 7, "team_id": "T1", "pause_ms": 30_000, "stated": true, "stated_ms": 1_000})
         );
         assert_eq!(lines[5], json!({"v": 1, "at": when, "type": "estimate", "per_minute": 37.5}));
         let row = &lines[1];

@@ -20,7 +20,7 @@ pub fn tell(event: &Event) {
         }
         Event::RateLimited { line, team, pause, stated } => {
             let team = team.as_ref().map(tracing::field::display);
-            info!(target: NOTICE, line, team, pause_ms = millis(*pause), stated, "{}", text());
+            info!(target: NOTICE, line, team, pause_ms = millis(*pause), stated_ms = stated.map(millis), "{}", text());
         }
         Event::BucketKnown(kind) => info!(target: NOTICE, bucket = bucket_words(*kind), "{}", text()),
         Event::Estimate { team, per_minute } => {

@@ -48,10 +48,14 @@ fn ended(row: &Row, outcome: &Outcome) -> String {
     text
 }
 
-fn rate_limited(line: u64, team: Option<&TeamId>, pause: Duration, stated: bool) -> String {
-    let whose = if stated { "as Slack asks" } else { "as Slack did not say for how long" };
+fn rate_limited(line: u64, team: Option<&TeamId>, pause: Duration, stated: Option<Duration>) -> String {
+    let why = match stated {
+        Some(stated) if pause <= stated => "as Slack asks".to_owned(),
+        Some(stated) => format!("longer than the {} that Slack asks for, which were too short before", human(stated)),
+        None => "as Slack did not say for how long".to_owned(),
+    };
     let scope = team.map(|team| format!("workspace {team} ")).unwrap_or_default();
-    format!("line {line}: rate limited; {scope}pauses {}, {whose}", human(pause))
+    format!("line {line}: rate limited; {scope}pauses {}, {why}", human(pause))
 }
 
 /// Why a run stopped, in a clause.
@@ -136,7 +140,7 @@ pub(super) mod tests {
             Event::Sending { line: 7, call: 1 },
             hostile_end(),
             Event::Retrying { line: 7, attempt: 1, error: HOSTILE.into(), wait: second },
-            Event::RateLimited { line: 7, team: Some(team()), pause: second * 30, stated: false },
+            Event::RateLimited { line: 7, team: Some(team()), pause: second * 30, stated: Some(second) },
             Event::BucketKnown(BucketKind::Org),
             Event::Estimate { team: None, per_minute: 37.5 },
             Event::Parked { team: team(), code: code() },
@@ -179,7 +183,8 @@ pub(super) mod tests {
     fn sentences_say_what_to_whom() {
         let said: Vec<String> = every_event().iter().map(sentence).collect();
         assert!(said[1].starts_with("line 7: failed: ") && said[1].ends_with(", 2 attempts"), "{}", said[1]);
-        assert_eq!(said[3], "line 7: rate limited; workspace T1 pauses 30 s, as Slack did not say for how long");
+        let why = "longer than the 1 s that Slack asks for, which were too short before";
+        assert_eq!(said[3], format!("line 7: rate limited; workspace T1 pauses 30 s, {why}"));
         assert_eq!(said[5], "pace 37.5/min");
     }
 

@@ -20,6 +20,8 @@ pub enum CallError {
         code: ErrorCode,
         /// Slack's own words; may be empty.
         detail: Box<str>,
+        /// As in [`Reply::wait`].
+        wait: Option<Duration>,
     },
     /// No answer that means anything.
     #[error("{}", fault_words(*fault, detail))]
@@ -28,17 +30,19 @@ pub enum CallError {
         fault: Fault,
         /// The transport's words; may be empty.
         detail: Box<str>,
+        /// As in [`Reply::wait`].
+        wait: Option<Duration>,
     },
 }
 
 impl CallError {
     /// The error that a reply stands for; none where it is a success.
-    pub(super) fn of(reply: Reply) -> Option<Self> {
-        match reply.answer {
+    pub(super) fn of(Reply { answer, detail, wait, .. }: Reply) -> Option<Self> {
+        match answer {
             Answer::Ok => None,
             Answer::RateLimited { retry_after } => Some(Self::RateLimited { retry_after }),
-            Answer::Refused(code) => Some(Self::Refused { code, detail: reply.detail }),
-            Answer::Fault(fault) => Some(Self::Fault { fault, detail: reply.detail }),
+            Answer::Refused(code) => Some(Self::Refused { code, detail, wait }),
+            Answer::Fault(fault) => Some(Self::Fault { fault, detail, wait }),
         }
     }
 
@@ -47,7 +51,7 @@ impl CallError {
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Refused { code, .. } => code.class() == CodeClass::Transient,
-            Self::Fault { fault: Fault::NotConnected, detail } => !failure::lasts(detail),
+            Self::Fault { fault: Fault::NotConnected, detail, .. } => !failure::lasts(detail),
             Self::RateLimited { .. } | Self::Fault { fault: Fault::Connection | Fault::Timeout, .. } => true,
             Self::Fault { fault: Fault::Http(status), .. } => matches!(status, 408 | 500..),
             Self::Fault { fault: Fault::BadResponse, .. } => false,
@@ -69,13 +73,13 @@ impl CallError {
         match self {
             Self::RateLimited { .. } => ErrorCode::Ratelimited.to_string(),
             Self::Refused { code, .. } => code.to_string(),
-            Self::Fault { fault, detail } => failure::name(*fault, detail),
+            Self::Fault { fault, detail, .. } => failure::name(*fault, detail),
         }
     }
 
     /// A 200 with `ok: true` that lacks what the method promises.
     pub(super) fn bad_response(detail: &str) -> Self {
-        Self::Fault { fault: Fault::BadResponse, detail: detail.into() }
+        Self::Fault { fault: Fault::BadResponse, detail: detail.into(), wait: None }
     }
 }
 
@@ -149,9 +153,12 @@ mod tests {
 
     #[test]
     fn every_error_says_what_happened() {
-        let refused =
-            |code: &str, detail: &str| CallError::Refused { code: ErrorCode::from(code), detail: detail.into() };
-        let fault = |fault, detail: &str| CallError::Fault { fault, detail: detail.into() };
+        let refused = |code: &str, detail: &str| CallError::Refused {
+            code: ErrorCode::from(code),
+            detail: detail.into(),
+            wait: None,
+        };
+        let fault = |fault, detail: &str| CallError::Fault { fault, detail: detail.into(), wait: None };
         for (error, words) in [
             (CallError::RateLimited { retry_after: None }, "Slack asks for a pause"),
             (CallError::RateLimited { retry_after: Some(Duration::from_secs(30)) }, "Slack asks for a pause of 30 s"),
@@ -168,7 +175,7 @@ mod tests {
 
     #[test]
     fn what_may_pass_is_told_from_what_lasts() {
-        let fault = |fault, detail: &str| CallError::Fault { fault, detail: detail.into() };
+        let fault = |fault, detail: &str| CallError::Fault { fault, detail: detail.into(), wait: None };
         for (fault, may_pass) in [
             (fault(Fault::NotConnected, "Connection refused"), true),
             (fault(Fault::NotConnected, failure::PROXY_AUTH), false),
@@ -206,7 +213,7 @@ mod tests {
             ("invalid_arguments", false, None),
             ("brand_new", false, None),
         ] {
-            let error = CallError::Refused { code: ErrorCode::from(code), detail: "".into() };
+            let error = CallError::Refused { code: ErrorCode::from(code), detail: "".into(), wait: None };
             assert_eq!((error.may_pass(), error.objection()), (may_pass, objection), "{code}");
         }
     }

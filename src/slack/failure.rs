@@ -56,7 +56,7 @@ impl Failure {
 
     /// The error that a command sees.
     pub(super) fn into_error(self) -> CallError {
-        CallError::Fault { fault: self.fault, detail: self.detail }
+        CallError::Fault { fault: self.fault, detail: self.detail, wait: None }
     }
 
     /// The reply that the engine sees.

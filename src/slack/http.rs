@@ -13,6 +13,7 @@ use reqwest::header::{
     RETRY_AFTER, USER_AGENT,
 };
 use reqwest::{Body, Method, Request, Response, Url};
+use std::borrow::Cow;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread;
@@ -182,7 +183,7 @@ impl Inner {
             Ok(received) => self.reply(&received),
             Err(failure) => failure.into_reply(),
         };
-        if matches!(reply.answer, Answer::RateLimited { .. }) {
+        if matches!(reply.answer, Answer::RateLimited { .. }) || reply.wait.is_some() {
             permit.announce_pause();
         }
         reply
@@ -226,14 +227,15 @@ impl Inner {
         });
         let mut response = self.http.execute(request).await.map_err(Failure::from_transport)?;
         let status = response.status().as_u16();
-        if let (429, Some(permit)) = (status, permit) {
+        let asks_for_pause = status == 429 || response.headers().contains_key(RETRY_AFTER);
+        if let (true, Some(permit)) = (asks_for_pause, permit) {
             permit.announce_pause();
         }
         let (body, lost) = match read(&mut response, cap).await {
             Ok(Some(body)) => (body, None),
             Ok(None) => (Vec::new(), Some(format!("the answer is longer than {cap} bytes").into())),
-            // The pause of a 429 is in the headers and must be kept, whatever became of the body.
-            Err(error) if status == 429 => (Vec::new(), Some(Failure::from_transport(error).detail)),
+            // The pause is in the headers and must be kept, whatever became of the body.
+            Err(error) if asks_for_pause => (Vec::new(), Some(Failure::from_transport(error).detail)),
             Err(error) => return Err(Failure::from_transport(error)),
         };
         Ok(Received { status, headers: std::mem::take(response.headers_mut()), body, lost })
@@ -317,8 +319,10 @@ fn headers(api: &ApiUrl, token: &Token) -> HeaderMap {
 /// The headers that mean something; one that is not text counts as missing.
 fn kept(headers: &HeaderMap) -> Headers<'_> {
     let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    // Any of these may ask for a pause, and one that can't be read asks for one all the same.
+    let pauses = headers.get_all(RETRY_AFTER).iter().map(|value| Cow::from(value.to_str().unwrap_or_default()));
     Headers {
-        retry_after: text(&RETRY_AFTER),
+        retry_after: pauses.reduce(|one, other| Cow::from(format!("{one}, {other}"))),
         request_id: text(&REQUEST_ID),
         scopes: text(&SCOPES),
         content_type: text(&CONTENT_TYPE),

@@ -1,4 +1,4 @@
-//! `Retry-After`: seconds, or an HTTP date (RFC 9110, section 10.2.3).
+//! `Retry-After`: seconds, or an HTTP date (RFC 9110, section 10.2.3). If it is there more than once, the longest counts.
 
 use crate::domain::Stamp;
 use std::time::{Duration, SystemTime};
@@ -9,21 +9,35 @@ const LEAST: Duration = Duration::from_secs(1);
 /// Ten years: longer than any run, and short enough that no later sum of times overflows.
 const MOST: Duration = Duration::from_hours(10 * 365 * 24);
 
-/// The pause that the header asks for, between one second and ten years; none where the header cannot be read.
+/// The pause that the header asks for, between one second and ten years; `None` if it can't be read.
 ///
-/// A date is measured from the answer's own `Date`, so that a wrong clock on this machine cannot shorten the pause, and
+/// Several headers, joined by commas as proxies do it, are as many values, and a fraction of a second is a second. A date is measured from the answer's own `Date`, so that a wrong clock on this machine cannot shorten the pause, and
 /// from `now` where there is none.
 #[must_use]
 pub(super) fn pause(header: &str, date: Option<&str>, now: Stamp) -> Option<Duration> {
-    let header = header.trim_ascii();
-    let asked = if !header.is_empty() && header.bytes().all(|byte| byte.is_ascii_digit()) {
-        header.parse().map_or(MOST, Duration::from_secs)
-    } else {
-        let until = httpdate::parse_http_date(header).ok()?;
-        let from = date.and_then(|date| httpdate::parse_http_date(date.trim_ascii()).ok());
-        until.duration_since(from.unwrap_or_else(|| moment(now))).unwrap_or(LEAST)
-    };
-    Some(asked.clamp(LEAST, MOST))
+    let from = date.and_then(|date| httpdate::parse_http_date(date.trim_ascii()).ok()).unwrap_or_else(|| moment(now));
+    let values: Vec<&str> = header.split(',').collect();
+    // A date has a comma of its own, after the day of the week.
+    let with_its_day = values.windows(2).map(|pair| date_until(&pair.join(","), from));
+    let alone = values.iter().map(|value| seconds(value.trim_ascii()).or_else(|| date_until(value, from)));
+    alone.chain(with_its_day).flatten().max().map(|asked| asked.clamp(LEAST, MOST))
+}
+
+/// Digits, which may have a fraction, rounded up.
+fn seconds(value: &str) -> Option<Duration> {
+    let (whole, fraction) = value.split_once('.').unwrap_or((value, ""));
+    let is_number = !(whole.is_empty() && fraction.is_empty());
+    if !is_number || !whole.bytes().chain(fraction.bytes()).all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let whole = if whole.is_empty() { 0 } else { whole.parse().unwrap_or(MOST.as_secs()) };
+    let is_more = fraction.bytes().any(|digit| digit != b'0');
+    Some(Duration::from_secs(whole.saturating_add(u64::from(is_more))))
+}
+
+fn date_until(value: &str, from: SystemTime) -> Option<Duration> {
+    let until = httpdate::parse_http_date(value.trim_ascii()).ok()?;
+    Some(until.duration_since(from).unwrap_or(LEAST))
 }
 
 /// The stamp as a `SystemTime`; before 1970 counts as 1970.
@@ -59,10 +73,30 @@ mod tests {
             ("99999999999999999999999999", None, Some(315_360_000)),
             ("-5", None, None),
             ("+5", None, None),
-            ("1.5", None, None),
-            ("30, 60", None, None),
+            ("1.5", None, Some(2)),
+            ("30.0", None, Some(30)),
+            ("29.000001", None, Some(30)),
+            ("0.2", None, Some(1)),
+            ("30.", None, Some(30)),
+            (".5", None, Some(1)),
+            ("99999999999999999999999999.5", None, Some(315_360_000)),
+            (".", None, None),
+            ("1.5.2", None, None),
+            ("-1.5", None, None),
+            ("1e3", None, None),
             ("soon", None, None),
             ("", None, None),
+            ("30, 60", None, Some(60)),
+            ("60,30", None, Some(60)),
+            ("60, 60", None, Some(60)),
+            ("1.2 , , 3", None, Some(3)),
+            ("soon, 5", None, Some(5)),
+            (",", None, None),
+            ("5, Wed, 21 Oct 2015 07:29:30 GMT", None, Some(90)),
+            ("Wed, 21 Oct 2015 07:29:30 GMT, 120", None, Some(120)),
+            ("Wed, 21 Oct 2015 07:28:20 GMT, Wed, 21 Oct 2015 07:29:30 GMT", None, Some(90)),
+            ("Wednesday, 21-Oct-15 07:29:30 GMT", None, Some(90)),
+            ("Wed Oct 21 07:29:30 2015, 7", None, Some(90)),
             (NINETY_LATER, None, Some(90)),
             (NINETY_LATER, Some(DATE), Some(90)),
             (NINETY_LATER, Some("Wed, 21 Oct 2015 07:29:00 GMT"), Some(30)),

@@ -2,16 +2,17 @@
 
 use super::retry_after;
 use super::text::{MOST_CHARS, clean};
-use crate::domain::{Answer, ErrorCode, Fault, Reply, Stamp};
+use crate::domain::{Answer, CodeClass, ErrorCode, Fault, Reply, Stamp, UNSTATED_PAUSE};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use std::borrow::Cow;
+use std::time::Duration;
 
 /// The headers of an answer that mean something here, as they came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Headers<'a> {
-    /// `retry-after`
-    pub retry_after: Option<&'a str>,
+    /// `retry-after`; several are joined by commas
+    pub retry_after: Option<Cow<'a, str>>,
     /// `x-slack-req-id`
     pub request_id: Option<&'a str>,
     /// `x-oauth-scopes`
@@ -133,6 +134,7 @@ pub fn reply(status: u16, headers: &Headers<'_>, body: &[u8], now: Stamp) -> Rep
     };
     let warning = parsed.as_ref().and_then(|body| text(body.warning.as_ref())).map(clean);
     Reply {
+        wait: wait(&answer, headers, now),
         answer,
         http_status: Some(status),
         request_id: headers.request_id.map(clean).filter(|id| !id.is_empty()),
@@ -146,8 +148,7 @@ fn answer(status: u16, headers: &Headers<'_>, body: Option<&Body<'_>>, now: Stam
     let code = body.and_then(Body::code);
     let limited = matches!(code, Some(ErrorCode::Ratelimited | ErrorCode::RateLimited));
     if status == 429 || limited {
-        let retry_after = headers.retry_after.and_then(|header| retry_after::pause(header, headers.date, now));
-        return Answer::RateLimited { retry_after };
+        return Answer::RateLimited { retry_after: pause(headers, now) };
     }
     match (body.and_then(Body::ok), code) {
         // Slack never redirects its API, and behind an overload or a crash a body proves nothing: the call may have taken
@@ -158,6 +159,21 @@ fn answer(status: u16, headers: &Headers<'_>, body: Option<&Body<'_>>, now: Stam
         _ if status == 200 => Answer::Fault(Fault::BadResponse),
         _ => Answer::Fault(Fault::Http(status)),
     }
+}
+
+/// The pause that a readable `Retry-After` asks for.
+fn pause(headers: &Headers<'_>, now: Stamp) -> Option<Duration> {
+    retry_after::pause(headers.retry_after.as_deref()?, headers.date, now)
+}
+
+/// The pause that an answer asks for beside its own meaning. One that asks for it illegibly gets the usual one.
+fn wait(answer: &Answer, headers: &Headers<'_>, now: Stamp) -> Option<Duration> {
+    let may_be_tried_again = match answer {
+        Answer::Fault(_) => true,
+        Answer::Refused(code) => code.class() == CodeClass::Transient,
+        Answer::Ok | Answer::RateLimited { .. } => false,
+    };
+    (may_be_tried_again && headers.retry_after.is_some()).then(|| pause(headers, now).unwrap_or(UNSTATED_PAUSE))
 }
 
 /// What a person needs to find out who answered in Slack's place.

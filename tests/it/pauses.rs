@@ -19,6 +19,8 @@ const HANDSHAKE_LASTS: Duration = Duration::from_millis(300);
 /// A server whose first connection is fast. The others wait in their handshake until the first one has delivered a 429.
 struct SlowHandshakes {
     tls: Arc<ServerConfig>,
+    /// The status that comes with the pause, in place of a 429.
+    status: &'static str,
     /// Whether the 429 ends the first connection, so that no call can be sent on it.
     closes: bool,
     /// Tells the first connection that another one is being made.
@@ -29,12 +31,13 @@ struct SlowHandshakes {
 }
 
 impl SlowHandshakes {
-    fn start(tls: ServerConfig, closes: bool) -> (Arc<Self>, u16) {
+    fn start(tls: ServerConfig, status: &'static str, closes: bool) -> (Arc<Self>, u16) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port");
         let port = listener.local_addr().expect("a bound port").port();
         let (waiting, others) = mpsc::channel();
         let server = Arc::new(Self {
             tls: Arc::new(tls),
+            status,
             closes,
             waiting,
             limited_at: Mutex::default(),
@@ -65,7 +68,7 @@ impl SlowHandshakes {
         while let Some(head) = request(&mut stream)? {
             let answer = self.answer(&head, others);
             stream.write_all(answer.as_bytes())?;
-            if answer.contains("429") {
+            if answer.contains(self.status) {
                 stream.flush()?;
                 *self.limited_at.lock().expect("no panic") = Some(Instant::now());
             }
@@ -88,7 +91,8 @@ impl SlowHandshakes {
             (0..3).for_each(|_| others.recv().expect("another connection is being made"));
             let close = if self.closes { "Connection: close\r\n" } else { "" };
             return format!(
-                "HTTP/1.1 429 Slow\r\n{close}Retry-After: {}\r\nContent-Length: 0\r\n\r\n",
+                "HTTP/1.1 {}\r\n{close}Retry-After: {}\r\nContent-Length: 0\r\n\r\n",
+                self.status,
                 PAUSE.as_secs()
             );
         }
@@ -117,18 +121,23 @@ fn request(stream: &mut impl Read) -> std::io::Result<Option<String>> {
 
 #[test]
 fn calls_waiting_for_a_connection_are_not_sent_on_the_one_that_delivered_the_429() {
-    no_call_arrives_inside_the_pause(false);
+    no_call_arrives_inside_the_pause("429 Slow", false);
 }
 
 #[test]
 fn calls_waiting_for_a_handshake_are_not_sent_inside_a_pause() {
-    no_call_arrives_inside_the_pause(true);
+    no_call_arrives_inside_the_pause("429 Slow", true);
+}
+
+#[test]
+fn calls_waiting_for_a_connection_are_not_sent_inside_the_pause_of_a_503() {
+    no_call_arrives_inside_the_pause("503 Busy", false);
 }
 
 #[track_caller]
-fn no_call_arrives_inside_the_pause(closes: bool) {
+fn no_call_arrives_inside_the_pause(status: &'static str, closes: bool) {
     let (tls, roots) = certificate::trusted("localhost");
-    let (server, port) = SlowHandshakes::start(tls, closes);
+    let (server, port) = SlowHandshakes::start(tls, status, closes);
     let work = Workdir::new();
     work.write("in.csv", rows(1_000, 12));
     let roots = work.write("roots.pem", roots);
@@ -142,6 +151,8 @@ fn no_call_arrives_inside_the_pause(closes: bool) {
     assert!(inside.is_empty(), "{} of {} calls arrived inside the pause: {inside:?}", inside.len(), arrived.len());
     let results = work.results("in.results.csv");
     assert_eq!(results.count("revoked"), 12);
-    assert!(results.records.iter().all(|record| record.get("attempts") == "1"), "a withdrawn call is no attempt");
+    let attempts: u64 =
+        results.records.iter().map(|record| record.get("attempts").parse::<u64>().expect("a number")).sum();
+    assert_eq!(attempts, 12 + u64::from(status.starts_with("503")), "a withdrawn call is no attempt, nor is a 429");
     assert_eq!(arrived.len(), 13, "every row once, and the one that was limited again");
 }

@@ -357,7 +357,7 @@ impl Flight {
         self.done = true;
         let answered = self.slack.state().delivered(&self, &answer);
         let Answered { http_status, request_id, detail, .. } = answered;
-        Reply { answer, http_status, request_id, detail, warning: None }
+        Reply { answer, http_status, request_id, detail, warning: None, wait: None }
     }
 }
 

@@ -76,13 +76,13 @@ impl Tries {
     pub fn on_error(&mut self, error: CallError, sent_at: Duration, now: Duration) -> Next {
         let (reply, last) = match error {
             CallError::RateLimited { retry_after } => (Reply::bare(Answer::RateLimited { retry_after }), String::new()),
-            CallError::Refused { code, detail } => {
+            CallError::Refused { code, detail, wait } => {
                 let last = code.to_string();
-                (Reply { detail, ..Reply::bare(Answer::Refused(code)) }, last)
+                (Reply { detail, wait, ..Reply::bare(Answer::Refused(code)) }, last)
             }
-            CallError::Fault { fault, detail } => {
+            CallError::Fault { fault, detail, wait } => {
                 let last = format!("{} ({detail})", fault.name()).replace(" ()", "");
-                (Reply::bare(Answer::Fault(fault)), last)
+                (Reply { wait, ..Reply::bare(Answer::Fault(fault)) }, last)
             }
         };
         match retry::classify(&reply) {
@@ -96,8 +96,11 @@ impl Tries {
                     | Answer::Refused(_)
                     | Answer::RateLimited { .. } => true,
                 };
-                if is_answer {
-                    self.gate.accepted(sent_at);
+                match reply.wait {
+                    Some(wait) if wait > self.limits.max_retry_after => return too_long(wait),
+                    Some(wait) => self.gate.hold(now, wait),
+                    None if is_answer => self.gate.accepted(sent_at),
+                    None => {}
                 }
                 self.back_off(last.into(), now)
             }
@@ -117,10 +120,11 @@ impl Tries {
     }
 
     fn pause(&mut self, pause: Duration, sent_at: Duration, now: Duration) -> Next {
-        let kept = self.gate.refused(sent_at, now, pause);
-        if kept > self.limits.max_retry_after {
-            return Next::Stop(Halt::Stop(StopReason::RetryAfter { pause: kept }));
+        // What the gate adds to it is our own caution.
+        if pause > self.limits.max_retry_after {
+            return too_long(pause);
         }
+        self.gate.refused(sent_at, now, pause);
         Next::Again
     }
 
@@ -132,6 +136,10 @@ impl Tries {
         self.not_before = now + retry::backoff(self.failed, self.limits.seed ^ u64::from(self.failed));
         Next::Again
     }
+}
+
+fn too_long(pause: Duration) -> Next {
+    Next::Stop(Halt::Stop(StopReason::RetryAfter { pause }))
 }
 
 fn refused(reply: Reply) -> Halt {
@@ -158,7 +166,7 @@ mod tests {
     }
 
     fn refusal(code: &str) -> CallError {
-        CallError::Refused { code: ErrorCode::from(code), detail: "".into() }
+        CallError::Refused { code: ErrorCode::from(code), detail: "".into(), wait: None }
     }
 
     fn limit(seconds: Option<u64>) -> CallError {
@@ -186,9 +194,35 @@ mod tests {
     }
 
     #[test]
+    fn a_503_may_ask_for_a_pause_too() {
+        let asks = |seconds| {
+            let wait = Some(Duration::from_secs(seconds));
+            CallError::Fault { fault: Fault::Http(503), detail: "".into(), wait }
+        };
+        let mut tries = tries(Pace::Unlimited);
+        assert_eq!(tries.on_error(asks(30), NOW, NOW), Next::Again);
+        assert_eq!(tries.ask(NOW + Duration::from_secs(29)).unwrap_err(), NOW + Duration::from_secs(30));
+        assert!(tries.ask(NOW + Duration::from_secs(30)).is_ok());
+        assert_eq!(tries.on_error(asks(901), NOW, NOW), too_long(Duration::from_secs(901)));
+    }
+
+    #[test]
+    fn the_gates_own_caution_is_not_beyond_the_patience() {
+        let mut tries = tries(Pace::Unlimited);
+        tries.limits.max_retry_after = Duration::from_secs(30);
+        let mut at = NOW;
+        for _ in 0..10 {
+            assert_eq!(tries.on_error(limit(Some(1)), at, at), Next::Again);
+            at = tries.ask(at).unwrap_err();
+            assert!(tries.ask(at).is_ok());
+        }
+        assert!(at > NOW + Duration::from_mins(3), "{at:?}");
+    }
+
+    #[test]
     fn trouble_is_tried_again_as_often_as_allowed_and_a_page_forgets_it() {
         let mut tries = tries(Pace::Unlimited);
-        let fault = || CallError::Fault { fault: Fault::Http(503), detail: "".into() };
+        let fault = || CallError::Fault { fault: Fault::Http(503), detail: "".into(), wait: None };
         assert_eq!(tries.on_error(fault(), NOW, NOW), Next::Again);
         assert_eq!(tries.on_error(refusal("internal_error"), NOW, NOW), Next::Again);
         tries.on_page(NOW);

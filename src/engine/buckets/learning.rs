@@ -77,6 +77,10 @@ impl Buckets {
             self.learning = Learning::Waiting;
             return None;
         }
+        // A pause that isn't a limit's is no workspace's either.
+        if now < self.all[COMMON].gate.held_until() {
+            return None;
+        }
         let place =
             self.least_used(&limited).filter(|(_, calls)| self.would_tell(*calls, &limited)).map(|(place, _)| place);
         let Some(place) = place else {

@@ -32,23 +32,26 @@ impl Core {
     ) {
         let gate = self.buckets.answered(&flight.pending);
         let accepted = match class {
-            Class::RateLimited { pause, stated } => {
-                let pause = gate.refused(flight.sent_at, now.at, pause);
+            Class::RateLimited { pause: asked, stated } => {
+                let pause = gate.refused(flight.sent_at, now.at, asked);
                 self.calls.rate_limited += 1;
-                self.count_pause(now.at, pause);
-                self.buckets.paused(&flight.pending, now.at, now.at + pause);
-                let team = self.bucket_team(&flight.pending);
-                acts.push(Act::Tell(Event::RateLimited { line: flight.pending.line(), team, pause, stated }));
-                if pause > self.policy.max_retry_after {
-                    self.stop(StopReason::RetryAfter { pause }, acts);
-                }
-                self.withdraw_calls_like(&flight.pending);
+                let (line, team) = (flight.pending.line(), self.bucket_team(&flight.pending));
+                let stated = stated.then_some(asked);
+                acts.push(Act::Tell(Event::RateLimited { line, team, pause, stated }));
+                self.keep_pause(&flight.pending, pause, asked, now, acts);
                 Some(false)
             }
-            // A broken connection says nothing of the limit; an answer that made no sense was let through to be made.
-            Class::Transient { .. } if reply.http_status.is_none() => None,
             Class::Transient { .. } => {
-                gate.accepted(flight.sent_at);
+                match (reply.wait, reply.http_status) {
+                    (Some(pause), _) => {
+                        gate.hold(now.at, pause);
+                        self.keep_pause(&flight.pending, pause, pause, now, acts);
+                    }
+                    // An answer that made no sense was let through to be made.
+                    (None, Some(_)) => gate.accepted(flight.sent_at),
+                    // A broken connection says nothing of the limit.
+                    (None, None) => {}
+                }
                 None
             }
             Class::Revoked
@@ -69,6 +72,16 @@ impl Core {
         } else if accepted == Some(false) {
             self.buckets.limited(&flight.pending, flight.sent_at, now.at);
         }
+    }
+
+    /// A bucket is closed for `pause`, of which the server asked for `asked`; the rest is our own caution.
+    fn keep_pause(&mut self, pending: &Pending, pause: Duration, asked: Duration, now: Now, acts: &mut Vec<Act>) {
+        self.count_pause(now.at, pause);
+        self.buckets.paused(pending, now.at, now.at + pause);
+        if asked > self.policy.max_retry_after {
+            self.stop(StopReason::RetryAfter { pause: asked }, acts);
+        }
+        self.withdraw_calls_like(pending);
     }
 
     /// Takes back the permits of calls to a paused bucket that have not sent anything.

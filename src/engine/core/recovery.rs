@@ -116,7 +116,9 @@ impl Core {
     }
 
     fn wait(&mut self, pending: Pending, now: Now, acts: &mut Vec<Act>) {
-        let wait = retry::backoff(pending.tries().max(1), self.seed(pending.line(), u64::from(pending.calls())));
+        let backoff = retry::backoff(pending.tries().max(1), self.seed(pending.line(), u64::from(pending.calls())));
+        // After a pause another row goes first: if that is answered, the trouble is this row's own.
+        let wait = backoff + self.buckets.closed_until(&pending).saturating_sub(now.at);
         let error = pending.last_reply().and_then(retry::error_name).unwrap_or_default();
         acts.push(Act::Tell(Event::Retrying { line: pending.line(), attempt: pending.calls(), error, wait }));
         self.waiting.insert((now.at + wait, pending.line()), pending);

@@ -47,10 +47,11 @@ impl Core {
         }
     }
 
-    /// Totals of the calls.
+    /// Totals of the calls. Of a pause that isn't over only the part up to now was waited for.
     #[must_use]
-    pub fn calls(&self) -> Calls {
-        self.calls
+    pub fn calls(&self, now: Duration) -> Calls {
+        let to_come = self.paused_until.saturating_sub(now);
+        Calls { paused: self.calls.paused.saturating_sub(to_come), ..self.calls }
     }
 
     /// Whether a workspace was set aside.

@@ -1,6 +1,7 @@
 //! The state machine by itself: scripts of answers against a clock that the test moves.
 
 mod faults;
+mod pauses;
 mod recovery;
 mod shared;
 mod users;
@@ -131,9 +132,13 @@ impl Bench {
 
     /// Answers the oldest open call, and lets everything happen that follows at once.
     fn answer(&mut self, answer: Answer) -> &mut Self {
-        let (id, _) = self.open.remove(0);
         let http_status = if matches!(answer, Answer::Fault(_)) { None } else { Some(200) };
-        let reply = Reply { http_status, ..Reply::bare(answer) };
+        self.reply(Reply { http_status, ..Reply::bare(answer) })
+    }
+
+    /// The same, with all that a reply may hold.
+    fn reply(&mut self, reply: Reply) -> &mut Self {
+        let (id, _) = self.open.remove(0);
         let (mut acts, now) = (Vec::new(), self.now());
         self.core.on_reply(id, reply, now, &mut acts);
         self.perform(acts);

@@ -146,7 +146,7 @@ pub fn draw(run: Option<&Run>, bars: &Bars) -> Option<Chart> {
         stretch: stretch(Stamp::from_millis(frame.from), Stamp::from_millis(frame.to)),
         rows: drawn.iter().map(|bar| bar.rows).sum(),
         bars: drawn,
-        pauses: shades(|run| &run.pauses, "paused by Slack"),
+        pauses: shades(|run| &run.pauses, "paused for Slack’s limit"),
         outages: shades(|run| &run.outages, "no answer from Slack"),
         estimate: run.and_then(|run| estimate(frame, run)),
         rows_axis: upwards(rows_ticks),

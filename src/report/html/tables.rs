@@ -222,7 +222,7 @@ pub fn facts(facts: &Facts, figures: &Figures) -> Vec<Fact> {
         ("Ended (UTC)", last.and_then(|run| run.ended).map(moment)),
         ("First call to last record (UTC)", window),
         ("Time at work", (!at_work.is_zero()).then(|| human(at_work))),
-        ("Paused by Slack", (!paused.is_zero()).then(|| human(paused))),
+        ("Paused for Slack’s limit", (!paused.is_zero()).then(|| human(paused))),
         ("Rate asked for", told.map(|told| told.rate.clone())),
         (
             "Limit found",

@@ -218,9 +218,38 @@ async fn answers_are_read_by_their_status_their_headers_and_their_body() {
             pause(30),
         ),
         ("429 Slow", "Retry-After: \u{e9}\r\n", limited, Answer::RateLimited { retry_after: None }),
+        ("429 Slow", "Retry-After: 7\r\nRetry-After: 60\r\n", limited, pause(60)),
+        ("429 Slow", "Retry-After: 60\r\nX: y\r\nretry-after: 7\r\n", limited, pause(60)),
+        ("429 Slow", "Retry-After: \u{e9}\r\nRetry-After: 7.5\r\n", limited, pause(8)),
     ] {
         assert_eq!(told(Act::Say(answer(status, headers, body))).await.answer, want, "{status} {headers}");
     }
+}
+
+#[tokio::test]
+async fn whatever_is_to_be_tried_again_may_ask_for_a_pause() {
+    let unavailable = r#"{"ok":false,"error":"service_unavailable"}"#;
+    let seconds = |seconds| Some(Duration::from_secs(seconds));
+    for (status, headers, body, wait) in [
+        ("503 No", "", "", None),
+        ("503 No", "Retry-After: 20\r\n", "", seconds(20)),
+        ("503 No", "Retry-After: 20\r\nRetry-After: 30\r\n", unavailable, seconds(30)),
+        ("503 No", "Retry-After: soon\r\n", "", seconds(30)),
+        ("503 No", "Retry-After: \u{e9}\r\n", "", seconds(30)),
+        ("500 No", "Retry-After: 0.5\r\n", "", seconds(1)),
+        ("408 No", "Retry-After: 20\r\n", "", seconds(20)),
+        ("302 No", "Retry-After: 20\r\n", "", seconds(20)),
+        ("404 No", "Retry-After: 20\r\n", "<html>", seconds(20)),
+        ("200 OK", "Retry-After: 20\r\n", unavailable, seconds(20)),
+        ("200 OK", "Retry-After: 20\r\n", "<html>", seconds(20)),
+        ("200 OK", "Retry-After: 20\r\n", OK, None),
+        ("200 OK", "Retry-After: 20\r\n", r#"{"ok":false,"error":"user_not_found"}"#, None),
+        ("429 Slow", "Retry-After: 20\r\n", "", None),
+    ] {
+        assert_eq!(told(Act::Say(answer(status, headers, body))).await.wait, wait, "{status} {headers} {body}");
+    }
+    let torn = "HTTP/1.1 503 No\r\nRetry-After: 20\r\nContent-Length: 99\r\n\r\n";
+    assert_eq!(told(Act::SayAndClose(torn.into())).await.wait, seconds(20), "the pause outlives its body");
 }
 
 #[tokio::test]
@@ -336,7 +365,8 @@ async fn the_other_methods_share_the_way() {
     assert_eq!(inner.list_sessions(&query).await.unwrap().sessions.len(), 1);
     assert_eq!(inner.list_sessions(&query).await, Ok(Page::default()));
     assert!(bad(inner.list_sessions(&query).await.err()));
-    let refused = CallError::Refused { code: ErrorCode::MissingScope, detail: "needed: admin.users:read".into() };
+    let refused =
+        CallError::Refused { code: ErrorCode::MissingScope, detail: "needed: admin.users:read".into(), wait: None };
     assert_eq!(inner.list_sessions(&query).await, Err(refused));
 
     let asked: Vec<_> = server.asked.iter().take(3).collect();

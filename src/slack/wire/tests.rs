@@ -107,7 +107,7 @@ fn a_status_without_a_code_of_slacks_is_a_fault_of_that_status() {
 
 #[test]
 fn a_limit_is_known_by_its_status_or_by_its_code() {
-    let headers = Headers { retry_after: Some("30"), ..Headers::default() };
+    let headers = Headers { retry_after: Some("30".into()), ..Headers::default() };
     let paused = Answer::RateLimited { retry_after: Some(Duration::from_secs(30)) };
     for (status, body) in [
         (429, ""),
@@ -157,12 +157,12 @@ fn the_request_id_and_the_kind_of_page_are_told() {
     let page = reply(200, &headers, b"<html>", now());
     assert_eq!(page.request_id.as_deref(), Some("abc"));
     assert_eq!(&*page.detail, "an HTML page, not an answer of Slack's (6 bytes)");
-    let plain = Headers { content_type: Some("text/plain"), ..headers };
+    let plain = Headers { content_type: Some("text/plain"), ..headers.clone() };
     assert_eq!(&*reply(200, &plain, b"hello!", now()).detail, "not an answer of Slack's: 6 bytes, text/plain");
     let outage = reply(503, &headers, b"<html>", now());
     assert_eq!(&*outage.detail, "HTTP 503: 6 bytes, text/html");
     assert!(reply(307, &headers, b"", now()).detail.contains("a redirect, not followed"));
-    let portal = Headers { location: Some("https://login.corp/a?user=me&token=1#x"), ..headers };
+    let portal = Headers { location: Some("https://login.corp/a?user=me&token=1#x"), ..headers.clone() };
     assert!(reply(302, &portal, b"", now()).detail.contains("a redirect to https://login.corp/a, not followed"));
 }
 
@@ -184,7 +184,7 @@ proptest! {
         header in prop::option::of(".{0,30}"),
         now in any::<i64>(),
     ) {
-        let headers = Headers { retry_after: header.as_deref(), date: header.as_deref(), ..Headers::default() };
+        let headers = Headers { retry_after: header.as_deref().map(Into::into), date: header.as_deref(), ..Headers::default() };
         let reply = reply(status, &headers, &body, Stamp::from_millis(now));
         // Random bytes are never the one object that means success.
         prop_assert_ne!(reply.answer, Answer::Ok);

@@ -91,9 +91,10 @@ impl Run {
     }
 
     /// Notes a 429; `team` and `stated` as in `Event::RateLimited`.
-    pub fn note_rate_limit(&mut self, at: Stamp, team: Option<&TeamId>, pause: Duration, stated: bool) {
+    pub fn note_rate_limit(&mut self, at: Stamp, team: Option<&TeamId>, pause: Duration, stated: Option<Duration>) {
         let (team, pause_seconds) = (team.map(TeamId::to_string), pause.as_secs_f64());
-        self.rate_limits.push(Pause { at: At(at), team, pause_seconds, stated });
+        let stated_seconds = stated.map(|stated| stated.as_secs_f64());
+        self.rate_limits.push(Pause { at: At(at), team, pause_seconds, stated: stated.is_some(), stated_seconds });
     }
 }
 
@@ -189,6 +190,10 @@ pub struct Pause {
     pub pause_seconds: f64,
     /// Whether Slack named the pause.
     pub stated: bool,
+    /// The pause that Slack named; what `pause_seconds` has beyond it is the program's own caution. None if Slack named
+    /// none, and in manifests of versions that did not tell the two apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stated_seconds: Option<f64>,
 }
 
 /// A list that stops growing: a long run must not make its manifest long.

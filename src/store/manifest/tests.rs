@@ -67,7 +67,12 @@ fn a_manifest_reads_back_and_is_private() {
     let path = folder.path().join("m.json");
     let mut manifest = begun();
     manifest.current().unwrap().note_estimate(Stamp::from_millis(1), None, 42.5);
-    manifest.current().unwrap().note_rate_limit(Stamp::from_millis(2), None, Duration::from_millis(1500), true);
+    manifest.current().unwrap().note_rate_limit(
+        Stamp::from_millis(2),
+        None,
+        Duration::from_millis(1500),
+        Some(Duration::from_secs(1)),
+    );
     fs::write(&path, "old, and open to all").unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     let bytes = manifest.save_counted(&recorded(), &path).unwrap();
@@ -88,6 +93,7 @@ fn a_manifest_reads_back_and_is_private() {
     assert_eq!(json["per_user"], json!({"U1": {"revoked": 1}}));
     assert_eq!(json["window"]["to"], "2026-11-23T18:42:01.123Z");
     assert_eq!(json["runs"][0]["rate_limits"]["entries"][0]["pause_seconds"], 1.5);
+    assert_eq!(json["runs"][0]["rate_limits"]["entries"][0]["stated_seconds"], 1.0);
 }
 
 #[test]
