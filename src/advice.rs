@@ -30,6 +30,11 @@ pub fn advice(reason: &StopReason) -> Cow<'static, str> {
         StopReason::Unreadable(_) => {
             "mend the input at that place without changing the rows before it, then continue".into()
         }
+        StopReason::InputChanged(_) => {
+            "every row that was sent is in the results, and none was sent that wasn't in the input at the start; put the \
+             original back, then continue"
+                .into()
+        }
     }
 }
 
@@ -89,6 +94,7 @@ mod tests {
             StopReason::Unavailable { error: "http_503".into() },
             StopReason::Unwritable("disk full".into()),
             StopReason::Unreadable("line 7 is longer than 1 MiB".into()),
+            StopReason::InputChanged("s.csv".into()),
         ]
     }
 

@@ -48,6 +48,9 @@ pub enum RunError {
     /// The input, or a file beside it, cannot be used.
     #[error(transparent)]
     Input(Trouble),
+    /// The input was changed after it was surveyed.
+    #[error(transparent)]
+    InputChanged(Trouble),
     /// The token or the permission will not do.
     #[error(transparent)]
     Token(Trouble),
@@ -90,6 +93,7 @@ impl RunError {
     pub fn exit_status(&self) -> ExitStatus {
         match self {
             Self::Usage(_) | Self::Input(_) | Self::Declined => ExitStatus::Usage,
+            Self::InputChanged(_) => ExitStatus::Stopped,
             Self::Token(_) => ExitStatus::Denied,
             Self::Unreachable(_) => ExitStatus::Unavailable,
             Self::Locked(_) => ExitStatus::Locked,
@@ -111,6 +115,7 @@ mod tests {
         for (error, code) in [
             (RunError::Input(trouble()), 2),
             (RunError::Declined, 2),
+            (RunError::InputChanged(trouble()), 3),
             (RunError::Token(trouble()), 4),
             (RunError::no_token(), 4),
             (RunError::Unreachable(trouble()), 5),

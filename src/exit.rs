@@ -89,7 +89,8 @@ impl ExitStatus {
             | StopReason::Deadline
             | StopReason::RetryAfter { .. }
             | StopReason::Breaker { .. }
-            | StopReason::Unreadable(_) => Self::Stopped,
+            | StopReason::Unreadable(_)
+            | StopReason::InputChanged(_) => Self::Stopped,
             StopReason::Refused { .. } | StopReason::Workspaces { .. } => Self::Denied,
             StopReason::Unavailable { .. } => Self::Unavailable,
             StopReason::Unwritable(_) => Self::Unwritable,
@@ -143,6 +144,7 @@ mod tests {
             (StopReason::Unavailable { error: "http_503".into() }, 5),
             (StopReason::Unwritable("disk full".into()), 7),
             (StopReason::Unreadable("line 7".into()), 3),
+            (StopReason::InputChanged("s.csv".into()), 3),
         ] {
             assert_eq!(ExitStatus::of_stop(&reason).code(), want, "{reason:?}");
         }

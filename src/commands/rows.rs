@@ -4,8 +4,8 @@ use crate::cli::InputSource;
 use crate::domain::Row;
 use crate::engine::ports::{RowSource, Want};
 use crate::error::{RunError, Trouble};
-use crate::report::{WEAKENED, counted};
-use crate::store::input::{Content, Delimiter, Input, InputError, InputPath, MaybeSent, SurveyOptions};
+use crate::report::{WEAKENED, counted, why};
+use crate::store::input::{self, Content, Delimiter, Input, InputError, InputPath, MaybeSent, SurveyOptions};
 use crate::store::listing::Listing;
 use std::path::Path;
 
@@ -57,7 +57,10 @@ pub(super) fn content(source: InputSource, delimiter: Option<u8>) -> Result<Cont
 pub(super) fn unusable(error: &InputError) -> RunError {
     let text = error.to_string();
     let (what, next) = text.split_once("; ").unwrap_or((&text, "correct the input and run it again"));
-    RunError::Input(Trouble::new(what, next))
+    match error.trouble {
+        input::Trouble::Changed => RunError::InputChanged(Trouble::new(what, next)),
+        _ => RunError::Input(Trouble::new(what, next)),
+    }
 }
 
 /// Hands every row over, in the input's order.
@@ -71,7 +74,7 @@ pub(super) async fn each(content: &Content, mut take: impl FnMut(&Row)) -> Resul
         let batch = source
             .next()
             .await
-            .map_err(|error| RunError::Input(Trouble::new(error, "leave the input as it is until the end")))?;
+            .map_err(|reason| RunError::Input(Trouble::new(why(&reason), "leave the input as it is until the end")))?;
         batch.rows.iter().for_each(&mut take);
         if batch.exhausted {
             return Ok(());

@@ -145,6 +145,8 @@ pub enum StopReason {
     Unwritable(Box<str>),
     /// The input could not be read to its end.
     Unreadable(Box<str>),
+    /// The input is no longer what was surveyed.
+    InputChanged(Box<str>),
 }
 
 impl StopReason {
@@ -152,7 +154,7 @@ impl StopReason {
     #[must_use]
     pub fn outlasts_the_last_row(&self) -> bool {
         match self {
-            Self::Unwritable(_) | Self::Unreadable(_) => true,
+            Self::Unwritable(_) | Self::Unreadable(_) | Self::InputChanged(_) => true,
             Self::Interrupted
             | Self::Terminated
             | Self::MaxFailures { .. }

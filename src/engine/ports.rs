@@ -101,8 +101,8 @@ pub trait RowSource {
     /// The next batch. Dropping the future loses nothing.
     ///
     /// # Errors
-    /// Where the input cannot be read on; in words.
-    fn next(&mut self) -> impl Future<Output = Result<Batch, Box<str>>>;
+    /// If the input can't be read on, or was changed: why the run stops.
+    fn next(&mut self) -> impl Future<Output = Result<Batch, StopReason>>;
 }
 
 /// A wish from outside the run.

@@ -65,7 +65,7 @@ enum Happening {
     Signal(Signal),
     /// Calls were answered, or the task of one panicked.
     Answered(Result<(), JoinError>),
-    Rows(Result<super::ports::Batch, Box<str>>),
+    Rows(Result<super::ports::Batch, StopReason>),
     TokenRead(Refreshed),
     Time,
 }
@@ -142,7 +142,6 @@ impl<A: SessionApi, O: Observer, R: RowSource> Loop<'_, A, O, R> {
         let now = self.clock.now();
         let acts = &mut self.acts;
         match happening {
-            Happening::Signal(Signal::Drain(reason)) => self.core.stop(reason, acts),
             Happening::Answered(_) => {
                 for (id, reply) in self.answers.drain(..) {
                     match reply {
@@ -152,7 +151,7 @@ impl<A: SessionApi, O: Observer, R: RowSource> Loop<'_, A, O, R> {
                 }
             }
             Happening::Rows(Ok(batch)) => self.core.on_batch(batch, now, acts),
-            Happening::Rows(Err(error)) => self.core.stop(StopReason::Unreadable(error), acts),
+            Happening::Signal(Signal::Drain(reason)) | Happening::Rows(Err(reason)) => self.core.stop(reason, acts),
             Happening::TokenRead(refreshed) => {
                 self.refresh = None;
                 self.core.on_token(refreshed, now, acts);

@@ -80,6 +80,7 @@ pub fn why(reason: &StopReason) -> String {
         StopReason::Unavailable { error } => format!("Slack cannot be reached: {}", clean(error)),
         StopReason::Unwritable(error) => format!("the results cannot be written: {}", clean(error)),
         StopReason::Unreadable(error) => format!("the input cannot be read on: {}", clean(error)),
+        StopReason::InputChanged(input) => format!("{} was changed while the run went on", clean(input)),
     }
 }
 
@@ -98,6 +99,7 @@ pub fn stop_word(reason: &StopReason) -> &'static str {
         StopReason::Unavailable { .. } => "unavailable",
         StopReason::Unwritable(_) => "unwritable",
         StopReason::Unreadable(_) => "unreadable",
+        StopReason::InputChanged(_) => "input_changed",
     }
 }
 
@@ -166,6 +168,7 @@ pub(super) mod tests {
             StopReason::Unavailable { error: HOSTILE.into() },
             StopReason::Unwritable(HOSTILE.into()),
             StopReason::Unreadable(HOSTILE.into()),
+            StopReason::InputChanged(HOSTILE.into()),
         ]
     }
 

@@ -2,6 +2,7 @@
 
 mod answers;
 mod architecture;
+mod changed_inputs;
 mod cut;
 mod disk;
 mod doctor;

@@ -47,7 +47,7 @@ impl RowSource for Reader {
         self.source.request(want);
     }
 
-    async fn next(&mut self) -> Result<Batch, Box<str>> {
+    async fn next(&mut self) -> Result<Batch, StopReason> {
         if self.asked == 0 {
             return std::future::pending().await;
         }

@@ -1,7 +1,7 @@
 //! The engine's other neighbours: rows out of thin air, an observer that counts, and nobody who interrupts.
 
 use crate::server::Server;
-use slack_revoke::domain::{Event, Fields, Row, SessionId, Snapshot, Target, TeamId};
+use slack_revoke::domain::{Event, Fields, Row, SessionId, Snapshot, StopReason, Target, TeamId};
 use slack_revoke::engine::ports::{Batch, Control, Observer, RowSource, Signal, Unwritable, Want};
 use std::collections::VecDeque;
 
@@ -84,7 +84,7 @@ impl RowSource for Rows {
         self.wanted.push_back(want);
     }
 
-    async fn next(&mut self) -> Result<Batch, Box<str>> {
+    async fn next(&mut self) -> Result<Batch, StopReason> {
         match self.wanted.pop_front() {
             Some(want) => Ok(self.batch(want)),
             None => std::future::pending().await,

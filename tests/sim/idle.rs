@@ -85,13 +85,13 @@ impl RowSource for Failing {
         self.0.request(want);
     }
 
-    async fn next(&mut self) -> Result<Batch, Box<str>> {
+    async fn next(&mut self) -> Result<Batch, StopReason> {
         if self.0.batches == 0 {
             return self.0.next().await;
         }
         self.1 += 1;
         assert!(self.1 < 1_000, "the dispatcher asks a broken source again and again");
-        Err("the input was changed".into())
+        Err(StopReason::Unreadable("the disk is broken".into()))
     }
 }
 

@@ -104,7 +104,7 @@ impl Conclusion<'_> {
         let Facts { content, files, .. } = &self.facts;
         let written = remaining::write(content, recorded, self.settings.safety.strict, manifest, files);
         match (written, &self.end.stop) {
-            (Err(error), Some(StopReason::Unreadable(_))) => {
+            (Err(error), Some(StopReason::Unreadable(_) | StopReason::InputChanged(_))) => {
                 tracing::warn!(target: report::WEAKENED, "{} is not written: {error}", files.remaining.display());
                 None
             }

@@ -77,6 +77,7 @@ async fn get_ready(settings: &Settings, console: &Console, form: Form) -> Result
     plan::announce(settings, &prepared, &remote, console);
     age::warn(settings, &prepared.start, prepared.survey.rows);
     question::ask(&settings.safety, &prepared).await?;
+    prepared.check_unchanged().await?;
     let events = open_events(settings.report.events.clone()).await?;
     Ok(Ready::ToSend(Box::new(ToSend { prepared, remote, events })))
 }

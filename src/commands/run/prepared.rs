@@ -9,7 +9,7 @@ use crate::report;
 use crate::settings::{Existing, InputSource, Mode, Settings};
 use crate::store::aside::Aside;
 use crate::store::input::{
-    Content, Continuation, Delimiter, Earlier, Guards, Identify, Input, InputError, InputPath, MaybeSent, Rules,
+    self, Content, Continuation, Delimiter, Earlier, Guards, Identify, Input, InputError, InputPath, MaybeSent, Rules,
     Survey, SurveyOptions,
 };
 use crate::store::journal::{Lock, LockError};
@@ -154,6 +154,15 @@ impl Prepared {
         Ok(())
     }
 
+    /// Sees to it that what was agreed to is still what the input holds. While rows are sent they are compared again.
+    ///
+    /// # Errors
+    /// If it was changed.
+    pub async fn check_unchanged(&self) -> Result<(), RunError> {
+        let content = self.content.clone();
+        blocking(move || content.check_unchanged()).await.map_err(|error| input_error(&error))
+    }
+
     /// What this run and those after it on the same results go by.
     pub fn protections(&self) -> Protections {
         Protections::of(&self.rules.guards)
@@ -172,7 +181,10 @@ impl Prepared {
 fn input_error(error: &InputError) -> RunError {
     let text = error.to_string();
     let (what, next) = text.split_once("; ").unwrap_or((&text, "nothing was sent; correct the input and run it again"));
-    RunError::Input(Trouble::new(what, next))
+    match error.trouble {
+        input::Trouble::Changed => RunError::InputChanged(Trouble::new(what, format!("nothing was sent; {next}"))),
+        _ => RunError::Input(Trouble::new(what, next)),
+    }
 }
 
 fn source(settings: &Settings) -> InputPath {

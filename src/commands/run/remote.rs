@@ -10,6 +10,7 @@ use crate::engine::clock::wall;
 use crate::engine::ports::{RowSource, Want};
 use crate::error::{RunError, Trouble};
 use crate::rehearsal::{self, REHEARSAL_TOKEN, Server};
+use crate::report::why;
 use crate::settings::{Mode, Settings};
 use crate::slack::{self, ApiUrl, AuthTest, CallError, Client, Proxy, Token};
 use crate::store::input::MaybeSent;
@@ -130,7 +131,7 @@ async fn stand_in(prepared: &Prepared) -> Result<Server, RunError> {
     let mut sessions: Vec<(SessionId, Option<TeamId>, Option<UserId>)> = Vec::new();
     loop {
         source.request(Want::Any);
-        let batch = source.next().await.map_err(|error| broken(error.into()))?;
+        let batch = source.next().await.map_err(|error| broken(why(&error)))?;
         sessions.extend(batch.rows.iter().filter_map(|row| {
             let target = row.target.as_ref().ok()?;
             // A row that names a user alone stands for one session of that user.

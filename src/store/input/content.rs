@@ -3,21 +3,21 @@
 use super::deal::Dealer;
 use super::duplicates::Firsts;
 use super::error::{InputError, InputPath, Trouble};
-use super::framing::{Feed, Frames, Place, Record};
-use super::header::{Delimiter, Header};
+use super::framing::{Frames, Place, Record};
+use super::header::Header;
 use super::identity::{Continuation, InputIdentity};
 use super::index::Index;
-use super::intake::Intake;
+use super::intake::{FirstReading, Intake};
+use super::original::Original;
 use super::rules::Rules;
 use super::source::Source;
+use super::stored::{Span, Stored};
 use super::survey::{Count, Judges, Survey};
 use super::{MaybeSent, SurveyOptions};
 use crate::domain::{Rejection, Row, Status, Target};
 use crate::store::carried::Carried;
 use roaring::RoaringTreemap;
-use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 /// Bytes read at a time, from the start to the end.
@@ -25,59 +25,12 @@ pub(super) const CHUNK: usize = 64 * 1024;
 /// Bytes read at a time where rows are looked up: some 64 of the usual ones, as far apart as known places are.
 const LOOKUP_CHUNK: usize = 4 * 1024;
 
-/// Uncompressed bytes on disk, up to where the first reading ended; what is appended later is not seen.
-#[derive(Debug, Clone)]
-pub(super) struct Stored {
-    file: Arc<File>,
-    len: u64,
-}
-
-impl Stored {
-    pub(super) fn new(file: Arc<File>, len: u64) -> Self {
-        Self { file, len }
-    }
-
-    pub(super) fn span(&self, from: u64) -> Span {
-        Span { stored: self.clone(), at: from }
-    }
-
-    pub(super) fn frames(&self, place: Place, delimiter: Delimiter, chunk: usize) -> Frames<Span> {
-        Frames::at(place, delimiter, self.span(place.offset), chunk)
-    }
-}
-
-/// A reader's position. No cursor is shared, so no reader disturbs another.
-#[derive(Debug)]
-pub(super) struct Span {
-    stored: Stored,
-    at: u64,
-}
-
-impl Feed for Span {
-    fn feed(&mut self, into: &mut [u8]) -> Result<usize, Trouble> {
-        let left = usize::try_from(self.stored.len - self.at).unwrap_or(usize::MAX);
-        let most = left.min(into.len());
-        let into = &mut into[..most];
-        if into.is_empty() {
-            return Ok(0);
-        }
-        let read = loop {
-            match self.stored.file.read_at(into, self.at) {
-                Ok(read) => break read,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(Trouble::Unreadable(error)),
-            }
-        };
-        self.at += read as u64;
-        // Shorter than it was: rows are gone that were counted.
-        if read == 0 { Err(Trouble::Changed) } else { Ok(read) }
-    }
-}
-
 /// What the survey leaves for the second reading. A million rows of it are well under a megabyte.
 #[derive(Debug)]
 pub(super) struct Surveyed {
     pub(super) stored: Stored,
+    /// `None` if the bytes came from a pipe.
+    original: Option<Original>,
     pub(super) header: Header,
     pub(super) rows_at: Place,
     pub(super) index: Index,
@@ -119,9 +72,23 @@ impl Surveyed {
         self.stored.frames(self.rows_at, self.header.delimiter(), CHUNK)
     }
 
-    /// Rows here and there; `move_to` goes to them.
+    /// Rows here and there; [`Self::look_up`] goes to them.
     pub(super) fn lookup(&self) -> Frames<Span> {
         self.stored.frames(self.rows_at, self.header.delimiter(), LOOKUP_CHUNK)
+    }
+
+    pub(super) fn look_up(&self, place: Place, lookup: &mut Frames<Span>) {
+        lookup.move_to(place, self.stored.span(place.offset, LOOKUP_CHUNK));
+    }
+
+    /// Fails if the rows come from a copy, and the file isn't what was copied any more.
+    pub(super) fn check_original(&self) -> Result<(), Trouble> {
+        if self.stored.is_original() { Ok(()) } else { self.compare_original() }
+    }
+
+    fn compare_original(&self) -> Result<(), Trouble> {
+        let Some(original) = &self.original else { return Ok(()) };
+        original.check(&self.identity.sha256, self.identity.bytes)
     }
 }
 
@@ -142,10 +109,11 @@ impl Content {
         let rows_at = frames.place();
         let judges = Judges { header: &header, rules: &rules, done: &done };
         let count = Count::first(judges, &mut frames)?;
-        let (stored, identity, continuation) = frames.into_feed().finish()?;
+        let FirstReading { stored, original, identity, continuation } = frames.into_feed().finish()?;
         let found = count.settle(&stored, rows_at)?;
         let (survey, index, firsts) = found.into_survey(&header, identity.clone(), continuation);
-        let surveyed = Surveyed { stored, header, rows_at, index, done, rules, firsts, identity, continuation };
+        let surveyed =
+            Surveyed { stored, original, header, rows_at, index, done, rules, firsts, identity, continuation };
         Ok((Self { input, surveyed: Arc::new(surveyed) }, survey))
     }
 
@@ -159,15 +127,17 @@ impl Content {
     }
 
     fn resurvey(&self, rules: Rules, done: RoaringTreemap) -> Result<(Self, Survey), Trouble> {
-        let Surveyed { stored, header, rows_at, identity, continuation, .. } = &*self.surveyed;
+        let Surveyed { stored, original, header, rows_at, identity, continuation, .. } = &*self.surveyed;
         header.require(rules.identify)?;
         let judges = Judges { header, rules: &rules, done: &done };
         let count = Count::first(judges, &mut self.surveyed.frames())?;
         let found = count.settle(stored, *rows_at)?;
         let (survey, index, firsts) = found.into_survey(header, identity.clone(), *continuation);
-        let (stored, header, identity) = (stored.clone(), header.clone(), identity.clone());
+        let (stored, original) = (stored.clone(), original.clone());
+        let (header, identity) = (header.clone(), identity.clone());
         let (rows_at, continuation) = (*rows_at, *continuation);
-        let surveyed = Surveyed { stored, header, rows_at, index, done, rules, firsts, identity, continuation };
+        let surveyed =
+            Surveyed { stored, original, header, rows_at, index, done, rules, firsts, identity, continuation };
         Ok((Self { input: self.input.clone(), surveyed: Arc::new(surveyed) }, survey))
     }
 
@@ -194,6 +164,14 @@ impl Content {
     #[must_use]
     pub fn header(&self) -> &Header {
         &self.surveyed.header
+    }
+
+    /// Fails if the input was changed since it was surveyed, other than by rows that were appended.
+    ///
+    /// # Errors
+    /// [`Trouble::Changed`], and if the file can't be read.
+    pub fn check_unchanged(&self) -> Result<(), InputError> {
+        self.surveyed.compare_original().map_err(|trouble| trouble.of(&self.input))
     }
 
     /// Starts the second reading, on a thread of its own. Rows that the survey was told are done are left out.

@@ -1,9 +1,10 @@
 //! The second reading: which rows answer which request. No thread and no channel, so that it can be tested as it is.
 
 use super::MaybeSent;
-use super::content::{Span, Surveyed};
+use super::content::Surveyed;
 use super::error::Trouble;
 use super::framing::Frames;
+use super::stored::Span;
 use crate::domain::{Row, TeamId};
 use crate::engine::ports::{Batch, Want};
 use roaring::RoaringTreemap;
@@ -72,6 +73,7 @@ impl Dealer {
 
     /// Answers one request.
     pub(super) fn deal(&mut self, want: Want) -> Result<Batch, Trouble> {
+        self.surveyed.check_original()?;
         let (rows, exhausted) = match &want {
             Want::Any => self.any()?,
             Want::Of(team) => self.of(team)?,
@@ -126,7 +128,7 @@ impl Dealer {
         let Self { surveyed, maybe_sent, lookup, .. } = self;
         let (known, place) = surveyed.index.nearest(ordinal).ok_or(Trouble::Changed)?;
         if lookup.ordinal > ordinal || lookup.ordinal < known {
-            lookup.frames.move_to(place, surveyed.stored.span(place.offset));
+            surveyed.look_up(place, &mut lookup.frames);
             lookup.ordinal = known;
         }
         loop {

@@ -149,9 +149,7 @@ pub enum Trouble {
         line: u64,
     },
     /// The second reading found something else than the first.
-    #[error(
-        "has changed since the run began; put the file back as it was and go on with --resume, or start anew with what it is now"
-    )]
+    #[error("was changed after it was read and checked; run it again as it is now, or put the original back")]
     Changed,
     /// The reading thread could not be started.
     #[error("no thread could be started to read it: {0}")]

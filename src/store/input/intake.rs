@@ -1,9 +1,10 @@
 //! The first reading: bytes as they come, decompressed, hashed, and copied where they could not be read twice.
 
-use super::content::Stored;
 use super::error::Trouble;
 use super::framing::Feed;
 use super::identity::{Continuation, Earlier, InputIdentity, Meter, Metered};
+use super::original::Original;
+use super::stored::{Blocks, Hashes, Stored};
 use flate2::bufread::MultiGzDecoder;
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read, Write};
@@ -14,6 +15,8 @@ use std::sync::Arc;
 /// Windows up to 128 MiB, as `zstd -d` takes them without being told; more would let a file decide over our memory.
 const ZSTD_WINDOW_LOG_MAX: u32 = 27;
 const BUFFER: usize = 64 * 1024;
+/// The most bytes that are kept in memory: some 20,000 rows.
+pub(super) const MOST_IN_MEMORY: usize = 1 << 20;
 
 /// Where bytes come from.
 pub(super) enum Raw {
@@ -104,44 +107,79 @@ impl Spool {
 pub(super) struct Intake {
     decoder: Decoder,
     meter: Meter,
+    original: Option<Original>,
+    spool_dir: PathBuf,
     keep: Keep,
 }
 
 /// What the second reading will read.
 enum Keep {
-    Original(Arc<File>),
-    Copy(Spool),
+    /// All of it, while it is small.
+    Memory(Vec<u8>),
+    Original(Hashes, Arc<File>),
+    Copy(Hashes, Spool),
+}
+
+/// What the first reading found.
+pub(super) struct FirstReading {
+    pub(super) stored: Stored,
+    pub(super) original: Option<Original>,
+    pub(super) identity: InputIdentity,
+    pub(super) continuation: Option<Continuation>,
 }
 
 impl Intake {
     /// Looks at the first bytes and prepares to read all of them.
     pub(super) fn begin(mut raw: Raw, spool_dir: &Path, earlier: Option<Earlier>) -> Result<Self, Trouble> {
-        let mut head = Vec::new();
-        (&mut raw).take(6).read_to_end(&mut head).map_err(Trouble::Unreadable)?;
         let original = match &raw {
-            Raw::File(file, _) => Some(Arc::clone(file)),
+            Raw::File(file, _) => Some(Original::new(Arc::clone(file)).map_err(Trouble::Unreadable)?),
             Raw::Stream(_) => None,
         };
+        let mut head = Vec::new();
+        (&mut raw).take(6).read_to_end(&mut head).map_err(Trouble::Unreadable)?;
         let decoder = decoder_for(head, raw)?;
-        let keep = match original {
-            Some(file) if decoder.format().is_none() => Keep::Original(file),
-            Some(_) | None => Keep::Copy(Spool::create(spool_dir)?),
-        };
-        Ok(Self { decoder, meter: Meter::new(earlier), keep })
+        let keep = Keep::Memory(Vec::new());
+        Ok(Self { decoder, meter: Meter::new(earlier), original, spool_dir: spool_dir.into(), keep })
+    }
+
+    fn keep(&mut self, chunk: &[u8]) -> Result<(), Trouble> {
+        if let Keep::Memory(bytes) = &mut self.keep {
+            if bytes.len() + chunk.len() <= MOST_IN_MEMORY {
+                bytes.extend_from_slice(chunk);
+                return Ok(());
+            }
+            let bytes = std::mem::take(bytes);
+            self.keep = match (&self.original, self.decoder.format()) {
+                (Some(original), None) => Keep::Original(Hashes::default(), Arc::clone(&original.file)),
+                (Some(_) | None, _) => Keep::Copy(Hashes::default(), Spool::create(&self.spool_dir)?),
+            };
+            self.keep(&bytes)?;
+        }
+        match &mut self.keep {
+            Keep::Memory(_) => {}
+            Keep::Original(hashes, _) => hashes.update(chunk),
+            Keep::Copy(hashes, spool) => {
+                hashes.update(chunk);
+                spool.write(chunk)?;
+            }
+        }
+        Ok(())
     }
 
     /// What was read, once it has been read to its end.
-    pub(super) fn finish(self) -> Result<(Stored, InputIdentity, Option<Continuation>), Trouble> {
-        let continuation = self.meter.continuation();
-        let (content_sha256, content_bytes) = self.meter.finish();
-        let compressed = self.decoder.finish().map_err(Trouble::Unreadable)?;
+    pub(super) fn finish(self) -> Result<FirstReading, Trouble> {
+        let Self { decoder, meter, original, keep, .. } = self;
+        let continuation = meter.continuation();
+        let (content_sha256, content_bytes) = meter.finish();
+        let compressed = decoder.finish().map_err(Trouble::Unreadable)?;
         let (sha256, bytes) = compressed.unwrap_or_else(|| (content_sha256.clone(), content_bytes));
-        let file = match self.keep {
-            Keep::Original(file) => file,
-            Keep::Copy(spool) => Arc::new(spool.file),
+        let stored = match keep {
+            Keep::Memory(bytes) => Stored::Memory(bytes.into()),
+            Keep::Original(hashes, file) => Stored::Original(Blocks::new(file, content_bytes, hashes)),
+            Keep::Copy(hashes, spool) => Stored::Copy(Blocks::new(Arc::new(spool.file), content_bytes, hashes)),
         };
         let identity = InputIdentity { sha256, bytes, content_sha256, content_bytes };
-        Ok((Stored::new(file, content_bytes), identity, continuation))
+        Ok(FirstReading { stored, original, identity, continuation })
     }
 }
 
@@ -155,9 +193,7 @@ impl Feed for Intake {
             }
         };
         self.meter.update(&into[..read]);
-        if let Keep::Copy(spool) = &mut self.keep {
-            spool.write(&into[..read])?;
-        }
+        self.keep(&into[..read])?;
         Ok(read)
     }
 }

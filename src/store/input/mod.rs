@@ -2,8 +2,9 @@
 //!
 //! The first reading ([`Input::survey`]) checks and counts everything before anything is sent, and keeps positions, not
 //! rows. The second ([`Content::source`]) gives the rows to the engine, in the input's order or by workspace, each once.
-//! Regular files are opened once and read by position; standard input, FIFOs and compressed files are copied, while the
-//! first reading parses them, to a file without a name.
+//! What the first didn't read, the second never gives: small inputs are copied to memory, and large files are compared block
+//! by block as they are read again, through the same handle. Large inputs from standard input or a FIFO, or that are
+//! compressed, are copied to a file without a name while the first reading parses them.
 
 mod content;
 mod deal;
@@ -15,9 +16,11 @@ mod identity;
 mod index;
 mod intake;
 mod keys;
+mod original;
 mod protect;
 mod rules;
 mod source;
+mod stored;
 mod survey;
 #[cfg(test)]
 mod testing;

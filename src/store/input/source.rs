@@ -1,7 +1,8 @@
 //! The reading thread: it reads what was asked for, and nothing ahead of it.
 
 use super::deal::Dealer;
-use super::error::InputPath;
+use super::error::{InputPath, Trouble};
+use crate::domain::StopReason;
 use crate::engine::ports::{Batch, RowSource, Want};
 use std::io;
 use std::sync::mpsc::{Receiver as Requests, Sender, channel};
@@ -11,7 +12,7 @@ use tokio::sync::mpsc;
 /// Answers that wait for the engine; the thread pauses when there are as many.
 const WAITING: usize = 4;
 
-type Answer = Result<Batch, Box<str>>;
+type Answer = Result<Batch, StopReason>;
 
 /// The input as the engine sees it. When it is dropped the thread ends by itself, and nobody waits for it.
 #[derive(Debug)]
@@ -32,11 +33,18 @@ impl Source {
 /// Ends with the first answer that is an error, or when nobody asks any more.
 fn serve(input: &InputPath, mut dealer: Dealer, wanted: &Requests<Want>, answers: &mpsc::Sender<Answer>) {
     for want in wanted {
-        let answer = dealer.deal(want).map_err(|trouble| trouble.of(input).to_string().into_boxed_str());
+        let answer = dealer.deal(want).map_err(|trouble| stop(trouble, input));
         let last = answer.is_err();
         if answers.blocking_send(answer).is_err() || last {
             return;
         }
+    }
+}
+
+fn stop(trouble: Trouble, input: &InputPath) -> StopReason {
+    match trouble {
+        Trouble::Changed => StopReason::InputChanged(input.to_string().into()),
+        other => StopReason::Unreadable(other.of(input).to_string().into()),
     }
 }
 
@@ -47,7 +55,7 @@ impl RowSource for Source {
     }
 
     async fn next(&mut self) -> Answer {
-        let ended = || Err("the thread that reads the input has ended".into());
+        let ended = || Err(StopReason::Unreadable("the thread that reads it has ended".into()));
         self.answers.recv().await.unwrap_or_else(ended)
     }
 }
@@ -83,7 +91,7 @@ mod tests {
         drop((wanted, answer));
         let mut source = Source { requests, answers };
         source.request(Want::Any);
-        assert!(source.next().await.unwrap_err().contains("has ended"));
+        assert!(matches!(source.next().await, Err(StopReason::Unreadable(why)) if why.contains("has ended")));
         drop(content);
     }
 }

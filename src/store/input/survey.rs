@@ -1,6 +1,6 @@
 //! The first reading: everything is checked and counted before anything is sent.
 
-use super::content::{CHUNK, Stored};
+use super::content::CHUNK;
 use super::duplicates::{Firsts, Sightings};
 use super::error::Trouble;
 use super::framing::{Feed, Frames, Place, Record};
@@ -9,6 +9,7 @@ use super::identity::{Continuation, InputIdentity};
 use super::index::Index;
 use super::keys::{Distinct, Key, Keys};
 use super::rules::{Identify, Rules};
+use super::stored::Stored;
 use crate::domain::{Counts, Fields, IdentifyBy, Rejection, SessionId, Status, Target, TeamId, UserId};
 use crate::store::carried::Carried;
 use roaring::RoaringTreemap;

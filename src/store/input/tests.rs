@@ -3,6 +3,7 @@
 use super::testing::{content, survey};
 use super::*;
 use crate::domain::{SessionId, TeamId, UserId};
+use crate::engine::ports::Want;
 use flate2::{Compression, write::GzEncoder};
 use proptest::prelude::*;
 use std::fs;
@@ -151,8 +152,14 @@ fn a_fifo_is_copied_and_read_twice() {
 
 #[test]
 fn a_copy_that_cannot_be_made_is_told_with_its_folder() {
-    let raw = Raw::Stream(Box::new(SMALL.as_bytes()));
-    let trouble = Intake::begin(raw, Path::new("/nonexistent/folder"), None).map(drop).unwrap_err();
+    let survey_of = |rows: usize| {
+        let text = format!("team_id,session_id,note\n{}", format!("T1,1,{}\n", "x".repeat(100)).repeat(rows));
+        let raw = Raw::Stream(Box::new(io::Cursor::new(text)));
+        let intake = Intake::begin(raw, Path::new("/nonexistent/folder"), None)?;
+        Content::survey(InputPath::Stdin, intake, SurveyOptions::default())
+    };
+    assert_eq!(survey_of(1000).unwrap().1.rows, 1000, "a small copy is in memory");
+    let trouble = survey_of(20_000).map(drop).unwrap_err();
     assert!(trouble.to_string().contains("its temporary copy in /nonexistent/folder cannot be written"), "{trouble}");
 }
 
@@ -171,24 +178,60 @@ fn a_file_stays_the_one_that_was_surveyed() {
     assert_eq!(copied(&content, |_| true), (2, SMALL.into()));
 }
 
+/// The lines that a second reading gives out, and how it ends if it isn't at its end.
+fn dealt(content: &Content) -> (Vec<u64>, Option<Trouble>) {
+    let (mut dealer, mut lines) = (content.dealer(MaybeSent::default()), Vec::new());
+    for want in [Want::Of(TeamId::parse("T1").unwrap()), Want::Any] {
+        loop {
+            match dealer.deal(want.clone()) {
+                Ok(batch) => {
+                    assert!(batch.rows.iter().all(|row| row.fields.get(2) == Some("surveyed")), "{:?}", batch.rows);
+                    lines.extend(batch.rows.iter().map(|row| row.line));
+                    if batch.exhausted {
+                        break;
+                    }
+                }
+                Err(trouble) => return (lines, Some(trouble)),
+            }
+        }
+    }
+    lines.sort_unstable();
+    (lines, None)
+}
+
 #[test]
-fn a_file_changed_in_place_stops_the_second_reading() {
+fn a_file_changed_in_place_gives_no_row_that_was_not_surveyed() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.csv");
-    let rows = |first: &str| format!("team_id,session_id\n{first}{}", "T1,1\n".repeat(200));
-    for changed in [&rows("T1,22222\n\n"), "team_id,session_id\n", &rows("T1,22222\n")[..200]] {
-        fs::write(&path, rows("T1,222222\n")).unwrap();
-        let input = Input::open(InputPath::File(path.clone()), dir.path()).unwrap();
-        let (content, _) = input.survey(SurveyOptions::default(), None).unwrap();
-        fs::write(&path, changed).unwrap();
-        let mut dealer = content.dealer(MaybeSent::default());
-        let trouble = loop {
-            match dealer.deal(crate::engine::ports::Want::Any) {
-                Ok(batch) => assert!(!batch.exhausted, "nothing was noticed"),
-                Err(trouble) => break trouble,
+    let rows = |count: usize, note: &str| {
+        let row = |index: usize| format!("T{},{},{note},{:100}\n", index % 2 + 1, 1000 + index, "");
+        format!("team_id,session_id,note,padding\n{}", (0..count).map(row).collect::<String>())
+    };
+    for count in [300, 12_000] {
+        let whole = rows(count, "surveyed");
+        assert_eq!(whole.len() > intake::MOST_IN_MEMORY, count > 300);
+        let half = whole.len() / 2;
+        let other_end = format!("{}{}", &whole[..half], whole[half..].replace("surveyed", "stranger"));
+        for changed in [rows(count, "stranger"), rows(2 * count, "longer, stranger"), other_end, whole[..half].into()] {
+            for pack in [None, Some(gzip as fn(&[u8]) -> Vec<u8>)] {
+                let packed = |text: &str| pack.map_or_else(|| text.as_bytes().to_vec(), |pack| pack(text.as_bytes()));
+                fs::write(&path, packed(&whole)).unwrap();
+                let input = Input::open(InputPath::File(path.clone()), dir.path()).unwrap();
+                let (content, _) = input.survey(SurveyOptions::default(), None).unwrap();
+                content.check_unchanged().unwrap();
+                fs::write(&path, packed(&changed)).unwrap();
+                assert!(matches!(content.check_unchanged().unwrap_err().trouble, Trouble::Changed));
+                let (_, end) = dealt(&content);
+                assert!(matches!(end, Some(Trouble::Changed)), "{end:?}");
+                let mut copy = Vec::new();
+                match content.copy_rows(|_, _| true, &mut copy) {
+                    Ok(_) => assert!(copy == whole.as_bytes(), "a private copy is what was surveyed"),
+                    Err(error) => assert!(count > 300 && pack.is_none(), "{error}"),
+                }
+                fs::write(&path, packed(&whole)).unwrap();
+                assert_eq!(dealt(&content).0, (2..2 + count as u64).collect::<Vec<_>>());
             }
-        };
-        assert!(matches!(trouble, Trouble::Changed), "{trouble}");
+        }
     }
 }
 

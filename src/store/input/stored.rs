@@ -1,0 +1,220 @@
+//! The uncompressed bytes that were surveyed, for every later reading. A small input is copied to memory. A large one is read
+//! again in blocks, each compared with its hash before any row of it is given out: a row that the survey didn't read is
+//! never seen, whoever writes to the file meanwhile.
+
+use super::error::Trouble;
+use super::framing::{Feed, Frames, Place};
+use super::header::Delimiter;
+use sha2::{Digest, Sha256};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+/// Bytes that have a hash of their own. Rows of one workspace are looked up one by one, and each costs a block or two.
+pub(super) const BLOCK: usize = 4 * 1024;
+
+/// Half of a SHA-256, which is more than anybody can forge.
+type Hash = [u8; 16];
+
+fn end_of(block: Sha256) -> Hash {
+    let digest = block.finalize();
+    std::array::from_fn(|index| digest[index])
+}
+
+/// The hash of each block: four bytes for each kilobyte of input.
+#[derive(Default)]
+pub(super) struct Hashes {
+    ended: Vec<Hash>,
+    block: Sha256,
+    in_block: usize,
+}
+
+impl Hashes {
+    /// Takes in the next bytes.
+    pub(super) fn update(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let (now, later) = bytes.split_at(bytes.len().min(BLOCK - self.in_block));
+            self.block.update(now);
+            self.in_block += now.len();
+            if self.in_block == BLOCK {
+                self.end_block();
+            }
+            bytes = later;
+        }
+    }
+
+    fn end_block(&mut self) {
+        self.ended.push(end_of(std::mem::take(&mut self.block)));
+        self.in_block = 0;
+    }
+
+    fn finish(mut self) -> Vec<Hash> {
+        if self.in_block > 0 {
+            self.end_block();
+        }
+        self.ended
+    }
+}
+
+/// The bytes, up to where the first reading ended; what is appended later isn't seen. Clones share them.
+#[derive(Debug, Clone)]
+pub(super) enum Stored {
+    /// A private copy.
+    Memory(Arc<[u8]>),
+    /// The file itself, which others may write to.
+    Original(Blocks),
+    /// A copy on disk. It has no name, and is compared all the same.
+    Copy(Blocks),
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Blocks {
+    file: Arc<File>,
+    len: u64,
+    hashes: Arc<[Hash]>,
+}
+
+impl Stored {
+    pub(super) fn is_original(&self) -> bool {
+        match self {
+            Self::Original(_) => true,
+            Self::Memory(_) | Self::Copy(_) => false,
+        }
+    }
+
+    /// A reader that is there, and reads about `chunk` bytes at a time.
+    pub(super) fn span(&self, from: u64, chunk: usize) -> Span {
+        Span { stored: self.clone(), at: from, chunk, window: Vec::new(), window_at: 0 }
+    }
+
+    pub(super) fn frames(&self, place: Place, delimiter: Delimiter, chunk: usize) -> Frames<Span> {
+        Frames::at(place, delimiter, self.span(place.offset, chunk), chunk)
+    }
+}
+
+/// A reader's position. No cursor is shared, so no reader disturbs another.
+#[derive(Debug)]
+pub(super) struct Span {
+    stored: Stored,
+    at: u64,
+    chunk: usize,
+    /// Blocks that were compared, from `window_at` on.
+    window: Vec<u8>,
+    window_at: u64,
+}
+
+impl Feed for Span {
+    fn feed(&mut self, into: &mut [u8]) -> Result<usize, Trouble> {
+        let here = match &self.stored {
+            Stored::Memory(bytes) => behind(bytes, self.at),
+            Stored::Original(blocks) | Stored::Copy(blocks) => {
+                if self.at < self.window_at || behind(&self.window, self.at - self.window_at).is_empty() {
+                    self.window_at = self.at - self.at % BLOCK as u64;
+                    blocks.read(self.window_at, self.chunk, &mut self.window)?;
+                }
+                behind(&self.window, self.at - self.window_at)
+            }
+        };
+        let count = here.len().min(into.len());
+        into[..count].copy_from_slice(&here[..count]);
+        self.at += count as u64;
+        Ok(count)
+    }
+}
+
+/// What is left from `at` on.
+fn behind(bytes: &[u8], at: u64) -> &[u8] {
+    usize::try_from(at).ok().and_then(|at| bytes.get(at..)).unwrap_or_default()
+}
+
+impl Blocks {
+    pub(super) fn new(file: Arc<File>, len: u64, hashes: Hashes) -> Self {
+        Self { file, len, hashes: hashes.finish().into() }
+    }
+
+    /// Reads whole blocks, from the border `from` on: one at least, and not many more than `chunk` bytes. `into` holds nothing
+    /// at the end alone.
+    fn read(&self, from: u64, chunk: usize, into: &mut Vec<u8>) -> Result<(), Trouble> {
+        let left = usize::try_from(self.len.saturating_sub(from)).unwrap_or(usize::MAX);
+        into.resize(left.min(chunk.next_multiple_of(BLOCK)), 0);
+        // What isn't compared must not be found there by a reader that goes on after an error.
+        self.fill(into, from).and_then(|()| self.compare(into, from)).inspect_err(|_| into.clear())
+    }
+
+    fn fill(&self, into: &mut [u8], from: u64) -> Result<(), Trouble> {
+        self.file.read_exact_at(into, from).map_err(|error| match error.kind() {
+            // Shorter than it was: rows are gone that were counted.
+            io::ErrorKind::UnexpectedEof => Trouble::Changed,
+            _ => Trouble::Unreadable(error),
+        })
+    }
+
+    fn compare(&self, bytes: &[u8], from: u64) -> Result<(), Trouble> {
+        let first = usize::try_from(from / BLOCK as u64).unwrap_or(usize::MAX);
+        let known = self.hashes.get(first..).unwrap_or_default();
+        let same = bytes.chunks(BLOCK).zip(known).all(|(block, hash)| end_of(Sha256::new_with_prefix(block)) == *hash);
+        if same && known.len() >= bytes.len().div_ceil(BLOCK) { Ok(()) } else { Err(Trouble::Changed) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::io::Write as _;
+
+    fn on_disk(content: &[u8], step: usize) -> (Stored, File) {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(content).unwrap();
+        let mut hashes = Hashes::default();
+        content.chunks(step.max(1)).for_each(|chunk| hashes.update(chunk));
+        let blocks = Blocks::new(Arc::new(file.try_clone().unwrap()), content.len() as u64, hashes);
+        (Stored::Original(blocks), file)
+    }
+
+    /// All that a reader is given, and whether it ended with an error.
+    fn read(mut span: Span, step: usize) -> (Vec<u8>, bool) {
+        let (mut all, mut some) = (Vec::new(), vec![0; step]);
+        loop {
+            match span.feed(&mut some) {
+                Ok(0) => return (all, false),
+                Ok(count) => all.extend_from_slice(&some[..count]),
+                Err(Trouble::Changed) => return (all, true),
+                Err(trouble) => panic!("{trouble}"),
+            }
+        }
+    }
+
+    fn content(len: usize) -> Vec<u8> {
+        (0..len).map(|index| u8::try_from(index * 7 % 251).unwrap()).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn a_reader_gives_what_was_stored(
+            len in 0..5 * BLOCK, from in 0..5 * BLOCK, step in 1..2 * BLOCK, chunk in 1..3 * BLOCK,
+        ) {
+            let (content, from) = (content(len), from.min(len));
+            let on_disk = on_disk(&content, step).0;
+            for stored in [Stored::Memory(content.clone().into()), on_disk] {
+                prop_assert_eq!(read(stored.span(from as u64, chunk), step), (content[from..].to_vec(), false));
+            }
+        }
+
+        #[test]
+        fn a_changed_byte_is_never_given(
+            len in 1..5 * BLOCK, from in 0..5 * BLOCK, changed in 0..5 * BLOCK, step in 1..2 * BLOCK, cut in any::<bool>(),
+        ) {
+            let (content, changed, from) = (content(len), changed % len, from % len);
+            let (stored, file) = on_disk(&content, 1000);
+            let mut other = content.clone();
+            if cut { other.truncate(changed) } else { other[changed] ^= 1 }
+            file.set_len(0).unwrap();
+            file.write_all_at(&other, 0).unwrap();
+            let (given, stopped) = read(stored.span(from as u64, BLOCK), step);
+            prop_assert_eq!(&given, &content[from..from + given.len()]);
+            prop_assert_eq!(stopped, cut || from - from % BLOCK <= changed);
+        }
+    }
+}
