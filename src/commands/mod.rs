@@ -10,6 +10,7 @@ mod identify;
 pub mod list;
 pub mod listing;
 pub mod man;
+mod outputs;
 pub mod plan;
 pub mod report;
 pub mod resolve;

@@ -1,5 +1,6 @@
 //! `….verified.csv`: the results again, and beside each record what a later listing says of its session.
 
+use super::page;
 use super::record::Record;
 use super::results::COLUMNS;
 use super::stamps;
@@ -19,6 +20,25 @@ pub fn beside(results: &Path) -> PathBuf {
     let mut name = OsString::from(if is_csv { results.with_extension("") } else { results.to_owned() });
     name.push(".verified.csv");
     name.into()
+}
+
+/// A header has some dozens of columns; one of this length is none.
+const MOST_HEADER: u64 = 1024 * 1024;
+
+/// Whether the file at `path` holds answers of an earlier verification, or nothing.
+///
+/// # Errors
+/// If it can't be read.
+pub fn is_at(path: &Path) -> io::Result<bool> {
+    let beginning = page::beginning(path, MOST_HEADER)?.unwrap_or_default();
+    let mut header = csv::ByteRecord::new();
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(&*beginning);
+    let found = reader.read_byte_record(&mut header).map_err(io::Error::other)?;
+    let ours = COLUMNS.iter().chain(&ANSWER).rev().map(|name| name.as_bytes());
+    let last = header.iter().collect::<Vec<_>>();
+    Ok(!found
+        || (last.len() > ANSWER.len() + COLUMNS.len()
+            && ours.eq(last.into_iter().rev().take(COLUMNS.len() + ANSWER.len()))))
 }
 
 /// Writes results with answers; nothing is there before [`Self::finish`].

@@ -187,3 +187,48 @@ fn results_that_a_run_is_writing_are_left_to_it() {
     running.kill();
     verify(&work, &server).exits(0);
 }
+
+#[test]
+fn the_answers_take_the_place_of_earlier_answers_only() {
+    let (work, server) = (Workdir::new(), start(config(owned(1..=2))));
+    revoked(&work, &server, 1..=2);
+    work.write("token.txt", TOKEN);
+    std::fs::set_permissions(work.path("token.txt"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    work.write("notes.txt", "mine");
+    work.write("before.csv", "user_id,session_id\nU1,9\n");
+    std::fs::hard_link(work.path("notes.txt"), work.path("s.results.verified.csv")).unwrap();
+    std::os::unix::fs::symlink("token.txt", work.path("link")).unwrap();
+    let calls = server.stats().of(Method::List).calls;
+    for (flags, code) in [
+        (&[][..], 2),
+        (&["-o", "notes.txt"], 2),
+        (&["-o", "s.csv"], 2),
+        (&["-o", "before.csv", "--before", "before.csv"], 2),
+        (&["-o", "token.txt", "--token-file", "token.txt"], 2),
+        (&["-o", "link", "--token-file", "token.txt"], 2),
+        (&["-o", "s.results.csv"], 2),
+        (&["-o", "s.results.csv.manifest.json"], 2),
+        (&["-o", "/dev/null"], 7),
+        (&["-o", "no/such.csv"], 7),
+    ] {
+        let kept: Vec<_> = work.names().iter().map(|name| (name.clone(), work.read(name))).collect();
+        verify(&work, &server).args(flags.iter().copied()).exits(code);
+        assert_eq!(
+            kept,
+            work.names().iter().map(|name| (name.clone(), work.read(name))).collect::<Vec<_>>(),
+            "{flags:?}"
+        );
+    }
+    assert_eq!(server.stats().of(Method::List).calls, calls, "refused before anything is listed");
+
+    for _ in 0..2 {
+        verify(&work, &server).args(["-o", "v.csv"]).exits(0);
+    }
+    work.write("empty.csv", "");
+    verify(&work, &server).args(["-o", "empty.csv"]).exits(0);
+    // Answers that became the input of a run aren't replaced any more.
+    work.run(&server, "v.csv").exits(0);
+    let again = ["verify", "v.results.csv", "-o", "v.csv", "--rate", "unlimited", "--api-url", &server.url()];
+    let refused = work.program(again).token(TOKEN).exits(2).stderr();
+    assert!(refused.contains("would overwrite the input"), "{refused}");
+}

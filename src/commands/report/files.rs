@@ -2,6 +2,7 @@
 
 use super::refused;
 use crate::commands::list::unwritable;
+use crate::commands::outputs::{self, Named};
 use crate::error::RunError;
 use crate::report::html::{Check, is_page};
 use crate::store::journal::Lock;
@@ -38,7 +39,7 @@ impl Files {
 
     /// Refuses an output that is one of the run's files under any name, or any other file that is not an earlier page.
     pub fn check(&self, manifest: Option<&Manifest>) -> Result<(), RunError> {
-        let inputs = manifest.map(|manifest| self.inputs(&manifest.input)).unwrap_or_default();
+        let inputs = manifest.map(|manifest| outputs::inputs(&manifest.input, &self.run.results)).unwrap_or_default();
         let verified = verified::beside(&self.run.results);
         let kept = [
             ("the results", Some(&self.run.results)),
@@ -49,19 +50,13 @@ impl Files {
             ("the events", self.events.as_ref()),
         ];
         let kept = kept.into_iter().chain(inputs.iter().map(|input| ("the input", Some(input))));
-        let is_same = |path: &PathBuf| paths::same_file(&self.output, path).unwrap_or(false);
-        let next = "name another file with -o";
-        for (name, path) in kept.filter_map(|(name, path)| Some((name, path?))) {
-            if is_same(path) {
-                return Err(refused(format!("the page would overwrite {name}: {}", self.output.display()), next));
-            }
-        }
-        let beginning = page::beginning(&self.output, BEGINNING).map_err(|error| unwritable(&error))?;
-        if beginning.is_some_and(|bytes| !bytes.is_empty() && !is_page(&bytes)) {
-            let what = format!("{} is there already and is no page of slack-revoke", self.output.display());
-            return Err(refused(what, next));
-        }
-        Ok(())
+        let kept = kept.filter_map(|(name, path)| Some(Named::kept(name, path?)));
+        let all: Vec<_> = kept.chain([Named::written("the page", "-o", &self.output)]).collect();
+        outputs::check_collisions(&all)?;
+        outputs::check_foreign("-o", &self.output, |path| {
+            let beginning = page::beginning(path, BEGINNING)?;
+            Ok(beginning.is_none_or(|bytes| bytes.is_empty() || is_page(&bytes)))
+        })
     }
 
     /// Whether a run is writing the results. Only asked where the manifest does not say that the last run is over, so
@@ -76,20 +71,12 @@ impl Files {
 
     /// The input's content against what was read of it.
     pub fn check_input(&self, input: &Input) -> Check {
-        let found = self.inputs(input).into_iter().filter(|path| path.is_file());
+        let found = outputs::inputs(input, &self.run.results).into_iter().filter(|path| path.is_file());
         let prints: Vec<_> = found.filter_map(|path| fingerprint(&path).ok()).collect();
         match &prints[..] {
             [] => Check::Absent,
             prints if prints.iter().any(|print| print.sha256 == input.sha256) => Check::Matches,
             _ => Check::Differs,
         }
-    }
-
-    /// Where the input may be: at the path that was given to the run, which may have run elsewhere, or beside the results.
-    fn inputs(&self, input: &Input) -> Vec<PathBuf> {
-        let given = PathBuf::from(&input.path);
-        let beside = given.file_name().map(|name| self.run.results.with_file_name(name));
-        let beside = beside.filter(|beside| !paths::same_file(beside, &given).unwrap_or(false));
-        [Some(given).filter(|given| given.as_os_str() != "-"), beside].into_iter().flatten().collect()
     }
 }

@@ -1,41 +1,21 @@
-//! The files that a run names: no two of them are one file, none of them replaces another program's, and each can be written.
+//! The files that a run names, for the checks of [`crate::commands::outputs`].
 
-use super::prepared::unwritable;
-use crate::error::{RunError, Trouble};
+use crate::commands::outputs::{self, Named};
+use crate::error::RunError;
 use crate::report::{EventLog, metrics, summary_json};
-use crate::settings::{InputSource, Settings, TokenChoice};
+use crate::settings::{InputSource, Settings};
 use crate::store::paths::{self, RunFiles};
 use crate::store::verified;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A file of the run.
-struct Named<'a> {
-    /// The flag, or what the file is.
-    name: &'static str,
-    /// The flag that changes its name; `None` if the file is read, or written by another command.
-    flag: Option<&'static str>,
-    path: &'a Path,
-}
-
-/// Refuses files that are one, by whatever name: spelled otherwise, or through a link.
+/// Refuses files of the run that are one.
 ///
 /// # Errors
 /// If one of them would be overwritten.
 pub(super) fn check_collisions(settings: &Settings, files: &RunFiles) -> Result<(), RunError> {
     let others = [paths::report_beside(&files.results), verified::beside(&files.results)];
-    let all = all(settings, files, &others);
-    for (index, written) in all.iter().enumerate() {
-        let Some(flag) = written.flag else { continue };
-        for other in &all[..index] {
-            // What can't be looked at can't be read or written either, which is reported where it's tried.
-            if paths::same_file(written.path, other.path).unwrap_or(false) {
-                let what = format!("{} would overwrite {}: {}", written.name, other.name, written.path.display());
-                return Err(RunError::Input(Trouble::new(what, format!("name another file with {flag}"))));
-            }
-        }
-    }
-    Ok(())
+    outputs::check_collisions(&all(settings, files, &others))
 }
 
 /// Whether the metrics are neither another file of the run nor another program's. They come last of [`all`].
@@ -50,16 +30,16 @@ pub(super) fn metrics_are_free(settings: &Settings, files: &RunFiles) -> bool {
 /// What is read comes first, then what follows from the name of the results, then what has a flag of its own.
 fn all<'a>(settings: &'a Settings, files: &'a RunFiles, others: &'a [PathBuf; 2]) -> Vec<Named<'a>> {
     let report = &settings.report;
-    let read = |name, path: Option<&'a Path>| path.map(|path| Named { name, flag: None, path });
-    let beside = |name, path: &'a Path| Some(Named { name, flag: Some("-o"), path });
-    let flagged = |flag, path: Option<&'a Path>| path.map(|path| Named { name: flag, flag: Some(flag), path });
+    let read = |name, path: Option<&'a Path>| path.map(|path| Named::kept(name, path));
+    let beside = |name, path: &'a Path| Some(Named::written(name, "-o", path));
+    let flagged = |flag, path: Option<&'a Path>| path.map(|path| Named::written(flag, flag, path));
     let input = match &settings.input.source {
         InputSource::File(path) => path,
         InputSource::Stdin => Path::new("/dev/stdin"),
     };
     let named = [
         read("the input", Some(input)),
-        read("the token file", token_file(&settings.token)),
+        read("the token file", outputs::token_file(&settings.token)),
         read("the --protect file", settings.safety.protect.as_deref()),
         beside("-o", &files.results),
         beside("the manifest", &files.manifest),
@@ -75,31 +55,14 @@ fn all<'a>(settings: &'a Settings, files: &'a RunFiles, others: &'a [PathBuf; 2]
     named.into_iter().flatten().collect()
 }
 
-fn token_file(token: &TokenChoice) -> Option<&Path> {
-    match token {
-        TokenChoice::File(path) | TokenChoice::Credential(path) => Some(path),
-        TokenChoice::NotNeeded
-        | TokenChoice::Command(_)
-        | TokenChoice::Variable
-        | TokenChoice::Ask(_)
-        | TokenChoice::Absent => None,
-    }
-}
-
 /// Refuses a report file that holds something else than an earlier one, or nothing: it would be replaced, or added to.
 ///
 /// # Errors
 /// If there is one, or a file can't be read.
 pub(super) fn check_foreign(settings: &Settings, files: &RunFiles) -> Result<(), RunError> {
-    for (flag, path, holds_ours) in reports(settings, files) {
-        let ours = holds_ours(path).map_err(|error| unwritable_by(flag, path, &error))?;
-        if !ours {
-            let what =
-                format!("{flag} {}: the file is there already, and slack-revoke didn't write it", path.display());
-            return Err(RunError::Input(Trouble::new(what, format!("move it away, or name another file with {flag}"))));
-        }
-    }
-    Ok(())
+    reports(settings, files)
+        .into_iter()
+        .try_for_each(|(flag, path, holds_ours)| outputs::check_foreign(flag, path, holds_ours))
 }
 
 /// Checks that each file can be written later.
@@ -109,7 +72,7 @@ pub(super) fn check_foreign(settings: &Settings, files: &RunFiles) -> Result<(),
 pub(super) fn check_writable(settings: &Settings, files: &RunFiles) -> Result<(), RunError> {
     let reports = reports(settings, files).into_iter().map(|(flag, path, _)| (flag, path));
     for (flag, path) in [("-o", &*files.results), ("--remaining", &files.remaining)].into_iter().chain(reports) {
-        paths::check_writable(path).map_err(|error| unwritable_by(flag, path, &error))?;
+        outputs::check_writable(flag, path)?;
     }
     Ok(())
 }
@@ -126,9 +89,4 @@ fn reports<'a>(settings: &'a Settings, files: &'a RunFiles) -> Vec<(&'static str
         ("--metrics-file", report.metrics_file.as_deref(), metrics::is_at),
     ];
     reports.into_iter().filter_map(|(flag, path, holds)| Some((flag, path?, holds))).collect()
-}
-
-fn unwritable_by(flag: &str, path: &Path, error: &io::Error) -> RunError {
-    let error = io::Error::new(error.kind(), format!("{flag} {} can't be written: {error}", path.display()));
-    unwritable(&error, &format!("nothing was sent; name another file with {flag}"))
 }

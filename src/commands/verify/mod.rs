@@ -6,6 +6,7 @@ use crate::cli::{InputSource, VerifyArgs};
 use crate::commands::columns::Ids;
 use crate::commands::list::unwritable;
 use crate::commands::listing::{Halt, Lister, Pages, Progress, block_on};
+use crate::commands::outputs::{self, Named};
 use crate::commands::rows::{content, each};
 use crate::commands::run;
 use crate::domain::{SessionId, Status, UserId};
@@ -34,6 +35,7 @@ pub fn verify(typed: VerifyArgs, argv: &[OsString], console: &Console) -> Result
     // A run that is under way would write the manifest over, and is not over yet.
     let _lock = files.run.manifest.exists().then(|| run::acquire(&files.run)).transpose()?;
     let mut manifest = manifest_of(&files)?;
+    files.check(&before, &settings, manifest.as_ref())?;
     let mut concerned = concerned(&files.run.results)?;
     let listed = block_on(async {
         let is_compared = !before.is_empty();
@@ -110,11 +112,36 @@ impl Files {
         let refused = |what: String, next: &str| RunError::Input(Trouble::new(what, next));
         let real = paths::resolve(results).map_err(|error| refused(error.to_string(), "give the results of a run"))?;
         let verified = output.unwrap_or_else(|| verified::beside(results));
-        if paths::same_file(&real, &verified).unwrap_or(false) {
-            let what = format!("{} are the results and cannot be the output too", results.display());
-            return Err(refused(what, "name another file with -o"));
-        }
         Ok(Self { run: RunFiles::beside(real), verified })
+    }
+}
+
+impl Files {
+    /// Refuses an output that is anything else than answers of an earlier verification, or can't be written.
+    fn check(
+        &self,
+        before: &[PathBuf],
+        settings: &RemoteSettings,
+        manifest: Option<&Manifest>,
+    ) -> Result<(), RunError> {
+        paths::resolve(&self.verified).map_err(|error| unwritable(&error))?;
+        let inputs = manifest.map(|manifest| outputs::inputs(&manifest.input, &self.run.results)).unwrap_or_default();
+        let (page, run) = (paths::report_beside(&self.run.results), &self.run);
+        let own = [
+            ("the results", &run.results),
+            ("the manifest", &run.manifest),
+            ("the journal", &run.journal),
+            ("the remaining rows", &run.remaining),
+            ("the page of `report`", &page),
+        ];
+        let own = own.into_iter().chain(inputs.iter().map(|input| ("the input", input)));
+        let own = own.chain(before.iter().map(|listing| ("a --before listing", listing)));
+        let own = own.map(|(name, path)| Named::kept(name, path));
+        let token = outputs::token_file(&settings.token).map(|path| Named::kept("the token file", path));
+        let all: Vec<_> = own.chain(token).chain([Named::written("-o", "-o", &self.verified)]).collect();
+        outputs::check_collisions(&all)?;
+        outputs::check_foreign("-o", &self.verified, verified::is_at)?;
+        outputs::check_writable("-o", &self.verified)
     }
 }
 

@@ -1,0 +1,97 @@
+//! The files that a command names: no two of them are one file, none of them replaces another program's, and each can be written.
+
+use crate::error::{RunError, Trouble};
+use crate::settings::TokenChoice;
+use crate::store::manifest::Input;
+use crate::store::paths;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A file of a command.
+pub(super) struct Named<'a> {
+    /// The flag, or what the file is.
+    pub(super) name: &'static str,
+    /// The flag that changes its name; `None` if the file is read, or written by another command.
+    pub(super) flag: Option<&'static str>,
+    pub(super) path: &'a Path,
+}
+
+impl<'a> Named<'a> {
+    /// A file that is read, or written by another command.
+    pub(super) fn kept(name: &'static str, path: &'a Path) -> Self {
+        Self { name, flag: None, path }
+    }
+
+    /// A file that is written, whose name `flag` changes.
+    pub(super) fn written(name: &'static str, flag: &'static str, path: &'a Path) -> Self {
+        Self { name, flag: Some(flag), path }
+    }
+}
+
+/// Refuses files that are one, by whatever name: spelled otherwise, or through a link. Each that is written is compared with those
+/// before it.
+///
+/// # Errors
+/// If one of them would be overwritten.
+pub(super) fn check_collisions(all: &[Named<'_>]) -> Result<(), RunError> {
+    for (index, written) in all.iter().enumerate() {
+        let Some(flag) = written.flag else { continue };
+        for other in &all[..index] {
+            // What can't be looked at can't be read or written either, which is reported where it's tried.
+            if paths::same_file(written.path, other.path).unwrap_or(false) {
+                let what = format!("{} would overwrite {}: {}", written.name, other.name, written.path.display());
+                return Err(RunError::Input(Trouble::new(what, format!("name another file with {flag}"))));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a file that holds something else than an earlier output, or nothing: it would be replaced, or added to.
+///
+/// # Errors
+/// If it does, or can't be read.
+pub(super) fn check_foreign(
+    flag: &str,
+    path: &Path,
+    holds_ours: impl FnOnce(&Path) -> io::Result<bool>,
+) -> Result<(), RunError> {
+    if holds_ours(path).map_err(|error| unwritable_by(flag, path, &error))? {
+        return Ok(());
+    }
+    let what = format!("{flag} {}: the file is there already, and slack-revoke didn't write it", path.display());
+    Err(RunError::Input(Trouble::new(what, format!("move it away, or name another file with {flag}"))))
+}
+
+/// Checks that a file can be written later.
+///
+/// # Errors
+/// Exit code 7 if it can't.
+pub(super) fn check_writable(flag: &str, path: &Path) -> Result<(), RunError> {
+    paths::check_writable(path).map_err(|error| unwritable_by(flag, path, &error))
+}
+
+/// Where the input of a run may be: at the path that was given to the run, which may have run elsewhere, or beside its results.
+pub(super) fn inputs(input: &Input, results: &Path) -> Vec<PathBuf> {
+    let given = PathBuf::from(&input.path);
+    let beside = given.file_name().map(|name| results.with_file_name(name));
+    let beside = beside.filter(|beside| !paths::same_file(beside, &given).unwrap_or(false));
+    [Some(given).filter(|given| given.as_os_str() != "-"), beside].into_iter().flatten().collect()
+}
+
+/// The file that the token is read from.
+pub(super) fn token_file(token: &TokenChoice) -> Option<&Path> {
+    match token {
+        TokenChoice::File(path) | TokenChoice::Credential(path) => Some(path),
+        TokenChoice::NotNeeded
+        | TokenChoice::Command(_)
+        | TokenChoice::Variable
+        | TokenChoice::Ask(_)
+        | TokenChoice::Absent => None,
+    }
+}
+
+fn unwritable_by(flag: &str, path: &Path, error: &io::Error) -> RunError {
+    let what = format!("{flag} {} can't be written: {error}", path.display());
+    RunError::Unwritable(Trouble::new(what, format!("nothing was sent; name another file with {flag}")))
+}
