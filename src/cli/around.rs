@@ -93,10 +93,12 @@ pub struct FilterArgs {
     pub user: Option<UserId>,
     /// Only sessions that began at, or were last seen at, an address of this range; may be repeated
     ///
-    /// IPv4 or IPv6: 192.0.2.7, 203.0.113.0/24, 2001:db8::/32.
+    /// IPv4 or IPv6: 192.0.2.7, 203.0.113.0/24, 2001:db8::/32. A session whose address can't be read is left out, and counted.
     #[arg(long, value_name = "CIDR", value_delimiter = ',', value_parser = str::parse::<Cidr>)]
     pub ip: Vec<Cidr>,
     /// No session that began at, or was last seen at, an address of this range; may be repeated
+    ///
+    /// A session whose address can't be read may be in the range: it is left out, and counted.
     #[arg(long, value_name = "CIDR", value_delimiter = ',', value_parser = str::parse::<Cidr>)]
     pub not_ip: Vec<Cidr>,
     /// Only sessions whose operating system has this in its name or version; may be repeated

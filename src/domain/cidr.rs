@@ -80,6 +80,32 @@ impl FromStr for Cidr {
     }
 }
 
+/// The address in a text as logs and proxies write it: with a zone (`fe80::1%eth0`), a port (`192.0.2.7:51234`) or in brackets
+/// (`[2001:db8::7]`, `[2001:db8::7]:443`). `None` if it is anything else, several addresses included.
+#[must_use]
+pub fn address(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    if let Some(inside) = text.strip_prefix('[') {
+        let (address, behind) = inside.split_once(']')?;
+        let is_port = behind.is_empty() || behind.strip_prefix(':').is_some_and(is_port);
+        return without_zone(address).filter(|_| is_port).map(IpAddr::V6);
+    }
+    match text.split_once(':') {
+        Some((address, port)) if is_port(port) => address.parse().ok().map(IpAddr::V4),
+        Some(_) => without_zone(text).map(IpAddr::V6),
+        None => text.parse().ok(),
+    }
+}
+
+fn without_zone(text: &str) -> Option<Ipv6Addr> {
+    let (address, zone) = text.split_once('%').map_or((text, None), |(address, zone)| (address, Some(zone)));
+    address.parse().ok().filter(|_| zone != Some(""))
+}
+
+fn is_port(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok()
+}
+
 impl fmt::Display for Cidr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.address, self.prefix)
@@ -111,6 +137,36 @@ mod tests {
         ] {
             let range: Cidr = range.parse().unwrap();
             assert_eq!(range.contains(address.parse().unwrap()), want, "{range} {address}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_read_as_logs_write_them() {
+        for (text, want) in [
+            ("192.0.2.7", Some("192.0.2.7")),
+            (" 192.0.2.7 ", Some("192.0.2.7")),
+            ("192.0.2.7:51234", Some("192.0.2.7")),
+            ("2001:db8::7", Some("2001:db8::7")),
+            ("::1234", Some("::1234")),
+            ("fe80::1%eth0", Some("fe80::1")),
+            ("[2001:db8::7]", Some("2001:db8::7")),
+            ("[2001:db8::7]:443", Some("2001:db8::7")),
+            ("[fe80::1%3]:443", Some("fe80::1")),
+            ("::ffff:192.0.2.7", Some("::ffff:192.0.2.7")),
+            ("", None),
+            ("unknown", None),
+            ("192.0.2.7, 198.51.100.1", None),
+            ("192.0.2.7 198.51.100.1", None),
+            ("192.0.2.7:65536", None),
+            ("192.0.2.7:", None),
+            ("192.0.2.7%eth0", None),
+            ("[192.0.2.7]", None),
+            ("[2001:db8::7", None),
+            ("[2001:db8::7]x", None),
+            ("fe80::1%", None),
+            ("010.0.0.1", None),
+        ] {
+            assert_eq!(address(text), want.map(|want| want.parse().unwrap()), "{text:?}");
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Standard library only. Everything else in the crate may import this room; it imports nothing of the crate.
 
-mod cidr;
+pub mod cidr;
 mod code;
 mod event;
 mod failures;

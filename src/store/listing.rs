@@ -47,6 +47,9 @@ pub struct Listing {
     pub rows: u64,
     /// Sessions that couldn't be read, and are in neither file.
     pub unreadable: u64,
+    /// Sessions that `--ip` or `--not-ip` left out because their address can't be read.
+    #[serde(default)]
+    pub unknown_addresses: u64,
     /// The output.
     pub output: Written,
     /// The file for the sessions that the filters leave out.
@@ -91,6 +94,7 @@ impl Listing {
             seen: 0,
             rows: 0,
             unreadable: 0,
+            unknown_addresses: 0,
             output: Written::default(),
             others: None,
             cursor: None,

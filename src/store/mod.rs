@@ -2,6 +2,7 @@
 
 pub mod aside;
 mod carried;
+mod cell;
 mod files;
 pub mod input;
 pub mod journal;

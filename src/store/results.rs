@@ -4,6 +4,7 @@
 //! pages of the file: then whole records stand there and at most one torn tail, none of them shown yet, and [`super::scan`]
 //! passes over the tail. A write that the disk cut short is cut back to the last record that is whole.
 
+use super::cell::printable;
 pub use super::files::{Fingerprint, fingerprint};
 use super::files::{Seen, during, private, sync_folder_of};
 use super::resume::{Fresh, Start};
@@ -13,7 +14,6 @@ pub use super::whole::NotAdded;
 use super::whole::Whole;
 use crate::domain::{Fields, Outcome, Row, Stamp};
 use csv::{QuoteStyle, Terminator, WriterBuilder};
-use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -252,25 +252,6 @@ pub(super) fn encoded_header(columns: &Fields) -> Vec<u8> {
     let mut writer = builder.from_writer(Vec::new());
     writer.write_record(columns.iter().chain(COLUMNS)).expect("a Vec takes whatever is written to it");
     writer.into_inner().expect("a Vec takes whatever is written to it")
-}
-
-/// More than this says no more to a reader, and would let a server decide how large a record gets. In characters.
-const MOST_TEXT: usize = 4096;
-
-/// `text` without control characters, as it came from outside and people look at results in terminals; and cut at
-/// [`MOST_TEXT`]. A spreadsheet must not run it either, so what would begin a formula gets an apostrophe before it. Only
-/// our own columns pass through here: the input's stay as they are.
-fn printable(text: &str) -> Cow<'_, str> {
-    if text.len() <= MOST_TEXT && !text.contains(char::is_control) && !begins_formula(text) {
-        return text.into();
-    }
-    let plain: String = text.chars().filter(|character| !character.is_control()).take(MOST_TEXT).collect();
-    if begins_formula(&plain) { format!("'{plain}").into() } else { plain.into() }
-}
-
-/// Whether a spreadsheet would take the cell for a formula. Blanks before it are skipped there too.
-fn begins_formula(text: &str) -> bool {
-    text.trim_start().starts_with(['=', '+', '-', '@', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'])
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! CSV that commands other than `run` write: to standard output, to a new file that grows, or in the place of an old one.
 
+use super::cell::printable;
 use super::files::{PRIVATE, during, private, sync_folder_of};
 use super::results::CreateError;
 use atomic_write_file::AtomicWriteFile;
@@ -79,6 +80,12 @@ impl Table {
     /// Never in practice: memory takes every row.
     pub fn row<'a>(&mut self, fields: impl IntoIterator<Item = &'a str>) {
         self.encoder.write_record(fields).expect("a Vec takes whatever is written to it");
+    }
+
+    /// As [`Self::row`], for fields that come from outside and must not begin a formula.
+    pub fn foreign_row<'a>(&mut self, fields: impl IntoIterator<Item = &'a str>) {
+        let fields: Vec<_> = fields.into_iter().map(printable).collect();
+        self.row(fields.iter().map(|field| &**field));
     }
 
     /// Writes the rows added since the last flush, and has a file synced.

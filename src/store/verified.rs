@@ -1,5 +1,6 @@
 //! `….verified.csv`: the results again, and beside each record what a later listing says of its session.
 
+use super::cell::printable;
 use super::page;
 use super::record::Record;
 use super::results::COLUMNS;
@@ -61,7 +62,9 @@ impl VerifiedWriter {
     /// Where it cannot be written.
     pub fn append(&mut self, record: &Record, answer: [&str; 3]) -> io::Result<()> {
         let outcome = texts(record);
-        self.0.row(record.fields.iter().chain(outcome.iter().map(String::as_str)).chain(answer));
+        let answer = answer.map(printable);
+        let ours = outcome.iter().map(String::as_str).chain(answer.iter().map(|answer| &**answer));
+        self.0.row(record.fields.iter().chain(ours));
         self.0.flush_beyond(64 * 1024)
     }
 

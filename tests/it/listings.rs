@@ -175,3 +175,61 @@ fn sessions_that_were_not_asked_for_are_left_out() {
 fn concat_of_two() -> &'static str {
     r#"{"user_id":"U1","team_id":"T1","session_id":1},{"user_id":"U2","team_id":"T1","session_id":2}"#
 }
+
+#[test]
+fn an_address_that_cannot_be_read_is_left_out_and_counted() {
+    let addresses = [
+        r#""203.0.113.7:51234""#,
+        r#""[2001:db8::7]:443""#,
+        r#""fe80::1%eth0""#,
+        r#""198.51.100.1""#,
+        "null",
+        r#""""#,
+        r#"["203.0.113.7"]"#,
+        r#""203.0.113.7, 198.51.100.1""#,
+    ];
+    let sessions: Vec<String> = (1..)
+        .zip(addresses)
+        .map(|(id, ip)| format!(r#"{{"user_id":"U1","team_id":"T1","session_id":{id},"created":{{"ip":{ip}}}}}"#))
+        .collect();
+    let server = Canned::json(&format!(r#"{{"ok":true,"active_sessions":[{}]}}"#, sessions.join(",")));
+    let work = Workdir::new();
+    for (flags, want) in [
+        (["--not-ip", "203.0.113.0/24,2001:db8::/32"], &["3", "4"][..]),
+        (["--ip", "203.0.113.0/24,2001:db8::/32"], &["1", "2"]),
+        (["--ip", "fe80::/10"], &["3"]),
+    ] {
+        let listed = command(&work, &server, &["list", "-q", flags[0], flags[1]]).exits(0);
+        let ids: Vec<String> =
+            listed.stdout().lines().skip(1).map(|row| row.split(',').nth(2).unwrap_or_default().to_owned()).collect();
+        assert_eq!(ids, want, "{flags:?}");
+        assert!(
+            listed.stderr().contains("4 sessions have no address, or one that can't be read"),
+            "{}",
+            listed.stderr()
+        );
+    }
+    let all = command(&work, &server, &["list", "-q"]).exits(0);
+    assert_eq!((all.stdout().lines().count(), all.stderr()), (9, String::new()));
+}
+
+#[test]
+fn what_a_device_says_begins_no_formula() {
+    let formulas = ["=cmd|'/c calc'!A1", "+1", "-1", "@SUM(1)", " =1", "＝1"];
+    for formula in formulas {
+        let device = ["device_hardware", "os", "os_version", "slack_client_version", "ip"]
+            .map(|name| format!(r#""{name}":"{formula}""#))
+            .join(",");
+        let session =
+            format!(r#"{{"user_id":"U2","team_id":"T1","session_id":9,"created":{{{device}}},"recent":{{{device}}}}}"#);
+        let server = Canned::json(&format!(r#"{{"ok":true,"active_sessions":[{session}]}}"#));
+        let work = Workdir::new();
+        let listed = command(&work, &server, &["list"]).exits(0).stdout();
+        let mut cells = csv::Reader::from_reader(listed.as_bytes());
+        let row = cells.records().next().unwrap().unwrap();
+        assert!(row.iter().skip(3).all(|cell| cell == format!("'{formula}")), "{row:?}");
+        revoked(&work, &[("U2", "T1", 2)]);
+        command(&work, &server, &["verify", "s.results.csv"]).exits(0);
+        assert_eq!(work.results("s.results.verified.csv").line(2).get("new_ips"), format!("'{formula}"));
+    }
+}

@@ -119,7 +119,7 @@ fn write(table: &mut Table, session: &ActiveSession) {
     let id = session.session_id.to_string();
     let ids = [session.user_id.as_str(), session.team_id.as_ref().map_or("", TeamId::as_str), &id];
     let devices = [&session.created, &session.recent].into_iter().flat_map(|device| columns(device.as_ref()));
-    table.row(ids.into_iter().chain(devices));
+    table.foreign_row(ids.into_iter().chain(devices));
 }
 
 fn columns(device: Option<&Device>) -> [&str; 5] {

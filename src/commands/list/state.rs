@@ -1,7 +1,7 @@
 //! The outputs of a listing, and how far they are: made or continued, page by page, and ended.
 
 use super::{COLUMNS, created, unusable, unwritable, write};
-use crate::commands::listing::filter::Filter;
+use crate::commands::listing::filter::{Filter, Fit};
 use crate::commands::listing::{Halt, count};
 use crate::engine::clock::wall;
 use crate::error::{RunError, Trouble};
@@ -172,7 +172,11 @@ impl State {
         for session in &page.sessions {
             if !filter.asks_for(session) {
                 self.foreign += 1;
-            } else if filter.passes(session) {
+                continue;
+            }
+            let fit = filter.fit(session);
+            self.at.unknown_addresses += u64::from(fit == Fit::UnknownAddress);
+            if fit == Fit::Yes {
                 self.at.rows += 1;
                 write(&mut self.table, session);
             } else if let Some(others) = &mut self.others {
@@ -227,6 +231,13 @@ impl State {
                 target: WEAKENED,
                 "{sessions} could not be read, because the user or the session id is missing or malformed; the list is not \
                  complete"
+            );
+        }
+        if self.at.unknown_addresses > 0 {
+            let sessions = report::counted(self.at.unknown_addresses, "session has", "sessions have");
+            tracing::warn!(
+                target: WEAKENED,
+                "{sessions} no address, or one that can't be read, and may be in any range: left out by --ip or --not-ip"
             );
         }
         if self.foreign > 0 {

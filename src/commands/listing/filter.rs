@@ -1,6 +1,6 @@
 //! Which sessions of a listing are meant. Pure.
 
-use crate::domain::{Cidr, TeamId, UserId};
+use crate::domain::{Cidr, TeamId, UserId, cidr};
 use crate::error::{RunError, Trouble};
 use crate::slack::{ActiveSession, Device};
 use crate::store::input::Guards;
@@ -30,6 +30,17 @@ pub struct Filter {
     pub excluded: BTreeSet<UserId>,
 }
 
+/// Whether the filters let a session pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fit {
+    /// They do.
+    Yes,
+    /// They don't.
+    No,
+    /// They don't, but only because of an address that can't be read.
+    UnknownAddress,
+}
+
 impl Filter {
     /// Whether a session is one that Slack was asked for, as far as can be read.
     #[must_use]
@@ -41,17 +52,34 @@ impl Filter {
 
     /// Whether a session is meant.
     #[must_use]
-    pub fn passes(&self, session: &ActiveSession) -> bool {
+    pub fn fit(&self, session: &ActiveSession) -> Fit {
+        if self.passes_others(session) { self.fit_of_addresses(session) } else { Fit::No }
+    }
+
+    /// An address that can't be read may be in any range. So it is listed neither for being in one nor for being in none:
+    /// whoever signs out everybody outside the office must not sign out the office.
+    fn fit_of_addresses(&self, session: &ActiveSession) -> Fit {
+        let known: Vec<Option<IpAddr>> = session.created.iter().chain(&session.recent).map(address).collect();
+        let is_unknown = known.is_empty() || known.contains(&None);
+        let within = |ranges: &[Cidr]| known.iter().flatten().any(|ip| ranges.iter().any(|range| range.contains(*ip)));
+        let (is_in, is_out) = (within(&self.ip), within(&self.not_ip));
+        let asks_in = !self.ip.is_empty() && !is_in;
+        if is_out || (asks_in && !is_unknown) {
+            Fit::No
+        } else if is_unknown && (asks_in || !self.not_ip.is_empty()) {
+            Fit::UnknownAddress
+        } else {
+            Fit::Yes
+        }
+    }
+
+    fn passes_others(&self, session: &ActiveSession) -> bool {
         let devices = || session.created.iter().chain(&session.recent);
-        let within =
-            |ranges: &[Cidr]| devices().filter_map(address).any(|ip| ranges.iter().any(|range| range.contains(ip)));
         let named = |texts: &[String], of: fn(&Device) -> String| {
             texts.is_empty() || devices().map(of).any(|name| texts.iter().any(|text| name.contains(text)))
         };
         self.users.as_ref().is_none_or(|users| users.contains(&session.user_id))
             && !self.excluded.contains(&session.user_id)
-            && (self.ip.is_empty() || within(&self.ip))
-            && !within(&self.not_ip)
             && named(&self.os, |device| lower(&[&device.os, &device.os_version]))
             && named(&self.client, |device| lower(&[&device.slack_client_version]))
             && named(&self.device, |device| lower(&[&device.device_hardware]))
@@ -81,7 +109,7 @@ impl Filter {
 }
 
 fn address(device: &Device) -> Option<IpAddr> {
-    device.ip.as_deref()?.trim().parse().ok()
+    cidr::address(device.ip.as_deref()?)
 }
 
 fn lower(parts: &[&Option<Box<str>>]) -> String {
@@ -145,9 +173,9 @@ mod tests {
             (Filter { ip: range("203.0.113.0/24"), ..all() }, true, false),
             (Filter { ip: range("2001:db8::/32"), ..all() }, true, false),
             (Filter { ip: range("198.51.100.0/24"), ..all() }, false, false),
-            (Filter { not_ip: range("203.0.113.0/24"), ..all() }, false, true),
-            (Filter { not_ip: range("2001:db8::/32"), ..all() }, false, true),
-            (Filter { not_ip: range("198.51.100.0/24"), ..all() }, true, true),
+            (Filter { not_ip: range("203.0.113.0/24"), ..all() }, false, false),
+            (Filter { not_ip: range("2001:db8::/32"), ..all() }, false, false),
+            (Filter { not_ip: range("198.51.100.0/24"), ..all() }, true, false),
             (Filter { ip: range("203.0.113.0/24"), not_ip: range("2001:db8::/32"), ..all() }, false, false),
             (Filter { os: texts("ios"), ..all() }, true, false),
             (Filter { os: texts("ios 18"), ..all() }, true, false),
@@ -162,8 +190,35 @@ mod tests {
             (Filter { excluded: user("U1"), ..all() }, false, false),
             (Filter { excluded: user("U2"), ..all() }, true, true),
         ] {
-            assert_eq!(filter.passes(&moved), want, "{filter:?}");
-            assert_eq!(filter.passes(&nameless), want_nameless, "{filter:?}");
+            assert_eq!(filter.fit(&moved) == Fit::Yes, want, "{filter:?}");
+            assert_eq!(filter.fit(&nameless) == Fit::Yes, want_nameless, "{filter:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_cannot_be_read_is_in_no_list_of_addresses() {
+        let range = |text: &str| vec![text.parse::<Cidr>().unwrap()];
+        let office = || range("203.0.113.0/24");
+        let is_in = Filter { ip: office(), ..Filter::default() };
+        let is_out = Filter { not_ip: office(), ..Filter::default() };
+        let both = Filter { ip: range("0.0.0.0/0"), not_ip: office(), ..Filter::default() };
+        let somebody_else = Filter { users: Some(BTreeSet::new()), not_ip: office(), ..Filter::default() };
+        let on = |ip: &str| Some(device("iOS", "17.6", ip));
+        let unknown = Fit::UnknownAddress;
+        for (created, recent, fit_in, fit_out, fit_both) in [
+            (None, None, unknown, unknown, unknown),
+            (on(""), None, unknown, unknown, unknown),
+            (on("203.0.113.9:5123"), None, Fit::Yes, Fit::No, Fit::No),
+            (on("198.51.100.9:5123"), None, Fit::No, Fit::Yes, Fit::Yes),
+            (on("198.51.100.9"), on("?"), unknown, unknown, unknown),
+            (on("203.0.113.9"), on("?"), Fit::Yes, Fit::No, Fit::No),
+            (on("198.51.100.9, 203.0.113.9"), None, unknown, unknown, unknown),
+        ] {
+            let session = session(created, recent);
+            let fits = [&is_in, &is_out, &both].map(|filter| filter.fit(&session));
+            assert_eq!(fits, [fit_in, fit_out, fit_both], "{session:?}");
+            assert_eq!(Filter::default().fit(&session), Fit::Yes);
+            assert_eq!(somebody_else.fit(&session), Fit::No, "not for its address");
         }
     }
 

@@ -44,7 +44,7 @@ fn a_record_is_the_row_and_our_columns() {
 #[test]
 fn a_long_text_is_cut_at_a_character() {
     assert_eq!(printable("plain"), "plain");
-    assert_eq!(printable(&"é".repeat(5000)).chars().count(), MOST_TEXT);
+    assert_eq!(printable(&"é".repeat(5000)).chars().count(), crate::store::cell::MOST_TEXT);
 }
 
 #[test]
