@@ -16,7 +16,7 @@ use crate::domain::{Fields, Outcome, Row, Stamp};
 use csv::{QuoteStyle, Terminator, WriterBuilder};
 use std::cell::RefCell;
 use std::fmt::Write as _;
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -41,6 +41,9 @@ pub enum CreateError {
     /// The file is there already.
     #[error("{} exists already; continue it with --resume, or name another file with -o", .0.display())]
     Exists(PathBuf),
+    /// Another run writes to it.
+    #[error("{} is held by another run, under another name; wait for it to end, or name another file with -o", .0.display())]
+    Held(PathBuf),
     /// The file could not be made or opened.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -96,7 +99,7 @@ impl ResultsWriter {
             Start::Continue { valid_len, .. } => seen.map(|seen| (seen, *valid_len)),
         };
         match valid_len {
-            Some((seen, valid_len)) => Ok(Self::resume(path, columns, seen, valid_len)?),
+            Some((seen, valid_len)) => Self::resume(path, columns, seen, valid_len),
             None => Self::create(path, columns),
         }
     }
@@ -110,6 +113,7 @@ impl ResultsWriter {
             io::ErrorKind::AlreadyExists => CreateError::Exists(path.to_owned()),
             _ => CreateError::Io(during("create", path)(error)),
         })?;
+        lock(&file, path)?;
         sync_folder_of(path);
         Ok(Self::open(file, path, columns, 0)?)
     }
@@ -129,15 +133,16 @@ impl ResultsWriter {
     /// tail and is cut off. With 0 the file is begun anew.
     ///
     /// # Errors
-    /// If the file can't be opened, cut or written, or isn't what was seen.
-    pub fn resume(path: &Path, columns: &Fields, seen: Seen, valid_len: u64) -> io::Result<Self> {
+    /// [`CreateError::Held`]; or if the file can't be opened, cut or written, or isn't what was seen.
+    pub fn resume(path: &Path, columns: &Fields, seen: Seen, valid_len: u64) -> Result<Self, CreateError> {
         let context = during("continue", path);
         let file = private().append(true).open(path).map_err(context)?;
+        lock(&file, path)?;
         if Seen::of(&file).map_err(context)? != seen {
-            return Err(context(io::Error::other("it was changed or replaced since it was read; start again")));
+            return Err(context(io::Error::other("it was changed or replaced since it was read; start again")).into());
         }
         file.set_len(valid_len).map_err(context)?;
-        Self::open(file, path, columns, valid_len)
+        Ok(Self::open(file, path, columns, valid_len)?)
     }
 
     fn open(file: File, path: &Path, columns: &Fields, len: u64) -> io::Result<Self> {
@@ -189,7 +194,8 @@ impl ResultsWriter {
     /// # Errors
     /// Where the file cannot be synced, or is no longer what was written.
     pub fn finish(self) -> io::Result<()> {
-        self.syncer.finish()
+        let is_ours = self.syncer.watched().ends_with_ours();
+        self.syncer.finish().and(is_ours)
     }
 
     /// Removes a file without records, of a run that can't begin.
@@ -233,6 +239,14 @@ impl ResultsWriter {
         }
         self.encoder.write_field(&self.scratch)
     }
+}
+
+/// Locks the file itself until it is closed: by another name, a hard link, a second run finds another journal.
+fn lock(file: &File, path: &Path) -> Result<(), CreateError> {
+    file.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => CreateError::Held(path.to_owned()),
+        TryLockError::Error(error) => CreateError::Io(during("lock", path)(error)),
+    })
 }
 
 /// Comma and `\n` always, whatever the input used.

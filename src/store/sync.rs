@@ -54,6 +54,10 @@ impl Watched {
         if self.bell.is_listened_for() {
             self.note(self.look());
         }
+        self.noted()
+    }
+
+    fn noted(&self) -> io::Result<()> {
         if !self.failed.load(Ordering::Acquire) {
             return Ok(());
         }
@@ -90,6 +94,22 @@ impl Watched {
             return Err(self.lost("was truncated"));
         }
         Ok(ours)
+    }
+
+    /// Whether it holds what was written and nothing behind it: another program's partial line would be joined to the next
+    /// record. Only for the writer, who isn't writing when he asks. As for [`check`](Self::check), a failure stays.
+    pub(super) fn ends_with_ours(&self) -> io::Result<()> {
+        let len = self.len.load(Ordering::SeqCst);
+        let found = self.holds().and_then(|ours| if ours.len() > len { Err(self.added_to()) } else { Ok(()) });
+        self.note(found);
+        self.noted()
+    }
+
+    fn added_to(&self) -> io::Error {
+        let path = self.path.display();
+        io::Error::other(format!(
+            "{path} was added to by another program under the run; remove what it added, then resume"
+        ))
     }
 
     /// Whether it [`holds`](Self::holds), and the path still leads to it.

@@ -48,7 +48,7 @@ impl Whole {
         if self.torn {
             self.cut_back()?;
         }
-        self.watched.holds()?;
+        self.watched.ends_with_ours()?;
         let (written, result) = write_as_far_as_it_goes(&mut self.file, bytes);
         let added = ends.partition_point(|end| *end <= written);
         let kept = added.checked_sub(1).map_or(0, |last| ends[last]);

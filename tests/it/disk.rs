@@ -183,6 +183,30 @@ fn results_lost_under_the_run_stop_it_and_are_made_up_for() {
     }
 }
 
+#[test]
+fn results_that_another_program_adds_to_or_overwrites_stop_the_run() {
+    let add: fn(&Path) = |path| {
+        use std::io::Write as _;
+        fs::File::options().append(true).open(path).unwrap().write_all(b"T1,9,9,rev").unwrap();
+    };
+    let overwrite: fn(&Path) = |path| fs::write(path, "somebody's\n".repeat(5_000)).unwrap();
+    for (change, code) in [(add, 0), (overwrite, 2)] {
+        let latency = Latency::Fixed(Duration::from_millis(20));
+        let (work, server) = (Workdir::new(), start(Config { latency, ..config(sessions(1_000, ROWS)) }));
+        work.write("s.csv", rows(1_000, ROWS));
+        let finished = losing(&work, &server, change);
+        let text = finished.stderr();
+        assert_eq!(finished.code(), Some(7), "{text}");
+        assert!(text.contains("was added to by another program"), "{text}");
+        assert!(accepted(&server) < ROWS && !named(&text).is_empty(), "{text}");
+        let left = work.read(RESULTS);
+        assert!(left.ends_with(",9,rev") || left.ends_with("somebody's\n"), "{left}");
+        assert_eq!(work.json("s.results.csv.manifest.json")["results"]["sha256"], serde_json::Value::Null);
+        // A partial line is a torn tail; what was overwritten is gone.
+        work.run(&server, "s.csv").args(["--resume", "--rate", "unlimited"]).exits(code);
+    }
+}
+
 /// What is only told to somebody does not stop a run when nobody takes it.
 #[test]
 fn with_standard_error_closed_or_full_the_run_goes_on() {

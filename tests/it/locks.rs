@@ -61,6 +61,22 @@ fn a_second_run_is_turned_away_by_every_name_of_the_output_and_the_first_goes_on
 }
 
 #[test]
+fn a_hard_link_to_the_results_and_a_copied_manifest_let_no_second_run_start() {
+    let (work, server) = slow(ROWS);
+    let first = under_way(&work, &server);
+    fs::hard_link(work.path(RESULTS), work.path("hard.csv")).unwrap();
+    fs::copy(work.path("s.results.csv.manifest.json"), work.path("hard.csv.manifest.json")).unwrap();
+    let manifest = work.read("hard.csv.manifest.json");
+    let second = work.run(&server, "s.csv").args(["-o", "hard.csv", "--resume"]).exits(6);
+    assert!(second.stderr().contains("another run"), "{}", second.stderr());
+    assert_eq!(work.read("hard.csv.manifest.json"), manifest);
+    assert!(accepted(&server) < ROWS, "the first run was still going on");
+    assert_eq!(first.wait().code(), Some(0));
+    assert_eq!(work.results(RESULTS).count("revoked") as u64, ROWS);
+    assert_eq!((accepted(&server), server.stats().repeats), (ROWS, 0), "no second run sent anything");
+}
+
+#[test]
 fn a_plan_and_a_run_to_another_output_are_let_through() {
     let (work, server) = slow(20);
     work.write("other.csv", rows(1_000, 3));

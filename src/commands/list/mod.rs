@@ -97,6 +97,7 @@ pub(super) fn created(output: &Path) -> Result<Table, RunError> {
             format!("{} exists already", path.display()),
             "name another file with -o, or remove it; --resume continues a listing that was interrupted",
         )),
+        CreateError::Held(_) => RunError::Locked(Trouble::new(error.to_string(), "nothing was listed")),
         CreateError::Io(error) => unwritable(&error),
     })
 }

@@ -65,9 +65,9 @@ impl Conclusion<'_> {
         let Kept { results, journal, recorded, mut manifest, events, suspended } = recorder.finish();
         self.suspended = suspended;
         let mut lost = Lost::default();
-        lost.note(results.finish());
+        let is_kept = lost.note(results.finish()).is_some();
         let remains = self.write_remaining(&recorded, &mut manifest, &mut lost).is_some_and(|rows| rows > 0);
-        self.seal(&mut manifest, &recorded, &mut lost);
+        self.seal(&mut manifest, &recorded, is_kept, &mut lost);
         // The journal is only needed where rows are in doubt; its end cannot make the results any worse.
         let settled = manifest.complete && lost.errors.is_empty();
         lost.note(if settled { journal.remove() } else { journal.finish() });
@@ -112,10 +112,11 @@ impl Conclusion<'_> {
         }
     }
 
-    /// The manifest's last word on this run.
-    fn seal(&self, manifest: &mut Manifest, recorded: &Recorded, lost: &mut Lost) {
+    /// The manifest's last word on this run. Results that were lost or changed by another program are not vouched for.
+    fn seal(&self, manifest: &mut Manifest, recorded: &Recorded, is_kept: bool, lost: &mut Lost) {
         manifest.complete = recorded.done().len() >= self.facts.rows && self.end.fault.is_none();
-        if let Some(print) = lost.note(results::fingerprint(&self.facts.files.results)) {
+        let print = is_kept.then(|| lost.note(results::fingerprint(&self.facts.files.results))).flatten();
+        if let Some(print) = print {
             manifest.results.sha256 = Some(print.sha256);
             manifest.results.bytes = Some(print.bytes);
         }

@@ -94,6 +94,7 @@ impl Recorder {
         let results =
             ResultsWriter::start(&files.results, &survey.header, &start, seen).map_err(|error| match error {
                 CreateError::Exists(_) => RunError::Input(Trouble::new(error.to_string(), "nothing was sent")),
+                CreateError::Held(_) => RunError::Locked(Trouble::new(error.to_string(), "nothing was sent")),
                 CreateError::Io(error) => failed(error),
             })?;
         let run_id = run_id(started);

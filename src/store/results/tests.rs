@@ -42,6 +42,40 @@ fn a_record_is_the_row_and_our_columns() {
 }
 
 #[test]
+fn a_partial_line_of_another_program_is_joined_to_no_record() {
+    for added in ["1,2,3,rev", "a line\n"] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("r.csv");
+        let mut writer = ResultsWriter::create(&path, &columns()).unwrap();
+        writer.append([(&row_of(2, &["1"]), &ended(Status::Revoked))]).unwrap();
+        private().append(true).open(&path).unwrap().write_all(added.as_bytes()).unwrap();
+        let before = fs::read_to_string(&path).unwrap();
+        let refused = writer.append([(&row_of(3, &["2"]), &ended(Status::Revoked))]).unwrap_err();
+        assert!(refused.added == 0 && refused.error.to_string().contains("added to"), "{}", refused.error);
+        assert!(writer.check().is_err(), "nothing more is sent");
+        assert!(writer.finish().is_err());
+        assert_eq!(fs::read_to_string(&path).unwrap(), before);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.csv");
+    let writer = ResultsWriter::create(&path, &columns()).unwrap();
+    private().append(true).open(&path).unwrap().write_all(b"1").unwrap();
+    assert!(writer.finish().is_err(), "nor is it sealed at the end");
+}
+
+#[test]
+fn a_second_writer_is_turned_away_by_every_name_of_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let [path, hard] = ["r.csv", "hard.csv"].map(|name| folder.path().join(name));
+    let writer = ResultsWriter::create(&path, &columns()).unwrap();
+    fs::hard_link(&path, &hard).unwrap();
+    let seen = || Seen::of(&File::open(&hard).unwrap()).unwrap();
+    assert!(matches!(ResultsWriter::resume(&hard, &columns(), seen(), 0), Err(CreateError::Held(_))));
+    drop(writer);
+    assert!(ResultsWriter::resume(&hard, &columns(), seen(), 0).is_ok());
+}
+
+#[test]
 fn a_long_text_is_cut_at_a_character() {
     assert_eq!(printable("plain"), "plain");
     assert_eq!(printable(&"é".repeat(5000)).chars().count(), crate::store::cell::MOST_TEXT);
