@@ -46,6 +46,10 @@ impl Seen {
         let metadata = file.metadata()?;
         Ok(Self { identity: identity(&metadata), len: metadata.len() })
     }
+
+    pub(super) fn len(self) -> u64 {
+        self.len
+    }
 }
 
 /// Whether `path` leads to the open `file`, rather than to nothing or to another file that took its name.

@@ -22,6 +22,7 @@ pub use verified::Verified;
 use super::files::during;
 use super::resume::{Continuity, Prior};
 use super::scan::Recorded;
+use super::seal::Seal;
 use crate::domain::{Counts, Stamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -168,12 +169,12 @@ impl Manifest {
         self.runs.last_mut()
     }
 
-    /// What a resumption goes by; `input` is how the input of now compares with [`Self::input`].
+    /// What a resumption goes by; `input` is how the input of now compares with [`Self::input`], and `seal` how the results do.
     #[must_use]
-    pub fn prior(&self, input: Continuity) -> Prior {
+    pub fn prior(&self, input: Continuity, seal: Seal) -> Prior {
         let rehearsal = self.runs.iter().any(|run| run.rehearsal);
         let ended_before = self.runs.last().map_or(0, |run| run.recorded_before);
-        Prior { rehearsal, complete: self.complete, rows: self.input.rows, ended_before, input }
+        Prior { rehearsal, complete: self.complete, rows: self.input.rows, ended_before, input, seal }
     }
 
     /// Reads a manifest and sees to it that it makes sense.

@@ -17,6 +17,7 @@ pub mod results;
 pub mod resume;
 pub mod scan;
 mod scan_error;
+pub mod seal;
 mod stamps;
 mod sync;
 pub mod table;

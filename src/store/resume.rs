@@ -1,5 +1,6 @@
 //! Whether a run may write where it was told to, and where it begins. Pure: the facts go in, the decision comes out.
 
+use super::seal::Seal;
 use roaring::RoaringTreemap;
 
 /// What the user asked for.
@@ -37,6 +38,8 @@ pub struct Prior {
     pub ended_before: u64,
     /// How the input of now compares with the one of then.
     pub input: Continuity,
+    /// How the results of now compare with those of then.
+    pub seal: Seal,
 }
 
 impl Prior {
@@ -165,6 +168,18 @@ pub enum Refusal {
         /// Of the input given.
         given: Box<str>,
     },
+    /// Something in them is no longer what a run wrote.
+    #[error(
+        "the results were changed since the last run wrote them: their length or SHA-256 isn't that of the manifest; restore \
+         them, or begin a new run of what is still to do with -o"
+    )]
+    Edited,
+    /// A complete run without results.
+    #[error(
+        "every row has ended, and the results that say how are gone; put them back, or send every row again with -o and \
+         another file"
+    )]
+    Missing,
     /// A real run must not take a rehearsal's word for what is revoked.
     #[error("the results are a rehearsal's, where nothing is really revoked; name another file with -o")]
     IsRehearsal,
@@ -225,6 +240,11 @@ fn resume(
     }
     if let Continuity::Other { recorded, given } = prior.input {
         return Err(Refusal::OtherInput { recorded, given });
+    }
+    match prior.seal {
+        Seal::Edited => return Err(Refusal::Edited),
+        Seal::Missing if prior.complete => return Err(Refusal::Missing),
+        Seal::Missing | Seal::Cut | Seal::Intact | Seal::Unsealed => {}
     }
     let Found { valid_len, done } = found.unwrap_or_default();
     let maybe_sent = maybe_sent(&prior, done.len(), journal);

@@ -106,6 +106,63 @@ fn a_run_that_can_not_begin_leaves_nothing_in_the_way_of_the_next() {
     work.run(&server, "s.csv").args(["--rate", "unlimited"]).exits(0);
 }
 
+#[test]
+fn results_that_were_edited_since_the_last_run_are_refused_and_not_sealed_again() {
+    for finished in [false, true] {
+        let (work, server) = stopped();
+        if finished {
+            resume(&work, &server).exits(0);
+        }
+        let ours = work.read(RESULTS);
+        let (first, rest) = ours.split_once("revoked").expect("a record");
+        for edited in [
+            format!("{first}failed,{rest}"),
+            format!("{first}unknown{rest}"),
+            ours.replacen("T1,1001,3,revoked", "T1,1001,3,unknown", 1),
+            ours.replacen("Z,", "Z,r", 1),
+            format!("{ours}T1,1009,11,revoked,,,200,1,0,,2026-11-27T12:00:00.000Z,\n"),
+            format!("{ours}torn"),
+            ours.replacen(".", "", 1),
+        ] {
+            work.write(RESULTS, edited);
+            for flag in ["--resume", "--resume-or-start"] {
+                let program = work.run(&server, "s.csv").args([flag, "--rate", "unlimited"]);
+                assert_refused(&work, &server, program, "");
+            }
+            assert_refused(&work, &server, work.program(["plan", "s.csv", "--resume"]), "");
+        }
+        work.write(RESULTS, ours);
+        resume(&work, &server).exits(0);
+    }
+}
+
+#[test]
+fn what_was_cut_off_is_sent_again_and_said_so() {
+    let (work, server) = stopped();
+    resume(&work, &server).exits(0);
+    let ours = work.read(RESULTS);
+    work.write(RESULTS, &ours[..ours.len() - 1]);
+    let said = resume(&work, &server).args(["-q"]).exits(0).stderr();
+    assert!(said.contains("was cut off") && said.contains("with it 1 record:"), "{said}");
+    assert_eq!(work.results(RESULTS).statuses().len(), 10);
+    assert_eq!(resume(&work, &server).args(["-q"]).exits(0).stderr(), "");
+}
+
+#[test]
+fn results_that_are_gone_are_made_anew_only_if_the_run_was_not_complete() {
+    let (work, server) = stopped();
+    fs::remove_file(work.path(RESULTS)).expect("results");
+    let said = resume(&work, &server).args(["-q"]).exits(0).stderr();
+    assert!(said.contains("is gone"), "{said}");
+    fs::remove_file(work.path(RESULTS)).expect("results");
+    let (manifest, calls) = (work.read(MANIFEST), accepted(&server));
+    for flag in ["--resume", "--resume-or-start"] {
+        let refused = work.run(&server, "s.csv").args([flag, "--rate", "unlimited"]).exits(2);
+        assert!(refused.stderr().contains("put them back"), "{}", refused.stderr());
+    }
+    assert_eq!((work.read(MANIFEST), accepted(&server), work.exists(RESULTS)), (manifest, calls, false));
+}
+
 /// Kills a run at its first system call of this kind, by strace; false if that isn't there or may not trace.
 fn killed_at(work: &Workdir, server: &Server, calls: &str, when: u32) -> bool {
     let mut strace = Command::new("strace");

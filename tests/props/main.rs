@@ -18,6 +18,7 @@ use dice::Dice;
 use oracle::Oracle;
 use round::{Ended, Fortune, Place};
 use slack::Slack;
+use slack_revoke::store::manifest::Manifest;
 use std::any::Any;
 use std::collections::BTreeSet;
 use std::fs;
@@ -42,8 +43,9 @@ fn lose_power(place: &Place, slack: &Slack, dice: &mut Dice) {
         && dice.chance(0.8)
     {
         let mut left = results[..dice.between(0, results.len())].to_vec();
-        if dice.chance(0.2) && !left.is_empty() {
-            // Where the length arrived and the data did not.
+        let is_sealed = Manifest::load(&place.files.manifest).is_ok_and(|manifest| manifest.results.bytes.is_some());
+        if dice.chance(0.2) && !left.is_empty() && !is_sealed {
+            // Where the length arrived and the data did not; sealed results were synced.
             left.resize(left.len() + dice.between(1, 40), 0);
         }
         fs::write(&place.files.results, left).expect("it can be cut");

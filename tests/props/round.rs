@@ -15,8 +15,9 @@ use slack_revoke::store::journal::{Journal, Lock};
 use slack_revoke::store::manifest::{self, At, Manifest, ManifestError, Run, RunCounts};
 use slack_revoke::store::paths::RunFiles;
 use slack_revoke::store::remaining;
-use slack_revoke::store::results::ResultsWriter;
+use slack_revoke::store::results::{ResultsWriter, fingerprint};
 use slack_revoke::store::resume::{self, Ask, Continuity, Found, MaybeSent, Start, Wants};
+use slack_revoke::store::seal::Seal;
 use slack_revoke::store::scan::{OwnerColumns, Recorded, ScanError, Seen, check_rows, scan};
 use std::collections::BTreeMap;
 use std::fs;
@@ -169,7 +170,10 @@ fn prepare(case: &Case, place: &Place, wants: Wants) -> Prepared {
         Some(Continuation::Appended) => Continuity::Appended,
         Some(Continuation::Other) | None => Continuity::Other { recorded: "".into(), given: "".into() },
     };
-    let prior = manifest.as_ref().map(|manifest| manifest.prior(continuity));
+    let prior = manifest.as_ref().map(|manifest| {
+        let seal = Seal::of(manifest, scanned.as_ref(), &files.results).expect("the results can be read");
+        manifest.prior(continuity, seal)
+    });
     let found = scanned.as_ref().map(|scan| Found { valid_len: scan.valid_len, done: scan.recorded.done().clone() });
     let listed = lock.listed().expect("the journal can be read");
     let start = resume::decide(Ask { wants, rehearsal: false }, prior, found, listed).expect("it may go on");
@@ -397,6 +401,8 @@ fn conclude(
         return dead(ended, end);
     }
     manifest.complete = recorded.done().len() >= policy.rows && end.fault.is_none();
+    let print = fingerprint(&files.results).expect("the results can be read");
+    (manifest.results.sha256, manifest.results.bytes) = (Some(print.sha256), Some(print.bytes));
     manifest.save_counted(&recorded, &files.manifest).expect("the manifest is saved");
     if killed == Some(2) {
         return dead(ended, end);

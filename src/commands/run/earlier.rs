@@ -6,11 +6,13 @@ use crate::report::{self, counted, quoted};
 use crate::store::aside::Aside;
 use crate::store::manifest::Protections;
 use crate::store::resume::{Fresh, Start};
+use crate::store::seal::Seal;
 use std::ffi::OsStr;
 
 /// Tells it, where there is something to tell.
 pub(super) fn tell(prepared: &Prepared, allow_self: bool) {
     tell_protections(prepared, allow_self);
+    tell_losses(prepared);
     match (&prepared.start, &prepared.aside) {
         (Start::Fresh(Fresh::NothingToResume), _) => {
             let results = prepared.files.as_ref().map(|files| files.results.display().to_string()).unwrap_or_default();
@@ -29,6 +31,28 @@ pub(super) fn tell(prepared: &Prepared, allow_self: bool) {
             | Start::Continue { .. },
             _,
         ) => {}
+    }
+}
+
+/// What was cut off the results since, by whatever did it, is sent again, and how its rows ended is lost.
+fn tell_losses(prepared: &Prepared) {
+    let (Start::Continue { .. }, Some(manifest), Some(files)) = (&prepared.start, &prepared.manifest, &prepared.files)
+    else {
+        return;
+    };
+    let ended: u64 = manifest.totals.by_status.iter().map(|(_, rows)| rows).sum();
+    let lost = counted(ended.saturating_sub(prepared.recorded.done().len()), "record", "records");
+    let results = files.results.display();
+    match prepared.seal {
+        Some(Seal::Cut) => tracing::warn!(
+            target: report::WEAKENED,
+            "the end of {results} was cut off since the last run, and with it {lost}: what they were of is sent again"
+        ),
+        Some(Seal::Missing) => tracing::warn!(
+            target: report::WEAKENED,
+            "{results} is gone, and with it {lost}: what they were of is sent again"
+        ),
+        Some(Seal::Unsealed | Seal::Intact | Seal::Edited) | None => {}
     }
 }
 

@@ -18,6 +18,7 @@ use crate::store::paths::RunFiles;
 use crate::store::remaining;
 use crate::store::resume::{self, Ask, Continuity, Found, Fresh, Start, Wants};
 use crate::store::scan::{Recorded, Scan, ScanError, Seen, check_rows, scan};
+use crate::store::seal::Seal;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
@@ -37,6 +38,8 @@ pub struct Prepared {
     pub recorded: Recorded,
     /// The results as they were read: what is there by the time they are written to is the same, or the run is refused.
     pub seen: Option<Seen>,
+    /// Whether they are what the run that is continued left.
+    pub(super) seal: Option<Seal>,
     /// Where this run begins.
     pub start: Start,
     /// The earlier run whose files make room first.
@@ -109,11 +112,24 @@ impl Prepared {
         }
         let remaining = before.remaining(files.as_ref())?;
         let aside = before.aside(&start, files.as_ref());
-        let seen = before.scan.as_ref().map(|scan| scan.seen);
+        let (seen, seal) = (before.scan.as_ref().map(|scan| scan.seen), before.seal);
         let (manifest, recorded) = before.into_parts(&start);
         let lock = None;
-        let mut this =
-            Self { content, survey, files, lock, manifest, recorded, seen, start, aside, rules, inherited, remaining };
+        let mut this = Self {
+            content,
+            survey,
+            files,
+            lock,
+            manifest,
+            recorded,
+            seen,
+            seal,
+            start,
+            aside,
+            rules,
+            inherited,
+            remaining,
+        };
         this.forget_other_rows()?;
         Ok(this)
     }
@@ -261,11 +277,13 @@ fn spool_dir(files: Option<&RunFiles>) -> PathBuf {
 struct Before {
     manifest: Option<Manifest>,
     scan: Option<Scan>,
+    /// How the two fit together; `None` without a manifest.
+    seal: Option<Seal>,
 }
 
 impl Before {
     fn read(settings: &Settings, files: Option<&RunFiles>) -> Result<Self, RunError> {
-        let Some(files) = files else { return Ok(Self { manifest: None, scan: None }) };
+        let Some(files) = files else { return Ok(Self { manifest: None, scan: None, seal: None }) };
         let manifest = match Manifest::load(&files.manifest) {
             Ok(mut manifest) => {
                 // The results are counted again, and they are right where the two differ.
@@ -281,7 +299,9 @@ impl Before {
             Existing::Refuse => settings.mode == Mode::Rehearsal && manifest.is_none(),
         };
         let scan = if is_read { read_results(&files.results, None)? } else { None };
-        Ok(Self { manifest, scan })
+        let seal = manifest.as_ref().map(|manifest| Seal::of(manifest, scan.as_ref(), &files.results)).transpose();
+        let seal = seal.map_err(|error| RunError::Input(Trouble::new(error.to_string(), "nothing was sent")))?;
+        Ok(Self { manifest, scan, seal })
     }
 
     fn earlier(&self) -> Option<Earlier> {
@@ -304,7 +324,11 @@ impl Before {
             (Existing::Refuse, true) => Wants::Replace,
             (Existing::Refuse, false) => Wants::Fresh,
         };
-        let prior = self.manifest.as_ref().map(|manifest| manifest.prior(continuity(manifest, survey)));
+        let prior = self
+            .manifest
+            .as_ref()
+            .zip(self.seal)
+            .map(|(manifest, seal)| manifest.prior(continuity(manifest, survey), seal));
         // Another input may have other columns; its results aren't written to. Nor are those that a run left which died
         // before its manifest: they are begun again, or refused.
         let may_differ = match &prior {

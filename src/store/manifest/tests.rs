@@ -154,8 +154,9 @@ fn a_new_run_makes_the_old_end_void() {
     let mut manifest = begun();
     manifest.complete = true;
     manifest.results.sha256 = Some("0".repeat(64));
-    let prior = manifest.prior(Continuity::Same);
-    assert_eq!(prior, Prior { rehearsal: false, complete: true, rows: 3, ended_before: 2, input: Continuity::Same });
+    let (same, seal) = (Continuity::Same, Seal::Intact);
+    let prior = manifest.prior(same.clone(), seal);
+    assert_eq!(prior, Prior { rehearsal: false, complete: true, rows: 3, ended_before: 2, input: same, seal });
     manifest.begin("0.2.0", run("b"), input(5), &recorded());
     assert_eq!((manifest.complete, &manifest.results.sha256), (false, &None));
     assert_eq!((manifest.runs.len(), manifest.totals.not_reached), (2, 3));

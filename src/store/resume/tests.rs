@@ -11,7 +11,7 @@ const SAME: Continuity = Continuity::Same;
 
 #[expect(clippy::unnecessary_wraps, reason = "reads in the tables as what it stands for")]
 fn prior(rehearsal: bool, complete: bool, input: Continuity) -> Option<Prior> {
-    Some(Prior { rehearsal, complete, rows: 3, ended_before: 0, input })
+    Some(Prior { rehearsal, complete, rows: 3, ended_before: 0, input, seal: Seal::Intact })
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "reads in the tables as what it stands for")]
@@ -97,12 +97,33 @@ fn a_timer_goes_on_begins_or_puts_aside() {
     }
 }
 
+#[test]
+fn what_was_changed_is_refused_and_what_was_lost_is_sent_again() {
+    for (seal, complete, want) in [
+        (Seal::Edited, false, Err(Refusal::Edited)),
+        (Seal::Edited, true, Err(Refusal::Edited)),
+        (Seal::Missing, true, Err(Refusal::Missing)),
+        (Seal::Missing, false, goes_on(0, &[], MaybeSent::All)),
+        (Seal::Cut, true, goes_on(0, &[], MaybeSent::All)),
+    ] {
+        for wants in [Wants::Resume, Wants::ResumeOrStart] {
+            let sealed = |input| prior(false, complete, input).map(|prior| Prior { seal, ..prior });
+            assert_eq!(decide(Ask { wants, rehearsal: false }, sealed(SAME), None, None), want);
+            let other = Continuity::Other { recorded: "aa".into(), given: "bb".into() };
+            let decided = decide(Ask { wants, rehearsal: false }, sealed(other), None, None);
+            let makes_room = wants == Wants::ResumeOrStart;
+            assert_eq!(decided == Ok(Start::Fresh(Fresh::PutsAside)), makes_room, "another input's are left alone");
+        }
+    }
+}
+
 /// A run on a complete one lists only what it sends itself: of records cut off below its beginning, the list says nothing.
 #[test]
 fn a_list_that_was_begun_on_records_says_nothing_of_them() {
     let ask = Ask { wants: Wants::Resume, rehearsal: false };
     for (done, want) in [(vec![2, 3, 4], lines(&[5])), (vec![2, 3], MaybeSent::All)] {
-        let prior = Prior { rehearsal: false, complete: false, rows: 4, ended_before: 3, input: SAME };
+        let prior =
+            Prior { rehearsal: false, complete: false, rows: 4, ended_before: 3, input: SAME, seal: Seal::Unsealed };
         let start = decide(ask, Some(prior), found(99, &done), Some(lines(&[5])));
         assert_eq!(start, goes_on(99, &done, want));
     }
@@ -142,7 +163,9 @@ fn write_whole(path: &Path, columns: &Fields, rows: &[(Row, Outcome)]) -> Vec<u6
 }
 
 fn start_of(scan: &Scan, manifest: bool, rows: u64) -> Result<Start, Refusal> {
-    let prior = manifest.then_some(Prior { rehearsal: false, complete: false, rows, ended_before: 0, input: SAME });
+    let seal = Seal::Unsealed;
+    let prior = Prior { rehearsal: false, complete: false, rows, ended_before: 0, input: SAME, seal };
+    let prior = manifest.then_some(prior);
     let found = Found { valid_len: scan.valid_len, done: scan.recorded.done().clone() };
     let ask = Ask { wants: Wants::Resume, rehearsal: false };
     decide(ask, prior, Some(found), Some(MaybeSent::All))
