@@ -77,7 +77,7 @@ fn without_extension(path: &Path, extensions: &[&str]) -> PathBuf {
     if path.extension().is_some_and(known) { path.with_extension("") } else { path.to_owned() }
 }
 
-fn appended(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn appended(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
     name.into()

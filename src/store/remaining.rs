@@ -96,6 +96,14 @@ pub fn remove_stale(files: &RunFiles, known: &Remaining) -> io::Result<Option<Pa
     Ok(changed)
 }
 
+/// Whether the file at `path` is the one that `known` describes.
+pub(super) fn is_known(path: &Path, known: Option<&Remaining>) -> io::Result<bool> {
+    Ok(match known {
+        Some(known) => path.try_exists().map_err(during("look at", path))? && holds(path, known)?,
+        None => false,
+    })
+}
+
 fn holds(path: &Path, known: &Remaining) -> io::Result<bool> {
     if fs::metadata(path).map_err(during("look at", path))?.len() != known.bytes {
         return Ok(false);

@@ -1,9 +1,12 @@
 //! A job on a timer: the same command line every night, whatever the night before left.
 
-use crate::harness::{Finished, Program, Workdir, accepted, config, rows, sessions, start, until};
-use slack_revoke::rehearsal::{Config, Latency, Server};
+use crate::harness::{Finished, Program, TOKEN, Workdir, accepted, config, rows, sessions, start, until};
+use slack_revoke::rehearsal::{Config, Latency, Server, Token, TokenEnd};
 use std::fs::File;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::time::{Duration, SystemTime};
+use tempfile::TempDir;
 
 const LATENCY: Latency = Latency::Fixed(Duration::from_millis(15));
 
@@ -112,9 +115,76 @@ fn a_death_while_files_were_put_aside_is_made_up_for() {
     let id = run_id(&work, "in.results.csv.manifest.json");
     std::fs::rename(work.path("in.results.csv"), work.path(&format!("in.results.{id}.csv"))).expect("a rename");
     work.write("in.csv", rows(1_003, 1));
-    nightly(&work, &server).exits(0);
+    let said = nightly(&work, &server).args(["-q"]).exits(0).stderr();
+    assert_eq!(said, "", "it did end");
     assert_eq!(aside(&work), ["", ".manifest.json"].map(|end| format!("in.results.{id}.csv{end}")));
     assert_eq!(work.results("in.results.csv").records.len(), 1);
+}
+
+/// A folder on another filesystem; `None` if this machine has none.
+fn elsewhere() -> Option<TempDir> {
+    let folder = tempfile::tempdir_in("/dev/shm").ok()?;
+    let device = |path: &Path| std::fs::metadata(path).expect("a folder").dev();
+    (device(folder.path()) != device(&std::env::temp_dir())).then_some(folder)
+}
+
+#[test]
+fn a_remaining_file_on_another_disk_is_put_aside_wherever_an_earlier_try_was_cut_off() {
+    let Some(other_disk) = elsewhere() else {
+        println!("left out: no other filesystem here");
+        return;
+    };
+    let remaining = other_disk.path().join("r.csv");
+    let flags = ["--remaining", remaining.to_str().expect("text")];
+    for left in ["", "copy", "part"] {
+        let tokens = vec![Token { ends: Some((2, TokenEnd::Revoked)), ..Token::named(TOKEN) }];
+        let (work, server) = (Workdir::new(), start(Config { tokens, ..config(sessions(1_000, 6)) }));
+        work.write("in.csv", rows(1_000, 5));
+        nightly(&work, &server).args(flags).exits(4);
+        server.accept_token(TOKEN);
+        let content = std::fs::read_to_string(&remaining).expect("rows that remain");
+        let id = run_id(&work, "in.results.csv.manifest.json");
+        let target = format!("in.results.{id}.remaining.csv");
+        match left {
+            "copy" => drop(work.write(&target, &content)),
+            "part" => drop(work.write(&format!("{target}.part"), &content[..20])),
+            _ => {}
+        }
+        work.write("in.csv", rows(1_005, 1));
+        nightly(&work, &server).args(flags).exits(0);
+        assert_eq!(work.read(&target), content, "{left}");
+        let moved = ["", ".journal", ".manifest.json"].map(|end| format!("in.results.{id}.csv{end}"));
+        assert_eq!(aside(&work), [&moved[..], &[target]].concat(), "{left}");
+        assert!(!remaining.exists(), "{left}: nothing remains of the new input");
+    }
+}
+
+#[test]
+fn a_file_that_is_no_runs_is_not_put_aside_as_remaining() {
+    let (work, server) = (Workdir::new(), start(config(sessions(1_000, 4))));
+    work.write("in.csv", rows(1_000, 3));
+    nightly(&work, &server).exits(0);
+    work.write("payroll.csv", "name,salary\nAda,1\n");
+    work.write("in.csv", rows(1_003, 1));
+    let names = work.names();
+    let refused = nightly(&work, &server).args(["--remaining", "payroll.csv"]).exits(2);
+    assert!(refused.stderr().contains("payroll.csv"), "{}", refused.stderr());
+    assert_eq!((work.read("payroll.csv").as_str(), work.names()), ("name,salary\nAda,1\n", names));
+}
+
+/// Another night, another `--remaining`: the file of the first name must not stay in the way of it.
+#[test]
+fn the_remaining_file_is_put_aside_under_whatever_name_it_was_written() {
+    let tokens = vec![Token { ends: Some((2, TokenEnd::Revoked)), ..Token::named(TOKEN) }];
+    let (work, server) = (Workdir::new(), start(Config { tokens, ..config(sessions(1_000, 7)) }));
+    work.write("in.csv", rows(1_000, 5));
+    nightly(&work, &server).exits(4);
+    server.accept_token(TOKEN);
+    work.write("in.csv", rows(1_005, 1));
+    nightly(&work, &server).args(["--remaining", "r.csv"]).exits(0);
+    assert!(!work.exists("in.results.remaining.csv"), "{:?}", work.names());
+    work.write("in.csv", rows(1_006, 1));
+    nightly(&work, &server).exits(0);
 }
 
 #[test]

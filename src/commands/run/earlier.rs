@@ -88,7 +88,7 @@ fn protected_parts(kept: &Protections) -> Vec<String> {
 
 /// Rows that never ended are worth a mail, so they are told under `-q` too.
 fn tell_aside(aside: &Aside) {
-    let Aside { files, run_id, input, not_reached } = aside;
+    let Aside { files, run_id, input, not_reached, .. } = aside;
     let results = files.results.display();
     if *not_reached == 0 {
         tracing::info!("run {run_id} was for another input and makes room: its results become {results}");

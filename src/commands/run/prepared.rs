@@ -111,7 +111,7 @@ impl Prepared {
             );
         }
         let remaining = before.remaining(files.as_ref())?;
-        let aside = before.aside(&start, files.as_ref());
+        let aside = before.aside(&start, files.as_ref())?;
         let (seen, seal) = (before.scan.as_ref().map(|scan| scan.seen), before.seal);
         let (manifest, recorded) = before.into_parts(&start);
         let lock = None;
@@ -365,10 +365,16 @@ impl Before {
     }
 
     /// What makes room for a run that begins where another input's results are.
-    fn aside(&self, start: &Start, files: Option<&RunFiles>) -> Option<Aside> {
-        let (manifest, files) = (self.manifest.as_ref()?, files?);
-        let ended = self.scan.as_ref().map_or(0, |scan| scan.recorded.done().len());
-        (*start == Start::Fresh(Fresh::PutsAside)).then(|| Aside::of(manifest, &files.results, ended)).flatten()
+    fn aside(&self, start: &Start, files: Option<&RunFiles>) -> Result<Option<Aside>, RunError> {
+        let (Start::Fresh(Fresh::PutsAside), Some(manifest), Some(files)) = (start, &self.manifest, files) else {
+            return Ok(None);
+        };
+        let Some(mut aside) = Aside::of(manifest, &files.results) else { return Ok(None) };
+        // Where a run died while it made room, the results are there already.
+        let moved = if self.scan.is_none() { read_results(&aside.files.results, None)? } else { None };
+        let ended = self.scan.as_ref().or(moved.as_ref()).map_or(0, |scan| scan.recorded.done().len());
+        aside.count_ended(manifest.input.rows, ended);
+        Ok(Some(aside))
     }
 
     /// The protections to keep; `None` if no run is continued or its manifest doesn't have them.
