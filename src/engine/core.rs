@@ -89,6 +89,8 @@ pub struct Core {
     waiting: BTreeMap<(Duration, u64), Pending>,
     /// Rows whose attempts are used up, until it is known whose fault that is.
     undecided: Vec<Pending>,
+    /// Lines of rows that have not ended, one of whose attempts in this run may have taken effect.
+    in_doubt: BTreeSet<u64>,
     breaker: Breaker,
     suspended: SuspendedWorkspaces,
     shared: SharedSessions,
@@ -124,6 +126,7 @@ impl Core {
             waiting: BTreeMap::new(),
             undecided: Vec::new(),
             shared: SharedSessions::default(),
+            in_doubt: BTreeSet::new(),
             outage: Outage::default(),
             token: TokenState::default(),
             warned: BTreeSet::new(),

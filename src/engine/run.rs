@@ -30,6 +30,8 @@ pub struct RunEnd {
     pub any_parked: bool,
     /// Lines of rows that were sent, and whose record could not be kept or whose answer was not waited for.
     pub unrecorded: Vec<u64>,
+    /// Lines of rows that have not ended, and that an attempt of this run may have revoked; beside the unrecorded ones.
+    pub in_doubt: Vec<u64>,
     /// Calls a minute at the end; none without a limit.
     pub estimate: Option<f64>,
     /// Calls a minute that one bucket was found to take; none where no limit was met.
@@ -245,6 +247,7 @@ impl<A: SessionApi, O: Observer, R: RowSource> Loop<'_, A, O, R> {
             calls,
             any_parked: self.core.any_parked(),
             unrecorded: self.unrecorded,
+            in_doubt: self.core.lines_in_doubt().collect(),
             estimate: self.core.estimate(),
             learnt: self.core.learnt(),
             bucket: self.core.bucket_kind(),

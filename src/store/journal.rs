@@ -3,7 +3,7 @@
 //! **Why the list.** Slack answers `session_not_found` both for a session that never was and for one that is gone. If a
 //! run dies between sending a row and recording its answer, only the list tells the next run that this row's
 //! `session_not_found` means `already_revoked`; for a row that was never sent it stays `not_found` (contract.md, "Results").
-//! So a line is listed before its call goes out. `kill -9` loses none of them; a power loss can lose those of the last
+//! So a line is listed before its call goes out, and a run that stops by itself takes those off again whose refusal was clear. `kill -9` loses none of them; a power loss can lose those of the last
 //! second, and with them the difference, but never makes a row be left out.
 //!
 //! **Why a side file.** The results may be replaced by another tool, and a lock on a file that was replaced locks nobody
@@ -130,7 +130,7 @@ impl Lock {
         match self.marks {
             Marks::Unset => Ok(None),
             Marks::All => Ok(Some(MaybeSent::All)),
-            Marks::Lines => Ok(Some(MaybeSent::Lines(self.entries().map_err(during("read", &self.path))?))),
+            Marks::Lines => Ok(Some(MaybeSent::Lines(entries(&self.path).map_err(during("read", &self.path))?))),
         }
     }
 
@@ -146,20 +146,6 @@ impl Lock {
         Ok(true)
     }
 
-    fn entries(&self) -> io::Result<RoaringTreemap> {
-        let mut reader = BufReader::new(File::open(&self.path)?);
-        reader.read_exact(&mut [0; HEADER_LEN])?;
-        let (mut lines, mut entry) = (RoaringTreemap::new(), NO_ENTRY);
-        loop {
-            match reader.read_exact(&mut entry) {
-                Ok(()) if entry != NO_ENTRY => lines.insert(u64::from_le_bytes(entry)),
-                Ok(()) => false,
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(lines),
-                Err(error) => return Err(error),
-            };
-        }
-    }
-
     /// Begins an empty list, for a run that starts with the first row.
     ///
     /// # Errors
@@ -169,7 +155,7 @@ impl Lock {
         self.set(Marks::Unset)?;
         self.file.set_len(FIRST_ENTRY).map_err(during("write", &self.path))?;
         self.set(Marks::Lines)?;
-        self.into_journal()
+        self.into_journal(MaybeSent::default())
     }
 
     /// Goes on with the list as it is, or with [`MaybeSent::All`] as one that has lost entries. Where no row is in doubt,
@@ -180,10 +166,10 @@ impl Lock {
     pub fn resume(mut self, maybe_sent: &MaybeSent) -> io::Result<Journal> {
         match (maybe_sent, self.marks) {
             (MaybeSent::Lines(lines), _) if lines.is_empty() => self.begin(),
-            (MaybeSent::Lines(_), Marks::Lines) => self.into_journal(),
+            (MaybeSent::Lines(_), Marks::Lines) => self.into_journal(maybe_sent.clone()),
             (MaybeSent::Lines(_), Marks::Unset | Marks::All) | (MaybeSent::All, _) => {
                 self.set(Marks::All)?;
-                self.into_journal()
+                self.into_journal(MaybeSent::All)
             }
         }
     }
@@ -194,7 +180,7 @@ impl Lock {
         Ok(())
     }
 
-    fn into_journal(self) -> io::Result<Journal> {
+    fn into_journal(self, before: MaybeSent) -> io::Result<Journal> {
         let context = during("write", &self.path);
         let len = self.file.metadata().map_err(context)?.len();
         let end = len - len.saturating_sub(FIRST_ENTRY) % ENTRY_LEN;
@@ -202,7 +188,7 @@ impl Lock {
         sync_folder_of(&self.path);
         let file = self.file.try_clone().map_err(context)?;
         let syncer = Syncer::start(&file, &self.path, end)?;
-        Ok(Journal { file, path: self.path.clone(), end, entries: Vec::new(), syncer })
+        Ok(Journal { file, path: self.path.clone(), pid: self.pid, before, end, entries: Vec::new(), syncer })
     }
 }
 
@@ -212,6 +198,21 @@ impl Drop for Lock {
         if self.marks == Marks::Unset {
             let _ = fs::remove_file(&self.path);
         }
+    }
+}
+
+/// The lines that a journal lists.
+fn entries(path: &Path) -> io::Result<RoaringTreemap> {
+    let mut reader = BufReader::new(File::open(path)?);
+    reader.read_exact(&mut [0; HEADER_LEN])?;
+    let (mut lines, mut entry) = (RoaringTreemap::new(), NO_ENTRY);
+    loop {
+        match reader.read_exact(&mut entry) {
+            Ok(()) if entry != NO_ENTRY => lines.insert(u64::from_le_bytes(entry)),
+            Ok(()) => false,
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(lines),
+            Err(error) => return Err(error),
+        };
     }
 }
 
@@ -278,6 +279,9 @@ fn parse_header(rest: &str) -> Option<(u32, Marks)> {
 pub struct Journal {
     file: File,
     path: PathBuf,
+    pid: u32,
+    /// What earlier runs left open.
+    before: MaybeSent,
     /// Where the next entry goes. A write that failed in the middle is written over by the next.
     end: u64,
     /// Entries on their way into the file.
@@ -302,6 +306,22 @@ impl Journal {
         Ok(())
     }
 
+    /// Ends a run that stopped by itself, and so knows which of the rows without a record may be gone: those `in_doubt`, and
+    /// those that earlier runs left open. The others that it sent got a clear refusal, and are taken off the list. Rows in
+    /// `done` stay on it: their records may be lost one day.
+    ///
+    /// # Errors
+    /// If the list can't be written, or was lost under the run. It names too many rows then, or any, and never too few.
+    pub fn settle(self, done: &RoaringTreemap, in_doubt: &[u64]) -> io::Result<()> {
+        let Self { file, path, pid, before, syncer, .. } = self;
+        syncer.finish()?;
+        let MaybeSent::Lines(before) = before else { return Ok(()) };
+        let listed = entries(&path).map_err(during("read", &path))?;
+        let open = (before | in_doubt.iter().copied().collect::<RoaringTreemap>()) - done;
+        let kept = (&listed & done) | open;
+        if kept == listed { Ok(()) } else { rewrite(&file, pid, &kept).map_err(during("write", &path)) }
+    }
+
     /// Ends a run that has not reached every row: the list is synced and stays.
     ///
     /// # Errors
@@ -321,6 +341,17 @@ impl Journal {
         }
         Ok(())
     }
+}
+
+/// Replaces the list; until all of it is on the disk, any row may have been sent.
+fn rewrite(file: &File, pid: u32, lines: &RoaringTreemap) -> io::Result<()> {
+    let set = |marks: Marks| file.write_all_at(&marks.header(pid), 0).and_then(|()| file.sync_all());
+    set(Marks::All)?;
+    let entries: Vec<u8> = lines.iter().flat_map(u64::to_le_bytes).collect();
+    file.write_all_at(&entries, FIRST_ENTRY)?;
+    file.set_len(FIRST_ENTRY + entries.len() as u64)?;
+    file.sync_all()?;
+    set(Marks::Lines)
 }
 
 #[cfg(test)]

@@ -1,9 +1,13 @@
 //! Results are evidence of one input's rows: those of others, and those that somebody changed, are not taken for it.
 
 use crate::harness::{Program, TOKEN, Workdir, accepted, config, rows, sessions, start};
-use slack_revoke::rehearsal::{Config, Server, Token, TokenEnd};
+use slack_revoke::domain::ErrorCode;
+use slack_revoke::rehearsal::{
+    Config, Limit, LimitKind, Limits, Prescribed, RetryAfter, Script, Scripted, Server, Token, TokenEnd, WindowStart,
+};
 use std::fs;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 const RESULTS: &str = "s.results.csv";
 const MANIFEST: &str = "s.results.csv.manifest.json";
@@ -122,7 +126,7 @@ fn results_that_were_edited_since_the_last_run_are_refused_and_not_sealed_again(
             ours.replacen("Z,", "Z,r", 1),
             format!("{ours}T1,1009,11,revoked,,,200,1,0,,2026-11-27T12:00:00.000Z,\n"),
             format!("{ours}torn"),
-            ours.replacen(".", "", 1),
+            ours.replacen('.', "", 1),
         ] {
             work.write(RESULTS, edited);
             for flag in ["--resume", "--resume-or-start"] {
@@ -161,6 +165,32 @@ fn results_that_are_gone_are_made_anew_only_if_the_run_was_not_complete() {
         assert!(refused.stderr().contains("put them back"), "{}", refused.stderr());
     }
     assert_eq!((work.read(MANIFEST), accepted(&server), work.exists(RESULTS)), (manifest, calls, false));
+}
+
+/// Of the ten sessions the last five are nobody's. The row that met the end of the run got a clear answer.
+#[test]
+fn a_row_that_was_clearly_refused_is_not_called_gone_by_the_next_run() {
+    let limit = LimitKind::FixedWindow { calls: 5, per: Duration::from_hours(1), starts: WindowStart::FirstCall };
+    let limits =
+        Limits { invalidate: Limit { retry_after: RetryAfter::Fixed(3_600), ..Limit::of(limit) }, ..Limits::default() };
+    let revoked = vec![Token { ends: Some((5, TokenEnd::Revoked)), ..Token::named(TOKEN) }];
+    let refused = Script {
+        by_session: [(1_005, Scripted::always(Prescribed::Refused(ErrorCode::NoPermission)))].into(),
+        ..Script::default()
+    };
+    for (trouble, code) in [
+        (Config { limits, ..config(sessions(1_000, 5)) }, 3),
+        (Config { tokens: revoked, ..config(sessions(1_000, 5)) }, 4),
+        (Config { script: refused, ..config(sessions(1_000, 5)) }, 4),
+    ] {
+        let (work, server) = (Workdir::new(), start(trouble));
+        work.write("s.csv", rows(1_000, 10));
+        work.run(&server, "s.csv").args(["--rate", "unlimited", "-j", "1"]).exits(code);
+        assert_eq!(work.results(RESULTS).count("revoked"), 5);
+        let well = start(config(Vec::new()));
+        resume(&work, &well).exits(0);
+        assert_eq!(work.results(RESULTS).count("not_found"), 5, "{}", work.read(RESULTS));
+    }
 }
 
 /// Kills a run at its first system call of this kind, by strace; false if that isn't there or may not trace.

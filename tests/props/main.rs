@@ -117,7 +117,7 @@ fn play(seed: u64, folder: &Path) -> Vec<String> {
             oracle.faults.push("nothing hindered the run, and it is not complete".into());
         }
         calm_runs += usize::from(calm);
-        oracle.take_in();
+        oracle.take_in(&round);
         if complete && calm && oracle.kept.len() == rows {
             break;
         }

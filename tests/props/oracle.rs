@@ -2,7 +2,7 @@
 
 use crate::case::{Case, Fate};
 use crate::round::{Concluded, Ended, Place, Round};
-use crate::slack::{Answered, Slack};
+use crate::slack::{Answered, Seen, Slack};
 use slack_revoke::domain::Reply;
 use slack_revoke::domain::{Answer, ErrorCode, Outcome, Status};
 use slack_revoke::engine::retry::{Class, classify};
@@ -10,6 +10,13 @@ use slack_revoke::store::resume::MaybeSent;
 use slack_revoke::store::scan::{Record, Scan, records, scan};
 use std::collections::BTreeMap;
 use std::fs;
+
+/// Whether a call of this run may have ended the session of this line, and no answer tells.
+fn is_open(seen: &Seen, line: u64) -> bool {
+    let answers = seen.answered.get(&line).into_iter().flatten();
+    let mut classes = answers.map(|answered| classify(&Reply::bare(answered.answer.clone())));
+    seen.dropped.contains(&line) || classes.any(|class| class == Class::Transient { ambiguous: true })
+}
 
 pub struct Oracle<'a> {
     pub case: &'a Case,
@@ -272,13 +279,24 @@ impl Oracle<'_> {
         must!(self, found == want, "--remaining holds {found:?}, not {want:?}");
     }
 
-    /// Takes in what a run, or what was cut off after it, leaves open.
-    pub fn take_in(&mut self) {
+    /// Takes in what a run, or what was cut off after it, leaves open. One that came to its own end knows which rows it had no
+    /// clear answer for.
+    pub fn take_in(&mut self, round: &Round) {
         let done = self.results().map(|scan| scan.recorded.done().clone()).unwrap_or_default();
-        self.kept.retain(|line, _| done.contains(*line));
-        for (line, past) in &mut self.slack.state().past {
-            past.in_doubt |= past.calls > 0 && !done.contains(*line);
+        let recorded = std::mem::take(&mut self.kept);
+        let ended = match &round.ended {
+            Ended::Alive { ended, concluded: Some(_), .. } => Some(ended),
+            Ended::Alive { .. } | Ended::Dead => None,
+        };
+        let state = &mut *self.slack.state();
+        for (line, past) in &mut state.past {
+            let is_open = match ended {
+                Some(ended) => recorded.contains_key(line) || ended.contains_key(line) || is_open(&state.seen, *line),
+                None => recorded.contains_key(line) || state.seen.sent.contains_key(line),
+            };
+            past.in_doubt |= is_open && !done.contains(*line);
         }
+        self.kept = recorded.into_iter().filter(|(line, _)| done.contains(*line)).collect();
     }
 
     /// A complete run has one record for each row.

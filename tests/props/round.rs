@@ -17,8 +17,8 @@ use slack_revoke::store::paths::RunFiles;
 use slack_revoke::store::remaining;
 use slack_revoke::store::results::{ResultsWriter, fingerprint};
 use slack_revoke::store::resume::{self, Ask, Continuity, Found, MaybeSent, Start, Wants};
-use slack_revoke::store::seal::Seal;
 use slack_revoke::store::scan::{OwnerColumns, Recorded, ScanError, Seen, check_rows, scan};
+use slack_revoke::store::seal::Seal;
 use std::collections::BTreeMap;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -237,6 +237,7 @@ pub fn play(
     number: usize,
     (weather, fortune, mut policy): (Weather, &Fortune, Policy),
 ) -> Round {
+    slack.prepare();
     let wants = if number == 0 { Wants::Fresh } else { Wants::Resume };
     let mut prepared = prepare(case, place, wants);
     let (survey, recorded) = (&prepared.survey, std::mem::take(&mut prepared.recorded));
@@ -408,6 +409,7 @@ fn conclude(
         return dead(ended, end);
     }
     let complete = manifest.complete;
-    if complete { journal.remove() } else { journal.finish() }.expect("the journal is ended");
+    let in_doubt: Vec<u64> = end.in_doubt.iter().chain(&end.unrecorded).copied().collect();
+    if complete { journal.remove() } else { journal.settle(recorded.done(), &in_doubt) }.expect("the journal is ended");
     Ended::Alive { end, ended, concluded: Some(Concluded { recorded, remaining, complete }) }
 }

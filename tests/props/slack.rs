@@ -121,6 +121,11 @@ impl Slack {
         self.0.lock().expect("no panic while it is held")
     }
 
+    /// A run is prepared, and has sent nothing.
+    pub fn prepare(&self) {
+        self.state().seen = Seen::default();
+    }
+
     /// A run begins.
     pub fn begin(&self, weather: Weather, policy: &Policy, clock: Clock) {
         let mut state = self.state();

@@ -10,6 +10,7 @@ use crate::engine::clock::wall;
 use crate::exit::ExitStatus;
 use crate::report::{self, Console, EventLog, FailureGroup, Files, Pacing, Totals, metrics, summary_json};
 use crate::settings::{InputSource, Mode, Settings, Verbosity};
+use crate::store::journal::Journal;
 use crate::store::manifest::{self, At, Manifest, Run, RunCounts};
 use crate::store::scan::Recorded;
 use crate::store::{remaining, results};
@@ -70,7 +71,7 @@ impl Conclusion<'_> {
         self.seal(&mut manifest, &recorded, is_kept, &mut lost);
         // The journal is only needed where rows are in doubt; its end cannot make the results any worse.
         let settled = manifest.complete && lost.errors.is_empty();
-        lost.note(if settled { journal.remove() } else { journal.finish() });
+        lost.note(if settled { journal.remove() } else { self.leave(journal, &recorded) });
 
         let exit = self.exit_status(&lost);
         let totals = self.totals(&mut manifest, &recorded, remains);
@@ -80,6 +81,15 @@ impl Conclusion<'_> {
         self.tell(&totals, &lost, exit);
         let summary = self.write_reports(&totals, exit);
         Concluded { exit, run_id: totals.run_id, results: totals.files.results, summary }
+    }
+
+    /// Of a run that ended by a fault of ours it isn't known which rows may be gone.
+    fn leave(&self, journal: Journal, recorded: &Recorded) -> io::Result<()> {
+        if self.end.fault.is_some() {
+            return journal.finish();
+        }
+        let in_doubt: Vec<u64> = self.end.in_doubt.iter().chain(&self.end.unrecorded).copied().collect();
+        journal.settle(recorded.done(), &in_doubt)
     }
 
     /// What machines read; the path of the summary, where it was written.

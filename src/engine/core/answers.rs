@@ -124,6 +124,9 @@ impl Core {
         let ambiguous = matches!(class, Class::Transient { ambiguous: true });
         pending.attempted(ambiguous || self.shared.may_have_ended(&pending));
         self.shared.answered(&pending, class);
+        if ambiguous {
+            self.in_doubt.extend(pending.lines());
+        }
         let (done, may_be_gone) = (pending.done(), pending.may_be_gone());
         match class {
             Class::AlreadyGone | Class::NotFound | Class::Row | Class::SuspectRow if pending.group().is_some() => {
@@ -239,6 +242,7 @@ impl Core {
     pub(super) fn record(&mut self, row: Box<Row>, outcome: Outcome, acts: &mut Vec<Act>) {
         let status = outcome.status;
         self.counts.add(status);
+        self.in_doubt.remove(&row.line);
         acts.push(Act::Tell(Event::Ended { row, outcome }));
         if matches!(status, Status::Invalid | Status::Duplicate | Status::Protected) {
             return;

@@ -91,6 +91,11 @@ impl Core {
         flying.chain(self.shared.held()).flat_map(Pending::lines)
     }
 
+    /// Lines of rows that have not ended, and that an attempt of this run may have revoked.
+    pub fn lines_in_doubt(&self) -> impl Iterator<Item = u64> {
+        self.in_doubt.iter().copied()
+    }
+
     /// How the run stands now.
     pub fn snapshot(&mut self, now: Now) -> Snapshot {
         let began = self.calls.began.unwrap_or(now.at);

@@ -40,6 +40,9 @@ impl Core {
     /// for the breaker; the halves on the way there say nothing new.
     pub(super) fn refuse_users(&mut self, pending: Pending, reply: Reply, class: Class, now: Now, acts: &mut Vec<Act>) {
         let in_part = matches!(&reply.answer, Answer::Refused(ErrorCode::FailedForSomeUsers));
+        if in_part {
+            self.in_doubt.extend(pending.lines());
+        }
         match pending.halves(in_part) {
             Ok(halves) => self.try_both(halves),
             Err(alone) if class == Class::SuspectRow => self.suspect(alone, reply, now, acts),

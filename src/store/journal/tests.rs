@@ -83,6 +83,25 @@ fn a_list_that_was_lost_stays_lost() {
 }
 
 #[test]
+fn a_run_that_stops_by_itself_leaves_only_rows_in_doubt_and_those_with_a_record() {
+    let (_folder, path) = place();
+    let done = |lines: &[u64]| lines.iter().copied().collect::<RoaringTreemap>();
+    let mut first = Lock::acquire(&path, 1).unwrap().begin().unwrap();
+    first.mark_sent([2, 3, 4, 5, 6]).unwrap();
+    first.settle(&done(&[2, 3]), &[5]).unwrap();
+    let found = next_finds(&path).unwrap();
+    assert_eq!(found, listed(&[2, 3, 5]), "4 and 6 were clearly refused");
+    let mut second = Lock::acquire(&path, 1).unwrap().resume(&found).unwrap();
+    second.mark_sent([5, 6, 7, 8]).unwrap();
+    second.settle(&done(&[2, 3, 8]), &[7]).unwrap();
+    assert_eq!(next_finds(&path), Some(listed(&[2, 3, 5, 7, 8])), "5 is still in doubt, whatever its last answer");
+    let mut any = Lock::acquire(&path, 1).unwrap().resume(&MaybeSent::All).unwrap();
+    any.mark_sent([9]).unwrap();
+    any.settle(&done(&[2]), &[]).unwrap();
+    assert_eq!(next_finds(&path), Some(MaybeSent::All), "a lost list stays lost");
+}
+
+#[test]
 fn every_cut_of_a_journal_is_read_on_the_careful_side() {
     let (_folder, path) = place();
     list(&path, &[2, 3, 4]);
