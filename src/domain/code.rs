@@ -172,6 +172,20 @@ error_codes! {
     MissingUser                  = "missing_user",                    Listing,      WRONG_QUERY;
 }
 
+impl ErrorCode {
+    /// Whether the code says that no call can end this session or user: whatever an earlier one was answered, it had no effect.
+    #[must_use]
+    pub fn rules_out_any_effect(&self) -> bool {
+        matches!(
+            self,
+            Self::CannotInvalidatePrimaryOwner
+                | Self::CannotResetPrimaryOwner
+                | Self::SessionResetNotAllowed
+                | Self::CannotResetBot
+        )
+    }
+}
+
 impl std::fmt::Display for ErrorCode {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.as_str())

@@ -94,11 +94,12 @@ pub fn error_name(reply: &Reply) -> Option<Box<str>> {
     }
 }
 
-/// The status of a row that ends with a clear refusal. Once an attempt may have taken effect, "failed" would claim that
-/// the session lives, which nobody knows.
+/// The status of a row that ends with this refusal. Once an attempt may have taken effect, "failed" would claim that the
+/// session lives; that is known only if the refusal says so.
 #[must_use]
-pub fn refused_status(may_be_gone: bool) -> Status {
-    if may_be_gone { Status::Unknown } else { Status::Failed }
+pub fn refused_status(answer: &Answer, may_be_gone: bool) -> Status {
+    let it_lives = matches!(answer, Answer::Refused(code) if code.rules_out_any_effect());
+    if may_be_gone && !it_lives { Status::Unknown } else { Status::Failed }
 }
 
 /// The status of a row for which Slack knows no session: gone through us where an earlier attempt may have taken effect.

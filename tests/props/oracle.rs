@@ -11,6 +11,11 @@ use slack_revoke::store::scan::{Record, Scan, records, scan};
 use std::collections::BTreeMap;
 use std::fs;
 
+/// Whether the answer says that no call can end the session.
+fn says_it_lives(answered: &Answered) -> bool {
+    matches!(&answered.answer, Answer::Refused(code) if code.rules_out_any_effect())
+}
+
 /// Whether a call of this run may have ended the session of this line, and no answer tells.
 fn is_open(seen: &Seen, line: u64) -> bool {
     let answers = seen.answered.get(&line).into_iter().flatten();
@@ -131,7 +136,8 @@ impl Oracle<'_> {
             Fate::Sent { session, identifier } => {
                 let names_workspace = !identifier.starts_with('U');
                 self.look_at_the_answers(round, *line, outcome, &answered, names_workspace);
-                self.look_at_the_truth(*line, outcome.status, *session, identifier);
+                let says_it_lives = answered.last().is_some_and(says_it_lives);
+                self.look_at_the_truth(*line, outcome.status, *session, identifier, says_it_lives);
             }
         }
     }
@@ -158,6 +164,7 @@ impl Oracle<'_> {
             Some(Class::NotFound) => Some(Status::NotFound),
             // A request that names a user can be refused for that user's sake.
             Some(Class::Workspace) if names_workspace => None,
+            Some(Class::Row) if answered.last().is_some_and(says_it_lives) => Some(Status::Failed),
             Some(Class::Workspace | Class::Row | Class::SuspectRow | Class::Transient { .. }) if in_doubt => {
                 Some(Status::Unknown)
             }
@@ -196,13 +203,14 @@ impl Oracle<'_> {
 
     /// The record is true. A power loss takes up to the last second's entries of the journal: of such a row it is not
     /// known that it was sent, so it can be called failed or not found, but never gone while it lives.
-    fn look_at_the_truth(&mut self, line: u64, status: Status, session: u64, identifier: &str) {
+    fn look_at_the_truth(&mut self, line: u64, status: Status, session: u64, identifier: &str, says_it_lives: bool) {
         let state = self.slack.state();
         let past = state.past.get(&line).cloned().unwrap_or_default();
         let lives = state.lives(session, identifier);
         drop(state);
         match status {
             Status::Revoked | Status::AlreadyRevoked => must!(self, !lives, "line {line} is {status:?}, and lives"),
+            Status::Failed if says_it_lives => must!(self, lives, "line {line} failed for good, and is gone"),
             Status::Failed => {
                 let known = !past.gone_through_it && !past.in_doubt || past.mark_lost;
                 must!(self, known, "line {line} failed, and may be gone: {past:?}");

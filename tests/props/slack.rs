@@ -272,6 +272,13 @@ impl State {
                 }
             }
             Say::Limited(pause) => Answer::RateLimited { retry_after: *pause },
+            // What can't be ended isn't gone, and no call on its way ends it.
+            Say::Row(code)
+                if ErrorCode::from(*code).rules_out_any_effect()
+                    && (!self.lives(session, identifier) || self.seen.late.iter().any(|(_, late, _)| *late == session)) =>
+            {
+                refused("user_not_found")
+            }
             Say::LimitedInBody(code) | Say::Row(code) | Say::Suspect(code) | Say::Workspace(code) | Say::Run(code) => {
                 refused(code)
             }

@@ -138,7 +138,9 @@ impl Core {
             Class::Revoked => self.succeed(pending, done, reply, now, acts),
             Class::AlreadyGone => self.succeed(pending, Status::AlreadyRevoked, reply, now, acts),
             Class::NotFound => self.settle(pending, retry::not_found_status(may_be_gone), reply, now, acts),
-            Class::Row => self.settle(pending, retry::refused_status(may_be_gone), reply, now, acts),
+            Class::Row => {
+                self.settle(pending, retry::refused_status(&reply.answer, may_be_gone), reply, now, acts);
+            }
             Class::SuspectRow => self.suspect(pending, reply, now, acts),
             Class::Transient { .. } => self.fail(pending, reply, turn, now, acts),
             Class::Workspace => self.suspend(pending, reply, now, acts),
@@ -185,7 +187,7 @@ impl Core {
 
     pub(super) fn suspect(&mut self, pending: Pending, reply: Reply, now: Now, acts: &mut Vec<Act>) {
         let Answer::Refused(code) = reply.answer.clone() else { return };
-        let status = retry::refused_status(pending.may_be_gone());
+        let status = retry::refused_status(&reply.answer, pending.may_be_gone());
         self.buckets.ended(&pending);
         let mut rows = Vec::with_capacity(1);
         pending.end(status, reply, now, |row, outcome| rows.push(Ended { row, outcome }));

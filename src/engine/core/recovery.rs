@@ -195,7 +195,7 @@ impl Core {
         match pending.halves(false) {
             Ok(halves) => self.try_both(halves),
             Err(alone) => {
-                let status = retry::refused_status(alone.may_be_gone_untold());
+                let status = retry::refused_status(&reply.answer, alone.may_be_gone_untold());
                 self.settle(alone, status, reply, now, acts);
             }
         }

@@ -240,8 +240,19 @@ fn an_ambiguous_attempt_turns_not_found_into_already_revoked() {
 #[test]
 fn a_refusal_after_an_ambiguous_attempt_does_not_claim_that_the_session_lives() {
     let mut bench = Bench::new(rows(2..=2));
-    bench.answer(Answer::Fault(Fault::Timeout)).until_a_call().refused("cannot_invalidate_primary_owner");
-    assert_eq!(bench.records, [(2, Status::Unknown, "cannot_invalidate_primary_owner".to_owned())]);
+    bench.answer(Answer::Fault(Fault::Timeout)).until_a_call().refused("user_not_found");
+    assert_eq!(bench.records, [(2, Status::Unknown, "user_not_found".to_owned())]);
+}
+
+#[test]
+fn a_refusal_that_rules_out_any_effect_is_clear_whatever_came_before() {
+    for resumed in [false, true] {
+        let mut rows = rows(2..=2);
+        rows[0].may_have_been_sent = resumed;
+        let mut bench = Bench::new(rows);
+        bench.answer(Answer::Fault(Fault::Timeout)).until_a_call().refused("cannot_invalidate_primary_owner");
+        assert_eq!(bench.records, [(2, Status::Failed, "cannot_invalidate_primary_owner".to_owned())]);
+    }
 }
 
 #[test]

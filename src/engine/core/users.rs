@@ -23,8 +23,7 @@ impl Core {
             self.buckets.push(Pending::users(group));
         }
         for (row, outcome) in answered {
-            let outcome =
-                Outcome { finished_at: now.wall, status: status_of(&row, outcome.status), ..(*outcome).clone() };
+            let outcome = Outcome { finished_at: now.wall, status: status_of(&row, &outcome), ..(*outcome).clone() };
             self.record(Box::new(row), outcome, acts);
         }
     }
@@ -47,7 +46,7 @@ impl Core {
             Ok(halves) => self.try_both(halves),
             Err(alone) if class == Class::SuspectRow => self.suspect(alone, reply, now, acts),
             Err(alone) => {
-                let status = retry::refused_status(alone.may_be_gone());
+                let status = retry::refused_status(&reply.answer, alone.may_be_gone());
                 self.remember(&alone, status, &reply, now);
                 self.settle(alone, status, reply, now, acts);
             }
@@ -63,6 +62,11 @@ impl Core {
 }
 
 /// A row that an earlier run may have sent is not `failed`: nobody knows.
-fn status_of(row: &Row, status: Status) -> Status {
-    if status == Status::Failed { retry::refused_status(row.may_have_been_sent) } else { status }
+fn status_of(row: &Row, outcome: &Outcome) -> Status {
+    match (outcome.status, &outcome.error) {
+        (Status::Failed, Some(error)) => {
+            retry::refused_status(&Answer::Refused(ErrorCode::from(&**error)), row.may_have_been_sent)
+        }
+        (status, _) => status,
+    }
 }
