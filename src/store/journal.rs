@@ -21,6 +21,8 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, BufReader, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 const MAGIC: &str = "slack-revoke journal ";
 const VERSION: &str = "1";
@@ -216,26 +218,50 @@ fn entries(path: &Path) -> io::Result<RoaringTreemap> {
     }
 }
 
+/// Looks at a lock that is held for a look only. `report` holds one for a moment.
+const LOOKS: u32 = 200;
+
+/// Between two of them, so that they take about a second.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
+
 /// Opens and locks, until the lock is on the file that the path leads to.
 fn lock_file(path: &Path) -> Result<File, LockError> {
     let context = during("lock", path);
+    let mut looks = 0;
     loop {
         let file = private().read(true).write(true).create(true).truncate(false).open(path).map_err(context)?;
         if !file.metadata().map_err(context)?.is_file() {
             return Err(LockError::NotAJournal(path.to_owned()));
         }
-        if let Some(locked) = locked(file, path)? {
-            return Ok(locked);
+        match locked(file, path)? {
+            Locked::Ours(file) => return Ok(file),
+            Locked::Gone => {}
+            Locked::LookedAt if looks < LOOKS => {
+                looks += 1;
+                thread::sleep(BETWEEN_LOOKS);
+            }
+            Locked::LookedAt => return Err(LockError::Held { path: path.to_owned(), pid: None }),
         }
     }
 }
 
-/// Locks an open file. A run that ends removes the file while it holds the lock, so a lock may be had on one that is no
-/// longer there, where it keeps nobody out: then none.
-fn locked(file: File, path: &Path) -> Result<Option<File>, LockError> {
+/// What became of a lock.
+#[derive(Debug)]
+enum Locked {
+    Ours(File),
+    /// A run that ends removes the file while it holds the lock: a lock on a file that is no longer there keeps nobody out.
+    Gone,
+    /// No run holds it; somebody asks whether one does.
+    LookedAt,
+}
+
+fn locked(file: File, path: &Path) -> Result<Locked, LockError> {
     let context = during("lock", path);
     match file.try_lock() {
-        Ok(()) => Ok(is_at(&file, path).map_err(context)?.then_some(file)),
+        Ok(()) if is_at(&file, path).map_err(context)? => Ok(Locked::Ours(file)),
+        Ok(()) => Ok(Locked::Gone),
+        // Shared with others it can only be had if all of them only look.
+        Err(TryLockError::WouldBlock) if file.try_lock_shared().is_ok() => Ok(Locked::LookedAt),
         Err(TryLockError::WouldBlock) => {
             let pid = read_header(&file, path).ok().flatten().map(|(pid, _)| pid);
             Err(LockError::Held { path: path.to_owned(), pid })

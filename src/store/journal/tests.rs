@@ -169,11 +169,27 @@ fn a_lock_on_a_file_that_is_gone_is_none() {
     let (_folder, path) = place();
     let open = || private().read(true).write(true).create(true).truncate(false).open(&path).unwrap();
     let (gone, replaced, there) = (open(), open(), open());
-    assert!(locked(there, &path).unwrap().is_some());
+    assert!(matches!(locked(there, &path).unwrap(), Locked::Ours(_)));
     fs::remove_file(&path).unwrap();
-    assert!(locked(gone, &path).unwrap().is_none());
+    assert!(matches!(locked(gone, &path).unwrap(), Locked::Gone));
     fs::write(&path, "").unwrap();
-    assert!(locked(replaced, &path).unwrap().is_none());
+    assert!(matches!(locked(replaced, &path).unwrap(), Locked::Gone));
+}
+
+/// `report` asks whether a run is going on while one is to begin.
+#[test]
+fn a_look_at_the_lock_keeps_no_run_out() {
+    let (_folder, path) = place();
+    list(&path, &[2]);
+    let look = File::open(&path).unwrap();
+    look.try_lock_shared().unwrap();
+    std::thread::scope(|scope| {
+        let run = scope.spawn(|| Lock::acquire(&path, 1));
+        // What the run meets is the look, or nothing.
+        (0..100).for_each(|_| std::thread::yield_now());
+        drop(look);
+        assert!(run.join().unwrap().is_ok());
+    });
 }
 
 /// Many threads lock and remove the same file: no two ever hold it together.
