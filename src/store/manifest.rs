@@ -11,8 +11,8 @@ mod verified;
 
 pub use learnt::{Learnt, last_learnt};
 pub use parts::{
-    At, Bucket, CheckMark, Checked, Estimate, History, Identity, Input, Pause, Remaining, Results, Run, RunCounts,
-    StatusRows, Totals, Window,
+    At, Bucket, CheckMark, Checked, Estimate, History, Identity, Input, LeftOutRuns, Pause, Remaining, Results, Run,
+    RunCounts, StatusRows, Totals, Window,
 };
 
 pub use protections::Protections;
@@ -34,6 +34,11 @@ use std::{fmt, fs};
 /// The version that this program writes and reads.
 pub const FORMAT_VERSION: u64 = 1;
 
+/// Runs on one results file that are kept from the beginning, and up to now: a timer adds one every night.
+pub const FIRST_RUNS: usize = 5;
+/// As for [`FIRST_RUNS`].
+pub const LAST_RUNS: usize = 45;
+
 /// Members that this version does not know.
 pub type Extra = Map<String, Value>;
 
@@ -48,8 +53,11 @@ pub struct Manifest {
     pub tool_version: String,
     /// Whether every row of the input has ended.
     pub complete: bool,
-    /// The runs, the first one first.
+    /// The runs, the first one first; of many the first [`FIRST_RUNS`] and the last [`LAST_RUNS`].
     pub runs: Vec<Run>,
+    /// Those between.
+    #[serde(default, skip_serializing_if = "LeftOutRuns::is_none")]
+    pub runs_left_out: LeftOutRuns,
     /// What the rows came from.
     pub input: Input,
     /// What no run on these results may send; `None` in manifests of versions that didn't record it.
@@ -123,6 +131,7 @@ impl Manifest {
             tool_version: tool_version.into(),
             complete: false,
             runs: Vec::new(),
+            runs_left_out: LeftOutRuns::default(),
             input,
             protections: None,
             remaining: None,
@@ -149,6 +158,9 @@ impl Manifest {
         self.results.sha256 = None;
         self.results.bytes = None;
         self.runs.push(run);
+        while self.runs.len() > FIRST_RUNS + LAST_RUNS {
+            self.runs_left_out.add(&self.runs.remove(FIRST_RUNS));
+        }
         self.count(recorded);
     }
 

@@ -275,7 +275,8 @@ impl State {
             // What can't be ended isn't gone, and no call on its way ends it.
             Say::Row(code)
                 if ErrorCode::from(*code).rules_out_any_effect()
-                    && (!self.lives(session, identifier) || self.seen.late.iter().any(|(_, late, _)| *late == session)) =>
+                    && (!self.lives(session, identifier)
+                        || self.seen.late.iter().any(|(_, late, _)| *late == session)) =>
             {
                 refused("user_not_found")
             }

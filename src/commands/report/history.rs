@@ -3,7 +3,7 @@
 use super::facts::{exit, seconds, told};
 use crate::report::counted;
 use crate::report::html::{Events, Run, RunEvents, Spans, Steps};
-use crate::store::manifest::{self, Manifest};
+use crate::store::manifest::{self, FIRST_RUNS, LAST_RUNS, Manifest};
 
 /// The runs, the first one first.
 pub fn runs(manifest: Option<&Manifest>, events: Option<&Events>) -> Vec<Run> {
@@ -67,10 +67,23 @@ fn from_events(events: &RunEvents) -> Option<Run> {
     })
 }
 
+/// Which runs the manifest no longer has, in a sentence.
+pub fn left_out(manifest: &Manifest) -> Option<String> {
+    let left_out = &manifest.runs_left_out;
+    (left_out.runs > 0).then(|| {
+        format!(
+            "The manifest keeps the first {FIRST_RUNS} and the last {LAST_RUNS} runs; {} between them, with {}, left out here.",
+            counted(left_out.runs, "run is", "runs are"),
+            counted(left_out.counts.calls, "call", "calls")
+        )
+    })
+}
+
 /// What is wrong with the events, each in a sentence.
 pub fn notes(events: &Events, manifest: Option<&Manifest>) -> Vec<String> {
     let is_other = |run: &&RunEvents| {
-        manifest.is_some_and(|manifest| !manifest.runs.iter().any(|known| known.run_id == run.run_id))
+        let is_known = |manifest: &Manifest| manifest.runs.iter().any(|known| known.run_id == run.run_id);
+        manifest.is_some_and(|manifest| manifest.runs_left_out.runs == 0 && !is_known(manifest))
     };
     let others = events.runs.iter().filter(is_other).count() as u64;
     let first = events.first_unreadable.map(|line| format!(", the first one in line {line}")).unwrap_or_default();

@@ -44,7 +44,7 @@ pub fn report(typed: PageArgs, console: &Console) -> Result<ExitStatus, RunError
         tool_version: env!("CARGO_PKG_VERSION"),
         results: found,
         is_running,
-        event_notes: events.as_ref().map(|events| history::notes(events, manifest.as_ref())).unwrap_or_default(),
+        event_notes: notes(events.as_ref(), manifest.as_ref()),
         manifest: manifest.as_ref().map(|manifest| facts::of(manifest, &files)),
         runs,
     };
@@ -69,6 +69,11 @@ fn manifest_of(files: &Files) -> Result<Option<Manifest>, RunError> {
         }
         Err(error) => Err(refused(error.to_string(), "no page was made")),
     }
+}
+
+fn notes(events: Option<&Events>, manifest: Option<&Manifest>) -> Vec<String> {
+    let of_events = events.map(|events| history::notes(events, manifest)).unwrap_or_default();
+    of_events.into_iter().chain(manifest.and_then(history::left_out)).collect()
 }
 
 fn events_of(path: &Path) -> Result<Events, RunError> {

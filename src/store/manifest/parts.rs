@@ -26,6 +26,29 @@ impl<'de> Deserialize<'de> for At {
     }
 }
 
+/// Runs that are no longer kept one by one.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct LeftOutRuns {
+    /// How many.
+    pub runs: u64,
+    /// What they did together.
+    pub counts: RunCounts,
+}
+
+impl LeftOutRuns {
+    pub(super) fn is_none(&self) -> bool {
+        self.runs == 0
+    }
+
+    pub(super) fn add(&mut self, run: &Run) {
+        let RunCounts { calls, rate_limited, paused_seconds } = &mut self.counts;
+        self.runs += 1;
+        *calls += run.counts.calls;
+        *rate_limited += run.counts.rate_limited;
+        *paused_seconds += run.counts.paused_seconds;
+    }
+}
+
 /// One run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Run {

@@ -207,3 +207,24 @@ fn the_last_run_of_the_same_host_and_organisation_tells_where_to_start() {
     assert_eq!(learnt("slack.com", Some("E3")), None);
     assert_eq!(last_learnt(&folder.path().join("none"), "slack.com", None), None);
 }
+
+/// A timer resumes a finished run every night.
+#[test]
+fn a_manifest_does_not_grow_with_the_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m");
+    let mut manifest = begun();
+    let mut bytes = Vec::new();
+    for number in 0..200 {
+        let counts = RunCounts { calls: 2, ..RunCounts::default() };
+        manifest.begin("0.1.0", Run { counts, ..run(&format!("run-{number:03}")) }, input(3), &recorded());
+        bytes.push(manifest.save_counted(&recorded(), &path).unwrap());
+    }
+    let manifest = Manifest::load(&path).unwrap();
+    assert_eq!(manifest.runs.len(), FIRST_RUNS + LAST_RUNS);
+    assert_eq!(manifest.runs_left_out.runs, 201 - manifest.runs.len() as u64);
+    assert_eq!((&*manifest.runs[0].run_id, &*manifest.runs.last().unwrap().run_id), ("a", "run-199"));
+    let kept: u64 = manifest.runs.iter().map(|run| run.counts.calls).sum();
+    assert_eq!(kept + manifest.runs_left_out.counts.calls, 400);
+    assert!(bytes[199] < bytes[60] + 100, "{bytes:?}");
+}
