@@ -95,6 +95,8 @@ pub struct Core {
     suspended: SuspendedWorkspaces,
     shared: SharedSessions,
     outage: Outage,
+    /// Counts the clear answers, but late ones: failures with the same number had none between them.
+    streak: u64,
     token: TokenState,
     warned: BTreeSet<Box<str>>,
     meter: Meter,
@@ -128,6 +130,7 @@ impl Core {
             shared: SharedSessions::default(),
             in_doubt: BTreeSet::new(),
             outage: Outage::default(),
+            streak: 0,
             token: TokenState::default(),
             warned: BTreeSet::new(),
             meter: Meter::default(),
@@ -184,7 +187,7 @@ impl Core {
         self.meter.ended(now.at, now.at.saturating_sub(flight.sent_at));
         self.warn(reply.warning.as_deref(), acts);
         let class = retry::classify(&reply);
-        let turn = self.follow_outage(&flight.pending, &reply, class, now, acts);
+        let turn = self.follow_outage(&flight, &reply, class, now, acts);
         self.teach_the_gate(&flight, &reply, class, now, acts);
         self.decide(flight, reply, class, turn, now, acts);
     }

@@ -17,6 +17,8 @@ const DECLARED_AT: usize = 5;
 pub struct Outage {
     evidence: usize,
     since: Option<Duration>,
+    /// When the first of these calls was sent.
+    first_sent_at: Duration,
     declared: bool,
     probes: u32,
     hold_until: Duration,
@@ -37,8 +39,10 @@ pub enum Turn {
 
 impl Outage {
     /// A call met a transient answer. `is_news`: it was for a row that had not failed before.
-    pub fn transient(&mut self, reply: &Reply, is_news: bool, now: Duration, seed: u64) -> Turn {
-        self.since.get_or_insert(now);
+    pub fn transient(&mut self, reply: &Reply, is_news: bool, sent_at: Duration, now: Duration, seed: u64) -> Turn {
+        if self.since.is_none() {
+            (self.since, self.first_sent_at) = (Some(now), sent_at);
+        }
         self.evidence += usize::from(is_news);
         self.slack_answered |= matches!(reply.answer, Answer::Refused(_));
         self.may_pass |= may_pass(&reply.answer);
@@ -52,6 +56,12 @@ impl Outage {
         if std::mem::replace(&mut self.declared, true) { Turn::GoesOn } else { Turn::Began }
     }
 
+    /// Whether a clear answer to a call sent at `sent_at` shows that Slack answers again: one that is only late shows nothing.
+    #[must_use]
+    pub fn is_ended_by(&self, sent_at: Duration) -> bool {
+        self.since.is_none() || sent_at >= self.first_sent_at
+    }
+
     /// A clear answer came. True where it ended a declared outage.
     pub fn clear(&mut self) -> bool {
         std::mem::take(self).declared
@@ -61,6 +71,12 @@ impl Outage {
     #[must_use]
     pub fn is_declared(&self) -> bool {
         self.declared
+    }
+
+    /// Whether the last answers, one or more, were none.
+    #[must_use]
+    pub fn is_suspected(&self) -> bool {
+        self.since.is_some()
     }
 
     /// No call before.
@@ -116,7 +132,8 @@ mod tests {
     use super::*;
 
     fn failed(outage: &mut Outage, is_news: bool, second: u64) -> Turn {
-        outage.transient(&Reply::bare(Answer::Fault(Fault::Timeout)), is_news, Duration::from_secs(second), 1)
+        let at = Duration::from_secs(second);
+        outage.transient(&Reply::bare(Answer::Fault(Fault::Timeout)), is_news, at, at, 1)
     }
 
     #[test]
@@ -135,6 +152,15 @@ mod tests {
         assert!(outage.clear());
         assert!(!outage.is_declared() && !outage.clear());
         assert_eq!(failed(&mut outage, true, 20), Turn::RowOnly);
+    }
+
+    #[test]
+    fn a_late_answer_ends_nothing() {
+        let mut outage = Outage::default();
+        assert!(outage.is_ended_by(Duration::ZERO));
+        failed(&mut outage, true, 5);
+        failed(&mut outage, true, 7);
+        assert_eq!([4, 5, 6].map(|second| outage.is_ended_by(Duration::from_secs(second))), [false, true, true]);
     }
 
     #[test]

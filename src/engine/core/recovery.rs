@@ -2,7 +2,7 @@
 //! away. Other rows decide: if they are answered, the trouble is the row's own; if rows that never failed fail too, it is
 //! Slack's, and costs no row an attempt.
 
-use super::{Act, Core};
+use super::{Act, Core, Flight};
 use crate::domain::{Event, Reply, StopReason};
 use crate::engine::clock::Now;
 use crate::engine::outage::Turn;
@@ -37,12 +37,13 @@ impl Core {
     /// Keeps track of whether Slack answers anybody.
     pub(super) fn follow_outage(
         &mut self,
-        pending: &Pending,
+        flight: &Flight,
         reply: &Reply,
         class: Class,
         now: Now,
         acts: &mut Vec<Act>,
     ) -> Turn {
+        let (pending, sent_at) = (&flight.pending, flight.sent_at);
         self.canary_answered |= class.is_decision();
         match class {
             // It comes ahead of whatever would have answered the call.
@@ -50,7 +51,8 @@ impl Core {
             Class::Transient { .. } => {
                 // A call for many users stands for many rows: it is no one row's trouble however often it fails.
                 let is_news = pending.is_for_many() || !pending.has_failed();
-                let turn = self.outage.transient(reply, is_news, now.at, self.seed(pending.line(), self.next_call));
+                let seed = self.seed(pending.line(), self.next_call);
+                let turn = self.outage.transient(reply, is_news, sent_at, now.at, seed);
                 if turn == Turn::Began {
                     let error = retry::error_name(reply).unwrap_or_default();
                     acts.push(Act::Tell(Event::OutageBegan { error }));
@@ -67,6 +69,10 @@ impl Core {
             | Class::TokenExpired
             | Class::Run => {
                 self.calls.clear += 1;
+                if !self.outage.is_ended_by(sent_at) {
+                    return Turn::RowOnly;
+                }
+                self.streak += 1;
                 if self.outage.clear() {
                     acts.push(Act::Tell(Event::OutageEnded));
                 }
@@ -78,7 +84,7 @@ impl Core {
     /// An outage is declared: what failed since the last clear answer was part of it, and is not held against the rows.
     /// Those that were to go next wait, so that other rows show when it is over.
     fn forgive_this_streak(&mut self) {
-        let streak = self.calls.clear;
+        let streak = self.streak;
         for pending in self.buckets.take_rows_of(Pending::has_failed).into_iter().chain(self.undecided.drain(..)) {
             self.waiting.insert((Duration::ZERO, pending.line()), pending);
         }
@@ -88,13 +94,13 @@ impl Core {
 
     /// A row got no clear answer.
     pub(super) fn fail(&mut self, mut pending: Pending, reply: Reply, turn: Turn, now: Now, acts: &mut Vec<Act>) {
-        let streak = self.calls.clear;
+        let streak = self.streak;
         pending.failed(reply, streak);
         if self.outage.is_declared() {
             pending.forgive(streak);
         }
         let is_spent = pending.tries() > self.policy.retries;
-        if pending.is_for_many() && streak > 0 && (is_spent || turn == Turn::Began) {
+        if pending.is_for_many() && self.calls.clear > 0 && (is_spent || turn == Turn::Began) {
             return self.give_up(pending, now, acts);
         }
         let Some(pending) = self.unless_suspended(pending) else { return };
@@ -140,7 +146,7 @@ impl Core {
     }
 
     fn verdict(&self, pending: &Pending, now: Duration) -> Verdict {
-        if !pending.has_failed_in(self.calls.clear) {
+        if !pending.has_failed_in(self.streak) {
             return Verdict::GiveUp;
         }
         if self.outage.is_declared() {
@@ -201,8 +207,9 @@ impl Core {
         }
     }
 
-    /// Puts rows whose backoff is over back into their queues. In an outage each probe is another row: those that failed go
-    /// only when there is no other one, and one at a time.
+    /// Puts rows whose backoff is over back into their queues. Rows that have not failed go first until there is a clear
+    /// answer: at a slow pace a few rows would use up their attempts in an outage before it shows. In a declared outage those
+    /// that failed go only when there is no other one, and one at a time.
     pub(super) fn wake_the_waiting(&mut self, now: Duration) {
         while self.may_wake()
             && let Some(entry) = self.waiting.first_entry()
@@ -219,7 +226,8 @@ impl Core {
     }
 
     fn may_wake(&self) -> bool {
-        let is_probing = !self.flying.is_empty() || self.buckets.any_row(Pending::has_failed);
-        !self.outage.is_declared() || !(is_probing || self.has_untried_rows())
+        let is_probing = || !self.flying.is_empty() || self.buckets.any_row(Pending::has_failed);
+        let others_go_first = self.outage.is_suspected() && self.has_untried_rows();
+        !(others_go_first || self.outage.is_declared() && is_probing())
     }
 }

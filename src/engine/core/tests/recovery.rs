@@ -204,3 +204,46 @@ fn a_limit_neither_ends_an_outage_nor_counts_as_one() {
     assert!(bench.has_event("OutageBegan") && !bench.has_event("OutageEnded"));
     assert_eq!(bench.records.len(), 1);
 }
+
+#[test]
+fn an_outage_uses_up_no_row_at_any_pace() {
+    for (pace, retries) in [(1, 1), (3, 1), (3, 2), (3, 5), (10, 1), (10, 5)] {
+        for seconds in [10, 20, 40, 75, 110] {
+            let mut bench = Bench::with(rows(2..=61), Pace::Every(Duration::from_secs(pace)), |policy| {
+                (policy.workers, policy.retries) = (Some(4), retries);
+            });
+            let (from, until) = (Duration::from_secs(31), Duration::from_secs(31 + seconds));
+            let outage = from..until;
+            play(&mut bench, |_, at| if outage.contains(&at) { Answer::Fault(Fault::Http(503)) } else { Answer::Ok });
+            let case = format!("{seconds} s, a call every {pace} s, {retries} retries");
+            assert_eq!((bench.core.stopped(), lines_of(&bench, Status::Revoked).len()), (None, 60), "{case}");
+        }
+    }
+}
+
+#[test]
+fn answers_that_are_only_late_show_nothing_of_an_outage() {
+    let mut bench = Bench::with(rows(2..=9), Pace::Every(Duration::from_millis(1)), |policy| {
+        (policy.workers, policy.retries, policy.canary) = (Some(8), 1, false);
+    });
+    for _ in 0..8 {
+        bench.pass(Duration::from_millis(1));
+    }
+    assert_eq!(bench.open.len(), 8);
+    for attempt in 1..=2 {
+        // The last row's call fails, and an answer follows that was on its way before.
+        let last = bench.open.iter().position(|(_, line)| *line == 9).expect("it is sent again");
+        bench.open.swap(0, last);
+        bench.answer(Answer::Fault(Fault::Http(503))).answer(Answer::Ok);
+        while attempt == 1 && !bench.open.iter().any(|(_, line)| *line == 9) {
+            bench.at = bench.wake.expect("something is due");
+            bench.step();
+        }
+    }
+    while !bench.open.is_empty() {
+        bench.answer(Answer::Ok);
+    }
+    assert!(lines_of(&bench, Status::Unknown).is_empty());
+    play(&mut bench, |_, _| Answer::Ok);
+    assert_eq!((bench.core.stopped(), lines_of(&bench, Status::Revoked).len()), (None, 8));
+}
