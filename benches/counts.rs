@@ -12,7 +12,7 @@
 
 use gungraun::prelude::*;
 use slack_revoke::domain::{
-    Answer, Counts, Fields, Outcome, Reply, Row, SessionId, Stamp, Status, Target, TeamId, UserId,
+    Answer, ColumnNames, Counts, Fields, Outcome, Reply, Row, SessionId, Stamp, Status, Target, TeamId, UserId,
 };
 use slack_revoke::engine::clock::Now;
 use slack_revoke::engine::core::{Act, Core};
@@ -263,7 +263,7 @@ fn records((mut writer, rows, outcome, file): (ResultsWriter, Vec<Row>, Outcome,
 #[library_benchmark]
 #[bench::revoked(setup = written)]
 fn resumption(file: Kept) -> Kept {
-    let scanned = scan::scan(&file.path, None).expect("results of ours");
+    let scanned = scan::scan(&file.path, None, &ColumnNames::default()).expect("results of ours");
     assert_eq!(black_box(scanned.recorded.done().len()), ROWS);
     file
 }

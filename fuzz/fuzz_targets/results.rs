@@ -2,6 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use slack_revoke::domain::ColumnNames;
 use slack_revoke::store::scan::{records, scan};
 use std::fs;
 
@@ -9,7 +10,7 @@ fuzz_target!(|bytes: &[u8]| {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("results.csv");
     fs::write(&path, bytes).unwrap();
-    let Ok(found) = scan(&path, None) else { return };
+    let Ok(found) = scan(&path, None, &ColumnNames::default()) else { return };
     let valid = usize::try_from(found.valid_len).unwrap();
     assert!(valid <= bytes.len());
     assert!(valid == 0 || bytes[valid - 1] == b'\n');
@@ -18,5 +19,5 @@ fuzz_target!(|bytes: &[u8]| {
         assert_eq!(records.map(Result::unwrap).count() as u64, found.recorded.done().len());
     }
     fs::write(&path, &bytes[..valid]).unwrap();
-    assert_eq!(scan(&path, None).unwrap(), found);
+    assert_eq!(scan(&path, None, &ColumnNames::default()).unwrap(), found);
 });

@@ -3,7 +3,7 @@
 use super::choices::BucketChoice;
 use super::values::{self, InputSource, RateArg};
 use super::{CallArgs, PaceArgs, TokenArgs};
-use crate::domain::{Cidr, Rate, TeamId, UserId};
+use crate::domain::{Cidr, IdColumn, Rate, TeamId, UserId};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -132,6 +132,11 @@ pub struct ResolveArgs {
     /// `comma`, `semicolon`, `tab`, `pipe`, or the character itself.
     #[arg(long, value_name = "CHAR", value_parser = values::delimiter, help_heading = "Input")]
     pub delimiter: Option<u8>,
+    /// Read an id from the column of this header, as in `session_id=Session`; may be repeated
+    ///
+    /// As in `run`.
+    #[arg(long, value_name = "NAME=HEADER", value_delimiter = '\n', value_parser = values::column, help_heading = "Input")]
+    pub column: Vec<(IdColumn, String)>,
     /// Where the rows go [default: standard output]
     ///
     /// An existing file is refused.

@@ -55,8 +55,8 @@ pub struct Cli {
 pub enum Command {
     /// Revoke every session of the input, and write one result per row
     ///
-    /// The input has a header line, then rows. Columns are found by name, whatever their order and case: session_id, and
-    /// user_id and/or team_id; every other column is carried through to the results. Gzip and zstd are recognised.
+    /// The input has a header line, then rows. Columns are found by name, in any order: session_id, and user_id and/or team_id,
+    /// also written as User ID or userId (--column reads other names); every other column is carried through to the results. Gzip and zstd are recognised.
     ///
     /// No session is revoked before the whole input was read and checked, the plan was shown, and it was agreed to, by an
     /// answer or by --yes.

@@ -2,7 +2,7 @@
 
 use super::choices::{BucketChoice, IdentifyChoice};
 use super::values::{self, InputSource, MaxFailures, RateArg};
-use crate::domain::Rate;
+use crate::domain::{IdColumn, Rate};
 use clap::Args;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -49,6 +49,12 @@ pub struct InputArgs {
     /// `comma`, `semicolon`, `tab`, `pipe`, or the character itself.
     #[arg(long, value_name = "CHAR", value_parser = values::delimiter)]
     pub delimiter: Option<u8>,
+    /// Read an id from the column of this header, as in `session_id=Session`; may be repeated
+    ///
+    /// NAME is session_id, user_id or team_id. Without it, columns are found by these names, whatever their case, spaces, dashes
+    /// and underscores. The variable has one of them a line.
+    #[arg(long, value_name = "NAME=HEADER", value_delimiter = '\n', value_parser = values::column)]
+    pub column: Vec<(IdColumn, String)>,
     /// Which id goes beside the session's
     ///
     /// Slack takes a session by its owner or, in the older form, by its workspace. Only one of the two ids is sent. Where
@@ -195,10 +201,15 @@ pub struct SafetyArgs {
     pub deadline: Option<Duration>,
     /// User ids and session ids that must never be revoked [default: none]
     ///
-    /// One a line; # begins a comment. A user's rows are known by their user_id column: where a row has none, name the
-    /// session.
+    /// One a line; # begins a comment. A user's rows are known by their user_id column: see --allow-unowned if rows have none.
     #[arg(long, value_name = "FILE", value_parser = values::file())]
     pub protect: Option<PathBuf>,
+    /// Send rows that name no user although --protect lists users
+    ///
+    /// Whether such a row belongs to a protected user can't be known. Without this, the run is refused if --yes is given, and the
+    /// question says it otherwise. `resolve` adds the users.
+    #[arg(long)]
+    pub allow_unowned: bool,
     /// Do not protect the sessions of the token's own user
     ///
     /// Without it, rows whose user_id is the token's own user are `protected`. Rows without a user_id cannot be told apart.

@@ -53,8 +53,8 @@ fn a_variable_switches_a_flag_by_any_usual_word() {
     let switches: Vec<_> = run.get_arguments().filter(|arg| matches!(arg.get_action(), ArgAction::SetTrue)).collect();
     assert_eq!(
         switches.len(),
-        10,
-        "whole-users, resume, resume-or-start, dry-run, yes, rehearse, allow-self, no-canary, strict, quiet"
+        11,
+        "whole-users, resume, resume-or-start, dry-run, yes, rehearse, allow-unowned, allow-self, no-canary, strict, quiet"
     );
     for switch in switches {
         let words: Vec<_> = switch.get_value_parser().possible_values().unwrap().collect();
@@ -67,9 +67,9 @@ fn a_variable_switches_a_flag_by_any_usual_word() {
 #[test]
 fn the_contracts_flags_are_all_there() {
     let contract = "output resume remaining dry-run yes rate max-rate bucket workers identify-by retries timeout \
-        max-retry-after max-failures deadline protect allow-self no-canary strict token-file token-command api-url \
+        max-retry-after max-failures deadline protect allow-unowned allow-self no-canary strict token-file token-command api-url \
         allow-host events summary-json metrics-file reason progress color quiet verbose log-format \
-        rehearse delimiter start-rate resume-or-start on-finish whole-users confirm-users help";
+        rehearse delimiter column start-rate resume-or-start on-finish whole-users confirm-users help";
     let mut command = command();
     command.build();
     let run = command.find_subcommand("run").unwrap();
@@ -179,14 +179,16 @@ fn a_command_that_prints_lists_no_flags_of_progress_and_takes_them() {
 
 #[test]
 fn everything_can_be_typed() {
-    let line = "run - -o r.csv --resume --remaining left.csv --delimiter ; --identify-by user --rate 20/min --bucket team \
+    let line = "run - -o r.csv --resume --remaining left.csv --delimiter ; --column user_id=Owner --column team_id=a,b --identify-by user --rate 20/min --bucket team \
         -j 256 --retries 0 --timeout 5s --max-retry-after 1h30m --max-failures 50 --deadline 8h --protect keep.txt \
-        --allow-self --no-canary --strict --token-file t --api-url http://127.0.0.1:1/ --allow-host A.example,b.example \
+        --allow-self --allow-unowned --no-canary --strict --token-file t --api-url http://127.0.0.1:1/ --allow-host A.example,b.example \
         --events e.ndjson --summary-json s.json --metrics-file m.prom --reason INC-1 -y -vv --progress plain --color never \
         --log-format json";
     let run = run(line);
     assert_eq!(run.input.source, InputSource::Stdin);
     assert_eq!(run.input.delimiter, Some(b';'));
+    let columns: Vec<_> = run.input.column.iter().map(|(id, header)| (id.as_str(), &**header)).collect();
+    assert_eq!(columns, [("user_id", "Owner"), ("team_id", "a,b")]);
     assert_eq!(run.pace.workers, Some(256));
     assert_eq!(run.call.max_retry_after, Duration::from_mins(90));
     assert_eq!(run.token.allow_host, ["a.example", "b.example"]);

@@ -1,6 +1,6 @@
 //! The texts that flags take, read into typed values. What a message says is what to type instead.
 
-use crate::domain::{Rate, RateError};
+use crate::domain::{IdColumn, Rate, RateError};
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use std::fmt;
 use std::num::{NonZeroU8, NonZeroU64};
@@ -134,6 +134,14 @@ pub(super) fn delimiter(text: &str) -> Result<u8, String> {
     }
 }
 
+/// `--column`: an id's name, and the header of another system.
+pub(super) fn column(text: &str) -> Result<(IdColumn, String), String> {
+    let known = || IdColumn::ALL.map(IdColumn::as_str).join(", ");
+    let (name, header) = text.split_once('=').ok_or("it is NAME=HEADER, as in session_id=Session")?;
+    let column = IdColumn::parse(name.trim()).ok_or_else(|| format!("{name:?} is none of {}", known()))?;
+    if header.trim().is_empty() { Err(format!("the header of {name} is empty")) } else { Ok((column, header.into())) }
+}
+
 /// A host's name alone, in lower case.
 pub(super) fn host(text: &str) -> Result<String, String> {
     let text = text.trim();
@@ -257,6 +265,15 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(delimiter(text).ok(), want, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn columns_are_a_name_and_a_header() {
+        assert_eq!(column("session_id=Session Nr"), Ok((IdColumn::Session, "Session Nr".into())));
+        assert_eq!(column("user_id=a=b"), Ok((IdColumn::User, "a=b".into())));
+        for text in ["", "session_id", "session_id=", "team_id= ", "=x", "email=x", "Session=x"] {
+            assert!(column(text).is_err(), "{text:?}");
         }
     }
 

@@ -2,7 +2,6 @@
 
 mod age;
 mod checks;
-mod columns;
 pub mod completions;
 pub mod console;
 pub mod doctor;

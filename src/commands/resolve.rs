@@ -1,15 +1,14 @@
 //! `resolve`: the owners of sessions, for rows that do not name them.
 
 use crate::cli::{InputSource, ResolveArgs};
-use crate::commands::columns::Ids;
 use crate::commands::list::{created, unwritable};
 use crate::commands::listing::{Halt, Lister, Pages, Progress, block_on};
 use crate::commands::rows::{content, each};
-use crate::domain::{Fields, Rejection, Row, SessionId, TeamId, UserId};
+use crate::domain::{Fields, IdColumns, Rejection, Row, SessionId, TeamId, UserId};
 use crate::error::RunError;
 use crate::exit::ExitStatus;
 use crate::report::{Console, WEAKENED, counted, thousands};
-use crate::settings::{Environment, RemoteSettings};
+use crate::settings::{self, Environment, RemoteSettings};
 use crate::slack::ActiveSession;
 use crate::store::input::Content;
 use crate::store::listed;
@@ -23,7 +22,8 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// What stops it before its first call, and where the rows cannot be written.
 pub fn resolve(typed: ResolveArgs, console: &Console) -> Result<ExitStatus, RunError> {
-    let ResolveArgs { source, delimiter, output, remote } = typed;
+    let ResolveArgs { source, delimiter, column, output, remote } = typed;
+    let names = settings::columns(&column)?;
     let settings = RemoteSettings::resolve(remote, &source, &Environment::capture())?;
     // Refused now, not after an hour of listing.
     if let Some(output) = output.as_deref().filter(|output| output.exists()) {
@@ -34,19 +34,19 @@ pub fn resolve(typed: ResolveArgs, console: &Console) -> Result<ExitStatus, RunE
         InputSource::File(path) => listed::at(path),
         InputSource::Stdin => None,
     };
-    let content = content(source, delimiter)?;
-    let ids = Ids::find(content.header().fields());
+    let content = content(source, delimiter, names)?;
+    let ids = content.header().columns();
     block_on(async {
         let (mut lister, _) = Lister::connect(&settings)?;
         let mut wanted = Wanted::default();
-        each(&content, |row| wanted.note(&ids, row)).await?;
+        each(&content, |row| wanted.note(ids, row)).await?;
         let mut progress = Progress::new(console, lister.clock());
         match find(&mut lister, &mut wanted, &mut progress).await {
             Ok(()) => {}
             Err(halt @ Halt::Incomplete(_)) => halt.tell(Some("rows may stay unresolved because of it")),
             Err(halt) => return Ok(halt.end(Some("nothing was written; run the same command again"))),
         }
-        let rows = write(&content, &ids, &wanted, output.as_deref()).await?;
+        let rows = write(&content, ids, &wanted, output.as_deref()).await?;
         if let Some((output, listed_at)) = output.as_deref().zip(listed_at) {
             // The rows are those of the input, however fresh their users are.
             if let Err(error) = listed::set(output, listed_at) {
@@ -58,18 +58,16 @@ pub fn resolve(typed: ResolveArgs, console: &Console) -> Result<ExitStatus, RunE
     })
 }
 
-impl Ids {
-    /// The session of a row that names no user; none where there is nothing to look for.
-    fn nameless(&self, row: &Row) -> Option<(SessionId, Option<TeamId>)> {
-        let text = |index: Option<usize>| index.and_then(|index| row.fields.get(index)).map_or("", str::trim);
-        if matches!(row.target, Err(Rejection::Columns { .. })) || !text(self.user).is_empty() {
-            return None;
-        }
-        let session = SessionId::parse(text(self.session)).ok()?;
-        match text(self.team) {
-            "" => Some((session, None)),
-            team => TeamId::parse(team).ok().map(|team| (session, Some(team))),
-        }
+/// The session of a row that names no user; none where there is nothing to look for.
+fn nameless(ids: IdColumns, row: &Row) -> Option<(SessionId, Option<TeamId>)> {
+    let text = |index: Option<usize>| index.and_then(|index| row.fields.get(index)).map_or("", str::trim);
+    if matches!(row.target, Err(Rejection::Columns { .. })) || !text(ids.user).is_empty() {
+        return None;
+    }
+    let session = SessionId::parse(text(ids.session)).ok()?;
+    match text(ids.team) {
+        "" => Some((session, None)),
+        team => TeamId::parse(team).ok().map(|team| (session, Some(team))),
     }
 }
 
@@ -85,8 +83,8 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn note(&mut self, ids: &Ids, row: &Row) {
-        let Some((session, team)) = ids.nameless(row) else { return };
+    fn note(&mut self, ids: IdColumns, row: &Row) {
+        let Some((session, team)) = nameless(ids, row) else { return };
         let owners = self.owners.entry(session).or_default();
         if owners.iter().all(|(known, _)| *known != team) {
             owners.push((team, None));
@@ -157,14 +155,14 @@ impl Rows {
 }
 
 /// Writes every row.
-async fn write(content: &Content, ids: &Ids, wanted: &Wanted, output: Option<&Path>) -> Result<Rows, RunError> {
+async fn write(content: &Content, ids: IdColumns, wanted: &Wanted, output: Option<&Path>) -> Result<Rows, RunError> {
     let mut table = output.map_or_else(|| Ok(Table::stdout()), created)?;
     let columns = content.header().fields();
     let user_column = ids.user.unwrap_or(columns.len());
     table.row(with(columns, user_column, Some("user_id"), ids.user.is_none(), 0));
     let (mut rows, mut failed) = (Rows::default(), None);
     each(content, |row| {
-        let nameless = ids.nameless(row);
+        let nameless = nameless(ids, row);
         let owner = nameless.as_ref().and_then(|(session, team)| wanted.owner(*session, team.as_ref()));
         if let Some((session, _)) = nameless {
             rows.count(row.line, session, owner);

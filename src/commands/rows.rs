@@ -1,7 +1,7 @@
 //! Reading an input row by row, outside of a run.
 
 use crate::cli::InputSource;
-use crate::domain::Row;
+use crate::domain::{ColumnNames, Row};
 use crate::engine::ports::{RowSource, Want};
 use crate::error::{RunError, Trouble};
 use crate::report::{WEAKENED, counted, why};
@@ -39,7 +39,7 @@ pub(super) fn check_listing(path: &Path) -> Result<(), RunError> {
 ///
 /// # Errors
 /// Where it cannot be used.
-pub(super) fn content(source: InputSource, delimiter: Option<u8>) -> Result<Content, RunError> {
+pub(super) fn content(source: InputSource, delimiter: Option<u8>, columns: ColumnNames) -> Result<Content, RunError> {
     let path = match source {
         InputSource::Stdin => InputPath::Stdin,
         InputSource::File(path) => {
@@ -48,7 +48,7 @@ pub(super) fn content(source: InputSource, delimiter: Option<u8>) -> Result<Cont
         }
     };
     let delimiter = delimiter.and_then(|byte| Delimiter::parse(&char::from(byte).to_string()).ok());
-    let options = SurveyOptions { delimiter, ..SurveyOptions::default() };
+    let options = SurveyOptions { delimiter, columns, ..SurveyOptions::default() };
     let input = Input::open(path, &std::env::temp_dir()).map_err(|error| unusable(&error))?;
     input.survey(options, None).map(|(content, _)| content).map_err(|error| unusable(&error))
 }

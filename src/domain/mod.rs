@@ -4,9 +4,11 @@
 
 pub mod cidr;
 mod code;
+mod columns;
 mod event;
 mod failures;
 mod ids;
+mod invisible;
 mod outcome;
 mod rate;
 mod reply;
@@ -16,9 +18,11 @@ mod tally;
 
 pub use cidr::{Cidr, CidrError};
 pub use code::{CodeClass, ErrorCode};
+pub use columns::{ColumnError, ColumnNames, IdColumn, IdColumns};
 pub use event::{BucketKind, Event, Snapshot, StopReason};
 pub use failures::Failures;
 pub use ids::{IdError, SessionId, TeamId, UserId};
+pub use invisible::is_invisible;
 pub use outcome::{Outcome, Status};
 pub use rate::{Per, Rate, RateError};
 pub use reply::{Answer, Fault, Reply, UNSTATED_PAUSE};

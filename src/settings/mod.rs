@@ -13,10 +13,11 @@ pub use crate::cli::{BucketChoice, InputSource, LogFormat, MaxFailures};
 pub use environment::Environment;
 pub use remote::RemoteSettings;
 pub use report::{Console, ProgressStyle, ReportSettings, Verbosity};
+pub use rules::columns;
 pub use usage::UsageError;
 
 use crate::cli::{GlobalArgs, IdentifyChoice, RunArgs};
-use crate::domain::{IdentifyBy, Rate};
+use crate::domain::{ColumnNames, IdentifyBy, Rate};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -62,6 +63,8 @@ pub struct InputSettings {
     pub source: InputSource,
     /// The byte between columns; none: told from the header.
     pub delimiter: Option<u8>,
+    /// The headers of another system for the ids.
+    pub columns: ColumnNames,
     /// The id that goes beside the session's; none: the user's where the row has it, else the workspace's.
     pub identify_by: Option<IdentifyBy>,
     /// Whether whole users are asked for in the place of sessions.
@@ -119,6 +122,7 @@ pub enum RateChoice {
 
 /// When not to send, and when to stop.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct SafetySettings {
     /// The failed rows that stop the run.
     pub max_failures: MaxFailures,
@@ -132,6 +136,8 @@ pub struct SafetySettings {
     pub strict: bool,
     /// The file of ids that must never be revoked.
     pub protect: Option<PathBuf>,
+    /// Whether rows without a user may be sent although users are protected.
+    pub allow_unowned: bool,
     /// Whether sessions of the token's own user may be sent.
     pub allow_self: bool,
     /// Whether somebody is asked before the first row is sent.
@@ -222,6 +228,7 @@ impl Settings {
             input: InputSettings {
                 source: input.source,
                 delimiter: input.delimiter,
+                columns: rules::columns(&input.column)?,
                 identify_by: identify_by(input.identify_by),
                 whole_users: input.whole_users,
             },
@@ -238,6 +245,7 @@ impl Settings {
                 canary: !safety.no_canary,
                 strict: safety.strict,
                 protect: safety.protect,
+                allow_unowned: safety.allow_unowned,
                 allow_self: safety.allow_self,
                 confirmation,
                 users_confirmation,

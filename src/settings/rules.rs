@@ -5,7 +5,7 @@ use super::{
     address,
 };
 use crate::cli::{IdentifyChoice, InputSource, OutputArgs, PaceArgs, RateArg, RunArgs, TokenArgs};
-use crate::domain::Rate;
+use crate::domain::{ColumnNames, IdColumn, Rate};
 
 /// Which of the three a command line asks for.
 pub(super) fn mode(typed: &RunArgs) -> Result<Mode, UsageError> {
@@ -58,6 +58,20 @@ fn check_rehearsal(typed: &RunArgs) -> Result<(), UsageError> {
 fn check_unlimited(typed: &RunArgs) -> Result<(), UsageError> {
     let is_local = typed.token.api_url.as_deref().is_some_and(address::is_loopback);
     if typed.pace.rate == RateArg::Unlimited && !is_local { Err(UsageError::UnlimitedAbroad) } else { Ok(()) }
+}
+
+/// The headers of another system, one for each id.
+///
+/// # Errors
+/// If two are given for one.
+pub fn columns(typed: &[(IdColumn, String)]) -> Result<ColumnNames, UsageError> {
+    let mut names = ColumnNames::default();
+    for (column, header) in typed {
+        if names.set(*column, header).is_some_and(|other| *other != **header) {
+            return Err(UsageError::ColumnTwice { column: column.as_str() });
+        }
+    }
+    Ok(names)
 }
 
 /// What is done about results that are there.

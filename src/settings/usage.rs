@@ -60,6 +60,12 @@ pub enum UsageError {
          with the number of users that plan --whole-users tells"
     )]
     NobodyToConfirmUsers,
+    /// Two headers for one id.
+    #[error("--column names two headers for {column}; leave out one")]
+    ColumnTwice {
+        /// The id's name.
+        column: &'static str,
+    },
     /// `SLACK_REVOKE_LOG` cannot be read.
     #[error("{0}; correct or unset it")]
     LogFilter(String),

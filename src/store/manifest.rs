@@ -11,8 +11,8 @@ mod verified;
 
 pub use learnt::{Learnt, last_learnt};
 pub use parts::{
-    At, Bucket, CheckMark, Checked, Estimate, History, Identity, Input, LeftOutRuns, Pause, Remaining, Results, Run,
-    RunCounts, StatusRows, Totals, Window,
+    At, Bucket, CheckMark, Checked, Columns, Estimate, History, Identity, Input, LeftOutRuns, Pause, Remaining,
+    Results, Run, RunCounts, StatusRows, Totals, Window,
 };
 
 pub use protections::Protections;

@@ -5,7 +5,7 @@ use super::files::{Seen, during};
 use super::results::COLUMNS;
 use super::scan_error::{Damage, ScanError};
 use super::stamps;
-use crate::domain::{Fields, Outcome, Status};
+use crate::domain::{ColumnNames, Fields, IdColumns, Outcome, Status};
 use csv::{ReaderBuilder, StringRecord, Terminator};
 use std::fs::File;
 use std::io::{self, Read};
@@ -50,6 +50,16 @@ impl Records {
     #[must_use]
     pub fn columns(&self) -> &Fields {
         &self.columns
+    }
+
+    /// Where the ids stand among them.
+    ///
+    /// # Errors
+    /// If that isn't clear from the header.
+    pub fn id_columns(&self, names: &ColumnNames) -> Result<IdColumns, ScanError> {
+        names
+            .find(&self.columns.iter())
+            .map_err(|error| ScanError::Columns { path: self.reader.path.clone(), why: error.to_string().into() })
     }
 
     /// Whether something stands behind the last whole record that was given: a torn one, once all were given.

@@ -7,11 +7,11 @@ use super::carried::Carried;
 pub use super::files::Seen;
 use super::files::during;
 use super::input::{Content, Survey};
-use super::record::{Reader, View};
+use super::record::Reader;
 pub use super::record::{Record, Records, records};
 use super::results::encoded_header;
 pub use super::scan_error::{Damage, ScanError};
-use crate::domain::{Failures, Fields, Outcome, Row, Stamp, Tally, TeamId, UserId};
+use crate::domain::{ColumnNames, Failures, Fields, IdColumns, Outcome, Row, Stamp, Tally, TeamId, UserId};
 use roaring::RoaringTreemap;
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read};
@@ -72,9 +72,9 @@ impl Recorded {
     }
 
     /// Takes in one row that has ended; false, and nothing is counted, where its line has ended before.
-    pub fn add(&mut self, row: &Row, owners: OwnerColumns, outcome: &Outcome) -> bool {
+    pub fn add(&mut self, row: &Row, columns: IdColumns, outcome: &Outcome) -> bool {
         let error = outcome.error.as_deref().unwrap_or_default();
-        self.count(row.line, outcome, error, owners.of(|index| row.fields.get(index)))
+        self.count(row.line, outcome, error, owners(columns, |index| row.fields.get(index)))
     }
 
     fn count(
@@ -149,40 +149,21 @@ impl Recorded {
     }
 }
 
-/// Where the input names workspaces and users, for the totals.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct OwnerColumns {
-    team: Option<usize>,
-    user: Option<usize>,
-}
-
-impl OwnerColumns {
-    /// Finds `team_id` and `user_id` among the input's columns, whatever their case; the first of each counts.
-    #[must_use]
-    pub fn find(columns: &Fields) -> Self {
-        let named = |name: &str| columns.iter().position(|column| column.trim().eq_ignore_ascii_case(name));
-        Self { team: named("team_id"), user: named("user_id") }
-    }
-
-    /// The ids in a record whose fields `field` gives; what is no id belongs to nobody.
-    fn of<'a>(self, field: impl Fn(usize) -> Option<&'a str>) -> (Option<TeamId>, Option<UserId>) {
-        let team = self.team.and_then(&field).and_then(|text| TeamId::parse(text).ok());
-        let user = self.user.and_then(&field).and_then(|text| UserId::parse(text).ok());
-        (team, user)
-    }
-
-    fn of_view(self, view: &View<'_>) -> (Option<TeamId>, Option<UserId>) {
-        self.of(|index| Some(view.carried(index)))
-    }
+/// The owners that a record names, for the totals: its fields are given by `field`. What isn't an id belongs to nobody.
+fn owners<'a>(columns: IdColumns, field: impl Fn(usize) -> Option<&'a str>) -> (Option<TeamId>, Option<UserId>) {
+    let team = columns.team.and_then(&field).and_then(|text| TeamId::parse(text).ok());
+    let user = columns.user.and_then(&field).and_then(|text| UserId::parse(text).ok());
+    (team, user)
 }
 
 /// Reads a results file, whatever its size and wherever it was cut.
 ///
-/// `expected` are the columns of the input that the results must belong to; without them, any input's will do.
+/// `expected` are the columns of the input that the results must belong to; without them, any input's will do. `names` are
+/// those of the columns with ids.
 ///
 /// # Errors
 /// [`ScanError`], where the file is missing or another program's, belongs to an input with other columns, or was changed.
-pub fn scan(path: &Path, expected: Option<&Fields>) -> Result<Scan, ScanError> {
+pub fn scan(path: &Path, expected: Option<&Fields>, names: &ColumnNames) -> Result<Scan, ScanError> {
     let mut reader = Reader::open(path)?;
     let seen = reader.seen()?;
     let columns = reader.header()?;
@@ -194,7 +175,8 @@ pub fn scan(path: &Path, expected: Option<&Fields>) -> Result<Scan, ScanError> {
         }
     }
     let (recorded, carried) = match &columns {
-        Some(columns) => record_all(&mut reader, path, OwnerColumns::find(columns))?,
+        // An input with such a header is refused; only totals depend on it here.
+        Some(columns) => record_all(&mut reader, path, names.find(&columns.iter()).unwrap_or_default())?,
         None => Default::default(),
     };
     Ok(Scan { valid_len: reader.valid_len(), columns, recorded, carried, seen })
@@ -223,11 +205,12 @@ pub fn check_rows(scan: &Scan, path: &Path, content: &Content, survey: &Survey) 
     Err(carried.into_keys().min().map_or_else(changed, |line| ScanError::OtherRow { path: path.to_owned(), line }))
 }
 
-fn record_all(reader: &mut Reader, path: &Path, owners: OwnerColumns) -> Result<(Recorded, Carried), ScanError> {
+fn record_all(reader: &mut Reader, path: &Path, columns: IdColumns) -> Result<(Recorded, Carried), ScanError> {
     let (mut recorded, mut carried) = (Recorded::default(), Carried::default());
     while let Some(view) = reader.next_view()? {
         carried.add(view.row());
-        if !recorded.count(view.line, &view.outcome, view.error, owners.of_view(&view)) {
+        let owners = owners(columns, |index| Some(view.carried(index)));
+        if !recorded.count(view.line, &view.outcome, view.error, owners) {
             let row = view.line;
             return Err(ScanError::Twice { path: path.to_owned(), line: reader.line(), row });
         }

@@ -28,6 +28,14 @@ pub enum ScanError {
         /// The columns that the results carry.
         found: String,
     },
+    /// Which of the input's columns hold the ids isn't clear.
+    #[error("{}: {why}", .path.display())]
+    Columns {
+        /// The results file.
+        path: PathBuf,
+        /// What isn't clear.
+        why: Box<str>,
+    },
     /// A record in the middle is not as it was written.
     #[error(
         "{}, line {line}: {damage}; the file was changed after it was written: restore it, or correct that line, or name \

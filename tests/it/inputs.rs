@@ -162,7 +162,7 @@ fn an_input_that_cannot_be_used_is_refused_before_anything_is_sent() {
         (b"\n\r\n  \n".to_vec(), &[], "empty"),
         (b"T1,1000\nT1,1001\n".to_vec(), &[], "session_id"),
         (b"session_id,ip\n1000,10.0.0.1\n".to_vec(), &[], "user_id"),
-        (b"session_id,team_id,Session_ID\n1000,T1,1\n".to_vec(), &[], "twice"),
+        (b"session_id,team_id,Session_ID\n1000,T1,1\n".to_vec(), &[], "two columns"),
         (ROW.into(), &["--identify-by", "user"], "user_id"),
         (ROW.into(), &["--delimiter", "semicolon"], "--delimiter"),
         (utf16(ROW), &[], "UTF-16"),

@@ -10,6 +10,7 @@ mod evidence;
 mod exits;
 mod failures;
 mod harness;
+mod headers;
 mod hostile;
 mod identity;
 mod inputs;

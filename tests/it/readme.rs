@@ -15,7 +15,9 @@ use std::path::Path;
 const README: &str = include_str!("../../README.md");
 
 /// The flags that `run` has promised to have.
-const PROMISED: [&str; 38] = [
+const PROMISED: [&str; 40] = [
+    "column",
+    "allow-unowned",
     "whole-users",
     "confirm-users",
     "output",

@@ -2,13 +2,13 @@
 //! `run` does, on the real files.
 
 use crate::slack::{Moment, Slack};
-use slack_revoke::domain::{Event, Outcome, Snapshot, StopReason};
+use slack_revoke::domain::{Event, IdColumns, Outcome, Snapshot, StopReason};
 use slack_revoke::engine::clock::Clock;
 use slack_revoke::engine::ports::{Batch, Control, Observer, RowSource, Signal, Unwritable, Want};
 use slack_revoke::store::input::Source;
 use slack_revoke::store::journal::Journal;
 use slack_revoke::store::results::{NotAdded, ResultsWriter};
-use slack_revoke::store::scan::{OwnerColumns, Recorded};
+use slack_revoke::store::scan::Recorded;
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::Arc;
@@ -93,7 +93,7 @@ pub struct Keeper {
     pub results: ResultsWriter,
     pub journal: Journal,
     pub recorded: Recorded,
-    pub owners: OwnerColumns,
+    pub owners: IdColumns,
     /// The rows that ended, and whether their records were kept.
     pub ended: BTreeMap<u64, (Outcome, bool)>,
     pub writes: u64,

@@ -4,7 +4,7 @@ use crate::case::{Case, Fate};
 use crate::round::{Concluded, Ended, Place, Round};
 use crate::slack::{Answered, Seen, Slack};
 use slack_revoke::domain::Reply;
-use slack_revoke::domain::{Answer, ErrorCode, Outcome, Status};
+use slack_revoke::domain::{Answer, ColumnNames, ErrorCode, Outcome, Status};
 use slack_revoke::engine::retry::{Class, classify};
 use slack_revoke::store::resume::MaybeSent;
 use slack_revoke::store::scan::{Record, Scan, records, scan};
@@ -71,7 +71,7 @@ impl Oracle<'_> {
         if !self.place.files.results.exists() {
             return None;
         }
-        match scan(&self.place.files.results, None) {
+        match scan(&self.place.files.results, None, &ColumnNames::default()) {
             Ok(scan) => Some(scan),
             Err(error) => {
                 self.faults.push(error.to_string());

@@ -5,7 +5,7 @@ use crate::dice::Dice;
 use crate::neighbours::{Blow, Keeper, Killed, Reader, Signals};
 use crate::slack::{Moment, Slack};
 use crate::weather::Weather;
-use slack_revoke::domain::{Outcome, Rate};
+use slack_revoke::domain::{ColumnNames, Outcome, Rate};
 use slack_revoke::engine::clock::{Clock, wall};
 use slack_revoke::engine::gate::Pace;
 use slack_revoke::engine::policy::{BucketPolicy, MaxFailures, Policy};
@@ -17,7 +17,7 @@ use slack_revoke::store::paths::RunFiles;
 use slack_revoke::store::remaining;
 use slack_revoke::store::results::{ResultsWriter, fingerprint};
 use slack_revoke::store::resume::{self, Ask, Continuity, Found, MaybeSent, Start, Wants};
-use slack_revoke::store::scan::{OwnerColumns, Recorded, ScanError, Seen, check_rows, scan};
+use slack_revoke::store::scan::{Recorded, ScanError, Seen, check_rows, scan};
 use slack_revoke::store::seal::Seal;
 use std::collections::BTreeMap;
 use std::fs;
@@ -149,7 +149,7 @@ fn prepare(case: &Case, place: &Place, wants: Wants) -> Prepared {
         Err(ManifestError::Missing(_)) => None,
         Err(error) => panic!("{error}"),
     };
-    let scanned = match scan(&files.results, None) {
+    let scanned = match scan(&files.results, None, &ColumnNames::default()) {
         Ok(scan) => Some(scan),
         Err(ScanError::Missing(_)) => None,
         Err(error) => panic!("{error}"),
@@ -159,11 +159,11 @@ fn prepare(case: &Case, place: &Place, wants: Wants) -> Prepared {
         content_bytes: manifest.input.content_bytes,
         content_sha256: manifest.input.content_sha256.clone(),
     });
-    let options = SurveyOptions { delimiter: None, rules: case.rules.clone(), done };
+    let options = SurveyOptions { rules: case.rules.clone(), done, ..SurveyOptions::default() };
     let input = Input::open(InputPath::File(place.input.clone()), Path::new(".")).expect("the input opens");
     let (content, survey) = input.survey(options, earlier).expect("the input is sound");
     if scanned.as_ref().is_some_and(|scan| scan.columns.as_ref() != Some(&survey.header)) {
-        scan(&files.results, Some(&survey.header)).expect("the header is a beginning of ours");
+        scan(&files.results, Some(&survey.header), &ColumnNames::default()).expect("the header is a beginning of ours");
     }
     let continuity = match survey.continuation {
         Some(Continuation::Same) => Continuity::Same,
@@ -196,6 +196,7 @@ fn input_of(survey: &Survey, path: &Path) -> manifest::Input {
         content_sha256: survey.identity.content_sha256.clone(),
         content_bytes: survey.identity.content_bytes,
         rows: survey.rows,
+        columns: manifest::Columns::of(survey.columns, &survey.header),
         extra: manifest::Extra::new(),
     }
 }
@@ -259,7 +260,7 @@ pub fn play(
         ended: Ended::Dead,
         hung: false,
     };
-    let owners = OwnerColumns::find(&survey.header);
+    let owners = survey.columns;
     let content = prepared.content.clone();
     let Some(Begun { manifest, journal, results }) = begin(place, prepared, &recorded, number, fortune) else {
         return round;

@@ -5,9 +5,9 @@ mod files;
 mod history;
 
 use crate::cli::PageArgs;
-use crate::commands::columns::Ids;
 use crate::commands::list::unwritable;
 use crate::commands::verify::unreadable;
+use crate::domain::IdColumns;
 use crate::engine::clock::wall;
 use crate::error::{RunError, Trouble};
 use crate::exit::ExitStatus;
@@ -38,7 +38,9 @@ pub fn report(typed: PageArgs, console: &Console) -> Result<ExitStatus, RunError
     let starts: Vec<_> = runs.iter().map(|run| run.started).collect();
     // Asked before the results are read: a run that ends in between is told as one that was going on.
     let is_running = files.is_held(manifest.as_ref())?;
-    let (figures, found) = figures_of(records, &files, Figures::new(&starts))?;
+    let names = manifest.as_ref().map(|manifest| manifest.input.columns.names()).unwrap_or_default();
+    let ids = records.id_columns(&names).map_err(|error| unreadable(&error))?;
+    let (figures, found) = figures_of(records, ids, &files, Figures::new(&starts))?;
     let facts = Facts {
         made_at: wall(),
         tool_version: env!("CARGO_PKG_VERSION"),
@@ -88,13 +90,17 @@ fn events_of(path: &Path) -> Result<Events, RunError> {
 }
 
 /// Reads the results once for the figures, and once for their hash.
-fn figures_of(mut records: Records, files: &Files, mut figures: Figures) -> Result<(Figures, ResultsFile), RunError> {
-    let ids = Ids::find(records.columns());
+fn figures_of(
+    mut records: Records,
+    ids: IdColumns,
+    files: &Files,
+    mut figures: Figures,
+) -> Result<(Figures, ResultsFile), RunError> {
     let (mut lines, mut recorded_twice) = (SeenLines::default(), 0);
     for record in &mut records {
         let record = record.map_err(|error| unreadable(&error))?;
         if lines.note(record.line) {
-            figures.add(seen(&record, &ids));
+            figures.add(seen(&record, ids));
         } else {
             recorded_twice += 1;
         }
@@ -113,7 +119,7 @@ fn figures_of(mut records: Records, files: &Files, mut figures: Figures) -> Resu
     Ok((figures, found))
 }
 
-fn seen<'a>(record: &'a Record, ids: &Ids) -> Seen<'a> {
+fn seen(record: &Record, ids: IdColumns) -> Seen<'_> {
     let field = |column: Option<usize>| column.and_then(|column| record.fields.get(column)).unwrap_or_default();
     let [session, team, user] = [ids.session, ids.team, ids.user].map(field);
     Seen { line: record.line, session, team, user, outcome: &record.outcome }

@@ -69,6 +69,7 @@ async fn get_ready(settings: &Settings, console: &Console, form: Form) -> Result
     let _modes = SavedModes::save();
     let mut prepared = Prepared::open(settings).await?;
     question::check_users(settings, &prepared)?;
+    question::check_unowned(settings, &prepared)?;
     if settings.mode == Mode::Plan {
         return plan::show(settings, &prepared, form).await.map(Ready::Planned);
     }

@@ -13,7 +13,7 @@ use crate::store::input::{
     Survey, SurveyOptions,
 };
 use crate::store::journal::{Lock, LockError};
-use crate::store::manifest::{Manifest, ManifestError, Protections, Remaining};
+use crate::store::manifest::{Columns, Manifest, ManifestError, Protections, Remaining};
 use crate::store::paths::RunFiles;
 use crate::store::remaining;
 use crate::store::resume::{self, Ask, Continuity, Found, Fresh, Start, Wants};
@@ -85,12 +85,14 @@ impl Prepared {
         let input = Input::open(source(settings), &spool_dir(files.as_ref())).map_err(|error| input_error(&error))?;
         let options = SurveyOptions {
             delimiter: settings.input.delimiter.and_then(|byte| Delimiter::parse(&char::from(byte).to_string()).ok()),
+            columns: settings.input.columns.clone(),
             rules: rules.clone(),
             done: done(),
         };
         let (mut content, mut survey) = input.survey(options, before.earlier()).map_err(|error| input_error(&error))?;
         let start = before.decide(settings, &survey, files.as_ref(), journal)?;
         before.check_rows(&start, &content, &survey, files.as_ref())?;
+        before.check_columns(&start, &survey)?;
         let inherited = before.protections(&start);
         let mut survey_again = |rules: &Rules, survey: &mut Survey| -> Result<(), RunError> {
             let again = content.survey_again(rules.clone(), done());
@@ -103,15 +105,8 @@ impl Prepared {
         if protect_users_of_sessions(&mut rules, &survey) {
             survey_again(&rules, &mut survey)?;
         }
-        if !rules.guards.users.is_empty() && survey.without_user > 0 {
-            tracing::warn!(
-                target: report::WEAKENED,
-                "{} of the rows to send name no user: a user id in --protect protects none of them",
-                survey.without_user
-            );
-        }
         let remaining = before.remaining(files.as_ref())?;
-        let aside = before.aside(&start, files.as_ref())?;
+        let aside = before.aside(&start, files.as_ref(), settings)?;
         let (seen, seal) = (before.scan.as_ref().map(|scan| scan.seen), before.seal);
         let (manifest, recorded) = before.into_parts(&start);
         let lock = None;
@@ -177,6 +172,12 @@ impl Prepared {
     pub async fn check_unchanged(&self) -> Result<(), RunError> {
         let content = self.content.clone();
         blocking(move || content.check_unchanged()).await.map_err(|error| input_error(&error))
+    }
+
+    /// Rows to send that may belong to a protected user, because they name none.
+    #[must_use]
+    pub fn unowned(&self) -> u64 {
+        if self.rules.guards.users.is_empty() { 0 } else { self.survey.without_user }
     }
 
     /// What this run and those after it on the same results go by.
@@ -298,7 +299,7 @@ impl Before {
             // Without a manifest, a rehearsal replaces results only if they have no record.
             Existing::Refuse => settings.mode == Mode::Rehearsal && manifest.is_none(),
         };
-        let scan = if is_read { read_results(&files.results, None)? } else { None };
+        let scan = if is_read { read_results(&files.results, None, settings)? } else { None };
         let seal = manifest.as_ref().map(|manifest| Seal::of(manifest, scan.as_ref(), &files.results)).transpose();
         let seal = seal.map_err(|error| RunError::Input(Trouble::new(error.to_string(), "nothing was sent")))?;
         Ok(Self { manifest, scan, seal })
@@ -337,7 +338,7 @@ impl Before {
         };
         let found = match &self.scan {
             Some(scan) => {
-                let valid_len = if may_differ { scan.valid_len } else { whole_header(scan, survey, files)? };
+                let valid_len = if may_differ { scan.valid_len } else { whole_header(scan, survey, files, settings)? };
                 Some(Found { valid_len, done: scan.recorded.done().clone() })
             }
             None => is_there(&files.results)?.then(Found::default).filter(|_| wants == Wants::Fresh),
@@ -364,14 +365,24 @@ impl Before {
         }
     }
 
+    /// Refuses to read the ids from other columns than the run that is continued did: its rows would become other ones.
+    fn check_columns(&self, start: &Start, survey: &Survey) -> Result<(), RunError> {
+        let (Start::Continue { .. }, Some(manifest)) = (start, &self.manifest) else { return Ok(()) };
+        let now = Columns::of(survey.columns, &survey.header);
+        let Some((id, header)) = manifest.input.columns.first_other(&now) else { return Ok(()) };
+        let what = format!("the run that is continued read {id} from the column {header:?}, and this one doesn't");
+        let next = format!("nothing was sent; add --column {:?}", format!("{id}={header}"));
+        Err(RunError::Input(Trouble::new(what, next)))
+    }
+
     /// What makes room for a run that begins where another input's results are.
-    fn aside(&self, start: &Start, files: Option<&RunFiles>) -> Result<Option<Aside>, RunError> {
+    fn aside(&self, start: &Start, files: Option<&RunFiles>, settings: &Settings) -> Result<Option<Aside>, RunError> {
         let (Start::Fresh(Fresh::PutsAside), Some(manifest), Some(files)) = (start, &self.manifest, files) else {
             return Ok(None);
         };
         let Some(mut aside) = Aside::of(manifest, &files.results) else { return Ok(None) };
         // Where a run died while it made room, the results are there already.
-        let moved = if self.scan.is_none() { read_results(&aside.files.results, None)? } else { None };
+        let moved = if self.scan.is_none() { read_results(&aside.files.results, None, settings)? } else { None };
         let ended = self.scan.as_ref().or(moved.as_ref()).map_or(0, |scan| scan.recorded.done().len());
         aside.count_ended(manifest.input.rows, ended);
         Ok(Some(aside))
@@ -416,8 +427,8 @@ impl Before {
 }
 
 /// The results as far as they are whole; none where there are none.
-fn read_results(path: &Path, columns: Option<&Fields>) -> Result<Option<Scan>, RunError> {
-    match scan(path, columns) {
+fn read_results(path: &Path, columns: Option<&Fields>, settings: &Settings) -> Result<Option<Scan>, RunError> {
+    match scan(path, columns, &settings.input.columns) {
         Ok(scan) => Ok(Some(scan)),
         Err(ScanError::Missing(_)) => Ok(None),
         Err(error) => Err(unusable(&error)),
@@ -437,9 +448,9 @@ fn is_there(path: &Path) -> Result<bool, RunError> {
 }
 
 /// Sees to it that the results are this input's: their header, or as much of it as was written.
-fn whole_header(scan: &Scan, survey: &Survey, files: &RunFiles) -> Result<u64, RunError> {
+fn whole_header(scan: &Scan, survey: &Survey, files: &RunFiles, settings: &Settings) -> Result<u64, RunError> {
     if scan.columns.as_ref() != Some(&survey.header) {
-        read_results(&files.results, Some(&survey.header))?;
+        read_results(&files.results, Some(&survey.header), settings)?;
     }
     Ok(scan.valid_len)
 }

@@ -26,6 +26,34 @@ pub fn check_users(settings: &Settings, prepared: &Prepared) -> Result<(), RunEr
     Err(RunError::Input(Trouble::new(what, "nothing was sent; see that it is the right file, then confirm its number")))
 }
 
+/// Refuses rows that may belong to a protected user, if nobody is asked about them and no flag says that they are meant.
+/// Otherwise they are warned of, or part of the question.
+///
+/// # Errors
+/// If `--yes` was given without `--allow-unowned`.
+pub fn check_unowned(settings: &Settings, prepared: &Prepared) -> Result<(), RunError> {
+    let Some(unowned) = unowned(prepared) else { return Ok(()) };
+    let safety = &settings.safety;
+    match safety.confirmation {
+        Confirmation::Given if !safety.allow_unowned => Err(RunError::Input(Trouble::new(
+            unowned,
+            "nothing was sent; name the column of users by --column user_id=HEADER, add the users by `slack-revoke resolve`, or \
+             send these rows all the same by --allow-unowned",
+        ))),
+        Confirmation::Ask(_) => Ok(()),
+        Confirmation::Given | Confirmation::NotNeeded => {
+            tracing::warn!(target: report::WEAKENED, "{unowned}");
+            Ok(())
+        }
+    }
+}
+
+fn unowned(prepared: &Prepared) -> Option<String> {
+    let rows = Some(prepared.unowned()).filter(|rows| *rows > 0)?;
+    let rows = report::counted(rows, "row to send names no user", "rows to send name no user");
+    Some(format!("{rows}, so --protect can't spare its users there"))
+}
+
 /// Asks, where somebody is there to answer and has not answered by `--yes`; where whole users are sent, once more for their
 /// number. With nothing to send there is nothing to ask.
 ///
@@ -41,6 +69,10 @@ pub async fn ask(settings: &SafetySettings, prepared: &Prepared) -> Result<(), R
         let question = match survey.whole {
             Some(_) => format!("Log out {}?", report::counted(users, "user", "users")),
             None => format!("Revoke {}?", report::counted(sessions, "session", "sessions")),
+        };
+        let question = match unowned(prepared) {
+            Some(unowned) => format!("{unowned}.\n{question}"),
+            None => question,
         };
         answered(terminal, move |answers| report::confirm(&question, answers, &mut io::stderr())).await?;
     }

@@ -3,7 +3,7 @@
 use super::Prepared;
 use super::prepared::{run_id, unwritable};
 use super::remote::Remote;
-use crate::domain::{ErrorCode, Event, Snapshot, Stamp, TeamId};
+use crate::domain::{ErrorCode, Event, IdColumns, Snapshot, Stamp, TeamId};
 use crate::engine::clock::wall;
 use crate::engine::ports::{Observer, Unwritable};
 use crate::error::{RunError, Trouble};
@@ -16,7 +16,7 @@ use crate::store::paths::RunFiles;
 use crate::store::remaining;
 use crate::store::results::{CreateError, ResultsWriter};
 use crate::store::resume::Start;
-use crate::store::scan::{OwnerColumns, Recorded};
+use crate::store::scan::Recorded;
 use std::io;
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ pub struct Recorder {
     results: ResultsWriter,
     journal: Journal,
     recorded: Recorded,
-    owners: OwnerColumns,
+    columns: IdColumns,
     manifest: Manifest,
     manifest_saved: Stamp,
     until_next_save: Duration,
@@ -123,13 +123,13 @@ impl Recorder {
             events.started(started, &run_id, survey.rows);
         }
         recorded.expect_users(survey.users);
-        let owners = OwnerColumns::find(&survey.header);
+        let columns = survey.columns;
         let facts = Facts { run_id, content, rows: survey.rows, files: files.clone() };
         let recorder = Self {
             results,
             journal,
             recorded,
-            owners,
+            columns,
             manifest,
             manifest_saved: started,
             until_next_save: manifest::between_saves(bytes),
@@ -164,7 +164,7 @@ impl Recorder {
         let appended = self.results.append(ended());
         let kept = appended.as_ref().map_or_else(|refused| refused.added, |()| events.len());
         for (row, outcome) in ended().take(kept) {
-            self.recorded.add(row, self.owners, outcome);
+            self.recorded.add(row, self.columns, outcome);
         }
         appended.map_err(|refused| Unwritable {
             why: refused.error.to_string().into(),
@@ -280,6 +280,7 @@ fn input_of(content: &Content, survey: &Survey) -> manifest::Input {
         content_sha256: survey.identity.content_sha256.clone(),
         content_bytes: survey.identity.content_bytes,
         rows: survey.rows,
+        columns: manifest::Columns::of(survey.columns, &survey.header),
         extra: manifest::Extra::new(),
     }
 }

@@ -3,13 +3,12 @@
 mod sightings;
 
 use crate::cli::{InputSource, VerifyArgs};
-use crate::commands::columns::Ids;
 use crate::commands::list::unwritable;
 use crate::commands::listing::{Halt, Lister, Pages, Progress, block_on};
 use crate::commands::outputs::{self, Named};
 use crate::commands::rows::{content, each};
 use crate::commands::run;
-use crate::domain::{SessionId, Status, UserId};
+use crate::domain::{ColumnNames, IdColumns, SessionId, Status, UserId};
 use crate::engine::clock::wall;
 use crate::error::{RunError, Trouble};
 use crate::exit::ExitStatus;
@@ -36,7 +35,8 @@ pub fn verify(typed: VerifyArgs, argv: &[OsString], console: &Console) -> Result
     let _lock = files.run.manifest.exists().then(|| run::acquire(&files.run)).transpose()?;
     let mut manifest = manifest_of(&files)?;
     files.check(&before, &settings, manifest.as_ref())?;
-    let mut concerned = concerned(&files.run.results)?;
+    let names = manifest.as_ref().map(|manifest| manifest.input.columns.names()).unwrap_or_default();
+    let mut concerned = concerned(&files.run.results, &names)?;
     let listed = block_on(async {
         let is_compared = !before.is_empty();
         for listing in before {
@@ -55,7 +55,7 @@ pub fn verify(typed: VerifyArgs, argv: &[OsString], console: &Console) -> Result
             return Ok(halt.end(Some(&format!("nothing was verified; run it again: {again}"))));
         }
     };
-    let totals = answer(&files, &listed.seen)?;
+    let totals = answer(&files, &names, &listed.seen)?;
     if let Some(manifest) = &mut manifest {
         manifest.extra.insert("verified".into(), totals.to_json(&listed, &files));
         manifest.save(&files.run.manifest).map_err(|error| unwritable(&error))?;
@@ -170,25 +170,28 @@ pub(in crate::commands) fn unreadable(error: &ScanError) -> RunError {
     RunError::Input(Trouble::new(error.to_string(), "give the results of a run, as it wrote them"))
 }
 
+/// Reads the ids of records.
+struct Ids(IdColumns);
+
 impl Ids {
     fn session(&self, record: &Record) -> Option<SessionId> {
-        SessionId::parse(record.fields.get(self.session?)?).ok()
+        SessionId::parse(record.fields.get(self.0.session?)?).ok()
     }
 
     fn user(&self, record: &Record) -> Option<UserId> {
-        UserId::parse(record.fields.get(self.user?)?).ok()
+        UserId::parse(record.fields.get(self.0.user?)?).ok()
     }
 }
 
-fn open(results: &Path) -> Result<(Records, Ids), RunError> {
+fn open(results: &Path, names: &ColumnNames) -> Result<(Records, Ids), RunError> {
     let records = records(results).map_err(|error| unreadable(&error))?;
-    let ids = Ids::find(records.columns());
-    Ok((records, ids))
+    let ids = records.id_columns(names).map_err(|error| unreadable(&error))?;
+    Ok((records, Ids(ids)))
 }
 
 /// The first reading: what to look for.
-fn concerned(results: &Path) -> Result<Concerned, RunError> {
-    let (records, ids) = open(results)?;
+fn concerned(results: &Path, names: &ColumnNames) -> Result<Concerned, RunError> {
+    let (records, ids) = open(results, names)?;
     let mut concerned = Concerned::default();
     for record in records {
         let record = record.map_err(|error| unreadable(&error))?;
@@ -205,8 +208,8 @@ fn concerned(results: &Path) -> Result<Concerned, RunError> {
 
 /// Takes in the sessions of a listing from before the run: those of the users concerned.
 async fn remember(concerned: &mut Concerned, listing: PathBuf) -> Result<(), RunError> {
-    let content = content(InputSource::File(listing), None)?;
-    let ids = Ids::find(content.header().fields());
+    let content = content(InputSource::File(listing), None, ColumnNames::default())?;
+    let ids = content.header().columns();
     each(&content, |row| {
         let text = |index: Option<usize>| index.and_then(|index| row.fields.get(index)).map_or("", str::trim);
         let is_concerned =
@@ -219,8 +222,8 @@ async fn remember(concerned: &mut Concerned, listing: PathBuf) -> Result<(), Run
 }
 
 /// The second reading: every record with its answer.
-fn answer(files: &Files, seen: &Sightings) -> Result<Totals, RunError> {
-    let (records, ids) = open(&files.run.results)?;
+fn answer(files: &Files, names: &ColumnNames, seen: &Sightings) -> Result<Totals, RunError> {
+    let (records, ids) = open(&files.run.results, names)?;
     let mut out = VerifiedWriter::start(&files.verified, records.columns()).map_err(|error| unwritable(&error))?;
     let mut totals = Totals { new_sessions: seen.new_sessions(), ..Totals::default() };
     for record in records {

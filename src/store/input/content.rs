@@ -102,9 +102,9 @@ pub struct Content {
 impl Content {
     /// The first reading.
     pub(super) fn survey(input: InputPath, intake: Intake, options: SurveyOptions) -> Result<(Self, Survey), Trouble> {
-        let SurveyOptions { delimiter, rules, done } = options;
+        let SurveyOptions { delimiter, columns, rules, done } = options;
         let mut frames = Frames::at_start(intake, CHUNK)?;
-        let header = Header::read(&mut frames, delimiter, rules.identify)?;
+        let header = Header::read(&mut frames, delimiter, &columns, rules.identify)?;
         header.require(rules.identify)?;
         let rows_at = frames.place();
         let judges = Judges { header: &header, rules: &rules, done: &done };

@@ -145,7 +145,7 @@ proptest! {
     ) {
         let identify = if by_team { Identify::Team } else { Identify::Auto };
         let rules = Rules { identify, ..Rules::default() };
-        let options = SurveyOptions { rules, done: done.iter().copied().collect(), delimiter: None };
+        let options = SurveyOptions { rules, done: done.iter().copied().collect(), ..SurveyOptions::default() };
         let ((_, survey), mut dealer) = content_and_dealer(&csv(&rows), options, MaybeSent::default());
         let mut seen = HashSet::new();
         let mut wants = wants.into_iter();

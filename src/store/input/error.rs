@@ -1,5 +1,6 @@
 //! What makes an input unusable: what it is, where it is, and what to do next.
 
+use crate::domain::ColumnError;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -91,42 +92,60 @@ pub enum Trouble {
     },
     /// The first record has no `session_id`.
     #[error(
-        "line {line}: no session_id column in the header; the columns seen are: {seen}; name the columns, or give --delimiter"
+        "line {line}: no session_id column in the header; the columns seen are: {seen}; {advice}; if these aren't the columns, \
+         give --delimiter"
     )]
     NoHeader {
         /// The line taken for the header.
         line: u64,
-        /// Its columns, shortened and cleaned for showing.
+        /// Its columns, shortened and escaped for showing.
         seen: String,
+        /// What to do.
+        advice: String,
     },
     /// Neither `team_id` nor `user_id`.
     #[error(
-        "line {line}: neither user_id nor team_id in the header; the columns seen are: {seen}; a session is named by session_id and one of them"
+        "line {line}: neither user_id nor team_id in the header; the columns seen are: {seen}; a session is named by session_id \
+         and one of them: {advice}"
     )]
     NoOwnerColumn {
         /// The header's line.
         line: u64,
-        /// Its columns, shortened and cleaned for showing.
+        /// Its columns, shortened and escaped for showing.
         seen: String,
+        /// What to do.
+        advice: String,
     },
     /// `--whole-users`, and no `user_id`.
     #[error(
         "line {line}: no user_id column in the header, and --whole-users needs it; the columns seen are: {seen}; \
-         `slack-revoke resolve` adds it to rows of team_id and session_id"
+         {advice}; `slack-revoke resolve` adds it to rows of team_id and session_id"
     )]
     NoUserColumn {
         /// The header's line.
         line: u64,
-        /// Its columns, shortened and cleaned for showing.
+        /// Its columns, shortened and escaped for showing.
         seen: String,
+        /// What to do.
+        advice: String,
     },
-    /// A column that is read stands twice in the header.
-    #[error("line {line}: the column {column} stands twice in the header; rename or remove one of them")]
-    ColumnTwice {
+    /// Which column holds which id isn't clear.
+    #[error("line {line}: {error}")]
+    Columns {
         /// The header's line.
         line: u64,
-        /// The column's name.
-        column: &'static str,
+        /// What isn't clear.
+        error: ColumnError,
+    },
+    /// `--column` names a header that isn't there.
+    #[error("line {line}: {error}; the columns seen are: {seen}")]
+    AbsentColumn {
+        /// The header's line.
+        line: u64,
+        /// Which.
+        error: ColumnError,
+        /// The columns, shortened and escaped for showing.
+        seen: String,
     },
     /// `--identify-by` names a column that is not there.
     #[error("line {line}: no {column} column in the header, which --identify-by asks for; use --identify-by auto")]

@@ -49,6 +49,11 @@ impl Record<'_> {
         &self.text[start..end]
     }
 
+    /// The fields, unquoted, in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &str> + Clone {
+        (0..self.len()).map(|index| self.field(index))
+    }
+
     /// The first `columns` fields with the line, as their record has them.
     pub(super) fn carried(&self, columns: usize) -> Carried {
         Carried::row(self.place.line, (0..columns).map(|index| self.field(index)))

@@ -3,7 +3,7 @@
 use super::error::Trouble;
 use super::framing::{Feed, Frames, Record};
 use super::rules::Identify;
-use crate::domain::Fields;
+use crate::domain::{ColumnError, ColumnNames, Fields, IdColumn, IdColumns};
 
 /// What stands between two fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,21 +37,12 @@ impl Delimiter {
     }
 }
 
-/// Where the columns are that are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Columns {
-    /// There, unless whole users are asked for.
-    pub(super) session: Option<usize>,
-    pub(super) team: Option<usize>,
-    pub(super) user: Option<usize>,
-}
-
 /// The first record of the input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
     fields: Fields,
     delimiter: Delimiter,
-    columns: Columns,
+    columns: IdColumns,
     raw: Box<[u8]>,
     line: u64,
 }
@@ -62,9 +53,9 @@ impl Header {
     pub(super) fn read<F: Feed>(
         frames: &mut Frames<F>,
         forced: Option<Delimiter>,
+        names: &ColumnNames,
         identify: Identify,
     ) -> Result<Self, Trouble> {
-        let needed = identify.needed();
         let bom = frames.bom();
         let guesses = [Delimiter::COMMA, Delimiter::SEMICOLON, Delimiter::TAB];
         let candidates = forced.as_ref().map_or(&guesses[..], std::slice::from_ref);
@@ -73,10 +64,10 @@ impl Header {
             frames.retry_with(delimiter);
             let (columns, trouble) = match frames.next() {
                 Ok(None) => return Err(Trouble::Empty),
-                Ok(Some(record)) if find(&record, needed)?.is_some() => {
-                    return Self::of(&record, delimiter, bom, identify);
-                }
-                Ok(Some(record)) => (record.len(), identify.no_header(record.place.line, shown(&record))),
+                Ok(Some(record)) => match found(&record, names, identify) {
+                    Ok(columns) => return Self::of(&record, delimiter, bom, columns),
+                    Err(trouble) => (record.len(), trouble),
+                },
                 // Under the wrong delimiter a quote may look open.
                 Err(trouble @ (Trouble::OpenQuote { .. } | Trouble::RecordTooLong { .. })) => (0, trouble),
                 Err(trouble) => return Err(trouble),
@@ -88,17 +79,12 @@ impl Header {
         Err(best.map_or(Trouble::Empty, |(_, trouble)| trouble))
     }
 
-    fn of(record: &Record<'_>, delimiter: Delimiter, bom: &[u8], identify: Identify) -> Result<Self, Trouble> {
+    fn of(record: &Record<'_>, delimiter: Delimiter, bom: &[u8], columns: IdColumns) -> Result<Self, Trouble> {
         let line = record.place.line;
-        let session = find(record, "session_id")?;
-        let (team, user) = (find(record, "team_id")?, find(record, "user_id")?);
-        if find(record, identify.needed())?.is_none() {
-            return Err(identify.no_header(line, shown(record)));
+        if columns.team.is_none() && columns.user.is_none() {
+            let advice = advice(record, IdColumn::User);
+            return Err(Trouble::NoOwnerColumn { line, seen: shown(record), advice });
         }
-        if team.is_none() && user.is_none() {
-            return Err(Trouble::NoOwnerColumn { line, seen: shown(record) });
-        }
-        let columns = Columns { session, team, user };
         Ok(Self {
             fields: record.to_fields(record.len()),
             delimiter,
@@ -110,12 +96,13 @@ impl Header {
 
     /// Refuses a header without the column that `--identify-by` names.
     pub(super) fn require(&self, identify: Identify) -> Result<(), Trouble> {
-        let (column, found) = match identify {
+        let column = match identify {
             Identify::Auto | Identify::WholeUsers => return Ok(()),
-            Identify::User => ("user_id", self.columns.user),
-            Identify::Team => ("team_id", self.columns.team),
+            Identify::User => IdColumn::User,
+            Identify::Team => IdColumn::Team,
         };
-        found.map(drop).ok_or(Trouble::MissingColumn { line: self.line, column })
+        let found = self.columns.of(column).map(drop);
+        found.ok_or(Trouble::MissingColumn { line: self.line, column: column.as_str() })
     }
 
     /// The columns' names as they stand in the input.
@@ -130,7 +117,9 @@ impl Header {
         self.delimiter
     }
 
-    pub(super) fn columns(&self) -> Columns {
+    /// Where the ids stand.
+    #[must_use]
+    pub fn columns(&self) -> IdColumns {
         self.columns
     }
 
@@ -151,27 +140,42 @@ impl Header {
 
 impl Identify {
     /// The column that makes a record a header.
-    fn needed(self) -> &'static str {
+    fn needed(self) -> IdColumn {
         match self {
-            Self::Auto | Self::User | Self::Team => "session_id",
-            Self::WholeUsers => "user_id",
-        }
-    }
-
-    fn no_header(self, line: u64, seen: String) -> Trouble {
-        match self {
-            Self::Auto | Self::User | Self::Team => Trouble::NoHeader { line, seen },
-            Self::WholeUsers => Trouble::NoUserColumn { line, seen },
+            Self::Auto | Self::User | Self::Team => IdColumn::Session,
+            Self::WholeUsers => IdColumn::User,
         }
     }
 }
 
-/// The one column of this name, whatever its case and the blanks around it.
-fn find(record: &Record<'_>, column: &'static str) -> Result<Option<usize>, Trouble> {
-    let mut found = (0..record.len()).filter(|&index| record.field(index).trim().eq_ignore_ascii_case(column));
-    match (found.next(), found.next()) {
-        (_, Some(_)) => Err(Trouble::ColumnTwice { line: record.place.line, column }),
-        (first, None) => Ok(first),
+/// Where the ids stand in a record that can be the header.
+fn found(record: &Record<'_>, names: &ColumnNames, identify: Identify) -> Result<IdColumns, Trouble> {
+    let line = record.place.line;
+    let columns = names.find(&record.iter()).map_err(|error| unclear(error, record))?;
+    if columns.of(identify.needed()).is_some() {
+        return Ok(columns);
+    }
+    let (seen, advice) = (shown(record), advice(record, identify.needed()));
+    Err(match identify {
+        Identify::Auto | Identify::User | Identify::Team => Trouble::NoHeader { line, seen, advice },
+        Identify::WholeUsers => Trouble::NoUserColumn { line, seen, advice },
+    })
+}
+
+fn unclear(error: ColumnError, record: &Record<'_>) -> Trouble {
+    let line = record.place.line;
+    match error {
+        ColumnError::Ambiguous { .. } | ColumnError::Shared { .. } => Trouble::Columns { line, error },
+        ColumnError::Absent { .. } => Trouble::AbsentColumn { line, error, seen: shown(record) },
+    }
+}
+
+/// How a column of another name becomes the one that is missing.
+fn advice(record: &Record<'_>, column: IdColumn) -> String {
+    let name = column.as_str();
+    match column.likely(&record.iter()) {
+        Some(header) => format!("rename {header:?} to {name}, or use --column {:?}", format!("{name}={header}")),
+        None => format!("rename the column that holds it to {name}, or use --column {name}=HEADER"),
     }
 }
 
@@ -180,7 +184,7 @@ fn shown(record: &Record<'_>) -> String {
     const COLUMNS: usize = 12;
     const LENGTH: usize = 32;
     let clean = |index: usize| -> String {
-        record.field(index).trim().chars().map(|c| if c.is_control() { '?' } else { c }).take(LENGTH).collect()
+        record.field(index).trim().chars().take(LENGTH).flat_map(char::escape_debug).collect()
     };
     let names: Vec<String> = (0..record.len().min(COLUMNS)).map(clean).collect();
     let more = if record.len() > COLUMNS { format!(" and {} more", record.len() - COLUMNS) } else { String::new() };
@@ -192,11 +196,11 @@ mod tests {
     use super::*;
 
     fn read(text: &str, forced: Option<Delimiter>) -> Result<Header, Trouble> {
-        Header::read(&mut Frames::at_start(text.as_bytes(), 16)?, forced, Identify::Auto)
+        Header::read(&mut Frames::at_start(text.as_bytes(), 16)?, forced, &ColumnNames::default(), Identify::Auto)
     }
 
-    fn columns(session: usize, team: Option<usize>, user: Option<usize>) -> Columns {
-        Columns { session: Some(session), team, user }
+    fn columns(session: usize, team: Option<usize>, user: Option<usize>) -> IdColumns {
+        IdColumns { session: Some(session), team, user }
     }
 
     #[test]
@@ -222,10 +226,18 @@ mod tests {
             ("\r\n  \n", "is empty"),
             ("\nuser,team\n", "line 2: no session_id column in the header; the columns seen are: user, team;"),
             ("a;b;c\n", "columns seen are: a, b, c;"),
-            ("\u{1b}[2J,x\n", "columns seen are: ?[2J, x;"),
+            ("\u{1b}[2J,\u{feff}x\n", "columns seen are: \\u{1b}[2J, \\u{feff}x;"),
             ("session_id,ip\n", "neither user_id nor team_id in the header; the columns seen are: session_id, ip;"),
-            ("session_id,team_id,Session_Id\n", "the column session_id stands twice"),
-            ("session_id,team_id,TEAM_ID \n", "the column team_id stands twice"),
+            ("sid,team_id\n", "rename \"sid\" to session_id, or use --column \"session_id=sid\""),
+            ("session_id,Owner\n", "rename \"Owner\" to user_id, or use --column \"user_id=Owner\""),
+            (
+                "session_id,team_id,Session_Id\n",
+                "two columns that can be session_id, \"session_id\" and \"Session_Id\"",
+            ),
+            (
+                "session_id,team_id,TEAM\u{200b}ID \n",
+                "two columns that can be team_id, \"team_id\" and \"TEAM\\u{200b}ID \"",
+            ),
             ("\"session_id,team_id\n", "line 1: a quote (\") in the record that starts here is never closed"),
         ] {
             let error = read(text, None).unwrap_err().to_string();
@@ -237,11 +249,14 @@ mod tests {
 
     #[test]
     fn whole_users_need_their_own_column_alone() {
-        let read = |text: &str| Header::read(&mut Frames::at_start(text.as_bytes(), 16)?, None, Identify::WholeUsers);
+        let read = |text: &str| {
+            let mut frames = Frames::at_start(text.as_bytes(), 16)?;
+            Header::read(&mut frames, None, &ColumnNames::default(), Identify::WholeUsers)
+        };
         for (text, want, delimiter) in [
-            ("user_id\n", Columns { session: None, team: None, user: Some(0) }, b','),
-            ("team_id;User_ID\n", Columns { session: None, team: Some(0), user: Some(1) }, b';'),
-            ("session_id\tuser_id\n", Columns { session: Some(0), team: None, user: Some(1) }, b'\t'),
+            ("user_id\n", IdColumns { session: None, team: None, user: Some(0) }, b','),
+            ("team_id;User_ID\n", IdColumns { session: None, team: Some(0), user: Some(1) }, b';'),
+            ("session_id\tuser_id\n", IdColumns { session: Some(0), team: None, user: Some(1) }, b'\t'),
         ] {
             let header = read(text).unwrap();
             assert_eq!((header.columns(), header.delimiter().byte()), (want, delimiter), "{text:?}");

@@ -37,6 +37,7 @@ pub use rules::{Guards, Identify, Rules};
 pub use source::Source;
 pub use survey::{InvalidRow, Survey, WholeUsers};
 
+use crate::domain::ColumnNames;
 use intake::{Intake, Raw};
 use roaring::RoaringTreemap;
 use std::fs::File;
@@ -56,6 +57,8 @@ pub struct Input {
 pub struct SurveyOptions {
     /// `--delimiter`; without it, the header tells.
     pub delimiter: Option<Delimiter>,
+    /// `--column`; without it, ids are found by the names of their columns.
+    pub columns: ColumnNames,
     /// What decides over a row.
     pub rules: Rules,
     /// Lines whose rows an earlier run has ended.

@@ -153,7 +153,7 @@ mod tests {
     /// The verdict on one row under a header, as `who:session` or as the rule it broke.
     fn verdict(rules: &Rules, text: &str) -> String {
         let mut frames = Frames::at_start(text.as_bytes(), 64).unwrap();
-        let header = Header::read(&mut frames, None, rules.identify).unwrap();
+        let header = Header::read(&mut frames, None, &crate::domain::ColumnNames::default(), rules.identify).unwrap();
         let record = frames.next().unwrap().unwrap();
         match rules.judge(&header, &record) {
             Ok(Target::Session(target)) => format!("{}:{}", target.identifier().1, target.session()),

@@ -10,7 +10,7 @@ use super::index::Index;
 use super::keys::{Distinct, Key, Keys};
 use super::rules::{Identify, Rules};
 use super::stored::Stored;
-use crate::domain::{Counts, Fields, IdentifyBy, Rejection, SessionId, Status, Target, TeamId, UserId};
+use crate::domain::{Counts, Fields, IdColumns, IdentifyBy, Rejection, SessionId, Status, Target, TeamId, UserId};
 use crate::store::carried::Carried;
 use roaring::RoaringTreemap;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -24,6 +24,8 @@ const EXAMPLES: usize = 5;
 pub struct Survey {
     /// The header's columns as they stand in the input.
     pub header: Fields,
+    /// Where the ids stand in it.
+    pub columns: IdColumns,
     /// What stands between the columns.
     pub delimiter: Delimiter,
     /// Which input it is.
@@ -246,6 +248,7 @@ impl Found {
         let Self { index, firsts, totals, workspaces, users, whole } = self;
         let survey = Survey {
             header: header.fields().clone(),
+            columns: header.columns(),
             delimiter: header.delimiter(),
             identity,
             continuation,

@@ -54,7 +54,7 @@ T3,7,U3,done already
 ";
     let mut rules = Rules::default();
     rules.guards.protect("W9").unwrap();
-    let options = SurveyOptions { rules, done: [12, 14].into_iter().collect(), delimiter: None };
+    let options = SurveyOptions { rules, done: [12, 14].into_iter().collect(), ..SurveyOptions::default() };
     let (_, survey) = content(text, options);
     let counts = (survey.rows, survey.sendable, survey.invalid, survey.duplicates, survey.protected);
     assert_eq!((counts, survey.already_done), ((12, 4, 3, 2, 1), 2));
@@ -294,7 +294,7 @@ proptest! {
         if protected {
             rules.guards.sessions.insert(SessionId::from(2));
         }
-        let options = SurveyOptions { rules, done: done.into_iter().collect(), delimiter: None };
+        let options = SurveyOptions { rules, done: done.into_iter().collect(), ..SurveyOptions::default() };
         let text = format!("team_id,session_id,user_id\n{}", rows.concat());
         let (_, found) = content(&text, options);
         let sum = found.sendable + found.invalid + found.duplicates + found.protected + found.already_done;

@@ -1,7 +1,7 @@
 //! The members of a manifest.
 
 use super::Extra;
-use crate::domain::{BucketKind, Counts, Stamp, Status, TeamId};
+use crate::domain::{BucketKind, ColumnNames, Counts, Fields, IdColumn, IdColumns, Stamp, Status, TeamId};
 use crate::store::stamps;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -258,9 +258,44 @@ pub struct Input {
     pub content_bytes: u64,
     /// Rows, the header not counted.
     pub rows: u64,
+    /// Which of its columns were read as which id; empty in manifests of versions that didn't record it.
+    #[serde(default)]
+    pub columns: Columns,
     /// Members that this version does not know.
     #[serde(flatten)]
     pub extra: Extra,
+}
+
+/// Headers by the name of the id: `session_id`, `user_id`, `team_id`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Columns(BTreeMap<String, String>);
+
+impl Columns {
+    /// Those that were found in a header.
+    #[must_use]
+    pub fn of(found: IdColumns, header: &Fields) -> Self {
+        let header = |column: IdColumn| found.of(column).and_then(|index| header.get(index));
+        Self(IdColumn::ALL.into_iter().filter_map(|id| Some((id.as_str().into(), header(id)?.into()))).collect())
+    }
+
+    /// As names to find them by again, in results with the same columns.
+    #[must_use]
+    pub fn names(&self) -> ColumnNames {
+        let mut names = ColumnNames::default();
+        for (id, header) in &self.0 {
+            if let Some(column) = IdColumn::parse(id) {
+                names.set(column, header);
+            }
+        }
+        names
+    }
+
+    /// The first id that was read from another column than now, with its header of then.
+    #[must_use]
+    pub fn first_other(&self, now: &Self) -> Option<(&str, &str)> {
+        self.0.iter().find(|(id, header)| now.0.get(*id) != Some(header)).map(|(id, header)| (&**id, &**header))
+    }
 }
 
 /// The results.

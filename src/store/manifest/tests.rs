@@ -1,14 +1,13 @@
 use super::*;
-use crate::domain::{BucketKind, Status};
-use crate::store::scan::OwnerColumns;
-use crate::store::testing::{ended, fields, row_of};
+use crate::domain::{BucketKind, IdColumns, Status};
+use crate::store::testing::{ended, row_of};
 use serde_json::json;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 fn input(rows: u64) -> Input {
     let (sha256, content_sha256) = ("0a".repeat(32), "1b".repeat(32));
-    Input { path: "s.csv".into(), sha256, bytes: 10, content_sha256, content_bytes: 20, rows, extra: Extra::new() }
+    Input { path: "s.csv".into(), sha256, bytes: 10, content_sha256, content_bytes: 20, rows, ..Input::default() }
 }
 
 fn run(run_id: &str) -> Run {
@@ -42,7 +41,7 @@ fn run(run_id: &str) -> Run {
 
 fn recorded() -> Recorded {
     let mut recorded = Recorded::default();
-    let owners = OwnerColumns::find(&fields(&["team_id", "user_id"]));
+    let owners = IdColumns { session: None, team: Some(0), user: Some(1) };
     recorded.add(&row_of(2, &["T1", "U1"]), owners, &ended(Status::Revoked));
     recorded.add(&row_of(3, &["T1", ""]), owners, &ended(Status::NotFound));
     recorded

@@ -1,5 +1,5 @@
 use super::*;
-use crate::domain::{Fields, Outcome, Row, Status};
+use crate::domain::{ColumnNames, Fields, Outcome, Row, Status};
 use crate::store::results::ResultsWriter;
 use crate::store::scan::{Record, Scan, records, scan};
 use crate::store::testing::{ended, inputs};
@@ -204,7 +204,7 @@ proptest! {
             let path = folder.path().join(format!("{cut}.csv"));
             fs::write(&path, &whole[..cut]).unwrap();
             let kept = ends.iter().filter(|end| **end <= cut as u64).count();
-            let scan = scan(&path, Some(&columns)).unwrap();
+            let scan = scan(&path, Some(&columns), &ColumnNames::default()).unwrap();
             prop_assert_eq!(scan.valid_len, if kept == 0 { 0 } else { ends[kept - 1] }, "cut at {}", cut);
             let unnamed = start_of(&scan, false, rows.len() as u64);
             prop_assert_eq!(unnamed, if kept <= 1 { Ok(Start::Fresh(Fresh::NothingWritten)) } else { Err(Refusal::NoManifest) });

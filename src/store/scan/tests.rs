@@ -1,5 +1,5 @@
 use super::*;
-use crate::domain::Status;
+use crate::domain::{ColumnNames, Status};
 use crate::store::results::ResultsWriter;
 use crate::store::testing::{ended, fields, row_of};
 use std::path::PathBuf;
@@ -30,12 +30,15 @@ fn a_scan_tells_what_is_done_what_remains_and_the_totals() {
         let (row, mut outcome) = (row_of(line, &["T1", if line % 2 == 0 { "U1" } else { "bad" }, "7"]), ended(status));
         outcome.first_sent_at = (line == 2).then(|| Stamp::from_millis(5));
         writer.append([(&row, &outcome)]).unwrap();
-        assert!(counted.add(&row, OwnerColumns::find(&columns()), &outcome));
-        assert!(!counted.add(&row, OwnerColumns::find(&columns()), &outcome), "a line ends once");
+        assert!(counted.add(&row, ColumnNames::default().find(&columns().iter()).unwrap(), &outcome));
+        assert!(
+            !counted.add(&row, ColumnNames::default().find(&columns().iter()).unwrap(), &outcome),
+            "a line ends once"
+        );
     }
     writer.finish().unwrap();
 
-    let scan = scan(&path, Some(&columns())).unwrap();
+    let scan = scan(&path, Some(&columns()), &ColumnNames::default()).unwrap();
     assert_eq!(scan.recorded, counted, "a run counts as a scan does");
     assert_eq!(scan.valid_len, fs::metadata(&path).unwrap().len());
     assert_eq!(scan.recorded.done().iter().collect::<Vec<_>>(), (2..11).collect::<Vec<_>>());
@@ -67,11 +70,17 @@ fn files_of_others_are_refused_and_left_alone() {
         "note\0\0,Team_ID",
     ] {
         let (_folder, path) = file(content.as_bytes());
-        assert!(matches!(scan(&path, Some(&columns())), Err(ScanError::NotResults(_))), "{content:?}");
+        assert!(
+            matches!(scan(&path, Some(&columns()), &ColumnNames::default()), Err(ScanError::NotResults(_))),
+            "{content:?}"
+        );
         assert!(records(&path).is_err(), "{content:?}");
     }
     let (_folder, path) = file(&vec![b'x'; 6 << 20]);
-    assert!(matches!(scan(&path, None), Err(ScanError::NotResults(_))), "no header is that long");
+    assert!(
+        matches!(scan(&path, None, &ColumnNames::default()), Err(ScanError::NotResults(_))),
+        "no header is that long"
+    );
 }
 
 /// A power loss can leave a length that arrived, and zeros where the data did not.
@@ -79,7 +88,7 @@ fn files_of_others_are_refused_and_left_alone() {
 fn a_header_that_ends_in_zeros_is_torn() {
     for content in ["Team_ID,user\0\0\0", "Team_ID,user_id,session_id,li\0\0\0\0\0\0\0\0\0\0\0\0\0"] {
         let (_folder, path) = file([content.as_bytes(), &[0; 300]].concat().as_slice());
-        let scan = scan(&path, Some(&columns())).unwrap();
+        let scan = scan(&path, Some(&columns()), &ColumnNames::default()).unwrap();
         assert_eq!((scan.valid_len, scan.columns), (0, None));
     }
 }
@@ -87,9 +96,9 @@ fn a_header_that_ends_in_zeros_is_torn() {
 #[test]
 fn results_of_another_input_name_both_headers() {
     let (_folder, path) = file(HEADER.as_bytes());
-    let text = scan(&path, Some(&fields(&["session_id", "team_id"]))).unwrap_err().to_string();
+    let text = scan(&path, Some(&fields(&["session_id", "team_id"])), &ColumnNames::default()).unwrap_err().to_string();
     assert!(text.contains("Team_ID,user_id,session_id,") && text.contains("has session_id,team_id;"), "{text}");
-    assert_eq!(scan(&path, None).unwrap().columns, Some(columns()));
+    assert_eq!(scan(&path, None, &ColumnNames::default()).unwrap().columns, Some(columns()));
 }
 
 #[test]
@@ -110,7 +119,7 @@ fn damage_in_the_middle_is_told_by_line_and_column() {
     ];
     for (damaged, want) in cases {
         let (_folder, path) = file(&[HEADER.as_bytes(), GOOD.as_bytes(), damaged, b"torn"].concat());
-        let text = scan(&path, Some(&columns())).unwrap_err().to_string();
+        let text = scan(&path, Some(&columns()), &ColumnNames::default()).unwrap_err().to_string();
         assert!(text.contains(want) && text.contains("line 3"), "{text}");
     }
 }
@@ -118,7 +127,7 @@ fn damage_in_the_middle_is_told_by_line_and_column() {
 #[test]
 fn a_record_that_never_ends_is_not_read_into_memory() {
     let (_folder, path) = file(&[HEADER.as_bytes(), GOOD.as_bytes(), b"\"", &vec![b'\n'; 6 << 20]].concat());
-    let error = scan(&path, Some(&columns())).unwrap_err();
+    let error = scan(&path, Some(&columns()), &ColumnNames::default()).unwrap_err();
     assert!(matches!(error, ScanError::Damaged { line: 3, damage: Damage::TooLong, .. }), "{error}");
     let mut records = records(&path).unwrap();
     assert!(records.next().unwrap().is_ok());
@@ -129,16 +138,16 @@ fn a_record_that_never_ends_is_not_read_into_memory() {
 #[test]
 fn a_missing_file_and_an_empty_one_differ() {
     let (folder, path) = file(b"");
-    let found = scan(&path, Some(&columns())).unwrap();
+    let found = scan(&path, Some(&columns()), &ColumnNames::default()).unwrap();
     assert_eq!((found.valid_len, found.columns, found.recorded), (0, None, Recorded::default()));
-    assert!(matches!(scan(&folder.path().join("none"), None), Err(ScanError::Missing(_))));
+    assert!(matches!(scan(&folder.path().join("none"), None, &ColumnNames::default()), Err(ScanError::Missing(_))));
 }
 
 #[test]
 fn zeros_that_a_power_loss_left_are_a_torn_tail() {
     let whole = [HEADER.as_bytes(), GOOD.as_bytes()].concat();
     let (_folder, path) = file(&[whole.as_slice(), &[0; 5000]].concat());
-    assert_eq!(scan(&path, Some(&columns())).unwrap().valid_len, whole.len() as u64);
+    assert_eq!(scan(&path, Some(&columns()), &ColumnNames::default()).unwrap().valid_len, whole.len() as u64);
 }
 
 proptest::proptest! {
@@ -156,11 +165,11 @@ proptest::proptest! {
             bytes[at] = byte;
         }
         let (_folder, path) = file(&bytes);
-        if let Ok(found) = scan(&path, None) {
+        if let Ok(found) = scan(&path, None, &ColumnNames::default()) {
             let valid = usize::try_from(found.valid_len).unwrap();
             proptest::prop_assert!(valid <= bytes.len() && (valid == 0 || bytes[valid - 1] == b'\n'));
             fs::write(&path, &bytes[..valid]).unwrap();
-            let again = scan(&path, None).unwrap();
+            let again = scan(&path, None, &ColumnNames::default()).unwrap();
             proptest::prop_assert_eq!((again.valid_len, &again.columns), (found.valid_len, &found.columns));
             proptest::prop_assert_eq!((again.recorded, again.carried), (found.recorded, found.carried));
         }

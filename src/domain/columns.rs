@@ -1,0 +1,297 @@
+//! Which column of a header holds which id. Ids are found by a column's name here and nowhere else.
+
+use super::invisible::is_invisible;
+use std::fmt;
+
+/// An id that has a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum IdColumn {
+    /// `session_id`
+    Session,
+    /// `user_id`
+    User,
+    /// `team_id`
+    Team,
+}
+
+impl IdColumn {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Session, Self::User, Self::Team];
+
+    /// The column's name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Session => "session_id",
+            Self::User => "user_id",
+            Self::Team => "team_id",
+        }
+    }
+
+    /// The id whose column has exactly this name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|column| column.as_str() == name)
+    }
+
+    /// What another system's name for this column has in it.
+    fn stems(self) -> &'static [&'static str] {
+        match self {
+            Self::Session => &["session", "sid"],
+            Self::User => &["userid", "uid", "member", "owner", "user"],
+            Self::Team => &["teamid", "workspace", "team"],
+        }
+    }
+
+    /// The one header that probably means this column; `None` if there is none, or several.
+    #[must_use]
+    pub fn likely<'a>(self, headers: &(impl Iterator<Item = &'a str> + Clone)) -> Option<&'a str> {
+        self.stems().iter().find_map(|stem| {
+            let mut having = headers.clone().filter(|header| folded(header).contains(stem));
+            having.next().filter(|_| having.next().is_none())
+        })
+    }
+}
+
+/// Where the ids stand in each record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct IdColumns {
+    /// `session_id`; there in every input, unless whole users are asked for.
+    pub session: Option<usize>,
+    /// `user_id`
+    pub user: Option<usize>,
+    /// `team_id`
+    pub team: Option<usize>,
+}
+
+impl IdColumns {
+    /// Where an id stands.
+    #[must_use]
+    pub fn of(self, column: IdColumn) -> Option<usize> {
+        match column {
+            IdColumn::Session => self.session,
+            IdColumn::User => self.user,
+            IdColumn::Team => self.team,
+        }
+    }
+}
+
+/// The headers of another system that `--column` names; the others are found by their own names.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ColumnNames {
+    session: Option<Box<str>>,
+    user: Option<Box<str>>,
+    team: Option<Box<str>>,
+}
+
+/// Why it can't be said where an id stands; with what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ColumnError {
+    /// Two headers name the same id.
+    Ambiguous {
+        /// The id.
+        column: IdColumn,
+        /// The two headers.
+        headers: [Box<str>; 2],
+    },
+    /// One header is given for two ids.
+    Shared {
+        /// The ids.
+        columns: [IdColumn; 2],
+        /// The header.
+        header: Box<str>,
+    },
+    /// The header that `--column` names isn't there.
+    Absent {
+        /// The id.
+        column: IdColumn,
+        /// The header.
+        header: Box<str>,
+    },
+}
+
+impl fmt::Display for ColumnError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ambiguous { column, headers: [one, other] } => {
+                let name = column.as_str();
+                write!(f, "two columns that can be {name}, {one:?} and {other:?}; ")?;
+                write!(f, "rename or remove one of them, or use --column {name}=HEADER")
+            }
+            Self::Shared { columns: [one, other], header } => {
+                let (one, other) = (one.as_str(), other.as_str());
+                write!(f, "{header:?} can't be both {one} and {other}; use --column for each, or for neither")
+            }
+            Self::Absent { column, header } => {
+                write!(f, "no column {header:?}, which --column {} asks for", column.as_str())
+            }
+        }
+    }
+}
+
+impl ColumnNames {
+    /// Takes `header` for the column of an id. Returns the header that was given for it before, if any.
+    pub fn set(&mut self, column: IdColumn, header: &str) -> Option<Box<str>> {
+        self.slot(column).replace(header.into())
+    }
+
+    fn slot(&mut self, column: IdColumn) -> &mut Option<Box<str>> {
+        match column {
+            IdColumn::Session => &mut self.session,
+            IdColumn::User => &mut self.user,
+            IdColumn::Team => &mut self.team,
+        }
+    }
+
+    fn given(&self, column: IdColumn) -> Option<&str> {
+        match column {
+            IdColumn::Session => self.session.as_deref(),
+            IdColumn::User => self.user.as_deref(),
+            IdColumn::Team => self.team.as_deref(),
+        }
+    }
+
+    /// Finds the columns among `headers`, by the names given or else by their own, whatever their case, blanks, dashes,
+    /// underscores and invisible characters.
+    ///
+    /// # Errors
+    /// If two headers name one id, or one names two, or a name that was given isn't there. Guessing could send a row whose
+    /// user is protected.
+    pub fn find<'a>(&self, headers: &(impl Iterator<Item = &'a str> + Clone)) -> Result<IdColumns, ColumnError> {
+        let place = |column| self.place(column, headers.clone());
+        let [session, user, team] = [place(IdColumn::Session)?, place(IdColumn::User)?, place(IdColumn::Team)?];
+        let found = IdColumns { session, user, team };
+        for (one, other) in
+            [(IdColumn::Session, IdColumn::User), (IdColumn::Session, IdColumn::Team), (IdColumn::User, IdColumn::Team)]
+        {
+            if let Some(index) = found.of(one).filter(|index| found.of(other) == Some(*index)) {
+                let header = headers.clone().nth(index).unwrap_or_default().into();
+                return Err(ColumnError::Shared { columns: [one, other], header });
+            }
+        }
+        Ok(found)
+    }
+
+    fn place<'a>(
+        &self,
+        column: IdColumn,
+        headers: impl Iterator<Item = &'a str> + Clone,
+    ) -> Result<Option<usize>, ColumnError> {
+        let given = self.given(column);
+        let name = given.unwrap_or(column.as_str());
+        if let Some(given) = given
+            && let Ok(Some((index, _))) = only(headers.clone(), |header| header == given)
+        {
+            return Ok(Some(index));
+        }
+        let wanted = folded(name);
+        match (only(headers, |header| folded(header) == wanted), given) {
+            (Err(headers), _) => Err(ColumnError::Ambiguous { column, headers: headers.map(Into::into) }),
+            (Ok(None), Some(given)) => Err(ColumnError::Absent { column, header: given.into() }),
+            (Ok(found), _) => Ok(found.map(|(index, _)| index)),
+        }
+    }
+}
+
+/// The one header that fits, with its place.
+///
+/// # Errors
+/// The first two, if there are more.
+fn only<'a>(
+    headers: impl Iterator<Item = &'a str>,
+    fits: impl Fn(&str) -> bool,
+) -> Result<Option<(usize, &'a str)>, [&'a str; 2]> {
+    let mut fitting = headers.enumerate().filter(|(_, header)| fits(header));
+    match (fitting.next(), fitting.next()) {
+        (Some((_, one)), Some((_, other))) => Err([one, other]),
+        (found, _) => Ok(found),
+    }
+}
+
+/// A header as it is compared: in lower case, full-width letters as usual ones, without what separates words.
+fn folded(header: &str) -> String {
+    let plain = |c: char| match c {
+        '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(c) - 0xfee0).unwrap_or(c),
+        c => c,
+    };
+    header.chars().map(plain).filter(|c| !separates(*c)).flat_map(char::to_lowercase).collect()
+}
+
+fn separates(c: char) -> bool {
+    c.is_whitespace()
+        || is_invisible(c)
+        || matches!(c, '_' | '-' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{fe58}' | '\u{fe63}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn find(headers: &[&str], given: &[(IdColumn, &str)]) -> Result<IdColumns, ColumnError> {
+        let mut names = ColumnNames::default();
+        for (column, header) in given {
+            names.set(*column, header);
+        }
+        names.find(&headers.iter().copied())
+    }
+
+    #[test]
+    fn a_name_is_known_however_it_is_written() {
+        for header in [
+            "user_id",
+            "USER_ID",
+            "User ID",
+            "user-id",
+            "userId",
+            "UserID",
+            "userid",
+            " user_id\t",
+            "\u{feff}user_id",
+            "user\u{200b}_id",
+            "user\u{a0}id",
+            "user\u{2011}id",
+            "ｕｓｅｒ＿ｉｄ",
+        ] {
+            assert_eq!(find(&["x", header], &[]).unwrap().user, Some(1), "{header:?}");
+        }
+        for header in ["user", "users_id", "user_id2", "user.id", "id_user", "user/id", "username", ""] {
+            assert_eq!(find(&[header], &[]).unwrap(), IdColumns::default(), "{header:?}");
+        }
+    }
+
+    #[test]
+    fn two_candidates_are_an_error_that_names_both() {
+        for second in ["user_id", "User ID", "userId"] {
+            let error = find(&["user_id", "session_id", second], &[]).unwrap_err();
+            let headers = ["user_id".into(), second.into()];
+            assert_eq!(error, ColumnError::Ambiguous { column: IdColumn::User, headers });
+        }
+    }
+
+    #[test]
+    fn a_header_that_is_given_goes_before_the_columns_own_name() {
+        use IdColumn::{Session, Team, User};
+        let headers = ["user_id", "User ID", "Sitzung", "team_id"];
+        let found = find(&headers, &[(Session, "sitzung"), (User, "User ID")]).unwrap();
+        assert_eq!(found, IdColumns { session: Some(2), user: Some(1), team: Some(3) });
+        let absent = ColumnError::Absent { column: User, header: "Besitzer".into() };
+        assert_eq!(find(&headers, &[(User, "Besitzer")]), Err(absent));
+        let shared = ColumnError::Shared { columns: [User, Team], header: "team_id".into() };
+        assert_eq!(find(&headers, &[(User, "team_id")]), Err(shared));
+        let twice = ColumnError::Ambiguous { column: User, headers: ["a b".into(), "A-B".into()] };
+        assert_eq!(find(&["a b", "A-B"], &[(User, "ab")]), Err(twice));
+    }
+
+    #[test]
+    fn a_likely_header_is_the_only_one_of_its_kind() {
+        for (headers, want) in [
+            (["Name", "Slack session", "x"], Some("Slack session")),
+            (["SID", "name", "x"], Some("SID")),
+            (["session", "old session", "x"], None),
+            (["a", "b", "c"], None),
+        ] {
+            assert_eq!(IdColumn::Session.likely(&headers.iter().copied()), want, "{headers:?}");
+        }
+        assert_eq!(IdColumn::User.likely(&["Username", "User-ID (Slack)"].into_iter()), Some("User-ID (Slack)"));
+    }
+}
