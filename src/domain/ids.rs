@@ -1,7 +1,9 @@
 //! Slack's identifiers, checked once at the border and trusted from there on.
 
+mod plain;
 mod text;
 
+use std::borrow::Cow;
 use std::fmt;
 use text::IdText;
 
@@ -27,7 +29,7 @@ impl fmt::Display for IdError {
         f.write_str(match self {
             Self::Missing => "is empty",
             Self::NotAnInteger => "is not an integer",
-            Self::SpreadsheetDamage => "was rounded by a spreadsheet; export the column again as text",
+            Self::SpreadsheetDamage => "may have been rounded by a spreadsheet; export the column again as text",
             Self::TooLarge => "is larger than any session id",
             Self::NotATeam => "is not a workspace (T…) or organisation (E…) id",
             Self::NotAUser => "is not a user id (U… or W…)",
@@ -42,17 +44,22 @@ impl std::error::Error for IdError {}
 pub struct SessionId(u64);
 
 impl SessionId {
-    /// Reads an id from a field's text; blanks around it are ignored.
+    /// Reads an id from a field's text; blanks around it are ignored, and so is what a spreadsheet has added if no digit can be
+    /// lost by it.
     ///
     /// # Errors
     /// [`IdError::Missing`], [`IdError::NotAnInteger`], [`IdError::SpreadsheetDamage`] or [`IdError::TooLarge`].
     pub fn parse(text: &str) -> Result<Self, IdError> {
         let text = text.trim();
+        let text = if is_number(text) { Cow::Borrowed(text) } else { plain::undecorated(text) };
         if text.is_empty() {
             return Err(IdError::Missing);
         }
-        if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        if is_number(&text) {
             return text.parse().map(Self).map_err(|_| IdError::TooLarge);
+        }
+        if let Some(digits) = plain::whole_number(&text) {
+            return digits.parse().map(Self).map_err(|_| IdError::TooLarge);
         }
         let damaged = text.contains(['e', 'E', '.']) && text.replace(',', ".").parse::<f64>().is_ok();
         Err(if damaged { IdError::SpreadsheetDamage } else { IdError::NotAnInteger })
@@ -63,6 +70,10 @@ impl SessionId {
     pub fn get(self) -> u64 {
         self.0
     }
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 impl From<u64> for SessionId {
@@ -91,16 +102,20 @@ macro_rules! text_id {
         pub struct $name(IdText);
 
         impl $name {
-            /// Reads an id from a field's text; blanks around it are ignored.
+            /// Reads an id from a field's text; blanks around it are ignored, and so is what marks it as text.
             ///
             /// # Errors
             /// [`IdError::Missing`], or the error that says what the text should have been.
             pub fn parse(text: &str) -> Result<Self, IdError> {
                 let text = text.trim();
-                if text.is_empty() {
-                    return Err(IdError::Missing);
+                if is_slack_id(text, $first) {
+                    return Ok(Self(IdText::new(text)));
                 }
-                if is_slack_id(text, $first) { Ok(Self(IdText::new(text))) } else { Err($error) }
+                match plain::undecorated(text) {
+                    text if text.is_empty() => Err(IdError::Missing),
+                    text if is_slack_id(&text, $first) => Ok(Self(IdText::new(&text))),
+                    _ => Err($error),
+                }
             }
 
             /// The id as Slack writes it.
@@ -150,7 +165,16 @@ mod tests {
             ("18446744073709551616", Err(IdError::TooLarge)),
             ("1.11228E+12", Err(IdError::SpreadsheetDamage)),
             ("1,11228E+12", Err(IdError::SpreadsheetDamage)),
-            ("1112275520242.0", Err(IdError::SpreadsheetDamage)),
+            ("1112275520242.0", Ok(1_112_275_520_242)),
+            ("1112275520242.5", Err(IdError::SpreadsheetDamage)),
+            ("1234567890123456.0", Err(IdError::SpreadsheetDamage)),
+            ("=\"1112275520242\"", Ok(1_112_275_520_242)),
+            ("'1112275520242", Ok(1_112_275_520_242)),
+            ("1,112,275,520,242", Ok(1_112_275_520_242)),
+            ("１１１２２７５５２０２４２", Ok(1_112_275_520_242)),
+            ("=\"\"", Err(IdError::Missing)),
+            ("\u{200b}1112275520242", Err(IdError::NotAnInteger)),
+            ("\u{201c}1112275520242\u{201d}", Err(IdError::NotAnInteger)),
             ("-5", Err(IdError::NotAnInteger)),
             ("+5", Err(IdError::NotAnInteger)),
             ("0x1f", Err(IdError::NotAnInteger)),
@@ -173,6 +197,9 @@ mod tests {
         assert_eq!(TeamId::parse("T1\u{1b}[2J"), Err(IdError::NotATeam));
         assert_eq!(TeamId::parse(""), Err(IdError::Missing));
         assert_eq!(UserId::parse("W9").unwrap().as_str(), "W9");
+        assert_eq!(UserId::parse("=\"U0BOSS001\"").unwrap(), UserId::parse("U0BOSS001").unwrap());
+        assert_eq!(UserId::parse("'U1").unwrap().as_str(), "U1");
+        assert_eq!(UserId::parse("U1\u{200b}"), Err(IdError::NotAUser));
         assert_eq!(UserId::parse("T9"), Err(IdError::NotAUser));
     }
 }

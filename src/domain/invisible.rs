@@ -18,6 +18,51 @@ pub fn is_invisible(c: char) -> bool {
         )
 }
 
+/// Whether a text is empty, or looks as if it were.
+#[must_use]
+pub fn is_blank(text: &str) -> bool {
+    text.chars().all(|c| c.is_whitespace() || is_invisible(c))
+}
+
+/// The name of a character that is easily overlooked or mistaken in an id; `None` for one that has no name here.
+#[must_use]
+pub fn name_of(c: char) -> Option<&'static str> {
+    Some(match c {
+        '\u{a0}' => "no-break space",
+        '\u{ad}' => "soft hyphen",
+        '\u{200b}' => "zero width space",
+        '\u{200c}' => "zero width non-joiner",
+        '\u{200d}' => "zero width joiner",
+        '\u{200e}' => "left-to-right mark",
+        '\u{200f}' => "right-to-left mark",
+        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => "direction control",
+        '\u{202f}' => "narrow no-break space",
+        '\u{2060}' => "word joiner",
+        '\u{feff}' => "byte order mark",
+        '\u{2018}' => "left single quotation mark",
+        '\u{2019}' => "right single quotation mark",
+        '\u{201a}' => "low single quotation mark",
+        '\u{201c}' => "left double quotation mark",
+        '\u{201d}' => "right double quotation mark",
+        '\u{201e}' => "low double quotation mark",
+        '\u{ab}' | '\u{bb}' => "angle quotation mark",
+        '\u{2010}' | '\u{2011}' => "hyphen",
+        '\u{2013}' => "en dash",
+        '\u{2014}' => "em dash",
+        '\u{2026}' => "ellipsis",
+        '\u{2212}' => "minus sign",
+        '\u{fffd}' => "replacement character",
+        '\t' => "tab",
+        '\n' => "line feed",
+        '\r' => "carriage return",
+        '\0' => "null character",
+        c if c.is_control() => "control character",
+        c if c.is_alphabetic() => "letter of another alphabet",
+        c if c.is_numeric() => "digit of another script",
+        _ => return None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

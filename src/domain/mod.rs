@@ -22,7 +22,7 @@ pub use columns::{ColumnError, ColumnNames, IdColumn, IdColumns};
 pub use event::{BucketKind, Event, Snapshot, StopReason};
 pub use failures::Failures;
 pub use ids::{IdError, SessionId, TeamId, UserId};
-pub use invisible::is_invisible;
+pub use invisible::{is_blank, is_invisible, name_of};
 pub use outcome::{Outcome, Status};
 pub use rate::{Per, Rate, RateError};
 pub use reply::{Answer, Fault, Reply, UNSTATED_PAUSE};

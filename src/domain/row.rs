@@ -248,6 +248,8 @@ pub enum Rejection {
         column: &'static str,
         /// What is wrong with it.
         error: IdError,
+        /// What stands there.
+        value: Box<str>,
     },
     /// Neither `user_id` nor `team_id` is given, or not the one that `--identify-by` asks for.
     NoOwner {
@@ -290,7 +292,7 @@ impl Rejection {
         match self {
             Self::Columns { found, expected } if found < expected => "too_few_columns",
             Self::Columns { .. } => "too_many_columns",
-            Self::Id { column, error: IdError::Missing } if *column == "session_id" => "missing_session_id",
+            Self::Id { column, error: IdError::Missing, .. } if *column == "session_id" => "missing_session_id",
             Self::Id { column, .. } => match *column {
                 "session_id" => "bad_session_id",
                 "team_id" => "bad_team_id",
@@ -312,7 +314,13 @@ impl fmt::Display for Rejection {
             Self::Columns { found, expected } => {
                 write!(f, "the row has {found} columns, the header has {expected}")
             }
-            Self::Id { column, error } => write!(f, "{column} {error}"),
+            Self::Id { column, error: IdError::Missing, .. } => write!(f, "{column} {}", IdError::Missing),
+            Self::Id { column, error, value } => {
+                let shown: String = value.chars().take(LONGEST_SHOWN).collect();
+                let more = if shown.len() < value.len() { "…" } else { "" };
+                write!(f, "{column} {shown:?}{more} {error}")?;
+                unusual(value).map_or(Ok(()), |found| write!(f, ": {found}"))
+            }
             Self::NoOwner { wanted } => write!(f, "{wanted} is empty"),
             Self::NoUser => f.write_str("user_id is empty: `slack-revoke resolve` adds it"),
             Self::Duplicate { first_line: Some(line) } => write!(f, "the same session as line {line}"),
@@ -323,6 +331,16 @@ impl fmt::Display for Rejection {
             Self::OwnSession => f.write_str("a session of the token's own user; --allow-self would send it"),
         }
     }
+}
+
+/// Characters of a value that are shown.
+const LONGEST_SHOWN: usize = 60;
+
+/// Names the first character that no id has and that may not be seen for what it is.
+fn unusual(value: &str) -> Option<String> {
+    let c = value.chars().find(|c| !matches!(c, ' '..='~'))?;
+    let name = super::name_of(c).map(|name| format!(" ({name})")).unwrap_or_default();
+    Some(format!("it has the character U+{:04X}{name}", u32::from(c)))
 }
 
 /// A row on its way: it is owned by one place at a time and leaves as exactly one record.

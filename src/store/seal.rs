@@ -75,12 +75,18 @@ mod tests {
         );
         let look = |manifest: &Manifest, text: &str| {
             fs::write(&path, text).unwrap();
-            Seal::of(manifest, Some(&scan(&path, None).unwrap()), &path).unwrap()
+            Seal::of(manifest, Some(&scan(&path, None, &crate::domain::ColumnNames::default()).unwrap()), &path)
+                .unwrap()
         };
         assert_eq!(look(&manifest, &whole), Seal::Unsealed);
         let print = fingerprint(&path).unwrap();
         (manifest.results.sha256, manifest.results.bytes) = (Some(print.sha256), Some(print.bytes));
-        manifest.save_counted(&scan(&path, None).unwrap().recorded, &folder.path().join("m")).unwrap();
+        manifest
+            .save_counted(
+                &scan(&path, None, &crate::domain::ColumnNames::default()).unwrap().recorded,
+                &folder.path().join("m"),
+            )
+            .unwrap();
         assert_eq!(look(&manifest, &whole), Seal::Intact);
         assert_eq!(Seal::of(&manifest, None, &path).unwrap(), Seal::Missing);
         for bytes in 0..whole.len() {

@@ -84,7 +84,7 @@ pub(super) fn fields<T: AsRef<str>>(texts: &[T]) -> Fields {
 
 /// A row; what it names does not matter to the store.
 pub(super) fn row_of<T: AsRef<str>>(line: u64, texts: &[T]) -> Row {
-    let target = Err(Rejection::Id { column: "session_id", error: IdError::Missing });
+    let target = Err(Rejection::Id { column: "session_id", error: IdError::Missing, value: "".into() });
     Row { line, fields: fields(texts), target, may_have_been_sent: false }
 }
 

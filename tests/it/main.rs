@@ -8,6 +8,7 @@ mod disk;
 mod doctor;
 mod evidence;
 mod exits;
+mod exports;
 mod failures;
 mod harness;
 mod headers;

@@ -5,6 +5,7 @@ use crate::domain::UserId;
 use crate::report::{self, counted, quoted};
 use crate::store::aside::Aside;
 use crate::store::manifest::Protections;
+use crate::store::results::COLUMNS;
 use crate::store::resume::{Fresh, Start};
 use crate::store::seal::Seal;
 use std::ffi::OsStr;
@@ -13,6 +14,7 @@ use std::ffi::OsStr;
 pub(super) fn tell(prepared: &Prepared, allow_self: bool) {
     tell_protections(prepared, allow_self);
     tell_losses(prepared);
+    tell_results(prepared);
     match (&prepared.start, &prepared.aside) {
         (Start::Fresh(Fresh::NothingToResume), _) => {
             let results = prepared.files.as_ref().map(|files| files.results.display().to_string()).unwrap_or_default();
@@ -53,6 +55,19 @@ fn tell_losses(prepared: &Prepared) {
             "{results} is gone, and with it {lost}: what they were of is sent again"
         ),
         Some(Seal::Unsealed | Seal::Intact | Seal::Edited) | None => {}
+    }
+}
+
+/// Results were taken for a list: rows that have ended, and those that were protected, would be sent.
+fn tell_results(prepared: &Prepared) {
+    let header: Vec<_> = prepared.survey.header.iter().collect();
+    if header.windows(COLUMNS.len()).any(|columns| columns == COLUMNS) {
+        tracing::warn!(
+            target: report::WEAKENED,
+            "{} holds the results of a run: all of its rows would be sent again, also those that were protected; to continue \
+             that run, give its input and --resume; to retry rows, give its remaining file (.remaining.csv)",
+            prepared.content.path()
+        );
     }
 }
 

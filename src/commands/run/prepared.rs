@@ -105,6 +105,13 @@ impl Prepared {
         if protect_users_of_sessions(&mut rules, &survey) {
             survey_again(&rules, &mut survey)?;
         }
+        if let Some(line) = survey.first_swallowing {
+            tracing::warn!(
+                target: report::WEAKENED,
+                "line {line}: a quoted cell holds {} that could be sent, and that are not: is a quote (\") left open?",
+                report::counted(survey.swallowed, "line", "lines")
+            );
+        }
         let remaining = before.remaining(files.as_ref())?;
         let aside = before.aside(&start, files.as_ref(), settings)?;
         let (seen, seal) = (before.scan.as_ref().map(|scan| scan.seen), before.seal);

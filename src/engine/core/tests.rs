@@ -412,7 +412,7 @@ fn a_drain_waits_for_what_is_in_flight_and_records_it() {
 fn rejected_rows_are_recorded_and_never_sent() {
     let reject = |line, rejection| Row { target: Err(rejection), ..row(line, "T1") };
     let bench = Bench::new(vec![
-        reject(2, Rejection::Id { column: "session_id", error: IdError::NotAnInteger }),
+        reject(2, Rejection::Id { column: "session_id", error: IdError::NotAnInteger, value: "x".into() }),
         reject(3, Rejection::Duplicate { first_line: Some(2) }),
         reject(4, Rejection::OwnSession),
     ]);

@@ -69,12 +69,12 @@ impl Surveyed {
 
     /// All rows, in order.
     pub(super) fn frames(&self) -> Frames<Span> {
-        self.stored.frames(self.rows_at, self.header.delimiter(), CHUNK)
+        self.stored.frames(self.rows_at, self.header.dialect(), CHUNK)
     }
 
     /// Rows here and there; [`Self::look_up`] goes to them.
     pub(super) fn lookup(&self) -> Frames<Span> {
-        self.stored.frames(self.rows_at, self.header.delimiter(), LOOKUP_CHUNK)
+        self.stored.frames(self.rows_at, self.header.dialect(), LOOKUP_CHUNK)
     }
 
     pub(super) fn look_up(&self, place: Place, lookup: &mut Frames<Span>) {

@@ -2,8 +2,9 @@
 //! bytes, the exact line and the offset of each record, and caps a record's length.
 
 use super::error::Trouble;
+use super::formats;
 use super::header::Delimiter;
-use crate::domain::Fields;
+use crate::domain::{Fields, is_blank};
 use crate::store::carried::Carried;
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 
@@ -42,6 +43,12 @@ impl Record<'_> {
         self.ends.len()
     }
 
+    /// The lines within it behind its first one, if a quoted field runs over several.
+    pub(super) fn further_lines(&self) -> impl Iterator<Item = &[u8]> {
+        let is_end = |byte: &u8| matches!(byte, b'\n' | b'\r');
+        self.raw.trim_ascii_end().split(is_end).skip(1).filter(|line| !line.is_empty())
+    }
+
     /// Field `index`, unquoted; empty where there are not so many.
     pub(super) fn field(&self, index: usize) -> &str {
         let start = if index == 0 { 0 } else { self.ends.get(index - 1).copied().unwrap_or(self.text.len()) };
@@ -69,12 +76,33 @@ impl Record<'_> {
     }
 }
 
+/// How fields are told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Dialect {
+    pub(super) delimiter: Delimiter,
+    /// Whether a field that starts with a quote goes on to its closing quote, over delimiters and line ends. Otherwise a quote
+    /// is a character like any other.
+    pub(super) quotes: bool,
+}
+
+impl Dialect {
+    /// Fields may be quoted.
+    pub(super) fn quoted(delimiter: Delimiter) -> Self {
+        Self { delimiter, quotes: true }
+    }
+
+    /// Quotes mean nothing: each line is a record.
+    pub(super) fn literal(delimiter: Delimiter) -> Self {
+        Self { delimiter, quotes: false }
+    }
+}
+
 /// Cuts a content into records.
 #[derive(Debug)]
 pub(super) struct Frames<F> {
     feed: F,
     core: Reader,
-    delimiter: Delimiter,
+    dialect: Dialect,
     /// The record last given is `buf[start..pos]`; what was read ahead is `buf[pos..end]`.
     buf: Vec<u8>,
     start: usize,
@@ -93,11 +121,11 @@ pub(super) struct Frames<F> {
 
 impl<F: Feed> Frames<F> {
     /// At a place where a record may start; reads `chunk` bytes or more at a time.
-    pub(super) fn at(place: Place, delimiter: Delimiter, feed: F, chunk: usize) -> Self {
+    pub(super) fn at(place: Place, dialect: Dialect, feed: F, chunk: usize) -> Self {
         Self {
             feed,
-            core: core(delimiter),
-            delimiter,
+            core: core(dialect),
+            dialect,
             buf: vec![0; chunk],
             start: 0,
             pos: 0,
@@ -112,13 +140,17 @@ impl<F: Feed> Frames<F> {
         }
     }
 
-    /// At the start of a content: a UTF-8 BOM is skipped, UTF-16 is refused.
+    /// At the start of a content: a UTF-8 BOM is skipped, UTF-16 and other formats are refused.
     pub(super) fn at_start(feed: F, chunk: usize) -> Result<Self, Trouble> {
-        let mut frames = Self::at(Place { offset: 0, line: 1 }, Delimiter::COMMA, feed, chunk);
-        while frames.end < 4 && frames.refill()? {}
+        let dialect = Dialect::quoted(Delimiter::COMMA);
+        let mut frames = Self::at(Place { offset: 0, line: 1 }, dialect, feed, chunk);
+        while frames.end < formats::HEAD && frames.refill()? {}
         let head = &frames.buf[..frames.end];
         if is_utf16(head) {
             return Err(Trouble::Utf16);
+        }
+        if let Some((kind, advice)) = formats::other_than_csv(head.strip_prefix(BOM).unwrap_or(head)) {
+            return Err(Trouble::OtherFormat { kind, advice });
         }
         if head.starts_with(BOM) {
             frames.bom = true;
@@ -134,12 +166,21 @@ impl<F: Feed> Frames<F> {
         (self.base, self.record_line, self.line) = (place.offset, place.line, place.line);
     }
 
-    /// Takes back the record last given, or last failed at, to read it again with another delimiter.
-    pub(super) fn retry_with(&mut self, delimiter: Delimiter) {
+    /// Takes back the record last given, or last failed at, to read it again in another dialect.
+    pub(super) fn retry_with(&mut self, dialect: Dialect) {
         self.pos = self.start;
         self.line = self.record_line;
-        self.delimiter = delimiter;
-        self.core = core(delimiter);
+        self.dialect = dialect;
+        self.core = core(dialect);
+    }
+
+    /// Keeps the record last given: [`Self::retry_with`] goes back to what is behind it.
+    pub(super) fn keep(&mut self) {
+        self.begin_line();
+    }
+
+    pub(super) fn dialect(&self) -> Dialect {
+        self.dialect
     }
 
     /// Where the next line starts.
@@ -156,17 +197,24 @@ impl<F: Feed> Frames<F> {
         self.feed
     }
 
-    /// The next record that is not blank.
+    /// The next record that is not blank: a line of nothing but delimiters, as spreadsheets write them, is blank too.
     pub(super) fn next(&mut self) -> Result<Option<Record<'_>>, Trouble> {
-        if !self.skip_blank_lines()? {
-            return Ok(None);
-        }
-        let place = self.place();
-        let (text, fields) = self.parse()?;
+        let (place, text, fields) = loop {
+            if !self.skip_blank_lines()? {
+                return Ok(None);
+            }
+            let place = self.place();
+            let (text, fields) = self.parse()?;
+            let raw = &self.buf[self.start..self.pos];
+            if raw.len() > RECORD_CAP {
+                return Err(Trouble::RecordTooLong { line: place.line });
+            }
+            if !is_nothing(&self.text[..text]) {
+                break (place, text, fields);
+            }
+            self.line += line_ends(raw);
+        };
         let raw = &self.buf[self.start..self.pos];
-        if raw.len() > RECORD_CAP {
-            return Err(Trouble::RecordTooLong { line: place.line });
-        }
         // Checked on the raw bytes: with the delimiters gone, halves of two characters could pass for one.
         if let Err(error) = std::str::from_utf8(raw) {
             return Err(not_utf8(place, &raw[..error.valid_up_to()]));
@@ -203,7 +251,7 @@ impl<F: Feed> Frames<F> {
     }
 
     fn is_blank(&self, byte: u8) -> bool {
-        matches!(byte, b' ' | b'\t' | 0x0b | 0x0c) && byte != self.delimiter.byte()
+        matches!(byte, b' ' | b'\t' | 0x0b | 0x0c) && byte != self.dialect.delimiter.byte()
     }
 
     /// After a CR: takes the LF that belongs to it.
@@ -277,10 +325,15 @@ impl<F: Feed> Frames<F> {
     }
 }
 
+/// Whether fields hold nothing that anybody would see. Bytes that are not UTF-8 are something.
+fn is_nothing(text: &[u8]) -> bool {
+    !text.first().is_some_and(u8::is_ascii_graphic) && std::str::from_utf8(text).is_ok_and(is_blank)
+}
+
 /// A reader that takes a BOM for what it is: it skips one by itself only as the first bytes that it ever sees, which
 /// would make a record read after a seek differ from the same one read in its turn.
-fn core(delimiter: Delimiter) -> Reader {
-    let mut core = ReaderBuilder::new().delimiter(delimiter.byte()).build();
+fn core(dialect: Dialect) -> Reader {
+    let mut core = ReaderBuilder::new().delimiter(dialect.delimiter.byte()).quoting(dialect.quotes).build();
     core.read_record(b"\n", &mut [0], &mut [0]);
     core
 }

@@ -1,9 +1,9 @@
 //! The header: which column is which, and what stands between columns.
 
 use super::error::Trouble;
-use super::framing::{Feed, Frames, Record};
+use super::framing::{Dialect, Feed, Frames, Record};
 use super::rules::Identify;
-use crate::domain::{ColumnError, ColumnNames, Fields, IdColumn, IdColumns};
+use crate::domain::{ColumnError, ColumnNames, Fields, IdColumn, IdColumns, SessionId, UserId, is_blank};
 
 /// What stands between two fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +41,9 @@ impl Delimiter {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
     fields: Fields,
-    delimiter: Delimiter,
+    /// Columns up to the last one that has a name.
+    named: usize,
+    dialect: Dialect,
     columns: IdColumns,
     raw: Box<[u8]>,
     line: u64,
@@ -56,20 +58,23 @@ impl Header {
         names: &ColumnNames,
         identify: Identify,
     ) -> Result<Self, Trouble> {
-        let bom = frames.bom();
+        let (stated, mut ahead) = stated_delimiter(frames)?;
+        ahead.splice(..0, frames.bom().iter().copied());
         let guesses = [Delimiter::COMMA, Delimiter::SEMICOLON, Delimiter::TAB];
+        let forced = forced.or(stated);
         let candidates = forced.as_ref().map_or(&guesses[..], std::slice::from_ref);
         let mut best: Option<(usize, Trouble)> = None;
         for &delimiter in candidates {
-            frames.retry_with(delimiter);
+            let dialect = dialect(frames, delimiter);
+            frames.retry_with(dialect);
             let (columns, trouble) = match frames.next() {
                 Ok(None) => return Err(Trouble::Empty),
                 Ok(Some(record)) => match found(&record, names, identify) {
-                    Ok(columns) => return Self::of(&record, delimiter, bom, columns),
+                    Ok(columns) => return Self::of(&record, dialect, &ahead, columns),
                     Err(trouble) => (record.len(), trouble),
                 },
                 // Under the wrong delimiter a quote may look open.
-                Err(trouble @ (Trouble::OpenQuote { .. } | Trouble::RecordTooLong { .. })) => (0, trouble),
+                Err(trouble @ (Trouble::OpenQuote { .. } | Trouble::RecordTooLong { .. })) => (1, trouble),
                 Err(trouble) => return Err(trouble),
             };
             if best.as_ref().is_none_or(|(most, _)| columns > *most) {
@@ -79,7 +84,7 @@ impl Header {
         Err(best.map_or(Trouble::Empty, |(_, trouble)| trouble))
     }
 
-    fn of(record: &Record<'_>, delimiter: Delimiter, bom: &[u8], columns: IdColumns) -> Result<Self, Trouble> {
+    fn of(record: &Record<'_>, dialect: Dialect, ahead: &[u8], columns: IdColumns) -> Result<Self, Trouble> {
         let line = record.place.line;
         if columns.team.is_none() && columns.user.is_none() {
             let advice = advice(record, IdColumn::User);
@@ -87,9 +92,10 @@ impl Header {
         }
         Ok(Self {
             fields: record.to_fields(record.len()),
-            delimiter,
+            named: (0..record.len()).rfind(|&index| !is_blank(record.field(index))).map_or(0, |last| last + 1),
+            dialect,
             columns,
-            raw: [bom, record.raw].concat().into(),
+            raw: [ahead, record.raw].concat().into(),
             line,
         })
     }
@@ -114,7 +120,32 @@ impl Header {
     /// What stands between the columns.
     #[must_use]
     pub fn delimiter(&self) -> Delimiter {
-        self.delimiter
+        self.dialect.delimiter
+    }
+
+    /// How fields are told apart.
+    pub(super) fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// Whether a record has the header's columns. Surplus cells that are empty, in the header or in the record, don't count:
+    /// spreadsheets write them.
+    pub(super) fn fits(&self, record: &Record<'_>) -> bool {
+        let is_surplus = |index| index >= self.fields.len() && is_blank(record.field(index));
+        record.len() >= self.named && (self.fields.len()..record.len()).all(is_surplus)
+    }
+
+    /// Lines inside a record that would be rows of their own if a quote didn't join them.
+    pub(super) fn rows_within(&self, record: &Record<'_>) -> u64 {
+        let (delimiter, columns) = (self.dialect.delimiter.byte(), self.fields.len());
+        let is_row = |line: &&[u8]| {
+            let cells: Vec<_> = line.split(|byte| *byte == delimiter).collect();
+            let text = |column: Option<usize>| std::str::from_utf8(cells.get(column?)?).ok();
+            let id = text(self.columns.session).map(|text| SessionId::parse(text).is_ok());
+            let id = id.or_else(|| text(self.columns.user).map(|text| UserId::parse(text).is_ok()));
+            cells.len() == columns && id == Some(true)
+        };
+        record.further_lines().filter(is_row).count() as u64
     }
 
     /// Where the ids stand.
@@ -123,7 +154,7 @@ impl Header {
         self.columns
     }
 
-    /// The bytes as they came, a BOM included.
+    /// The bytes as they came, with a BOM and a `sep=` line.
     pub(super) fn raw(&self) -> &[u8] {
         &self.raw
     }
@@ -135,6 +166,46 @@ impl Header {
             [.., b'\r'] => b"\r",
             _ => b"\n",
         }
+    }
+}
+
+/// The delimiter that a first line `sep=;` states, as Excel writes it, and the bytes of that line.
+fn stated_delimiter<F: Feed>(frames: &mut Frames<F>) -> Result<(Option<Delimiter>, Vec<u8>), Trouble> {
+    let (before, dialect) = (frames.dialect(), Dialect::literal(Delimiter::COMMA));
+    frames.retry_with(dialect);
+    let line = frames.next()?.map(|record| record.raw.to_vec()).unwrap_or_default();
+    let stated = sep(&line);
+    if stated.is_some() {
+        frames.keep();
+    }
+    frames.retry_with(before);
+    Ok((stated, if stated.is_some() { line } else { Vec::new() }))
+}
+
+/// Reads `sep=;`, also in quotes, and with the empty cells that a spreadsheet adds when it saves the file again.
+fn sep(line: &[u8]) -> Option<Delimiter> {
+    let line = line.trim_ascii_start();
+    let line = line.strip_prefix(b"\"").unwrap_or(line);
+    let stated =
+        line.split_at_checked(4).filter(|(word, _)| word.eq_ignore_ascii_case(b"sep=")).map(|(_, stated)| stated)?;
+    let (first, rest) = stated.split_first()?;
+    let is_padding = |byte: &u8| matches!(byte, b',' | b';' | b'\t' | b'"' | b' ' | b'\r' | b'\n');
+    let delimiter = Delimiter::parse(std::str::from_utf8(std::slice::from_ref(first)).ok()?).ok()?;
+    rest.iter().all(is_padding).then_some(delimiter)
+}
+
+/// What writes tab-separated text (psql, mysql, jq) mostly leaves quotes as they are, and a quote taken for more would swallow
+/// rows. Only a program that quotes the header too quotes fields.
+fn dialect<F: Feed>(frames: &mut Frames<F>, delimiter: Delimiter) -> Dialect {
+    if delimiter != Delimiter::TAB {
+        return Dialect::quoted(delimiter);
+    }
+    let literal = Dialect::literal(delimiter);
+    frames.retry_with(literal);
+    let is_quoted = |field: &str| field.len() > 1 && field.starts_with('"') && field.ends_with('"');
+    match frames.next() {
+        Ok(Some(header)) if header.iter().any(is_quoted) => Dialect::quoted(delimiter),
+        Ok(_) | Err(_) => literal,
     }
 }
 

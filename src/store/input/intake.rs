@@ -198,9 +198,8 @@ impl Feed for Intake {
     }
 }
 
-/// Formats told by their first bytes; those that cannot be read say what to do instead.
+/// The packings that are read, known by their first bytes. What other formats are is seen in what they hold.
 fn decoder_for(head: Vec<u8>, raw: Raw) -> Result<Decoder, Trouble> {
-    let other = |kind, advice| Err(Trouble::OtherFormat { kind, advice });
     let compressed = |head, raw| BufReader::with_capacity(BUFFER, Metered::new(Cursor::new(head).chain(raw)));
     match head.as_slice() {
         [0x1f, 0x8b, ..] => Ok(Decoder::Gzip(Box::new(MultiGzDecoder::new(compressed(head, raw))))),
@@ -209,13 +208,6 @@ fn decoder_for(head: Vec<u8>, raw: Raw) -> Result<Decoder, Trouble> {
                 zstd::stream::read::Decoder::with_buffer(compressed(head, raw)).map_err(Trouble::Unreadable)?;
             decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(Trouble::Unreadable)?;
             Ok(Decoder::Zstd(Box::new(decoder)))
-        }
-        [b'P', b'K', 3, 4, ..] => {
-            other("a zip archive or an Excel workbook", "unpack it, or save the sheet as CSV UTF-8")
-        }
-        [0xfd, b'7', b'z', b'X', b'Z', 0] => other("xz data", "unpack it first: xz -dc FILE | slack-revoke … -"),
-        [b'B', b'Z', b'h', b'1'..=b'9', ..] => {
-            other("bzip2 data", "unpack it first: bzip2 -dc FILE | slack-revoke … -")
         }
         _ => Ok(Decoder::Plain(Cursor::new(head).chain(raw))),
     }

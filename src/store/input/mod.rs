@@ -10,6 +10,7 @@ mod content;
 mod deal;
 mod duplicates;
 mod error;
+mod formats;
 mod framing;
 mod header;
 mod identity;

@@ -44,19 +44,18 @@ pub struct Rules {
 impl Rules {
     /// Whom a record names, or why it is not sent. Whether it is a duplicate is decided elsewhere.
     pub(super) fn judge(&self, header: &Header, record: &Record<'_>) -> Result<Target, Rejection> {
-        let (found, expected) = (record.len(), header.fields().len());
-        if found != expected {
-            return Err(Rejection::Columns { found, expected });
+        if !header.fits(record) {
+            return Err(Rejection::Columns { found: record.len(), expected: header.fields().len() });
         }
         if self.identify == Identify::WholeUsers {
             return self.judge_user(header, record);
         }
         let columns = header.columns();
         let session = columns.session.map_or("", |index| record.field(index));
-        let session = SessionId::parse(session).map_err(bad("session_id"))?;
+        let session = SessionId::parse(session).map_err(|error| bad("session_id", session, error))?;
         // An id that is malformed rejects the row even where the other would serve: columns have probably shifted.
-        let team = optional(record, columns.team, TeamId::parse).map_err(bad("team_id"))?;
-        let user = optional(record, columns.user, UserId::parse).map_err(bad("user_id"))?;
+        let team = optional(record, columns.team, "team_id", TeamId::parse)?;
+        let user = optional(record, columns.user, "user_id", UserId::parse)?;
         self.guards.check(Some(session), user.as_ref())?;
         self.identify.target(session, team, user).ok_or(Rejection::NoOwner { wanted: self.identify.wanted(header) })
     }
@@ -65,9 +64,9 @@ impl Rules {
     fn judge_user(&self, header: &Header, record: &Record<'_>) -> Result<Target, Rejection> {
         let columns = header.columns();
         let session = session_of(header, record);
-        let user = optional(record, columns.user, UserId::parse).map_err(bad("user_id"))?;
+        let user = optional(record, columns.user, "user_id", UserId::parse)?;
         self.guards.check(session, user.as_ref())?;
-        let team = optional(record, columns.team, TeamId::parse).map_err(bad("team_id"))?;
+        let team = optional(record, columns.team, "team_id", TeamId::parse)?;
         user.map(|user| Target::whole_user(user, team, session)).ok_or(Rejection::NoUser)
     }
 
@@ -75,17 +74,17 @@ impl Rules {
     /// that user may be sent either. Whether the row could be sent does not matter.
     pub(super) fn protected_session(&self, header: &Header, record: &Record<'_>) -> Option<(SessionId, UserId)> {
         let looks = self.identify == Identify::WholeUsers && !self.guards.sessions.is_empty();
-        if !looks || record.len() != header.fields().len() {
+        if !looks || !header.fits(record) {
             return None;
         }
         let session = session_of(header, record).filter(|session| self.guards.sessions.contains(session))?;
-        let user = optional(record, header.columns().user, UserId::parse).ok()??;
+        let user = optional(record, header.columns().user, "user_id", UserId::parse).ok()??;
         Some((session, user))
     }
 }
 
-fn bad(column: &'static str) -> impl Fn(IdError) -> Rejection {
-    move |error| Rejection::Id { column, error }
+fn bad(column: &'static str, value: &str, error: IdError) -> Rejection {
+    Rejection::Id { column, error, value: value.trim().into() }
 }
 
 /// The session that a record names, where it can be read.
@@ -136,12 +135,14 @@ impl Guards {
 fn optional<T>(
     record: &Record<'_>,
     column: Option<usize>,
+    name: &'static str,
     parse: fn(&str) -> Result<T, IdError>,
-) -> Result<Option<T>, IdError> {
-    match column.map(|index| parse(record.field(index))) {
-        None | Some(Err(IdError::Missing)) => Ok(None),
-        Some(Ok(id)) => Ok(Some(id)),
-        Some(Err(error)) => Err(error),
+) -> Result<Option<T>, Rejection> {
+    let text = column.map_or("", |index| record.field(index));
+    match parse(text) {
+        Ok(id) => Ok(Some(id)),
+        Err(IdError::Missing) => Ok(None),
+        Err(error) => Err(bad(name, text, error)),
     }
 }
 
@@ -178,9 +179,9 @@ mod tests {
             (Auto, THREE, ",12,", "missing_owner_id: user_id or team_id is empty"),
             (Auto, "team_id,session_id\n", ",12", "missing_owner_id: team_id is empty"),
             (Auto, THREE, "T1,,U1", "missing_session_id: session_id is empty"),
-            (Auto, THREE, "T1,U1,12", "bad_session_id: session_id is not an integer"),
-            (Auto, THREE, "U1,12,U1", "bad_team_id: team_id is not a workspace (T…) or organisation (E…) id"),
-            (Team, THREE, "T1,12,T1", "bad_user_id: user_id is not a user id (U… or W…)"),
+            (Auto, THREE, "T1,U1,12", "bad_session_id: session_id \"U1\" is not an integer"),
+            (Auto, THREE, "U1,12,U1", "bad_team_id: team_id \"U1\" is not a workspace (T…) or organisation (E…) id"),
+            (Team, THREE, "T1,12,T1", "bad_user_id: user_id \"T1\" is not a user id (U… or W…)"),
             (Auto, THREE, "T1,12", "too_few_columns: the row has 2 columns, the header has 3"),
             (Auto, THREE, "T1,12,U1,", "too_many_columns: the row has 4 columns, the header has 3"),
         ] {
@@ -204,8 +205,8 @@ mod tests {
             (THREE, "T1,,W1", "W1"),
             ("user_id\n", "U1", "U1"),
             (THREE, "T1,12,", "missing_user_id: user_id is empty: `slack-revoke resolve` adds it"),
-            (THREE, "T1,12,12", "bad_user_id: user_id is not a user id (U… or W…)"),
-            (THREE, "U1,12,U1", "bad_team_id: team_id is not a workspace (T…) or organisation (E…) id"),
+            (THREE, "T1,12,12", "bad_user_id: user_id \"12\" is not a user id (U… or W…)"),
+            (THREE, "U1,12,U1", "bad_team_id: team_id \"U1\" is not a workspace (T…) or organisation (E…) id"),
             (THREE, "T1,12", "too_few_columns: the row has 2 columns, the header has 3"),
             (THREE, "T1,12,U7", "protected_user: the user is protected"),
             (THREE, "T1,9,U1", "protected_session: the session is protected"),

@@ -3,8 +3,7 @@
 //! never seen, whoever writes to the file meanwhile.
 
 use super::error::Trouble;
-use super::framing::{Feed, Frames, Place};
-use super::header::Delimiter;
+use super::framing::{Dialect, Feed, Frames, Place};
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io;
@@ -88,8 +87,8 @@ impl Stored {
         Span { stored: self.clone(), at: from, chunk, window: Vec::new(), window_at: 0 }
     }
 
-    pub(super) fn frames(&self, place: Place, delimiter: Delimiter, chunk: usize) -> Frames<Span> {
-        Frames::at(place, delimiter, self.span(place.offset, chunk), chunk)
+    pub(super) fn frames(&self, place: Place, dialect: Dialect, chunk: usize) -> Frames<Span> {
+        Frames::at(place, dialect, self.span(place.offset, chunk), chunk)
     }
 }
 

@@ -56,6 +56,10 @@ pub struct Survey {
     pub without_user: u64,
     /// Sendable rows whose request names the user.
     pub named_by_user: u64,
+    /// Rows that a quoted cell has swallowed: lines inside of it that have the header's columns and an id.
+    pub swallowed: u64,
+    /// The line of the first row with such a cell.
+    pub first_swallowing: Option<u64>,
     /// The first few invalid rows.
     pub examples: Vec<InvalidRow>,
     /// What matters of an input whose users are asked for as a whole; none where its sessions are.
@@ -116,6 +120,8 @@ struct Totals {
     carried: Carried,
     without_user: u64,
     named_by_user: u64,
+    swallowed: u64,
+    first_swallowing: Option<u64>,
     examples: Vec<InvalidRow>,
 }
 
@@ -150,7 +156,7 @@ impl<'a> Count<'a> {
         let judges = self.judges;
         // Freed ahead of the second pass, which builds all of it anew.
         drop(self);
-        let mut frames = stored.frames(rows_at, judges.header.delimiter(), CHUNK);
+        let mut frames = stored.frames(rows_at, judges.header.dialect(), CHUNK);
         Ok(Self::pass(judges, Sightings::Knowing(firsts), &mut frames)?.found())
     }
 
@@ -175,6 +181,11 @@ impl<'a> Count<'a> {
     fn take(&mut self, record: &Record<'_>) {
         let line = record.place.line;
         let ordinal = self.index.push(record.place);
+        let swallowed = self.judges.header.rows_within(record);
+        if swallowed > 0 {
+            self.totals.swallowed += swallowed;
+            self.totals.first_swallowing.get_or_insert(line);
+        }
         let verdict = self.judges.rules.judge(self.judges.header, record).and_then(|target| {
             match self.sightings.see(&target, line) {
                 Some(first) => Err(Rejection::Duplicate { first_line: Some(first) }),
@@ -264,6 +275,8 @@ impl Found {
             users,
             without_user: totals.without_user,
             named_by_user: totals.named_by_user,
+            swallowed: totals.swallowed,
+            first_swallowing: totals.first_swallowing,
             examples: totals.examples,
             whole,
         };

@@ -176,7 +176,7 @@ fn finish_rows(path: &Path, columns: &Fields, rows: &[(Row, Outcome)], start: &S
         Start::Continue { done, .. } => done.clone(),
         Start::Fresh(_) => RoaringTreemap::new(),
     };
-    let seen = scan(path, Some(columns)).unwrap().seen;
+    let seen = scan(path, Some(columns), &ColumnNames::default()).unwrap().seen;
     let mut writer = ResultsWriter::start(path, columns, start, Some(seen)).unwrap();
     for (row, _) in rows.iter().filter(|(row, _)| !done.contains(row.line)) {
         writer.append([(row, &again())]).unwrap();
