@@ -2,8 +2,8 @@
 
 use crate::harness::{Program, Results, TOKEN, Workdir, accepted, config, rows, sessions, start, until};
 use slack_revoke::rehearsal::{
-    Config, Effect, Fault, Faults, Limit, LimitKind, Limits, Method, Population, RetryAfter, Server, Token, TokenEnd,
-    WindowStart,
+    Config, Effect, Fault, Faults, Limit, LimitKind, LimitScope, Limits, Method, Population, RetryAfter, Server,
+    Session, Token, TokenEnd, WindowStart,
 };
 use std::collections::BTreeSet;
 use std::fs;
@@ -32,6 +32,29 @@ fn a_pause_is_honoured_by_every_call_and_no_row_is_lost_to_it() {
     let counts = server.stats().of(Method::Invalidate);
     assert!(counts.limited >= 9, "ten windows are nine refusals at least: {counts:?}");
     assert_eq!((counts.inside_pause, server.stats().repeats), (0, 0), "{counts:?}");
+}
+
+/// With one limit for all, a row of another workspace is inside its pause too: only the one that tests whether it is.
+#[test]
+fn a_pause_holds_for_every_workspace_of_its_bucket() {
+    let window = LimitKind::FixedWindow { calls: 15, per: Duration::from_secs(1), starts: WindowStart::FirstCall };
+    for (scope, bucket, tests) in [
+        (LimitScope::Team, "team", 0),
+        (LimitScope::Team, "auto", 0),
+        (LimitScope::Token, "org", 0),
+        (LimitScope::Token, "auto", 1),
+    ] {
+        let invalidate = Limit { retry_after: RetryAfter::Fixed(1), scope, ..Limit::of(window) };
+        let all = (1_000..1_060).map(|id| Session::new(id, if id % 2 == 0 { "T1" } else { "T2" }, "U1")).collect();
+        let server = start(Config { limits: Limits { invalidate, ..Limits::default() }, ..config(all) });
+        let work = Workdir::new();
+        let rows = (1_000..1_060).map(|id| format!("T{},{id}\n", if id % 2 == 0 { 1 } else { 2 }));
+        work.write("s.csv", "team_id,session_id\n".to_owned() + &rows.collect::<String>());
+        work.run(&server, "s.csv").args(["--rate", "1000/s", "-j", "1", "--bucket", bucket]).exits(0);
+        assert_eq!(work.results(RESULTS).count("revoked"), 60);
+        let counts = server.stats().of(Method::Invalidate);
+        assert!(counts.limited > 0 && counts.inside_pause <= tests, "{scope:?} {bucket}: {counts:?}");
+    }
 }
 
 /// Two of a hundred calls meet each of these. No session meets four in a row: its backoffs would be most of the test.

@@ -15,14 +15,17 @@ pub struct ProtectError {
     pub text: String,
 }
 
+/// Whatever ends a line for some program: an id behind a comment of another program's must not be taken for a part of it.
+const LINE_ENDS: [char; 7] = ['\n', '\r', '\u{b}', '\u{c}', '\u{85}', '\u{2028}', '\u{2029}'];
+
 impl Guards {
     /// Adds the ids of a `--protect` file. Blank lines are skipped, and whatever follows a `#`.
     ///
     /// # Errors
     /// At the first line that is neither a user id nor a session id.
     pub fn protect(&mut self, text: &str) -> Result<(), ProtectError> {
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        for (index, line) in text.lines().enumerate() {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n");
+        for (index, line) in text.split(LINE_ENDS).enumerate() {
             let id = line.split('#').next().unwrap_or_default().trim();
             if id.is_empty() {
                 continue;
@@ -40,6 +43,10 @@ impl Guards {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+    use std::collections::BTreeSet;
 
     #[test]
     fn users_and_sessions_stand_one_a_line() {
@@ -58,17 +65,48 @@ mod tests {
         }
     }
 
-    proptest::proptest! {
-        #[test]
-        fn any_text_guards_or_is_refused(text in "([UW]?[0-9A-Z]{0,3}[ \t]?(#.{0,3})?\r?\n?){0,6}") {
+    /// What ends a line somewhere: another program's comment must not hide the ids behind it.
+    const ENDS: [&str; 8] = ["\n", "\r\n", "\r", "\u{b}", "\u{c}", "\u{85}", "\u{2028}", "\u{2029}"];
+
+    const IDS: [Option<&str>; 7] =
+        [Some("U1"), Some("W2"), Some("3"), Some("U"), Some("4,5"), Some("jane@example.com"), None];
+
+    #[test]
+    fn no_kind_of_line_end_hides_what_follows_a_comment() {
+        for end in ENDS {
             let mut guards = Guards::default();
-            let named = |line: &&str| !line.split('#').next().unwrap_or_default().trim().is_empty();
-            match guards.protect(&text) {
+            guards.protect(&format!("# the board{end}U1 # chair{end}{end}2{end}U3")).unwrap();
+            assert_eq!((guards.users.len(), guards.sessions.len()), (2, 1), "{end:?}");
+            let error = Guards::default().protect(&format!("U1{end}# x{end}nobody{end}")).unwrap_err();
+            assert_eq!(error, ProtectError { line: 3, text: "nobody".into() }, "{end:?}");
+        }
+    }
+
+    /// The lines are put together from what they hold, and nothing here takes them apart again.
+    fn line() -> impl Strategy<Value = (Option<&'static str>, String)> {
+        let parts = (select(&IDS[..]), select(&[" ", "\t", ""][..]), select(&["", "#", "# U9", "# 9 # U8"][..]));
+        (parts, select(&ENDS[..])).prop_map(|((id, blank, comment), end)| {
+            (id, format!("{blank}{}{blank}{comment}{end}", id.unwrap_or_default()))
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_guards_or_is_refused(lines in vec(line(), 0..8), mark in select(&["", "\u{feff}"][..])) {
+            let text: String = lines.iter().map(|(_, text)| text.as_str()).collect();
+            let is_good = |id: &&str| UserId::parse(id).is_ok() || SessionId::parse(id).is_ok();
+            let named: Vec<&str> = lines.iter().filter_map(|(id, _)| *id).collect();
+            let mut guards = Guards::default();
+            match guards.protect(&format!("{mark}{text}")) {
                 Ok(()) => {
-                    let nobody = guards.users.is_empty() && guards.sessions.is_empty();
-                    proptest::prop_assert_eq!(nobody, text.lines().filter(named).count() == 0);
+                    let guarded = guards.users.iter().map(UserId::to_string);
+                    let guarded: BTreeSet<_> = guarded.chain(guards.sessions.iter().map(SessionId::to_string)).collect();
+                    prop_assert_eq!(guarded, named.into_iter().map(str::to_owned).collect());
                 }
-                Err(error) => proptest::prop_assert!(error.line <= text.lines().count()),
+                Err(error) => {
+                    let first = named.into_iter().find(|id| !is_good(id));
+                    prop_assert_eq!(Some(error.text.as_str()), first);
+                }
             }
         }
     }
