@@ -2,79 +2,78 @@
 
 use crate::exit::ExitStatus;
 use crate::settings::UsageError;
+use std::borrow::Cow;
 use std::fmt;
 
-/// A problem and its way out; a `RunError` cannot be made without either.
+/// A problem: what happened, where, and what to do next. They are put together where they are printed, and nowhere else: a file's
+/// name can hold whatever would separate them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
     what: String,
-    next: String,
+    place: Option<String>,
+    hint: String,
 }
 
 impl Trouble {
-    /// What happened and to what, in one line; and what to do next, in another.
+    /// What happened, and what to do next.
     #[must_use]
-    pub fn new(what: impl Into<String>, next: impl Into<String>) -> Self {
-        Self { what: what.into(), next: next.into() }
+    pub fn new(what: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { what: what.into(), place: None, hint: hint.into() }
     }
 
-    /// What happened, and to what.
+    /// Adds where it happened: a file, as it was named.
     #[must_use]
-    pub fn what(&self) -> &str {
-        &self.what
+    pub fn at(self, place: impl fmt::Display) -> Self {
+        Self { place: Some(place.to_string()), ..self }
+    }
+
+    /// What happened, and where.
+    #[must_use]
+    pub fn what(&self) -> Cow<'_, str> {
+        match &self.place {
+            Some(place) => format!("{place}: {}", self.what).into(),
+            None => (&*self.what).into(),
+        }
     }
 
     /// What to do next.
     #[must_use]
-    pub fn next(&self) -> &str {
-        &self.next
+    pub fn hint(&self) -> &str {
+        &self.hint
     }
 }
 
-impl fmt::Display for Trouble {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}\n  {}", self.what, self.next)
-    }
-}
-
-impl std::error::Error for Trouble {}
-
-/// Why there is no run, or no end of it that could be recorded. Shown as `error: {this}`.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+/// Why there is no run, or no end of it that could be recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RunError {
     /// The command line cannot be meant.
-    #[error(transparent)]
-    Usage(#[from] UsageError),
+    Usage(UsageError),
     /// The input, or a file beside it, cannot be used.
-    #[error(transparent)]
     Input(Trouble),
     /// The input was changed after it was surveyed.
-    #[error(transparent)]
     InputChanged(Trouble),
-    /// The token or the permission will not do.
-    #[error(transparent)]
+    /// The token or the permission isn't valid.
     Token(Trouble),
     /// Slack, or whoever is at `--api-url`, cannot be reached.
-    #[error(transparent)]
     Unreachable(Trouble),
     /// Another run holds the output.
-    #[error(transparent)]
     Locked(Trouble),
     /// The results, or a file beside them, cannot be written.
-    #[error(transparent)]
     Unwritable(Trouble),
     /// Somebody was asked, and said no.
-    #[error("Cancelled. Nothing was sent.")]
     Declined,
     /// A signal came before the first row was sent.
-    #[error("interrupted before anything was sent\n  run the same command again")]
     Interrupted,
     /// SIGTERM came before the first row was sent.
-    #[error("terminated before anything was sent\n  run the same command again")]
     Terminated,
     /// A fault of the program.
-    #[error("{0}\n  this is a fault of slack-revoke; run the same command again, and report it where it stays")]
     Internal(String),
+}
+
+impl From<UsageError> for RunError {
+    fn from(error: UsageError) -> Self {
+        Self::Usage(error)
+    }
 }
 
 impl RunError {
@@ -86,6 +85,42 @@ impl RunError {
             "set SLACK_TOKEN, or use --token-file FILE or --token-command CMD; it is a user token (xoxp-…) with the user \
              scope admin.users:write",
         ))
+    }
+
+    /// What happened, and to what.
+    #[must_use]
+    pub fn what(&self) -> Cow<'_, str> {
+        match self {
+            Self::Usage(error) => error.to_string().into(),
+            Self::Input(trouble)
+            | Self::InputChanged(trouble)
+            | Self::Token(trouble)
+            | Self::Unreachable(trouble)
+            | Self::Locked(trouble)
+            | Self::Unwritable(trouble) => trouble.what(),
+            Self::Declined => "Cancelled. Nothing was sent.".into(),
+            Self::Interrupted => "interrupted before anything was sent".into(),
+            Self::Terminated => "terminated before anything was sent".into(),
+            Self::Internal(fault) => fault.into(),
+        }
+    }
+
+    /// What to do next; `None` if `what` says it, or nothing is to do.
+    #[must_use]
+    pub fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Usage(_) | Self::Declined => None,
+            Self::Input(trouble)
+            | Self::InputChanged(trouble)
+            | Self::Token(trouble)
+            | Self::Unreachable(trouble)
+            | Self::Locked(trouble)
+            | Self::Unwritable(trouble) => Some(trouble.hint()),
+            Self::Interrupted | Self::Terminated => Some("run the same command again"),
+            Self::Internal(_) => {
+                Some("this is a fault of slack-revoke; run the same command again, and report it if it happens again")
+            }
+        }
     }
 
     /// How the program exits.
@@ -126,10 +161,11 @@ mod tests {
             (RunError::Terminated, 143),
         ] {
             assert_eq!(error.exit_status().code(), code, "{error:?}");
-            let lines = if error == RunError::Declined { 1 } else { 2 };
-            assert_eq!(error.to_string().lines().count(), lines, "{error:?}");
+            assert!(!error.what().is_empty(), "{error:?}");
+            assert_eq!(error.hint().is_none_or(str::is_empty), error == RunError::Declined, "{error:?}");
         }
         assert_eq!(RunError::from(UsageError::TwoTokens).exit_status(), ExitStatus::Usage);
-        assert_eq!(RunError::Input(trouble()).to_string(), "cannot open sessions.csv: no such file\n  check the path");
+        let error = RunError::Input(Trouble::new("no such file", "check the path; or another one").at("a; b.csv"));
+        assert_eq!((&*error.what(), error.hint()), ("a; b.csv: no such file", Some("check the path; or another one")));
     }
 }

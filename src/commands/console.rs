@@ -33,23 +33,28 @@ pub fn unprintable(error: &io::Error) -> RunError {
     RunError::Unwritable(Trouble::new(what, "make room there, or send it elsewhere"))
 }
 
-/// Tells what stopped the program, and gives its exit status. `format` is JSON only once the console is open.
+/// Prints what stopped the program, and returns its exit status. `format` is JSON only once the console is open.
 ///
-/// The text may hold names of files and columns, so it is cleaned; its two lines stay two.
+/// The text may hold names of files and columns, so it is cleaned.
 pub fn fail(error: &RunError, format: LogFormat) -> ExitStatus {
-    match (error, format) {
+    let (what, hint) = (error.what(), error.hint());
+    match (error, format, hint) {
         // Who said no knows why.
-        (RunError::Declined, LogFormat::Json) => tracing::info!("{error}"),
-        (RunError::Declined, LogFormat::Text) => drop(writeln!(io::stderr(), "{error}")),
-        (_, LogFormat::Json) => tracing::error!("{error}"),
-        (_, LogFormat::Text) => {
-            let text = error.to_string();
-            let lines: Vec<_> = text.lines().map(report::clean).collect();
-            // Where standard error is gone, the exit code still tells.
-            let _ = writeln!(io::stderr(), "error: {}", lines.join("\n"));
+        (RunError::Declined, LogFormat::Json, _) => tracing::info!("{what}"),
+        (RunError::Declined, LogFormat::Text, _) => print_error(&what),
+        (_, LogFormat::Json, Some(hint)) => tracing::error!(hint = &*report::clean(hint), "{what}"),
+        (_, LogFormat::Json, None) => tracing::error!("{what}"),
+        (_, LogFormat::Text, Some(hint)) => {
+            print_error(&format!("error: {}\n  {}", report::clean(&what), report::clean(hint)));
         }
+        (_, LogFormat::Text, None) => print_error(&format!("error: {}", report::clean(&what))),
     }
     error.exit_status()
+}
+
+/// If standard error is gone, the exit code still says it.
+fn print_error(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
 }
 
 fn look(settings: Console) -> Look {

@@ -44,7 +44,7 @@ fn examine(settings: &RemoteSettings, run: Option<Duration>, checks: &mut Checks
     let token = match token::find(&settings.token) {
         Ok(token) => token,
         Err(RunError::Token(trouble)) => {
-            checks.add(Check::new("token", Mark::Bad, trouble.what()).advise(trouble.next()));
+            checks.add(Check::new("token", Mark::Bad, trouble.what()).advise(trouble.hint()));
             return Ok(ExitStatus::Denied);
         }
         Err(error) => return Err(error),

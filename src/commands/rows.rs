@@ -55,11 +55,11 @@ pub(super) fn content(source: InputSource, delimiter: Option<u8>, columns: Colum
 
 /// An input that cannot be used.
 pub(super) fn unusable(error: &InputError) -> RunError {
-    let text = error.to_string();
-    let (what, next) = text.split_once("; ").unwrap_or((&text, "correct the input and run it again"));
+    let hint = error.hint().unwrap_or_else(|| "correct the input and run it again".into());
+    let trouble = Trouble::new(error.trouble.to_string(), hint).at(&error.input);
     match error.trouble {
-        input::Trouble::Changed => RunError::InputChanged(Trouble::new(what, next)),
-        _ => RunError::Input(Trouble::new(what, next)),
+        input::Trouble::Changed => RunError::InputChanged(trouble),
+        _ => RunError::Input(trouble),
     }
 }
 

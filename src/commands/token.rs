@@ -42,7 +42,5 @@ pub fn rehearsal(text: &str) -> Result<Token, RunError> {
 }
 
 fn refused(error: &slack::TokenError) -> RunError {
-    let text = error.to_string();
-    let (what, next) = text.split_once("; ").unwrap_or((&text, "nothing was sent"));
-    RunError::Token(Trouble::new(what, next))
+    RunError::Token(Trouble::new(error.to_string(), error.hint()))
 }

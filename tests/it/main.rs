@@ -20,6 +20,7 @@ mod limits;
 mod list;
 mod listings;
 mod locks;
+mod messages;
 mod metrics;
 mod network;
 mod nightly;

@@ -13,9 +13,10 @@ pub use progress::{Progress, count};
 
 use crate::advice;
 use crate::domain::{ErrorCode, StopReason};
-use crate::error::{RunError, Trouble};
+use crate::error::RunError;
 use crate::exit::ExitStatus;
 use crate::report;
+use std::borrow::Cow;
 
 /// Sessions on a page: the most that the method gives (slack.md, "The sibling methods").
 pub const PAGE: u16 = 1000;
@@ -64,17 +65,26 @@ impl From<RunError> for Halt {
 }
 
 impl Halt {
-    /// What happened, and what to do next where the command has nothing better to say.
-    #[must_use]
-    pub fn told(&self) -> Trouble {
+    fn what(&self) -> Cow<'_, str> {
         match self {
-            Self::Stop(StopReason::Refused { code: ErrorCode::MissingScope, detail }) => Trouble::new(
-                format!("Slack refused with missing_scope: {detail}"),
-                format!("the token lacks the user scope {SCOPE}: add it to the app, then install it again"),
-            ),
-            Self::Stop(reason) => Trouble::new(report::why(reason), advice::advice(reason)),
-            Self::Incomplete(reason) => Trouble::new(format!("{}; the listing is not complete", reason.why()), ""),
-            Self::Error(error) => Trouble::new(error.to_string().replace("\n  ", "; "), ""),
+            Self::Stop(StopReason::Refused { code: ErrorCode::MissingScope, detail }) => {
+                format!("Slack refused with missing_scope: {detail}").into()
+            }
+            Self::Stop(reason) => report::why(reason).into(),
+            Self::Incomplete(reason) => format!("{}; the listing is not complete", reason.why()).into(),
+            Self::Error(error) => error.what(),
+        }
+    }
+
+    /// What to do, whatever the command.
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Stop(StopReason::Refused { code: ErrorCode::MissingScope, .. }) => {
+                Some(format!("the token lacks the user scope {SCOPE}: add it to the app, then install it again").into())
+            }
+            Self::Stop(reason) => Some(advice::advice(reason)),
+            Self::Incomplete(_) => None,
+            Self::Error(error) => error.hint().map(Cow::from),
         }
     }
 
@@ -97,13 +107,7 @@ impl Halt {
 
     /// Prints what happened and what to do `next`.
     pub fn tell(&self, next: Option<&str>) {
-        let told = self.told();
-        let (what, advised) = (told.what(), told.next());
-        match (next, advised.is_empty()) {
-            (Some(next), true) => tracing::error!("{what}; {next}"),
-            (Some(next), false) => tracing::error!("{what}; {advised}; {next}"),
-            (None, true) => tracing::error!("{what}"),
-            (None, false) => tracing::error!("{what}; {advised}"),
-        }
+        let all: Vec<_> = [Some(self.what()), self.hint(), next.map(Cow::from)].into_iter().flatten().collect();
+        tracing::error!("{}", all.join("; "));
     }
 }

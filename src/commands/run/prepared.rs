@@ -203,11 +203,13 @@ impl Prepared {
 }
 
 fn input_error(error: &InputError) -> RunError {
-    let text = error.to_string();
-    let (what, next) = text.split_once("; ").unwrap_or((&text, "nothing was sent; correct the input and run it again"));
+    let what = error.trouble.to_string();
+    let hint = error.hint().unwrap_or_else(|| "nothing was sent; correct the input and run it again".into());
     match error.trouble {
-        input::Trouble::Changed => RunError::InputChanged(Trouble::new(what, format!("nothing was sent; {next}"))),
-        _ => RunError::Input(Trouble::new(what, next)),
+        input::Trouble::Changed => {
+            RunError::InputChanged(Trouble::new(what, format!("nothing was sent; {hint}")).at(&error.input))
+        }
+        _ => RunError::Input(Trouble::new(what, hint).at(&error.input)),
     }
 }
 

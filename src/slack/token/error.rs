@@ -8,13 +8,10 @@ use std::process::ExitStatus;
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
     /// Both flags were given.
-    #[error("--token-file and --token-command are both given; leave one of them out")]
+    #[error("--token-file and --token-command are both given")]
     TwoSources,
     /// Nothing anywhere.
-    #[error(
-        "no Slack token. Give one in one of four ways: --token-file FILE, --token-command CMD, the variable SLACK_TOKEN, \
-         or systemd's credential slack-token (LoadCredential=); on a terminal it is asked for"
-    )]
+    #[error("no Slack token")]
     Missing,
     /// A file could not be read.
     #[error("{origin} cannot be read: {error}")]
@@ -26,7 +23,7 @@ pub enum TokenError {
         error: io::Error,
     },
     /// Others than the owner may read the file.
-    #[error("{origin} can be read by others (mode {mode:04o}): run chmod 600 on it")]
+    #[error("{origin} can be read by others (mode {mode:04o})")]
     Exposed {
         /// Where.
         origin: TokenSource,
@@ -34,7 +31,7 @@ pub enum TokenError {
         mode: u32,
     },
     /// The command ended with another code than 0.
-    #[error("{origin} failed ({status}); what it printed on standard error says why")]
+    #[error("{origin} failed ({status})")]
     CommandFailed {
         /// Where.
         origin: TokenSource,
@@ -56,7 +53,7 @@ pub enum TokenError {
         what: &'static str,
     },
     /// Another kind of token, or no token.
-    #[error("{origin} holds {kind}. {}", ADVICE)]
+    #[error("{origin} holds {kind}")]
     WrongKind {
         /// Where.
         origin: TokenSource,
@@ -65,6 +62,25 @@ pub enum TokenError {
     },
 }
 
+impl TokenError {
+    /// What to do next.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::TwoSources => "leave one of them out",
+            Self::Missing => {
+                "give one in one of four ways: --token-file FILE, --token-command CMD, the variable SLACK_TOKEN, or systemd's \
+                 credential slack-token (LoadCredential=); on a terminal it is asked for"
+            }
+            Self::Unreadable { .. } => "nothing was sent; check its name and its rights",
+            Self::Exposed { .. } => "run chmod 600 on it",
+            Self::CommandFailed { .. } => "what it printed on standard error says why",
+            Self::Empty { .. } | Self::Malformed { .. } => "it has to hold the user token and nothing else",
+            Self::WrongKind { .. } => ADVICE,
+        }
+    }
+}
+
 /// What every wrong token is answered with.
-const ADVICE: &str = "Use the user token (xoxp-…, or xoxe.xoxp-… where tokens rotate) of an app that an Org Owner or \
+const ADVICE: &str = "use the user token (xoxp-…, or xoxe.xoxp-… where tokens rotate) of an app that an Org Owner or \
                       Org Admin installed on the organisation with the user scope admin.users:write";

@@ -30,7 +30,7 @@ impl fmt::Display for InputPath {
     }
 }
 
-/// An input that cannot be used. Its text is whole: the cause is in it, not behind `source()`.
+/// An input that cannot be used. Its text has the cause, and [`Self::hint`] what to do.
 #[derive(Debug, thiserror::Error)]
 #[error("{input}: {trouble}")]
 pub struct InputError {
@@ -40,20 +40,28 @@ pub struct InputError {
     pub trouble: Trouble,
 }
 
+impl InputError {
+    /// What to do next, if there is an answer for this trouble alone.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        self.trouble.hint()
+    }
+}
+
 /// What is wrong with an input, in words that go behind its name.
 #[derive(Debug, thiserror::Error)]
 pub enum Trouble {
     /// Nothing of that name.
-    #[error("no such file; check the path, or give - to read standard input")]
+    #[error("no such file")]
     NotFound,
     /// A directory.
-    #[error("is a directory; name the CSV file in it")]
+    #[error("is a directory")]
     Directory,
     /// The system does not let it be opened or read.
     #[error("cannot be read: {0}")]
     Unreadable(io::Error),
     /// Compressed, and cut short or broken.
-    #[error("the {format} data is damaged or incomplete ({cause}); fetch or make the file again")]
+    #[error("the {format} data is damaged or incomplete ({cause})")]
     Damaged {
         /// `gzip` or `zstd`.
         format: &'static str,
@@ -61,7 +69,7 @@ pub enum Trouble {
         cause: io::Error,
     },
     /// Another kind of file, known by its first bytes.
-    #[error("is {kind}, not CSV; {advice}")]
+    #[error("is {kind}, not CSV")]
     OtherFormat {
         /// The kind, with its article.
         kind: &'static str,
@@ -69,7 +77,7 @@ pub enum Trouble {
         advice: &'static str,
     },
     /// The copy that a second reading needs cannot be written.
-    #[error("its temporary copy in {dir} cannot be written ({cause}); make room there, or give a plain CSV file", dir = dir.display())]
+    #[error("its temporary copy in {dir} cannot be written ({cause})", dir = dir.display())]
     Spool {
         /// The directory of the copy.
         dir: PathBuf,
@@ -77,13 +85,13 @@ pub enum Trouble {
         cause: io::Error,
     },
     /// No record at all.
-    #[error("is empty; a header line with session_id and user_id or team_id is needed")]
+    #[error("is empty")]
     Empty,
     /// UTF-16, which some spreadsheets call "Unicode text".
-    #[error("is in UTF-16; save it as CSV UTF-8")]
+    #[error("is in UTF-16")]
     Utf16,
     /// Bytes that are not UTF-8.
-    #[error("line {line}: not UTF-8 at byte {offset}; save the file as CSV UTF-8")]
+    #[error("line {line}: not UTF-8 at byte {offset}")]
     NotUtf8 {
         /// The line that holds the byte.
         line: u64,
@@ -91,10 +99,7 @@ pub enum Trouble {
         offset: u64,
     },
     /// The first record has no `session_id`.
-    #[error(
-        "line {line}: no session_id column in the header; the columns seen are: {seen}; {advice}; if these aren't the columns, \
-         give --delimiter"
-    )]
+    #[error("line {line}: no session_id column in the header; the columns seen are: {seen}")]
     NoHeader {
         /// The line taken for the header.
         line: u64,
@@ -104,10 +109,7 @@ pub enum Trouble {
         advice: String,
     },
     /// Neither `team_id` nor `user_id`.
-    #[error(
-        "line {line}: neither user_id nor team_id in the header; the columns seen are: {seen}; a session is named by session_id \
-         and one of them: {advice}"
-    )]
+    #[error("line {line}: neither user_id nor team_id in the header; the columns seen are: {seen}")]
     NoOwnerColumn {
         /// The header's line.
         line: u64,
@@ -117,10 +119,7 @@ pub enum Trouble {
         advice: String,
     },
     /// `--whole-users`, and no `user_id`.
-    #[error(
-        "line {line}: no user_id column in the header, and --whole-users needs it; the columns seen are: {seen}; \
-         {advice}; `slack-revoke resolve` adds it to rows of team_id and session_id"
-    )]
+    #[error("line {line}: no user_id column in the header, and --whole-users needs it; the columns seen are: {seen}")]
     NoUserColumn {
         /// The header's line.
         line: u64,
@@ -148,7 +147,7 @@ pub enum Trouble {
         seen: String,
     },
     /// `--identify-by` names a column that is not there.
-    #[error("line {line}: no {column} column in the header, which --identify-by asks for; use --identify-by auto")]
+    #[error("line {line}: no {column} column in the header, which --identify-by asks for")]
     MissingColumn {
         /// The header's line.
         line: u64,
@@ -156,19 +155,19 @@ pub enum Trouble {
         column: &'static str,
     },
     /// A record over the cap of 1 MiB.
-    #[error("line {line}: a record of more than 1 MiB starts here; is a quote (\") left open?")]
+    #[error("line {line}: a record of more than 1 MiB starts here")]
     RecordTooLong {
         /// The line on which the record starts.
         line: u64,
     },
     /// The content ends inside a quoted field.
-    #[error("line {line}: a quote (\") in the record that starts here is never closed; close it, or write it twice")]
+    #[error("line {line}: a quote (\") in the record that starts here is never closed")]
     OpenQuote {
         /// The line on which the record starts.
         line: u64,
     },
     /// The second reading found something else than the first.
-    #[error("was changed after it was read and checked; run it again as it is now, or put the original back")]
+    #[error("was changed after it was read and checked")]
     Changed,
     /// The reading thread could not be started.
     #[error("no thread could be started to read it: {0}")]
@@ -179,6 +178,29 @@ impl Trouble {
     /// Names the input that has this trouble.
     pub(super) fn of(self, input: &InputPath) -> InputError {
         InputError { input: input.clone(), trouble: self }
+    }
+
+    /// What to do next, if this kind of trouble has an answer of its own.
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::NotFound => "check the path, or give - to read standard input".into(),
+            Self::Directory => "name the CSV file in it".into(),
+            Self::Damaged { .. } => "fetch or make the file again".into(),
+            Self::OtherFormat { advice, .. } => (*advice).into(),
+            Self::Spool { .. } => "make room there, or give a plain CSV file".into(),
+            Self::Empty => "a header line with session_id and user_id or team_id is needed".into(),
+            Self::Utf16 | Self::NotUtf8 { .. } => "save the file as CSV UTF-8".into(),
+            Self::NoHeader { advice, .. } => format!("{advice}; if these aren't the columns, give --delimiter"),
+            Self::NoOwnerColumn { advice, .. } => format!("a session is named by session_id and one of them: {advice}"),
+            Self::NoUserColumn { advice, .. } => {
+                format!("{advice}; `slack-revoke resolve` adds it to rows of team_id and session_id")
+            }
+            Self::MissingColumn { .. } => "use --identify-by auto".into(),
+            Self::RecordTooLong { .. } => "is a quote (\") left open?".into(),
+            Self::OpenQuote { .. } => "close it, or write it twice".into(),
+            Self::Changed => "run it again as it is now, or put the original back".into(),
+            Self::Columns { .. } | Self::AbsentColumn { .. } | Self::Unreadable(_) | Self::Thread(_) => return None,
+        })
     }
 }
 
@@ -194,7 +216,8 @@ mod tests {
 
     #[test]
     fn an_error_says_what_where_and_what_next() {
-        let error = Trouble::NotUtf8 { line: 3, offset: 70 }.of(&InputPath::File("a.csv".into()));
-        assert_eq!(error.to_string(), "a.csv: line 3: not UTF-8 at byte 70; save the file as CSV UTF-8");
+        let error = Trouble::NotUtf8 { line: 3, offset: 70 }.of(&InputPath::File("a; b.csv".into()));
+        assert_eq!(error.to_string(), "a; b.csv: line 3: not UTF-8 at byte 70");
+        assert_eq!(error.hint().as_deref(), Some("save the file as CSV UTF-8"));
     }
 }
