@@ -12,6 +12,7 @@ mod run;
 mod secret;
 #[cfg(test)]
 mod tests;
+mod tips;
 mod values;
 mod variables;
 
@@ -229,7 +230,10 @@ pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Erro
     if secret::is_typed(&argv) {
         return Err(command.error(ErrorKind::UnknownArgument, secret::REFUSAL));
     }
-    let matches = command.try_get_matches_from_mut(&argv).map_err(|error| variables::name_in(error, &argv))?;
+    let argv = tips::without_help_of_help(argv);
+    let matches = command
+        .try_get_matches_from_mut(&argv)
+        .map_err(|error| variables::name_in(tips::on_a_wrong_command(error), &argv))?;
     let mut cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
     precedence::settle(&mut cli, &matches);
     Ok(cli)
