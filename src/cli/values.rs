@@ -10,10 +10,29 @@ use std::time::Duration;
 /// `INPUT`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InputSource {
-    /// `-`
+    /// `-`, or another name of standard input.
     Stdin,
+    /// A FIFO, a device, or an open descriptor under a name, as `<(…)` gives it: it can be read once, and nothing can be written
+    /// beside it.
+    Stream(PathBuf),
     /// A path.
     File(PathBuf),
+}
+
+impl InputSource {
+    /// What a path on the command line names. What isn't there is a file that is missing.
+    fn of(path: PathBuf) -> Self {
+        const STDIN: [&str; 4] = ["-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"];
+        let is_descriptor =
+            ["/dev/fd", "/dev/stdout", "/dev/stderr", "/proc"].iter().any(|place| path.starts_with(place));
+        if STDIN.iter().any(|name| path.as_os_str() == *name) {
+            Self::Stdin
+        } else if is_descriptor || path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+            Self::Stream(path)
+        } else {
+            Self::File(path)
+        }
+    }
 }
 
 /// `--rate`.
@@ -53,8 +72,7 @@ const LONGEST_CALL: Duration = Duration::from_hours(1);
 
 /// Paths need not be UTF-8.
 pub(super) fn input_source() -> impl TypedValueParser<Value = InputSource> {
-    PathBufValueParser::new()
-        .map(|path| if path.as_os_str() == "-" { InputSource::Stdin } else { InputSource::File(path) })
+    PathBufValueParser::new().map(InputSource::of)
 }
 
 /// A file's path. `-` is refused, for it would make a file of that name.

@@ -15,7 +15,7 @@ const OLD: Duration = Duration::from_hours(24);
 pub(super) fn of(settings: &Settings) -> Option<Duration> {
     match &settings.input.source {
         InputSource::File(path) => between(listed::at(path)?, wall()),
-        InputSource::Stdin => None,
+        InputSource::Stdin | InputSource::Stream(_) => None,
     }
 }
 

@@ -32,7 +32,7 @@ pub fn resolve(typed: ResolveArgs, console: &Console) -> Result<ExitStatus, RunE
     output.as_deref().map_or(Ok(()), paths::check_writable).map_err(|error| unwritable(&error))?;
     let listed_at = match &source {
         InputSource::File(path) => listed::at(path),
-        InputSource::Stdin => None,
+        InputSource::Stdin | InputSource::Stream(_) => None,
     };
     let content = content(source, delimiter, names)?;
     let ids = content.header().columns();

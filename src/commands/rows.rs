@@ -46,6 +46,7 @@ pub(super) fn content(source: InputSource, delimiter: Option<u8>, columns: Colum
             check_listing(&path)?;
             InputPath::File(path)
         }
+        InputSource::Stream(path) => InputPath::File(path),
     };
     let delimiter = delimiter.and_then(|byte| Delimiter::parse(&char::from(byte).to_string()).ok());
     let options = SurveyOptions { delimiter, columns, ..SurveyOptions::default() };

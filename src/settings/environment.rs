@@ -47,7 +47,10 @@ impl Environment {
         match input {
             _ if !self.stderr_is_terminal => None,
             InputSource::File(_) => self.stdin_is_terminal.then_some(Terminal::StandardInput),
-            InputSource::Stdin => self.has_controlling_terminal.then_some(Terminal::Controlling),
+            InputSource::Stream(_) if self.stdin_is_terminal => Some(Terminal::StandardInput),
+            InputSource::Stdin | InputSource::Stream(_) => {
+                self.has_controlling_terminal.then_some(Terminal::Controlling)
+            }
         }
     }
 }

@@ -26,8 +26,11 @@ pub(super) fn check(mode: Mode, typed: &RunArgs) -> Result<(), UsageError> {
         Mode::Rehearsal => check_rehearsal(typed)?,
         Mode::Run | Mode::Plan => check_unlimited(typed)?,
     }
-    if mode != Mode::Plan && typed.input.source == InputSource::Stdin && typed.output.output.is_none() {
-        return Err(UsageError::NoOutputForStdin);
+    match &typed.input.source {
+        InputSource::Stdin | InputSource::Stream(_) if mode != Mode::Plan && typed.output.output.is_none() => {
+            return Err(UsageError::NoOutputForStdin);
+        }
+        InputSource::Stdin | InputSource::Stream(_) | InputSource::File(_) => {}
     }
     check_users(typed)
 }

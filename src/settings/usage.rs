@@ -6,7 +6,10 @@ use crate::domain::Rate;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UsageError {
     /// `--dry-run` with `--rehearse`.
-    #[error("--dry-run and --rehearse exclude each other: a plan sends nothing, a rehearsal sends all to a stand-in")]
+    #[error(
+        "a plan sends nothing, and --rehearse sends everything to a stand-in: leave out --rehearse, or use run --rehearse without \
+         planning"
+    )]
     PlanAndRehearsal,
     /// A flag that a rehearsal has no use for.
     #[error("{flag} cannot be used with --rehearse: a rehearsal needs no token, reaches nobody, and starts afresh")]
@@ -41,7 +44,10 @@ pub enum UsageError {
         max: Rate,
     },
     /// Standard input has no name that the results could be named after.
-    #[error("rows from standard input need a name for the results: add -o FILE, as in -o results.csv")]
+    #[error(
+        "rows from standard input, or from anything that isn't a regular file, need a name for the results: add -o FILE, as in \
+         -o results.csv"
+    )]
     NoOutputForStdin,
     /// No `--yes`, and no terminal.
     #[error(

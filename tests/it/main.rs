@@ -43,6 +43,7 @@ mod secrets;
 mod signals;
 mod smoke;
 mod stories;
+mod streams;
 mod tls;
 mod tokens;
 mod trouble;

@@ -209,7 +209,7 @@ impl Conclusion<'_> {
     /// A rehearsal has no rows to try again.
     fn retry_command(&self) -> Option<String> {
         let input = match &self.settings.input.source {
-            InputSource::File(path) => path.as_os_str(),
+            InputSource::File(path) | InputSource::Stream(path) => path.as_os_str(),
             InputSource::Stdin => OsStr::new("-"),
         };
         let remaining = self.facts.files.remaining.as_os_str();

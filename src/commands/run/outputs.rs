@@ -34,7 +34,7 @@ fn all<'a>(settings: &'a Settings, files: &'a RunFiles, others: &'a [PathBuf; 2]
     let beside = |name, path: &'a Path| Some(Named::written(name, "-o", path));
     let flagged = |flag, path: Option<&'a Path>| path.map(|path| Named::written(flag, flag, path));
     let input = match &settings.input.source {
-        InputSource::File(path) => path,
+        InputSource::File(path) | InputSource::Stream(path) => path,
         InputSource::Stdin => Path::new("/dev/stdin"),
     };
     let named = [

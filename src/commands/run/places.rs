@@ -21,7 +21,7 @@ fn output(settings: &Settings) -> Option<PathBuf> {
         (Some(output), _, _) => Some(output.clone()),
         (None, InputSource::File(input), Mode::Rehearsal) => Some(paths::rehearsal_beside(input)),
         (None, InputSource::File(input), Mode::Run | Mode::Plan) => Some(paths::results_beside(input)),
-        (None, InputSource::Stdin, _) => None,
+        (None, InputSource::Stdin | InputSource::Stream(_), _) => None,
     }
 }
 

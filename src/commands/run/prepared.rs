@@ -82,7 +82,8 @@ impl Prepared {
         }
         let before = Before::read(settings, files.as_ref())?;
         let done = || before.scan.as_ref().map(|scan| scan.recorded.done().clone()).unwrap_or_default();
-        let input = Input::open(source(settings), &spool_dir(files.as_ref())).map_err(|error| input_error(&error))?;
+        let input = Input::open(source(settings), &spool_dir(&settings.input.source, files.as_ref()))
+            .map_err(|error| input_error(&error))?;
         let options = SurveyOptions {
             delimiter: settings.input.delimiter.and_then(|byte| Delimiter::parse(&char::from(byte).to_string()).ok()),
             columns: settings.input.columns.clone(),
@@ -216,7 +217,7 @@ fn input_error(error: &InputError) -> RunError {
 fn source(settings: &Settings) -> InputPath {
     match &settings.input.source {
         InputSource::Stdin => InputPath::Stdin,
-        InputSource::File(path) => InputPath::File(path.clone()),
+        InputSource::File(path) | InputSource::Stream(path) => InputPath::File(path.clone()),
     }
 }
 
@@ -277,10 +278,13 @@ pub(super) fn unwritable(error: &std::io::Error, next: &str) -> RunError {
     RunError::Unwritable(Trouble::new(error.to_string(), next))
 }
 
-/// Where a copy of standard input can be kept: beside the output, or with the temporary files.
-fn spool_dir(files: Option<&RunFiles>) -> PathBuf {
-    let folder = files.and_then(|files| files.results.parent()).filter(|folder| !folder.as_os_str().is_empty());
-    folder.map_or_else(std::env::temp_dir, Path::to_path_buf)
+/// Where a copy of the input is kept: beside the output if a file is unpacked, else with the temporary files.
+fn spool_dir(source: &InputSource, files: Option<&RunFiles>) -> PathBuf {
+    let beside = match source {
+        InputSource::File(_) => files.and_then(|files| files.results.parent()),
+        InputSource::Stdin | InputSource::Stream(_) => None,
+    };
+    beside.filter(|folder| !folder.as_os_str().is_empty()).map_or_else(std::env::temp_dir, Path::to_path_buf)
 }
 
 /// What earlier runs left behind.
