@@ -8,7 +8,7 @@ use crate::domain::TeamId;
 use crate::engine::clock::wall;
 use crate::error::RunError;
 use crate::exit::ExitStatus;
-use crate::report::{self, Console, InvalidExample, Pace, PlanFacts, WorkspaceRows};
+use crate::report::{self, Console, InvalidExample, Pace, PlanFacts, Start, WorkspaceRows};
 use crate::settings::{Mode, RateChoice, Settings};
 use crate::store::manifest::last_learnt;
 use jiff::tz::TimeZone;
@@ -89,7 +89,9 @@ fn facts(
         users_to_confirm: survey.whole.as_ref().filter(|_| settings.mode == Mode::Plan).map(|whole| whole.all),
         rows_without_user: survey.without_user,
         pace: match settings.pace.rate {
-            RateChoice::Auto { .. } => Pace::Auto,
+            RateChoice::Auto { start, max } => {
+                Pace::Auto(Start { per_minute: start.per_minute(), is_most: !max.is_faster_than(start) })
+            }
             RateChoice::Fixed(rate) => Pace::Fixed(rate.per_minute()),
             RateChoice::Unlimited => Pace::Unlimited,
         },

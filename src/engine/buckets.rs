@@ -11,6 +11,7 @@ use super::gate::{Closed, Gate, Pace};
 use super::pending::Pending;
 use super::policy::{BucketPolicy, Policy};
 use super::ports::{Permit, Want};
+use super::total::Total;
 use super::trail::MINUTE;
 use crate::domain::{BucketKind, TeamId};
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -67,6 +68,7 @@ enum Learning {
 #[derive(Debug)]
 pub struct Buckets {
     pace: Pace,
+    total: Total,
     learning: Learning,
     all: Vec<Bucket>,
     of_team: HashMap<TeamId, usize>,
@@ -95,6 +97,7 @@ impl Buckets {
         };
         let mut buckets = Self {
             pace: policy.pace,
+            total: Total::new(policy.pace, now),
             learning,
             all: vec![Bucket::new(None, Gate::new(policy.pace, now), policy.to_send)],
             of_team: HashMap::new(),
@@ -137,10 +140,14 @@ impl Buckets {
         self.all.len()
     }
 
-    /// The bucket that is first in turn; every workspace comes first as often as any other.
-    pub fn next_turn(&mut self) -> usize {
-        self.turn = (self.turn + 1) % self.all.len();
-        self.turn
+    /// The bucket that is first in turn: the one after that which sent last.
+    pub fn turn(&self) -> usize {
+        self.turn % self.all.len()
+    }
+
+    /// Calls a minute of the whole run at most; `None` without a limit.
+    pub fn total_per_minute(&self) -> Option<f64> {
+        self.total.per_minute()
     }
 
     /// The bucket of a row.
@@ -177,7 +184,8 @@ impl Buckets {
             return Err(None);
         }
         let bucket = &mut self.all[index];
-        let permit = bucket.gate.ask(now, left, bucket.in_flight)?;
+        let permit = self.total.ask(now, || bucket.gate.ask(now, left, bucket.in_flight))?;
+        self.turn = index + 1;
         let pending = bucket.queue.pop_front().expect("looked at just now");
         Ok((permit, pending))
     }

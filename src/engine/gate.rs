@@ -1,4 +1,4 @@
-//! The gate of one bucket: spacing, pause, and the last minute. Every attempt passes it, retries too.
+//! The gate of one bucket: its pause, and what has been learnt of its limit. Every attempt passes it, retries too.
 
 use super::pacer::{Pacer, whole};
 use super::ports::Permit;
@@ -28,9 +28,17 @@ const PROVEN: u64 = 64;
 
 #[derive(Debug)]
 enum Rule {
-    Auto { pacer: Box<Pacer>, sent: Trail, spacing: Option<(f64, Spacing)> },
-    Every(Spacing),
-    Unlimited { accepted: u64, was_refused: bool },
+    Auto {
+        pacer: Box<Pacer>,
+        sent: Trail,
+        spacing: Option<(f64, Spacing)>,
+    },
+    /// What the whole run keeps to; the bucket adds nothing.
+    Every(Duration),
+    Unlimited {
+        accepted: u64,
+        was_refused: bool,
+    },
 }
 
 /// The gate of one bucket.
@@ -61,7 +69,7 @@ impl Gate {
             Pace::Auto { start, most } => {
                 Rule::Auto { pacer: Box::new(Pacer::new(start, most, now)), sent: Trail::default(), spacing: None }
             }
-            Pace::Every(interval) => Rule::Every(Spacing::from(now, interval)),
+            Pace::Every(interval) => Rule::Every(interval),
             Pace::Unlimited => Rule::Unlimited { accepted: 0, was_refused: false },
         };
         Self {
@@ -200,7 +208,7 @@ impl Gate {
     pub fn per_minute(&self) -> Option<f64> {
         match &self.rule {
             Rule::Auto { pacer, .. } => Some(pacer.estimate()),
-            Rule::Every(spacing) => Some(MINUTE.as_secs_f64() / spacing.interval().as_secs_f64()),
+            Rule::Every(interval) => Some(MINUTE.as_secs_f64() / interval.as_secs_f64()),
             Rule::Unlimited { .. } => None,
         }
     }
@@ -209,7 +217,7 @@ impl Gate {
 impl Rule {
     fn take(&mut self, now: Duration, rows_left: u64, in_flight: u64, opened: Duration) -> Result<(), Closed> {
         match self {
-            Self::Every(spacing) => spacing.take(now).map_err(Closed::Until),
+            Self::Every(_) => Ok(()),
             Self::Unlimited { accepted, was_refused } => {
                 let places = if *was_refused { 1 } else { 1 + *accepted / PROVEN };
                 if in_flight < places { Ok(()) } else { Err(Closed::UntilAnAnswer) }

@@ -23,6 +23,7 @@ mod shared;
 mod spacing;
 mod suspended;
 mod token;
+pub mod total;
 mod trail;
 mod workers;
 

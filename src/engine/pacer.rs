@@ -87,6 +87,7 @@ struct Evidence {
 pub struct Pacer {
     start: f64,
     most: f64,
+    least: f64,
     estimate: f64,
     margin: f64,
     phase: Phase,
@@ -108,13 +109,14 @@ impl Pacer {
     /// Starts at `start` calls a minute and never goes above `most`; both above zero.
     #[must_use]
     pub fn new(start: f64, most: f64, now: Duration) -> Self {
-        let start = start.clamp(LEAST, most.max(LEAST));
+        let start = start.min(most);
         Self {
             start,
-            most: most.max(start),
+            most,
+            least: LEAST.min(start),
             estimate: start,
             margin: MARGIN,
-            phase: Phase::Opening { left: calls(start) },
+            phase: Phase::Opening { left: calls(start).max(1) },
             accepted: Trail::default(),
             steady_since: now,
             accepted_since: 0,
@@ -234,7 +236,7 @@ impl Pacer {
         let pace = self.estimate.min(evidence.in_a_minute.max(self.start));
         self.count_loss(now, pause, pace);
         self.fall(evidence, open_again);
-        self.estimate = self.estimate.clamp(LEAST, self.most);
+        self.estimate = self.estimate.clamp(self.least, self.most);
     }
 
     /// The bucket is closed until `open_again` for a reason that says nothing of its limit.
@@ -293,7 +295,7 @@ impl Pacer {
                 self.try_or_hold(base, higher.min(below), refused + 1, open_again);
             }
             Phase::Holding { .. } => {
-                self.estimate = self.measured(evidence).clamp(LEAST, self.most);
+                self.estimate = self.measured(evidence).clamp(self.least, self.most);
                 if !std::mem::take(&mut self.tried) || self.held_for >= 2 * MINUTE {
                     self.costs.refusals = 1;
                     self.costs.lost = Duration::ZERO;
@@ -315,7 +317,7 @@ impl Pacer {
     /// Stays above `base` at `higher`, where that is a difference, and worth more than another refusal.
     #[expect(clippy::cast_precision_loss, reason = "a count of rows")]
     fn try_or_hold(&mut self, base: f64, higher: f64, refused: u32, open_again: Duration) {
-        let base = base.clamp(LEAST, self.most);
+        let base = base.clamp(self.least, self.most);
         let rest = MINUTE.mul_f64(self.rows_left as f64 / base);
         let gain = rest.mul_f64(1.0 - (base / higher).min(1.0));
         self.estimate = base;
@@ -344,7 +346,7 @@ impl Pacer {
             Evidence { since_the_pause: Some(rate), .. } => rate * self.margin,
             Evidence { .. } => self.estimate * FALL,
         };
-        let floor = if self.estimate > promise * 1.01 { promise } else { LEAST };
+        let floor = if self.estimate > promise * 1.01 { promise } else { self.least };
         measured.clamp(self.estimate * DEEPEST_FALL, self.estimate * 0.95).max(floor)
     }
 
@@ -409,14 +411,14 @@ impl Pacer {
 }
 
 /// The whole calls in a rate.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of calls, at least 1")]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of calls")]
 fn calls(per_minute: f64) -> u32 {
     per_minute as u32
 }
 
 /// The calls that an estimate allows in one minute: whole ones, and a margin below 20 still means 20 in 60.6 s.
 #[must_use]
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate is at least 1")]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate is above zero")]
 pub fn whole(estimate: f64) -> usize {
     estimate.ceil() as usize
 }

@@ -31,7 +31,7 @@ pub use console::{Console, print};
 pub use events::{EventLog, RunEnd};
 pub use logs::{LogError, WEAKENED, install as install_logs};
 pub use mode::{LogFormat, Look, Palette, ScreenMode, Tone, Verbosity};
-pub use plan::{InvalidExample, Pace, PlanFacts, WorkspaceRows, plan_json, plan_text};
+pub use plan::{InvalidExample, Pace, PlanFacts, Start, WorkspaceRows, plan_json, plan_text};
 pub use question::{confirm, confirm_users};
 pub use screen::Screen;
 pub use shell::{command_line, quoted, resume_command, retry_command};

@@ -1,7 +1,6 @@
 //! The plan: what a run would do, before anything is sent.
 
 use super::files::json_text;
-use super::summary::TIER_2;
 use super::text::{clean, counted, human, local, rate, rfc3339, thousands, utc, without_userinfo};
 use crate::domain::Stamp;
 use jiff::tz::TimeZone;
@@ -85,27 +84,46 @@ pub struct WorkspaceRows {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Pace {
-    /// `--rate auto`: at least Tier 2, its minute's worth at once and 20 a minute after that; more where Slack allows it.
-    Auto,
+    /// `--rate auto`: a minute's worth at once, and as much in every minute after that; more if Slack and the user allow it.
+    Auto(#[serde(skip)] Start),
     /// `--rate N`: calls a minute.
     Fixed(f64),
     /// `--rate unlimited`.
     Unlimited,
 }
 
+/// Where `--rate auto` starts.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Start {
+    /// Calls a minute.
+    pub per_minute: f64,
+    /// Whether it is also the most that is tried.
+    pub is_most: bool,
+}
+
+impl Start {
+    /// The calls that go out at once.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of calls")]
+    fn at_once(self) -> u64 {
+        (self.per_minute as u64).max(1)
+    }
+}
+
 impl Pace {
     /// How long `calls` calls take; none where nothing but the network limits them.
     fn time(self, calls: u64) -> Option<Duration> {
         match self {
-            Self::Auto => Some(super::summary::at_tier_2(calls)),
-            Self::Fixed(per_minute) => {
-                #[expect(clippy::cast_precision_loss, reason = "a duration in words")]
-                let seconds = calls.saturating_sub(1) as f64 * 60.0 / per_minute;
-                Duration::try_from_secs_f64(seconds).ok()
-            }
+            Self::Auto(start) => spaced(calls.saturating_sub(start.at_once()), start.per_minute),
+            Self::Fixed(per_minute) => spaced(calls.saturating_sub(1), per_minute),
             Self::Unlimited => None,
         }
     }
+}
+
+/// How long so many calls take, one interval each.
+#[expect(clippy::cast_precision_loss, reason = "a duration in words")]
+fn spaced(calls: u64, per_minute: f64) -> Option<Duration> {
+    Duration::try_from_secs_f64(calls as f64 * 60.0 / per_minute).ok()
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference to the field")]
@@ -257,13 +275,22 @@ fn time(facts: &PlanFacts, zone: &TimeZone) -> String {
     }
     let Some(duration) = facts.duration() else { return "as fast as the network allows".to_owned() };
     let pace = match facts.pace {
-        Pace::Auto => format!("at {TIER_2}/min, the first {TIER_2} at once; less where Slack allows more"),
+        Pace::Auto(start) => auto_words(start),
         Pace::Fixed(per_minute) => format!("at {}/min", rate(per_minute)),
         Pace::Unlimited => "without a limit".to_owned(),
     };
     let ends = facts.ends_at().map(|end| format!("; begun now it ends {}{}", utc(end), beside_utc(&local(end, zone))));
     let about = if duration < Duration::from_secs(1) { "a few seconds".to_owned() } else { human(duration) };
     format!("{about} {pace}{}", ends.unwrap_or_default())
+}
+
+fn auto_words(start: Start) -> String {
+    let first = match start.at_once() {
+        1 => String::new(),
+        calls => format!(", the first {calls} at once"),
+    };
+    let less = if start.is_most { "" } else { "; less where Slack allows more" };
+    format!("at {}/min{first}{less}", rate(start.per_minute))
 }
 
 /// What the last run learnt is offered and never taken by itself: the limit may have another user today.
@@ -274,7 +301,7 @@ fn learnt(facts: &PlanFacts) -> Option<String> {
         "the last run found {}/min: {time} at that; --start-rate {per_minute}/min begins there",
         rate(per_minute)
     );
-    (facts.pace == Pace::Auto && facts.to_send() > 0).then(|| format!("{:<11} {offer}", ""))
+    (matches!(facts.pace, Pace::Auto(_)) && facts.to_send() > 0).then(|| format!("{:<11} {offer}", ""))
 }
 
 /// The local time in brackets, where it is another than UTC.

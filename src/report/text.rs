@@ -105,8 +105,9 @@ pub fn ticking(duration: Duration) -> String {
 /// Calls a minute: `20`, `37.5`; at most one decimal.
 #[must_use]
 pub fn rate(per_minute: f64) -> String {
-    let text = format!("{per_minute:.1}");
-    text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
+    // A call an hour is 0.017 a minute.
+    let text = if per_minute < 1.0 { format!("{per_minute:.3}") } else { format!("{per_minute:.1}") };
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 fn timestamp(stamp: Stamp) -> Timestamp {
@@ -211,7 +212,7 @@ mod tests {
             let duration = Duration::from_millis(millis);
             assert_eq!((human(duration).as_str(), ticking(duration).as_str()), (long, short));
         }
-        for (per_minute, want) in [(20.0, "20"), (37.54, "37.5"), (0.25, "0.2"), (0.0, "0")] {
+        for (per_minute, want) in [(20.0, "20"), (37.54, "37.5"), (0.25, "0.25"), (1.0 / 60.0, "0.017"), (0.0, "0")] {
             assert_eq!(rate(per_minute), want);
         }
         assert_eq!(counted(1, "row", "rows"), "1 row");

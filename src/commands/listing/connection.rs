@@ -6,7 +6,6 @@ use crate::commands::waiting::signals;
 use crate::commands::{run, token};
 use crate::domain::StopReason;
 use crate::engine::clock::{Clock, wall};
-use crate::engine::gate::Gate;
 use crate::engine::ports::{Control, Permit, Refreshed, SessionApi, Signal};
 use crate::error::{RunError, Trouble};
 use crate::settings::RemoteSettings;
@@ -69,7 +68,7 @@ impl Lister {
             max_retry_after: settings.max_retry_after,
             seed: wall().as_millis().unsigned_abs() ^ u64::from(std::process::id()),
         };
-        let tries = Tries::new(Gate::new(run::pace_of(settings.rate), clock.elapsed()), limits);
+        let tries = Tries::new(run::pace_of(settings.rate), clock.elapsed(), limits);
         Ok((Self { client, clock, tries, shutdown, stopping: None, calls: 0 }, host))
     }
 

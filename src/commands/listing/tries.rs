@@ -2,9 +2,10 @@
 
 use super::{Halt, Incomplete};
 use crate::domain::{Answer, ErrorCode, Fault, Reply, StopReason};
-use crate::engine::gate::{Closed, Gate};
+use crate::engine::gate::{Closed, Gate, Pace};
 use crate::engine::ports::Permit;
 use crate::engine::retry::{self, Class};
+use crate::engine::total::Total;
 use crate::slack::CallError;
 use std::time::Duration;
 
@@ -37,6 +38,7 @@ pub enum Next {
 #[derive(Debug)]
 pub struct Tries {
     gate: Gate,
+    total: Total,
     limits: Limits,
     /// Transient answers to the page under way.
     failed: u32,
@@ -47,8 +49,15 @@ pub struct Tries {
 impl Tries {
     /// Before the first call.
     #[must_use]
-    pub fn new(gate: Gate, limits: Limits) -> Self {
-        Self { gate, limits, failed: 0, not_before: Duration::ZERO, renewed: false }
+    pub fn new(pace: Pace, now: Duration, limits: Limits) -> Self {
+        Self {
+            gate: Gate::new(pace, now),
+            total: Total::new(pace, now),
+            limits,
+            failed: 0,
+            not_before: Duration::ZERO,
+            renewed: false,
+        }
     }
 
     /// A permit, or when to come back.
@@ -59,7 +68,7 @@ impl Tries {
         if now < self.not_before {
             return Err(self.not_before);
         }
-        self.gate.ask(now, PAGES_AHEAD, 0).map_err(|closed| match closed {
+        self.total.ask(now, || self.gate.ask(now, PAGES_AHEAD, 0)).map_err(|closed| match closed {
             Closed::Until(at) => at,
             // Calls go one by one, so none is in flight that an answer could come to.
             Closed::UntilAnAnswer => now + Duration::from_secs(1),
@@ -156,13 +165,12 @@ fn refused(reply: Reply) -> Halt {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::gate::Pace;
 
     const NOW: Duration = Duration::from_secs(100);
 
     fn tries(pace: Pace) -> Tries {
         let limits = Limits { retries: 2, max_retry_after: Duration::from_mins(15), seed: 7 };
-        Tries::new(Gate::new(pace, NOW), limits)
+        Tries::new(pace, NOW, limits)
     }
 
     fn refusal(code: &str) -> CallError {

@@ -2,6 +2,7 @@
 
 use super::{BucketKind, Buckets, COMMON, Learning};
 use crate::domain::TeamId;
+use crate::engine::gate::Closed;
 use crate::engine::pending::Pending;
 use crate::engine::ports::{Permit, Want};
 use crate::engine::trail::MINUTE;
@@ -69,22 +70,23 @@ impl Buckets {
         rate / MINUTE.as_secs_f64() * latency.as_secs_f64()
     }
 
-    /// The row to be sent as a test, past the pause of the common bucket; none where it is not there yet, or not wanted.
-    pub fn take_test(&mut self, now: Duration) -> Option<(Permit, Pending)> {
-        let Learning::Looking { limited, accepted, .. } = &self.learning else { return None };
+    /// The row to be sent as a test, past the pause of the common bucket.
+    ///
+    /// # Errors
+    /// Without one that is wanted and there, `None`; or when the run has a place for it.
+    pub fn take_test(&mut self, now: Duration) -> Result<(Permit, Pending), Option<Closed>> {
+        let Learning::Looking { limited, accepted, .. } = &self.learning else { return Err(None) };
         let (limited, accepted) = (limited.clone(), *accepted);
         if now >= self.all[COMMON].gate.closed_until() {
             self.learning = Learning::Waiting;
-            return None;
+            return Err(None);
         }
         // A pause that isn't a limit's is no workspace's either.
         if now < self.all[COMMON].gate.held_until() {
-            return None;
+            return Err(None);
         }
-        let place =
-            self.least_used(&limited).filter(|(_, calls)| self.would_tell(*calls, &limited)).map(|(place, _)| place);
-        let Some(place) = place else {
-            let Learning::Looking { asked, without_rows, .. } = &self.learning else { return None };
+        let Some(place) = self.test_row(&limited) else {
+            let Learning::Looking { asked, without_rows, .. } = &self.learning else { return Err(None) };
             let unread = |(team, left): (&TeamId, &u64)| {
                 *team != limited
                     && *left > 0
@@ -95,17 +97,23 @@ impl Buckets {
             if asked.is_none() && !self.left_of.iter().any(unread) {
                 self.learning = Learning::Waiting;
             }
-            return None;
+            return Err(None);
         };
         let bucket = &mut self.all[COMMON];
-        let pending = bucket.queue.remove(place)?;
+        let permit = self.total.ask(now, || Ok(bucket.gate.ask_past_the_pause()))?;
+        let pending = bucket.queue.remove(place).ok_or(None)?;
         self.learning = Learning::Testing { limited, accepted, line: pending.line() };
-        Some((bucket.gate.ask_past_the_pause(), pending))
+        Ok((permit, pending))
     }
 
     /// A workspace with so many calls that it may be used up itself would tell nothing.
     fn would_tell(&self, calls: usize, limited: &TeamId) -> bool {
         calls * 5 <= self.recent_calls(limited) * 4
+    }
+
+    /// The place in the queue of a row that would tell something.
+    fn test_row(&self, limited: &TeamId) -> Option<usize> {
+        self.least_used(limited).filter(|(_, calls)| self.would_tell(*calls, limited)).map(|(place, _)| place)
     }
 
     /// The place in the queue of a row of the workspace, other than `limited`, that had the fewest calls.
@@ -167,10 +175,12 @@ impl Buckets {
 
     /// Asks for a row to test with, of the workspace that had the fewest calls.
     pub(super) fn want_test(&mut self, wants: &mut Vec<Want>) {
-        let Learning::Looking { limited, asked, without_rows, .. } = &mut self.learning else { return };
-        if asked.is_some() {
+        let Learning::Looking { limited, asked: None, .. } = &self.learning else { return };
+        // One that is there waits only for its place in the rate of the run.
+        if self.test_row(limited).is_some() {
             return;
         }
+        let Learning::Looking { limited, asked, without_rows, .. } = &mut self.learning else { return };
         let paused = &self.paused;
         let other = |(team, left): &(&TeamId, &u64)| {
             let paused = paused.contains_key(&Some((*team).clone()));

@@ -50,10 +50,11 @@ impl Core {
             wake.at(Some(self.outage.hold_until()));
             return;
         }
-        if let Some((permit, pending)) = self.buckets.take_test(now.at) {
-            self.send(permit, pending, now, acts);
+        match self.buckets.take_test(now.at) {
+            Ok((permit, pending)) => self.send(permit, pending, now, acts),
+            Err(closed) => wake.closed(closed),
         }
-        let first = self.buckets.next_turn();
+        let first = self.buckets.turn();
         for turn in 0..self.buckets.len() {
             let index = (first + turn) % self.buckets.len();
             while self.has_a_worker() && self.waiting.len() < MOST_WAITING {
@@ -99,7 +100,7 @@ impl Core {
         busy + 1
     }
 
-    /// The sum over the buckets that still have rows.
+    /// The sum over the buckets that still have rows, as far as the run may send it.
     fn tell_the_estimate(&mut self, acts: &mut Vec<Act>) {
         if matches!(self.policy.pace, Pace::Unlimited) {
             return;
@@ -107,6 +108,7 @@ impl Core {
         let with_rows = |index: &usize| self.buckets.rows_left(*index) > 0;
         let rates = self.buckets.iter().enumerate().filter(|(index, _)| with_rows(index));
         let sum: f64 = rates.filter_map(|(_, bucket)| bucket.gate.per_minute()).sum();
+        let sum = self.buckets.total_per_minute().map_or(sum, |most| most.min(sum));
         if sum > 0.0 && self.estimate.is_none_or(|before| (before - sum).abs() > 1e-6) {
             self.estimate = Some(sum);
             acts.push(Act::Tell(Event::Estimate { team: None, per_minute: sum }));

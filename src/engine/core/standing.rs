@@ -121,7 +121,8 @@ impl Core {
         }
     }
 
-    /// The time of the bucket that will take longest, at its present estimate.
+    /// The time of the bucket that will take longest, at its present estimate; or that of all rows, if the rate of the run
+    /// allows no more.
     #[expect(clippy::cast_precision_loss, reason = "a count of rows")]
     fn eta(&self, now: Duration, recent: f64) -> Option<Duration> {
         let of_bucket = |(index, bucket): (usize, &Bucket)| {
@@ -130,12 +131,10 @@ impl Core {
             let pause = bucket.gate.closed_until().saturating_sub(now).as_secs_f64();
             (left > 0.0).then_some(pause + left * 60.0 / rate)
         };
-        let longest = self
-            .buckets
-            .iter()
-            .enumerate()
-            .filter_map(of_bucket)
-            .fold(None, |most: Option<f64>, seconds| Some(most.map_or(seconds, |most| most.max(seconds))));
-        longest.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        let left: u64 = (0..self.buckets.len()).map(|index| self.buckets.rows_left(index)).sum();
+        let of_all = self.buckets.total_per_minute().map(|most| left as f64 * 60.0 / most);
+        let longest = self.buckets.iter().enumerate().filter_map(of_bucket).reduce(f64::max)?;
+        let longest = of_all.map_or(longest, |of_all| of_all.max(longest));
+        Some(longest).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
     }
 }

@@ -2,6 +2,7 @@
 
 mod faults;
 mod pauses;
+mod rates;
 mod recovery;
 mod shared;
 mod users;

@@ -88,6 +88,24 @@ fn never_refused_it_climbs_to_the_most() {
 }
 
 #[test]
+fn below_one_a_minute_it_stays_where_it_may_be() {
+    for (start, most) in [(0.1, 0.1), (0.1, 0.5), (20.0, 0.2)] {
+        let mut pacer = Pacer::new(start, most, Duration::ZERO);
+        for call in 0..40 {
+            let now = Duration::from_mins(10) * call;
+            pacer.on_time(now, 100);
+            pacer.on_sent(now);
+            if call % 5 == 4 {
+                pacer.on_refused(now, now, STEP);
+            } else {
+                pacer.on_accepted(now);
+            }
+            assert!(pacer.estimate() > 0.0 && pacer.estimate() <= most, "{} {start} {most}", pacer.estimate());
+        }
+    }
+}
+
+#[test]
 fn refused_in_the_opening_it_keeps_to_the_promise() {
     let mut pacer = Pacer::new(20.0, MOST, Duration::ZERO);
     pacer.on_sent(Duration::ZERO);

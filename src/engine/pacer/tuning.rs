@@ -72,7 +72,7 @@ pub(super) const AFFORDABLE_SHARE: f64 = 0.02;
 /// No probe before the pace has been steady for so long.
 pub(super) const SHORTEST_WAIT: Duration = MINUTE;
 
-/// The estimate never falls below: a bucket that takes less than a call a minute is an outage.
+/// The estimate never falls below, unless it starts there: a bucket that takes less than a call a minute is an outage.
 pub(super) const LEAST: f64 = 1.0;
 
 /// A pause of more intervals than this was not for the next token: it is a window's, or a fixed one.

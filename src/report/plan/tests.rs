@@ -2,6 +2,10 @@ use super::super::words::tests::HOSTILE;
 use super::*;
 use serde_json::{Value, json};
 
+fn auto(per_minute: f64, is_most: bool) -> Pace {
+    Pace::Auto(Start { per_minute, is_most })
+}
+
 fn facts() -> PlanFacts {
     PlanFacts {
         input: "sessions.csv".to_owned(),
@@ -24,7 +28,7 @@ fn facts() -> PlanFacts {
         whole_users_calls: None,
         users_to_confirm: None,
         rows_without_user: 10_020,
-        pace: Pace::Auto,
+        pace: auto(20.0, false),
         learnt_per_minute: None,
         now: Stamp::from_millis(1_700_000_000_000),
         api_host: "slack.com".to_owned(),
@@ -57,10 +61,13 @@ results     sessions.results.csv
 fn the_time_follows_the_pace() {
     let base = facts();
     for (rows, pace, want) in [
-        (0, Pace::Auto, "nothing to send"),
-        (20, Pace::Auto, "a few seconds at 20/min"),
-        (21, Pace::Auto, "3 s at 20/min"),
-        (1220, Pace::Auto, "1 h at 20/min"),
+        (0, auto(20.0, false), "nothing to send"),
+        (20, auto(20.0, false), "a few seconds at 20/min, the first 20 at once; less where Slack allows more;"),
+        (21, auto(20.0, false), "3 s at 20/min"),
+        (1220, auto(20.0, false), "1 h at 20/min"),
+        (100, auto(40.0, false), "1 min 30 s at 40/min, the first 40 at once"),
+        (7, auto(0.1, true), "1 h at 0.1/min; begun now"),
+        (4, auto(1.0 / 60.0, false), "3 h at 0.017/min; less"),
         (121, Pace::Fixed(60.0), "2 min at 60/min"),
         (121, Pace::Unlimited, "as fast as the network allows"),
     ] {
