@@ -20,7 +20,7 @@ use std::time::Duration;
 /// Rows that wait in the one bucket before no more are asked for: two batches, so that the reader is never waited for.
 const AHEAD: usize = 128;
 
-/// Rows that wait in a workspace's bucket: its own limit lets one out every few seconds.
+/// Rows that wait in each of several buckets: its own limit lets one out every few seconds.
 const AHEAD_OF_TEAM: usize = 4;
 
 /// The index of the bucket for everything that names no workspace, and at first for all.
@@ -254,6 +254,7 @@ impl Buckets {
         let common = &mut self.all[COMMON];
         common.gate = Gate::new(self.pace, now);
         common.left = common.left.saturating_sub(self.left_of.values().sum());
+        common.exhausted = common.left == 0;
         keep_pause(&mut common.gate, None);
         for team in teams {
             let mut gate = Gate::new(self.pace, now);
@@ -284,19 +285,17 @@ impl Buckets {
         let mut wants = Vec::new();
         wants.extend(self.to_read.take().map(Want::Of));
         self.want_test(&mut wants);
-        let mut teams_have_more = false;
-        for bucket in &mut self.all[1..] {
-            teams_have_more |= !bucket.exhausted;
-            if let (Some(team), true) = (&bucket.team, bucket.queue.len() < AHEAD_OF_TEAM)
-                && !bucket.asked
-                && !bucket.exhausted
-            {
+        let is_split = self.all.len() > 1;
+        let mut buckets_have_more = false;
+        for bucket in self.all.iter_mut().filter(|bucket| is_split && !bucket.exhausted) {
+            buckets_have_more = true;
+            if bucket.queue.len() < AHEAD_OF_TEAM && !bucket.asked {
                 bucket.asked = true;
-                wants.push(Want::Of(team.clone()));
+                wants.push(bucket.team.clone().map_or(Want::OfNoTeam, Want::Of));
             }
         }
         let room = self.all[COMMON].queue.len() < AHEAD;
-        if room && !teams_have_more && !self.any_asked && !self.any_exhausted {
+        if room && !buckets_have_more && !self.any_asked && !self.any_exhausted {
             self.any_asked = true;
             wants.push(Want::Any);
         }
@@ -309,6 +308,10 @@ impl Buckets {
             Want::Any => {
                 self.any_asked = false;
                 self.any_exhausted |= exhausted;
+            }
+            Want::OfNoTeam => {
+                self.all[COMMON].asked = false;
+                self.all[COMMON].exhausted |= exhausted;
             }
             Want::Of(team) => {
                 if self.reading.as_ref() == Some(team) {

@@ -80,6 +80,8 @@ pub enum Want {
     Any,
     /// The next rows whose request names this workspace ([`Target::addressed_team`]).
     Of(TeamId),
+    /// The next rows whose request names no workspace, or that are not to be sent.
+    OfNoTeam,
 }
 
 /// An answer to one [`Want`].

@@ -121,6 +121,7 @@ impl Bench {
     fn give(&mut self, want: Want) {
         let wanted = |row: &Row| match &want {
             Want::Any => true,
+            Want::OfNoTeam => row.target.as_ref().ok().and_then(Target::addressed_team).is_none(),
             Want::Of(team) => row.target.as_ref().ok().and_then(Target::addressed_team) == Some(team),
         };
         let (rows, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.input).into_iter().partition(wanted);

@@ -39,7 +39,9 @@ pub(super) struct Dealer {
     size: usize,
     /// For rows of one workspace, wherever they are.
     lookup: Cursor,
-    teams: HashMap<TeamId, Ahead>,
+    teams: HashMap<Option<TeamId>, Ahead>,
+    /// The rows of no workspace, once they were asked for.
+    of_no_team: Option<RoaringTreemap>,
     /// Handed out to a workspace ahead of `forward`.
     taken: RoaringTreemap,
 }
@@ -67,6 +69,7 @@ impl Dealer {
             maybe_sent,
             size: 1,
             teams: HashMap::new(),
+            of_no_team: None,
             taken: RoaringTreemap::new(),
         }
     }
@@ -76,7 +79,16 @@ impl Dealer {
         self.surveyed.check_original()?;
         let (rows, exhausted) = match &want {
             Want::Any => self.any()?,
-            Want::Of(team) => self.of(team)?,
+            Want::Of(team) => match Arc::clone(&self.surveyed).index.teams.get(team) {
+                Some(ordinals) => self.of(Some(team), ordinals)?,
+                None => (Vec::new(), true),
+            },
+            Want::OfNoTeam => {
+                let ordinals = self.of_no_team.take().unwrap_or_else(|| self.surveyed.index.of_no_team());
+                let dealt = self.of(None, &ordinals)?;
+                self.of_no_team = Some(ordinals);
+                dealt
+            }
         };
         Ok(Batch { want, rows, exhausted })
     }
@@ -99,27 +111,29 @@ impl Dealer {
         Ok((rows, forward.ordinal == surveyed.index.rows()))
     }
 
-    fn of(&mut self, team: &TeamId) -> Result<(Vec<Row>, bool), Trouble> {
-        let surveyed = Arc::clone(&self.surveyed);
-        let Some(ordinals) = surveyed.index.teams.get(team) else { return Ok((Vec::new(), true)) };
-        let mut ahead = self.teams.get(team).copied().unwrap_or(Ahead { next: 0, size: 1 });
+    /// The next rows of a workspace, or of none, which are at these ordinals.
+    fn of(&mut self, team: Option<&TeamId>, ordinals: &RoaringTreemap) -> Result<(Vec<Row>, bool), Trouble> {
+        let mut ahead = self.teams.get(&team.cloned()).copied().unwrap_or(Ahead { next: 0, size: 1 });
         let mut left = ordinals.iter();
         left.advance_to(ahead.next.max(self.forward.ordinal));
         let (mut rows, mut bytes) = (Vec::with_capacity(ahead.size), 0);
         while rows.len() < ahead.size && bytes < MOST_BYTES {
             let Some(ordinal) = left.next() else { break };
             let row = self.row_at(ordinal)?;
+            ahead.next = ordinal + 1;
+            if self.surveyed.done.contains(row.line) {
+                continue;
+            }
             let addressed = row.target.as_ref().ok().and_then(|target| target.addressed_team());
-            if addressed != Some(team) {
+            if addressed != team {
                 return Err(Trouble::Changed);
             }
             self.taken.insert(ordinal);
-            ahead.next = ordinal + 1;
             bytes += row.fields.text_len();
             rows.push(row);
         }
-        ahead.size = grown(ahead.size, most_of_team(surveyed.index.teams.len()));
-        self.teams.insert(team.clone(), ahead);
+        ahead.size = grown(ahead.size, most_of_team(self.surveyed.index.teams.len()));
+        self.teams.insert(team.cloned(), ahead);
         Ok((rows, left.next().is_none()))
     }
 

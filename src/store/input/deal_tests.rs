@@ -109,6 +109,21 @@ fn a_workspace_gets_its_own_rows_and_the_rest_skips_them() {
 }
 
 #[test]
+fn rows_of_no_workspace_come_ahead_of_the_others() {
+    let rows: Vec<_> = (0..200).map(|n| (1, n, n >= 150, false)).collect();
+    let options = SurveyOptions { done: [155].into_iter().collect(), ..SurveyOptions::default() };
+    let mut dealer = content_and_dealer(&csv(&rows), options, MaybeSent::default()).1;
+    assert_eq!(lines(&dealer.deal(Want::OfNoTeam).unwrap()), [152]);
+    assert_eq!(lines(&dealer.deal(Want::OfNoTeam).unwrap()), [153, 154]);
+    assert_eq!(lines(&dealer.deal(Want::OfNoTeam).unwrap()), [156, 157, 158, 159]);
+    let mut last = dealer.deal(Want::OfNoTeam).unwrap();
+    while !last.exhausted {
+        last = dealer.deal(Want::OfNoTeam).unwrap();
+    }
+    assert_eq!(last.rows.last().unwrap().line, 201);
+}
+
+#[test]
 fn done_rows_are_left_out_and_doubtful_ones_marked() {
     let options = SurveyOptions { done: [3, 5].into_iter().collect(), ..SurveyOptions::default() };
     let maybe = MaybeSent::Lines([4].into_iter().collect());
@@ -140,7 +155,7 @@ proptest! {
     fn every_row_is_given_out_once(
         rows in prop::collection::vec((0_u8..5, 0_u64..200, any::<bool>(), any::<bool>()), 0..300),
         done in prop::collection::hash_set(2_u64..400, 0..40),
-        wants in prop::collection::vec(0_u8..7, 0..40),
+        wants in prop::collection::vec(0_u8..8, 0..40),
         by_team in any::<bool>(),
     ) {
         let identify = if by_team { Identify::Team } else { Identify::Auto };
@@ -152,14 +167,18 @@ proptest! {
         loop {
             let want = wants.next().map_or(Want::Any, |number| match number {
                 0 | 6 => Want::Any,
+                7 => Want::OfNoTeam,
                 number => Want::Of(team(number)),
             });
             let batch = dealer.deal(want.clone()).unwrap();
             for row in &batch.rows {
                 prop_assert!(!done.contains(&row.line));
                 prop_assert!(seen.insert((row.line, row.target.is_ok())), "line {} came twice", row.line);
-                if let Want::Of(team) = &want {
-                    prop_assert_eq!(row.target.as_ref().unwrap().addressed_team(), Some(team));
+                let addressed = row.target.as_ref().ok().and_then(|target| target.addressed_team());
+                match &want {
+                    Want::Any => {}
+                    Want::Of(team) => prop_assert_eq!(addressed, Some(team)),
+                    Want::OfNoTeam => prop_assert_eq!(addressed, None),
                 }
             }
             if want == Want::Any && batch.exhausted {

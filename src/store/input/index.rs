@@ -34,6 +34,14 @@ impl Index {
         self.rows
     }
 
+    /// Rows of no workspace, those that are not to be sent included.
+    pub(super) fn of_no_team(&self) -> RoaringTreemap {
+        let mut rest = RoaringTreemap::new();
+        rest.insert_range(0..self.rows);
+        self.teams.values().for_each(|ordinals| rest -= ordinals);
+        rest
+    }
+
     /// The last known place at or ahead of a record, and the ordinal of the record there.
     pub(super) fn nearest(&self, ordinal: u64) -> Option<(u64, Place)> {
         let position = usize::try_from(ordinal / STRIDE).ok()?;

@@ -89,3 +89,25 @@ fn a_refusal_keeps_a_rate_below_one_a_minute() {
     assert!(bench.core.snapshot(bench.now()).per_minute.unwrap() <= 0.1);
     assert!(bench.at >= 40 * MINUTE, "{:?}", bench.at);
 }
+
+/// Rows of a user, who may be in any workspace.
+fn of_users(lines: std::ops::RangeInclusive<u64>) -> impl Iterator<Item = Row> {
+    lines.map(|line| {
+        let user = UserId::parse(&format!("U{line}")).unwrap();
+        let target = Ok(Target::by_user(SessionId::from(1000 + line), user, None));
+        Row { line, fields: Fields::default(), target, may_have_been_sent: false }
+    })
+}
+
+#[test]
+fn rows_that_name_a_user_get_their_turn_beside_the_workspaces() {
+    let mut input = of_teams(2, 600);
+    input.extend(of_users(1_000..=1_299));
+    let mut bench = Bench::with(input, Pace::Auto { start: 20.0, most: 300.0 }, per_team);
+    let eta = bench.core.snapshot(bench.now()).eta.unwrap();
+    assert!(eta <= 16 * MINUTE, "300 rows of each at 20 a minute: {eta:?}");
+    play_until(&mut bench, Duration::from_secs(30));
+    let of_users = bench.sent.iter().filter(|(line, _)| *line >= 1_000).count();
+    let of_teams = bench.sent.len() - of_users;
+    assert!(of_users * 3 >= of_teams && of_users >= 20, "{of_users} beside {of_teams}");
+}
