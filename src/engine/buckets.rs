@@ -6,14 +6,15 @@
 
 mod learning;
 mod opening;
+mod recent;
 
 use super::gate::{Closed, Gate, Pace};
 use super::pending::Pending;
 use super::policy::{BucketPolicy, Policy};
 use super::ports::{Permit, Want};
 use super::total::Total;
-use super::trail::MINUTE;
 use crate::domain::{BucketKind, TeamId};
+use recent::Recent;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
@@ -73,7 +74,7 @@ pub struct Buckets {
     all: Vec<Bucket>,
     of_team: HashMap<TeamId, usize>,
     left_of: HashMap<TeamId, u64>,
-    recent: VecDeque<(Duration, TeamId)>,
+    recent: Recent,
     turn: usize,
     any_exhausted: bool,
     any_asked: bool,
@@ -102,7 +103,7 @@ impl Buckets {
             all: vec![Bucket::new(None, Gate::new(policy.pace, now), policy.to_send)],
             of_team: HashMap::new(),
             left_of: policy.workspaces.iter().cloned().collect(),
-            recent: VecDeque::new(),
+            recent: Recent::default(),
             turn: 0,
             any_exhausted: false,
             any_asked: false,
@@ -201,10 +202,7 @@ impl Buckets {
         self.all[index].in_flight += 1;
         let learns = matches!(self.pace, Pace::Auto { .. }) && !matches!(self.learning, Learning::Done(_));
         if let (true, Some(team)) = (learns, pending.addressed_team()) {
-            self.recent.push_back((now, team.clone()));
-            while self.recent.front().is_some_and(|(at, _)| *at + MINUTE <= now) {
-                self.recent.pop_front();
-            }
+            self.recent.push(now, team);
         }
     }
 
@@ -258,7 +256,7 @@ impl Buckets {
         keep_pause(&mut common.gate, None);
         for team in teams {
             let mut gate = Gate::new(self.pace, now);
-            self.recent.iter().filter(|(_, of)| *of == team).for_each(|(at, _)| gate.remember(*at));
+            self.recent.moments(&team).for_each(|at| gate.remember(at));
             keep_pause(&mut gate, Some(team.clone()));
             self.of_team.insert(team.clone(), self.all.len());
             let left = self.left_of[&team];

@@ -6,7 +6,7 @@ use crate::engine::gate::Closed;
 use crate::engine::pending::Pending;
 use crate::engine::ports::{Permit, Want};
 use crate::engine::trail::MINUTE;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::time::Duration;
 
 /// So seldom may the test rows be taken by chance.
@@ -47,9 +47,8 @@ impl Buckets {
     /// A row sent at `sent_at` met a limit: where the kind is not known, and chance would not answer, a test is due.
     pub fn limited(&mut self, pending: &Pending, sent_at: Duration, now: Duration) {
         let latency = now.saturating_sub(sent_at);
-        let refused = |(at, team): &(Duration, TeamId)| *at == sent_at && Some(team) == pending.addressed_team();
-        if let Some(place) = self.recent.iter().position(refused) {
-            self.recent.remove(place);
+        if let Some(team) = pending.addressed_team() {
+            self.recent.take_back(sent_at, team);
         }
         let would_tell = self.pause_is_of_a_window(latency, now) || self.by_chance(latency) <= TOO_MUCH_BY_CHANCE;
         if let (Learning::Waiting, Some(team), true) = (&self.learning, pending.addressed_team(), would_tell) {
@@ -92,7 +91,7 @@ impl Buckets {
                     && *left > 0
                     && self.may_be_tested(team)
                     && !without_rows.contains(team)
-                    && self.would_tell(self.recent_calls(team), &limited)
+                    && self.would_tell(self.recent.count(team), &limited)
             };
             if asked.is_none() && !self.left_of.iter().any(unread) {
                 self.learning = Learning::Waiting;
@@ -108,7 +107,7 @@ impl Buckets {
 
     /// A workspace with so many calls that it may be used up itself would tell nothing.
     fn would_tell(&self, calls: usize, limited: &TeamId) -> bool {
-        calls * 5 <= self.recent_calls(limited) * 4
+        calls * 5 <= self.recent.count(limited) * 4
     }
 
     /// The place in the queue of a row that would tell something.
@@ -118,13 +117,9 @@ impl Buckets {
 
     /// The place in the queue of a row of the workspace, other than `limited`, that had the fewest calls.
     fn least_used(&self, limited: &TeamId) -> Option<(usize, usize)> {
-        let mut calls: HashMap<&TeamId, usize> = HashMap::new();
-        for (_, team) in &self.recent {
-            *calls.entry(team).or_default() += 1;
-        }
         let of = |pending: &Pending| {
             let team = pending.addressed_team().filter(|team| *team != limited && self.may_be_tested(team))?;
-            Some(calls.get(team).copied().unwrap_or(0))
+            Some(self.recent.count(team))
         };
         let places = self.all[COMMON].queue.iter().enumerate();
         places.filter_map(|(place, row)| Some((place, of(row)?))).min_by_key(|&(place, calls)| (calls, place))
@@ -187,12 +182,11 @@ impl Buckets {
             *team != limited && **left > 0 && !paused && !without_rows.contains(*team)
         };
         let recent = &self.recent;
-        let used = |team: &TeamId| recent.iter().filter(|(_, of)| of == team).count();
         match self
             .left_of
             .iter()
             .filter(other)
-            .min_by_key(|(team, left)| (used(team), std::cmp::Reverse(**left), *team))
+            .min_by_key(|(team, left)| (recent.count(team), std::cmp::Reverse(**left), *team))
         {
             Some((team, _)) => {
                 *asked = Some(team.clone());

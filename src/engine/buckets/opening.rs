@@ -4,7 +4,7 @@ use super::{Buckets, COMMON, Learning};
 use crate::domain::TeamId;
 use crate::engine::gate::Pace;
 use crate::engine::pending::Pending;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 /// The whole calls in a rate.
@@ -30,9 +30,9 @@ impl Buckets {
         if !matches!(self.learning, Learning::Waiting) {
             return true;
         }
-        let counts = self.recent_by_team();
+        let recent = &self.recent;
         #[expect(clippy::cast_precision_loss, reason = "calls of a minute")]
-        let used_up = |team: &TeamId| counts.get(team).copied().unwrap_or(0) as f64 >= start.floor();
+        let used_up = |team: &TeamId| recent.count(team) as f64 >= start.floor();
         let common = &mut self.all[COMMON];
         let first = common.queue.front().and_then(Pending::addressed_team);
         match (common.gate.is_opening(), self.reopened) {
@@ -43,7 +43,7 @@ impl Buckets {
                 true
             }
             (false, false) => {
-                let beyond = |team| counts.get(team).is_some_and(|&calls| calls > calls_of(start));
+                let beyond = |team| recent.count(team) > calls_of(start);
                 if common.in_flight == 0 && first.is_some_and(beyond) {
                     self.reopened = true;
                     common.gate.reopen(u32::try_from(self.left_of.len()).unwrap_or(u32::MAX), now);
@@ -66,7 +66,8 @@ impl Buckets {
             }
             (false, true) => {
                 // One workspace after another is brought to its limit: spread evenly, no limit would ever be met.
-                let calls = |row: &Pending| row.addressed_team().and_then(|team| counts.get(team).copied());
+                let calls =
+                    |row: &Pending| row.addressed_team().map(|team| recent.count(team)).filter(|calls| *calls > 0);
                 let most = (0..common.queue.len())
                     .max_by_key(|&place| (calls(&common.queue[place]), std::cmp::Reverse(place)));
                 bring_forward(&mut common.queue, most.unwrap_or(0));
@@ -88,21 +89,5 @@ impl Buckets {
         self.reading = Some(next.clone());
         self.to_read = Some(next);
         false
-    }
-
-    fn recent_by_team(&self) -> HashMap<TeamId, usize> {
-        let mut calls = HashMap::new();
-        for (_, team) in &self.recent {
-            match calls.get_mut(team) {
-                Some(count) => *count += 1,
-                None => drop(calls.insert(team.clone(), 1)),
-            }
-        }
-        calls
-    }
-
-    /// Calls of the last minute that named this workspace.
-    pub(super) fn recent_calls(&self, team: &TeamId) -> usize {
-        self.recent.iter().filter(|(_, of)| of == team).count()
     }
 }
