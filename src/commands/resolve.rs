@@ -26,7 +26,9 @@ pub fn resolve(typed: ResolveArgs, console: &Console) -> Result<ExitStatus, RunE
     let names = settings::columns(&column)?;
     let settings = RemoteSettings::resolve(remote, &source, &Environment::capture())?;
     // Refused now, not after an hour of listing.
-    if let Some(output) = output.as_deref().filter(|output| output.exists()) {
+    if let Some(output) = output.as_deref()
+        && paths::is_there(output).map_err(|error| unwritable(&error))?
+    {
         created(output)?;
     }
     output.as_deref().map_or(Ok(()), paths::check_writable).map_err(|error| unwritable(&error))?;

@@ -171,7 +171,8 @@ fn choose(
 ) -> Result<TokenSource, TokenError> {
     let credential = || {
         let path = PathBuf::from(env("CREDENTIALS_DIRECTORY")?).join(CREDENTIAL);
-        path.exists().then_some(path)
+        // What can't be looked at is reported when it's read.
+        path.try_exists().unwrap_or(true).then_some(path)
     };
     match (&choice.file, &choice.command) {
         (Some(_), Some(_)) => return Err(TokenError::TwoSources),

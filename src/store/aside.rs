@@ -4,7 +4,7 @@
 use super::files::{during, fingerprint, private, sync_folder_of};
 use super::journal::Lock;
 use super::manifest::{Manifest, Remaining};
-use super::paths::{RunFiles, appended, put_aside, report_beside};
+use super::paths::{RunFiles, appended, is_there, put_aside, report_beside};
 use super::{remaining, verified};
 use std::fs::File;
 use std::path::Path;
@@ -67,10 +67,10 @@ impl Aside {
 /// would write over it. The same content at the target is a move that a death cut off before the file was removed here.
 fn move_over(from: &Path, to: &Path) -> io::Result<()> {
     let context = during("put aside", from);
-    if !from.try_exists().map_err(context)? {
+    if !is_there(from)? {
         return Ok(());
     }
-    if to.try_exists().map_err(context)? {
+    if is_there(to)? {
         if fingerprint(from)? != fingerprint(to)? {
             let taken = format!("{} is there already", to.display());
             return Err(context(io::Error::new(io::ErrorKind::AlreadyExists, taken)));

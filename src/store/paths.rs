@@ -151,6 +151,14 @@ pub fn same_file(one: &Path, other: &Path) -> io::Result<bool> {
     }
 }
 
+/// Whether something is at `path`. What can't be looked at isn't missing: it may be evidence, and would be written over.
+///
+/// # Errors
+/// If it can't be looked at.
+pub fn is_there(path: &Path) -> io::Result<bool> {
+    path.try_exists().map_err(during("look at", path))
+}
+
 fn found(path: &Path) -> io::Result<Option<fs::Metadata>> {
     match fs::metadata(path) {
         Ok(metadata) => Ok(Some(metadata)),

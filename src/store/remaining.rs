@@ -6,7 +6,7 @@
 use super::files::{Fingerprint, Hashing, PRIVATE, during, fingerprint};
 use super::input::{Content, CopyError};
 use super::manifest::{Manifest, Remaining};
-use super::paths::{RunFiles, remaining_beside};
+use super::paths::{RunFiles, is_there, remaining_beside};
 use super::scan::Recorded;
 use crate::domain::Status;
 use atomic_write_file::AtomicWriteFile;
@@ -50,7 +50,7 @@ pub fn write(
     let (file, Fingerprint { sha256, bytes }) = out.finish();
     manifest.remaining = Some(Remaining { path: path.to_string_lossy().into(), rows, sha256, bytes });
     manifest.save_counted(recorded, &files.manifest)?;
-    if path.try_exists().map_err(unwritten)? {
+    if is_there(path)? {
         let taken = "another file was put there since the run began";
         return Err(unwritten(io::Error::new(io::ErrorKind::AlreadyExists, taken)));
     }
@@ -63,7 +63,7 @@ pub fn write(
 /// # Errors
 /// If it can't be read.
 pub fn is_free_or_ours(files: &RunFiles, known: Option<&Remaining>) -> io::Result<bool> {
-    if !files.remaining.try_exists().map_err(during("look at", &files.remaining))? {
+    if !is_there(&files.remaining)? {
         return Ok(true);
     }
     // Archived results have it under a name that their manifest doesn't know.
@@ -84,7 +84,7 @@ pub fn is_free_or_ours(files: &RunFiles, known: Option<&Remaining>) -> io::Resul
 pub fn remove_stale(files: &RunFiles, known: &Remaining) -> io::Result<Option<PathBuf>> {
     let mut changed = None;
     for path in [PathBuf::from(&known.path), files.remaining.clone()] {
-        if !path.try_exists().map_err(during("look at", &path))? {
+        if !is_there(&path)? {
             continue;
         }
         if holds(&path, known)? {
@@ -99,7 +99,7 @@ pub fn remove_stale(files: &RunFiles, known: &Remaining) -> io::Result<Option<Pa
 /// Whether the file at `path` is the one that `known` describes.
 pub(super) fn is_known(path: &Path, known: Option<&Remaining>) -> io::Result<bool> {
     Ok(match known {
-        Some(known) => path.try_exists().map_err(during("look at", path))? && holds(path, known)?,
+        Some(known) => is_there(path)? && holds(path, known)?,
         None => false,
     })
 }

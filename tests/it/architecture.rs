@@ -212,6 +212,13 @@ fn the_state_machine_neither_waits_nor_reads_a_clock() {
     }
 }
 
+/// `Path::exists` calls a file missing that can't be looked at, and what is missing is written anew.
+#[test]
+fn an_error_is_not_taken_for_a_missing_file() {
+    let wrong: Vec<_> = sources().into_iter().filter(|source| source.code.contains(".exists()")).collect();
+    assert_eq!(wrong.iter().map(|source| &*source.path).collect::<Vec<_>>(), [""; 0]);
+}
+
 #[test]
 fn the_rules_of_this_test_would_be_broken_by_a_wrong_import() {
     let code = "use crate::store::input;\nuse super::tokio;\nlet x = my_csv::Reader; csv::Writer::new()\n";

@@ -15,7 +15,7 @@ use crate::report::html::{self, Events, Facts, Figures, ResultsFile, Seen};
 use crate::report::{self, Console};
 use crate::store::manifest::{Manifest, ManifestError};
 use crate::store::page;
-use crate::store::paths::remaining_beside;
+use crate::store::paths::{is_there, remaining_beside};
 use crate::store::results::fingerprint;
 use crate::store::scan::{Record, Records, SeenLines, records};
 use files::Files;
@@ -108,13 +108,14 @@ fn figures_of(
     let failed = |error: io::Error| refused(error.to_string(), "no page was made");
     let is_torn = records.is_torn().map_err(failed)?;
     let print = fingerprint(&files.run.results).map_err(failed)?;
+    let remains = is_there(&files.run.remaining).map_err(failed)?;
     let found = ResultsFile {
         path: files.given.to_string_lossy().into_owned(),
         sha256: print.sha256,
         bytes: print.bytes,
         is_torn,
         recorded_twice,
-        remaining: files.run.remaining.exists().then(|| remaining_beside(&files.given).to_string_lossy().into_owned()),
+        remaining: remains.then(|| remaining_beside(&files.given).to_string_lossy().into_owned()),
     };
     Ok((figures, found))
 }

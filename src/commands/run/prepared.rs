@@ -14,7 +14,7 @@ use crate::store::input::{
 };
 use crate::store::journal::{Lock, LockError};
 use crate::store::manifest::{Columns, Manifest, ManifestError, Protections, Remaining};
-use crate::store::paths::RunFiles;
+use crate::store::paths::{self, RunFiles};
 use crate::store::remaining;
 use crate::store::resume::{self, Ask, Continuity, Found, Fresh, Start, Wants};
 use crate::store::scan::{Recorded, Scan, ScanError, Seen, check_rows, scan};
@@ -354,7 +354,10 @@ impl Before {
                 let valid_len = if may_differ { scan.valid_len } else { whole_header(scan, survey, files, settings)? };
                 Some(Found { valid_len, done: scan.recorded.done().clone() })
             }
-            None => is_there(&files.results)?.then(Found::default).filter(|_| wants == Wants::Fresh),
+            None => paths::is_there(&files.results)
+                .map_err(|error| unwritable(&error, "nothing was sent"))?
+                .then(Found::default)
+                .filter(|_| wants == Wants::Fresh),
         };
         resume::decide(Ask { wants, rehearsal }, prior, found, journal).map_err(|refusal| {
             let what = format!("{}: {refusal}", files.results.display());
@@ -450,14 +453,6 @@ fn read_results(path: &Path, columns: Option<&Fields>, settings: &Settings) -> R
 
 fn unusable(error: &ScanError) -> RunError {
     RunError::Input(Trouble::new(error.to_string(), "nothing was sent"))
-}
-
-/// What can't be looked at may be there.
-fn is_there(path: &Path) -> Result<bool, RunError> {
-    let looked = path
-        .try_exists()
-        .map_err(|error| std::io::Error::new(error.kind(), format!("cannot look at {}: {error}", path.display())));
-    looked.map_err(|error| unwritable(&error, "nothing was sent"))
 }
 
 /// Sees to it that the results are this input's: their header, or as much of it as was written.

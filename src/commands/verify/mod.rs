@@ -32,7 +32,8 @@ pub fn verify(typed: VerifyArgs, argv: &[OsString], console: &Console) -> Result
     let settings = RemoteSettings::resolve(remote, &InputSource::File(results.clone()), &Environment::capture())?;
     let files = Files::of(&results, output)?;
     // A run that is under way would write the manifest over, and is not over yet.
-    let _lock = files.run.manifest.exists().then(|| run::acquire(&files.run)).transpose()?;
+    let is_run = paths::is_there(&files.run.manifest).map_err(|error| unwritable(&error))?;
+    let _lock = is_run.then(|| run::acquire(&files.run)).transpose()?;
     let mut manifest = manifest_of(&files)?;
     files.check(&before, &settings, manifest.as_ref())?;
     let names = manifest.as_ref().map(|manifest| manifest.input.columns.names()).unwrap_or_default();
