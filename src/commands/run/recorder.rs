@@ -109,7 +109,7 @@ impl Recorder {
         let (journal, bytes, results) = match vouched {
             Ok((journal, bytes)) => (journal, bytes, results),
             Err(error) => {
-                discard_if_fresh(&start, || results.discard());
+                discard_if_fresh(&start, &files, || results.discard());
                 return Err(failed(error));
             }
         };
@@ -258,17 +258,22 @@ fn begin_list_and_manifest(
     match manifest.save_counted(recorded, &files.manifest) {
         Ok(bytes) => Ok((journal, bytes)),
         Err(error) => {
-            discard_if_fresh(start, || journal.remove());
+            discard_if_fresh(start, files, || journal.remove());
             Err(error)
         }
     }
 }
 
-/// A run that can't begin leaves nothing that the next one would be refused for.
-fn discard_if_fresh(start: &Start, discard: impl FnOnce() -> io::Result<()>) {
+/// A run that can't begin leaves nothing that the next one would be refused for. The manifest goes first, and may be there
+/// although saving it failed, if only its folder couldn't be synced: without the list beside it, any row may have been sent.
+fn discard_if_fresh(start: &Start, files: &RunFiles, discard: impl FnOnce() -> io::Result<()>) {
+    let is_gone = || match std::fs::remove_file(&files.manifest) {
+        Ok(()) => true,
+        Err(error) => matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::IsADirectory),
+    };
     match start {
-        Start::Fresh(_) => drop(discard()),
-        Start::Continue { .. } => {}
+        Start::Fresh(_) if is_gone() => drop(discard()),
+        Start::Fresh(_) | Start::Continue { .. } => {}
     }
 }
 
