@@ -3,6 +3,7 @@
 //! Imports point inward: `domain` ← `engine` ← {`slack`, `store`, `report`, `shutdown`, `rehearsal`} ← `commands` ← `main`.
 
 pub mod advice;
+pub mod atomic;
 pub mod cli;
 pub mod commands;
 pub mod domain;

@@ -1,12 +1,12 @@
 //! Files for machines: whole or not there, and never in the way of the run.
 
 use super::logs::WEAKENED;
+use crate::atomic::AtomicFile;
 use serde::Serialize;
-use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::Duration;
@@ -32,14 +32,9 @@ pub(super) fn replace(path: &Path, text: &str, mode: u32) -> io::Result<()> {
         return write_special(path, text);
     }
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let beside = beside(&path);
-    // Left behind by a process of the same number that was killed.
-    let _ = fs::remove_file(&beside);
-    let written = write_new(&beside, text, mode).and_then(|()| fs::rename(&beside, &path));
-    if written.is_err() {
-        let _ = fs::remove_file(&beside);
-    }
-    written
+    let mut file = AtomicFile::create(&path, mode)?;
+    file.write_all(text.as_bytes())?;
+    file.commit()
 }
 
 /// Writes to a pipe or a device, for 5 s at most: the reader of a pipe may never come, or stand still.
@@ -49,21 +44,6 @@ fn write_special(path: &Path, text: &str) -> io::Result<()> {
     let write = move || OpenOptions::new().write(true).open(path)?.write_all(text.as_bytes());
     thread::Builder::new().name("report".to_owned()).spawn(move || end.send(write()))?;
     ended.recv_timeout(PATIENCE).unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "nobody reads it")))
-}
-
-/// `.NAME.PID.tmp`: `node_exporter` reads `*.prom` alone, so it never sees half of one.
-fn beside(path: &Path) -> PathBuf {
-    let mut name = OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(format!(".{}.tmp", std::process::id()));
-    path.with_file_name(name)
-}
-
-fn write_new(path: &Path, text: &str, mode: u32) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(path)?;
-    file.write_all(text.as_bytes())?;
-    file.set_permissions(Permissions::from_mode(mode))?;
-    file.sync_all()
 }
 
 /// Whether a regular file at `path` begins as `ours` do, as far as it goes: an empty one may take any content. What isn't
@@ -220,7 +200,6 @@ mod tests {
         let path = folder.path().join("m.prom");
         replace(&path, "old, and longer\n", 0o600).unwrap();
         assert_eq!(mode(&path), 0o600);
-        fs::write(beside(&path), "left by a killed process").unwrap();
         let reader = File::open(&path).unwrap();
         replace(&path, "new\n", 0o644).unwrap();
         assert_eq!((fs::read_to_string(&path).unwrap().as_str(), mode(&path)), ("new\n", 0o644));

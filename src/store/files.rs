@@ -1,5 +1,6 @@
 //! What the kept files have in common: who may read them, and whether a path still leads to them.
 
+use crate::atomic::{self, NOFOLLOW, open_regular};
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
@@ -10,10 +11,10 @@ use std::path::Path;
 /// Only the owner reads what a run leaves behind: it names people and their sessions. The umask can only narrow this.
 pub(super) const PRIVATE: u32 = 0o600;
 
-/// Options that create a file as [`PRIVATE`].
+/// Options that create a file as [`PRIVATE`], and open none through a symbolic link: that would be another one's.
 pub(super) fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
-    options.mode(PRIVATE);
+    options.mode(PRIVATE).custom_flags(NOFOLLOW);
     options
 }
 
@@ -25,8 +26,7 @@ pub(super) fn during(doing: &str, path: &Path) -> impl Fn(io::Error) -> io::Erro
 /// Makes a new file's name survive a power loss. Some filesystems cannot sync a folder, and none needs it for anything
 /// else, so a refusal is not an error.
 pub(super) fn sync_folder_of(path: &Path) {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let _ = File::open(folder).and_then(|folder| folder.sync_all());
+    let _ = atomic::sync_folder_of(path);
 }
 
 /// A file's identity, whatever it is called: device and inode.
@@ -106,7 +106,7 @@ impl<W: Write> Write for Hashing<W> {
 /// # Errors
 /// Where the file cannot be opened or read.
 pub fn fingerprint(path: &Path) -> io::Result<Fingerprint> {
-    let mut file = File::open(path).map_err(during("read", path))?;
+    let mut file = open_regular(path).map_err(during("read", path))?;
     let (mut hash, mut buffer, mut bytes) = (Sha256::new(), vec![0; 64 * 1024], 0);
     loop {
         match file.read(&mut buffer) {

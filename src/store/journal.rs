@@ -13,9 +13,10 @@
 //! endian. `unset`: locked, no run begun. `lines`: every row that may have been sent is listed. `all`: an earlier list was
 //! lost, so any row may have been.
 
-use super::files::{during, is_at, private, sync_folder_of};
+use super::files::{PRIVATE, during, is_at, private, sync_folder_of};
 use super::resume::MaybeSent;
 use super::sync::Syncer;
+use crate::atomic::{AtomicFile, has_no_locks, open_regular};
 use roaring::RoaringTreemap;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, BufReader, Read};
@@ -57,6 +58,14 @@ pub enum LockError {
         path: PathBuf,
         /// Its version.
         version: String,
+    },
+    /// Two runs on one output would send every row twice, so there is none without a lock.
+    #[error("{} can't be locked ({error}): nothing would keep a second run off the same results", .path.display())]
+    NoLocks {
+        /// The journal.
+        path: PathBuf,
+        /// What the filesystem says.
+        error: io::Error,
     },
     /// The file could not be made, opened or locked.
     #[error(transparent)]
@@ -101,7 +110,7 @@ impl Lock {
     /// [`LockError::Held`] at once, without waiting; and where the file is no journal or cannot be written.
     pub fn acquire(path: &Path, pid: u32) -> Result<Self, LockError> {
         let file = lock_file(path)?;
-        let marks = read_header(&file, path)?.map_or(Marks::Unset, |(_, marks)| marks);
+        let marks = read_header(&file, path)?.map_or(Marks::Unset, |header| header.marks);
         file.write_all_at(&marks.header(pid), 0).map_err(during("write", path))?;
         Ok(Self { file, path: path.to_owned(), pid, marks })
     }
@@ -112,7 +121,7 @@ impl Lock {
     /// # Errors
     /// Where the file is there and cannot be opened.
     pub fn is_held(path: &Path) -> io::Result<bool> {
-        let file = match File::open(path) {
+        let file = match open_regular(path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(during("read", path)(error)),
@@ -120,6 +129,8 @@ impl Lock {
         match file.try_lock_shared() {
             Ok(()) => Ok(false),
             Err(TryLockError::WouldBlock) => Ok(true),
+            // Without locks no run is under way there.
+            Err(TryLockError::Error(error)) if has_no_locks(&error) => Ok(false),
             Err(TryLockError::Error(error)) => Err(during("look at the lock of", path)(error)),
         }
     }
@@ -144,8 +155,12 @@ impl Lock {
         if self.marks == Marks::Unset {
             return Ok(false);
         }
-        fs::copy(&self.path, path).map_err(during("write", path))?;
-        Ok(true)
+        let copy = || {
+            let mut copy = AtomicFile::create(path, PRIVATE)?;
+            io::copy(&mut open_regular(&self.path)?, &mut copy)?;
+            copy.commit()
+        };
+        copy().map(|()| true).map_err(during("write", path))
     }
 
     /// Begins an empty list, for a run that starts with the first row.
@@ -195,9 +210,10 @@ impl Lock {
 }
 
 impl Drop for Lock {
-    /// A journal that no run has begun says nothing; it only would be found lying about.
+    /// A journal that no run has begun says nothing; it only would be found lying about. If another file has its name by now,
+    /// that one is another run's.
     fn drop(&mut self) {
-        if self.marks == Marks::Unset {
+        if self.marks == Marks::Unset && is_at(&self.file, &self.path).is_ok_and(|still| still) {
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -205,7 +221,7 @@ impl Drop for Lock {
 
 /// The lines that a journal lists.
 fn entries(path: &Path) -> io::Result<RoaringTreemap> {
-    let mut reader = BufReader::new(File::open(path)?);
+    let mut reader = BufReader::new(open_regular(path)?);
     reader.read_exact(&mut [0; HEADER_LEN])?;
     let (mut lines, mut entry) = (RoaringTreemap::new(), NO_ENTRY);
     loop {
@@ -227,6 +243,9 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
 /// Opens and locks, until the lock is on the file that the path leads to.
 fn lock_file(path: &Path) -> Result<File, LockError> {
     let context = during("lock", path);
+    if fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink()) {
+        return Err(LockError::NotAJournal(path.to_owned()));
+    }
     let mut looks = 0;
     loop {
         let file = private().read(true).write(true).create(true).truncate(false).open(path).map_err(context)?;
@@ -263,15 +282,25 @@ fn locked(file: File, path: &Path) -> Result<Locked, LockError> {
         // Shared with others it can only be had if all of them only look.
         Err(TryLockError::WouldBlock) if file.try_lock_shared().is_ok() => Ok(Locked::LookedAt),
         Err(TryLockError::WouldBlock) => {
-            let pid = read_header(&file, path).ok().flatten().map(|(pid, _)| pid);
+            let pid = read_header(&file, path).ok().flatten().and_then(|header| header.pid);
             Err(LockError::Held { path: path.to_owned(), pid })
+        }
+        Err(TryLockError::Error(error)) if has_no_locks(&error) => {
+            Err(LockError::NoLocks { path: path.to_owned(), error })
         }
         Err(TryLockError::Error(error)) => Err(context(error).into()),
     }
 }
 
-/// The process and the meaning of the entries; none where there is no whole header.
-fn read_header(file: &File, path: &Path) -> Result<Option<(u32, Marks)>, LockError> {
+/// What the first bytes say.
+struct Header {
+    /// `None` if a power loss took it.
+    pid: Option<u32>,
+    marks: Marks,
+}
+
+/// `None` if there is no whole header.
+fn read_header(file: &File, path: &Path) -> Result<Option<Header>, LockError> {
     let mut header = [0; HEADER_LEN];
     let mut len = 0;
     while len < HEADER_LEN {
@@ -281,6 +310,10 @@ fn read_header(file: &File, path: &Path) -> Result<Option<(u32, Marks)>, LockErr
         }
     }
     let not_ours = || LockError::NotAJournal(path.to_owned());
+    // Its name was on the disk and its bytes weren't when the power went: nobody knows what was sent by then.
+    if len > 0 && header[..len].iter().all(|byte| *byte == 0) {
+        return Ok(Some(Header { pid: None, marks: Marks::All }));
+    }
     if len < HEADER_LEN {
         let ours = Marks::Unset.header(0);
         let known = len.min(MAGIC.len());
@@ -294,10 +327,10 @@ fn read_header(file: &File, path: &Path) -> Result<Option<(u32, Marks)>, LockErr
     parse_header(rest).map(Some).ok_or_else(not_ours)
 }
 
-fn parse_header(rest: &str) -> Option<(u32, Marks)> {
+fn parse_header(rest: &str) -> Option<Header> {
     let (pid, marks) = rest.strip_prefix("pid ")?.split_once(" marks ")?;
     let known = Marks::EVERY.iter().find(|(_, word)| word.trim_end() == marks.trim_end());
-    Some((pid.parse().ok()?, known?.0))
+    Some(Header { pid: Some(pid.parse().ok()?), marks: known?.0 })
 }
 
 /// The list of a run under way. Dropped, it stays for the next run; the lock ends.

@@ -6,14 +6,12 @@
 
 use super::files::{Fingerprint, PRIVATE, during, fingerprint};
 use super::manifest::At;
-use atomic_write_file::AtomicWriteFile;
-use atomic_write_file::unix::OpenOptionsExt as _;
+use crate::atomic::{AtomicFile, read_regular};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// The version that this program writes and reads.
@@ -123,7 +121,7 @@ impl Listing {
     /// If it can't be read, or isn't one of ours.
     pub fn load(path: &Path) -> io::Result<Option<Self>> {
         let context = during("read", path);
-        let text = match fs::read(path) {
+        let text = match read_regular(path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(context(error)),
@@ -168,7 +166,7 @@ impl Listing {
     /// If it can't be written; then the old one stays.
     pub fn save(&self, path: &Path) -> io::Result<()> {
         let context = during("write", path);
-        let mut file = AtomicWriteFile::options().mode(PRIVATE).preserve_mode(false).open(path).map_err(context)?;
+        let mut file = AtomicFile::create(path, PRIVATE).map_err(context)?;
         let mut text = serde_json::to_vec_pretty(self).map_err(|error| context(error.into()))?;
         text.push(b'\n');
         file.write_all(&text).map_err(context)?;

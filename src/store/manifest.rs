@@ -23,13 +23,14 @@ use super::files::during;
 use super::resume::{Continuity, Prior};
 use super::scan::Recorded;
 use super::seal::Seal;
+use crate::atomic::read_regular;
 use crate::domain::{Counts, Stamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, HashSet};
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::{fmt, fs};
 
 /// The version that this program writes and reads.
 pub const FORMAT_VERSION: u64 = 1;
@@ -194,7 +195,7 @@ impl Manifest {
     /// # Errors
     /// [`ManifestError`].
     pub fn load(path: &Path) -> Result<Self, ManifestError> {
-        let text = fs::read(path).map_err(|error| match error.kind() {
+        let text = read_regular(path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => ManifestError::Missing(path.to_owned()),
             _ => during("read", path)(error).into(),
         })?;

@@ -1,11 +1,8 @@
 //! A text that takes its place as a whole: the page of `report`.
 
 use super::files::{PRIVATE, during};
-use atomic_write_file::AtomicWriteFile;
-use atomic_write_file::unix::OpenOptionsExt as _;
-use std::fs::File;
+use crate::atomic::{AtomicFile, open_regular};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 /// Puts `text` in the place of `path`, readable by its owner alone.
@@ -14,7 +11,7 @@ use std::path::Path;
 /// Where it cannot be written; then what was there stays.
 pub fn replace(path: &Path, text: &str) -> io::Result<()> {
     let context = during("write", path);
-    let mut file = AtomicWriteFile::options().mode(PRIVATE).preserve_mode(false).open(path).map_err(context)?;
+    let mut file = AtomicFile::create(path, PRIVATE).map_err(context)?;
     file.write_all(text.as_bytes()).map_err(context)?;
     file.commit().map_err(context)
 }
@@ -24,7 +21,7 @@ pub fn replace(path: &Path, text: &str) -> io::Result<()> {
 /// # Errors
 /// Where it is there and cannot be read.
 pub fn beginning(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
-    let file = match File::open(path) {
+    let file = match open_regular(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(during("read", path)(error)),

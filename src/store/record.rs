@@ -5,6 +5,7 @@ use super::files::{Seen, during};
 use super::results::COLUMNS;
 use super::scan_error::{Damage, ScanError};
 use super::stamps;
+use crate::atomic::open_regular;
 use crate::domain::{ColumnNames, Fields, IdColumns, Outcome, Status};
 use csv::{ReaderBuilder, StringRecord, Terminator};
 use std::fs::File;
@@ -102,7 +103,7 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn open(path: &Path) -> Result<Self, ScanError> {
-        let file = File::open(path).map_err(|error| match error.kind() {
+        let file = open_regular(path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => ScanError::Missing(path.to_owned()),
             _ => during("read", path)(error).into(),
         })?;

@@ -8,12 +8,10 @@ use super::input::{Content, CopyError};
 use super::manifest::{Manifest, Remaining};
 use super::paths::{RunFiles, is_there, remaining_beside};
 use super::scan::Recorded;
+use crate::atomic::AtomicFile;
 use crate::domain::Status;
-use atomic_write_file::AtomicWriteFile;
-use atomic_write_file::unix::OpenOptionsExt as _;
 use std::fs;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// Writes the rows that remain, and returns how many these are. The manifest has the file's hash before it is there, so that
@@ -38,7 +36,7 @@ pub fn write(
     let keep = |line, rejected: Option<Status>| {
         recorded.remains(line, strict) && rejected.is_none_or(|status| status.remains(strict))
     };
-    let file = AtomicWriteFile::options().mode(PRIVATE).preserve_mode(false).open(path).map_err(unwritten)?;
+    let file = AtomicFile::create(path, PRIVATE).map_err(unwritten)?;
     let mut out = Hashing::new(file);
     let rows = content.copy_rows(keep, &mut out).map_err(|error| match error {
         CopyError::Input(error) => io::Error::other(error.to_string()),

@@ -11,12 +11,13 @@ use super::record::Reader;
 pub use super::record::{Record, Records, records};
 use super::results::encoded_header;
 pub use super::scan_error::{Damage, ScanError};
+use crate::atomic::open_regular;
 use crate::domain::{ColumnNames, Failures, Fields, IdColumns, Outcome, Row, Stamp, Tally, TeamId, UserId};
 use roaring::RoaringTreemap;
 use std::collections::HashMap;
+use std::io;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::{fs, io};
 
 /// The content of a results file.
 #[derive(Debug, Clone, PartialEq)]
@@ -227,7 +228,7 @@ fn other_columns(path: &Path, expected: &Fields, found: &Fields) -> ScanError {
 /// power loss, zeros behind it. Anything else is another program's, and must not be written over.
 fn is_torn_header(path: &Path, columns: &Fields) -> io::Result<bool> {
     let header = encoded_header(columns);
-    let mut file = BufReader::new(fs::File::open(path)?);
+    let mut file = BufReader::new(open_regular(path)?);
     let mut start = Vec::new();
     file.by_ref().take(header.len() as u64).read_to_end(&mut start)?;
     let arrived = start.iter().zip(&header).take_while(|(found, ours)| found == ours).count();

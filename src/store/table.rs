@@ -2,13 +2,12 @@
 
 use super::cell::printable;
 use super::files::{PRIVATE, during, private, sync_folder_of};
+use super::paths::resolve;
 use super::results::CreateError;
-use atomic_write_file::AtomicWriteFile;
-use atomic_write_file::unix::OpenOptionsExt as _;
+use crate::atomic::AtomicFile;
 use csv::{Terminator, WriterBuilder};
 use std::fs::{File, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// Writes rows; they are there once [`Self::flush`] has returned.
@@ -23,7 +22,7 @@ enum Sink {
     /// Grows row by row, locked for this process.
     File(File, PathBuf),
     /// Takes its place as a whole.
-    Atomic(AtomicWriteFile, PathBuf),
+    Atomic(AtomicFile, PathBuf),
 }
 
 impl Table {
@@ -57,6 +56,8 @@ impl Table {
     /// Where the file cannot be opened, is held by another process (`WouldBlock`), or is shorter than that.
     pub fn resume(path: &Path, len: u64) -> io::Result<Self> {
         let context = during("continue", path);
+        // It was named by a person, who may have named a link.
+        let path = &*resolve(path).map_err(context)?;
         let file = locked(private().append(true).create(len == 0).open(path).map_err(context)?, path)?;
         if file.metadata().map_err(context)?.len() < len {
             return Err(context(io::Error::other("it has become shorter since it was written")));
@@ -70,7 +71,7 @@ impl Table {
     /// # Errors
     /// Where no file can be made beside it.
     pub fn replace(path: &Path) -> io::Result<Self> {
-        let file = AtomicWriteFile::options().mode(PRIVATE).preserve_mode(false).open(path);
+        let file = AtomicFile::create(path, PRIVATE);
         Ok(Self::on(Sink::Atomic(file.map_err(during("write", path))?, path.to_owned()), 0))
     }
 

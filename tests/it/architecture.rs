@@ -6,12 +6,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room with those that it may import. An edge takes the engine's ports, and nothing else of the engine.
-const ROOMS: [(&str, &[&str]); 15] = [
+const ROOMS: [(&str, &[&str]); 16] = [
     ("domain", &[]),
     ("engine", &["domain"]),
     ("slack", &["domain", "engine::ports"]),
-    ("store", &["domain", "engine::ports"]),
-    ("report", &["domain"]),
+    // Both write files that take their place as a whole.
+    ("atomic", &[]),
+    ("store", &["domain", "engine::ports", "atomic"]),
+    ("report", &["domain", "atomic"]),
     ("rehearsal", &["domain"]),
     ("shutdown", &["domain", "engine::ports"]),
     // Beside the way of the data: what was typed, what it means, and how it ends.
@@ -29,6 +31,7 @@ const ROOMS: [(&str, &[&str]); 15] = [
 
 const EVERY_ROOM: &[&str] = &[
     "advice",
+    "atomic",
     "cli",
     "commands",
     "domain",
@@ -47,11 +50,10 @@ const EVERY_ROOM: &[&str] = &[
 const ANYWHERE: [&str; 4] = ["serde", "thiserror", "tokio", "tracing"];
 
 /// Every other crate with its place; where there is more than one, why.
-const PLACES: [(&str, &[&str]); 28] = [
+const PLACES: [(&str, &[&str]); 27] = [
     ("anstream", &["report/"]),
     ("anstyle", &["report/"]),
     ("askama", &["report/html/"]),
-    ("atomic_write_file", &["store/"]),
     ("axum", &["rehearsal/"]),
     // A manual page and completions are made of clap's own description of the command line.
     ("clap", &["cli/", "commands/completions.rs", "commands/man.rs"]),
@@ -74,7 +76,7 @@ const PLACES: [(&str, &[&str]); 28] = [
     ("reqwest", &["slack/"]),
     ("roaring", &["store/"]),
     ("rpassword", &["slack/token.rs"]),
-    ("rustix", &["commands/run/on_finish.rs", "commands/terminal.rs"]),
+    ("rustix", &["atomic.rs", "commands/run/on_finish.rs", "commands/terminal.rs"]),
     ("secrecy", &["slack/token", "commands/token.rs"]),
     // Replies, the manifest, and what machines read of a run, of `doctor` and of `verify`: each its own format.
     ("serde_json", &["slack/", "store/", "report/", "commands/checks.rs", "commands/verify/"]),

@@ -26,6 +26,7 @@ mod network;
 mod nightly;
 mod on_finish;
 mod outputs;
+mod own_files;
 mod pauses;
 mod plans;
 mod protections;

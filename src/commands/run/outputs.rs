@@ -1,5 +1,6 @@
 //! The files that a run names, for the checks of [`crate::commands::outputs`].
 
+use crate::atomic::remove_leftovers;
 use crate::commands::outputs::{self, Named};
 use crate::error::RunError;
 use crate::report::{EventLog, metrics, summary_json};
@@ -73,7 +74,10 @@ pub(super) fn check_writable(settings: &Settings, files: &RunFiles) -> Result<()
     let reports = reports(settings, files).into_iter().map(|(flag, path, _)| (flag, path));
     for (flag, path) in [("-o", &*files.results), ("--remaining", &files.remaining)].into_iter().chain(reports) {
         outputs::check_writable(flag, path)?;
+        // What is only written at the end would be cleaned up then at the earliest.
+        remove_leftovers(path);
     }
+    remove_leftovers(&files.manifest);
     Ok(())
 }
 

@@ -269,6 +269,10 @@ pub fn acquire(files: &RunFiles) -> Result<Lock, RunError> {
         LockError::NotAJournal(_) | LockError::OtherVersion { .. } => {
             RunError::Input(Trouble::new(error.to_string(), "nothing was sent"))
         }
+        LockError::NoLocks { .. } => {
+            let next = "nothing was sent; name a file on a filesystem with locks, such as a local disk, with -o";
+            RunError::Unwritable(Trouble::new(error.to_string(), next))
+        }
         LockError::Io(error) => unwritable(&error, "nothing was sent; make room or name another file with -o"),
     })
 }

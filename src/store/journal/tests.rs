@@ -215,3 +215,45 @@ fn locking_and_removing_do_not_race() {
     });
     assert!(held.load(Ordering::SeqCst) > 0);
 }
+
+#[test]
+fn a_journal_whose_bytes_never_arrived_blocks_nothing_and_puts_every_row_in_doubt() {
+    for len in [1, 10, 64, 64 + 16] {
+        let (_folder, path) = place();
+        fs::write(&path, vec![0; len]).unwrap();
+        assert_eq!(next_finds(&path), Some(MaybeSent::All), "{len}");
+        assert_eq!(next_finds(&path), Some(MaybeSent::All), "{len}, by now with a header");
+        let journal = Lock::acquire(&path, 1).unwrap().begin().unwrap();
+        journal.remove().unwrap();
+        assert!(!path.exists());
+    }
+}
+
+#[test]
+fn a_link_in_the_place_of_the_journal_is_not_followed() {
+    for content in [None, Some(""), Some("another's")] {
+        let (folder, path) = place();
+        let other = folder.path().join("other");
+        if let Some(content) = content {
+            fs::write(&other, content).unwrap();
+        }
+        std::os::unix::fs::symlink(&other, &path).unwrap();
+        let error = Lock::acquire(&path, 1).unwrap_err();
+        assert!(matches!(error, LockError::NotAJournal(_)), "{error}");
+        assert_eq!(fs::read_to_string(&other).ok().as_deref(), content);
+        assert!(
+            private().write(true).create(true).truncate(false).open(&path).is_err(),
+            "nor by a link that came later"
+        );
+    }
+}
+
+#[test]
+fn a_lock_that_is_given_back_leaves_another_runs_journal_alone() {
+    let (_folder, path) = place();
+    let lock = Lock::acquire(&path, 1).unwrap();
+    fs::remove_file(&path).unwrap();
+    list(&path, &[2]);
+    drop(lock);
+    assert_eq!(next_finds(&path), Some(listed(&[2])));
+}

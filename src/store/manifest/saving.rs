@@ -2,15 +2,13 @@
 
 use super::Manifest;
 use super::parts::StatusRows;
+use crate::atomic::AtomicFile;
 use crate::domain::Tally;
 use crate::store::files::{PRIVATE, during};
 use crate::store::scan::Recorded;
-use atomic_write_file::AtomicWriteFile;
-use atomic_write_file::unix::OpenOptionsExt as _;
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -48,14 +46,14 @@ impl Manifest {
     fn write(&self, per_user: Users<'_>, path: &Path) -> io::Result<u64> {
         debug_assert_eq!(self.sense(), Ok(()), "what is saved must be loadable");
         let context = during("write", path);
-        let mut file = AtomicWriteFile::options().mode(PRIVATE).preserve_mode(false).open(path).map_err(context)?;
+        let mut file = AtomicFile::create(path, PRIVATE).map_err(context)?;
         // Straight into the file: with many users the text has megabytes.
         let mut out = BufWriter::new(&mut file);
         serde_json::to_writer_pretty(&mut out, &Text { manifest: self, per_user })
             .map_err(|error| context(error.into()))?;
         out.write_all(b"\n").and_then(|()| out.flush()).map_err(context)?;
         drop(out);
-        let bytes = file.metadata().map_err(context)?.len();
+        let bytes = file.bytes().map_err(context)?;
         file.commit().map_err(context)?;
         Ok(bytes)
     }

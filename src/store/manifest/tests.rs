@@ -2,6 +2,7 @@ use super::*;
 use crate::domain::{BucketKind, IdColumns, Status};
 use crate::store::testing::{ended, row_of};
 use serde_json::json;
+use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 

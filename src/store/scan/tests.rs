@@ -2,6 +2,7 @@ use super::*;
 use crate::domain::{ColumnNames, Status};
 use crate::store::results::ResultsWriter;
 use crate::store::testing::{ended, fields, row_of};
+use std::fs;
 use std::path::PathBuf;
 use tempfile::TempDir;
 

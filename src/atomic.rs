@@ -1,0 +1,321 @@
+//! Files that take their place as a whole: written beside it under a name of their own, synced, renamed. Whoever reads finds the
+//! old file or the new one, and a file that can't be finished leaves nothing.
+//!
+//! A temporary file is locked while it is written, so that what a killed process left can be told from what another one is
+//! writing, and be removed.
+
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
+use std::io::{self, Read, Write};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// For opening our own files: a symbolic link in their place leads to a file that isn't ours.
+pub const NOFOLLOW: i32 = OFlags::NOFOLLOW.bits().cast_signed();
+
+const INFIX: &[u8] = b".slack-revoke.";
+const SUFFIX: &[u8] = b".tmp";
+
+/// Bytes of the target's name in a temporary one, so that the longest name still has room for the rest.
+const MOST_OF_NAME: usize = 200;
+
+/// Names that are tried, if earlier ones are taken.
+const TRIES: u32 = 100;
+
+/// A file on its way to its place. Dropped before [`Self::commit`], it leaves nothing.
+#[derive(Debug)]
+pub struct AtomicFile {
+    file: File,
+    temporary: PathBuf,
+    target: PathBuf,
+    is_committed: bool,
+}
+
+impl AtomicFile {
+    /// Begins a file that `target` will lead to, readable as `mode` says whatever the umask. A symbolic link at `target` is
+    /// replaced, not followed.
+    ///
+    /// # Errors
+    /// If none can be made beside `target`.
+    pub fn create(target: &Path, mode: u32) -> io::Result<Self> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        remove_leftovers(target);
+        for _ in 0..TRIES {
+            let temporary = temporary(target, NEXT.fetch_add(1, Ordering::Relaxed))?;
+            match create_locked(&temporary, mode) {
+                Ok(Some(file)) => return Ok(Self { file, temporary, target: target.to_owned(), is_committed: false }),
+                Ok(None) => {}
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(io::Error::new(io::ErrorKind::AlreadyExists, "temporary files of earlier runs are in the way"))
+    }
+
+    /// Bytes written so far.
+    ///
+    /// # Errors
+    /// If the file can't be looked at.
+    pub fn bytes(&self) -> io::Result<u64> {
+        self.file.metadata().map(|file| file.len())
+    }
+
+    /// Syncs what was written and puts it in its place.
+    ///
+    /// # Errors
+    /// If that fails; then what was there before stays, unless only the sync of its folder failed.
+    pub fn commit(mut self) -> io::Result<()> {
+        supported(self.file.sync_all())?;
+        fs::rename(&self.temporary, &self.target)?;
+        self.is_committed = true;
+        sync_folder_of(&self.target)
+    }
+}
+
+impl Write for AtomicFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Drop for AtomicFile {
+    fn drop(&mut self) {
+        if !self.is_committed && is_at(&self.file, &self.temporary) {
+            let _ = fs::remove_file(&self.temporary);
+        }
+    }
+}
+
+/// `None` if another process took the file for a leftover before it was locked.
+fn create_locked(temporary: &Path, mode: u32) -> io::Result<Option<File>> {
+    let file = OpenOptions::new().write(true).create_new(true).custom_flags(NOFOLLOW).mode(mode).open(temporary)?;
+    // Some filesystems have no locks: there, what a killed process leaves stays.
+    if let Err(TryLockError::WouldBlock) = file.try_lock() {
+        return Ok(None);
+    }
+    // And some have no modes of their own.
+    if file.metadata()?.permissions().mode() & 0o777 != mode {
+        let _ = file.set_permissions(Permissions::from_mode(mode));
+    }
+    Ok(is_at(&file, temporary).then_some(file))
+}
+
+fn temporary(target: &Path, number: u32) -> io::Result<PathBuf> {
+    let mut name = beginning(target)?;
+    name.extend_from_slice(format!("{}-{number}", std::process::id()).as_bytes());
+    name.extend_from_slice(SUFFIX);
+    Ok(target.with_file_name(OsString::from_vec(name)))
+}
+
+/// `.NAME.slack-revoke.`
+fn beginning(target: &Path) -> io::Result<Vec<u8>> {
+    let names_none = || io::Error::new(io::ErrorKind::InvalidInput, "it names no file");
+    let name = target.file_name().ok_or_else(names_none)?.as_bytes();
+    Ok([b".", &name[..name.len().min(MOST_OF_NAME)], INFIX].concat())
+}
+
+/// Removes what killed processes left of files that were to take the place of `target`. Only what nobody is writing, as its lock
+/// shows; and nothing is reported, since what stays does no harm.
+pub fn remove_leftovers(target: &Path) {
+    let Ok(beginning) = beginning(target) else { return };
+    let Ok(entries) = fs::read_dir(folder_of(target)) else { return };
+    for entry in entries.flatten().filter(|entry| is_temporary(&entry.file_name(), &beginning)) {
+        let path = folder_of(target).join(entry.file_name());
+        let open = OpenOptions::new().write(true).custom_flags(NOFOLLOW).open(&path);
+        if let Ok(file) = open
+            && file.metadata().is_ok_and(|found| found.is_file())
+            && file.try_lock().is_ok()
+            && is_at(&file, &path)
+        {
+            let _ = fs::remove_file(&path);
+        }
+    }
+}
+
+/// `beginning`, a process, a number, and the suffix.
+fn is_temporary(name: &OsStr, beginning: &[u8]) -> bool {
+    let Some(middle) = name.as_bytes().strip_prefix(beginning).and_then(|rest| rest.strip_suffix(SUFFIX)) else {
+        return false;
+    };
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    str::from_utf8(middle)
+        .ok()
+        .and_then(|middle| middle.split_once('-'))
+        .is_some_and(|(process, number)| is_number(process) && is_number(number))
+}
+
+/// Opens a file to read it, and nothing that could keep the reader waiting, such as a pipe.
+///
+/// # Errors
+/// If it can't be opened, or is no regular file.
+pub fn open_regular(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
+    match file.metadata()? {
+        found if found.is_file() => Ok(file),
+        found if found.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")),
+    }
+}
+
+/// All of a file, as [`open_regular`] opens it.
+///
+/// # Errors
+/// As for [`open_regular`], and if it can't be read.
+pub fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open_regular(path)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Whether a lock failed because there are none on this filesystem, as on some network ones.
+#[must_use]
+pub fn has_no_locks(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::Unsupported || error.raw_os_error() == Some(Errno::NOLCK.raw_os_error())
+}
+
+/// Makes a new name in the folder of `path` survive a power loss.
+///
+/// # Errors
+/// If the folder can't be synced. Some filesystems don't support it, and a folder that can't be read can't be opened for it; neither
+/// is an error.
+pub fn sync_folder_of(path: &Path) -> io::Result<()> {
+    supported(File::open(folder_of(path)).and_then(|folder| folder.sync_all()))
+}
+
+/// Nothing is wrong with a file because its filesystem can't do something.
+fn supported(done: io::Result<()>) -> io::Result<()> {
+    match done.as_ref().map_err(io::Error::kind) {
+        Err(io::ErrorKind::Unsupported | io::ErrorKind::InvalidInput | io::ErrorKind::PermissionDenied) => Ok(()),
+        Ok(()) | Err(_) => done,
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn is_at(file: &File, path: &Path) -> bool {
+    let identity = |found: fs::Metadata| (found.dev(), found.ino());
+    match (file.metadata(), fs::symlink_metadata(path)) {
+        (Ok(open), Ok(there)) => identity(open) == identity(there),
+        (Err(_), _) | (_, Err(_)) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut names: Vec<_> = entries.map(|name| name.to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    fn put(target: &Path, text: &str, mode: u32) -> io::Result<()> {
+        let mut file = AtomicFile::create(target, mode)?;
+        file.write_all(text.as_bytes())?;
+        file.commit()
+    }
+
+    #[test]
+    fn a_file_takes_its_place_as_a_whole_or_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m.json");
+        fs::write(&path, "old, and longer").unwrap();
+        let mut file = AtomicFile::create(&path, 0o600).unwrap();
+        file.write_all(b"half").unwrap();
+        assert_eq!((file.bytes().unwrap(), names(folder.path()).len()), (4, 2));
+        drop(file);
+        assert_eq!((fs::read_to_string(&path).unwrap().as_str(), names(folder.path()).len()), ("old, and longer", 1));
+        for mode in [0o600, 0o644] {
+            put(&path, "new", mode).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, mode);
+        }
+        assert_eq!(names(folder.path()), ["m.json"]);
+    }
+
+    #[test]
+    fn a_failed_rename_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("taken/deep")).unwrap();
+        put(&folder.path().join("taken"), "new", 0o600).unwrap_err();
+        assert_eq!(names(folder.path()), ["taken"]);
+        assert!(put(&folder.path().join("none/m.json"), "new", 0o600).is_err());
+        assert!(AtomicFile::create(Path::new("/"), 0o600).is_err());
+    }
+
+    #[test]
+    fn links_are_replaced_and_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (other, path) = (folder.path().join("other"), folder.path().join("m.json"));
+        fs::write(&other, "another's").unwrap();
+        symlink(&other, &path).unwrap();
+        // Whoever guesses the temporary name gains nothing by a link there.
+        for number in 0..TRIES / 2 {
+            symlink(&other, temporary(&path, number).unwrap()).unwrap();
+        }
+        put(&path, "new", 0o600).unwrap();
+        assert_eq!(fs::read_to_string(&other).unwrap(), "another's");
+        assert!(fs::symlink_metadata(&path).unwrap().is_file());
+    }
+
+    #[test]
+    fn leftovers_of_dead_processes_are_removed_and_nothing_else_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m.json");
+        let writing = AtomicFile::create(&path, 0o600).unwrap();
+        fs::write(folder.path().join(".m.json.slack-revoke.4000000-0.tmp"), "left").unwrap();
+        fs::write(folder.path().join(".m.json.slack-revoke.4000000-17.tmp"), "left").unwrap();
+        let others = [
+            ".m.json.slack-revoke.x-0.tmp",
+            ".m.json.slack-revoke.1-.tmp",
+            ".m.json.slack-revoke.1-1",
+            ".n.json.slack-revoke.1-1.tmp",
+            "m.json.slack-revoke.1-1.tmp",
+        ];
+        for other in others {
+            fs::write(folder.path().join(other), "another's").unwrap();
+        }
+        symlink(&path, folder.path().join(".m.json.slack-revoke.4000000-18.tmp")).unwrap();
+        remove_leftovers(&path);
+        assert_eq!(names(folder.path()).len(), others.len() + 2, "{:?}", names(folder.path()));
+        writing.commit().unwrap();
+        assert!(path.exists());
+        remove_leftovers(&folder.path().join("none/m.json"));
+    }
+
+    #[test]
+    fn a_long_name_has_room_for_the_temporary_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x".repeat(255));
+        put(&path, "new", 0o600).unwrap();
+        fs::write(temporary(&path, 4_000_000_000).unwrap(), "left").unwrap();
+        remove_leftovers(&path);
+        assert_eq!(names(folder.path()).len(), 1);
+    }
+
+    #[test]
+    fn what_a_filesystem_cannot_do_is_no_error() {
+        for (kind, is_error) in [
+            (io::ErrorKind::Unsupported, false),
+            (io::ErrorKind::InvalidInput, false),
+            (io::ErrorKind::PermissionDenied, false),
+            (io::ErrorKind::StorageFull, true),
+            (io::ErrorKind::Other, true),
+        ] {
+            assert_eq!(supported(Err(kind.into())).is_err(), is_error, "{kind:?}");
+        }
+    }
+}
