@@ -83,7 +83,7 @@ impl RunError {
         Self::Token(Trouble::new(
             "there is no token",
             "set SLACK_TOKEN, or use --token-file FILE or --token-command CMD; it is a user token (xoxp-…) with the user \
-             scope admin.users:write",
+             scope admin.users:write, or admin.users:read to list only",
         ))
     }
 

@@ -43,8 +43,22 @@ fn add(arg: Arg, command: &str) -> Arg {
     if std::env::var_os(&name).as_deref() == Some(OsStr::new("")) {
         return arg;
     }
+    if let Some(values) = listed(&arg, &name) {
+        return arg.default_values(values).hide_default_value(true);
+    }
     // clap keeps names for as long as the program runs; the command is built once or twice in that time.
     arg.env(&*name.leak())
+}
+
+/// The values in the variable of a flag that may be repeated, separated by commas. On the command line a comma may belong to the
+/// value, and clap would take a variable's for one value or separate both.
+fn listed(arg: &Arg, name: &str) -> Option<Vec<&'static OsStr>> {
+    if !matches!(arg.get_action(), ArgAction::Append) || arg.get_value_delimiter().is_some() {
+        return None;
+    }
+    // As names are, they are kept for as long as the program runs.
+    let text: &'static OsStr = std::env::var_os(name)?.leak();
+    Some(text.to_str().map_or_else(|| vec![text], |text| text.split(',').map(OsStr::new).collect()))
 }
 
 /// clap names the flag of a value that it cannot take, also where the value is a variable's: then the variable is named.

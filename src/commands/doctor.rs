@@ -91,7 +91,13 @@ fn failed(connection: &Connection, error: &CallError, checks: &mut Checks) -> Ex
             checks.add(Check::new("identity", Mark::Bad, error.to_string()).advise(code.hint()));
             if error.objection().is_some() { ExitStatus::Denied } else { ExitStatus::Unavailable }
         }
-        CallError::RateLimited { .. } | CallError::Fault { .. } => {
+        CallError::RateLimited { .. } => {
+            connected(connection, checks);
+            let next = "wait for the pause, then run doctor again; another program with a token of this app may be using the limit";
+            checks.add(Check::new("identity", Mark::Bad, error.to_string()).advise(next));
+            ExitStatus::Unavailable
+        }
+        CallError::Fault { .. } => {
             let next = "see slack-status.com, and the proxy, the certificates and the network of this machine";
             let what = format!("{}: {error}", connection.host);
             checks.add(Check::new("connection", Mark::Bad, what).advise(next));

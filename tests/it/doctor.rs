@@ -143,3 +143,10 @@ fn machines_get_one_object() {
         serde_json::from_str(&doctor(&work, &server).args(["--json"]).exits(4).stdout()).unwrap();
     assert_eq!(object["exit_code"], 4);
 }
+
+#[test]
+fn a_limit_is_not_blamed_on_the_network() {
+    let server = crate::harness::Canned::answer("429 Too Many Requests", r#"{"ok":false,"error":"ratelimited"}"#);
+    let said = Workdir::new().program(["doctor", "--api-url", &server.url()]).token(TOKEN).exits(5).stdout();
+    assert!(said.contains("asks for a pause") && !said.contains("certificates"), "{said}");
+}

@@ -362,3 +362,32 @@ fn nobody_elses_file_is_taken_for_what_is_known_of_a_list() {
     list(&work, &server).args(["-o", "t.csv", "--others", "no/such.csv"]).exits(7);
     assert_eq!(work.names(), ["s.csv.listing.json"], "nothing is left in the way of the next start");
 }
+
+#[test]
+fn a_list_of_users_that_names_nobody_does_not_pass_without_a_word() {
+    let (work, server) = (Workdir::new(), start(config(people())));
+    work.write("empty.txt", "# nobody yet\n\n");
+    work.write("others.txt", "U8\nU9\n");
+    work.write("both.txt", "U8\nU1\n");
+    for flag in ["--users", "--exclude-user"] {
+        let refused = list(&work, &server).args([flag, "empty.txt"]).exits(2).stderr();
+        assert!(refused.contains("it names nobody"), "{refused}");
+        let warned = list(&work, &server).args(["-q", flag, "others.txt"]).exits(0).stderr();
+        assert!(warned.contains(&format!("nobody named in {flag} has a session")), "{warned}");
+        assert_eq!(list(&work, &server).args(["-q", flag, "both.txt"]).exits(0).stderr(), "");
+    }
+}
+
+#[test]
+fn the_advice_is_about_the_listing() {
+    for (code, want) in [("user_not_found", "--team and --user"), ("invalid_arguments", "--team and --user")] {
+        let server = crate::harness::Canned::json(&format!(r#"{{"ok":false,"error":"{code}"}}"#));
+        let said = Workdir::new().program(["list", "--api-url", &server.url()]).token(TOKEN).exits(4).stderr();
+        assert!(said.contains(want) && !said.contains("results") && !said.contains("--identify-by"), "{said}");
+    }
+    let strange = crate::harness::Canned::json(r#"{"ok":false,"error":"strange"}"#);
+    let said = Workdir::new().program(["list", "--api-url", &strange.url()]).token(TOKEN).exits(4).stderr();
+    assert!(!said.contains("detail column"), "{said}");
+    let said = Workdir::new().program(["list"]).exits(4).stderr();
+    assert!(said.contains("admin.users:read"), "{said}");
+}

@@ -2,7 +2,7 @@
 
 use crate::harness::{Program, TOKEN, Workdir, config, rows, sessions, start};
 use slack_revoke::cli;
-use slack_revoke::rehearsal::Server;
+use slack_revoke::rehearsal::{Device, Devices, Server, Session};
 use std::collections::BTreeSet;
 
 fn slack() -> Server {
@@ -68,6 +68,41 @@ fn every_flag_has_a_variable_that_works() {
     let run = &work.json("out.csv.manifest.json")["runs"][0];
     assert_eq!((&run["rate"], &run["workers"]), (&"6000/min".into(), &3.into()));
     assert_eq!((&run["identify_by"], &run["reason"]), (&"team".into(), &"a drill".into()));
+}
+
+#[test]
+fn every_flag_that_may_be_repeated_takes_several_values_from_its_variable() {
+    let people = [("iOS", "4.1", "iPhone"), ("macOS", "4.2", "Mac"), ("Windows", "4.3", "PC")];
+    let people = (1..).zip(people).map(|(id, (os, client, device))| Session {
+        devices: Some(Devices {
+            created: Device {
+                device_hardware: device.into(),
+                os: os.into(),
+                os_version: "1".into(),
+                slack_client_version: client.into(),
+                ip: format!("192.0.2.{id}"),
+            },
+            recent: None,
+        }),
+        ..Session::new(id, "T1", "U1")
+    });
+    let (work, server) = (Workdir::new(), start(config(people.collect())));
+    let list = |name: &str, value: &str| {
+        let program = work.program(["list", "-q", "--rate", "unlimited", "--api-url", &server.url()]).token(TOKEN);
+        program.env(&format!("SLACK_REVOKE_{name}"), value)
+    };
+    for (name, value) in [
+        ("IP", "192.0.2.1,192.0.2.2"),
+        ("OS", "ios,macos"),
+        ("CLIENT", "4.1,4.2"),
+        ("DEVICE", "iphone,mac"),
+        ("NOT_IP", "192.0.2.3"),
+    ] {
+        assert_eq!(list(name, value).exits(0).stdout().lines().count(), 3, "{name}");
+    }
+    let typed = list("OS", "ios,macos").args(["--os", "windows", "--device", "p,c"]).exits(0).stdout();
+    assert_eq!(typed.lines().count(), 1, "a comma that was typed belongs to the value: {typed}");
+    assert_eq!(list("OS", "ios,macos").args(["--os", "windows"]).exits(0).stdout().lines().count(), 2);
 }
 
 #[test]

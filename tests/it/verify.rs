@@ -232,3 +232,14 @@ fn the_answers_take_the_place_of_earlier_answers_only() {
     let refused = work.program(again).token(TOKEN).exits(2).stderr();
     assert!(refused.contains("would overwrite the input"), "{refused}");
 }
+
+#[test]
+fn ids_of_a_listing_from_before_that_cannot_be_read_are_counted() {
+    let (work, server) = (Workdir::new(), start(config(owned(1..=2))));
+    revoked(&work, &server, 1..=2);
+    work.write("before.csv", "user_id,session_id\nU1,1.1E+12\nU9,?\n?,77\n");
+    server.set_alive([Session::new(77, "T1", "U1")]);
+    let said = verify(&work, &server).args(["-q", "--before", "before.csv"]).exits(0).stderr();
+    assert!(said.contains("1 row of before.csv with a session id that can't be read"), "{said}");
+    assert_eq!(work.results("s.results.verified.csv").line(2).get("verified"), "gone", "77 was there before");
+}

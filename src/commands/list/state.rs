@@ -75,12 +75,14 @@ pub struct State {
     files: Option<Files>,
     /// Sessions that weren't asked for.
     foreign: u64,
+    /// Flags of lists of users of whom nobody was seen; empty if earlier pages may have shown them.
+    unmet: Vec<&'static str>,
 }
 
 impl State {
     /// On standard output.
     pub fn printed(fresh: Listing) -> Result<Self, RunError> {
-        Self { table: Table::stdout(), others: None, at: fresh, files: None, foreign: 0 }.begun()
+        Self { table: Table::stdout(), others: None, at: fresh, files: None, foreign: 0, unmet: Vec::new() }.begun()
     }
 
     /// In files: from the start, or, with `resume`, behind what an earlier listing left.
@@ -118,7 +120,7 @@ impl State {
             // Both are empty and would be in the way of the next start, which says so if they can't be removed.
             let _ = fs::remove_file(&files.output).and_then(|()| Listing::remove(&files.listing));
         })?;
-        Self { table, others, at: fresh, files: Some(files), foreign: 0 }.begun()
+        Self { table, others, at: fresh, files: Some(files), foreign: 0, unmet: Vec::new() }.begun()
     }
 
     fn go_on(files: Files, earlier: Listing, now: &Listing) -> Result<Self, RunError> {
@@ -152,7 +154,7 @@ impl State {
         let others = other.map(|(path, others)| Table::resume(path, others.written.bytes)).transpose();
         let others = others.map_err(|error| unwritable(&error))?;
         let is_begun = earlier.output.bytes > 0;
-        let this = Self { table, others, at: earlier, files: Some(files), foreign: 0 };
+        let this = Self { table, others, at: earlier, files: Some(files), foreign: 0, unmet: Vec::new() };
         if is_begun { Ok(this) } else { this.begun() }
     }
 
@@ -169,7 +171,13 @@ impl State {
 
     /// Keeps a page: first its rows, then, if the listing `goes_on` behind it, that it was read.
     pub fn take(&mut self, page: &Page, filter: &Filter, goes_on: bool) -> Result<(), RunError> {
+        if self.at.pages == 0 {
+            self.unmet = filter.lists().map(|(flag, _)| flag).collect();
+        }
         for session in &page.sessions {
+            let is_in =
+                |list: &str| filter.lists().any(|(flag, users)| flag == list && users.contains(&session.user_id));
+            self.unmet.retain(|flag| !is_in(flag));
             if !filter.asks_for(session) {
                 self.foreign += 1;
                 continue;
@@ -239,6 +247,9 @@ impl State {
                 target: WEAKENED,
                 "{sessions} no address, or one that can't be read, and may be in any range: left out by --ip or --not-ip"
             );
+        }
+        for flag in self.unmet.iter().filter(|_| end.is_ok()) {
+            tracing::warn!(target: WEAKENED, "nobody named in {flag} has a session: check whether it is the right file");
         }
         if self.foreign > 0 {
             let sessions = report::counted(self.foreign, "session", "sessions");

@@ -73,6 +73,14 @@ impl Filter {
         }
     }
 
+    /// The lists of users by their flags.
+    pub fn lists(&self) -> impl Iterator<Item = (&'static str, &BTreeSet<UserId>)> {
+        let excluded = Some(&self.excluded).filter(|excluded| !excluded.is_empty());
+        [("--users", self.users.as_ref()), ("--exclude-user", excluded)]
+            .into_iter()
+            .filter_map(|(flag, users)| Some((flag, users?)))
+    }
+
     fn passes_others(&self, session: &ActiveSession) -> bool {
         let devices = || session.created.iter().chain(&session.recent);
         let named = |texts: &[String], of: fn(&Device) -> String| {
@@ -131,6 +139,7 @@ pub fn users_of(flag: &str, path: &Path) -> Result<BTreeSet<UserId>, RunError> {
     ids.protect(&text).map_err(|error| trouble(error.to_string()))?;
     match ids.sessions.iter().next() {
         Some(session) => Err(trouble(format!("{session} is not a user id"))),
+        None if ids.users.is_empty() => Err(trouble("it names nobody".into())),
         None => Ok(ids.users.into_iter().collect()),
     }
 }

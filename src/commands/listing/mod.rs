@@ -58,6 +58,18 @@ impl Incomplete {
     }
 }
 
+/// Refusals that say nothing of the token, only of whom it was asked for.
+fn is_about_the_query(code: &ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::UserNotFound
+            | ErrorCode::InvalidArguments
+            | ErrorCode::TeamNotFound
+            | ErrorCode::MissingTeam
+            | ErrorCode::MissingUser
+    )
+}
+
 impl From<RunError> for Halt {
     fn from(error: RunError) -> Self {
         Self::Error(error)
@@ -81,6 +93,9 @@ impl Halt {
         match self {
             Self::Stop(StopReason::Refused { code: ErrorCode::MissingScope, .. }) => {
                 Some(format!("the token lacks the user scope {SCOPE}: add it to the app, then install it again").into())
+            }
+            Self::Stop(StopReason::Refused { code, .. }) if is_about_the_query(code) => {
+                Some("check that the ids of --team and --user belong to this organization".into())
             }
             Self::Stop(reason) => Some(advice::advice(reason)),
             Self::Incomplete(_) => None,

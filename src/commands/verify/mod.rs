@@ -209,17 +209,29 @@ fn concerned(results: &Path, names: &ColumnNames) -> Result<Concerned, RunError>
 
 /// Takes in the sessions of a listing from before the run: those of the users concerned.
 async fn remember(concerned: &mut Concerned, listing: PathBuf) -> Result<(), RunError> {
+    let (name, mut unreadable) = (listing.display().to_string(), 0);
     let content = content(InputSource::File(listing), None, ColumnNames::default())?;
     let ids = content.header().columns();
     each(&content, |row| {
         let text = |index: Option<usize>| index.and_then(|index| row.fields.get(index)).map_or("", str::trim);
-        let is_concerned =
-            ids.user.is_none() || UserId::parse(text(ids.user)).is_ok_and(|user| concerned.users.contains(&user));
-        if is_concerned && let Ok(session) = SessionId::parse(text(ids.session)) {
-            concerned.before.insert(session);
+        // A row whose user can't be read may be one of theirs.
+        if UserId::parse(text(ids.user)).is_ok_and(|user| !concerned.users.contains(&user)) {
+            return;
+        }
+        match SessionId::parse(text(ids.session)) {
+            Ok(session) => drop(concerned.before.insert(session)),
+            Err(_) => unreadable += 1,
         }
     })
-    .await
+    .await?;
+    if unreadable > 0 {
+        let rows = counted(unreadable, "row", "rows");
+        tracing::warn!(
+            target: report::WEAKENED,
+            "{rows} of {name} with a session id that can't be read; such a session counts as new"
+        );
+    }
+    Ok(())
 }
 
 /// The second reading: every record with its answer.

@@ -83,4 +83,5 @@ impl TokenError {
 
 /// What every wrong token is answered with.
 const ADVICE: &str = "use the user token (xoxp-…, or xoxe.xoxp-… where tokens rotate) of an app that an Org Owner or \
-                      Org Admin installed on the organisation with the user scope admin.users:write";
+                      Org Admin installed on the organization with the user scope admin.users:write, or admin.users:read to \
+                      list only";
