@@ -48,6 +48,9 @@ pub struct Listing {
     /// Sessions that `--ip` or `--not-ip` left out because their address can't be read.
     #[serde(default)]
     pub unknown_addresses: u64,
+    /// Whether the file beside it is the `--others` of a listing: it holds what the filters leave out.
+    #[serde(default)]
+    pub is_others: bool,
     /// The output.
     pub output: Written,
     /// The file for the sessions that the filters leave out.
@@ -70,6 +73,8 @@ pub struct Written {
 pub struct Others {
     /// As it was typed.
     pub path: String,
+    /// Sessions written to it.
+    pub rows: u64,
     /// Its content.
     #[serde(flatten)]
     pub written: Written,
@@ -93,6 +98,7 @@ impl Listing {
             rows: 0,
             unreadable: 0,
             unknown_addresses: 0,
+            is_others: false,
             output: Written::default(),
             others: None,
             cursor: None,
@@ -137,6 +143,13 @@ impl Listing {
     #[must_use]
     pub fn describes(&self, bytes: u64) -> bool {
         self.is_finished() && self.output.bytes == bytes
+    }
+
+    /// What is noted beside the file of `--others`: it is as unfinished as the list itself.
+    #[must_use]
+    pub fn of_others(&self) -> Option<Self> {
+        let Others { rows, written, .. } = self.others.clone()?;
+        Some(Self { is_others: true, rows, output: written, others: None, cursor: None, ..self.clone() })
     }
 
     /// Whether it has come to its end.

@@ -157,6 +157,10 @@ fn an_interrupted_listing_goes_on_at_its_cursor() {
     assert!(told.contains("--resume"), "{told}");
     assert_eq!(work.path("s.csv.listing.json").metadata().unwrap().permissions().mode() & 0o777, 0o600);
 
+    // What the filters leave out isn't whole either.
+    work.program(["plan", "rest.csv"]).exits(2);
+    list(&work, &server).args(["-o", "rest.csv", "--os", "o", "--resume"]).exits(2);
+
     let refused = list(&work, &server).args(["-o", "s.csv", "--os", "o"]).exits(2);
     let forgotten = list(&work, &server).args(["-o", "s.csv", "--os", "o", "--resume"]).exits(2);
     assert!(forgotten.stderr().contains("another --others"), "{}", forgotten.stderr());
@@ -176,6 +180,7 @@ fn an_interrupted_listing_goes_on_at_its_cursor() {
     assert_eq!(everything, (1..=2_500).collect());
     assert_eq!(server.stats().of(Method::List).calls, calls + 3, "no page was read twice");
     assert_eq!(work.json("s.csv.listing.json")["complete"], true);
+    assert_eq!(work.json("rest.csv.listing.json")["complete"], true);
     let complete = list(&work, &server).args(["-o", "s.csv", "--os", "o", "--resume"]).exits(2);
     assert!(complete.stderr().contains("complete"), "{}", complete.stderr());
 }
@@ -247,10 +252,15 @@ fn what_the_filters_leave_out_goes_into_a_file_of_its_own() {
     let (those, others) = (work.read("those.csv"), work.read("others.csv"));
     assert_eq!((ids(&those), ids(&others)), (vec![1, 3], vec![2, 4]));
     assert_eq!(those.lines().next(), others.lines().next());
+    let noted = work.json("others.csv.listing.json");
+    assert_eq!((&noted["complete"], &noted["is_others"], &noted["rows"]), (&true.into(), &true.into(), &2.into()));
+    let main = work.json("those.csv.listing.json");
+    assert_eq!((&main["others"]["sha256"], &main["others"]["rows"]), (&noted["output"]["sha256"], &2.into()));
+    work.program(["plan", "others.csv"]).exits(0);
     for others in ["others.csv", "new.csv", "./new.csv"] {
         let refused = list(&work, &server).args(["-o", "new.csv", "--others", others]).exits(2);
         assert!(refused.stderr().contains("--others"), "{}", refused.stderr());
-        assert_eq!(work.names(), ["others.csv", "those.csv", "those.csv.listing.json"]);
+        assert_eq!(work.names(), ["others.csv", "others.csv.listing.json", "those.csv", "those.csv.listing.json"]);
     }
     list(&work, &server).args(["--others", "new.csv"]).exits(2);
 }

@@ -54,6 +54,17 @@ impl Files {
         Ok(())
     }
 
+    /// Notes how far the list is beside the file of `--others`: a part of it is no list either.
+    fn note_others(&self, at: &Listing) -> Result<(), RunError> {
+        let noted = self.others.as_deref().zip(at.of_others());
+        let saved = noted.map_or(Ok(()), |(path, others)| others.save(&Listing::beside(path)));
+        saved.map_err(|error| unwritable(&error))
+    }
+
+    fn notes(&self) -> impl Iterator<Item = PathBuf> {
+        [Some(self.listing.clone()), self.others.as_deref().map(Listing::beside)].into_iter().flatten()
+    }
+
     /// Takes back outputs that hold nothing but their header, so that the same command can be given again.
     fn abandon(&self) -> std::io::Result<()> {
         for path in [Some(&self.output), self.others.as_ref()].into_iter().flatten() {
@@ -62,7 +73,7 @@ impl Files {
                 Ok(()) | Err(_) => {}
             }
         }
-        Listing::remove(&self.listing)
+        self.notes().try_for_each(|note| Listing::remove(&note))
     }
 }
 
@@ -87,12 +98,16 @@ impl State {
 
     /// In files: from the start, or, with `resume`, behind what an earlier listing left.
     pub fn open(files: Files, resume: bool, mut fresh: Listing) -> Result<Self, RunError> {
-        fresh.others = files
-            .others
-            .as_ref()
-            .map(|path| Others { path: path.to_string_lossy().into_owned(), written: Written::default() });
+        fresh.others = files.others.as_ref().map(|path| Others {
+            path: path.to_string_lossy().into_owned(),
+            rows: 0,
+            written: Written::default(),
+        });
         // One that isn't ours is never replaced.
         let earlier = Listing::load(&files.listing).map_err(|error| unusable(&error))?;
+        if let Some(others) = &files.others {
+            Listing::load(&Listing::beside(others)).map_err(|error| unusable(&error))?;
+        }
         let is_there = files.output.try_exists().map_err(|error| unwritable(&error))?;
         match earlier {
             Some(earlier) if resume && !earlier.is_finished() => Self::go_on(files, earlier, &fresh),
@@ -115,10 +130,12 @@ impl State {
     fn begin(files: Files, fresh: Listing) -> Result<Self, RunError> {
         files.check()?;
         fresh.save(&files.listing).map_err(|error| unwritable(&error))?;
+        files.note_others(&fresh)?;
         let table = created(&files.output)?;
         let others = files.others.as_deref().map(created).transpose().inspect_err(|_| {
             // Both are empty and would be in the way of the next start, which says so if they can't be removed.
-            let _ = fs::remove_file(&files.output).and_then(|()| Listing::remove(&files.listing));
+            let _ = fs::remove_file(&files.output);
+            let _ = files.notes().try_for_each(|note| Listing::remove(&note));
         })?;
         Self { table, others, at: fresh, files: Some(files), foreign: 0, unmet: Vec::new() }.begun()
     }
@@ -127,6 +144,9 @@ impl State {
         let refused = |what: &str, next: &str| {
             Err(RunError::Input(Trouble::new(format!("{} was begun with {what}", files.output.display()), next)))
         };
+        if earlier.is_others {
+            return refused("another -o, and holds what that listing leaves out", "continue the listing in that -o");
+        }
         let others = |listing: &Listing| listing.others.as_ref().map(|others| others.path.clone());
         if earlier.filters != now.filters || earlier.api_host != now.api_host || others(&earlier) != others(now) {
             return refused(
@@ -153,6 +173,7 @@ impl State {
         let other = files.others.as_deref().zip(earlier.others.as_ref());
         let others = other.map(|(path, others)| Table::resume(path, others.written.bytes)).transpose();
         let others = others.map_err(|error| unwritable(&error))?;
+        files.note_others(&earlier)?;
         let is_begun = earlier.output.bytes > 0;
         let this = Self { table, others, at: earlier, files: Some(files), foreign: 0, unmet: Vec::new() };
         if is_begun { Ok(this) } else { this.begun() }
@@ -187,8 +208,9 @@ impl State {
             if fit == Fit::Yes {
                 self.at.rows += 1;
                 write(&mut self.table, session);
-            } else if let Some(others) = &mut self.others {
-                write(others, session);
+            } else if let Some((table, others)) = self.others.as_mut().zip(self.at.others.as_mut()) {
+                others.rows += 1;
+                write(table, session);
             }
         }
         self.flush()?;
@@ -219,11 +241,11 @@ impl State {
         if let Err(error) = listed::set(&files.output, self.at.began_at.0) {
             tracing::warn!(target: WEAKENED, "{error}; a copy of the list is taken for younger than it is");
         }
-        let finished = self
-            .at
-            .finish(At(wall()), &files.output, files.others.as_deref())
-            .and_then(|()| self.at.save(&files.listing));
-        finished.map_err(|error| unwritable(&error))
+        let finished = self.at.finish(At(wall()), &files.output, files.others.as_deref());
+        finished.map_err(|error| unwritable(&error))?;
+        // Before the list itself: if it is cut off here, the list can be continued, and both are noted again.
+        files.note_others(&self.at)?;
+        self.at.save(&files.listing).map_err(|error| unwritable(&error))
     }
 
     /// Ends the listing, and prints how.
