@@ -77,6 +77,6 @@ fn a_limit_on_auth_test_does_not_end_the_run() {
     work.write("two.csv", rows(1_001, 1));
     work.run(&server, "one.csv").exits(0);
     let said = work.run(&server, "two.csv").exits(0).stderr();
-    assert!(said.contains("auth.test"), "{said}");
+    assert!(said.contains("whose token"), "{said}");
     assert_eq!(work.results("two.results.csv").count("revoked"), 1);
 }

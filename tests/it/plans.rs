@@ -38,7 +38,7 @@ fn a_plan_and_a_dry_run_say_the_same() {
         text.lines().filter(|line| !line.starts_with("time")).collect::<Vec<_>>().join("\n")
     };
     let plan = said(&["plan", "in.csv"]);
-    assert!(plan.contains("line 6: session_id is not an integer"), "{plan}");
+    assert!(plan.contains("line 6: session_id \"x\" is not an integer"), "{plan}");
     assert_eq!(plan, said(&["run", "in.csv", "--dry-run"]));
     assert_eq!(plan, said(&["run", "-n", "in.csv", "--yes"]));
     assert_eq!(work.names(), ["in.csv"]);
