@@ -100,7 +100,8 @@ impl Core {
             pending.forgive(streak);
         }
         let is_spent = pending.tries() > self.policy.retries;
-        if pending.is_for_many() && self.calls.clear > 0 && (is_spent || turn == Turn::Began) {
+        let is_split = self.calls.clear > 0 || !self.has_untried_rows();
+        if pending.is_for_many() && is_split && (is_spent || turn == Turn::Began) {
             return self.give_up(pending, now, acts);
         }
         let Some(pending) = self.unless_suspended(pending) else { return };
@@ -110,7 +111,9 @@ impl Core {
         } else {
             self.wait(pending, now, acts);
         }
-        if self.outage.is_declared() && self.is_over(now.at) && !self.may_give_rows_up() {
+        // Of a call that was split, the other half may be answered.
+        let is_half_left = self.gathering.is_some() && self.buckets.has_rows();
+        if self.outage.is_declared() && self.is_over(now.at) && !self.may_give_rows_up() && !is_half_left {
             self.stop_as_unavailable(acts);
         }
     }
@@ -191,7 +194,7 @@ impl Core {
 
     /// Whether rows that have not failed before can be sent now.
     pub(super) fn has_untried_rows(&self) -> bool {
-        let may_come = self.gathering.is_none() && !self.buckets.exhausted();
+        let may_come = self.tries_other_users() || (self.gathering.is_none() && !self.buckets.exhausted());
         self.waiting.len() < MOST_WAITING && (may_come || self.buckets.any_row(|row| !row.has_failed()))
     }
 

@@ -1,22 +1,23 @@
 //! Whole users: many rows share a call, and one user must not cost the others theirs.
 
+use super::recovery::MOST_WAITING;
 use super::{Act, Core};
 use crate::domain::{Answer, ErrorCode, Outcome, Reply, Row, Status};
 use crate::engine::clock::Now;
+use crate::engine::gathering::Gathering;
 use crate::engine::group::MOST_USERS;
 use crate::engine::pending::Pending;
 use crate::engine::retry::{self, Class};
 
 impl Core {
     /// Gathers the rows of the next call, once every call before it is settled: what became of a user is known then, and
-    /// twenty calls a minute for a thousand users each leave time enough. The first user goes alone.
+    /// twenty calls a minute for a thousand users each leave time enough. The first user goes alone. Until there is a clear
+    /// answer, another user alone shows whether it is the first ones' own trouble that there is none.
     pub(super) fn gather(&mut self, now: Now, acts: &mut Vec<Act>) {
-        let is_busy = !self.flying.is_empty()
-            || !self.waiting.is_empty()
-            || !self.undecided.is_empty()
-            || self.buckets.has_rows();
+        let waits = !self.waiting.is_empty() || !self.undecided.is_empty();
+        let is_busy = !self.flying.is_empty() || self.buckets.has_rows() || (waits && !self.tries_other_users());
         let Some(gathering) = self.gathering.as_mut().filter(|_| !is_busy) else { return };
-        let most = if self.canary_answered { MOST_USERS } else { 1 };
+        let most = if self.canary_answered && !waits { MOST_USERS } else { 1 };
         let mut answered = Vec::new();
         if let Some(group) = gathering.gather(most, self.buckets.exhausted(), &mut answered) {
             self.buckets.expect(1 + gathering.calls_left());
@@ -26,6 +27,12 @@ impl Core {
             let outcome = Outcome { finished_at: now.wall, status: status_of(&row, &outcome), ..(*outcome).clone() };
             self.record(Box::new(row), outcome, acts);
         }
+    }
+
+    /// Whether users who were not asked for yet are to show if Slack answers at all.
+    pub(super) fn tries_other_users(&self) -> bool {
+        let are_there = |gathering: &Gathering| gathering.has_rows() || !self.buckets.exhausted();
+        self.calls.clear == 0 && self.waiting.len() < MOST_WAITING && self.gathering.as_ref().is_some_and(are_there)
     }
 
     /// Keeps what became of users for good: their later rows end with it, without a call.

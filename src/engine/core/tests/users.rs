@@ -145,6 +145,24 @@ fn a_user_who_makes_slack_stumble_is_found_and_is_unknown() {
 }
 
 #[test]
+fn a_user_who_always_makes_slack_stumble_blocks_nobody_else() {
+    for fault in
+        [Answer::Fault(Fault::Http(503)), Answer::Fault(Fault::Timeout), Answer::Refused(ErrorCode::InternalError)]
+    {
+        for (canary, count, bad) in
+            [(true, 41, "U0"), (false, 41, "U0"), (false, 41, "U40"), (true, 2, "U0"), (false, 2, "U1")]
+        {
+            let mut bench = bench_with(users(count), |policy| policy.canary = canary);
+            let stumbles = |asked: &[String]| if asked.contains(&bad.to_owned()) { fault.clone() } else { Answer::Ok };
+            play(&mut bench, stumbles);
+            let case = format!("{fault:?} for {bad} of {count}, canary {canary}");
+            let ended = (lines_of(&bench, Status::Requested).len() as u64, lines_of(&bench, Status::Unknown).len());
+            assert_eq!((bench.core.stopped(), ended), (None, (count - 1, 1)), "{case}");
+        }
+    }
+}
+
+#[test]
 fn an_outage_is_waited_for_and_costs_nobody_a_record() {
     let mut bench = bench_with(users(1_001), |policy| policy.retries = 5);
     bench.answer(Answer::Ok);
