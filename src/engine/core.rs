@@ -214,7 +214,7 @@ impl Core {
         pending.not_sent();
         self.buckets.answered(&pending);
         self.buckets.tested(&pending, None, sent_at, now.at);
-        self.buckets.push_first(pending);
+        self.send_again(pending);
     }
 
     /// Stops sending. The first reason stands.

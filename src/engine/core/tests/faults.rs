@@ -118,6 +118,23 @@ fn a_row_in_flight_is_not_sent_again_once_its_workspace_is_suspended() {
 }
 
 #[test]
+fn a_call_that_did_not_set_out_is_not_made_once_its_workspace_is_suspended() {
+    let mut input = vec![row(2, "T2"), row(3, "T1"), row(4, "T1")];
+    input.extend((5..=12).map(|line| row(line, "T2")));
+    let mut bench = at_once(input);
+    bench.answer(Answer::Ok).pass(LATER).pass(LATER);
+    let of_row_4 = bench.open.iter().position(|(_, line)| *line == 4).expect("in flight");
+    let (id, _) = bench.open.remove(of_row_4);
+    bench.refused("ekm_access_denied");
+    let now = bench.now();
+    bench.core.on_not_sent(id, now);
+    bench.step();
+    let sent = play(&mut bench, |_| Answer::Ok);
+    assert_eq!(sent.iter().filter(|line| **line == 4).count(), 1, "{sent:?}");
+    assert_eq!((bench.records.len(), bench.core.stopped()), (9, None));
+}
+
+#[test]
 fn rows_in_flight_when_the_breaker_trips_have_not_ended() {
     for others in ["access_denied", "invalid_arguments"] {
         let mut bench = at_once_with(rows(2..=40), |policy| policy.canary = false);
