@@ -35,7 +35,7 @@ pub struct Pending {
     taken_in_part: bool,
     /// The last answer that was none.
     failure: Option<Box<Failure>>,
-    /// Whether other rows were answered after it had failed, and it failed again.
+    /// Whether other rows were answered after it had failed, not in an outage, and it failed again.
     is_own_trouble: bool,
 }
 
@@ -47,6 +47,8 @@ struct Failure {
     streak: u64,
     /// Attempts of this streak that count against `--retries`.
     tries: u32,
+    /// Whether it was part of an outage.
+    is_forgiven: bool,
 }
 
 impl Pending {
@@ -203,16 +205,17 @@ impl Pending {
     /// The answer was none. The attempt is held against the row, unless it is forgiven.
     pub fn failed(&mut self, reply: Reply, streak: u64) {
         let before = self.failure.take();
-        self.is_own_trouble |= before.as_ref().is_some_and(|before| before.streak != streak);
+        self.is_own_trouble |= before.as_ref().is_some_and(|before| before.streak != streak && !before.is_forgiven);
         let tries = before.filter(|before| before.streak == streak).map_or(0, |before| before.tries);
         self.tries += 1;
-        self.failure = Some(Box::new(Failure { reply, streak, tries: tries + 1 }));
+        self.failure = Some(Box::new(Failure { reply, streak, tries: tries + 1, is_forgiven: false }));
     }
 
     /// The failures of this streak were not the row's own.
     pub fn forgive(&mut self, streak: u64) {
         if let Some(failure) = self.failure.as_mut().filter(|failure| failure.streak == streak) {
             self.tries -= std::mem::take(&mut failure.tries);
+            failure.is_forgiven = true;
         }
     }
 

@@ -247,3 +247,21 @@ fn answers_that_are_only_late_show_nothing_of_an_outage() {
     play(&mut bench, |_, _| Answer::Ok);
     assert_eq!((bench.core.stopped(), lines_of(&bench, Status::Revoked).len()), (None, 8));
 }
+
+#[test]
+fn a_row_that_was_in_one_outage_is_not_to_blame_for_the_next() {
+    let mut bench = bench_of(rows(2..=8), 1, 1);
+    let outage = |bench: &mut Bench, calls| {
+        for _ in 0..calls {
+            bench.until_a_call().answer(Answer::Fault(Fault::Http(500)));
+        }
+    };
+    outage(&mut bench, 6);
+    assert!(bench.has_event("OutageBegan"));
+    for _ in 0..5 {
+        bench.until_a_call().answer(Answer::Ok);
+    }
+    outage(&mut bench, 4);
+    play(&mut bench, |_, _| Answer::Ok);
+    assert_eq!((bench.core.stopped(), lines_of(&bench, Status::Revoked).len()), (None, 7));
+}
