@@ -3,6 +3,7 @@
 mod faults;
 mod pauses;
 mod rates;
+mod random;
 mod recovery;
 mod shared;
 mod users;
