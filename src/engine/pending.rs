@@ -47,8 +47,8 @@ struct Failure {
     streak: u64,
     /// Attempts of this streak that count against `--retries`.
     tries: u32,
-    /// Whether it was part of an outage.
-    is_forgiven: bool,
+    /// All failures of this streak: more than `tries` if it was part of an outage.
+    count: u32,
 }
 
 impl Pending {
@@ -205,18 +205,25 @@ impl Pending {
     /// The answer was none. The attempt is held against the row, unless it is forgiven.
     pub fn failed(&mut self, reply: Reply, streak: u64) {
         let before = self.failure.take();
-        self.is_own_trouble |= before.as_ref().is_some_and(|before| before.streak != streak && !before.is_forgiven);
-        let tries = before.filter(|before| before.streak == streak).map_or(0, |before| before.tries);
+        // Parts of a call for many users are answered at different times, so an outage is no excuse for a part.
+        let is_excused = |before: &Failure| before.tries < before.count && self.group().is_none();
+        self.is_own_trouble |= before.as_ref().is_some_and(|before| before.streak != streak && !is_excused(before));
+        let of_streak = before.filter(|before| before.streak == streak);
+        let (tries, count) = of_streak.map_or((0, 0), |before| (before.tries, before.count));
         self.tries += 1;
-        self.failure = Some(Box::new(Failure { reply, streak, tries: tries + 1, is_forgiven: false }));
+        self.failure = Some(Box::new(Failure { reply, streak, tries: tries + 1, count: count + 1 }));
     }
 
     /// The failures of this streak were not the row's own.
     pub fn forgive(&mut self, streak: u64) {
         if let Some(failure) = self.failure.as_mut().filter(|failure| failure.streak == streak) {
             self.tries -= std::mem::take(&mut failure.tries);
-            failure.is_forgiven = true;
         }
+    }
+
+    /// Failures since the last clear answer before the last one.
+    pub fn failures_in_a_row(&self) -> u32 {
+        self.failure.as_ref().map_or(0, |failure| failure.count)
     }
 
     /// Whether an answer was none.

@@ -86,6 +86,12 @@ impl CallHandle {
         });
     }
 
+    /// Whether the permit was taken back.
+    #[cfg(test)]
+    pub(super) fn is_withdrawn(&self) -> bool {
+        *self.call.borrow() == Phase::Withdrawn
+    }
+
     /// The dispatcher has the answer: what it asks for is in force, so calls may start again.
     pub(super) fn answered(self) {
         if *self.call.borrow() == Phase::PauseAnnounced {

@@ -49,8 +49,8 @@ impl Core {
             // It comes ahead of whatever would have answered the call.
             Class::RateLimited { .. } => Turn::RowOnly,
             Class::Transient { .. } => {
-                // A call for many users stands for many rows: it is no one row's trouble however often it fails.
-                let is_news = pending.is_for_many() || !pending.has_failed();
+                // A call for many users stands for many rows, unless others were answered while it failed.
+                let is_news = !pending.is_own_trouble() && (pending.is_for_many() || !pending.has_failed());
                 let seed = self.seed(pending.line(), self.next_call);
                 let turn = self.outage.transient(reply, is_news, sent_at, now.at, seed);
                 if turn == Turn::Began {
@@ -101,7 +101,8 @@ impl Core {
         }
         let is_spent = pending.tries() > self.policy.retries;
         let is_split = self.calls.clear > 0 || !self.has_untried_rows();
-        if pending.is_for_many() && is_split && (is_spent || turn == Turn::Began) {
+        let is_no_wiser = self.outage.is_declared() && pending.failures_in_a_row() > 1;
+        if pending.is_for_many() && is_split && (is_spent || turn == Turn::Began || is_no_wiser) {
             return self.give_up(pending, now, acts);
         }
         let Some(pending) = self.unless_suspended(pending) else { return };

@@ -1,6 +1,7 @@
 //! The state machine by itself: scripts of answers against a clock that the test moves.
 
 mod faults;
+mod modes;
 mod pauses;
 mod rates;
 mod random;

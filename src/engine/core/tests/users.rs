@@ -172,7 +172,8 @@ fn an_outage_is_waited_for_and_costs_nobody_a_record() {
     assert!(bench.has_event("OutageBegan"));
     assert_eq!((bench.records.len(), bench.core.stopped()), (1, None));
     let sizes = play(&mut bench, |_| Answer::Ok);
-    assert_eq!(sizes, [500, 500], "it was halved once, to tell an outage from a user");
+    assert_eq!(sizes.iter().sum::<usize>(), 1_000);
+    assert!((2..=8).contains(&sizes.len()), "it is halved now and then, to tell an outage from a user: {sizes:?}");
     assert_eq!(lines_of(&bench, Status::Requested).len(), 1_001);
 }
 
