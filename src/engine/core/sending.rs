@@ -31,6 +31,9 @@ impl Core {
         }
         self.wake_the_waiting(now.at);
         self.gather(now, acts);
+        if self.stop.is_some() {
+            return None;
+        }
         let mut wake = Wake::default();
         wake.at(self.policy.deadline.filter(|_| !is_late));
         // The answer that announced a pause is about to be taken in.

@@ -202,6 +202,16 @@ fn a_call_for_many_that_reaches_a_limit_with_its_last_rows_completes_the_run() {
 }
 
 #[test]
+fn rows_that_end_without_a_call_stop_the_run_before_the_next_one() {
+    let users = [2, 3, 2, 4];
+    let rows = users.iter().zip(2..).map(|(user, line)| Row { line, ..whole(*user) }).collect();
+    let mut bench = bench(rows, |policy| policy.max_failures = MaxFailures::Rows(2));
+    play(&mut bench, |_, _| Answer::Refused(ErrorCode::UserNotFound));
+    assert!(matches!(bench.core.stopped(), Some(StopReason::MaxFailures { failed: 2, .. })));
+    assert_eq!((bench.sent.len(), bench.records.len()), (1, 2), "{:?}", bench.sent);
+}
+
+#[test]
 fn a_limit_does_not_end_the_canary_of_whole_users() {
     let mut bench = bench((2..=40).map(whole).collect(), |_| {});
     for _ in 0..3 {
