@@ -13,6 +13,8 @@ const MOST_ROWS: usize = 32_768;
 #[derive(Debug)]
 pub struct Gathering {
     unread: VecDeque<Row>,
+    /// Rows that were passed over.
+    passed: VecDeque<Row>,
     rows: Vec<Row>,
     users: HashSet<UserId>,
     answered: HashMap<UserId, Arc<Outcome>>,
@@ -27,6 +29,7 @@ impl Gathering {
     pub fn new(users: u64) -> Self {
         Self {
             unread: VecDeque::new(),
+            passed: VecDeque::new(),
             rows: Vec::new(),
             users: HashSet::new(),
             answered: HashMap::new(),
@@ -41,7 +44,31 @@ impl Gathering {
 
     /// Whether a row has neither been sent nor answered.
     pub fn has_rows(&self) -> bool {
+        !self.passed.is_empty() || self.has_other_rows()
+    }
+
+    /// Whether one of them was not passed over.
+    pub fn has_other_rows(&self) -> bool {
         !self.unread.is_empty() || !self.rows.is_empty()
+    }
+
+    /// Whether no more rows can be passed over: there is no memory for them.
+    pub fn has_passed_enough(&self) -> bool {
+        self.passed.len() >= MOST_ROWS
+    }
+
+    /// Passes over the next rows, as far as `is_in_doubt` says of their users, until [`Self::take_back`].
+    pub fn pass_over(&mut self, is_in_doubt: impl Fn(&UserId) -> bool) {
+        while let Some(row) = self.unread.pop_front_if(|row| user_of(row).is_some_and(&is_in_doubt)) {
+            self.passed.push_back(row);
+        }
+    }
+
+    /// Those rows are next.
+    pub fn take_back(&mut self) {
+        while let Some(row) = self.passed.pop_back() {
+            self.unread.push_front(row);
+        }
     }
 
     /// Whether more rows are of use now.

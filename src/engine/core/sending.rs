@@ -23,14 +23,17 @@ impl Core {
         if is_late && self.has_more_to_send() {
             self.stop(StopReason::Deadline, acts);
         }
-        if self.stop.is_none() {
-            self.settle_undecided(now, acts);
+        // Twice: that no other user is left to ask for decides about those who wait, and who is next depends on them.
+        for _ in 0..2 {
+            if self.stop.is_none() {
+                self.settle_undecided(now, acts);
+            }
+            if self.stop.is_some() {
+                return None;
+            }
+            self.wake_the_waiting(now.at);
+            self.gather(now, acts);
         }
-        if self.stop.is_some() {
-            return None;
-        }
-        self.wake_the_waiting(now.at);
-        self.gather(now, acts);
         if self.stop.is_some() {
             return None;
         }

@@ -3,8 +3,8 @@
 mod faults;
 mod modes;
 mod pauses;
-mod rates;
 mod random;
+mod rates;
 mod recovery;
 mod shared;
 mod users;

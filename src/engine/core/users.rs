@@ -2,12 +2,13 @@
 
 use super::recovery::MOST_WAITING;
 use super::{Act, Core};
-use crate::domain::{Answer, ErrorCode, Outcome, Reply, Row, Status};
+use crate::domain::{Answer, ErrorCode, Outcome, Reply, Row, Status, UserId};
 use crate::engine::clock::Now;
 use crate::engine::gathering::Gathering;
 use crate::engine::group::MOST_USERS;
 use crate::engine::pending::Pending;
 use crate::engine::retry::{self, Class};
+use std::collections::HashSet;
 
 impl Core {
     /// Gathers the rows of the next call, once every call before it is settled: what became of a user is known then, and
@@ -17,6 +18,13 @@ impl Core {
         let waits = !self.waiting.is_empty() || !self.undecided.is_empty();
         let is_busy = !self.flying.is_empty() || self.buckets.has_rows() || (waits && !self.tries_other_users());
         let Some(gathering) = self.gathering.as_mut().filter(|_| !is_busy) else { return };
+        if waits {
+            let groups = self.waiting.values().chain(&self.undecided).filter_map(Pending::group);
+            let in_doubt: HashSet<UserId> = groups.flat_map(|group| group.users().iter().cloned()).collect();
+            gathering.pass_over(|user| in_doubt.contains(user));
+        } else {
+            gathering.take_back();
+        }
         let most = if self.canary_answered && !waits { MOST_USERS } else { 1 };
         let mut answered = Vec::new();
         if let Some(group) = gathering.gather(most, self.buckets.exhausted(), &mut answered) {
@@ -31,7 +39,9 @@ impl Core {
 
     /// Whether users who were not asked for yet are to show if Slack answers at all.
     pub(super) fn tries_other_users(&self) -> bool {
-        let are_there = |gathering: &Gathering| gathering.has_rows() || !self.buckets.exhausted();
+        let are_there = |gathering: &Gathering| {
+            !gathering.has_passed_enough() && (gathering.has_other_rows() || !self.buckets.exhausted())
+        };
         self.calls.clear == 0 && self.waiting.len() < MOST_WAITING && self.gathering.as_ref().is_some_and(are_there)
     }
 
