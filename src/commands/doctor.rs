@@ -41,7 +41,7 @@ fn estimate(input: &Path, rate: RateChoice) -> Result<Duration, RunError> {
 }
 
 fn examine(settings: &RemoteSettings, run: Option<Duration>, checks: &mut Checks) -> Result<ExitStatus, RunError> {
-    let token = match token::find(&settings.token) {
+    let token = match block_on(token::find(settings.token.clone())) {
         Ok(token) => token,
         Err(RunError::Token(trouble)) => {
             checks.add(Check::new("token", Mark::Bad, trouble.what()).advise(trouble.hint()));

@@ -3,6 +3,7 @@
 use crate::domain::Stamp;
 use crate::engine::clock::Clock;
 use crate::engine::retry;
+use crate::settings::Settings;
 use crate::slack::{AuthTest, CallError, Client};
 use std::time::Duration;
 
@@ -13,6 +14,13 @@ pub struct Patience {
     pub retries: u32,
     /// The pauses that Slack may ask for, all together. They cost no attempt.
     pub longest_pause: Duration,
+}
+
+impl Patience {
+    /// That of a run.
+    pub fn of(settings: &Settings) -> Self {
+        Self { retries: settings.calls.retries, longest_pause: settings.safety.max_retry_after }
+    }
 }
 
 /// A clear answer.

@@ -39,7 +39,7 @@ pub fn resolve(typed: ResolveArgs, console: &Console) -> Result<ExitStatus, RunE
     let content = content(source, delimiter, names)?;
     let ids = content.header().columns();
     block_on(async {
-        let (mut lister, _) = Lister::connect(&settings)?;
+        let (mut lister, _) = Lister::connect(&settings).await?;
         let mut wanted = Wanted::default();
         each(&content, |row| wanted.note(ids, row)).await?;
         let mut progress = Progress::new(console, lister.clock());

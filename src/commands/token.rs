@@ -1,6 +1,7 @@
 //! Where the token comes from.
 
 use crate::commands::terminal;
+use crate::commands::waiting::blocking;
 use crate::error::{RunError, Trouble};
 use crate::settings::TokenChoice;
 use crate::slack::{self, Token, token};
@@ -8,11 +9,16 @@ use secrecy::SecretString;
 use std::ffi::OsString;
 use std::io;
 
-/// Finds the token where the settings say that it is.
+/// Finds the token where the settings say that it is. A file may be a pipe, a command may hang, and a person takes time: a
+/// signal doesn't wait for them.
 ///
 /// # Errors
 /// Where there is none, it cannot be read, or it is no token that could do.
-pub fn find(choice: &TokenChoice) -> Result<Token, RunError> {
+pub async fn find(choice: TokenChoice) -> Result<Token, RunError> {
+    blocking(move || find_now(&choice)).await
+}
+
+fn find_now(choice: &TokenChoice) -> Result<Token, RunError> {
     let (mut named, mut asks) = (slack::TokenChoice::default(), false);
     match choice {
         TokenChoice::File(path) => named.file = Some(path.clone()),

@@ -4,6 +4,7 @@ use crate::domain::StopReason;
 use crate::engine::ports::{Control, Signal};
 use crate::error::RunError;
 use crate::shutdown::Shutdown;
+use crate::slack::token::kill_command;
 use std::panic::resume_unwind;
 
 /// Runs a command's future on a runtime of its own. Threads that still wait for something don't hold up its end.
@@ -17,6 +18,8 @@ pub fn block_on<T>(future: impl Future<Output = Result<T, RunError>>) -> Result<
         .map_err(|error| RunError::Internal(format!("the runtime cannot be started: {error}")))?;
     let ended = runtime.block_on(future);
     runtime.shutdown_background();
+    // Left alone, it would hold standard error open for as long as it hangs.
+    kill_command();
     ended
 }
 

@@ -1,6 +1,6 @@
 //! What happens in a run, told once to whoever keeps or shows it.
 
-use super::{Counts, ErrorCode, Outcome, Row, TeamId};
+use super::{Counts, ErrorCode, Outcome, Row, TeamId, TokenOwner};
 use std::time::Duration;
 
 /// One thing that happened. The results see it first, then the screen, then the totals.
@@ -67,6 +67,13 @@ pub enum Event {
     OutageEnded,
     /// The token expired and a fresh one was found where the old one came from.
     TokenRefreshed,
+    /// The fresh token belongs to a user whose token the run didn't have before.
+    OtherOwner {
+        /// The user.
+        owner: Box<TokenOwner>,
+        /// Whether the user's rows are left alone from here on.
+        is_spared: bool,
+    },
     /// A `warning` in a reply, told once for each text.
     Warning(Box<str>),
     /// No further call will be made but those in flight.

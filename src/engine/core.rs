@@ -23,8 +23,8 @@ use super::retry;
 use super::shared::SharedSessions;
 use super::suspended::SuspendedWorkspaces;
 use super::token::TokenState;
-use crate::domain::{Counts, ErrorCode, Event, Reply, StopReason, Target};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use crate::domain::{Counts, ErrorCode, Event, Reply, StopReason, Target, UserId};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 /// Names a call while it is in flight.
@@ -98,6 +98,8 @@ pub struct Core {
     /// Counts the clear answers, but late ones: failures with the same number had none between them.
     streak: u64,
     token: TokenState,
+    /// Users of fresh tokens; their rows are not sent.
+    spared: HashSet<UserId>,
     warned: BTreeSet<Box<str>>,
     meter: Meter,
     counts: Counts,
@@ -132,6 +134,7 @@ impl Core {
             outage: Outage::default(),
             streak: 0,
             token: TokenState::default(),
+            spared: HashSet::new(),
             warned: BTreeSet::new(),
             meter: Meter::default(),
             ended_by_answer: 0,
@@ -198,6 +201,18 @@ impl Core {
             Refreshed::Changed => {
                 self.token.changed(now.at);
                 return acts.push(Act::Tell(Event::TokenRefreshed));
+            }
+            Refreshed::OtherOwner { owner, is_spared } => {
+                self.token.changed(now.at);
+                if is_spared {
+                    self.spared.insert(owner.id.clone());
+                }
+                acts.push(Act::Tell(Event::TokenRefreshed));
+                return acts.push(Act::Tell(Event::OtherOwner { owner, is_spared }));
+            }
+            Refreshed::Unidentified(reason) => {
+                self.token.not_changed();
+                return self.stop(reason, acts);
             }
             Refreshed::Unchanged => Box::default(),
             Refreshed::Failed(why) => why,

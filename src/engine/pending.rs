@@ -1,10 +1,12 @@
 //! A row on its way through the engine, and the record that it becomes.
 
+use super::breaker::Ended;
 use super::clock::Now;
 use super::group::Group;
 use super::ports::Request;
 use super::retry;
-use crate::domain::{Outcome, Reply, Row, SessionTarget, Stamp, Status, Target, TeamId};
+use crate::domain::{Outcome, Rejection, Reply, Row, SessionTarget, Stamp, Status, Target, TeamId, UserId};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// What one call is for.
@@ -96,6 +98,43 @@ impl Pending {
             Work::Users(group) => group.rows(),
         };
         rows.iter().map(|row| row.line)
+    }
+
+    /// Whether a row is one of these users'.
+    pub fn is_of(&self, users: &HashSet<UserId>) -> bool {
+        !users.is_empty()
+            && match &self.work {
+                Work::Session(row) => row_is_of(row, users),
+                Work::Users(group) => group.users().iter().any(|user| users.contains(user)),
+            }
+    }
+
+    /// Ends the rows of these users, who turned out to be the token's own. Gives what is left to be sent.
+    pub fn spare(mut self, users: &HashSet<UserId>, now: Now) -> (Option<Self>, Vec<Ended>) {
+        let may_be_gone = self.may_be_gone();
+        let outcome = match self.take_reply() {
+            // An earlier call may have ended the session: nobody knows that it was left alone.
+            Some(reply) if may_be_gone => self.outcome(Status::Unknown, reply, now),
+            _ => self.rejected(&Rejection::OwnSession, now),
+        };
+        let (rest, spared) = match self.work {
+            Work::Session(row) => (Vec::new(), vec![*row]),
+            Work::Users(group) => group.into_rows().into_iter().partition(|row| !row_is_of(row, users)),
+        };
+        let ended = spared.into_iter().map(|row| Ended { row: Box::new(row), outcome: outcome.clone() }).collect();
+        if rest.is_empty() {
+            return (None, ended);
+        }
+        (Some(Self { work: Work::Users(Box::new(Group::of(rest))), ..self }), ended)
+    }
+
+    fn rejected(&self, rejection: &Rejection, now: Now) -> Outcome {
+        Outcome {
+            attempts: self.attempts,
+            rate_limited: self.rate_limited,
+            first_sent_at: self.first_sent_at,
+            ..rejected(rejection, now)
+        }
     }
 
     /// The call that it asks for.
@@ -298,8 +337,15 @@ fn target_of(row: &Row) -> &SessionTarget {
 
 /// The record of a row that is never sent.
 pub fn unsent(row: &Row, now: Now) -> Option<Outcome> {
-    let rejection = row.target.as_ref().err()?;
-    Some(Outcome {
+    row.target.as_ref().err().map(|rejection| rejected(rejection, now))
+}
+
+fn row_is_of(row: &Row, users: &HashSet<UserId>) -> bool {
+    row.target.as_ref().ok().and_then(Target::user).is_some_and(|user| users.contains(user))
+}
+
+fn rejected(rejection: &Rejection, now: Now) -> Outcome {
+    Outcome {
         status: rejection.status(),
         error: Some(rejection.rule().into()),
         detail: rejection.to_string().into(),
@@ -309,5 +355,5 @@ pub fn unsent(row: &Row, now: Now) -> Option<Outcome> {
         first_sent_at: None,
         finished_at: now.wall,
         request_id: None,
-    })
+    }
 }

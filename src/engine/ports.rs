@@ -1,6 +1,6 @@
 //! What the engine needs of the world. The edges implement these; the engine never sees an edge.
 
-use crate::domain::{Event, Reply, Row, SessionTarget, Snapshot, StopReason, TeamId, UserId};
+use crate::domain::{Event, Reply, Row, SessionTarget, Snapshot, StopReason, TeamId, TokenOwner, UserId};
 use std::future::Future;
 use std::sync::Arc;
 
@@ -41,8 +41,18 @@ pub trait SessionApi: 'static {
 /// What reading the token again has brought.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refreshed {
-    /// Another token, which the next call carries.
+    /// Another token, which the next call carries. It belongs to a user whose token the run had before, or to one who
+    /// needn't be known.
     Changed,
+    /// Another token, of another user.
+    OtherOwner {
+        /// The user.
+        owner: Box<TokenOwner>,
+        /// Whether the user's rows must not be sent.
+        is_spared: bool,
+    },
+    /// Another token, and nobody says whose. The run ends with this.
+    Unidentified(StopReason),
     /// The same token as before, or a source that can't be read twice.
     Unchanged,
     /// No token; in words.

@@ -171,6 +171,10 @@ enum Body<'a> {
     },
     OutageEnded,
     TokenRefreshed,
+    OtherOwner {
+        user_id: &'a str,
+        protected: bool,
+    },
     Warning {
         text: Cow<'a, str>,
     },
@@ -265,6 +269,9 @@ fn body(event: &Event) -> Body<'_> {
         Event::OutageBegan { error } => Body::OutageBegan { error: clean(error) },
         Event::OutageEnded => Body::OutageEnded,
         Event::TokenRefreshed => Body::TokenRefreshed,
+        Event::OtherOwner { owner, is_spared } => {
+            Body::OtherOwner { user_id: owner.id.as_str(), protected: *is_spared }
+        }
         Event::Warning(text) => Body::Warning { text: clean(text) },
         Event::Stopping(reason) => Body::Stopping { reason: stop_word(reason), text: why(reason) },
     }

@@ -32,6 +32,9 @@ pub fn tell(event: &Event) {
         }
         Event::OutageBegan { error } => warn!(target: NOTICE, error = &*clean(error), "{}", text()),
         Event::OutageEnded | Event::TokenRefreshed => info!(target: NOTICE, "{}", text()),
+        Event::OtherOwner { owner, is_spared } => {
+            warn!(target: NOTICE, user_id = owner.id.as_str(), protected = is_spared, "{}", text());
+        }
         Event::Warning(warning) => warn!(target: NOTICE, warning = &*clean(warning), "{}", text()),
         Event::Stopping(reason) => warn!(target: NOTICE, reason = stop_word(reason), "{}", text()),
     }
@@ -122,10 +125,10 @@ mod tests {
     fn verbosity_decides_what_is_told() {
         for (mode, verbosity, want) in [
             (ScreenMode::None, Verbosity::Quiet, 0),
-            (ScreenMode::Bar, Verbosity::Normal, 4),
-            (ScreenMode::Plain, Verbosity::Normal, 8),
-            (ScreenMode::Bar, Verbosity::Rows, 9),
-            (ScreenMode::Plain, Verbosity::Calls, 12),
+            (ScreenMode::Bar, Verbosity::Normal, 5),
+            (ScreenMode::Plain, Verbosity::Normal, 9),
+            (ScreenMode::Bar, Verbosity::Rows, 10),
+            (ScreenMode::Plain, Verbosity::Calls, 13),
         ] {
             let lines = told(mode, verbosity, LogFormat::Text);
             assert_eq!(lines.len(), want, "{mode:?} {verbosity:?}: {lines:#?}");

@@ -25,6 +25,14 @@ pub fn sentence(event: &Event) -> String {
         }
         Event::OutageEnded => "Slack answers again".to_owned(),
         Event::TokenRefreshed => "the token had expired; going on with a fresh one".to_owned(),
+        Event::OtherOwner { owner, is_spared } => {
+            let rows = if *is_spared { "this user's rows are left alone too" } else { "--allow-self was given" };
+            format!(
+                "the fresh token is {}'s ({}), whose token the run didn't have before; {rows}",
+                clean(&owner.name),
+                owner.id
+            )
+        }
         Event::Warning(text) => format!("Slack warns: {}", clean(text)),
         Event::Stopping(reason) => format!("stopping: {}; calls in flight are finished first", why(reason)),
     }
@@ -106,7 +114,9 @@ pub fn stop_word(reason: &StopReason) -> &'static str {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::domain::{BucketKind, ErrorCode, Fields, IdentifyBy, SessionId, Stamp, Status, Target, UserId};
+    use crate::domain::{
+        BucketKind, ErrorCode, Fields, IdentifyBy, SessionId, Stamp, Status, Target, TokenOwner, UserId,
+    };
 
     pub(in crate::report) const HOSTILE: &str = "\u{1b}]0;x\u{7}\u{202e}\u{9b}2J\n";
 
@@ -133,6 +143,17 @@ pub(super) mod tests {
         Event::Ended { row: Box::new(row), outcome }
     }
 
+    fn owner() -> TokenOwner {
+        TokenOwner {
+            id: UserId::parse("W7").unwrap(),
+            name: HOSTILE.into(),
+            team_id: None,
+            team: Box::default(),
+            enterprise_id: None,
+            url: Box::default(),
+        }
+    }
+
     /// One event of every kind, those with texts holding hostile ones.
     pub(in crate::report) fn every_event() -> Vec<Event> {
         let team = || TeamId::parse("T1").unwrap();
@@ -149,6 +170,7 @@ pub(super) mod tests {
             Event::OutageBegan { error: HOSTILE.into() },
             Event::OutageEnded,
             Event::TokenRefreshed,
+            Event::OtherOwner { owner: Box::new(owner()), is_spared: true },
             Event::Warning(HOSTILE.into()),
             Event::Stopping(StopReason::Interrupted),
         ]

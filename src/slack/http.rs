@@ -3,7 +3,7 @@
 use super::failure::Failure;
 use super::form::Form;
 use super::permitted_body::PermittedBody;
-use super::token::{Token, TokenSource};
+use super::token::{Token, TokenError, TokenSource};
 use super::wire::{self, Headers};
 use super::{ApiUrl, AuthTest, CallError, ListQuery, ListReply, Page, Proxy, auth_test, list};
 use crate::domain::{Answer, ErrorCode, Reply, SessionTarget, Stamp, UserId};
@@ -31,6 +31,12 @@ const NAME: &str = concat!("slack-revoke/", env!("CARGO_PKG_VERSION"));
 
 /// Connections idle for longer are closed by us, before a server or a proxy does it under a request.
 const IDLE: Duration = Duration::from_secs(15);
+
+/// Between the attempts to read an expired token again.
+const BETWEEN_READINGS: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
+
+/// What is given to a command that is being killed.
+const A_MOMENT: Duration = Duration::from_secs(1);
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-slack-req-id");
 const SCOPES: HeaderName = HeaderName::from_static("x-oauth-scopes");
@@ -77,6 +83,8 @@ struct Inner {
     /// Every call's headers. The token's is marked sensitive, so that `Debug` hides it.
     headers: RwLock<HeaderMap>,
     source: TokenSource,
+    /// Of a call, and of reading the token again.
+    timeout: Duration,
     now: fn() -> Stamp,
 }
 
@@ -104,6 +112,7 @@ impl Client {
             auth_test: api.method("auth.test"),
             headers: RwLock::new(headers(&api, &token)),
             source: token.source().clone(),
+            timeout,
             now,
         };
         Ok(Self(Arc::new(inner)))
@@ -115,6 +124,24 @@ impl Client {
     /// Where Slack refuses, limits, or gives no clear answer.
     pub async fn auth_test(&self) -> Result<AuthTest, CallError> {
         self.0.auth_test().await
+    }
+
+    /// Reads the token again from its source, a few times if it can't be read: the command may have no connection just now,
+    /// and a file may be about to be replaced. `false` if it is the same token, or a source that can't be read twice.
+    ///
+    /// # Errors
+    /// Why it can't be read, the last time.
+    pub async fn renew_token(&self) -> Result<bool, TokenError> {
+        let mut waits = BETWEEN_READINGS.into_iter();
+        loop {
+            let error = match self.0.read_token_again().await {
+                Ok(token) => return Ok(token.is_some_and(|token| self.0.renew(&token))),
+                Err(error) => error,
+            };
+            let Some(wait) = waits.next() else { return Err(error) };
+            tracing::warn!("the token has expired; {error}; reading it again in {} s", wait.as_secs());
+            tokio::time::sleep(wait).await;
+        }
     }
 
     /// Reads one page of sessions, with the scope `admin.users:read`. No active session at all is an empty page; none after a
@@ -161,19 +188,26 @@ impl SessionApi for Client {
     }
 
     async fn refresh_token(&self) -> Refreshed {
-        let (send, receive) = oneshot::channel();
-        let source = self.0.source.clone();
-        // A plain thread: a command that hangs must not hold up the runtime, nor its end.
-        thread::spawn(move || send.send(Token::read_again(&source)));
-        match receive.await {
-            Ok(Ok(Some(token))) if self.0.renew(&token) => Refreshed::Changed,
-            Ok(Ok(_)) | Err(_) => Refreshed::Unchanged,
-            Ok(Err(error)) => Refreshed::Failed(error.to_string().into()),
+        match self.renew_token().await {
+            Ok(true) => Refreshed::Changed,
+            Ok(false) => Refreshed::Unchanged,
+            Err(error) => Refreshed::Failed(error.to_string().into()),
         }
     }
 }
 
 impl Inner {
+    async fn read_token_again(&self) -> Result<Option<Token>, TokenError> {
+        let (send, receive) = oneshot::channel();
+        let (source, limit) = (self.source.clone(), self.timeout);
+        // A plain thread: a pipe that nobody writes to must not hold up the runtime, nor its end.
+        thread::spawn(move || send.send(Token::read_again(&source, limit)));
+        match tokio::time::timeout(limit + A_MOMENT, receive).await {
+            Ok(read) => read.unwrap_or(Ok(None)),
+            Err(_) => Err(TokenError::TooSlow { origin: self.source.clone(), limit }),
+        }
+    }
+
     async fn end_sessions(&self, asks: &Asks, permit: &Arc<Permit>) -> Reply {
         let (url, form) = match asks {
             Asks::Session(target) => (&self.invalidate, session_form(target)),

@@ -10,6 +10,7 @@ mod error;
 mod read;
 
 pub use error::TokenError;
+pub use read::kill_command;
 
 use read::{Permissions, from_command, from_file};
 use reqwest::header::HeaderValue;
@@ -19,9 +20,17 @@ use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// The name of systemd's credential: `LoadCredential=slack-token:…`.
 const CREDENTIAL: &str = "slack-token";
+
+/// The first time, a command may have to ask somebody.
+const LONGEST_COMMAND: Duration = Duration::from_mins(2);
+
+/// What may hold a token or tell how to get one: no command that the program starts finds these.
+pub const SECRET_VARIABLES: [&str; 4] =
+    ["SLACK_TOKEN", "SLACK_API_TOKEN", "SLACK_REVOKE_TOKEN", "SLACK_REVOKE_TOKEN_COMMAND"];
 
 /// Where a token comes from.
 #[derive(Clone, PartialEq, Eq)]
@@ -97,14 +106,14 @@ impl Token {
         value
     }
 
-    /// Reads the token once more from its source; none where the source cannot be asked again.
+    /// Reads the token once more from its source; none where the source cannot be asked again. A command gets `limit`.
     ///
     /// # Errors
     /// As [`resolve`], for a file or a command.
-    pub(super) fn read_again(source: &TokenSource) -> Result<Option<Self>, TokenError> {
+    pub(super) fn read_again(source: &TokenSource, limit: Duration) -> Result<Option<Self>, TokenError> {
         let text = match source {
             TokenSource::File(path) => from_file(path, Permissions::OwnerOnly),
-            TokenSource::Command(command) => from_command(command),
+            TokenSource::Command(command) => from_command(command, limit),
             TokenSource::Env | TokenSource::Credential(_) | TokenSource::Prompt => return Ok(None),
         };
         check::token(&text.map_err(|trouble| trouble.at(source))?, source).map(Some)
@@ -153,7 +162,7 @@ pub fn resolve(
         TokenSource::File(path) => from_file(path, Permissions::OwnerOnly),
         // systemd alone decides who may read its credentials.
         TokenSource::Credential(path) => from_file(path, Permissions::Any),
-        TokenSource::Command(command) => from_command(command),
+        TokenSource::Command(command) => from_command(command, LONGEST_COMMAND),
         TokenSource::Env => Ok(read::from_os(env("SLACK_TOKEN").unwrap_or_default())),
         TokenSource::Prompt => ask.map_or_else(|| Err(io::ErrorKind::NotFound.into()), |ask| ask()).map_or_else(
             |error| Err(read::Trouble::Prompt(error)),

@@ -1,7 +1,8 @@
 //! Whose token it is. Without a clear answer to `auth.test`, no row is sent that may be its user's own.
 
-use crate::harness::{Act, Canned, Program, Proxy, TOKEN, Workdir, config, rows, start};
-use slack_revoke::rehearsal::{Config, Identity, Method, Server, Session, Token};
+use crate::harness::{Act, Canned, Program, Proxy, TOKEN, Workdir, config, rows, start, until};
+use rustix::process::Signal;
+use slack_revoke::rehearsal::{Config, Identity, Method, Server, Session, Token, TokenEnd};
 
 const OWNER: &str = "W1ME";
 
@@ -163,5 +164,140 @@ fn a_call_without_a_body_says_so() {
     for head in proxy.heads() {
         let lengths = head.to_ascii_lowercase().matches("\r\ncontent-length: ").count();
         assert_eq!(lengths, 1, "{head}");
+    }
+}
+
+/// A token that expires after two calls, and the one that replaces it, of this user.
+fn with_successor(user: &str, sessions: Vec<Session>) -> Server {
+    let of = |user: &str| Identity { user_id: user.into(), ..Identity::default() };
+    let first = Token { identity: of(OWNER), ends: Some((2, TokenEnd::Expired)), ..Token::named(TOKEN) };
+    let second = Token { identity: of(user), ..Token::named("xoxp-second") };
+    start(Config { tokens: vec![first, second], ..config(sessions) })
+}
+
+const SUCCESSOR: &str = "W2ADMIN";
+
+/// Eight sessions: two of the owner, two of the successor, and four of nobody's that matters.
+fn eight(work: &Workdir) -> Vec<Session> {
+    let users = ["U1", "U2", SUCCESSOR, OWNER, "U3", SUCCESSOR, "U4", OWNER];
+    let numbered = || users.iter().zip(1_000..);
+    let rows = numbered().map(|(user, session)| format!("{user},{session},T1\n"));
+    work.write("in.csv", format!("user_id,session_id,team_id\n{}", rows.collect::<String>()));
+    numbered().map(|(user, session)| Session::new(session, "T1", user)).collect()
+}
+
+/// A command that gives the first token once, and then does `later`.
+fn token_command(later: &str) -> String {
+    format!("if [ -e used ]; then {later}; else touch used; echo {TOKEN}; fi")
+}
+
+fn renewing(work: &Workdir, url: &str, later: &str) -> Program {
+    let command = token_command(later);
+    let flags = ["--rate", "unlimited", "-j", "1", "--timeout", "2s", "--retries", "1"];
+    work.program(["run", "in.csv", "--yes", "-q", "--api-url", url, "--token-command", &command]).args(flags)
+}
+
+#[test]
+fn after_a_refresh_both_owners_are_spared_and_recorded() {
+    let work = Workdir::new();
+    let server = with_successor(SUCCESSOR, eight(&work));
+    renewing(&work, &server.url(), "echo xoxp-second").args(["--events", "events"]).exits(0);
+    assert_eq!(server.live_sessions(), [1_002, 1_003, 1_005, 1_007]);
+    assert_eq!(work.results("in.results.csv").count("protected"), 4);
+    let manifest = work.json("in.results.csv.manifest.json");
+    let run = &manifest["runs"][0];
+    assert_eq!(
+        (&run["identity"]["user_id"], &run["later_identities"][0]["user_id"]),
+        (&OWNER.into(), &SUCCESSOR.into())
+    );
+    assert_eq!(manifest["protections"]["own_user_ids"], serde_json::json!([OWNER, SUCCESSOR]));
+    assert_eq!(work.read("events").matches("other_owner").count(), 1);
+    assert_eq!(server.stats().of(Method::AuthTest).calls, 2);
+}
+
+#[test]
+fn with_allow_self_the_second_owner_is_recorded_and_sent() {
+    let work = Workdir::new();
+    let server = with_successor(SUCCESSOR, eight(&work));
+    renewing(&work, &server.url(), "echo xoxp-second").args(["--allow-self"]).exits(0);
+    assert!(server.live_sessions().is_empty());
+    let run = &work.json("in.results.csv.manifest.json")["runs"][0];
+    assert_eq!(run["later_identities"][0]["user_id"], SUCCESSOR);
+}
+
+#[test]
+fn a_fresh_token_of_the_same_user_is_nothing_to_tell() {
+    let work = Workdir::new();
+    let server = with_successor(OWNER, eight(&work));
+    let said = renewing(&work, &server.url(), "echo xoxp-second").exits(0).stderr();
+    assert_eq!((said.as_str(), server.live_sessions()), ("", vec![1_003, 1_007]));
+    assert!(work.json("in.results.csv.manifest.json")["runs"][0].get("later_identities").is_none());
+}
+
+#[test]
+fn without_knowing_whose_the_fresh_token_is_the_run_stops_and_can_be_resumed() {
+    for (answer, exit, cause) in [
+        (http("404 Not Found", "", ""), 5, "HTTP 404"),
+        (http(OK, "", r#"{"ok":true}"#), 5, "not who the token is"),
+        (http(OK, "", &refusal("access_denied")), 4, "access_denied"),
+    ] {
+        let work = Workdir::new();
+        let server = with_successor(SUCCESSOR, eight(&work));
+        let proxy = Proxy::tampering(
+            "auth.test",
+            server.address(),
+            move |call| {
+                if call == 0 { Act::Pass } else { answer.clone() }
+            },
+        );
+        let said = renewing(&work, &proxy.url(), "echo xoxp-second").exits(exit).stderr();
+        assert!(said.contains(cause) && said.contains("--resume"), "{said}");
+        assert_eq!(server.stats().revoked, 2, "{cause}");
+        renewing(&work, &server.url(), "echo xoxp-second").args(["--resume"]).exits(0);
+        assert_eq!(server.live_sessions(), [1_002, 1_003, 1_005, 1_007]);
+    }
+}
+
+#[test]
+fn a_token_command_that_fails_once_or_hangs_once_does_not_end_the_run() {
+    for once in ["echo oops >&2; exit 1", "exec sleep 1000", "echo"] {
+        let work = Workdir::new();
+        let server = with_successor(OWNER, eight(&work));
+        let later = format!("if [ -e again ]; then echo xoxp-second; else touch again; {once}; fi");
+        let said = renewing(&work, &server.url(), &later).exits(0).stderr();
+        assert_eq!(work.results("in.results.csv").count("revoked"), 6, "{once}: {said}");
+    }
+}
+
+#[test]
+fn a_token_command_that_hangs_holds_up_no_signal() {
+    for command in [&["list"][..], &["resolve", "in.csv", "-o", "out.csv"]] {
+        for first in ["touch hanging; exec sleep 1000", &token_command("touch hanging; exec sleep 1000")] {
+            let work = Workdir::new();
+            work.write("in.csv", rows(1_000, 2));
+            let server = Canned::json(&refusal("token_expired"));
+            let flags = ["--api-url", &server.url(), "--token-command", first, "--timeout", "1h"];
+            let mut running = work.program(command.iter().copied()).args(flags).start();
+            until(&mut running, || work.exists("hanging"));
+            running.signal(Signal::INT);
+            assert_eq!(running.wait_at_most().code(), Some(130), "{command:?} {first}");
+        }
+    }
+}
+
+#[test]
+fn no_child_finds_the_token_or_the_way_to_it() {
+    let (work, server) = (Workdir::new(), server());
+    with_users(&work);
+    let command = format!("env > token-env; echo {TOKEN}");
+    work.program(["run", "in.csv", "--yes", "--api-url", &server.url(), "--on-finish", "env > finish-env"])
+        .env("SLACK_REVOKE_TOKEN_COMMAND", &command)
+        .env("SLACK_API_TOKEN", "xoxb-other")
+        .token("xoxp-unused")
+        .exits(0);
+    for (file, kept) in [("token-env", "SLACK_REVOKE_API_URL="), ("finish-env", "SLACK_REVOKE_EXIT_CODE=0")] {
+        let env = work.read(file);
+        assert!(env.contains(kept), "{env}");
+        assert!(!env.contains("xox") && !env.contains("TOKEN"), "{file}: {env}");
     }
 }

@@ -185,6 +185,7 @@ impl Observer for Keeper {
                 | Event::OutageBegan { .. }
                 | Event::OutageEnded
                 | Event::TokenRefreshed
+                | Event::OtherOwner { .. }
                 | Event::Warning(_) => {}
             }
         }

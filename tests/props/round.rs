@@ -219,6 +219,7 @@ fn run_of(number: usize) -> Run {
         reason: None,
         rehearsal: false,
         identity: None,
+        later_identities: Vec::new(),
         checks: Vec::new(),
         recorded_before: 0,
         counts: RunCounts::default(),

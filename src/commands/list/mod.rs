@@ -49,7 +49,7 @@ pub fn list(typed: ListArgs, argv: &[OsString], console: &Console) -> Result<Exi
     let settings = RemoteSettings::resolve(remote, &InputSource::File(PathBuf::new()), &Environment::capture())?;
     let filter = filter(filters)?;
     block_on(async {
-        let (mut lister, host) = Lister::connect(&settings)?;
+        let (mut lister, host) = Lister::connect(&settings).await?;
         let began_at = At(wall());
         // Only what is kept can be continued with another token.
         let organization = if output.is_some() { lister.organization().await } else { None };

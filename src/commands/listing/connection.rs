@@ -2,11 +2,11 @@
 
 use super::Halt;
 use super::tries::{Limits, Next, Tries};
-use crate::commands::waiting::signals;
+use crate::commands::waiting::{signals, unless_stopped};
 use crate::commands::{run, token};
 use crate::domain::StopReason;
 use crate::engine::clock::{Clock, wall};
-use crate::engine::ports::{Control, Permit, Refreshed, SessionApi, Signal};
+use crate::engine::ports::{Control, Permit, Signal};
 use crate::error::{RunError, Trouble};
 use crate::settings::RemoteSettings;
 use crate::shutdown::Shutdown;
@@ -59,9 +59,10 @@ impl Lister {
     ///
     /// # Panics
     /// Outside of a tokio runtime.
-    pub fn connect(settings: &RemoteSettings) -> Result<(Self, String), RunError> {
-        let Connection { client, host, .. } = Connection::with(settings, token::find(&settings.token)?)?;
-        let shutdown = signals()?;
+    pub async fn connect(settings: &RemoteSettings) -> Result<(Self, String), RunError> {
+        let mut shutdown = signals()?;
+        let token = unless_stopped(&mut shutdown, token::find(settings.token.clone())).await?;
+        let Connection { client, host, .. } = Connection::with(settings, token)?;
         let clock = Clock::start();
         let limits = Limits {
             retries: settings.calls.retries,
@@ -123,15 +124,25 @@ impl Lister {
             tracing::debug!("admin.users.session.list: {error}");
             match self.tries.on_error(error, sent_at, self.clock.elapsed()) {
                 Next::Again => {}
-                Next::Renew(otherwise) => match self.client.refresh_token().await {
-                    Refreshed::Changed => {}
-                    Refreshed::Unchanged => return Err(otherwise),
-                    Refreshed::Failed(why) => {
-                        tracing::error!("the token expired, and no fresh one was found: {why}");
-                        return Err(otherwise);
-                    }
-                },
+                Next::Renew(otherwise) => self.renew(otherwise).await?,
                 Next::Stop(halt) => return Err(halt),
+            }
+        }
+    }
+
+    /// A signal ends it: nothing is in flight that could be lost.
+    async fn renew(&mut self, otherwise: Halt) -> Result<(), Halt> {
+        let renewed = tokio::select! {
+            biased;
+            signal = self.shutdown.next() => return Err(Halt::Stop(reason_of(signal))),
+            renewed = self.client.renew_token() => renewed,
+        };
+        match renewed {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(otherwise),
+            Err(error) => {
+                tracing::error!("the token expired, and no fresh one was found: {error}");
+                Err(otherwise)
             }
         }
     }

@@ -22,13 +22,11 @@ impl Introduction<'_> {
     /// # Errors
     /// If Slack rejects the token, or rows to be sent may belong to its unknown user.
     pub async fn make(&self) -> Result<Result<Identified, CallError>, RunError> {
-        let calls = &self.settings.calls;
-        let patience = Patience { retries: calls.retries, longest_pause: self.settings.safety.max_retry_after };
-        let error = match identify(self.client, patience).await {
+        let error = match identify(self.client, Patience::of(self.settings)).await {
             Ok(identified) => return Ok(Ok(identified)),
             Err(error) => error,
         };
-        match (error.objection(), self.must_know()) {
+        match (error.objection(), must_know(self.settings, self.prepared)) {
             (Some(Objection::Rejected), _) | (Some(Objection::NotPermitted), true) => Err(rejected(&error)),
             (None, true) => Err(unclear(&error)),
             (None | Some(Objection::NotPermitted), false) => {
@@ -36,12 +34,6 @@ impl Introduction<'_> {
                 Ok(Err(error))
             }
         }
-    }
-
-    /// Whether a row could belong to the token's own user and must not be sent then.
-    fn must_know(&self) -> bool {
-        let survey = &self.prepared.survey;
-        !self.settings.safety.allow_self && survey.without_user < survey.sendable
     }
 
     fn warn(&self, error: &CallError) {
@@ -52,6 +44,11 @@ impl Introduction<'_> {
         };
         tracing::warn!(target: report::WEAKENED, "it isn't known whose token this is: {error}; {why}");
     }
+}
+
+/// Whether a row could belong to the token's own user and must not be sent then.
+pub(super) fn must_know(settings: &Settings, prepared: &Prepared) -> bool {
+    !settings.safety.allow_self && prepared.survey.without_user < prepared.survey.sendable
 }
 
 fn rejected(error: &CallError) -> RunError {

@@ -1,6 +1,7 @@
 //! `run`: builds the edges, runs the engine between them, and leaves the results.
 
 pub(in crate::commands) mod address;
+mod api;
 mod conclusion;
 mod earlier;
 mod introduction;
@@ -111,7 +112,7 @@ async fn carry_out(
     let screen = Screen::start(console);
     let (mut recorder, facts) = Recorder::begin(settings, prepared, &remote, events, screen, started)?;
     let clock = Clock::start();
-    let end: RunEnd = engine::run(policy, remote.client(), &mut source, &mut recorder, &mut signals, clock).await;
+    let end: RunEnd = engine::run(policy, remote.api(), &mut source, &mut recorder, &mut signals, clock).await;
     drop(source);
     let is_cut_off = end.aborted && end.fault.is_none();
     let concluded = Conclusion { settings, argv, console, facts, remote: &remote, started, end, suspended: Vec::new() }

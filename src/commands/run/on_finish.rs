@@ -3,6 +3,7 @@
 use super::conclusion::Concluded;
 use crate::engine::ports::Control;
 use crate::settings::Mode;
+use crate::slack::SECRET_VARIABLES;
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::ffi::OsString;
 use std::io;
@@ -16,7 +17,7 @@ use tokio::sync::oneshot;
 const LONGEST: Duration = Duration::from_mins(1);
 
 /// What the command must not find. Where it starts this program again, that is no run with the same command at its end.
-const TAKEN_AWAY: [&str; 3] = ["SLACK_TOKEN", "CREDENTIALS_DIRECTORY", "SLACK_REVOKE_ON_FINISH"];
+const TAKEN_AWAY: [&str; 3] = ["CREDENTIALS_DIRECTORY", "SLACK_REVOKE_TOKEN_FILE", "SLACK_REVOKE_ON_FINISH"];
 
 /// What the command finds in its environment. No name is that of a flag's variable.
 pub(super) fn variables(mode: Mode, run: &Concluded) -> Vec<(&'static str, OsString)> {
@@ -83,7 +84,7 @@ type Ended = oneshot::Receiver<io::Result<ExitStatus>>;
 fn start(command: &str, variables: &[(&'static str, OsString)]) -> io::Result<(Option<Pid>, Ended)> {
     let mut shell = Command::new("sh");
     shell.args(["-c", command]).stdin(Stdio::null()).stdout(Stdio::from(io::stderr())).process_group(0);
-    for name in TAKEN_AWAY {
+    for name in SECRET_VARIABLES.into_iter().chain(TAKEN_AWAY) {
         shell.env_remove(name);
     }
     let mut child: Child = shell.envs(variables.iter().map(|(name, value)| (name, value))).spawn()?;

@@ -3,7 +3,7 @@
 use super::Prepared;
 use super::prepared::{run_id, unwritable};
 use super::remote::Remote;
-use crate::domain::{ErrorCode, Event, IdColumns, Snapshot, Stamp, TeamId};
+use crate::domain::{ErrorCode, Event, IdColumns, Snapshot, Stamp, TeamId, TokenOwner};
 use crate::engine::clock::wall;
 use crate::engine::ports::{Observer, Unwritable};
 use crate::error::{RunError, Trouble};
@@ -151,8 +151,25 @@ impl Recorder {
 
     /// The records first, then the lines of what is sent next: what cannot be recorded must not be sent.
     fn keep(&mut self, events: &[Event]) -> Result<(), Unwritable> {
+        for event in events {
+            if let Event::OtherOwner { owner, is_spared } = event {
+                self.keep_owner(owner, *is_spared)?;
+            }
+        }
         self.record(events)?;
         self.list(events).map_err(|error| Unwritable { why: error.to_string().into(), unrecorded: Vec::new() })
+    }
+
+    /// A resumption goes by the manifest, so what it must protect is there before anything is sent with the fresh token.
+    fn keep_owner(&mut self, owner: &TokenOwner, is_spared: bool) -> Result<(), Unwritable> {
+        if let Some(run) = self.manifest.current() {
+            run.later_identities.push(owner.into());
+        }
+        if let (true, Some(protections)) = (is_spared, &mut self.manifest.protections) {
+            protections.add_own_user(owner.id.clone());
+        }
+        let saved = self.manifest.save_counted(&self.recorded, &self.files.manifest);
+        saved.map(drop).map_err(|error| Unwritable { why: error.to_string().into(), unrecorded: Vec::new() })
     }
 
     /// Keeps the records of the rows that ended, and counts those that are kept.
@@ -201,6 +218,7 @@ impl Recorder {
             | Event::OutageBegan { .. }
             | Event::OutageEnded
             | Event::TokenRefreshed
+            | Event::OtherOwner { .. }
             | Event::Warning(_)
             | Event::Stopping(_) => {}
         }
@@ -318,6 +336,7 @@ fn run_of(settings: &Settings, remote: &Remote, run_id: &str, started: Stamp) ->
         reason: settings.report.reason.clone(),
         rehearsal: settings.mode == Mode::Rehearsal,
         identity: remote.identity(),
+        later_identities: Vec::new(),
         checks: remote.checks().to_manifest(),
         recorded_before: 0,
         counts: RunCounts::default(),

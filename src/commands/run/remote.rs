@@ -1,11 +1,11 @@
 //! The other end: Slack, or the stand-in inside the program, and whose token it is.
 
+use super::api::RunApi;
 use super::introduction::Introduction;
 use super::{Prepared, address};
 use crate::commands::checks::{self, Check, Checks, Mark};
 use crate::commands::token;
-use crate::commands::waiting::blocking;
-use crate::domain::{SessionId, TeamId, UserId};
+use crate::domain::{SessionId, TeamId, TokenOwner, UserId};
 use crate::engine::clock::wall;
 use crate::engine::ports::{RowSource, Want};
 use crate::error::{RunError, Trouble};
@@ -18,7 +18,7 @@ use crate::store::manifest::Identity;
 
 /// A client, and what it found at the other end.
 pub struct Remote {
-    client: Client,
+    calls: RunApi,
     api: ApiUrl,
     proxy: Option<Proxy>,
     auth: Option<AuthTest>,
@@ -43,7 +43,7 @@ impl Remote {
             Mode::Run | Mode::Plan => (
                 None,
                 address::parse(&settings.calls.api_url, &settings.calls.allow_hosts)?,
-                find_token(settings).await?,
+                token::find(settings.token.clone()).await?,
             ),
         };
         let proxy = address::proxy(&api)?;
@@ -69,12 +69,13 @@ impl Remote {
             }
         }
         let auth = answer.ok().map(|identified| identified.auth);
-        Ok(Self { client, api, proxy, auth, checks, _stand_in: stand_in })
+        let calls = RunApi::new(settings, prepared, client, auth.as_ref().map(|auth| &auth.user_id));
+        Ok(Self { calls, api, proxy, auth, checks, _stand_in: stand_in })
     }
 
-    /// The client.
-    pub fn client(&self) -> &Client {
-        &self.client
+    /// What the engine calls.
+    pub fn api(&self) -> &RunApi {
+        &self.calls
     }
 
     /// The host that is called.
@@ -105,23 +106,8 @@ impl Remote {
 
     /// Whose token it is, for the manifest.
     pub fn identity(&self) -> Option<Identity> {
-        let auth = self.auth.as_ref()?;
-        let text = |text: &Option<Box<str>>| text.as_deref().unwrap_or_default().to_owned();
-        Some(Identity {
-            user_id: auth.user_id.to_string(),
-            user: text(&auth.user),
-            team_id: auth.team_id.as_ref().map(TeamId::to_string).unwrap_or_default(),
-            team: text(&auth.team),
-            enterprise_id: auth.enterprise_id.as_ref().map(TeamId::to_string),
-            url: text(&auth.url),
-        })
+        self.auth.as_ref().map(|auth| (&owner(auth)).into())
     }
-}
-
-/// A file may be a pipe, a command may hang, and a person takes time.
-async fn find_token(settings: &Settings) -> Result<Token, RunError> {
-    let choice = settings.token.clone();
-    blocking(move || token::find(&choice)).await
 }
 
 /// The stand-in, knowing the sessions of the input.
@@ -143,6 +129,19 @@ async fn stand_in(prepared: &Prepared) -> Result<Server, RunError> {
         }
     }
     Server::start(rehearsal::Config::rehearsal(sessions)).map_err(|error| broken(error.to_string()))
+}
+
+/// Whose token it is, of what Slack said about it.
+pub(super) fn owner(auth: &AuthTest) -> TokenOwner {
+    let text = |text: &Option<Box<str>>| text.clone().unwrap_or_default();
+    TokenOwner {
+        id: auth.user_id.clone(),
+        name: text(&auth.user),
+        team_id: auth.team_id.clone(),
+        team: text(&auth.team),
+        enterprise_id: auth.enterprise_id.clone(),
+        url: text(&auth.url),
+    }
 }
 
 /// What an answer tells of the other end and of the token.

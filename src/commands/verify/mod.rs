@@ -43,7 +43,7 @@ pub fn verify(typed: VerifyArgs, argv: &[OsString], console: &Console) -> Result
         for listing in before {
             remember(&mut concerned, listing).await?;
         }
-        let (mut lister, _) = Lister::connect(&settings)?;
+        let (mut lister, _) = Lister::connect(&settings).await?;
         let mut progress = Progress::new(console, lister.clock());
         let seen = Sightings::new(is_compared);
         let answer = survey(&mut lister, seen, &concerned, &mut progress).await;

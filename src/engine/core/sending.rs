@@ -75,7 +75,8 @@ impl Core {
         }
     }
 
-    fn send(&mut self, permit: Permit, mut pending: Pending, now: Now, acts: &mut Vec<Act>) {
+    fn send(&mut self, permit: Permit, pending: Pending, now: Now, acts: &mut Vec<Act>) {
+        let Some(mut pending) = self.unless_spared(pending, now, acts) else { return };
         self.next_call += 1;
         self.calls.made += 1;
         self.calls.began.get_or_insert(now.at);
@@ -87,6 +88,20 @@ impl Core {
         let (permit, handle) = permit.tracked(&self.announced);
         acts.push(Act::Send { id, permit, request: pending.request(), line, call });
         self.flying.insert(id, Flight { pending, sent_at: now.at, handle });
+    }
+
+    /// Every call passes here, so no row of a fresh token's user leaves, whatever it waited for.
+    fn unless_spared(&mut self, pending: Pending, now: Now, acts: &mut Vec<Act>) -> Option<Pending> {
+        if !pending.is_of(&self.spared) {
+            return Some(pending);
+        }
+        self.buckets.tested(&pending, None, now.at, now.at);
+        if pending.group().is_none() {
+            self.buckets.ended(&pending);
+        }
+        let (rest, spared) = pending.spare(&self.spared, now);
+        self.release(spared, acts);
+        rest
     }
 
     fn has_a_worker(&self) -> bool {

@@ -11,7 +11,7 @@ mod users;
 
 use super::*;
 use crate::domain::{
-    Answer, BucketKind, Fault, Fields, IdError, Rejection, Row, SessionId, Stamp, Status, TeamId, UserId,
+    Answer, BucketKind, Fault, Fields, IdError, Rejection, Row, SessionId, Stamp, Status, TeamId, TokenOwner, UserId,
 };
 use crate::engine::gate::Pace;
 use crate::engine::policy::{BucketPolicy, MaxFailures};
@@ -277,6 +277,56 @@ fn an_expired_token_is_read_again_and_the_row_sent_with_the_fresh_one() {
     bench.token(Refreshed::Changed).pass(LATER).answer(Answer::Ok);
     bench.until_a_call().answer(Answer::Ok);
     assert_eq!(bench.statuses(), [(2, Status::Revoked), (3, Status::Revoked)]);
+}
+
+fn row_of(line: u64, user: &str) -> Row {
+    let user = UserId::parse(user).unwrap();
+    Row { target: Ok(Target::by_user(SessionId::from(1000 + line), user, None)), ..row(line, "T1") }
+}
+
+/// Another token, of this user.
+fn other_owner(user: &str, is_spared: bool) -> Refreshed {
+    let owner = TokenOwner {
+        id: UserId::parse(user).unwrap(),
+        name: Box::default(),
+        team_id: None,
+        team: Box::default(),
+        enterprise_id: None,
+        url: Box::default(),
+    };
+    Refreshed::OtherOwner { owner: Box::new(owner), is_spared }
+}
+
+#[test]
+fn rows_of_the_user_of_a_fresh_token_are_left_alone_wherever_they_wait() {
+    for is_spared in [true, false] {
+        let all = [(2, "U2"), (3, "W2"), (4, "U2"), (5, "W2")].map(|(line, user)| row_of(line, user));
+        let mut bench = Bench::with(all.into(), Pace::Every(Duration::from_millis(1)), |policy| {
+            (policy.canary, policy.workers) = (false, Some(1));
+        });
+        bench.answer(Answer::Ok).pass(LATER);
+        // Line 3 is tried and waits, as its session may be gone; then the token expires.
+        bench.answer(Answer::Fault(Fault::Timeout)).until_a_call().refused("token_expired");
+        bench.token(other_owner("W2", is_spared));
+        for _ in 0..8 {
+            bench.pass(LATER);
+            while !bench.open.is_empty() {
+                bench.answer(Answer::Ok);
+            }
+        }
+        assert!(bench.core.is_finished());
+        let spared = if is_spared { [Status::Unknown, Status::Protected] } else { [Status::Revoked; 2] };
+        let want = [(2, Status::Revoked), (3, spared[0]), (4, Status::Revoked), (5, spared[1])];
+        assert_eq!(bench.statuses(), want, "{is_spared}");
+    }
+}
+
+#[test]
+fn a_fresh_token_of_nobody_known_stops_the_run() {
+    let mut bench = Bench::new(rows(2..=3));
+    let reason = StopReason::Unavailable { error: "http_404".into() };
+    bench.refused("token_expired").token(Refreshed::Unidentified(reason.clone())).pass(LATER);
+    assert_eq!((bench.core.stopped(), bench.sent.len()), (Some(&reason), 1));
 }
 
 #[test]

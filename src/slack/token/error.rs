@@ -3,6 +3,7 @@
 use super::TokenSource;
 use std::io;
 use std::process::ExitStatus;
+use std::time::Duration;
 
 /// No token, or one that cannot work.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +38,14 @@ pub enum TokenError {
         origin: TokenSource,
         /// How it ended.
         status: ExitStatus,
+    },
+    /// It didn't end in time.
+    #[error("{origin} brought no token within {} s", limit.as_secs_f64())]
+    TooSlow {
+        /// Where.
+        origin: TokenSource,
+        /// The time that it had.
+        limit: Duration,
     },
     /// Nothing but blanks.
     #[error("{origin} holds no token: it is empty")]
@@ -75,6 +84,7 @@ impl TokenError {
             Self::Unreadable { .. } => "nothing was sent; check its name and its rights",
             Self::Exposed { .. } => "run chmod 600 on it",
             Self::CommandFailed { .. } => "what it printed on standard error says why",
+            Self::TooSlow { .. } => "run it by hand to see what it waits for",
             Self::Empty { .. } | Self::Malformed { .. } => "it has to hold the user token and nothing else",
             Self::WrongKind { .. } => ADVICE,
         }

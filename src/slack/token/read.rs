@@ -1,14 +1,18 @@
 //! Reading the token's bytes. The buffers are wiped when they go.
 
-use super::{TokenError, TokenSource};
+use super::{SECRET_VARIABLES, TokenError, TokenSource};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use secrecy::zeroize::Zeroizing;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError, mpsc};
+use std::time::Duration;
 
 /// Slack's tokens have some hundred characters at most; `/dev/zero` has more.
 const MOST_BYTES: usize = 16 * 1024;
@@ -33,6 +37,7 @@ pub(super) enum Trouble {
     Exposed(u32),
     Failed(ExitStatus),
     TooLong,
+    TooSlow(Duration),
 }
 
 impl Trouble {
@@ -43,6 +48,7 @@ impl Trouble {
             Self::Io(error) | Self::Prompt(error) => TokenError::Unreadable { origin, error },
             Self::Exposed(mode) => TokenError::Exposed { origin, mode },
             Self::Failed(status) => TokenError::CommandFailed { origin, status },
+            Self::TooSlow(limit) => TokenError::TooSlow { origin, limit },
             Self::TooLong => TokenError::Malformed { origin, what: "it is longer than any token" },
         }
     }
@@ -60,15 +66,48 @@ pub(super) fn from_file(path: &Path, permissions: Permissions) -> Result<Bytes, 
     read_all(file)
 }
 
-/// Runs a command; what it prints on standard output is the token. Standard input stays with the rows.
-pub(super) fn from_command(command: &str) -> Result<Bytes, Trouble> {
-    let mut child = Command::new("sh")
-        .args(["-c", command])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::inherit())
-        .spawn()
-        .map_err(Trouble::Io)?;
+/// Runs a command; what it prints on standard output is the token. Standard input stays with the rows. A command that takes
+/// longer than `limit` is killed, with what it started unless there is a terminal, which such a command may ask on: there
+/// the whole group hears Ctrl-C.
+pub(super) fn from_command(command: &str, limit: Duration) -> Result<Bytes, Trouble> {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", command]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+    for name in SECRET_VARIABLES {
+        shell.env_remove(name);
+    }
+    let has_terminal = File::open("/dev/tty").is_ok();
+    if !has_terminal {
+        shell.process_group(0);
+    }
+    let child = shell.spawn().map_err(Trouble::Io)?;
+    let process = i32::try_from(child.id()).ok().and_then(Pid::from_raw).map(|process| (process, has_terminal));
+    *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) = process;
+    let (send, ended) = mpsc::channel();
+    std::thread::spawn(move || send.send(end_of(child)));
+    let end = ended.recv_timeout(limit);
+    if let (Err(_), Some(process)) = (&end, process) {
+        kill(process);
+    }
+    *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    end.unwrap_or(Err(Trouble::TooSlow(limit)))
+}
+
+/// The command that is running, and whether it shares its process group with this program.
+static RUNNING: Mutex<Option<(Pid, bool)>> = Mutex::new(None);
+
+/// Kills the command that is running, if there is one: nobody waits for the token any more.
+pub fn kill_command() {
+    if let Some(process) = *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) {
+        kill(process);
+    }
+}
+
+fn kill((process, shares_group): (Pid, bool)) {
+    // Refused if it ended just now.
+    let _ = if shares_group { kill_process(process, Signal::KILL) } else { kill_process_group(process, Signal::KILL) };
+}
+
+fn end_of(mut child: Child) -> Result<Bytes, Trouble> {
     // The pipe is closed before the wait, so a command that prints without end dies of it.
     let bytes = child.stdout.take().map_or_else(|| Ok(Bytes::default()), read_all);
     let status = child.wait().map_err(Trouble::Io)?;

@@ -3,6 +3,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+const A_MINUTE: Duration = Duration::from_mins(1);
+
 const GOOD: &str = "xoxp-1-secret";
 
 fn file(folder: &Path, name: &str, text: &str, mode: u32) -> PathBuf {
@@ -145,16 +147,34 @@ fn a_command_fails_by_its_exit_code_and_never_reads_standard_input() {
 }
 
 #[test]
+fn a_command_that_hangs_is_killed_with_what_it_started() {
+    let folder = tempfile::tempdir().unwrap();
+    let (pid, source) = (folder.path().join("pid"), |command: String| TokenSource::Command(command));
+    let hangs = format!("sleep 1000 & echo $! > {0}.new; mv {0}.new {0}; wait", pid.display());
+    let error = Token::read_again(&source(hangs), Duration::from_secs(1)).unwrap_err();
+    assert_eq!(error.to_string(), "--token-command brought no token within 1 s");
+    // Without a terminal, the whole group: what was started in the background is gone, or about to be.
+    if fs::File::open("/dev/tty").is_err() {
+        let started = fs::read_to_string(&pid).unwrap();
+        let status = PathBuf::from(format!("/proc/{}/stat", started.trim()));
+        let is_alive = || fs::read_to_string(&status).is_ok_and(|text| !text.contains(") Z "));
+        while is_alive() {
+            std::thread::yield_now();
+        }
+    }
+}
+
+#[test]
 fn only_files_and_commands_are_read_again() {
     let folder = tempfile::tempdir().unwrap();
     let path = file(folder.path(), "token", "xoxp-old", 0o600);
     let token = resolve(&by_file(&path), &no_env, None).unwrap();
     fs::write(&path, "xoxp-new").unwrap();
-    assert_eq!(Token::read_again(token.source()).unwrap().unwrap().secret.expose_secret(), "xoxp-new");
-    assert!(Token::read_again(&TokenSource::Env).unwrap().is_none());
-    assert!(Token::read_again(&TokenSource::Prompt).unwrap().is_none());
-    assert!(Token::read_again(&TokenSource::Credential(path)).unwrap().is_none());
-    assert!(Token::read_again(&TokenSource::Command("exit 1".into())).is_err());
+    assert_eq!(Token::read_again(token.source(), A_MINUTE).unwrap().unwrap().secret.expose_secret(), "xoxp-new");
+    assert!(Token::read_again(&TokenSource::Env, A_MINUTE).unwrap().is_none());
+    assert!(Token::read_again(&TokenSource::Prompt, A_MINUTE).unwrap().is_none());
+    assert!(Token::read_again(&TokenSource::Credential(path), A_MINUTE).unwrap().is_none());
+    assert!(Token::read_again(&TokenSource::Command("exit 1".into()), A_MINUTE).is_err());
     for source in [TokenSource::Env, TokenSource::File("x".into()), TokenSource::Command("x".into())] {
         assert_eq!(source.is_renewable(), source != TokenSource::Env);
     }

@@ -1,7 +1,7 @@
 //! The members of a manifest.
 
 use super::Extra;
-use crate::domain::{BucketKind, ColumnNames, Counts, Fields, IdColumn, IdColumns, Stamp, Status, TeamId};
+use crate::domain::{BucketKind, ColumnNames, Counts, Fields, IdColumn, IdColumns, Stamp, Status, TeamId, TokenOwner};
 use crate::store::stamps;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -85,6 +85,9 @@ pub struct Run {
     pub rehearsal: bool,
     /// Whose token it was, as `auth.test` said; none where it was not asked.
     pub identity: Option<Identity>,
+    /// Other users whose tokens the run was given when it read the token again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub later_identities: Vec<Identity>,
     /// What was checked before the first row; none in manifests of versions that did not check.
     #[serde(default)]
     pub checks: Vec<Checked>,
@@ -136,6 +139,20 @@ pub struct Identity {
     pub enterprise_id: Option<String>,
     /// The workspace's address.
     pub url: String,
+}
+
+impl From<&TokenOwner> for Identity {
+    fn from(owner: &TokenOwner) -> Self {
+        let id = |team: &Option<TeamId>| team.as_ref().map(TeamId::to_string);
+        Self {
+            user_id: owner.id.to_string(),
+            user: owner.name.to_string(),
+            team_id: id(&owner.team_id).unwrap_or_default(),
+            team: owner.team.to_string(),
+            enterprise_id: id(&owner.enterprise_id),
+            url: owner.url.to_string(),
+        }
+    }
 }
 
 /// One thing that was looked at before a run, as `doctor` looks at it.

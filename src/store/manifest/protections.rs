@@ -57,6 +57,11 @@ impl Protections {
         self.own_users.iter()
     }
 
+    /// Adds the user of a fresh token.
+    pub fn add_own_user(&mut self, user: UserId) {
+        self.own_users.insert(user);
+    }
+
     /// User ids and session ids that were named.
     #[must_use]
     pub fn named(&self) -> (usize, usize) {

@@ -29,6 +29,7 @@ fn run(run_id: &str) -> Run {
         reason: Some("INC-7".into()),
         rehearsal: false,
         identity: Some(Identity { user_id: "U1".into(), url: "https://a.slack.com/".into(), ..Identity::default() }),
+        later_identities: Vec::new(),
         checks: Vec::new(),
         recorded_before: 0,
         counts: RunCounts::default(),

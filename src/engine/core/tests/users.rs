@@ -134,6 +134,15 @@ fn an_expired_token_is_read_again_and_the_call_made_again() {
 }
 
 #[test]
+fn the_user_of_a_fresh_token_is_taken_out_of_the_call() {
+    let mut bench = of(users(4));
+    bench.answer(Answer::Ok).until_a_call().refused("token_expired");
+    bench.token(other_owner("U3", true)).until_a_call().answer(Answer::Ok);
+    assert_eq!((lines_of(&bench, Status::Requested), lines_of(&bench, Status::Protected)), (vec![2, 3, 4], vec![5]));
+    assert!(bench.core.is_finished());
+}
+
+#[test]
 fn a_user_who_makes_slack_stumble_is_found_and_is_unknown() {
     for fault in [Answer::Fault(Fault::Http(500)), Answer::Refused(ErrorCode::InternalError)] {
         let mut bench = of(users(41));

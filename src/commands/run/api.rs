@@ -1,0 +1,99 @@
+//! Slack as the engine of a run sees it: the client, and whose token it goes on with after a refresh.
+
+use super::introduction::must_know;
+use super::{Prepared, remote};
+use crate::commands::identify::{Patience, identify};
+use crate::domain::{ErrorCode, Reply, SessionTarget, StopReason, UserId};
+use crate::engine::ports::{Permit, Refreshed, SessionApi};
+use crate::report;
+use crate::settings::Settings;
+use crate::slack::{AuthTest, CallError, Client, Objection};
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Fresh tokens that have expired already, one after another, before that is believed.
+const MOST_EXPIRED: usize = 3;
+
+/// The client of a run.
+pub struct RunApi {
+    client: Client,
+    patience: Patience,
+    /// Whether nothing may be sent with a token of somebody unknown.
+    must_know: bool,
+    /// Whether the sessions of the tokens' users are left alone.
+    spares_owners: bool,
+    /// The users of the tokens so far.
+    owners: RefCell<BTreeSet<UserId>>,
+}
+
+impl RunApi {
+    /// Around the client whose token is `owner`'s, if that is known.
+    pub fn new(settings: &Settings, prepared: &Prepared, client: Client, owner: Option<&UserId>) -> Self {
+        Self {
+            client,
+            patience: Patience::of(settings),
+            must_know: must_know(settings, prepared),
+            spares_owners: !settings.safety.allow_self,
+            owners: RefCell::new(owner.cloned().into_iter().collect()),
+        }
+    }
+
+    fn identified(&self, auth: &AuthTest) -> Refreshed {
+        if !self.owners.borrow_mut().insert(auth.user_id.clone()) {
+            return Refreshed::Changed;
+        }
+        Refreshed::OtherOwner { owner: Box::new(remote::owner(auth)), is_spared: self.spares_owners }
+    }
+
+    fn unidentified(&self, error: &CallError) -> Refreshed {
+        let stop = match (error, error.objection()) {
+            (CallError::Refused { code, detail, .. }, Some(objection))
+                if self.must_know || objection == Objection::Rejected =>
+            {
+                StopReason::Refused { code: code.clone(), detail: detail.clone() }
+            }
+            _ if self.must_know => StopReason::Unavailable { error: error.name().into() },
+            _ => {
+                tracing::warn!(target: report::WEAKENED, "the token was renewed, and it isn't known whose it is now: {error}");
+                return Refreshed::Changed;
+            }
+        };
+        tracing::warn!(
+            target: report::WEAKENED,
+            "the token was renewed, but without knowing whose it is now, that user's sessions can't be protected: {error}"
+        );
+        Refreshed::Unidentified(stop)
+    }
+}
+
+impl SessionApi for RunApi {
+    type Call = <Client as SessionApi>::Call;
+
+    fn invalidate(&self, permit: Permit, target: SessionTarget) -> Self::Call {
+        self.client.invalidate(permit, target)
+    }
+
+    fn reset_users(&self, permit: Permit, users: Arc<[UserId]>) -> Self::Call {
+        self.client.reset_users(permit, users)
+    }
+
+    async fn carry_out(call: Self::Call) -> Option<Reply> {
+        Client::carry_out(call).await
+    }
+
+    async fn refresh_token(&self) -> Refreshed {
+        for _ in 0..MOST_EXPIRED {
+            let refreshed = self.client.refresh_token().await;
+            if refreshed != Refreshed::Changed {
+                return refreshed;
+            }
+            match identify(&self.client, self.patience).await {
+                Ok(identified) => return self.identified(&identified.auth),
+                Err(CallError::Refused { code: ErrorCode::TokenExpired, .. }) => {}
+                Err(error) => return self.unidentified(&error),
+            }
+        }
+        Refreshed::Unchanged
+    }
+}
