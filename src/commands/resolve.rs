@@ -184,7 +184,10 @@ async fn write(content: &Content, ids: IdColumns, wanted: &Wanted, output: Optio
     Ok(rows)
 }
 
-/// The fields with the user in its column, or behind the others where there is none; and `beyond` empty ones.
+/// What stands for a cell beyond the header's columns, which isn't kept: an empty one would be no surplus.
+const SURPLUS: &str = "surplus";
+
+/// The fields with the user in its column, or behind the others if there is none; and `beyond` surplus ones.
 fn with<'a>(
     fields: &'a Fields,
     column: usize,
@@ -196,7 +199,7 @@ fn with<'a>(
         Some(user) if index == column && field.trim().is_empty() => user,
         Some(_) | None => field,
     });
-    kept.chain(is_new.then(|| user.unwrap_or_default())).chain(std::iter::repeat_n("", beyond))
+    kept.chain(is_new.then(|| user.unwrap_or_default())).chain(std::iter::repeat_n(SURPLUS, beyond))
 }
 
 fn tell(wanted: &Wanted, rows: &Rows, output: Option<PathBuf>, console: &Console) {
