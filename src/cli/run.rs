@@ -55,6 +55,12 @@ pub struct InputArgs {
     /// and underscores. The variable has one of them a line.
     #[arg(long, value_name = "NAME=HEADER", value_delimiter = '\n', value_parser = values::column)]
     pub column: Vec<(IdColumn, String)>,
+    /// Refuse an input that is larger than this once it is unpacked
+    ///
+    /// In bytes, or with KiB, MiB or GiB. A large input that is packed, or can be read only once, is copied: beside the results, or
+    /// to $TMPDIR. How much is free there is looked at too.
+    #[arg(long, value_name = "SIZE", value_parser = values::size, default_value = "8GiB")]
+    pub max_input_size: u64,
     /// Which id goes beside the session's
     ///
     /// Slack takes a session by its owner or, in the older form, by its workspace. Only one of the two ids is sent. Where

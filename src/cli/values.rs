@@ -152,6 +152,26 @@ pub(super) fn delimiter(text: &str) -> Result<u8, String> {
     }
 }
 
+/// Bytes, or a number of KiB, MiB or GiB; K, KB and so on are taken for the same.
+pub(super) fn size(text: &str) -> Result<u64, String> {
+    let text = text.trim();
+    let at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(at);
+    let shift = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
+        "k" | "kb" | "kib" => 10,
+        "m" | "mb" | "mib" => 20,
+        "g" | "gb" | "gib" => 30,
+        _ => return Err("a size is a number of bytes, or of KiB, MiB or GiB, as in 512MiB".into()),
+    };
+    let number: u64 = number.parse().map_err(|_| "a size is a whole number, as in 512MiB")?;
+    match number.checked_mul(1 << shift) {
+        Some(0) => Err("no input has no bytes; 8GiB is the default".into()),
+        Some(bytes) => Ok(bytes),
+        None => Err("more bytes than there can be".into()),
+    }
+}
+
 /// `--column`: an id's name, and the header of another system.
 pub(super) fn column(text: &str) -> Result<(IdColumn, String), String> {
     let known = || IdColumn::ALL.map(IdColumn::as_str).join(", ");
@@ -283,6 +303,26 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(delimiter(text).ok(), want, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_bytes_or_have_a_unit() {
+        for (text, want) in [
+            ("1", Some(1)),
+            ("4K", Some(4096)),
+            (" 2 MiB ", Some(2 << 20)),
+            ("8GiB", Some(8 << 30)),
+            ("1gb", Some(1 << 30)),
+            ("0", None),
+            ("", None),
+            ("GiB", None),
+            ("1.5G", None),
+            ("-1", None),
+            ("5T", None),
+            ("18446744073709551615G", None),
+        ] {
+            assert_eq!(size(text).ok(), want, "{text:?}");
         }
     }
 

@@ -63,6 +63,8 @@ pub struct InputSettings {
     pub source: InputSource,
     /// The byte between columns; none: told from the header.
     pub delimiter: Option<u8>,
+    /// The most bytes of the input, once unpacked.
+    pub most_bytes: u64,
     /// The headers of another system for the ids.
     pub columns: ColumnNames,
     /// The id that goes beside the session's; none: the user's where the row has it, else the workspace's.
@@ -228,6 +230,7 @@ impl Settings {
             input: InputSettings {
                 source: input.source,
                 delimiter: input.delimiter,
+                most_bytes: input.max_input_size,
                 columns: rules::columns(&input.column)?,
                 identify_by: identify_by(input.identify_by),
                 whole_users: input.whole_users,

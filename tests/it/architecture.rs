@@ -76,7 +76,16 @@ const PLACES: [(&str, &[&str]); 27] = [
     ("reqwest", &["slack/"]),
     ("roaring", &["store/"]),
     ("rpassword", &["slack/token.rs"]),
-    ("rustix", &["atomic.rs", "commands/run/on_finish.rs", "commands/terminal.rs", "slack/token/read.rs"]),
+    (
+        "rustix",
+        &[
+            "atomic.rs",
+            "commands/run/on_finish.rs",
+            "commands/terminal.rs",
+            "store/input/spool.rs",
+            "slack/token/read.rs",
+        ],
+    ),
     ("secrecy", &["slack/token", "commands/token.rs"]),
     // Replies, the manifest, and what machines read of a run, of `doctor` and of `verify`: each its own format.
     ("serde_json", &["slack/", "store/", "report/", "commands/checks.rs", "commands/verify/"]),

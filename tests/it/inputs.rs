@@ -172,6 +172,7 @@ fn an_input_that_cannot_be_used_is_refused_before_anything_is_sent() {
         (open.into(), &[], "line 3: a quote"),
         (gzip(ROW.as_bytes())[..30].to_vec(), &[], "gzip"),
         (zstd(ROW.as_bytes())[..20].to_vec(), &[], "zstd"),
+        (gzip(ROW.as_bytes()), &["--max-input-size", "20"], "larger than 20 bytes once unpacked"),
         (b"PK\x03\x04 a workbook".to_vec(), &[], "CSV"),
     ] {
         let (work, server) = (Workdir::new(), slack());

@@ -15,7 +15,8 @@ use std::path::Path;
 const README: &str = include_str!("../../README.md");
 
 /// The flags that `run` has promised to have.
-const PROMISED: [&str; 40] = [
+const PROMISED: [&str; 41] = [
+    "max-input-size",
     "column",
     "allow-unowned",
     "whole-users",

@@ -87,6 +87,7 @@ impl Prepared {
         let options = SurveyOptions {
             delimiter: settings.input.delimiter.and_then(|byte| Delimiter::parse(&char::from(byte).to_string()).ok()),
             columns: settings.input.columns.clone(),
+            most_bytes: Some(settings.input.most_bytes),
             rules: rules.clone(),
             done: done(),
         };

@@ -102,7 +102,7 @@ pub struct Content {
 impl Content {
     /// The first reading.
     pub(super) fn survey(input: InputPath, intake: Intake, options: SurveyOptions) -> Result<(Self, Survey), Trouble> {
-        let SurveyOptions { delimiter, columns, rules, done } = options;
+        let SurveyOptions { delimiter, columns, rules, done, most_bytes: _ } = options;
         let mut frames = Frames::at_start(intake, CHUNK)?;
         let header = Header::read(&mut frames, delimiter, &columns, rules.identify)?;
         header.require(rules.identify)?;

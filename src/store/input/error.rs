@@ -84,6 +84,27 @@ pub enum Trouble {
         /// What the system says.
         cause: io::Error,
     },
+    /// There is no room for the copy.
+    #[error(
+        "its copy in {dir} takes {}, and {} are free there",
+        size(*.needed),
+        size(*.available),
+        dir = dir.display()
+    )]
+    NoRoom {
+        /// The directory of the copy.
+        dir: PathBuf,
+        /// Bytes of the whole copy.
+        needed: u64,
+        /// Bytes that it could have.
+        available: u64,
+    },
+    /// More than `--max-input-size`.
+    #[error("is larger than {} once unpacked", size(*.most))]
+    TooLarge {
+        /// The most bytes.
+        most: u64,
+    },
     /// No record at all.
     #[error("is empty")]
     Empty,
@@ -174,6 +195,11 @@ pub enum Trouble {
     Thread(io::Error),
 }
 
+/// Bytes for people: whole MiB from one on, rounded up.
+fn size(bytes: u64) -> String {
+    if bytes < 1 << 20 { format!("{bytes} bytes") } else { format!("{} MiB", bytes.div_ceil(1 << 20)) }
+}
+
 impl Trouble {
     /// Names the input that has this trouble.
     pub(super) fn of(self, input: &InputPath) -> InputError {
@@ -181,13 +207,15 @@ impl Trouble {
     }
 
     /// What to do next, if this kind of trouble has an answer of its own.
-    fn hint(&self) -> Option<String> {
+    pub(super) fn hint(&self) -> Option<String> {
         Some(match self {
             Self::NotFound => "check the path, or give - to read standard input".into(),
             Self::Directory => "name the CSV file in it".into(),
             Self::Damaged { .. } => "fetch or make the file again".into(),
             Self::OtherFormat { advice, .. } => (*advice).into(),
             Self::Spool { .. } => "make room there, or give a plain CSV file".into(),
+            Self::NoRoom { .. } => "make room there, set TMPDIR for standard input, or give a plain CSV file".into(),
+            Self::TooLarge { .. } => "see that it is the right file; --max-input-size allows more".into(),
             Self::Empty => "a header line with session_id and user_id or team_id is needed".into(),
             Self::Utf16 | Self::NotUtf8 { .. } => "save the file as CSV UTF-8".into(),
             Self::NoHeader { advice, .. } => format!("{advice}; if these aren't the columns, give --delimiter"),

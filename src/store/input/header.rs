@@ -290,6 +290,10 @@ mod tests {
         assert_eq!(forced.columns(), columns(0, Some(1), None));
     }
 
+    fn told(trouble: &Trouble) -> String {
+        format!("{trouble}; {}", trouble.hint().unwrap_or_default())
+    }
+
     #[test]
     fn a_header_that_cannot_serve_is_refused_in_words() {
         for (text, want) in [
@@ -311,11 +315,11 @@ mod tests {
             ),
             ("\"session_id,team_id\n", "line 1: a quote (\") in the record that starts here is never closed"),
         ] {
-            let error = read(text, None).unwrap_err().to_string();
+            let error = told(&read(text, None).unwrap_err());
             assert!(error.contains(want), "{text:?}: {error}");
         }
         let names: Vec<String> = (0..40).map(|n| format!("column{n}")).collect();
-        assert!(read(&names.join(","), None).unwrap_err().to_string().contains("column11 and 28 more;"));
+        assert!(told(&read(&names.join(","), None).unwrap_err()).contains("column11 and 28 more;"));
     }
 
     #[test]
@@ -332,7 +336,7 @@ mod tests {
             let header = read(text).unwrap();
             assert_eq!((header.columns(), header.delimiter().byte()), (want, delimiter), "{text:?}");
         }
-        let error = read("team_id,session_id\n").unwrap_err().to_string();
+        let error = told(&read("team_id,session_id\n").unwrap_err());
         assert!(error.contains("no user_id column") && error.contains("slack-revoke resolve"), "{error}");
     }
 

@@ -93,6 +93,11 @@ impl Meter {
         })
     }
 
+    /// The bytes so far.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// SHA-256 in hex, and the bytes.
     pub(super) fn finish(self) -> (String, u64) {
         (hex(self.sha), self.bytes)

@@ -4,10 +4,11 @@ use super::error::Trouble;
 use super::framing::Feed;
 use super::identity::{Continuation, Earlier, InputIdentity, Meter, Metered};
 use super::original::Original;
+use super::spool::{Look, Spool};
 use super::stored::{Blocks, Hashes, Stored};
 use flate2::bufread::MultiGzDecoder;
 use std::fs::File;
-use std::io::{self, BufReader, Cursor, Read, Write};
+use std::io::{self, BufReader, Cursor, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -86,23 +87,6 @@ impl Decoder {
     }
 }
 
-/// A copy of what can be read only once, in a file that has no name and goes with its last handle.
-struct Spool {
-    file: File,
-    dir: PathBuf,
-}
-
-impl Spool {
-    fn create(dir: &Path) -> Result<Self, Trouble> {
-        let file = tempfile::tempfile_in(dir).map_err(|cause| Trouble::Spool { dir: dir.into(), cause })?;
-        Ok(Self { file, dir: dir.into() })
-    }
-
-    fn write(&mut self, chunk: &[u8]) -> Result<(), Trouble> {
-        self.file.write_all(chunk).map_err(|cause| Trouble::Spool { dir: self.dir.clone(), cause })
-    }
-}
-
 /// The first reading of an input. The copy grows with the parsing, so an input that is refused early fills no disk.
 pub(super) struct Intake {
     decoder: Decoder,
@@ -110,6 +94,16 @@ pub(super) struct Intake {
     original: Option<Original>,
     spool_dir: PathBuf,
     keep: Keep,
+    limits: Limits,
+}
+
+/// What an input may take.
+#[derive(Clone, Copy)]
+pub(super) struct Limits {
+    /// Bytes of the content; `None` if any number will do.
+    pub(super) most: Option<u64>,
+    /// Tells the room for a copy.
+    pub(super) look: Look,
 }
 
 /// What the second reading will read.
@@ -130,7 +124,12 @@ pub(super) struct FirstReading {
 
 impl Intake {
     /// Looks at the first bytes and prepares to read all of them.
-    pub(super) fn begin(mut raw: Raw, spool_dir: &Path, earlier: Option<Earlier>) -> Result<Self, Trouble> {
+    pub(super) fn begin(
+        mut raw: Raw,
+        spool_dir: &Path,
+        earlier: Option<Earlier>,
+        limits: Limits,
+    ) -> Result<Self, Trouble> {
         let original = match &raw {
             Raw::File(file, _) => Some(Original::new(Arc::clone(file)).map_err(Trouble::Unreadable)?),
             Raw::Stream(_) => None,
@@ -139,7 +138,7 @@ impl Intake {
         (&mut raw).take(6).read_to_end(&mut head).map_err(Trouble::Unreadable)?;
         let decoder = decoder_for(head, raw)?;
         let keep = Keep::Memory(Vec::new());
-        Ok(Self { decoder, meter: Meter::new(earlier), original, spool_dir: spool_dir.into(), keep })
+        Ok(Self { decoder, meter: Meter::new(earlier), original, spool_dir: spool_dir.into(), keep, limits })
     }
 
     fn keep(&mut self, chunk: &[u8]) -> Result<(), Trouble> {
@@ -151,7 +150,7 @@ impl Intake {
             let bytes = std::mem::take(bytes);
             self.keep = match (&self.original, self.decoder.format()) {
                 (Some(original), None) => Keep::Original(Hashes::default(), Arc::clone(&original.file)),
-                (Some(_) | None, _) => Keep::Copy(Hashes::default(), Spool::create(&self.spool_dir)?),
+                (Some(_) | None, _) => Keep::Copy(Hashes::default(), Spool::create(&self.spool_dir, self.limits.look)?),
             };
             self.keep(&bytes)?;
         }
@@ -164,6 +163,22 @@ impl Intake {
             }
         }
         Ok(())
+    }
+
+    /// The bytes that are left, read to say what a copy would take.
+    fn count_rest(&mut self, buffer: &mut [u8]) -> Result<u64, Trouble> {
+        let mut rest = 0;
+        loop {
+            match self.decoder.read(buffer) {
+                Ok(0) => return Ok(rest),
+                Ok(read) => rest += read as u64,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.decoder.trouble(error)),
+            }
+            if let Some(most) = self.limits.most.filter(|most| self.meter.bytes() + rest > *most) {
+                return Err(Trouble::TooLarge { most });
+            }
+        }
     }
 
     /// What was read, once it has been read to its end.
@@ -193,8 +208,17 @@ impl Feed for Intake {
             }
         };
         self.meter.update(&into[..read]);
-        self.keep(&into[..read])?;
-        Ok(read)
+        if let Some(most) = self.limits.most.filter(|most| self.meter.bytes() > *most) {
+            return Err(Trouble::TooLarge { most });
+        }
+        match self.keep(&into[..read]) {
+            Ok(()) => Ok(read),
+            Err(Trouble::NoRoom { dir, available, .. }) => {
+                let needed = self.meter.bytes() + self.count_rest(into)?;
+                Err(Trouble::NoRoom { dir, needed, available })
+            }
+            Err(trouble) => Err(trouble),
+        }
     }
 }
 

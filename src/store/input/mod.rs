@@ -21,6 +21,7 @@ mod original;
 mod protect;
 mod rules;
 mod source;
+mod spool;
 mod stored;
 mod survey;
 #[cfg(test)]
@@ -39,7 +40,7 @@ pub use source::Source;
 pub use survey::{InvalidRow, Survey, WholeUsers};
 
 use crate::domain::ColumnNames;
-use intake::{Intake, Raw};
+use intake::{Intake, Limits, Raw};
 use roaring::RoaringTreemap;
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -58,6 +59,8 @@ pub struct Input {
 pub struct SurveyOptions {
     /// `--delimiter`; without it, the header tells.
     pub delimiter: Option<Delimiter>,
+    /// The most bytes of the content; `None` if any number will do.
+    pub most_bytes: Option<u64>,
     /// `--column`; without it, ids are found by the names of their columns.
     pub columns: ColumnNames,
     /// What decides over a row.
@@ -87,7 +90,8 @@ impl Input {
     /// Where the input cannot be used: [`Trouble`] lists why.
     pub fn survey(self, options: SurveyOptions, earlier: Option<Earlier>) -> Result<(Content, Survey), InputError> {
         let Self { path, raw, spool_dir } = self;
-        Intake::begin(raw, &spool_dir, earlier)
+        let limits = Limits { most: options.most_bytes, look: spool::free };
+        Intake::begin(raw, &spool_dir, earlier, limits)
             .and_then(|intake| Content::survey(path.clone(), intake, options))
             .map_err(|trouble| trouble.of(&path))
     }

@@ -183,7 +183,8 @@ mod tests {
             (Auto, THREE, "U1,12,U1", "bad_team_id: team_id \"U1\" is not a workspace (T…) or organisation (E…) id"),
             (Team, THREE, "T1,12,T1", "bad_user_id: user_id \"T1\" is not a user id (U… or W…)"),
             (Auto, THREE, "T1,12", "too_few_columns: the row has 2 columns, the header has 3"),
-            (Auto, THREE, "T1,12,U1,", "too_many_columns: the row has 4 columns, the header has 3"),
+            (Auto, THREE, "T1,12,U1,", "U1:12"),
+            (Auto, THREE, "T1,12,U1,x", "too_many_columns: the row has 4 columns, the header has 3"),
         ] {
             let rules = Rules { identify, guards: Guards::default() };
             assert_eq!(verdict(&rules, &format!("{header}{row}\n")), want, "{identify:?} {row:?}");

@@ -3,7 +3,7 @@
 use super::content::Content;
 use super::deal::Dealer;
 use super::framing::Feed;
-use super::intake::{Intake, Raw};
+use super::intake::{Intake, Limits, Raw};
 use super::{Earlier, InputPath, MaybeSent, Survey, SurveyOptions, Trouble};
 use std::io::Cursor;
 
@@ -36,7 +36,8 @@ pub(super) fn survey(
     earlier: Option<Earlier>,
 ) -> Result<(Content, Survey), Trouble> {
     let raw = Raw::Stream(Box::new(Cursor::new(bytes.to_vec())));
-    Content::survey(InputPath::Stdin, Intake::begin(raw, &std::env::temp_dir(), earlier)?, options)
+    let limits = Limits { most: options.most_bytes, look: super::spool::free };
+    Content::survey(InputPath::Stdin, Intake::begin(raw, &std::env::temp_dir(), earlier, limits)?, options)
 }
 
 /// A survey of an input that can be used.
