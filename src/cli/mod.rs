@@ -7,6 +7,7 @@
 mod around;
 mod choices;
 pub mod guide;
+mod misspelled;
 mod precedence;
 mod run;
 mod secret;
@@ -223,7 +224,7 @@ pub fn command() -> clap::Command {
 /// Reads a command line, program name first, and the `SLACK_REVOKE_` variables. What is typed goes before a variable.
 ///
 /// # Errors
-/// Where it cannot be understood, and where help or the version was asked for: [`answer`] shows either.
+/// Where it or a variable's name cannot be understood, and where help or the version was asked for: [`answer`] shows either.
 pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
     let argv: Vec<OsString> = argv.into_iter().collect();
     let mut command = command();
@@ -234,6 +235,9 @@ pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Erro
     let matches = command
         .try_get_matches_from_mut(&argv)
         .map_err(|error| variables::name_in(tips::on_a_wrong_command(error), &argv))?;
+    if let Some(misspelled) = misspelled::among(&command, std::env::vars_os()) {
+        return Err(command.error(ErrorKind::UnknownArgument, misspelled.refusal()));
+    }
     let mut cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
     precedence::settle(&mut cli, &matches);
     Ok(cli)

@@ -24,6 +24,21 @@ fn variable_in(command: &str, long_flag: &str) -> String {
     if is_own { variable_of(&format!("{command}-{long_flag}")) } else { variable_of(long_flag) }
 }
 
+/// The variable that is no flag's.
+pub(super) const LOG: &str = "SLACK_REVOKE_LOG";
+
+/// The variables of all flags of the command and its subcommands.
+pub(super) fn names_in(command: &Command) -> Vec<String> {
+    let of = |command: &Command, name: &str| -> Vec<String> {
+        command.get_arguments().filter_map(Arg::get_long).map(|flag| variable_in(name, flag)).collect()
+    };
+    let mut names = of(command, "");
+    names.extend(command.get_subcommands().flat_map(|subcommand| of(subcommand, subcommand.get_name())));
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
 /// Gives each flag of the command and its subcommands its variable.
 pub(super) fn add_to(command: Command) -> Command {
     command.mut_args(|arg| add(arg, "")).mut_subcommands(|subcommand| {

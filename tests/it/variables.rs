@@ -19,6 +19,8 @@ fn every_flag_has_a_variable_that_works() {
     let url = server.url();
     let variables = [
         ("DELIMITER", "pipe"),
+        ("COLUMN", "user_id=user_id"),
+        ("MAX_INPUT_SIZE", "1GiB"),
         ("IDENTIFY_BY", "team"),
         ("OUTPUT", "out.csv"),
         ("REMAINING", "left.csv"),
@@ -33,6 +35,7 @@ fn every_flag_has_a_variable_that_works() {
         ("DEADLINE", "1h"),
         ("PROTECT", "keep.txt"),
         ("ALLOW_SELF", "1"),
+        ("ALLOW_UNOWNED", "1"),
         ("NO_CANARY", "yes"),
         ("STRICT", "on"),
         ("TOKEN_FILE", "token"),
@@ -125,6 +128,37 @@ fn the_other_variables_work_too_and_what_is_typed_goes_first() {
     let again = work.program(["run", "in.csv", "--yes", "--api-url", &server.url()]);
     let again = again.env("SLACK_REVOKE_RESUME", "true").env("SLACK_REVOKE_TOKEN_COMMAND", &format!("echo {TOKEN}"));
     again.env("SLACK_REVOKE_VERBOSE", "2").exits(0);
+}
+
+/// `SLACK_REVOKE_PROTCET` protects nobody, and its author believes it does.
+#[test]
+fn a_variable_that_is_nearly_a_flags_is_refused_before_anything_is_sent() {
+    let (work, server) = (Workdir::new(), slack());
+    work.write("in.csv", rows(1_000, 2));
+    work.write("keep.txt", "1000\n");
+    for (name, meant) in [
+        ("SLACK_REVOKE_PROTCET", "SLACK_REVOKE_PROTECT"),
+        ("slack_revoke_protect", "SLACK_REVOKE_PROTECT"),
+        ("SLACKREVOKE_PROTECT", "SLACK_REVOKE_PROTECT"),
+        ("SLACK_REVOKE_ALLOWSELF", "SLACK_REVOKE_ALLOW_SELF"),
+        ("SLACK_REVOKE_MAX_FAILURE", "SLACK_REVOKE_MAX_FAILURES"),
+    ] {
+        let said = work.run(&server, "in.csv").env(name, "keep.txt").exits(2).stderr();
+        assert!(said.contains(name) && said.contains(&format!("{meant}:")), "{said}");
+    }
+    for command in [&["plan", "in.csv"][..], &["list"], &["doctor"], &["verify", "in.csv"], &["report", "in.csv"]] {
+        let said = work.program(command).token(TOKEN).env("SLACK_REVOKE_PROTCET", "keep.txt").exits(2).stderr();
+        assert!(said.contains("looks like SLACK_REVOKE_PROTECT:"), "{command:?}: {said}");
+    }
+    assert_eq!((server.calls().len(), work.names()), (0, vec!["in.csv".to_owned(), "keep.txt".to_owned()]));
+    let kubernetes = [
+        ("SLACK_REVOKE_PORT", "tcp://10.0.0.1:443"),
+        ("SLACK_REVOKE_PORT_443_TCP_ADDR", "10.0.0.1"),
+        ("SLACK_REVOKE_SERVICE_HOST", "10.0.0.1"),
+        ("SLACK_REVOKE_SERVICE_PORT_HTTPS", "443"),
+    ];
+    let set = |program: Program, (name, value): &(&str, &str)| program.env(name, value);
+    kubernetes.iter().fold(work.run(&server, "in.csv"), set).exits(0);
 }
 
 /// A job's environment holds the names of its run; its `verify` finds the results there, and is not told to overwrite them.
