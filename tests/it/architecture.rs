@@ -50,7 +50,7 @@ const EVERY_ROOM: &[&str] = &[
 const ANYWHERE: [&str; 4] = ["serde", "thiserror", "tokio", "tracing"];
 
 /// Every other crate with its place; where there is more than one, why.
-const PLACES: [(&str, &[&str]); 27] = [
+const PLACES: [(&str, &[&str]); 28] = [
     ("anstream", &["report/"]),
     ("anstyle", &["report/"]),
     ("askama", &["report/html/"]),
@@ -90,6 +90,7 @@ const PLACES: [(&str, &[&str]); 27] = [
     // Replies, the manifest, and what machines read of a run, of `doctor` and of `verify`: each its own format.
     ("serde_json", &["slack/", "store/", "report/", "commands/checks.rs", "commands/verify/"]),
     ("sha2", &["store/"]),
+    ("strsim", &["cli/"]),
     // Copies of inputs, and whether a folder takes a file.
     ("tempfile", &["store/input/", "store/paths.rs"]),
     ("tracing_subscriber", &["report/logs.rs"]),

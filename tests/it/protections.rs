@@ -108,3 +108,46 @@ fn protections_changed_by_hand_are_refused() {
     assert!(refused.stderr().contains("protections"), "{}", refused.stderr());
     assert_eq!(server.live_sessions().len(), 390);
 }
+
+/// What a list says that nobody can match, and what can't be read, is told while nothing was sent.
+#[test]
+fn a_protect_list_that_protects_nobody_is_warned_about_also_when_quiet() {
+    for (list, why) in [
+        ("", "holds no id"),
+        ("# nobody yet\n\n", "holds no id"),
+        ("U999\n", "its id stands on no row"),
+        ("U999\n77\n", "none of its 2 ids stands on a row"),
+    ] {
+        let (work, server) = prepared();
+        work.write("keep.txt", list);
+        for command in ["plan", "run"] {
+            let line = [command, "s.csv", "--yes", "-q", "--protect", "keep.txt", "--api-url", &server.url()];
+            let exit = if command == "plan" { 0 } else { 4 };
+            let said = work.program(line).token(TOKEN).exits(exit).stderr();
+            assert!(said.contains("keep.txt protects nobody in this input") && said.contains(why), "{list:?}: {said}");
+        }
+    }
+    let (work, server) = prepared();
+    let said = run(&work, &server, &["--protect", "keep.txt", "-q"]).exits(4).stderr();
+    assert!(!said.contains("protects nobody"), "{said}");
+}
+
+#[test]
+fn a_protect_list_that_is_not_understood_is_refused_by_name() {
+    let utf16 = |to_bytes: fn(u16) -> [u8; 2], text: &str| text.encode_utf16().flat_map(to_bytes).collect::<Vec<u8>>();
+    let (work, server) = prepared();
+    for (list, why) in [
+        (utf16(u16::to_le_bytes, "\u{feff}U390\n"), "UTF-16"),
+        (utf16(u16::to_be_bytes, "\u{feff}U390\n"), "UTF-16"),
+        (utf16(u16::to_le_bytes, "U390\n"), "UTF-16"),
+        (utf16(u16::to_be_bytes, "# J\u{fc}rgen\nU390\n"), "UTF-16"),
+        (b"U390\n# J\xfcrgen\n".to_vec(), "line 2: the text is not UTF-8"),
+        (b"U390\njane@example.com\n".to_vec(), "line 2: \"jane@example.com\" is an e-mail address"),
+        (b"U390\njane\n".to_vec(), "line 2: \"jane\" is neither"),
+    ] {
+        work.write("keep.txt", &list);
+        let said = run(&work, &server, &["--protect", "keep.txt", "-q"]).exits(2).stderr();
+        assert!(said.contains(why), "{said}");
+    }
+    assert!(server.calls().is_empty());
+}

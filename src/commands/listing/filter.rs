@@ -134,9 +134,9 @@ pub fn users_of(flag: &str, path: &Path) -> Result<BTreeSet<UserId>, RunError> {
         let what = format!("cannot use {flag} {}: {why}", path.display());
         RunError::Input(Trouble::new(what, "give a file of user ids (U… or W…), one a line"))
     };
-    let text = std::fs::read_to_string(path).map_err(|error| trouble(error.to_string()))?;
+    let content = std::fs::read(path).map_err(|error| trouble(error.to_string()))?;
     let mut ids = Guards::default();
-    ids.protect(&text).map_err(|error| trouble(error.to_string()))?;
+    ids.protect(&content).map_err(|error| trouble(error.to_string()))?;
     match ids.sessions.iter().next() {
         Some(session) => Err(trouble(format!("{session} is not a user id"))),
         None if ids.users.is_empty() => Err(trouble("it names nobody".into())),

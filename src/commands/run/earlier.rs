@@ -4,11 +4,13 @@ use super::Prepared;
 use crate::domain::UserId;
 use crate::report::{self, counted, quoted};
 use crate::store::aside::Aside;
+use crate::store::input::{Guards, Survey};
 use crate::store::manifest::Protections;
 use crate::store::results::COLUMNS;
 use crate::store::resume::{Fresh, Start};
 use crate::store::seal::Seal;
 use std::ffi::OsStr;
+use std::path::Path;
 
 /// Tells it, where there is something to tell.
 pub(super) fn tell(prepared: &Prepared, allow_self: bool) {
@@ -91,6 +93,22 @@ fn tell_protections(prepared: &Prepared, allow_self: bool) {
             owners.join(", ")
         );
     }
+}
+
+/// A list that protects nobody may be the wrong file. Here the guards are those of `--protect` alone.
+pub(super) fn tell_idle_guards(protect: Option<&Path>, guards: &Guards, survey: &Survey) {
+    let Some(path) = protect.filter(|_| survey.guarded == 0 && survey.sendable > 0) else { return };
+    let ids = guards.users.len() + guards.sessions.len();
+    let why = match ids {
+        0 => "the file holds no id".to_owned(),
+        1 => "its id stands on no row".to_owned(),
+        _ => format!("none of its {ids} ids stands on a row"),
+    };
+    let path = path.display();
+    tracing::warn!(
+        target: report::WEAKENED,
+        "--protect {path} protects nobody in this input, {why}: check whether it is the right file"
+    );
 }
 
 fn protected_parts(kept: &Protections) -> Vec<String> {

@@ -95,6 +95,7 @@ impl Prepared {
         let start = before.decide(settings, &survey, files.as_ref(), journal)?;
         before.check_rows(&start, &content, &survey, files.as_ref())?;
         before.check_columns(&start, &survey)?;
+        earlier::tell_idle_guards(settings.safety.protect.as_deref(), &rules.guards, &survey);
         let inherited = before.protections(&start);
         let mut survey_again = |rules: &Rules, survey: &mut Survey| -> Result<(), RunError> {
             let again = content.survey_again(rules.clone(), done());
@@ -235,8 +236,8 @@ fn rules(settings: &Settings) -> Result<Rules, RunError> {
             let what = format!("cannot use --protect {}: {error}", path.display());
             RunError::Input(Trouble::new(what, "give a file of user ids and session ids, one a line"))
         };
-        let text = std::fs::read_to_string(path).map_err(|error| trouble(error.to_string()))?;
-        guards.protect(&text).map_err(|error| trouble(error.to_string()))?;
+        let content = std::fs::read(path).map_err(|error| trouble(error.to_string()))?;
+        guards.protect(&content).map_err(|error| trouble(error.to_string()))?;
     }
     Ok(Rules { identify, guards })
 }

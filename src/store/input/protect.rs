@@ -3,16 +3,38 @@
 use super::rules::Guards;
 use crate::domain::{SessionId, UserId};
 
-/// A line of a `--protect` file that names nobody. It stops the run: a guard that is not understood guards nothing.
+/// Why a `--protect` file cannot be used. It stops the run: a guard that is not understood guards nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "line {line}: {text:?} is neither a user id (U… or W…) nor a session id; give one id a line, with # for comments"
-)]
-pub struct ProtectError {
-    /// The line, counted from 1.
-    pub line: usize,
-    /// What stands there, without its comment.
-    pub text: String,
+pub enum ProtectError {
+    /// UTF-16, or what else has a NUL in it.
+    #[error("the file is in UTF-16 or holds NUL characters; save it as UTF-8")]
+    Utf16,
+    /// Another encoding.
+    #[error("line {line}: the text is not UTF-8; save the file as UTF-8")]
+    NotUtf8 {
+        /// The line, counted from 1.
+        line: usize,
+    },
+    /// An e-mail address: rows name their users by id alone.
+    #[error(
+        "line {line}: {text:?} is an e-mail address, and rows are matched by their ids; give the user's id (U… or W…)"
+    )]
+    Email {
+        /// The line, counted from 1.
+        line: usize,
+        /// What stands there, without its comment.
+        text: String,
+    },
+    /// A line that names nobody.
+    #[error(
+        "line {line}: {text:?} is neither a user id (U… or W…) nor a session id; give one id a line, with # for comments"
+    )]
+    NotAnId {
+        /// The line, counted from 1.
+        line: usize,
+        /// What stands there, without its comment.
+        text: String,
+    },
 }
 
 /// Whatever ends a line for some program: an id behind a comment of another program's must not be taken for a part of it.
@@ -22,9 +44,9 @@ impl Guards {
     /// Adds the ids of a `--protect` file. Blank lines are skipped, and whatever follows a `#`.
     ///
     /// # Errors
-    /// At the first line that is neither a user id nor a session id.
-    pub fn protect(&mut self, text: &str) -> Result<(), ProtectError> {
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n");
+    /// If it isn't text in UTF-8, and at the first line that is neither a user id nor a session id.
+    pub fn protect(&mut self, content: impl AsRef<[u8]>) -> Result<(), ProtectError> {
+        let text = text_of(content.as_ref())?.replace("\r\n", "\n");
         for (index, line) in text.split(LINE_ENDS).enumerate() {
             let id = line.split('#').next().unwrap_or_default().trim();
             if id.is_empty() {
@@ -33,11 +55,31 @@ impl Guards {
             match (UserId::parse(id), SessionId::parse(id)) {
                 (Ok(user), _) => drop(self.users.insert(user)),
                 (Err(_), Ok(session)) => drop(self.sessions.insert(session)),
-                (Err(_), Err(_)) => return Err(ProtectError { line: index + 1, text: id.into() }),
+                (Err(_), Err(_)) => return Err(not_an_id(index + 1, id)),
             }
         }
         Ok(())
     }
+}
+
+/// Ids are ASCII, so UTF-16 of either kind has a NUL beside each of their letters, with a BOM or without.
+fn text_of(content: &[u8]) -> Result<&str, ProtectError> {
+    let has_bom = [b"\xff\xfe", b"\xfe\xff"].iter().any(|bom| content.starts_with(*bom));
+    if has_bom || content.contains(&0) {
+        return Err(ProtectError::Utf16);
+    }
+    let text = std::str::from_utf8(content).map_err(|error| {
+        let before = String::from_utf8_lossy(&content[..error.valid_up_to()]).replace("\r\n", "\n");
+        ProtectError::NotUtf8 { line: before.split(LINE_ENDS).count() }
+    })?;
+    Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
+}
+
+fn not_an_id(line: usize, text: &str) -> ProtectError {
+    let text = text.to_owned();
+    let is_address = !text.contains(char::is_whitespace)
+        && text.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty());
+    if is_address { ProtectError::Email { line, text } } else { ProtectError::NotAnId { line, text } }
 }
 
 #[cfg(test)]
@@ -59,10 +101,29 @@ mod tests {
 
     #[test]
     fn a_line_that_names_nobody_is_an_error_with_its_number() {
-        for text in ["T1", "u1", "U1,U2", "1.1E+12", "jane@example.com"] {
-            let error = Guards::default().protect(&format!("U1\n\n{text} # x\n")).unwrap_err();
-            assert_eq!(error, ProtectError { line: 3, text: text.into() });
+        for text in ["T1", "u1", "U1,U2", "1.1E+12", "@jane", "jane@"] {
+            let error = Guards::default().protect(format!("U1\n\n{text} # x\n")).unwrap_err();
+            assert_eq!(error, ProtectError::NotAnId { line: 3, text: text.into() });
         }
+        let error = Guards::default().protect("U1\r\n\r\njane@example.com # x\n").unwrap_err();
+        assert_eq!(error, ProtectError::Email { line: 3, text: "jane@example.com".into() });
+    }
+
+    #[test]
+    fn an_encoding_that_hides_ids_is_named() {
+        for text in ["U1\n", "# Jürgen\u{2028}U1", "#\n", "U"] {
+            for (bom, to_bytes) in [
+                ("\u{feff}", u16::to_le_bytes as fn(u16) -> [u8; 2]),
+                ("\u{feff}", u16::to_be_bytes),
+                ("", u16::to_le_bytes),
+                ("", u16::to_be_bytes),
+            ] {
+                let content: Vec<u8> = format!("{bom}{text}").encode_utf16().flat_map(to_bytes).collect();
+                assert_eq!(Guards::default().protect(content), Err(ProtectError::Utf16), "{bom:?} {text:?}");
+            }
+        }
+        assert_eq!(Guards::default().protect(b"\xff\xfe"), Err(ProtectError::Utf16));
+        assert_eq!(Guards::default().protect(b"U1\r\n# J\xfcrgen\r\nU2"), Err(ProtectError::NotUtf8 { line: 2 }));
     }
 
     /// What ends a line somewhere: another program's comment must not hide the ids behind it.
@@ -75,10 +136,10 @@ mod tests {
     fn no_kind_of_line_end_hides_what_follows_a_comment() {
         for end in ENDS {
             let mut guards = Guards::default();
-            guards.protect(&format!("# the board{end}U1 # chair{end}{end}2{end}U3")).unwrap();
+            guards.protect(format!("# the board{end}U1 # chair{end}{end}2{end}U3")).unwrap();
             assert_eq!((guards.users.len(), guards.sessions.len()), (2, 1), "{end:?}");
-            let error = Guards::default().protect(&format!("U1{end}# x{end}nobody{end}")).unwrap_err();
-            assert_eq!(error, ProtectError { line: 3, text: "nobody".into() }, "{end:?}");
+            let error = Guards::default().protect(format!("U1{end}# x{end}nobody{end}")).unwrap_err();
+            assert_eq!(error, ProtectError::NotAnId { line: 3, text: "nobody".into() }, "{end:?}");
         }
     }
 
@@ -97,15 +158,16 @@ mod tests {
             let is_good = |id: &&str| UserId::parse(id).is_ok() || SessionId::parse(id).is_ok();
             let named: Vec<&str> = lines.iter().filter_map(|(id, _)| *id).collect();
             let mut guards = Guards::default();
-            match guards.protect(&format!("{mark}{text}")) {
+            match guards.protect(format!("{mark}{text}")) {
                 Ok(()) => {
                     let guarded = guards.users.iter().map(UserId::to_string);
                     let guarded: BTreeSet<_> = guarded.chain(guards.sessions.iter().map(SessionId::to_string)).collect();
                     prop_assert_eq!(guarded, named.into_iter().map(str::to_owned).collect());
                 }
-                Err(error) => {
+                Err(ProtectError::Utf16 | ProtectError::NotUtf8 { .. }) => prop_assert!(false, "it is text"),
+                Err(ProtectError::Email { text, .. } | ProtectError::NotAnId { text, .. }) => {
                     let first = named.into_iter().find(|id| !is_good(id));
-                    prop_assert_eq!(Some(error.text.as_str()), first);
+                    prop_assert_eq!(Some(text.as_str()), first);
                 }
             }
         }

@@ -42,6 +42,8 @@ pub struct Survey {
     pub duplicates: u64,
     /// Rows that must not be sent.
     pub protected: u64,
+    /// Rows that a guard is for, those that an earlier run has ended among them.
+    pub guarded: u64,
     /// Rows that an earlier run has ended; they are counted here alone.
     pub already_done: u64,
     /// What stands on their lines, to be compared with their records.
@@ -116,6 +118,7 @@ struct Whole {
 struct Totals {
     sendable: u64,
     rejected: Counts,
+    guarded: u64,
     already_done: u64,
     carried: Carried,
     without_user: u64,
@@ -192,6 +195,9 @@ impl<'a> Count<'a> {
                 None => Ok(target),
             }
         });
+        if verdict.as_ref().is_err_and(|rejection| rejection.status() == Status::Protected) {
+            self.totals.guarded += 1;
+        }
         if let Some(whole) = &mut self.whole {
             whole.protected.extend(self.judges.rules.protected_session(self.judges.header, record));
             if let Some(user) = verdict.as_ref().ok().and_then(Target::user) {
@@ -275,6 +281,7 @@ impl Found {
             users,
             without_user: totals.without_user,
             named_by_user: totals.named_by_user,
+            guarded: totals.guarded,
             swallowed: totals.swallowed,
             first_swallowing: totals.first_swallowing,
             examples: totals.examples,
