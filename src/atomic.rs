@@ -88,7 +88,7 @@ impl Write for AtomicFile {
 
 impl Drop for AtomicFile {
     fn drop(&mut self) {
-        if !self.is_committed && is_at(&self.file, &self.temporary) {
+        if !self.is_committed && is_at(&self.file, &self.temporary).unwrap_or(true) {
             let _ = fs::remove_file(&self.temporary);
         }
     }
@@ -97,6 +97,10 @@ impl Drop for AtomicFile {
 /// `None` if another process took the file for a leftover before it was locked.
 fn create_locked(temporary: &Path, mode: u32) -> io::Result<Option<File>> {
     let file = OpenOptions::new().write(true).create_new(true).custom_flags(NOFOLLOW).mode(mode).open(temporary)?;
+    lock(file, temporary, mode).inspect_err(|_| drop(fs::remove_file(temporary)))
+}
+
+fn lock(file: File, temporary: &Path, mode: u32) -> io::Result<Option<File>> {
     // Some filesystems have no locks: there, what a killed process leaves stays.
     if let Err(TryLockError::WouldBlock) = file.try_lock() {
         return Ok(None);
@@ -105,7 +109,7 @@ fn create_locked(temporary: &Path, mode: u32) -> io::Result<Option<File>> {
     if file.metadata()?.permissions().mode() & 0o777 != mode {
         let _ = file.set_permissions(Permissions::from_mode(mode));
     }
-    Ok(is_at(&file, temporary).then_some(file))
+    Ok(is_at(&file, temporary)?.then_some(file))
 }
 
 fn temporary(target: &Path, number: u32) -> io::Result<PathBuf> {
@@ -133,7 +137,7 @@ pub fn remove_leftovers(target: &Path) {
         if let Ok(file) = open
             && file.metadata().is_ok_and(|found| found.is_file())
             && file.try_lock().is_ok()
-            && is_at(&file, &path)
+            && is_at(&file, &path).unwrap_or(false)
         {
             let _ = fs::remove_file(&path);
         }
@@ -202,11 +206,13 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-fn is_at(file: &File, path: &Path) -> bool {
-    let identity = |found: fs::Metadata| (found.dev(), found.ino());
-    match (file.metadata(), fs::symlink_metadata(path)) {
-        (Ok(open), Ok(there)) => identity(open) == identity(there),
-        (Err(_), _) | (_, Err(_)) => false,
+/// Whether the path leads to this file.
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let open = file.metadata()?;
+    match fs::symlink_metadata(path) {
+        Ok(there) => Ok((open.dev(), open.ino()) == (there.dev(), there.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

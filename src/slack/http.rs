@@ -3,6 +3,7 @@
 use super::failure::Failure;
 use super::form::Form;
 use super::permitted_body::PermittedBody;
+use super::retry_after;
 use super::token::{Token, TokenError, TokenSource};
 use super::wire::{self, Headers};
 use super::{ApiUrl, AuthTest, CallError, ListQuery, ListReply, Page, Proxy, auth_test, list};
@@ -276,7 +277,13 @@ impl Inner {
     }
 
     fn reply(&self, received: &Received) -> Reply {
-        let reply = wire::reply(received.status, &kept(&received.headers), &received.body, (self.now)());
+        let headers = kept(&received.headers);
+        let reply = wire::reply(received.status, &headers, &received.body, (self.now)());
+        if let Some(header) = headers.retry_after.as_deref()
+            && let Some(remark) = retry_after::remark(header)
+        {
+            tracing::warn!("{remark}");
+        }
         match &received.lost {
             Some(why) => Reply { detail: why.clone(), ..reply },
             None => reply,

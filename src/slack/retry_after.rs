@@ -23,6 +23,22 @@ pub(super) fn pause(header: &str, date: Option<&str>, now: Stamp) -> Option<Dura
     alone.chain(with_its_day).flatten().max().map(|asked| asked.clamp(LEAST, MOST))
 }
 
+/// What is odd about the header, quoted as it came: anything but a number of seconds below ten years, or dates.
+#[must_use]
+pub(super) fn remark(header: &str) -> Option<String> {
+    /// Characters that are quoted.
+    const SHOWN: usize = 64;
+    let shown: String = header.chars().take(SHOWN).collect();
+    let whole = |value: &str| !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+    match pause(header, None, Stamp::from_millis(0)) {
+        None => Some(format!("Retry-After: {shown:?} can't be read")),
+        Some(_) if httpdate::parse_http_date(header.trim_ascii()).is_ok() => None,
+        Some(MOST) => Some(format!("Retry-After: {shown:?} is ten years or more if it counts seconds")),
+        Some(_) if header.split(',').all(|value| whole(value.trim_ascii())) => None,
+        Some(pause) => Some(format!("Retry-After: {shown:?} is read as {} s", pause.as_secs())),
+    }
+}
+
 /// Digits, which may have a fraction, rounded up.
 fn seconds(value: &str) -> Option<Duration> {
     let (whole, fraction) = value.split_once('.').unwrap_or((value, ""));
@@ -60,6 +76,25 @@ mod tests {
 
     const DATE: &str = "Wed, 21 Oct 2015 07:28:00 GMT";
     const NINETY_LATER: &str = "Wed, 21 Oct 2015 07:29:30 GMT";
+
+    #[test]
+    fn an_odd_header_is_quoted_as_it_came() {
+        for plain in ["30", " 3 ", "0", "60, 60", DATE] {
+            assert_eq!(remark(plain), None, "{plain:?}");
+        }
+        for (odd, want) in [
+            ("1.5", "Retry-After: \"1.5\" is read as 2 s"),
+            ("1764250000", "Retry-After: \"1764250000\" is ten years or more if it counts seconds"),
+            (
+                "10000000000000000000000",
+                "Retry-After: \"10000000000000000000000\" is ten years or more if it counts seconds",
+            ),
+            ("soon\u{1b}[1m", "Retry-After: \"soon\\u{1b}[1m\" can't be read"),
+            ("-5", "Retry-After: \"-5\" can't be read"),
+        ] {
+            assert_eq!(remark(odd).as_deref(), Some(want));
+        }
+    }
 
     #[test]
     fn seconds_and_dates_are_read_and_all_else_is_not() {

@@ -42,7 +42,7 @@ impl Introduction<'_> {
         } else {
             "no row names a user, so none can be protected; the run continues, and its manifest won't say whose token it was"
         };
-        tracing::warn!(target: report::WEAKENED, "it isn't known whose token this is: {error}; {why}");
+        tracing::warn!(target: report::WEAKENED, "it isn't known whose token this is: auth.test: {error}; {why}");
     }
 }
 
