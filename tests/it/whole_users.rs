@@ -184,7 +184,7 @@ fn server_user() -> String {
 #[test]
 fn a_list_of_user_ids_will_do_and_duplicates_do_not_matter() {
     let (work, server) = (Workdir::new(), standing(3, 2, |config| config.bulk.done_after = 2));
-    work.write("in.csv", "name;user_id\nann;U0\nbob;U1\n;\nann;U0\nbad;X1\n");
+    work.write("in.csv", "name;user_id\nann;U0\nbob;U1\ncy;\nann;U0\nbad;X1\n");
     let said = run(&work, &server, 2).exits(1).stderr();
     assert!(said.contains("slack-revoke verify"), "{said}");
     let results = work.results("in.results.csv");
