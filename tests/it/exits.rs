@@ -238,7 +238,7 @@ fn a_command_line_that_cannot_be_meant_is_exit_2() {
         ("run in.csv --yes --start-rate 50/min --max-rate 40/min", "--start-rate"),
         ("run in.csv --yes --token-file a --token-command b", "--token-command"),
         ("run in.csv --rehearse --resume", "--resume"),
-        ("run in.csv --rehearse --dry-run", "--dry-run"),
+        ("run in.csv --rehearse --dry-run", "--rehearse"),
         ("run in.csv --yes --quiet --verbose", "--quiet"),
         ("run in.csv --yes --api-url http://slack.com/api/", "https"),
         ("run in.csv --yes --api-url https://example.com/api/", "--allow-host"),

@@ -204,7 +204,7 @@ fn a_fifo_is_read_to_its_end() {
     let fifo = work.path("fifo.csv");
     assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
     let writer = thread::spawn(move || fs::write(fifo, rows(1_000, 3)).unwrap());
-    work.run(&server, "fifo.csv").exits(0);
+    work.run(&server, "fifo.csv").args(["-o", "fifo.results.csv"]).exits(0);
     writer.join().unwrap();
     assert!(server.live_sessions().is_empty());
     assert_eq!(work.results("fifo.results.csv").count("revoked"), 3);
