@@ -77,11 +77,13 @@ impl From<UsageError> for RunError {
 }
 
 impl RunError {
-    /// There is no token anywhere that one is looked for.
+    /// There is no token anywhere that one is looked for; `unread` is a variable of other programs that is set.
     #[must_use]
-    pub fn no_token() -> Self {
+    pub fn no_token(unread: Option<&str>) -> Self {
+        let but =
+            unread.map(|variable| format!(": {variable} is set, which this program doesn't read")).unwrap_or_default();
         Self::Token(Trouble::new(
-            "there is no token",
+            format!("there is no token{but}"),
             "set SLACK_TOKEN, or use --token-file FILE or --token-command CMD; it is a user token (xoxp-…) with the user \
              scope admin.users:write, or admin.users:read to list only",
         ))
@@ -152,7 +154,7 @@ mod tests {
             (RunError::Declined, 2),
             (RunError::InputChanged(trouble()), 3),
             (RunError::Token(trouble()), 4),
-            (RunError::no_token(), 4),
+            (RunError::no_token(None), 4),
             (RunError::Unreachable(trouble()), 5),
             (RunError::Locked(trouble()), 6),
             (RunError::Unwritable(trouble()), 7),

@@ -1,5 +1,6 @@
 //! A token on a command line is there for everyone on the machine to read, and stays in the shell's history.
 
+use crate::domain::begins_as_token;
 use std::ffi::OsString;
 
 /// What is said to somebody who typed one. The token itself is not repeated.
@@ -20,16 +21,8 @@ pub(super) fn is_typed(argv: &[OsString]) -> bool {
         flags_may_follow &= text != "--";
         let is_flag = flags_may_follow && (text == "--token" || text.starts_with("--token="));
         let value = text.split_once('=').map_or("", |(_, value)| value);
-        is_flag || looks_like_token(&text) || looks_like_token(value)
+        is_flag || begins_as_token(text.trim_start()) || begins_as_token(value.trim_start())
     })
-}
-
-/// `xoxb-…`, `xoxp-…`, `xoxe.xoxp-…`, `xapp-…`: Slack's own prefixes.
-fn looks_like_token(text: &str) -> bool {
-    let text = text.trim_start();
-    let after_kind =
-        text.strip_prefix("xox").and_then(|rest| rest.strip_prefix(|kind: char| kind.is_ascii_lowercase()));
-    after_kind.is_some_and(|rest| rest.starts_with('-') || rest.starts_with(".xox")) || text.starts_with("xapp-")
 }
 
 #[cfg(test)]

@@ -19,15 +19,15 @@ pub async fn find(choice: TokenChoice) -> Result<Token, RunError> {
 }
 
 fn find_now(choice: &TokenChoice) -> Result<Token, RunError> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     let (mut named, mut asks) = (slack::TokenChoice::default(), false);
     match choice {
         TokenChoice::File(path) => named.file = Some(path.clone()),
         TokenChoice::Command(command) => named.command = Some(command.clone()),
         TokenChoice::Ask(_) => asks = true,
         TokenChoice::Variable | TokenChoice::Credential(_) => {}
-        TokenChoice::NotNeeded | TokenChoice::Absent => return Err(RunError::no_token()),
+        TokenChoice::NotNeeded | TokenChoice::Absent => return Err(RunError::no_token(slack::unread_variable(&set))),
     }
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     slack::resolve(&named, &set, asks.then_some(&ask)).map_err(|error| refused(&error))
 }
 

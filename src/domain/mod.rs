@@ -16,6 +16,7 @@ mod reply;
 mod row;
 mod stamp;
 mod tally;
+mod token_text;
 
 pub use cidr::{Cidr, CidrError};
 pub use code::{CodeClass, ErrorCode};
@@ -31,3 +32,4 @@ pub use reply::{Answer, Fault, Reply, UNSTATED_PAUSE};
 pub use row::{Fields, IdentifyBy, Rejection, Row, SessionTarget, Target, UserTarget};
 pub use stamp::Stamp;
 pub use tally::{Counts, Tally};
+pub use token_text::{begins_as_token, without_tokens};

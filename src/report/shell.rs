@@ -1,13 +1,13 @@
 //! The command that continues a run, as it can be pasted into a shell. Pure.
 
 use super::text::clean;
-use std::borrow::Cow;
+use crate::domain::without_tokens;
 use std::ffi::{OsStr, OsString};
 
 /// The command as it was typed, with `--resume` once: at the end, or before a `--`. `--resume-or-start` resumes by itself.
 ///
-/// It holds no token: no flag takes one, and one that stands in a command (`--token-command "echo xoxp-…"`) is cut short. What came from the environment was not typed and must be there again. A
-/// word that a terminal could not show as it is, or that is not UTF-8, is written `$'…'` with octal bytes, which bash,
+/// It holds no token: no flag takes one, and one inside a word (`--token-command "echo xoxp-…"`) is cut short. What came from
+/// the environment was not typed and must be there again. A word that a terminal could not show as it is, or that is not UTF-8, is written `$'…'` with octal bytes, which bash,
 /// zsh and POSIX.1-2024 read back exactly.
 #[must_use]
 pub fn resume_command(argv: &[OsString]) -> String {
@@ -89,30 +89,11 @@ pub fn command_line(argv: &[OsString]) -> String {
     words(argv).join(" ")
 }
 
-/// The words for a shell. A token that stands in the command of `--token-command` is cut short.
+/// The words for a shell. A token in one of them is cut short: whoever reads the log could use it.
 fn words(argv: &[OsString]) -> Vec<String> {
-    let follows = |at: usize| at > 0 && argv[at - 1] == "--token-command";
-    let is_command = |at, word: &OsString| follows(at) || word.to_string_lossy().starts_with("--token-command=");
-    let shown = |(at, word)| if is_command(at, word) { quoted(&without_tokens(word)) } else { quoted(word) };
-    argv.iter().enumerate().map(shown).collect()
-}
-
-/// What Slack's tokens begin with.
-const TOKENS: [&str; 4] = ["xoxp-", "xoxb-", "xoxe", "xapp-"];
-
-/// `word` without what follows the kind of a token in it: whoever reads the log could use it.
-fn without_tokens(word: &OsStr) -> OsString {
-    let Some(text) = word.to_str() else { return word.to_owned() };
-    let is_part = |c: char| c.is_ascii_alphanumeric() || "-.".contains(c);
-    let parts = text.split_inclusive(|c| !is_part(c)).map(|part| {
-        let token = part.trim_end_matches(|c| !is_part(c));
-        let is_token = TOKENS.iter().any(|kind| token.starts_with(kind));
-        match token.find('-').filter(|_| is_token) {
-            Some(kind) => Cow::Owned(format!("{}…{}", &token[..=kind], &part[token.len()..])),
-            None => Cow::Borrowed(part),
-        }
-    });
-    parts.collect::<String>().into()
+    argv.iter()
+        .map(|word| word.to_str().map_or_else(|| quoted(word), |text| quoted(without_tokens(text).as_ref().as_ref())))
+        .collect()
 }
 
 /// One word for a POSIX shell.
@@ -208,7 +189,8 @@ mod tests {
                 "s '--token-command=printf xoxe.xoxp-…|tr a b'",
             ),
             (&["s", "--token-command", "pass slack/xoxo"], "s --token-command 'pass slack/xoxo'"),
-            (&["s", "xoxb-files/list.csv"], "s xoxb-files/list.csv"),
+            (&["s", "--on-finish", "curl -H Bearer\\ xoxb-1-SECRET"], r"s --on-finish 'curl -H Bearer\ xoxb-…'"),
+            (&["s", "--reason=see xapp-1-SECRET"], "s '--reason=see xapp-…'"),
         ] {
             let typed: Vec<_> = typed.iter().map(OsString::from).collect();
             assert_eq!(command_line(&typed), want);

@@ -2,6 +2,7 @@
 
 use super::{Environment, UsageError};
 use crate::cli::{Color, GlobalArgs, LogFormat, Progress, ReportArgs};
+use crate::domain::without_tokens;
 use std::path::PathBuf;
 
 /// What is told besides the results.
@@ -24,6 +25,7 @@ pub struct ReportSettings {
 impl ReportSettings {
     pub(super) fn new(typed: ReportArgs, console: Console) -> Self {
         let ReportArgs { events, summary_json, metrics_file, on_finish, reason } = typed;
+        let reason = reason.map(|reason| without_tokens(&reason).into_owned());
         Self { console, events, summary_json, metrics_file, on_finish, reason }
     }
 }

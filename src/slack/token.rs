@@ -199,6 +199,15 @@ fn choose(
     }
 }
 
+/// Variables with which other programs are given a token of Slack's.
+const OTHER_VARIABLES: [&str; 4] = ["SLACK_API_TOKEN", "SLACK_REVOKE_TOKEN", "SLACK_USER_TOKEN", "SLACK_BOT_TOKEN"];
+
+/// A variable that is set and read by other programs alone, for whoever finds no token.
+#[must_use]
+pub fn unread_variable(env: &dyn Fn(&str) -> Option<OsString>) -> Option<&'static str> {
+    OTHER_VARIABLES.into_iter().find(|name| env(name).is_some_and(|value| !value.is_empty()))
+}
+
 /// Asks on the controlling terminal, without echo; standard input stays free for the rows.
 ///
 /// # Errors

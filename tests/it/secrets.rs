@@ -261,3 +261,22 @@ fn what_a_stopped_or_killed_run_leaves_is_for_its_owner_alone() {
     running.kill();
     assert_private(&work);
 }
+
+#[test]
+fn a_token_inside_a_word_of_the_command_line_is_in_no_output_and_no_file() {
+    for (flag, word) in [
+        ("--reason", "see xoxp-1-SECRET"),
+        ("--reason", "rotated xoxe.xoxp-1-SECRET, xapp-1-SECRET and xoxd-a%2BSECRET"),
+        ("--on-finish", "true 'Authorization: Bearer xoxb-1-SECRET'"),
+    ] {
+        let (work, server) = (Workdir::new(), start(config(sessions(1_000, 3))));
+        work.write("in.csv", rows(1_000, 4));
+        let outputs =
+            ["--events", "e.ndjson", "--summary-json", "s.json", "--rate", "1000/s", "--strict", "--max-failures", "1"];
+        let finished = work.run(&server, "in.csv").args(outputs).args([flag, word]).exits(1);
+        assert!(!(finished.stderr() + &finished.stdout()).contains("SECRET"), "{word}: {}", finished.stderr());
+        for name in work.names() {
+            assert!(!work.read(&name).contains("SECRET"), "{word}: {name}");
+        }
+    }
+}

@@ -16,6 +16,18 @@ const REFUSED: [(&str, &str); 9] = [
     ("", "something that does not look like a Slack user token"),
 ];
 
+/// What a token is often copied with, and how that is said. In lower case.
+const AROUND: [(&str, &str); 8] = [
+    ("\"", "it is in quotes"),
+    ("'", "it is in quotes"),
+    ("\u{201c}", "it is in typographic quotes"),
+    ("\u{2018}", "it is in typographic quotes"),
+    ("bearer ", "the word Bearer precedes it"),
+    ("authorization:", "it is a whole Authorization header"),
+    ("slack_token=", "SLACK_TOKEN= precedes it"),
+    ("export ", "it is a line of a shell script: SLACK_TOKEN= precedes the token"),
+];
+
 /// A user token, or the reason why it is none.
 pub(super) fn token(bytes: &[u8], source: &TokenSource) -> Result<Token, TokenError> {
     let origin = || source.clone();
@@ -24,6 +36,10 @@ pub(super) fn token(bytes: &[u8], source: &TokenSource) -> Result<Token, TokenEr
         return Err(TokenError::Empty { origin: origin() });
     }
     let malformed = |what| TokenError::Malformed { origin: origin(), what };
+    if let Some((_, what)) = AROUND.iter().find(|(around, _)| bytes.to_ascii_lowercase().starts_with(around.as_bytes()))
+    {
+        return Err(malformed(what));
+    }
     if bytes.iter().any(u8::is_ascii_whitespace) {
         return Err(malformed("there are blanks or several lines in it"));
     }

@@ -50,6 +50,8 @@ fn the_sources_have_an_order() {
         assert_eq!(token.unwrap().secret.expose_secret(), want);
     }
     assert!(matches!(resolve(&nothing, &no_env, None), Err(TokenError::Missing)));
+    let other = |name: &str| (name == "SLACK_API_TOKEN").then(|| "xoxp-1".into());
+    assert_eq!((unread_variable(&other), unread_variable(&no_env)), (Some("SLACK_API_TOKEN"), None));
     let two = TokenChoice { command: Some("true".into()), ..by_file(&path) };
     assert!(matches!(resolve(&two, &no_env, None), Err(TokenError::TwoSources)));
 }
@@ -76,7 +78,13 @@ fn only_user_tokens_are_taken_and_no_error_shows_a_token() {
         ("xoxs-secret", "a kind of Slack token"),
         ("xoxp-", "a kind of Slack token"),
         ("Bearer-xoxp-secret", "does not look like"),
-        ("\"xoxp-secret\"", "does not look like"),
+        ("\"xoxp-secret\"", "in quotes"),
+        ("'xoxp-secret'", "in quotes"),
+        ("\u{201c}xoxp-secret\u{201d}", "typographic quotes"),
+        ("Bearer xoxp-secret", "the word Bearer"),
+        ("Authorization: Bearer xoxp-secret", "Authorization header"),
+        ("SLACK_TOKEN=xoxp-secret", "SLACK_TOKEN= precedes"),
+        ("export SLACK_TOKEN=xoxp-secret", "SLACK_TOKEN= precedes"),
         ("secret", "does not look like"),
     ] {
         let error = resolve_env(text).unwrap_err();

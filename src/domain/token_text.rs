@@ -1,0 +1,70 @@
+//! Slack tokens in a text: a token that reaches a log, a file or a terminal could be used by whoever reads it.
+
+use std::borrow::Cow;
+
+/// Tokens of other shapes than `xoxp-…` and `xoxe.xoxp-…`: app-level and workflow tokens.
+const OTHER_KINDS: [&str; 2] = ["xapp-", "xwfp-"];
+
+/// The text with `xoxp-…` in place of each token.
+#[must_use]
+pub fn without_tokens(text: &str) -> Cow<'_, str> {
+    let (mut kept, mut rest) = (String::new(), text);
+    while let Some((start, kind)) = rest.char_indices().find_map(|(at, _)| Some((at, kind_of(&rest[at..])?))) {
+        let body = &rest[start + kind..];
+        let end = body.find(|char| !is_of_token(char)).unwrap_or(body.len());
+        kept.extend([&rest[..start + kind], "…"]);
+        rest = &body[end..];
+    }
+    if kept.is_empty() { text.into() } else { (kept + rest).into() }
+}
+
+/// Whether the text begins as a token does.
+#[must_use]
+pub fn begins_as_token(text: &str) -> bool {
+    kind_of(text).is_some()
+}
+
+/// The length of `xoxp-`, `xoxe.xoxp-` or `xapp-` at the beginning of a token.
+fn kind_of(text: &str) -> Option<usize> {
+    let is_continued =
+        |length: usize| text[length..].starts_with(|char: char| char.is_ascii_alphanumeric()).then_some(length);
+    if let Some(kind) = OTHER_KINDS.iter().find(|kind| text.starts_with(**kind)) {
+        return is_continued(kind.len());
+    }
+    let rest = text.strip_prefix("xox")?.strip_prefix(|kind: char| kind.is_ascii_lowercase())?;
+    match rest.as_bytes().first()? {
+        b'-' => is_continued(text.len() - rest.len() + 1),
+        // A rotating token holds another kind behind its own.
+        b'.' => kind_of(&rest[1..]).map(|inner| text.len() - rest.len() + 1 + inner),
+        _ => None,
+    }
+}
+
+/// Letters and digits, what stands between them, and what a browser's cookie is encoded with.
+fn is_of_token(char: char) -> bool {
+    char.is_ascii_alphanumeric() || "-._%+/=".contains(char)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_of_every_kind_are_cut_short_wherever_they_are() {
+        for (text, want) in [
+            ("plain words", "plain words"),
+            ("xoxp-1-2", "xoxp-…"),
+            ("Bearer xoxb-1-a\" x", "Bearer xoxb-…\" x"),
+            ("a=xoxe.xoxp-1-abc&b", "a=xoxe.xoxp-…&b"),
+            ("xoxe-1-x, xoxa-2-1, xoxc-3, xoxs-4", "xoxe-…, xoxa-…, xoxc-…, xoxs-…"),
+            ("d=xoxd-1%2Bab%3D;", "d=xoxd-…;"),
+            ("(xapp-1-A2)(xwfp-3)", "(xapp-…)(xwfp-…)"),
+            ("foxoxp-1 é xoxoxp-2", "foxoxp-… é xoxoxp-…"),
+            ("xox, xoxp, xoxp- xoxo.csv and xapp", "xox, xoxp, xoxp- xoxo.csv and xapp"),
+        ] {
+            assert_eq!(without_tokens(text), want, "{text:?}");
+            assert_eq!(without_tokens(&without_tokens(text)), want, "{text:?}");
+        }
+        assert!(begins_as_token("xoxp-1") && begins_as_token("xapp-1") && !begins_as_token(" xoxp-1"));
+    }
+}
