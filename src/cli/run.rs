@@ -127,7 +127,7 @@ pub struct PaceArgs {
     /// What a run learnt of the limit is in its manifest, and `plan` offers it to the next one.
     #[arg(long, value_name = "RATE", value_parser = str::parse::<Rate>)]
     pub start_rate: Option<Rate>,
-    /// The highest rate of the whole run that `--rate auto` tries [default: 300/min]
+    /// The most that `--rate auto` tries in total [default: 300/min]
     ///
     /// Slack promises 20 calls a minute and does not say how many more it takes.
     #[arg(long, value_name = "RATE", value_parser = str::parse::<Rate>)]
