@@ -38,6 +38,10 @@ const LOOKS: [(&str, &[&str]); 4] =
 /// Calls between which the outside world changes: the program is killed at them.
 const WORLD: [&str; 3] = ["sendto", "recvfrom", "close"];
 
+/// A program whose runtime can't wake itself up may wait forever. `timeout` kills it then, with `strace`, and what it did has to be
+/// resumable all the same.
+const LIMIT: [&str; 3] = ["-s", "KILL", "60"];
+
 /// What is done to a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
@@ -85,7 +89,9 @@ impl Ended {
 
 /// Whether `strace` is installed and may trace.
 pub fn available() -> bool {
-    let traced = Command::new("strace").args(["-f", "-o", "/dev/null", "true"]).stderr(Stdio::null()).status();
+    let mut traced = Command::new("timeout");
+    traced.args(LIMIT).args(["strace", "--seccomp-bpf", "-f", "-o", "/dev/null", "true"]);
+    let traced = traced.stderr(Stdio::null()).status();
     traced.is_ok_and(|status| status.success())
 }
 
@@ -162,8 +168,8 @@ pub fn run(place: &Place, arguments: &[String], point: &Point) -> Ended {
 }
 
 fn traced(place: &Place, options: &[&str], arguments: &[String]) -> Output {
-    let mut strace = Command::new("strace");
-    strace.args(["-f", "-qq", "-y", "--seccomp-bpf", "-o"]).arg(place.log()).args(options);
+    let mut strace = Command::new("timeout");
+    strace.args(LIMIT).args(["strace", "-f", "-qq", "-y", "--seccomp-bpf", "-o"]).arg(place.log()).args(options);
     strace.arg(env!("CARGO_BIN_EXE_slack-revoke")).args(arguments);
     place.prepare(&mut strace);
     strace.output().expect("strace runs")
