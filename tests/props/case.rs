@@ -123,6 +123,10 @@ impl Case {
         if self.columns.len() > fields.len() {
             fields.push(dice.pick(&["", "a", "b,c", "two\nlines", "=cmd|' /C calc'!A0", "\"q\"", " é "]).into());
         }
+        // A row of empty cells is a blank line, and none of the case's rows.
+        if fields.iter().all(String::is_empty) {
+            fields[0] = "x".into();
+        }
         match fields_more {
             1 => fields.push("too much".into()),
             -1 => drop(fields.pop()),
