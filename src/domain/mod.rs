@@ -32,4 +32,4 @@ pub use reply::{Answer, Fault, Reply, UNSTATED_PAUSE};
 pub use row::{Fields, IdentifyBy, Rejection, Row, SessionTarget, Target, UserTarget};
 pub use stamp::Stamp;
 pub use tally::{Counts, Tally};
-pub use token_text::{begins_as_token, without_tokens};
+pub use token_text::{begins_as_token, without_possible_tokens, without_tokens};

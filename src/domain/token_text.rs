@@ -5,11 +5,31 @@ use std::borrow::Cow;
 /// Tokens of other shapes than `xoxp-…` and `xoxe.xoxp-…`: app-level and workflow tokens.
 const OTHER_KINDS: [&str; 2] = ["xapp-", "xwfp-"];
 
-/// The text with `xoxp-…` in place of each token.
+/// What may follow the kind of a token after a dot.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum AfterDot {
+    /// Another kind, as in `xoxe.xoxp-…`. Anything else may be a file's name.
+    Kind,
+    /// Anything: in an answer no text is worth the risk.
+    Anything,
+}
+
+/// What was typed, with `xoxp-…` in place of each token.
 #[must_use]
 pub fn without_tokens(text: &str) -> Cow<'_, str> {
+    cut_short(text, AfterDot::Kind)
+}
+
+/// What somebody else wrote, with `xoxp-…` in place of each token, and of whatever could be one.
+#[must_use]
+pub fn without_possible_tokens(text: &str) -> Cow<'_, str> {
+    cut_short(text, AfterDot::Anything)
+}
+
+fn cut_short(text: &str, after_dot: AfterDot) -> Cow<'_, str> {
     let (mut kept, mut rest) = (String::new(), text);
-    while let Some((start, kind)) = rest.char_indices().find_map(|(at, _)| Some((at, kind_of(&rest[at..])?))) {
+    while let Some((start, kind)) = rest.char_indices().find_map(|(at, _)| Some((at, kind_of(&rest[at..], after_dot)?)))
+    {
         let body = &rest[start + kind..];
         let end = body.find(|char| !is_of_token(char)).unwrap_or(body.len());
         kept.extend([&rest[..start + kind], "…"]);
@@ -21,21 +41,24 @@ pub fn without_tokens(text: &str) -> Cow<'_, str> {
 /// Whether the text begins as a token does.
 #[must_use]
 pub fn begins_as_token(text: &str) -> bool {
-    kind_of(text).is_some()
+    kind_of(text, AfterDot::Kind).is_some()
 }
 
 /// The length of `xoxp-`, `xoxe.xoxp-` or `xapp-` at the beginning of a token.
-fn kind_of(text: &str) -> Option<usize> {
+fn kind_of(text: &str, after_dot: AfterDot) -> Option<usize> {
     let is_continued =
         |length: usize| text[length..].starts_with(|char: char| char.is_ascii_alphanumeric()).then_some(length);
     if let Some(kind) = OTHER_KINDS.iter().find(|kind| text.starts_with(**kind)) {
         return is_continued(kind.len());
     }
     let rest = text.strip_prefix("xox")?.strip_prefix(|kind: char| kind.is_ascii_lowercase())?;
+    let behind = text.len() - rest.len() + 1;
     match rest.as_bytes().first()? {
-        b'-' => is_continued(text.len() - rest.len() + 1),
+        b'-' => is_continued(behind),
         // A rotating token holds another kind behind its own.
-        b'.' => kind_of(&rest[1..]).map(|inner| text.len() - rest.len() + 1 + inner),
+        b'.' => kind_of(&rest[1..], after_dot)
+            .map(|inner| behind + inner)
+            .or_else(|| is_continued(behind).filter(|_| after_dot == AfterDot::Anything)),
         _ => None,
     }
 }
@@ -65,6 +88,8 @@ mod tests {
             assert_eq!(without_tokens(text), want, "{text:?}");
             assert_eq!(without_tokens(&without_tokens(text)), want, "{text:?}");
         }
+        let (file, cut) = ("xoxo.csv, xoxe.abc", "xoxo.…, xoxe.…");
+        assert_eq!((&*without_tokens(file), &*without_possible_tokens(file)), (file, cut));
         assert!(begins_as_token("xoxp-1") && begins_as_token("xapp-1") && !begins_as_token(" xoxp-1"));
     }
 }

@@ -28,9 +28,13 @@ const CREDENTIAL: &str = "slack-token";
 /// The first time, a command may have to ask somebody.
 const LONGEST_COMMAND: Duration = Duration::from_mins(2);
 
+/// Variables with which other programs are given a token of Slack's. This one doesn't read them.
+const OTHER_VARIABLES: [&str; 4] = ["SLACK_API_TOKEN", "SLACK_REVOKE_TOKEN", "SLACK_USER_TOKEN", "SLACK_BOT_TOKEN"];
+
 /// What may hold a token or tell how to get one: no command that the program starts finds these.
-pub const SECRET_VARIABLES: [&str; 4] =
-    ["SLACK_TOKEN", "SLACK_API_TOKEN", "SLACK_REVOKE_TOKEN", "SLACK_REVOKE_TOKEN_COMMAND"];
+pub fn secret_variables() -> impl Iterator<Item = &'static str> {
+    ["SLACK_TOKEN", "SLACK_REVOKE_TOKEN_COMMAND"].into_iter().chain(OTHER_VARIABLES)
+}
 
 /// Where a token comes from.
 #[derive(Clone, PartialEq, Eq)]
@@ -198,9 +202,6 @@ fn choose(
         None => Err(TokenError::Missing),
     }
 }
-
-/// Variables with which other programs are given a token of Slack's.
-const OTHER_VARIABLES: [&str; 4] = ["SLACK_API_TOKEN", "SLACK_REVOKE_TOKEN", "SLACK_USER_TOKEN", "SLACK_BOT_TOKEN"];
 
 /// A variable that is set and read by other programs alone, for whoever finds no token.
 #[must_use]

@@ -3,7 +3,7 @@
 use super::conclusion::Concluded;
 use crate::engine::ports::Control;
 use crate::settings::Mode;
-use crate::slack::SECRET_VARIABLES;
+use crate::slack::secret_variables;
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::ffi::OsString;
 use std::io;
@@ -84,7 +84,7 @@ type Ended = oneshot::Receiver<io::Result<ExitStatus>>;
 fn start(command: &str, variables: &[(&'static str, OsString)]) -> io::Result<(Option<Pid>, Ended)> {
     let mut shell = Command::new("sh");
     shell.args(["-c", command]).stdin(Stdio::null()).stdout(Stdio::from(io::stderr())).process_group(0);
-    for name in SECRET_VARIABLES.into_iter().chain(TAKEN_AWAY) {
+    for name in secret_variables().chain(TAKEN_AWAY) {
         shell.env_remove(name);
     }
     let mut child: Child = shell.envs(variables.iter().map(|(name, value)| (name, value))).spawn()?;

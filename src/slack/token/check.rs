@@ -16,7 +16,7 @@ const REFUSED: [(&str, &str); 9] = [
     ("", "something that does not look like a Slack user token"),
 ];
 
-/// What a token is often copied with, and how that is said. In lower case.
+/// What a token is often copied with, in any case, and how that is said.
 const AROUND: [(&str, &str); 8] = [
     ("\"", "it is in quotes"),
     ("'", "it is in quotes"),
@@ -36,8 +36,10 @@ pub(super) fn token(bytes: &[u8], source: &TokenSource) -> Result<Token, TokenEr
         return Err(TokenError::Empty { origin: origin() });
     }
     let malformed = |what| TokenError::Malformed { origin: origin(), what };
-    if let Some((_, what)) = AROUND.iter().find(|(around, _)| bytes.to_ascii_lowercase().starts_with(around.as_bytes()))
-    {
+    // Compared in place: a copy would stay in memory that nobody wipes.
+    let begins =
+        |around: &str| bytes.get(..around.len()).is_some_and(|start| start.eq_ignore_ascii_case(around.as_bytes()));
+    if let Some((_, what)) = AROUND.iter().find(|(around, _)| begins(around)) {
         return Err(malformed(what));
     }
     if bytes.iter().any(u8::is_ascii_whitespace) {

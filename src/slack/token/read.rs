@@ -1,6 +1,6 @@
 //! Reading the token's bytes. The buffers are wiped when they go.
 
-use super::{SECRET_VARIABLES, TokenError, TokenSource};
+use super::{TokenError, TokenSource, secret_variables};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use secrecy::zeroize::Zeroizing;
 use std::ffi::OsString;
@@ -72,7 +72,7 @@ pub(super) fn from_file(path: &Path, permissions: Permissions) -> Result<Bytes, 
 pub(super) fn from_command(command: &str, limit: Duration) -> Result<Bytes, Trouble> {
     let mut shell = Command::new("sh");
     shell.args(["-c", command]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
-    for name in SECRET_VARIABLES {
+    for name in secret_variables() {
         shell.env_remove(name);
     }
     let has_terminal = File::open("/dev/tty").is_ok();
