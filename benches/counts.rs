@@ -11,19 +11,19 @@
 )]
 
 use gungraun::prelude::*;
-use slack_revoke::domain::{
-    Answer, ColumnNames, Counts, Fields, Outcome, Reply, Row, SessionId, Stamp, Status, Target, TeamId, UserId,
-};
 use slack_revoke::engine::clock::Now;
 use slack_revoke::engine::core::{Act, Core};
 use slack_revoke::engine::gate::Pace;
 use slack_revoke::engine::policy::{BucketPolicy, MaxFailures, Policy};
 use slack_revoke::engine::ports::Batch;
+use slack_revoke::input::{Content, Input, InputPath, SurveyOptions};
+use slack_revoke::ledger::journal::{Journal, Lock};
+use slack_revoke::ledger::results::ResultsWriter;
+use slack_revoke::ledger::scan;
+use slack_revoke::model::{
+    Answer, ColumnNames, Counts, Fields, Outcome, Reply, Row, SessionId, Stamp, Status, Target, TeamId, UserId,
+};
 use slack_revoke::slack::wire::{Headers, reply};
-use slack_revoke::store::input::{Content, Input, InputPath, SurveyOptions};
-use slack_revoke::store::journal::{Journal, Lock};
-use slack_revoke::store::results::ResultsWriter;
-use slack_revoke::store::scan;
 use std::fmt::Write as _;
 use std::fs;
 use std::hint::black_box;

@@ -4,7 +4,7 @@
 //! `cargo run --release --example stand-in [-- window|sliding CALLS SECONDS token|team]`, without a limit where none is
 //! given.
 
-use slack_revoke::rehearsal::{Config, Limit, LimitKind, LimitScope, Limits, Method, Server, Stats, WindowStart};
+use slack_revoke::stand_in::{Config, Limit, LimitKind, LimitScope, Limits, Method, Server, Stats, WindowStart};
 use std::io::Read as _;
 use std::time::Duration;
 

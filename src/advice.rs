@@ -1,6 +1,6 @@
 //! What to do about a run that stopped, in words for whoever reads its last lines. What happened is `report::why`.
 
-use crate::domain::{ErrorCode, Status, StopReason};
+use crate::model::{ErrorCode, Status, StopReason};
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -78,7 +78,7 @@ fn in_words(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::ErrorCode;
+    use crate::model::ErrorCode;
 
     fn every_reason() -> Vec<StopReason> {
         let code = ErrorCode::InvalidArguments;

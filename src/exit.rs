@@ -1,6 +1,6 @@
 //! Exit codes: one table, and how a run's end becomes one of its rows.
 
-use crate::domain::{Counts, Status, StopReason};
+use crate::model::{Counts, Status, StopReason};
 
 /// How the program ends (contract.md, "Exit codes").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -118,7 +118,7 @@ impl From<ExitStatus> for std::process::ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::ErrorCode;
+    use crate::model::ErrorCode;
     use std::time::Duration;
 
     #[test]

@@ -1,18 +1,21 @@
 //! `slack-revoke`: a CSV of sessions in, every one of them revoked, one record per row out.
 //!
-//! Imports point inward: `domain` ← `engine` ← {`slack`, `store`, `report`, `shutdown`, `rehearsal`} ← `commands` ← `main`.
+//! Imports point inward: `model` ← `engine` ← {`slack`, `input`, `ledger`, `output`, `signals`, `stand_in`} ← `commands` ← `main`.
 
 pub mod advice;
-pub mod atomic;
+
 pub mod cli;
 pub mod commands;
-pub mod domain;
 pub mod engine;
 pub mod error;
 pub mod exit;
-pub mod rehearsal;
-pub mod report;
+pub mod files;
+pub mod input;
+pub mod ledger;
+pub mod model;
+
+pub mod output;
 pub mod settings;
-pub mod shutdown;
+pub mod signals;
 pub mod slack;
-pub mod store;
+pub mod stand_in;

@@ -5,7 +5,7 @@ use slack_revoke::commands::plan::Form;
 use slack_revoke::commands::{completions, console, doctor, list, man, report as page, resolve, run, verify};
 use slack_revoke::error::RunError;
 use slack_revoke::exit::ExitStatus;
-use slack_revoke::report;
+use slack_revoke::output;
 use slack_revoke::settings::{self, Environment, Settings};
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -45,7 +45,7 @@ fn program() -> ExitStatus {
 /// Carries a command out before the standard error that the user asked for; its errors come in that form too.
 fn dressed(
     global: &cli::GlobalArgs,
-    command: impl FnOnce(&report::Console) -> Result<ExitStatus, RunError>,
+    command: impl FnOnce(&output::Console) -> Result<ExitStatus, RunError>,
 ) -> Result<ExitStatus, RunError> {
     let console = console::open(&settings::Console::resolve(global, &Environment::capture())?)?;
     Ok(command(&console).unwrap_or_else(|error| console::fail(&error, global.log_format)))
@@ -56,7 +56,7 @@ fn execute(
     global: &cli::GlobalArgs,
     argv: &[OsString],
     form: Form,
-    console: &report::Console,
+    console: &output::Console,
 ) -> Result<ExitStatus, RunError> {
     let refused = run::write_metrics_of_usage(&typed);
     let settings = Settings::resolve(typed, global, &Environment::capture()).map_err(RunError::from);

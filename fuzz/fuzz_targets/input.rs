@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use slack_revoke::engine::ports::{RowSource, Want};
-use slack_revoke::store::input::{Content, Input, InputPath, MaybeSent, Survey, SurveyOptions};
+use slack_revoke::input::{Content, Input, InputPath, MaybeSent, Survey, SurveyOptions};
 use std::fs;
 
 fn survey(bytes: &[u8]) -> Option<(Content, Survey, tempfile::TempDir)> {

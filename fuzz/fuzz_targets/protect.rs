@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use slack_revoke::store::input::Guards;
+use slack_revoke::input::Guards;
 
 fuzz_target!(|text: &str| {
     let mut guards = Guards::default();

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use slack_revoke::domain::Rate;
+use slack_revoke::model::Rate;
 
 fuzz_target!(|text: &str| {
     let Ok(rate) = text.parse::<Rate>() else { return };

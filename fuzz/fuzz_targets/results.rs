@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use slack_revoke::domain::ColumnNames;
-use slack_revoke::store::scan::{records, scan};
+use slack_revoke::model::ColumnNames;
+use slack_revoke::ledger::scan::{records, scan};
 use std::fs;
 
 fuzz_target!(|bytes: &[u8]| {

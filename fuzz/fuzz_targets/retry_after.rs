@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use slack_revoke::domain::{Answer, Stamp};
+use slack_revoke::model::{Answer, Stamp};
 use slack_revoke::slack::wire::{Headers, reply};
 use std::time::Duration;
 

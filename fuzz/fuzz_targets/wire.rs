@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
-use slack_revoke::domain::{Answer, Stamp};
+use slack_revoke::model::{Answer, Stamp};
 use slack_revoke::slack::wire::{Headers, reply};
 
 fuzz_target!(|given: (u16, Option<&str>, Option<&str>, &[u8])| {

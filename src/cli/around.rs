@@ -3,7 +3,7 @@
 use super::choices::BucketChoice;
 use super::values::{self, InputSource, RateArg};
 use super::{CallArgs, PaceArgs, TokenArgs};
-use crate::domain::{Cidr, IdColumn, Rate, TeamId, UserId};
+use crate::model::{Cidr, IdColumn, Rate, TeamId, UserId};
 use clap::Args;
 use std::path::PathBuf;
 

@@ -2,7 +2,7 @@
 
 use super::choices::{BucketChoice, IdentifyChoice};
 use super::values::{self, InputSource, MaxFailures, RateArg};
-use crate::domain::{IdColumn, Rate};
+use crate::model::{IdColumn, Rate};
 use clap::Args;
 use std::path::PathBuf;
 use std::time::Duration;

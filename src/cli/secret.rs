@@ -1,6 +1,6 @@
 //! A token on a command line is there for everyone on the machine to read, and stays in the shell's history.
 
-use crate::domain::begins_as_token;
+use crate::model::begins_as_token;
 use std::ffi::OsString;
 
 /// What is said to somebody who typed one. The token itself is not repeated.

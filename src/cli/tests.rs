@@ -103,8 +103,8 @@ fn help_shows_the_defaults_that_settings_hold() {
     for default in ["20/min", "300/min", "https://slack.com/api/", "auto", "30s", "15m", "20%", "5"] {
         assert!(help.contains(&format!("[default: {default}]")), "{default}");
     }
-    assert_eq!(crate::domain::Rate::TIER_2.to_string(), "20/min");
-    assert_eq!(crate::domain::Rate::AUTO_MAX.to_string(), "300/min");
+    assert_eq!(crate::model::Rate::TIER_2.to_string(), "20/min");
+    assert_eq!(crate::model::Rate::AUTO_MAX.to_string(), "300/min");
     assert_eq!(crate::settings::API_URL, "https://slack.com/api/");
 }
 

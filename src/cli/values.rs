@@ -1,6 +1,6 @@
 //! The texts that flags take, read into typed values. What a message says is what to type instead.
 
-use crate::domain::{IdColumn, Rate, RateError};
+use crate::model::{IdColumn, Rate, RateError};
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use std::fmt;
 use std::num::{NonZeroU8, NonZeroU64};

@@ -2,11 +2,11 @@
 
 use crate::commands::identify::Identified;
 use crate::commands::listing;
-use crate::domain::{Stamp, TeamId};
-use crate::report::{WEAKENED, clean, human};
+use crate::ledger::manifest::{CheckMark, Checked};
+use crate::model::{Stamp, TeamId};
+use crate::output::{WEAKENED, clean, human};
 use crate::settings::RateChoice;
 use crate::slack::{AuthTest, Proxy, Token};
-use crate::store::manifest::{CheckMark, Checked};
 use std::fmt::Write as _;
 use std::time::Duration;
 

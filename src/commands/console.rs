@@ -3,7 +3,7 @@
 use crate::cli::LogFormat;
 use crate::error::{RunError, Trouble};
 use crate::exit::ExitStatus;
-use crate::report::{self, Look, Palette, ScreenMode};
+use crate::output::{self, Look, Palette, ScreenMode};
 use crate::settings::{Console, ProgressStyle, UsageError, Verbosity};
 use std::io::{self, Write};
 
@@ -11,10 +11,10 @@ use std::io::{self, Write};
 ///
 /// # Errors
 /// Where `SLACK_REVOKE_LOG` is no filter.
-pub fn open(settings: &Console) -> Result<report::Console, RunError> {
-    let console = report::Console::stderr(look(*settings));
+pub fn open(settings: &Console) -> Result<output::Console, RunError> {
+    let console = output::Console::stderr(look(*settings));
     let filter = std::env::var("SLACK_REVOKE_LOG").ok();
-    report::install_logs(&console, filter.as_deref()).map_err(|error| UsageError::LogFilter(error.to_string()))?;
+    output::install_logs(&console, filter.as_deref()).map_err(|error| UsageError::LogFilter(error.to_string()))?;
     Ok(console)
 }
 
@@ -23,7 +23,7 @@ pub fn open(settings: &Console) -> Result<report::Console, RunError> {
 /// # Errors
 /// Exit code 7 if it can't be written.
 pub fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<ExitStatus, RunError> {
-    report::print(write).map(|()| ExitStatus::Success).map_err(|error| unprintable(&error))
+    output::print(write).map(|()| ExitStatus::Success).map_err(|error| unprintable(&error))
 }
 
 /// Standard output that can't be written.
@@ -42,12 +42,12 @@ pub fn fail(error: &RunError, format: LogFormat) -> ExitStatus {
         // Who said no knows why.
         (RunError::Declined, LogFormat::Json, _) => tracing::info!("{what}"),
         (RunError::Declined, LogFormat::Text, _) => print_error(&what),
-        (_, LogFormat::Json, Some(hint)) => tracing::error!(hint = &*report::clean(hint), "{what}"),
+        (_, LogFormat::Json, Some(hint)) => tracing::error!(hint = &*output::clean(hint), "{what}"),
         (_, LogFormat::Json, None) => tracing::error!("{what}"),
         (_, LogFormat::Text, Some(hint)) => {
-            print_error(&format!("error: {}\n  {}", report::clean(&what), report::clean(hint)));
+            print_error(&format!("error: {}\n  {}", output::clean(&what), output::clean(hint)));
         }
-        (_, LogFormat::Text, None) => print_error(&format!("error: {}", report::clean(&what))),
+        (_, LogFormat::Text, None) => print_error(&format!("error: {}", output::clean(&what))),
     }
     error.exit_status()
 }
@@ -65,14 +65,14 @@ fn look(settings: Console) -> Look {
             ProgressStyle::Hidden => ScreenMode::None,
         },
         verbosity: match settings.verbosity {
-            Verbosity::Quiet => report::Verbosity::Quiet,
-            Verbosity::Normal => report::Verbosity::Normal,
-            Verbosity::Verbose => report::Verbosity::Rows,
-            Verbosity::Debug => report::Verbosity::Calls,
+            Verbosity::Quiet => output::Verbosity::Quiet,
+            Verbosity::Normal => output::Verbosity::Normal,
+            Verbosity::Verbose => output::Verbosity::Rows,
+            Verbosity::Debug => output::Verbosity::Calls,
         },
         format: match settings.log_format {
-            LogFormat::Text => report::LogFormat::Text,
-            LogFormat::Json => report::LogFormat::Json,
+            LogFormat::Text => output::LogFormat::Text,
+            LogFormat::Json => output::LogFormat::Json,
         },
         palette: Palette::new(settings.color),
     }

@@ -9,9 +9,9 @@ use crate::commands::rows::unusable;
 use crate::commands::token;
 use crate::error::RunError;
 use crate::exit::ExitStatus;
+use crate::input::{Input, InputPath, SurveyOptions};
 use crate::settings::{Environment, RateChoice, RemoteSettings};
 use crate::slack::{AuthTest, CallError, Token};
-use crate::store::input::{Input, InputPath, SurveyOptions};
 use std::path::Path;
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
 //! Whose token it is: `auth.test`, as often as it takes while the trouble may pass.
 
-use crate::domain::Stamp;
 use crate::engine::clock::Clock;
 use crate::engine::retry;
+use crate::model::Stamp;
 use crate::settings::Settings;
 use crate::slack::{AuthTest, CallError, Client};
 use std::time::Duration;

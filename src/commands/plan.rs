@@ -4,13 +4,13 @@ use crate::commands::age;
 use crate::commands::console::print;
 use crate::commands::run::{Prepared, Remote, address, calls_for};
 use crate::commands::waiting::blocking;
-use crate::domain::TeamId;
 use crate::engine::clock::wall;
 use crate::error::RunError;
 use crate::exit::ExitStatus;
-use crate::report::{self, Console, InvalidExample, Pace, PlanFacts, Start, WorkspaceRows};
+use crate::ledger::manifest::last_learnt;
+use crate::model::TeamId;
+use crate::output::{self, Console, InvalidExample, Pace, PlanFacts, Start, WorkspaceRows};
 use crate::settings::{Mode, RateChoice, Settings};
-use crate::store::manifest::last_learnt;
 use jiff::tz::TimeZone;
 use std::cmp::Reverse;
 
@@ -35,8 +35,8 @@ pub async fn show(settings: &Settings, prepared: &Prepared, form: Form) -> Resul
     let proxy = address::proxy(&api)?.map(|proxy| proxy.to_string());
     let facts = facts(settings, prepared, api.host(), None, proxy);
     let text = match form {
-        Form::Text => report::plan_text(&facts, &TimeZone::system()),
-        Form::Json => format!("{}\n", report::plan_json(&facts).trim_end()),
+        Form::Text => output::plan_text(&facts, &TimeZone::system()),
+        Form::Json => format!("{}\n", output::plan_json(&facts).trim_end()),
     };
     blocking(move || print(|out| out.write_all(text.as_bytes()))).await?;
     Ok(if prepared.survey.sendable > 0 { ExitStatus::Success } else { ExitStatus::RowsFailed })
@@ -47,7 +47,7 @@ pub fn announce(settings: &Settings, prepared: &Prepared, remote: &Remote, conso
     console.plan(|| {
         let organisation = remote.organisation();
         let facts = facts(settings, prepared, remote.host(), organisation.as_deref(), remote.proxy());
-        report::plan_text(&facts, &TimeZone::system())
+        output::plan_text(&facts, &TimeZone::system())
     });
 }
 
@@ -68,7 +68,7 @@ fn facts(
     let mut busiest: Vec<(&TeamId, &u64)> = survey.workspaces.iter().collect();
     busiest.sort_by_key(|(team, rows)| (Reverse(**rows), *team));
     let busiest = busiest.into_iter().take(NAMED);
-    let example = |row: &crate::store::input::InvalidRow| InvalidExample { line: row.line, reason: row.text.clone() };
+    let example = |row: &crate::input::InvalidRow| InvalidExample { line: row.line, reason: row.text.clone() };
     PlanFacts {
         input: prepared.content.path().to_string(),
         output: prepared.files.as_ref().map_or_else(|| "-".into(), |files| files.results.display().to_string()),

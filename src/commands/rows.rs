@@ -1,12 +1,12 @@
 //! Reading an input row by row, outside of a run.
 
 use crate::cli::InputSource;
-use crate::domain::{ColumnNames, Row};
 use crate::engine::ports::{RowSource, Want};
 use crate::error::{RunError, Trouble};
-use crate::report::{WEAKENED, counted, why};
-use crate::store::input::{self, Content, Delimiter, Input, InputError, InputPath, MaybeSent, SurveyOptions};
-use crate::store::listing::Listing;
+use crate::input::{self, Content, Delimiter, Input, InputError, InputPath, MaybeSent, SurveyOptions};
+use crate::ledger::listing::Listing;
+use crate::model::{ColumnNames, Row};
+use crate::output::{WEAKENED, counted, why};
 use std::path::Path;
 
 /// Refuses a list that `list` hasn't finished: it would be taken for all there is. Warns about one that lacks sessions.

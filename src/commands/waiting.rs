@@ -1,9 +1,9 @@
 //! Work that may wait for somebody, a pipe or a command, and signals that don't wait for it.
 
-use crate::domain::StopReason;
 use crate::engine::ports::{Control, Signal};
 use crate::error::RunError;
-use crate::shutdown::Shutdown;
+use crate::model::StopReason;
+use crate::signals::Shutdown;
 use crate::slack::token::kill_command;
 use std::panic::resume_unwind;
 

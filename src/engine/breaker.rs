@@ -1,6 +1,6 @@
 //! When the faults of single rows are really the run's.
 
-use crate::domain::{ErrorCode, Outcome, Row};
+use crate::model::{ErrorCode, Outcome, Row};
 
 /// So many times running the same suspect code, with no success so far, stops the run (slack.md, "What each answer means").
 const TRIPS_AT: usize = 5;
@@ -88,7 +88,7 @@ impl Breaker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Fields, Rejection, Stamp, Status};
+    use crate::model::{Fields, Rejection, Stamp, Status};
 
     fn ended(line: u64) -> Ended {
         let row =

@@ -13,7 +13,7 @@ use super::pending::Pending;
 use super::policy::{BucketPolicy, Policy};
 use super::ports::{Permit, Want};
 use super::total::Total;
-use crate::domain::{BucketKind, TeamId};
+use crate::model::{BucketKind, TeamId};
 use recent::Recent;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! The one place that reads time.
 
-use crate::domain::Stamp;
+use crate::model::Stamp;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 

@@ -23,7 +23,7 @@ use super::retry;
 use super::shared::SharedSessions;
 use super::suspended::SuspendedWorkspaces;
 use super::token::TokenState;
-use crate::domain::{Counts, ErrorCode, Event, Reply, StopReason, Target, UserId};
+use crate::model::{Counts, ErrorCode, Event, Reply, StopReason, Target, UserId};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 

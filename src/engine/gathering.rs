@@ -1,7 +1,7 @@
 //! Which rows go together into one call, where whole users are asked for. Pure.
 
 use super::group::{Group, MOST_USERS, user_of};
-use crate::domain::{Outcome, Row, UserId};
+use crate::model::{Outcome, Row, UserId};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
@@ -120,7 +120,7 @@ impl Gathering {
 mod tests {
     use super::super::group::tests::{row, rows, shown};
     use super::*;
-    use crate::domain::{Stamp, Status};
+    use crate::model::{Stamp, Status};
 
     fn gathering(users: &[&str]) -> Gathering {
         let mut gathering = Gathering::new(users.len() as u64);

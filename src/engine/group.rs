@@ -1,6 +1,6 @@
 //! The rows of one call that asks for whole users, and how it is halved where one of them spoils it. Pure.
 
-use crate::domain::{Row, Target, UserId};
+use crate::model::{Row, Target, UserId};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -61,7 +61,7 @@ impl Group {
 #[cfg(test)]
 pub mod tests {
     use super::*;
-    use crate::domain::Fields;
+    use crate::model::Fields;
 
     /// A row on `line` that asks for this user.
     pub fn row(line: u64, user: &str) -> Row {

@@ -4,7 +4,7 @@
 //! fail for a reason of their own, and a row that has failed already says nothing new.
 
 use super::retry::backoff;
-use crate::domain::{Answer, Fault, Reply};
+use crate::model::{Answer, Fault, Reply};
 use std::time::Duration;
 
 /// Transient answers to so many rows that have not failed before, with no clear answer between them, are an outage. At a

@@ -5,7 +5,7 @@ use super::clock::Now;
 use super::group::Group;
 use super::ports::Request;
 use super::retry;
-use crate::domain::{Outcome, Rejection, Reply, Row, SessionTarget, Stamp, Status, Target, TeamId, UserId};
+use crate::model::{Outcome, Rejection, Reply, Row, SessionTarget, Stamp, Status, Target, TeamId, UserId};
 use std::collections::HashSet;
 use std::sync::Arc;
 

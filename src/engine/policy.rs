@@ -1,7 +1,7 @@
 //! What the engine is told before it starts.
 
 use super::gate::Pace;
-use crate::domain::{Counts, TeamId};
+use crate::model::{Counts, TeamId};
 use std::time::Duration;
 
 /// Which rows share a limit.

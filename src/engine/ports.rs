@@ -1,6 +1,6 @@
 //! What the engine needs of the world. The edges implement these; the engine never sees an edge.
 
-use crate::domain::{Event, Reply, Row, SessionTarget, Snapshot, StopReason, TeamId, TokenOwner, UserId};
+use crate::model::{Event, Reply, Row, SessionTarget, Snapshot, StopReason, TeamId, TokenOwner, UserId};
 use std::future::Future;
 use std::sync::Arc;
 

@@ -1,9 +1,9 @@
 //! What an answer means for its row and for the run (slack.md, "What each answer means"), and how long to back off.
 
-use crate::domain::{Answer, CodeClass, ErrorCode, Reply, Status};
+use crate::model::{Answer, CodeClass, ErrorCode, Reply, Status};
 use std::time::Duration;
 
-pub use crate::domain::UNSTATED_PAUSE;
+pub use crate::model::UNSTATED_PAUSE;
 
 /// The first backoff of a row, before jitter.
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
@@ -120,7 +120,7 @@ pub fn backoff(attempt: u32, seed: u64) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Fault;
+    use crate::model::Fault;
 
     fn class_of(code: &str) -> Class {
         classify(&Reply::bare(Answer::Refused(ErrorCode::from(code))))

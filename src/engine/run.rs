@@ -5,7 +5,7 @@ use super::core::{Act, CallId, Calls, Core};
 use super::policy::Policy;
 use super::ports::{Control, Observer, Permit, Refreshed, Request, RowSource, SessionApi, Signal, Unwritable};
 use super::workers::Workers;
-use crate::domain::{BucketKind, Counts, Event, Reply, StopReason};
+use crate::model::{BucketKind, Counts, Event, Reply, StopReason};
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;

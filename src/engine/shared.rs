@@ -3,7 +3,7 @@
 
 use super::pending::Pending;
 use super::retry::Class;
-use crate::domain::Reply;
+use crate::model::Reply;
 use std::collections::HashSet;
 
 /// What became of such sessions. Other sessions take no memory here.

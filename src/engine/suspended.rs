@@ -1,7 +1,7 @@
 //! Workspaces that refuse: their remaining rows aren't sent, and the others go on.
 
 use super::pending::Pending;
-use crate::domain::{ErrorCode, TeamId};
+use crate::model::{ErrorCode, TeamId};
 use std::collections::HashSet;
 
 /// The suspended workspaces. Their rows have no record and stay in `--remaining`: a resumed run sends them again.
@@ -80,7 +80,7 @@ impl SuspendedWorkspaces {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Fields, Row, SessionId, Target, UserId};
+    use crate::model::{Fields, Row, SessionId, Target, UserId};
 
     fn pending(target: Target) -> Pending {
         Pending::new(Row { line: 2, fields: Fields::default(), target: Ok(target), may_have_been_sent: false }).unwrap()

@@ -2,7 +2,7 @@
 
 use super::core::CallId;
 use super::ports::SessionApi;
-use crate::domain::Reply;
+use crate::model::Reply;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{JoinError, JoinSet};
 
@@ -81,8 +81,8 @@ async fn work<A: SessionApi>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Answer, SessionTarget, UserId};
     use crate::engine::ports::{Permit, Refreshed};
+    use crate::model::{Answer, SessionTarget, UserId};
     use std::sync::Arc;
     use std::time::Duration;
 

@@ -17,7 +17,7 @@ pub use rules::columns;
 pub use usage::UsageError;
 
 use crate::cli::{GlobalArgs, IdentifyChoice, RunArgs};
-use crate::domain::{ColumnNames, IdentifyBy, Rate};
+use crate::model::{ColumnNames, IdentifyBy, Rate};
 use std::path::PathBuf;
 use std::time::Duration;
 

@@ -2,7 +2,7 @@
 
 use super::{Environment, UsageError};
 use crate::cli::{Color, GlobalArgs, LogFormat, Progress, ReportArgs};
-use crate::domain::without_tokens;
+use crate::model::without_tokens;
 use std::path::PathBuf;
 
 /// What is told besides the results.

@@ -5,7 +5,7 @@ use super::{
     address,
 };
 use crate::cli::{IdentifyChoice, InputSource, OutputArgs, PaceArgs, RateArg, RunArgs, TokenArgs};
-use crate::domain::{ColumnNames, IdColumn, Rate};
+use crate::model::{ColumnNames, IdColumn, Rate};
 
 /// Which of the three a command line asks for.
 pub(super) fn mode(typed: &RunArgs) -> Result<Mode, UsageError> {

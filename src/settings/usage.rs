@@ -1,6 +1,6 @@
 //! Command lines that cannot be meant: each says what to type instead.
 
-use crate::domain::Rate;
+use crate::model::Rate;
 
 /// Why a command line cannot be meant. Nothing was read or sent; exit code 2.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

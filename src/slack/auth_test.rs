@@ -3,7 +3,7 @@
 use super::retry_after;
 use super::text::clean;
 use super::wire::{Headers, Loose};
-use crate::domain::{Stamp, TeamId, UserId};
+use crate::model::{Stamp, TeamId, UserId};
 use serde::Deserialize;
 use std::time::Duration;
 

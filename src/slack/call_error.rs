@@ -1,7 +1,7 @@
 //! Why a call other than a revocation brought no answer.
 
 use super::failure;
-use crate::domain::{Answer, CodeClass, ErrorCode, Fault, Reply};
+use crate::model::{Answer, CodeClass, ErrorCode, Fault, Reply};
 use std::time::Duration;
 
 /// What stood in the way of `auth.test` or `admin.users.session.list`.

@@ -2,7 +2,7 @@
 
 use super::CallError;
 use super::text::clean;
-use crate::domain::{Answer, Fault, Reply};
+use crate::model::{Answer, Fault, Reply};
 use std::error::Error;
 
 /// The transport's words for a proxy that answers `CONNECT` with 407.

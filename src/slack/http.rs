@@ -7,8 +7,8 @@ use super::retry_after;
 use super::token::{Token, TokenError, TokenSource};
 use super::wire::{self, Headers};
 use super::{ApiUrl, AuthTest, CallError, ListQuery, ListReply, Page, Proxy, auth_test, list};
-use crate::domain::{Answer, ErrorCode, Reply, SessionTarget, Stamp, UserId};
 use crate::engine::ports::{Permit, Refreshed, SessionApi};
+use crate::model::{Answer, ErrorCode, Reply, SessionTarget, Stamp, UserId};
 use reqwest::header::{
     ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION,
     RETRY_AFTER, USER_AGENT,

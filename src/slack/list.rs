@@ -3,7 +3,7 @@
 use super::CallError;
 use super::form::Form;
 use super::text::clean;
-use crate::domain::{IdError, SessionId, TeamId, UserId};
+use crate::model::{IdError, SessionId, TeamId, UserId};
 use serde::Deserialize;
 use serde_json::Value;
 use std::borrow::Cow;

@@ -1,6 +1,6 @@
 //! `Retry-After`: seconds, or an HTTP date (RFC 9110, section 10.2.3). If it is there more than once, the longest counts.
 
-use crate::domain::Stamp;
+use crate::model::Stamp;
 use std::time::{Duration, SystemTime};
 
 /// `Retry-After: 0` means one second (slack.md, "Rate limits").

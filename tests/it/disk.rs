@@ -2,7 +2,7 @@
 
 use crate::harness::{Finished, Program, TOKEN, Workdir, accepted, config, in_flight, rows, sessions, start, until};
 use rustix::process::Signal;
-use slack_revoke::rehearsal::{Config, Latency, Server};
+use slack_revoke::stand_in::{Config, Latency, Server};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};

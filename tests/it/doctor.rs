@@ -1,7 +1,7 @@
 //! `doctor`: fit for a run, or not.
 
 use crate::harness::{Program, TOKEN, Workdir, config, rows, sessions, start};
-use slack_revoke::rehearsal::{Config, Identity, Method, Server, Token};
+use slack_revoke::stand_in::{Config, Identity, Method, Server, Token};
 use std::collections::BTreeMap;
 
 fn doctor(work: &Workdir, server: &Server) -> Program {

@@ -1,8 +1,8 @@
 //! Results are evidence of one input's rows: those of others, and those that somebody changed, are not taken for it.
 
 use crate::harness::{Program, TOKEN, Workdir, accepted, config, rows, sessions, start};
-use slack_revoke::domain::ErrorCode;
-use slack_revoke::rehearsal::{
+use slack_revoke::model::ErrorCode;
+use slack_revoke::stand_in::{
     Config, Limit, LimitKind, Limits, Prescribed, RetryAfter, Script, Scripted, Server, Token, TokenEnd, WindowStart,
 };
 use std::fs;

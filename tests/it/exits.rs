@@ -1,8 +1,8 @@
 //! The exit codes of contract.md, one by one; what is wrong on a command line; and the variables.
 
 use crate::harness::{TOKEN, Workdir, config, rows, sessions, start};
-use slack_revoke::domain::ErrorCode;
-use slack_revoke::rehearsal::{Config, Latency, Prescribed, Script, Scripted, Server, Token, TokenEnd};
+use slack_revoke::model::ErrorCode;
+use slack_revoke::stand_in::{Config, Latency, Prescribed, Script, Scripted, Server, Token, TokenEnd};
 use std::time::Duration;
 
 fn slack(answer: Option<&str>) -> Server {

@@ -1,7 +1,7 @@
 //! Lists as spreadsheets, databases and downloads write them: read if no digit can have been lost, otherwise named.
 
 use crate::harness::{Finished, Results, Workdir, config, start};
-use slack_revoke::rehearsal::{Config, Server, Session};
+use slack_revoke::stand_in::{Config, Server, Session};
 
 /// Five sessions with ids as long as Slack's, one user each.
 fn slack() -> Server {

@@ -1,8 +1,8 @@
 //! A run that didn't end well says why, and what to do: failed rows by code, each with its remedy, and the command that retries.
 
 use crate::harness::{Program, TOKEN, Workdir, config, rows, sessions, start};
-use slack_revoke::domain::ErrorCode;
-use slack_revoke::rehearsal::{Config, Prescribed, Script, Scripted, Server};
+use slack_revoke::model::ErrorCode;
+use slack_revoke::stand_in::{Config, Prescribed, Script, Scripted, Server};
 use std::fmt::Write as _;
 
 /// Ten rows, of which the sessions named are always answered with these codes.
@@ -94,7 +94,7 @@ fn answers_that_slack_never_gave_have_remedies_too() {
 fn a_workspace_that_refuses_is_named_with_the_remedy() {
     let always = Scripted::always(Prescribed::Refused(ErrorCode::from("team_access_not_granted")));
     let mut all = sessions(1_000, 3);
-    all.extend((2_000..2_003).map(|id| slack_revoke::rehearsal::Session::new(id, "T2", "U2")));
+    all.extend((2_000..2_003).map(|id| slack_revoke::stand_in::Session::new(id, "T2", "U2")));
     let script = Script { by_session: (1_000..1_003).map(|id| (id, always.clone())).collect(), ..Script::default() };
     let server = start(Config { script, ..config(all) });
     let work = Workdir::new();

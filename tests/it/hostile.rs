@@ -4,7 +4,7 @@ use crate::harness::{Act, Finished, Proxy, TOKEN, Workdir, config, rows, session
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
-use slack_revoke::rehearsal::{Config, Method, Server};
+use slack_revoke::stand_in::{Config, Method, Server};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;

@@ -2,7 +2,7 @@
 
 use crate::harness::{Act, Canned, Program, Proxy, TOKEN, Workdir, config, rows, start, until};
 use rustix::process::Signal;
-use slack_revoke::rehearsal::{Config, Identity, Method, Server, Session, Token, TokenEnd};
+use slack_revoke::stand_in::{Config, Identity, Method, Server, Session, Token, TokenEnd};
 
 const OWNER: &str = "W1ME";
 

@@ -1,7 +1,7 @@
 //! Every shape that an input may have, and every one that is refused (contract.md, "Input").
 
 use crate::harness::{Finished, Results, TOKEN, Workdir, config, sessions, start};
-use slack_revoke::rehearsal::{Config, Method, Server};
+use slack_revoke::stand_in::{Config, Method, Server};
 use std::io::Write as _;
 
 /// The columns that a run adds behind the input's.

@@ -1,7 +1,7 @@
 //! SIGKILL: what is on the disk then is all that the next run has.
 
 use crate::harness::{Program, Running, Workdir, accepted, config, rows, sessions, start, until};
-use slack_revoke::rehearsal::{Config, Latency, Server};
+use slack_revoke::stand_in::{Config, Latency, Server};
 use std::fs;
 use std::time::Duration;
 

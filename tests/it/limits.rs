@@ -2,7 +2,7 @@
 
 use crate::harness::{Workdir, config, rows, sessions, start};
 use serde_json::Value;
-use slack_revoke::rehearsal::{Config, Limit, LimitKind, LimitStatus, Limits, Method, RetryAfter, WindowStart};
+use slack_revoke::stand_in::{Config, Limit, LimitKind, LimitStatus, Limits, Method, RetryAfter, WindowStart};
 use std::time::Duration;
 
 /// One call a minute, counted from the first.

@@ -2,7 +2,7 @@
 
 use crate::harness::{Program, TOKEN, Workdir, config, sessions, start};
 use rustix::process::Signal;
-use slack_revoke::rehearsal::{
+use slack_revoke::stand_in::{
     Config, Device, Devices, Limit, LimitKind, Limits, Method, Population, RetryAfter, Server, Session, Token,
 };
 use std::collections::BTreeSet;
@@ -61,9 +61,10 @@ fn every_page_is_listed_once_and_the_list_is_an_input_of_run() {
     );
     assert!(told["began_at"].as_str() <= told["finished_at"].as_str());
     let changed = work.path("sessions.csv").metadata().and_then(|file| file.modified()).unwrap();
-    let changed = slack_revoke::report::rfc3339(slack_revoke::domain::Stamp::from_millis(
+    let changed = slack_revoke::model::Stamp::from_millis(
         changed.duration_since(std::time::UNIX_EPOCH).unwrap().as_millis().try_into().unwrap(),
-    ));
+    )
+    .rfc3339();
     assert_eq!(told["began_at"], changed.as_str());
     work.run(&server, "sessions.csv").args(["--rate", "unlimited"]).exits(0);
     assert_eq!(work.results("sessions.results.csv").count("revoked"), 2_500);

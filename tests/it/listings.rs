@@ -2,7 +2,7 @@
 //! come to an end. None of it may be taken for a session that is gone.
 
 use crate::harness::{Canned, Program, Record, TOKEN, Workdir, config, start};
-use slack_revoke::rehearsal::Session;
+use slack_revoke::stand_in::Session;
 
 const ROW: &str = "user_id,team_id,session_id\n";
 

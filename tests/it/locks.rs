@@ -1,7 +1,7 @@
 //! One run per output at a time.
 
 use crate::harness::{Program, Running, Workdir, accepted, config, in_flight, rows, sessions, start, until};
-use slack_revoke::rehearsal::{Config, Latency, Server};
+use slack_revoke::stand_in::{Config, Latency, Server};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! `--metrics-file`: what an alert can be made of, whatever became of the run.
 
 use crate::harness::{Program, TOKEN, Workdir, config, rows, sessions, start};
-use slack_revoke::rehearsal::Server;
+use slack_revoke::stand_in::Server;
 use std::fs::File;
 use std::time::{Duration, SystemTime};
 

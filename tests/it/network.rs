@@ -2,7 +2,7 @@
 //! that is gone is reported as `failed`.
 
 use crate::harness::{Act, Program, Proxy, TOKEN, Workdir, config, rows, sessions, start};
-use slack_revoke::rehearsal::Server;
+use slack_revoke::stand_in::Server;
 use std::net::{Ipv4Addr, TcpListener};
 
 const FIRST: u64 = 1_112_275_520_000;

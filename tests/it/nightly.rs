@@ -1,7 +1,7 @@
 //! A job on a timer: the same command line every night, whatever the night before left.
 
 use crate::harness::{Finished, Program, TOKEN, Workdir, accepted, config, rows, sessions, start, until};
-use slack_revoke::rehearsal::{Config, Latency, Server, Token, TokenEnd};
+use slack_revoke::stand_in::{Config, Latency, Server, Token, TokenEnd};
 use std::fs::File;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;

@@ -2,8 +2,8 @@
 
 use crate::harness::{Program, TOKEN, Workdir, config, in_flight, rows, sessions, start, until};
 use rustix::process::Signal;
-use slack_revoke::domain::ErrorCode;
-use slack_revoke::rehearsal::{Config, Latency, Prescribed, Script, Scripted, Server};
+use slack_revoke::model::ErrorCode;
+use slack_revoke::stand_in::{Config, Latency, Prescribed, Script, Scripted, Server};
 use std::time::Duration;
 
 /// Notes what it was told and what it finds, whole.

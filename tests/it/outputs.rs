@@ -1,7 +1,7 @@
 //! Every file that a run writes: it is its own, it can be written before the first row, and no two of them are one.
 
 use crate::harness::{Program, TOKEN, Workdir, config, rows, sessions, start};
-use slack_revoke::rehearsal::{Config, Latency, Server, Token, TokenEnd};
+use slack_revoke::stand_in::{Config, Latency, Server, Token, TokenEnd};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! The files that the program keeps for itself: locked, opened without following links, and cleaned up after a death.
 
 use crate::harness::{Workdir, config, rows, sessions, start};
-use slack_revoke::rehearsal::Server;
+use slack_revoke::stand_in::Server;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::{Command, Stdio};

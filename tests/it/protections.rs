@@ -1,7 +1,7 @@
 //! Protections outlive the run that was given them: a resumed run keeps them, and the remaining file never names the protected.
 
 use crate::harness::{Program, TOKEN, Workdir, config, start};
-use slack_revoke::rehearsal::{Config, Server, Session, Token, TokenEnd};
+use slack_revoke::stand_in::{Config, Server, Session, Token, TokenEnd};
 use std::fmt::Write as _;
 
 const REMAINING: &str = "s.results.remaining.csv";

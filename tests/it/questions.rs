@@ -2,7 +2,7 @@
 
 use crate::harness::{Program, Running, TOKEN, Terminal, Workdir, config, rows, sessions, start, until};
 use rustix::process::Signal;
-use slack_revoke::rehearsal::Server;
+use slack_revoke::stand_in::Server;
 use std::fs;
 use std::process::Command;
 

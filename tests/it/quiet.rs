@@ -1,7 +1,7 @@
 //! `-q` prints nothing about a good run, and every warning that protection or evidence is weaker than requested.
 
 use crate::harness::{Canned, Program, TOKEN, Workdir, config, rows, sessions, start};
-use slack_revoke::rehearsal::Server;
+use slack_revoke::stand_in::Server;
 use std::fs;
 
 /// Three sessions of one user, in rows that name it.

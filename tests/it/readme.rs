@@ -2,10 +2,10 @@
 
 use crate::harness::{Workdir, config, rows, sessions, start};
 use slack_revoke::cli;
-use slack_revoke::domain::{CodeClass, Counts, ErrorCode, Status};
 use slack_revoke::exit::ExitStatus;
-use slack_revoke::rehearsal::{Config, Prescribed, Script, Scripted};
-use slack_revoke::store::results::COLUMNS;
+use slack_revoke::ledger::results::COLUMNS;
+use slack_revoke::model::{CodeClass, Counts, ErrorCode, Status};
+use slack_revoke::stand_in::{Config, Prescribed, Script, Scripted};
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::Permissions;

@@ -3,9 +3,9 @@
 use crate::harness::{Finished, TOKEN, Workdir, accepted, config, start, until};
 use rustix::process::Signal;
 use sha2::{Digest as _, Sha256};
-use slack_revoke::domain::{ErrorCode, Status};
-use slack_revoke::rehearsal::{Config, Effect, Fault, Limit, LimitKind, Limits, Prescribed, Script, Scripted, Server};
-use slack_revoke::rehearsal::{Population, Session};
+use slack_revoke::model::{ErrorCode, Status};
+use slack_revoke::stand_in::{Config, Effect, Fault, Limit, LimitKind, Limits, Prescribed, Script, Scripted, Server};
+use slack_revoke::stand_in::{Population, Session};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;

@@ -3,8 +3,8 @@
 use crate::harness::{Canned, Finished, TOKEN, Workdir, config, rows, sessions, start};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use slack_revoke::domain::ErrorCode;
-use slack_revoke::rehearsal::{Config, Prescribed, Script, Scripted, Session};
+use slack_revoke::model::ErrorCode;
+use slack_revoke::stand_in::{Config, Prescribed, Script, Scripted, Session};
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 

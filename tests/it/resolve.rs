@@ -1,7 +1,7 @@
 //! `resolve`: owners for rows that name none.
 
 use crate::harness::{Program, TOKEN, Workdir, config, sessions, start};
-use slack_revoke::rehearsal::{Method, Server, Session};
+use slack_revoke::stand_in::{Method, Server, Session};
 
 fn resolve(work: &Workdir, server: &Server, input: &str) -> Program {
     work.program(["resolve", input, "--rate", "unlimited", "--api-url", &server.url()]).token(TOKEN)

@@ -3,7 +3,7 @@
 use crate::harness::{Finished, Program, TOKEN, Workdir, config, in_flight, rows, sessions, start, until};
 use flate2::{Compression, write::GzEncoder};
 use rustix::process::Signal;
-use slack_revoke::rehearsal::{Config, Latency, Server, Session, Token, TokenEnd};
+use slack_revoke::stand_in::{Config, Latency, Server, Session, Token, TokenEnd};
 use std::fs;
 use std::io::Write as _;
 use std::time::Duration;

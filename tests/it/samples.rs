@@ -5,7 +5,7 @@ use crate::harness::{Results, TOKEN, Workdir, config, sessions, start};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use slack_revoke::cli;
 use slack_revoke::exit::ExitStatus;
-use slack_revoke::rehearsal::{Config, Latency, Server};
+use slack_revoke::stand_in::{Config, Latency, Server};
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fmt::Write as _;

@@ -1,7 +1,7 @@
 //! Many rows: each recorded once, in memory that hardly grows with them.
 
 use crate::harness::{Peak, TOKEN, Workdir, start};
-use slack_revoke::rehearsal::{Config, Method, Population, Token};
+use slack_revoke::stand_in::{Config, Method, Population, Token};
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
 use std::path::Path;

@@ -2,8 +2,8 @@
 
 use crate::harness::{Act, Finished, Program, Proxy, Running, Workdir, config, rows, sessions, start};
 use rustix::process::Signal;
-use slack_revoke::domain::ErrorCode;
-use slack_revoke::rehearsal::{Config, Effect, Fault, Latency, Method, Prescribed, Script, Scripted, Server, Token};
+use slack_revoke::model::ErrorCode;
+use slack_revoke::stand_in::{Config, Effect, Fault, Latency, Method, Prescribed, Script, Scripted, Server, Token};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -119,7 +119,7 @@ fn files_and_commands_that_hold_the_token() {
         ends(&work, program, code);
     }
     let expired = Config {
-        tokens: vec![Token { ends: Some((1, slack_revoke::rehearsal::TokenEnd::Expired)), ..Token::named(MARKED) }],
+        tokens: vec![Token { ends: Some((1, slack_revoke::stand_in::TokenEnd::Expired)), ..Token::named(MARKED) }],
         ..config(sessions(1_000, 3))
     };
     let server = start(expired);

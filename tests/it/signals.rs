@@ -2,7 +2,7 @@
 
 use crate::harness::{Program, Running, TOKEN, Workdir, accepted, config, in_flight, rows, sessions, start, until};
 use rustix::process::Signal;
-use slack_revoke::rehearsal::{Config, Effect, Fault, Latency, Prescribed, Script, Scripted, Server};
+use slack_revoke::stand_in::{Config, Effect, Fault, Latency, Prescribed, Script, Scripted, Server};
 use std::fs;
 use std::process::Command;
 use std::time::Duration;

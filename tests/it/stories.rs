@@ -1,7 +1,7 @@
 //! The two uses from their first command to their last, in the words of README: what it tells a reader to type is run here.
 
 use crate::harness::{Program, Record, TOKEN, Workdir, accepted, config, rows, sessions, start, until};
-use slack_revoke::rehearsal::{Device, Devices, Method, Server, Session};
+use slack_revoke::stand_in::{Device, Devices, Method, Server, Session};
 use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;

@@ -1,7 +1,7 @@
 //! The token: where it comes from, which ones are refused, and that nobody ever sees it; and whom it must not touch.
 
 use crate::harness::{Program, TOKEN, Workdir, config, rows, sessions, start};
-use slack_revoke::rehearsal::{Config, Effect, Fault, Faults, Identity, Server, Session, Token, TokenEnd};
+use slack_revoke::stand_in::{Config, Effect, Fault, Faults, Identity, Server, Session, Token, TokenEnd};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 

@@ -1,7 +1,7 @@
 //! Slack in trouble: limits, faults, a token that ends, a server that goes away. What is reported is what is so.
 
 use crate::harness::{Program, Results, TOKEN, Workdir, accepted, config, rows, sessions, start, until};
-use slack_revoke::rehearsal::{
+use slack_revoke::stand_in::{
     Config, Effect, Fault, Faults, Limit, LimitKind, LimitScope, Limits, Method, Population, RetryAfter, Server,
     Session, Token, TokenEnd, WindowStart,
 };

@@ -2,7 +2,7 @@
 
 use crate::harness::{Program, TOKEN, Workdir, config, rows, sessions, start};
 use slack_revoke::cli;
-use slack_revoke::rehearsal::{Device, Devices, Server, Session};
+use slack_revoke::stand_in::{Device, Devices, Server, Session};
 use std::collections::BTreeSet;
 
 fn slack() -> Server {

@@ -1,7 +1,7 @@
 //! `verify`: what became of the sessions of a run.
 
 use crate::harness::{Program, TOKEN, Workdir, config, sessions, start};
-use slack_revoke::rehearsal::{Method, Server, Session};
+use slack_revoke::stand_in::{Method, Server, Session};
 use std::fmt::Write as _;
 
 fn verify(work: &Workdir, server: &Server) -> Program {

@@ -1,8 +1,8 @@
 //! `run --whole-users`: up to a thousand users a call, one record a row, and a second confirmation.
 
 use crate::harness::{Program, TOKEN, Workdir, config, start, until};
-use slack_revoke::domain::ErrorCode;
-use slack_revoke::rehearsal::{
+use slack_revoke::model::ErrorCode;
+use slack_revoke::stand_in::{
     Bulk, Config, Effect, Fault, Latency, Limit, LimitKind, Limits, Method, Prescribed, Scripted, Server, Session, Told,
 };
 use std::collections::HashMap;
@@ -178,7 +178,7 @@ fn a_protected_session_protects_its_user_and_your_own_user_is_spared() {
 
 /// The user of the stand-in's token.
 fn server_user() -> String {
-    slack_revoke::rehearsal::Identity::default().user_id
+    slack_revoke::stand_in::Identity::default().user_id
 }
 
 #[test]

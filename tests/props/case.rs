@@ -1,8 +1,8 @@
 //! An input out of a seed, and what each of its rows has to come to before anything is sent.
 
 use crate::dice::Dice;
-use slack_revoke::domain::{SessionId, Status, UserId};
-use slack_revoke::store::input::{Guards, Identify, Rules};
+use slack_revoke::input::{Guards, Identify, Rules};
+use slack_revoke::model::{SessionId, Status, UserId};
 use std::collections::{BTreeMap, HashSet};
 
 /// The user of the token, the protected user, and the protected session.

@@ -1,7 +1,7 @@
 //! What was played, to be printed at the end.
 
-use slack_revoke::domain::{Answer, ErrorCode};
 use slack_revoke::engine::retry::{Class, classify};
+use slack_revoke::model::{Answer, ErrorCode};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
@@ -12,7 +12,7 @@ pub fn add(what: &str, many: u64) {
 }
 
 pub fn answer(answer: &Answer) {
-    let class = match classify(&slack_revoke::domain::Reply::bare(answer.clone())) {
+    let class = match classify(&slack_revoke::model::Reply::bare(answer.clone())) {
         Class::Revoked => "ok",
         Class::AlreadyGone => "session_expired",
         Class::NotFound => "session_not_found",

@@ -18,7 +18,7 @@ use dice::Dice;
 use oracle::Oracle;
 use round::{Ended, Fortune, Place};
 use slack::Slack;
-use slack_revoke::store::manifest::Manifest;
+use slack_revoke::ledger::manifest::Manifest;
 use std::any::Any;
 use std::collections::BTreeSet;
 use std::fs;

@@ -2,13 +2,13 @@
 //! `run` does, on the real files.
 
 use crate::slack::{Moment, Slack};
-use slack_revoke::domain::{Event, IdColumns, Outcome, Snapshot, StopReason};
 use slack_revoke::engine::clock::Clock;
 use slack_revoke::engine::ports::{Batch, Control, Observer, RowSource, Signal, Unwritable, Want};
-use slack_revoke::store::input::Source;
-use slack_revoke::store::journal::Journal;
-use slack_revoke::store::results::{NotAdded, ResultsWriter};
-use slack_revoke::store::scan::Recorded;
+use slack_revoke::input::Source;
+use slack_revoke::ledger::journal::Journal;
+use slack_revoke::ledger::results::{NotAdded, ResultsWriter};
+use slack_revoke::ledger::scan::Recorded;
+use slack_revoke::model::{Event, IdColumns, Outcome, Snapshot, StopReason};
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::Arc;

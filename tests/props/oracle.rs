@@ -3,11 +3,11 @@
 use crate::case::{Case, Fate};
 use crate::round::{Concluded, Ended, Place, Round};
 use crate::slack::{Answered, Seen, Slack};
-use slack_revoke::domain::Reply;
-use slack_revoke::domain::{Answer, ColumnNames, ErrorCode, Outcome, Status};
 use slack_revoke::engine::retry::{Class, classify};
-use slack_revoke::store::resume::MaybeSent;
-use slack_revoke::store::scan::{Record, Scan, records, scan};
+use slack_revoke::ledger::resume::MaybeSent;
+use slack_revoke::ledger::scan::{Record, Scan, records, scan};
+use slack_revoke::model::Reply;
+use slack_revoke::model::{Answer, ColumnNames, ErrorCode, Outcome, Status};
 use std::collections::BTreeMap;
 use std::fs;
 

@@ -5,20 +5,20 @@ use crate::dice::Dice;
 use crate::neighbours::{Blow, Keeper, Killed, Reader, Signals};
 use crate::slack::{Moment, Slack};
 use crate::weather::Weather;
-use slack_revoke::domain::{ColumnNames, Outcome, Rate};
 use slack_revoke::engine::clock::{Clock, wall};
 use slack_revoke::engine::gate::Pace;
 use slack_revoke::engine::policy::{BucketPolicy, MaxFailures, Policy};
 use slack_revoke::engine::{self, RunEnd};
-use slack_revoke::store::input::{Content, Continuation, Earlier, Input, InputPath, Survey, SurveyOptions};
-use slack_revoke::store::journal::{Journal, Lock};
-use slack_revoke::store::manifest::{self, At, Manifest, ManifestError, Run, RunCounts};
-use slack_revoke::store::paths::RunFiles;
-use slack_revoke::store::remaining;
-use slack_revoke::store::results::{ResultsWriter, fingerprint};
-use slack_revoke::store::resume::{self, Ask, Continuity, Found, MaybeSent, Start, Wants};
-use slack_revoke::store::scan::{Recorded, ScanError, Seen, check_rows, scan};
-use slack_revoke::store::seal::Seal;
+use slack_revoke::input::{Content, Continuation, Earlier, Input, InputPath, Survey, SurveyOptions};
+use slack_revoke::ledger::journal::{Journal, Lock};
+use slack_revoke::ledger::manifest::{self, At, Manifest, ManifestError, Run, RunCounts};
+use slack_revoke::ledger::paths::RunFiles;
+use slack_revoke::ledger::remaining;
+use slack_revoke::ledger::results::{ResultsWriter, fingerprint};
+use slack_revoke::ledger::resume::{self, Ask, Continuity, Found, MaybeSent, Start, Wants};
+use slack_revoke::ledger::scan::{Recorded, ScanError, Seen, check_rows, scan};
+use slack_revoke::ledger::seal::Seal;
+use slack_revoke::model::{ColumnNames, Outcome, Rate};
 use std::collections::BTreeMap;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -89,7 +89,7 @@ pub fn settings(dice: &mut Dice, calm: bool) -> Policy {
         to_send: 0,
         whole_users: None,
         is_one_workspace: false,
-        earlier: slack_revoke::domain::Counts::default(),
+        earlier: slack_revoke::model::Counts::default(),
         earlier_teams: Vec::new(),
     }
 }

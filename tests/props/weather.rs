@@ -1,7 +1,7 @@
 //! What a Slack is like for the length of one run.
 
 use crate::dice::Dice;
-use slack_revoke::domain::{ErrorCode, Fault};
+use slack_revoke::model::{ErrorCode, Fault};
 use std::time::Duration;
 
 /// What a call will be answered.

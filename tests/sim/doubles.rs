@@ -1,8 +1,8 @@
 //! The engine's other neighbours: rows out of thin air, an observer that counts, and nobody who interrupts.
 
 use crate::server::Server;
-use slack_revoke::domain::{Event, Fields, Row, SessionId, Snapshot, StopReason, Target, TeamId};
 use slack_revoke::engine::ports::{Batch, Control, Observer, RowSource, Signal, Unwritable, Want};
+use slack_revoke::model::{Event, Fields, Row, SessionId, Snapshot, StopReason, Target, TeamId};
 use std::collections::VecDeque;
 
 /// Rows in a batch.

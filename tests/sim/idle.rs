@@ -3,13 +3,13 @@
 use crate::doubles::Rows;
 use crate::play::{Client, policy};
 use crate::scenario::Scenario;
-use slack_revoke::domain::{Answer, Event, Reply, SessionTarget, Snapshot, Status, StopReason, UserId};
 use slack_revoke::engine::clock::Clock;
 use slack_revoke::engine::gate::Pace;
 use slack_revoke::engine::policy::Policy;
 use slack_revoke::engine::ports::{
     Batch, Control, Observer, Permit, Refreshed, RowSource, SessionApi, Signal, Unwritable, Want,
 };
+use slack_revoke::model::{Answer, Event, Reply, SessionTarget, Snapshot, Status, StopReason, UserId};
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -3,9 +3,9 @@
 use crate::doubles::{Rows, Undisturbed};
 use crate::play::{Client, policy};
 use crate::scenario::Scenario;
-use slack_revoke::domain::{Answer, Event, Reply, SessionTarget, Snapshot, Status, UserId};
 use slack_revoke::engine::clock::Clock;
 use slack_revoke::engine::ports::{Observer, Permit, Refreshed, SessionApi, Unwritable};
+use slack_revoke::model::{Answer, Event, Reply, SessionTarget, Snapshot, Status, UserId};
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;

@@ -2,9 +2,9 @@
 
 use crate::limiter::{Limiter, SECOND, micros};
 use crate::scenario::{Latency, Other, RetryAfter, Scenario};
-use slack_revoke::domain::{Answer, Reply, SessionTarget, UserId};
 use slack_revoke::engine::clock::Clock;
 use slack_revoke::engine::ports::{Permit, Refreshed, SessionApi};
+use slack_revoke::model::{Answer, Reply, SessionTarget, UserId};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! The folder, the second file system and the stand-in of one point.
 
-use slack_revoke::rehearsal::{Config, Population, Server, Session, Token};
+use slack_revoke::stand_in::{Config, Population, Server, Session, Token};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -1,7 +1,7 @@
 //! Tables of what is found, and the mark that it gets.
 
 use super::*;
-use crate::domain::UserId;
+use crate::model::UserId;
 
 fn auth(scopes: Option<&[&str]>) -> AuthTest {
     AuthTest {

@@ -6,13 +6,13 @@ use crate::commands::listing::{Halt, count};
 use crate::engine::clock::wall;
 use crate::error::{RunError, Trouble};
 use crate::exit::ExitStatus;
-use crate::report::{self, Console, WEAKENED};
+use crate::ledger::listed;
+use crate::ledger::listing::{Listing, Others, Written};
+use crate::ledger::manifest::At;
+use crate::ledger::paths;
+use crate::ledger::table::Table;
+use crate::output::{self, Console, WEAKENED};
 use crate::slack::Page;
-use crate::store::listed;
-use crate::store::listing::{Listing, Others, Written};
-use crate::store::manifest::At;
-use crate::store::paths;
-use crate::store::table::Table;
 use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
@@ -256,7 +256,7 @@ impl State {
         console: &Console,
     ) -> Result<ExitStatus, RunError> {
         if self.at.unreadable > 0 {
-            let sessions = report::counted(self.at.unreadable, "session", "sessions");
+            let sessions = output::counted(self.at.unreadable, "session", "sessions");
             tracing::warn!(
                 target: WEAKENED,
                 "{sessions} could not be read, because the user or the session id is missing or malformed; the list is not \
@@ -264,7 +264,7 @@ impl State {
             );
         }
         if self.at.unknown_addresses > 0 {
-            let sessions = report::counted(self.at.unknown_addresses, "session has", "sessions have");
+            let sessions = output::counted(self.at.unknown_addresses, "session has", "sessions have");
             tracing::warn!(
                 target: WEAKENED,
                 "{sessions} no address, or one that can't be read, and may be in any range: left out by --ip or --not-ip"
@@ -274,11 +274,11 @@ impl State {
             tracing::warn!(target: WEAKENED, "nobody named in {flag} has a session: check whether it is the right file");
         }
         if self.foreign > 0 {
-            let sessions = report::counted(self.foreign, "session", "sessions");
+            let sessions = output::counted(self.foreign, "session", "sessions");
             tracing::warn!(target: WEAKENED, "Slack gave {sessions} that --team and --user don't ask for; they are left out");
         }
         let (pages, seen, rows) = (self.at.pages, self.at.seen, self.at.rows);
-        console.note(&format!("{}, {} listed", count(pages, seen), report::thousands(rows)));
+        console.note(&format!("{}, {} listed", count(pages, seen), output::thousands(rows)));
         let Err(halt) = end else {
             self.finish()?;
             if self.at.unreadable > 0 {
@@ -299,7 +299,7 @@ impl State {
                 files.output.display(),
                 files.listing.display()
             ),
-            Some(_) => format!("continue with: {}", report::resume_command(argv)),
+            Some(_) => format!("continue with: {}", output::resume_command(argv)),
             None => "the list is not complete; with -o FILE it could be continued".into(),
         };
         Ok(halt.end(Some(&next)))

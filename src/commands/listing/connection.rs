@@ -4,12 +4,12 @@ use super::Halt;
 use super::tries::{Limits, Next, Tries};
 use crate::commands::waiting::{signals, unless_stopped};
 use crate::commands::{run, token};
-use crate::domain::StopReason;
 use crate::engine::clock::{Clock, wall};
 use crate::engine::ports::{Control, Permit, Signal};
 use crate::error::{RunError, Trouble};
+use crate::model::StopReason;
 use crate::settings::RemoteSettings;
-use crate::shutdown::Shutdown;
+use crate::signals::Shutdown;
 use crate::slack::{self, Client, ListQuery, ListReply, Page, Proxy};
 use std::pin::pin;
 

@@ -1,10 +1,10 @@
 //! Which sessions of a listing are meant. Pure.
 
-use crate::domain::{Cidr, TeamId, UserId, cidr};
 use crate::error::{RunError, Trouble};
+use crate::input::Guards;
+use crate::ledger::listing::Filters;
+use crate::model::{Cidr, TeamId, UserId, cidr};
 use crate::slack::{ActiveSession, Device};
-use crate::store::input::Guards;
-use crate::store::listing::Filters;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::Path;
@@ -147,7 +147,7 @@ pub fn users_of(flag: &str, path: &Path) -> Result<BTreeSet<UserId>, RunError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::SessionId;
+    use crate::model::SessionId;
 
     fn device(os: &str, version: &str, ip: &str) -> Device {
         Device {

@@ -12,10 +12,10 @@ pub use pages::Pages;
 pub use progress::{Progress, count};
 
 use crate::advice;
-use crate::domain::{ErrorCode, StopReason};
 use crate::error::RunError;
 use crate::exit::ExitStatus;
-use crate::report;
+use crate::model::{ErrorCode, StopReason};
+use crate::output;
 use std::borrow::Cow;
 
 /// Sessions on a page: the most that the method gives (slack.md, "The sibling methods").
@@ -82,7 +82,7 @@ impl Halt {
             Self::Stop(StopReason::Refused { code: ErrorCode::MissingScope, detail }) => {
                 format!("Slack refused with missing_scope: {detail}").into()
             }
-            Self::Stop(reason) => report::why(reason).into(),
+            Self::Stop(reason) => output::why(reason).into(),
             Self::Incomplete(reason) => format!("{}; the listing is not complete", reason.why()).into(),
             Self::Error(error) => error.what(),
         }

@@ -1,7 +1,7 @@
 //! One page after another, until Slack says that there are no more.
 
 use super::{Halt, Incomplete, Lister, PAGE};
-use crate::domain::{TeamId, UserId};
+use crate::model::{TeamId, UserId};
 use crate::slack::{ListQuery, Page};
 use std::collections::HashSet;
 

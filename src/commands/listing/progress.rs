@@ -1,7 +1,7 @@
 //! The count of a listing on standard error.
 
 use crate::engine::clock::Clock;
-use crate::report::{Console, ScreenMode, counted};
+use crate::output::{Console, ScreenMode, counted};
 use std::time::Duration;
 
 /// Tells how far a listing is, now and then.

@@ -1,11 +1,11 @@
 //! What an answer other than a page means for the listing. Pure: `now` goes in, the next step comes out.
 
 use super::{Halt, Incomplete};
-use crate::domain::{Answer, ErrorCode, Fault, Reply, StopReason};
 use crate::engine::gate::{Closed, Gate, Pace};
 use crate::engine::ports::Permit;
 use crate::engine::retry::{self, Class};
 use crate::engine::total::Total;
+use crate::model::{Answer, ErrorCode, Fault, Reply, StopReason};
 use crate::slack::CallError;
 use std::time::Duration;
 

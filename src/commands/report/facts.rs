@@ -2,8 +2,8 @@
 
 use super::files::Files;
 use crate::exit::ExitStatus;
-use crate::report::html::{ManifestFacts, Told, Verified};
-use crate::store::manifest::{self, Manifest};
+use crate::ledger::manifest::{self, Manifest};
+use crate::output::page::{ManifestFacts, Told, Verified};
 use std::time::Duration;
 
 /// What the manifest says of all runs.
@@ -46,7 +46,7 @@ pub fn told(run: &manifest::Run) -> Told {
         let id = who.enterprise_id.as_deref().unwrap_or(&who.team_id);
         format!("{}, {}", named(id, &who.team), who.url)
     });
-    let most = run.max_rate.map(|most| format!(", at most {} calls a minute", crate::report::rate(most)));
+    let most = run.max_rate.map(|most| format!(", at most {} calls a minute", crate::output::rate(most)));
     Told {
         actor,
         organisation,

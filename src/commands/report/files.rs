@@ -4,13 +4,13 @@ use super::refused;
 use crate::commands::list::unwritable;
 use crate::commands::outputs::{self, Named};
 use crate::error::RunError;
-use crate::report::html::{Check, is_page};
-use crate::store::journal::Lock;
-use crate::store::manifest::{Input, Manifest};
-use crate::store::page;
-use crate::store::paths::{self, RunFiles};
-use crate::store::results::fingerprint;
-use crate::store::verified;
+use crate::ledger::journal::Lock;
+use crate::ledger::manifest::{Input, Manifest};
+use crate::ledger::page;
+use crate::ledger::paths::{self, RunFiles};
+use crate::ledger::results::fingerprint;
+use crate::ledger::verified;
+use crate::output::page::{Check, is_page};
 use std::path::{Path, PathBuf};
 
 /// Enough of a file to know a page by.

@@ -1,9 +1,9 @@
 //! The runs on some results, from the manifest and from the events; where both tell of a run, the events tell more.
 
 use super::facts::{exit, seconds, told};
-use crate::report::counted;
-use crate::report::html::{Events, Run, RunEvents, Spans, Steps};
-use crate::store::manifest::{self, FIRST_RUNS, LAST_RUNS, Manifest};
+use crate::ledger::manifest::{self, FIRST_RUNS, LAST_RUNS, Manifest};
+use crate::output::counted;
+use crate::output::page::{Events, Run, RunEvents, Spans, Steps};
 
 /// The runs, the first one first.
 pub fn runs(manifest: Option<&Manifest>, events: Option<&Events>) -> Vec<Run> {

@@ -7,17 +7,17 @@ mod history;
 use crate::cli::PageArgs;
 use crate::commands::list::unwritable;
 use crate::commands::verify::unreadable;
-use crate::domain::IdColumns;
 use crate::engine::clock::wall;
 use crate::error::{RunError, Trouble};
 use crate::exit::ExitStatus;
-use crate::report::html::{self, Events, Facts, Figures, ResultsFile, Seen};
-use crate::report::{self, Console};
-use crate::store::manifest::{Manifest, ManifestError};
-use crate::store::page;
-use crate::store::paths::{is_there, remaining_beside};
-use crate::store::results::fingerprint;
-use crate::store::scan::{Record, Records, SeenLines, records};
+use crate::ledger::manifest::{Manifest, ManifestError};
+use crate::ledger::page;
+use crate::ledger::paths::{is_there, remaining_beside};
+use crate::ledger::results::fingerprint;
+use crate::ledger::scan::{Record, Records, SeenLines, records};
+use crate::model::IdColumns;
+use crate::output::page::{self as html, Events, Facts, Figures, ResultsFile, Seen};
+use crate::output::{self, Console};
 use files::Files;
 use std::fs::File;
 use std::io::{self, BufReader};
@@ -63,7 +63,7 @@ fn manifest_of(files: &Files) -> Result<Option<Manifest>, RunError> {
         Ok(manifest) => Ok(Some(manifest)),
         Err(ManifestError::Missing(path)) => {
             tracing::warn!(
-                target: report::WEAKENED,
+                target: output::WEAKENED,
                 "{} is not there; the page can only tell what the results hold",
                 path.display()
             );

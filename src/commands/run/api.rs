@@ -3,9 +3,9 @@
 use super::introduction::must_know;
 use super::{Prepared, remote};
 use crate::commands::identify::{Patience, identify};
-use crate::domain::{ErrorCode, Reply, SessionTarget, StopReason, UserId};
 use crate::engine::ports::{Permit, Refreshed, SessionApi};
-use crate::report;
+use crate::model::{ErrorCode, Reply, SessionTarget, StopReason, UserId};
+use crate::output;
 use crate::settings::Settings;
 use crate::slack::{AuthTest, CallError, Client, Objection};
 use std::cell::RefCell;
@@ -55,12 +55,12 @@ impl RunApi {
             }
             _ if self.must_know => StopReason::Unavailable { error: error.name().into() },
             _ => {
-                tracing::warn!(target: report::WEAKENED, "the token was renewed, and it isn't known whose it is now: {error}");
+                tracing::warn!(target: output::WEAKENED, "the token was renewed, and it isn't known whose it is now: {error}");
                 return Refreshed::Changed;
             }
         };
         tracing::warn!(
-            target: report::WEAKENED,
+            target: output::WEAKENED,
             "the token was renewed, but without knowing whose it is now, that user's sessions can't be protected: {error}"
         );
         Refreshed::Unidentified(stop)

@@ -4,16 +4,16 @@ use super::recorder::{Facts, Kept, Recorder};
 use super::remote::Remote;
 use crate::advice;
 use crate::commands::age;
-use crate::domain::{ErrorCode, Stamp, Status, StopReason, TeamId, UserId};
 use crate::engine::RunEnd;
 use crate::engine::clock::wall;
 use crate::exit::ExitStatus;
-use crate::report::{self, Console, EventLog, FailureGroup, Files, Pacing, Totals, metrics, summary_json};
+use crate::ledger::journal::Journal;
+use crate::ledger::manifest::{self, At, Manifest, Run, RunCounts};
+use crate::ledger::scan::Recorded;
+use crate::ledger::{remaining, results};
+use crate::model::{ErrorCode, Stamp, Status, StopReason, TeamId, UserId};
+use crate::output::{self, Console, EventLog, FailureGroup, Files, Pacing, Totals, metrics, summary_json};
 use crate::settings::{InputSource, Mode, Settings, Verbosity};
-use crate::store::journal::Journal;
-use crate::store::manifest::{self, At, Manifest, Run, RunCounts};
-use crate::store::scan::Recorded;
-use crate::store::{remaining, results};
 use std::cmp::Reverse;
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -115,7 +115,7 @@ impl Conclusion<'_> {
         let written = remaining::write(content, recorded, self.settings.safety.strict, manifest, files);
         match (written, &self.end.stop) {
             (Err(error), Some(StopReason::Unreadable(_) | StopReason::InputChanged(_))) => {
-                tracing::warn!(target: report::WEAKENED, "{} is not written: {error}", files.remaining.display());
+                tracing::warn!(target: output::WEAKENED, "{} is not written: {error}", files.remaining.display());
                 None
             }
             (written, _) => lost.note(written),
@@ -134,7 +134,7 @@ impl Conclusion<'_> {
         if let Some(run) = manifest.current() {
             run.ended_at = Some(At(wall()));
             run.exit_code = Some(exit.code());
-            run.stop_reason = self.end.stop.as_ref().map(report::why);
+            run.stop_reason = self.end.stop.as_ref().map(output::why);
             run.counts = RunCounts {
                 calls: self.end.calls.made,
                 rate_limited: self.end.calls.rate_limited,
@@ -188,7 +188,7 @@ impl Conclusion<'_> {
             window: (self.end.calls.made > 0).then(|| (self.started, wall())),
             actor: self.remote.identity().map(|who| format!("{} ({})", who.user_id, who.user)),
             heaviest_users: heaviest(revoked),
-            resume_command: continues.then(|| report::resume_command(self.argv)),
+            resume_command: continues.then(|| output::resume_command(self.argv)),
             failures: self.failures(recorded),
             retry_command: (remains && manifest.complete).then(|| self.retry_command()).flatten(),
             verify_command: self.verify_command(),
@@ -213,7 +213,7 @@ impl Conclusion<'_> {
             InputSource::Stdin => OsStr::new("-"),
         };
         let remaining = self.facts.files.remaining.as_os_str();
-        (self.settings.mode == Mode::Run).then(|| report::retry_command(self.argv, input, remaining))
+        (self.settings.mode == Mode::Run).then(|| output::retry_command(self.argv, input, remaining))
     }
 
     /// The workspaces whose rows were not sent, and why.
@@ -226,7 +226,7 @@ impl Conclusion<'_> {
     /// What proves what was requested. Of a rehearsal there is nothing to prove.
     fn verify_command(&self) -> Option<String> {
         let has_to = self.settings.mode == Mode::Run && self.end.counts.of(Status::Requested) > 0;
-        let results = report::quoted(self.facts.files.results.as_os_str());
+        let results = output::quoted(self.facts.files.results.as_os_str());
         has_to.then(|| format!("slack-revoke verify {results}"))
     }
 
@@ -239,7 +239,7 @@ impl Conclusion<'_> {
     }
 
     fn end_events(&self, events: EventLog, totals: &Totals, exit: ExitStatus) {
-        let end = report::RunEnd {
+        let end = output::RunEnd {
             run_id: &self.facts.run_id,
             exit_code: exit.code(),
             counts: &totals.counts,
@@ -270,7 +270,7 @@ impl Conclusion<'_> {
         let command = totals.resume_command.as_ref();
         let next = command.map(|command| format!("; to continue: {command}")).unwrap_or_default();
         match &self.end.stop {
-            Some(reason) => tracing::error!("{}; {}{next}", report::why(reason), advice::advice(reason)),
+            Some(reason) => tracing::error!("{}; {}{next}", output::why(reason), advice::advice(reason)),
             None if exit == ExitStatus::Success => {}
             None => tracing::error!("{}: see {}{next}", exit.meaning(), totals.files.results.display()),
         }
@@ -286,7 +286,7 @@ impl Conclusion<'_> {
 /// The results are the evidence; what only repeats them in another form does not change the exit status.
 /// False where it could not be written.
 fn warn_where(path: &Path, written: io::Result<()>) -> bool {
-    let warn = |error| tracing::warn!(target: report::WEAKENED, "cannot write {}: {error}", path.display());
+    let warn = |error| tracing::warn!(target: output::WEAKENED, "cannot write {}: {error}", path.display());
     written.map_err(warn).is_ok()
 }
 
@@ -319,7 +319,7 @@ fn unrecorded(lines: &[u64]) -> String {
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     format!(
         "sent and not recorded: {} (line {}{more}); --resume sends them again, and what is gone by then is already_revoked",
-        report::counted(lines.len() as u64, "row", "rows"),
+        output::counted(lines.len() as u64, "row", "rows"),
         named.join(", ")
     )
 }

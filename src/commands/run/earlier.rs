@@ -1,14 +1,14 @@
 //! What is said before a run about the one before it: that there is none, that nothing is left of it, or that it makes room.
 
 use super::Prepared;
-use crate::domain::UserId;
-use crate::report::{self, counted, quoted};
-use crate::store::aside::Aside;
-use crate::store::input::{Guards, Survey};
-use crate::store::manifest::Protections;
-use crate::store::results::COLUMNS;
-use crate::store::resume::{Fresh, Start};
-use crate::store::seal::Seal;
+use crate::input::{Guards, Survey};
+use crate::ledger::aside::Aside;
+use crate::ledger::manifest::Protections;
+use crate::ledger::results::COLUMNS;
+use crate::ledger::resume::{Fresh, Start};
+use crate::ledger::seal::Seal;
+use crate::model::UserId;
+use crate::output::{self, counted, quoted};
 use std::ffi::OsStr;
 use std::path::Path;
 
@@ -21,7 +21,7 @@ pub(super) fn tell(prepared: &Prepared, allow_self: bool) {
         (Start::Fresh(Fresh::NothingToResume), _) => {
             let results = prepared.files.as_ref().map(|files| files.results.display().to_string()).unwrap_or_default();
             tracing::warn!(
-                target: report::WEAKENED,
+                target: output::WEAKENED,
                 "there is nothing to resume at {results}: the run begins with the first row, without the protections of an \
                  earlier one"
             );
@@ -49,11 +49,11 @@ fn tell_losses(prepared: &Prepared) {
     let results = files.results.display();
     match prepared.seal {
         Some(Seal::Cut) => tracing::warn!(
-            target: report::WEAKENED,
+            target: output::WEAKENED,
             "the end of {results} was cut off since the last run, and with it {lost}: what they were of is sent again"
         ),
         Some(Seal::Missing) => tracing::warn!(
-            target: report::WEAKENED,
+            target: output::WEAKENED,
             "{results} is gone, and with it {lost}: what they were of is sent again"
         ),
         Some(Seal::Unsealed | Seal::Intact | Seal::Edited) | None => {}
@@ -65,7 +65,7 @@ fn tell_results(prepared: &Prepared) {
     let header: Vec<_> = prepared.survey.header.iter().collect();
     if header.windows(COLUMNS.len()).any(|columns| columns == COLUMNS) {
         tracing::warn!(
-            target: report::WEAKENED,
+            target: output::WEAKENED,
             "{} holds the results of a run: all of its rows would be sent again, also those that were protected; to continue \
              that run, give its input and --resume; to retry rows, give its remaining file (.remaining.csv)",
             prepared.content.path()
@@ -77,17 +77,17 @@ fn tell_results(prepared: &Prepared) {
 fn tell_protections(prepared: &Prepared, allow_self: bool) {
     let Start::Continue { .. } = &prepared.start else { return };
     let Some(kept) = &prepared.inherited else {
-        tracing::warn!(target: report::WEAKENED, "the manifest of the run that is continued has no protections; give --protect again if it was given");
+        tracing::warn!(target: output::WEAKENED, "the manifest of the run that is continued has no protections; give --protect again if it was given");
         return;
     };
     let parts = protected_parts(kept);
     if !parts.is_empty() {
-        tracing::info!("as in the run that is continued, {} stay protected", report::listed(&parts));
+        tracing::info!("as in the run that is continued, {} stay protected", output::listed(&parts));
     }
     let owners: Vec<_> = kept.own_users().map(UserId::as_str).collect();
     if allow_self && !owners.is_empty() {
         tracing::warn!(
-            target: report::WEAKENED,
+            target: output::WEAKENED,
             "--allow-self doesn't end the protection of {}, which the run that is continued began with; to send these rows, \
              start a new run with -o",
             owners.join(", ")
@@ -106,7 +106,7 @@ pub(super) fn tell_idle_guards(protect: Option<&Path>, guards: &Guards, survey: 
     };
     let path = path.display();
     tracing::warn!(
-        target: report::WEAKENED,
+        target: output::WEAKENED,
         "--protect {path} protects nobody in this input, {why}: check whether it is the right file"
     );
 }

@@ -3,9 +3,9 @@
 use super::Prepared;
 use crate::advice;
 use crate::commands::identify::{Identified, Patience, identify};
-use crate::domain::Status;
 use crate::error::{RunError, Trouble};
-use crate::report::{self, human};
+use crate::model::Status;
+use crate::output::{self, human};
 use crate::settings::Settings;
 use crate::slack::{CallError, Client, Objection};
 
@@ -42,7 +42,7 @@ impl Introduction<'_> {
         } else {
             "no row names a user, so none can be protected; the run continues, and its manifest won't say whose token it was"
         };
-        tracing::warn!(target: report::WEAKENED, "it isn't known whose token this is: auth.test: {error}; {why}");
+        tracing::warn!(target: output::WEAKENED, "it isn't known whose token this is: auth.test: {error}; {why}");
     }
 }
 

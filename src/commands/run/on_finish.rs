@@ -98,8 +98,8 @@ fn start(command: &str, variables: &[(&'static str, OsString)]) -> io::Result<(O
 mod tests {
     use super::*;
     use crate::cli;
-    use crate::domain::StopReason;
     use crate::engine::ports;
+    use crate::model::StopReason;
     use std::collections::BTreeSet;
 
     struct Never;

@@ -1,12 +1,12 @@
 //! The files that a run names, for the checks of [`crate::commands::outputs`].
 
-use crate::atomic::remove_leftovers;
 use crate::commands::outputs::{self, Named};
 use crate::error::RunError;
-use crate::report::{EventLog, metrics, summary_json};
+use crate::files::atomic::remove_leftovers;
+use crate::ledger::paths::{self, RunFiles};
+use crate::ledger::verified;
+use crate::output::{EventLog, metrics, summary_json};
 use crate::settings::{InputSource, Settings};
-use crate::store::paths::{self, RunFiles};
-use crate::store::verified;
 use std::io;
 use std::path::{Path, PathBuf};
 

@@ -3,8 +3,8 @@
 use super::outputs;
 use super::prepared::unwritable;
 use crate::error::RunError;
+use crate::ledger::paths::{self, RunFiles};
 use crate::settings::{InputSource, Mode, Settings};
-use crate::store::paths::{self, RunFiles};
 use std::path::PathBuf;
 
 /// The output's files as they are named, whether or not they can be.

@@ -1,10 +1,10 @@
 //! Settings and survey, as the engine wants them.
 
 use super::Prepared;
-use crate::domain::{Rate, Stamp, TeamId};
 use crate::engine::MOST_USERS;
 use crate::engine::gate::Pace;
 use crate::engine::policy::{BucketPolicy, MaxFailures, Policy};
+use crate::model::{Rate, Stamp, TeamId};
 use crate::settings::{self, BucketChoice, RateChoice, Settings};
 
 /// The engine's rules for this run.

@@ -3,22 +3,22 @@
 use super::{earlier, places};
 use crate::commands::rows::check_listing;
 use crate::commands::waiting::blocking;
-use crate::domain::{Fields, IdentifyBy, Stamp, UserId};
 use crate::error::{RunError, Trouble};
-use crate::report;
-use crate::settings::{Existing, InputSource, Mode, Settings};
-use crate::store::aside::Aside;
-use crate::store::input::{
+use crate::input::{
     self, Content, Continuation, Delimiter, Earlier, Guards, Identify, Input, InputError, InputPath, MaybeSent, Rules,
     Survey, SurveyOptions,
 };
-use crate::store::journal::{Lock, LockError};
-use crate::store::manifest::{Columns, Manifest, ManifestError, Protections, Remaining};
-use crate::store::paths::{self, RunFiles};
-use crate::store::remaining;
-use crate::store::resume::{self, Ask, Continuity, Found, Fresh, Start, Wants};
-use crate::store::scan::{Recorded, Scan, ScanError, Seen, check_rows, scan};
-use crate::store::seal::Seal;
+use crate::ledger::aside::Aside;
+use crate::ledger::journal::{Lock, LockError};
+use crate::ledger::manifest::{Columns, Manifest, ManifestError, Protections, Remaining};
+use crate::ledger::paths::{self, RunFiles};
+use crate::ledger::remaining;
+use crate::ledger::resume::{self, Ask, Continuity, Found, Fresh, Start, Wants};
+use crate::ledger::scan::{Recorded, Scan, ScanError, Seen, check_rows, scan};
+use crate::ledger::seal::Seal;
+use crate::model::{Fields, IdentifyBy, Stamp, UserId};
+use crate::output;
+use crate::settings::{Existing, InputSource, Mode, Settings};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
@@ -110,9 +110,9 @@ impl Prepared {
         }
         if let Some(line) = survey.first_swallowing {
             tracing::warn!(
-                target: report::WEAKENED,
+                target: output::WEAKENED,
                 "line {line}: a quoted cell holds {} that could be sent, and that are not: is a quote (\") left open?",
-                report::counted(survey.swallowed, "line", "lines")
+                output::counted(survey.swallowed, "line", "lines")
             );
         }
         let remaining = before.remaining(files.as_ref())?;
@@ -250,9 +250,9 @@ fn protect_users_of_sessions(rules: &mut Rules, survey: &Survey) -> bool {
     let unseen = rules.guards.sessions.len() - found.len();
     if unseen > 0 {
         tracing::warn!(
-            target: report::WEAKENED,
+            target: output::WEAKENED,
             "{} of --protect stand on no row of the input, so their users are not known and not protected: name the users",
-            report::counted(unseen as u64, "session id", "session ids")
+            output::counted(unseen as u64, "session id", "session ids")
         );
     }
     rules.guards.users_of_sessions = whole.protected.iter().map(|(_, user)| user.clone()).collect();
@@ -482,5 +482,5 @@ fn continuity(manifest: &Manifest, survey: &Survey) -> Continuity {
 
 /// The id of a run that began then.
 pub(super) fn run_id(started: Stamp) -> String {
-    crate::store::manifest::run_id(started, fastrand::u32(..))
+    crate::ledger::manifest::run_id(started, fastrand::u32(..))
 }

@@ -4,7 +4,7 @@ use super::Prepared;
 use crate::commands::terminal;
 use crate::commands::waiting::blocking;
 use crate::error::{RunError, Trouble};
-use crate::report;
+use crate::output;
 use crate::settings::{Confirmation, SafetySettings, Settings, Terminal, UsersConfirmation};
 use std::io::{self, BufRead, BufReader};
 
@@ -21,7 +21,7 @@ pub fn check_users(settings: &Settings, prepared: &Prepared) -> Result<(), RunEr
     let what = format!(
         "--confirm-users says {confirmed}, and {} has {} to be logged out",
         prepared.content.path(),
-        report::counted(users, "user", "users")
+        output::counted(users, "user", "users")
     );
     Err(RunError::Input(Trouble::new(what, "nothing was sent; see that it is the right file, then confirm its number")))
 }
@@ -42,7 +42,7 @@ pub fn check_unowned(settings: &Settings, prepared: &Prepared) -> Result<(), Run
         ))),
         Confirmation::Ask(_) => Ok(()),
         Confirmation::Given | Confirmation::NotNeeded => {
-            tracing::warn!(target: report::WEAKENED, "{unowned}");
+            tracing::warn!(target: output::WEAKENED, "{unowned}");
             Ok(())
         }
     }
@@ -50,7 +50,7 @@ pub fn check_unowned(settings: &Settings, prepared: &Prepared) -> Result<(), Run
 
 fn unowned(prepared: &Prepared) -> Option<String> {
     let rows = Some(prepared.unowned()).filter(|rows| *rows > 0)?;
-    let rows = report::counted(rows, "row to send names no user", "rows to send name no user");
+    let rows = output::counted(rows, "row to send names no user", "rows to send name no user");
     Some(format!("{rows}, so --protect can't spare its users there"))
 }
 
@@ -67,17 +67,17 @@ pub async fn ask(settings: &SafetySettings, prepared: &Prepared) -> Result<(), R
     let (users, sessions) = (survey.users, survey.sendable);
     if let Confirmation::Ask(terminal) = settings.confirmation {
         let question = match survey.whole {
-            Some(_) => format!("Log out {}?", report::counted(users, "user", "users")),
-            None => format!("Revoke {}?", report::counted(sessions, "session", "sessions")),
+            Some(_) => format!("Log out {}?", output::counted(users, "user", "users")),
+            None => format!("Revoke {}?", output::counted(sessions, "session", "sessions")),
         };
         let question = match unowned(prepared) {
             Some(unowned) => format!("{unowned}.\n{question}"),
             None => question,
         };
-        answered(terminal, move |answers| report::confirm(&question, answers, &mut io::stderr())).await?;
+        answered(terminal, move |answers| output::confirm(&question, answers, &mut io::stderr())).await?;
     }
     if let UsersConfirmation::Ask(terminal) = settings.users_confirmation {
-        answered(terminal, move |answers| report::confirm_users(users, answers, &mut io::stderr())).await?;
+        answered(terminal, move |answers| output::confirm_users(users, answers, &mut io::stderr())).await?;
     }
     Ok(())
 }

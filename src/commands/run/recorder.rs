@@ -3,20 +3,20 @@
 use super::Prepared;
 use super::prepared::{run_id, unwritable};
 use super::remote::Remote;
-use crate::domain::{ErrorCode, Event, IdColumns, Snapshot, Stamp, TeamId, TokenOwner};
 use crate::engine::clock::wall;
 use crate::engine::ports::{Observer, Unwritable};
 use crate::error::{RunError, Trouble};
-use crate::report::{self, EventLog, Screen};
+use crate::input::{Content, Survey};
+use crate::ledger::journal::{Journal, Lock};
+use crate::ledger::manifest::{self, Manifest, Run, RunCounts};
+use crate::ledger::paths::RunFiles;
+use crate::ledger::remaining;
+use crate::ledger::results::{CreateError, ResultsWriter};
+use crate::ledger::resume::Start;
+use crate::ledger::scan::Recorded;
+use crate::model::{ErrorCode, Event, IdColumns, Snapshot, Stamp, TeamId, TokenOwner};
+use crate::output::{self, EventLog, Screen};
 use crate::settings::{Mode, RateChoice, Settings};
-use crate::store::input::{Content, Survey};
-use crate::store::journal::{Journal, Lock};
-use crate::store::manifest::{self, Manifest, Run, RunCounts};
-use crate::store::paths::RunFiles;
-use crate::store::remaining;
-use crate::store::results::{CreateError, ResultsWriter};
-use crate::store::resume::Start;
-use crate::store::scan::Recorded;
 use std::io;
 use std::time::Duration;
 
@@ -117,7 +117,7 @@ impl Recorder {
             && let Some(changed) = remaining::remove_stale(&files, known).map_err(failed)?
         {
             let changed = changed.display();
-            tracing::warn!(target: report::WEAKENED, "{changed} was changed since an earlier run wrote it; its rows may be done soon");
+            tracing::warn!(target: output::WEAKENED, "{changed} was changed since an earlier run wrote it; its rows may be done soon");
         }
         if let Some(events) = &mut events {
             events.started(started, &run_id, survey.rows);
@@ -328,8 +328,8 @@ fn run_of(settings: &Settings, remote: &Remote, run_id: &str, started: Stamp) ->
         workers: settings.pace.workers.map(u32::from),
         identify_by: match settings.input.identify_by {
             None => "auto",
-            Some(crate::domain::IdentifyBy::User) => "user",
-            Some(crate::domain::IdentifyBy::Team) => "team",
+            Some(crate::model::IdentifyBy::User) => "user",
+            Some(crate::model::IdentifyBy::Team) => "team",
         }
         .into(),
         whole_users: settings.input.whole_users,

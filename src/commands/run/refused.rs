@@ -5,7 +5,7 @@ use crate::cli::RunArgs;
 use crate::commands::age;
 use crate::engine::clock::wall;
 use crate::error::RunError;
-use crate::report::{self, metrics};
+use crate::output::{self, metrics};
 use crate::settings::{Mode, Settings};
 use std::path::Path;
 
@@ -33,6 +33,6 @@ fn write(path: &Path, error: &RunError, is_rehearsal: bool, settings: Option<&Se
     let (at, exit_code) = (wall(), error.exit_status().code());
     let end = metrics::End { at, exit_code, is_rehearsal, input_age: settings.and_then(age::of) };
     if let Err(error) = metrics::write(path, &end, None) {
-        tracing::warn!(target: report::WEAKENED, "cannot write {}: {error}", path.display());
+        tracing::warn!(target: output::WEAKENED, "cannot write {}: {error}", path.display());
     }
 }

@@ -5,16 +5,16 @@ use super::introduction::Introduction;
 use super::{Prepared, address};
 use crate::commands::checks::{self, Check, Checks, Mark};
 use crate::commands::token;
-use crate::domain::{SessionId, TeamId, TokenOwner, UserId};
 use crate::engine::clock::wall;
 use crate::engine::ports::{RowSource, Want};
 use crate::error::{RunError, Trouble};
-use crate::rehearsal::{self, REHEARSAL_TOKEN, Server};
-use crate::report::why;
+use crate::input::MaybeSent;
+use crate::ledger::manifest::Identity;
+use crate::model::{SessionId, TeamId, TokenOwner, UserId};
+use crate::output::why;
 use crate::settings::{Mode, Settings};
 use crate::slack::{self, ApiUrl, AuthTest, CallError, Client, Proxy, Token};
-use crate::store::input::MaybeSent;
-use crate::store::manifest::Identity;
+use crate::stand_in::{self, REHEARSAL_TOKEN, Server};
 
 /// A client, and what it found at the other end.
 pub struct Remote {
@@ -128,7 +128,7 @@ async fn stand_in(prepared: &Prepared) -> Result<Server, RunError> {
             break;
         }
     }
-    Server::start(rehearsal::Config::rehearsal(sessions)).map_err(|error| broken(error.to_string()))
+    Server::start(stand_in::Config::rehearsal(sessions)).map_err(|error| broken(error.to_string()))
 }
 
 /// Whose token it is, of what Slack said about it.

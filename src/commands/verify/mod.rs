@@ -8,16 +8,16 @@ use crate::commands::listing::{Halt, Lister, Pages, Progress, block_on};
 use crate::commands::outputs::{self, Named};
 use crate::commands::rows::{content, each};
 use crate::commands::run;
-use crate::domain::{ColumnNames, IdColumns, SessionId, Status, UserId};
 use crate::engine::clock::wall;
 use crate::error::{RunError, Trouble};
 use crate::exit::ExitStatus;
-use crate::report::{self, Console, counted, rfc3339};
+use crate::ledger::manifest::{Manifest, ManifestError};
+use crate::ledger::paths::{self, RunFiles};
+use crate::ledger::scan::{Record, Records, ScanError, records};
+use crate::ledger::verified::{self, VerifiedWriter};
+use crate::model::{ColumnNames, IdColumns, SessionId, Status, UserId};
+use crate::output::{self, Console, counted};
 use crate::settings::{Environment, RemoteSettings};
-use crate::store::manifest::{Manifest, ManifestError};
-use crate::store::paths::{self, RunFiles};
-use crate::store::scan::{Record, Records, ScanError, records};
-use crate::store::verified::{self, VerifiedWriter};
 use sightings::{Concerned, Sightings, Verdict};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -52,7 +52,7 @@ pub fn verify(typed: VerifyArgs, argv: &[OsString], console: &Console) -> Result
     let listed = match listed {
         Ok(listed) => listed,
         Err(halt) => {
-            let again = crate::report::command_line(argv);
+            let again = crate::output::command_line(argv);
             return Ok(halt.end(Some(&format!("nothing was verified; run it again: {again}"))));
         }
     };
@@ -157,7 +157,7 @@ fn manifest_of(files: &Files) -> Result<Option<Manifest>, RunError> {
         Ok(manifest) => Ok(Some(manifest)),
         Err(ManifestError::Missing(path)) => {
             tracing::warn!(
-                target: report::WEAKENED,
+                target: output::WEAKENED,
                 "{} is not there; the totals are printed here and kept nowhere",
                 path.display()
             );
@@ -227,7 +227,7 @@ async fn remember(concerned: &mut Concerned, listing: PathBuf) -> Result<(), Run
     if unreadable > 0 {
         let rows = counted(unreadable, "row", "rows");
         tracing::warn!(
-            target: report::WEAKENED,
+            target: output::WEAKENED,
             "{rows} of {name} with a session id that can't be read; such a session counts as new"
         );
     }
@@ -281,7 +281,7 @@ impl Totals {
 
     fn to_json(&self, listed: &Listed, files: &Files) -> serde_json::Value {
         serde_json::json!({
-            "at": rfc3339(wall()),
+            "at": wall().rfc3339(),
             "file": files.verified.to_string_lossy(),
             "calls": listed.calls,
             "complete": !listed.seen.is_incomplete,
@@ -302,7 +302,7 @@ impl Totals {
         if listed.seen.unreadable() > 0 {
             let sessions = counted(listed.seen.unreadable(), "listed session", "listed sessions");
             tracing::warn!(
-                target: report::WEAKENED,
+                target: output::WEAKENED,
                 "{sessions} could not be read, because the user or the session id is missing or malformed; records that may \
                  mean one of them are unproven"
             );

@@ -1,6 +1,6 @@
 //! What a listing shows of the sessions and the users of a run. Pure; memory is bounded by the results.
 
-use crate::domain::{SessionId, UserId};
+use crate::model::{SessionId, UserId};
 use crate::slack::{ActiveSession, Page};
 use std::collections::{BTreeSet, HashMap, HashSet};
 

@@ -1,11 +1,11 @@
 //! One bucket or many: the test row, when it is due and what it tells.
 
 use super::{BucketKind, Buckets, COMMON, Learning};
-use crate::domain::TeamId;
 use crate::engine::gate::Closed;
 use crate::engine::pending::Pending;
 use crate::engine::ports::{Permit, Want};
 use crate::engine::trail::MINUTE;
+use crate::model::TeamId;
 use std::collections::HashSet;
 use std::time::Duration;
 

@@ -1,9 +1,9 @@
 //! The opening while nobody knows which rows share a limit: on the promises of all workspaces.
 
 use super::{Buckets, COMMON, Learning};
-use crate::domain::TeamId;
 use crate::engine::gate::Pace;
 use crate::engine::pending::Pending;
+use crate::model::TeamId;
 use std::collections::VecDeque;
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! The calls of the last minute by workspace, for as long as it is not known which rows share a limit.
 
-use crate::domain::TeamId;
 use crate::engine::trail::MINUTE;
+use crate::model::TeamId;
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 

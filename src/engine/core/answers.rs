@@ -1,7 +1,6 @@
 //! What an answer does: to the gate, to its row, to the run.
 
 use super::{Act, Core, Flight};
-use crate::domain::{Answer, ErrorCode, Event, Outcome, Reply, Row, Status, StopReason, TeamId};
 use crate::engine::breaker::{Ended, Verdict};
 use crate::engine::clock::Now;
 use crate::engine::outage::Turn;
@@ -9,6 +8,7 @@ use crate::engine::pending::Pending;
 use crate::engine::retry::{self, Class};
 use crate::engine::suspended::Refusal;
 use crate::engine::token::Expiry;
+use crate::model::{Answer, ErrorCode, Event, Outcome, Reply, Row, Status, StopReason, TeamId};
 use std::collections::HashSet;
 use std::time::Duration;
 

@@ -3,11 +3,11 @@
 //! Slack's, and costs no row an attempt.
 
 use super::{Act, Core, Flight};
-use crate::domain::{Event, Reply, StopReason};
 use crate::engine::clock::Now;
 use crate::engine::outage::Turn;
 use crate::engine::pending::Pending;
 use crate::engine::retry::{self, Class};
+use crate::model::{Event, Reply, StopReason};
 use std::time::Duration;
 
 /// So long a run goes on without a clear answer if no other row can show whose fault it is: longer than most restarts and

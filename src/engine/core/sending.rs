@@ -2,12 +2,12 @@
 
 use super::recovery::MOST_WAITING;
 use super::{Act, Core, Flight};
-use crate::domain::{Event, StopReason};
 use crate::engine::clock::Now;
 use crate::engine::gate::{Closed, Pace};
 use crate::engine::gathering::Gathering;
 use crate::engine::pending::Pending;
 use crate::engine::ports::Permit;
+use crate::model::{Event, StopReason};
 use std::time::Duration;
 
 /// Calls in flight at most, where the user names no number (contract.md, `--workers`).

@@ -1,11 +1,11 @@
 //! How a run stands, for the loop and for whoever looks on.
 
 use super::{Act, Calls, Core};
-use crate::domain::{BucketKind, Counts, Snapshot, StopReason};
 use crate::engine::buckets::Bucket;
 use crate::engine::clock::Now;
 use crate::engine::gathering::Gathering;
 use crate::engine::pending::Pending;
+use crate::model::{BucketKind, Counts, Snapshot, StopReason};
 use std::time::Duration;
 
 impl Core {

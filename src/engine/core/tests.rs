@@ -10,11 +10,11 @@ mod shared;
 mod users;
 
 use super::*;
-use crate::domain::{
-    Answer, BucketKind, Fault, Fields, IdError, Rejection, Row, SessionId, Stamp, Status, TeamId, TokenOwner, UserId,
-};
 use crate::engine::gate::Pace;
 use crate::engine::policy::{BucketPolicy, MaxFailures};
+use crate::model::{
+    Answer, BucketKind, Fault, Fields, IdError, Rejection, Row, SessionId, Stamp, Status, TeamId, TokenOwner, UserId,
+};
 use std::collections::VecDeque;
 
 /// A core with its input and everything that it said.

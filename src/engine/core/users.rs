@@ -2,12 +2,12 @@
 
 use super::recovery::MOST_WAITING;
 use super::{Act, Core};
-use crate::domain::{Answer, ErrorCode, Outcome, Reply, Row, Status, UserId};
 use crate::engine::clock::Now;
 use crate::engine::gathering::Gathering;
 use crate::engine::group::MOST_USERS;
 use crate::engine::pending::Pending;
 use crate::engine::retry::{self, Class};
+use crate::model::{Answer, ErrorCode, Outcome, Reply, Row, Status, UserId};
 use std::collections::HashSet;
 
 impl Core {

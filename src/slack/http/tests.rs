@@ -1,6 +1,6 @@
 use super::*;
-use crate::domain::{Answer, Fault, SessionId, Target, TeamId, UserId};
 use crate::engine::gate::{Gate, Pace};
+use crate::model::{Answer, Fault, SessionId, Target, TeamId, UserId};
 use crate::slack::token::{TokenChoice, resolve};
 use std::collections::VecDeque;
 use std::ffi::OsString;

@@ -15,7 +15,7 @@ pub use run::{Finished, Program, Running};
 pub use terminal::Terminal;
 pub use watch::{Peak, accepted, in_flight, until};
 
-use slack_revoke::rehearsal::{Config, Population, Server, Session, Token};
+use slack_revoke::stand_in::{Config, Population, Server, Session, Token};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! What a program is doing, seen from outside while it runs.
 
 use super::run::{Finished, Running};
-use slack_revoke::rehearsal::{Method, Server};
+use slack_revoke::stand_in::{Method, Server};
 use std::fs;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::domain::TeamId;
+use crate::model::TeamId;
 use crate::slack::{Device, Unreadable};
 
 fn user(id: &str) -> UserId {

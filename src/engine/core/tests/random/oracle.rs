@@ -3,7 +3,7 @@
 use super::super::*;
 use super::input::{Input, Line};
 use super::slack::{Asked, PRIMARY_OWNER, Slack, is_in_doubt, is_no_answer};
-use crate::domain::Outcome;
+use crate::model::Outcome;
 use std::collections::{BTreeMap, HashMap};
 
 /// A 429 that names no pause asks for this long.

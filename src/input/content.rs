@@ -1,0 +1,232 @@
+//! A surveyed input: it can be read again, by as many readers as are wanted, each with a position of its own.
+
+use super::deal::Dealer;
+use super::duplicates::Firsts;
+use super::error::{InputError, InputPath, Trouble};
+use super::framing::{Frames, Place, Record};
+use super::header::Header;
+use super::identity::{Continuation, InputIdentity};
+use super::index::Index;
+use super::intake::{FirstReading, Intake};
+use super::original::Original;
+use super::rules::Rules;
+use super::source::Source;
+use super::stored::{Span, Stored};
+use super::survey::{Count, Judges, Survey};
+use super::{MaybeSent, SurveyOptions};
+use crate::ledger::carried::Carried;
+use crate::model::{Rejection, Row, Status, Target};
+use roaring::RoaringTreemap;
+use std::io::{self, BufWriter, Write};
+use std::sync::Arc;
+
+/// Bytes read at a time, from the start to the end.
+pub(super) const CHUNK: usize = 64 * 1024;
+/// Bytes read at a time where rows are looked up: some 64 of the usual ones, as far apart as known places are.
+const LOOKUP_CHUNK: usize = 4 * 1024;
+
+/// What the survey leaves for the second reading. A million rows of it are well under a megabyte.
+#[derive(Debug)]
+pub(super) struct Surveyed {
+    pub(super) stored: Stored,
+    /// `None` if the bytes came from a pipe.
+    original: Option<Original>,
+    pub(super) header: Header,
+    pub(super) rows_at: Place,
+    pub(super) index: Index,
+    pub(super) done: RoaringTreemap,
+    rules: Rules,
+    firsts: Firsts,
+    identity: InputIdentity,
+    continuation: Option<Continuation>,
+}
+
+impl Surveyed {
+    /// A record as the engine gets it.
+    pub(super) fn row(&self, record: &Record<'_>, maybe_sent: &MaybeSent) -> Row {
+        let line = record.place.line;
+        let fields = record.to_fields(self.header.fields().len());
+        let mut target = self.judge(record);
+        let mut may_have_been_sent = maybe_sent.contains(line);
+        if let Ok(Target::Session(session)) = &mut target {
+            session.set_also_on(self.firsts.other_names_of(session));
+            may_have_been_sent |= session.also_on().iter().any(|line| maybe_sent.contains(*line));
+        }
+        Row { line, fields, target, may_have_been_sent }
+    }
+
+    fn judge(&self, record: &Record<'_>) -> Result<Target, Rejection> {
+        let target = self.rules.judge(&self.header, record)?;
+        let ahead = match &target {
+            Target::Session(session) => self.firsts.ahead_of(session, record.place.line),
+            Target::User(_) => None,
+        };
+        match ahead {
+            Some(first) => Err(Rejection::Duplicate { first_line: Some(first) }),
+            None => Ok(target),
+        }
+    }
+
+    /// All rows, in order.
+    pub(super) fn frames(&self) -> Frames<Span> {
+        self.stored.frames(self.rows_at, self.header.dialect(), CHUNK)
+    }
+
+    /// Rows here and there; [`Self::look_up`] goes to them.
+    pub(super) fn lookup(&self) -> Frames<Span> {
+        self.stored.frames(self.rows_at, self.header.dialect(), LOOKUP_CHUNK)
+    }
+
+    pub(super) fn look_up(&self, place: Place, lookup: &mut Frames<Span>) {
+        lookup.move_to(place, self.stored.span(place.offset, LOOKUP_CHUNK));
+    }
+
+    /// Fails if the rows come from a copy, and the file isn't what was copied any more.
+    pub(super) fn check_original(&self) -> Result<(), Trouble> {
+        if self.stored.is_original() { Ok(()) } else { self.compare_original() }
+    }
+
+    fn compare_original(&self) -> Result<(), Trouble> {
+        let Some(original) = &self.original else { return Ok(()) };
+        original.check(&self.identity.sha256, self.identity.bytes)
+    }
+}
+
+/// An input that has been surveyed. Clones share the one open file and what the survey found.
+#[derive(Debug, Clone)]
+pub struct Content {
+    input: InputPath,
+    surveyed: Arc<Surveyed>,
+}
+
+impl Content {
+    /// The first reading.
+    pub(super) fn survey(input: InputPath, intake: Intake, options: SurveyOptions) -> Result<(Self, Survey), Trouble> {
+        let SurveyOptions { delimiter, columns, rules, done, most_bytes: _ } = options;
+        let mut frames = Frames::at_start(intake, CHUNK)?;
+        let header = Header::read(&mut frames, delimiter, &columns, rules.identify)?;
+        header.require(rules.identify)?;
+        let rows_at = frames.place();
+        let judges = Judges { header: &header, rules: &rules, done: &done };
+        let count = Count::first(judges, &mut frames)?;
+        let FirstReading { stored, original, identity, continuation } = frames.into_feed().finish()?;
+        let found = count.settle(&stored, rows_at)?;
+        let (survey, index, firsts) = found.into_survey(&header, identity.clone(), continuation);
+        let surveyed =
+            Surveyed { stored, original, header, rows_at, index, done, rules, firsts, identity, continuation };
+        Ok((Self { input, surveyed: Arc::new(surveyed) }, survey))
+    }
+
+    /// Surveys the same bytes again under other rules or other done rows, as when the token's own user has become
+    /// known meanwhile. The delimiter, the identity and the continuation stay those of the first survey.
+    ///
+    /// # Errors
+    /// As [`Input::survey`](super::Input::survey).
+    pub fn survey_again(&self, rules: Rules, done: RoaringTreemap) -> Result<(Self, Survey), InputError> {
+        self.resurvey(rules, done).map_err(|trouble| trouble.of(&self.input))
+    }
+
+    fn resurvey(&self, rules: Rules, done: RoaringTreemap) -> Result<(Self, Survey), Trouble> {
+        let Surveyed { stored, original, header, rows_at, identity, continuation, .. } = &*self.surveyed;
+        header.require(rules.identify)?;
+        let judges = Judges { header, rules: &rules, done: &done };
+        let count = Count::first(judges, &mut self.surveyed.frames())?;
+        let found = count.settle(stored, *rows_at)?;
+        let (survey, index, firsts) = found.into_survey(header, identity.clone(), *continuation);
+        let (stored, original) = (stored.clone(), original.clone());
+        let (header, identity) = (header.clone(), identity.clone());
+        let (rows_at, continuation) = (*rows_at, *continuation);
+        let surveyed =
+            Surveyed { stored, original, header, rows_at, index, done, rules, firsts, identity, continuation };
+        Ok((Self { input: self.input.clone(), surveyed: Arc::new(surveyed) }, survey))
+    }
+
+    /// Each row with what stands on its line, in order.
+    ///
+    /// # Errors
+    /// If the input can't be read again.
+    pub(crate) fn each_carried(&self, mut take: impl FnMut(u64, Carried)) -> Result<(), InputError> {
+        let columns = self.surveyed.header.fields().len();
+        let mut frames = self.surveyed.frames();
+        while let Some(record) = frames.next().map_err(|trouble| trouble.of(&self.input))? {
+            take(record.place.line, record.carried(columns));
+        }
+        Ok(())
+    }
+
+    /// Where the input comes from.
+    #[must_use]
+    pub fn path(&self) -> &InputPath {
+        &self.input
+    }
+
+    /// The header.
+    #[must_use]
+    pub fn header(&self) -> &Header {
+        &self.surveyed.header
+    }
+
+    /// Fails if the input was changed since it was surveyed, other than by rows that were appended.
+    ///
+    /// # Errors
+    /// [`Trouble::Changed`], and if the file can't be read.
+    pub fn check_unchanged(&self) -> Result<(), InputError> {
+        self.surveyed.compare_original().map_err(|trouble| trouble.of(&self.input))
+    }
+
+    /// Starts the second reading, on a thread of its own. Rows that the survey was told are done are left out.
+    ///
+    /// # Errors
+    /// Where the thread cannot be started.
+    pub fn source(&self, maybe_sent: MaybeSent) -> Result<Source, InputError> {
+        Source::start(self.input.clone(), self.dealer(maybe_sent))
+            .map_err(|cause| Trouble::Thread(cause).of(&self.input))
+    }
+
+    pub(super) fn dealer(&self, maybe_sent: MaybeSent) -> Dealer {
+        Dealer::new(Arc::clone(&self.surveyed), maybe_sent)
+    }
+
+    /// Writes the header and the rows that are kept as they stand in the input, so that they can be fed back as they are.
+    /// `keep` gets a row's line and, if a run wouldn't send it, its status. Nothing is written if no row is kept. Returns the
+    /// number of rows written.
+    ///
+    /// # Errors
+    /// Where the input cannot be read again, or `out` cannot be written; what has been written by then stays.
+    pub fn copy_rows(
+        &self,
+        mut keep: impl FnMut(u64, Option<Status>) -> bool,
+        out: &mut dyn Write,
+    ) -> Result<u64, CopyError> {
+        let unreadable = |trouble: Trouble| CopyError::Input(trouble.of(&self.input));
+        let (mut out, mut rows) = (BufWriter::with_capacity(CHUNK, out), 0);
+        let mut frames = self.surveyed.frames();
+        while let Some(record) = frames.next().map_err(unreadable)? {
+            let rejected = self.surveyed.judge(&record).err().map(|rejection| rejection.status());
+            if !keep(record.place.line, rejected) {
+                continue;
+            }
+            if rows == 0 {
+                out.write_all(self.surveyed.header.raw()).map_err(CopyError::Output)?;
+            }
+            out.write_all(record.raw).map_err(CopyError::Output)?;
+            if !record.raw.ends_with(b"\n") && !record.raw.ends_with(b"\r") {
+                out.write_all(self.surveyed.header.line_end()).map_err(CopyError::Output)?;
+            }
+            rows += 1;
+        }
+        out.flush().map_err(CopyError::Output)?;
+        Ok(rows)
+    }
+}
+
+/// Why rows could not be copied.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    /// The input could not be read again.
+    #[error("{0}")]
+    Input(InputError),
+    /// The copy could not be written.
+    #[error("{0}")]
+    Output(io::Error),
+}

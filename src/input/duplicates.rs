@@ -1,0 +1,219 @@
+//! The same session twice is sent once. Exact: a hash alone would now and then leave a session alive.
+
+use super::keys::{Key, Keys};
+use crate::model::{SessionTarget, Target};
+use std::collections::BTreeMap;
+use std::num::NonZeroU64;
+
+/// Other names of a session that a row knows of: every row of a session may have some, and their memory would grow with the
+/// square of their number.
+const MOST_OTHER_NAMES: usize = 8;
+
+/// What the survey sees of the sessions: its first pass gathers them all, its second knows the repeated ones.
+#[derive(Debug)]
+pub(super) enum Sightings {
+    /// Every session id so far.
+    Gathering(Vec<u64>),
+    /// Ids known to be repeated, with who came first.
+    Knowing(Firsts),
+}
+
+impl Sightings {
+    pub(super) fn gather() -> Self {
+        Self::Gathering(Vec::new())
+    }
+
+    /// Takes in a row that could be sent. Gives the line of the first row for the same session, where it is another.
+    /// Rows that ask for a whole user are no duplicates: each ends with the answer to that user.
+    pub(super) fn see(&mut self, target: &Target, line: u64) -> Option<u64> {
+        let Target::Session(target) = target else { return None };
+        match self {
+            Self::Gathering(ids) => {
+                ids.push(target.session().get());
+                None
+            }
+            Self::Knowing(firsts) => firsts.see(target, line),
+        }
+    }
+
+    /// What the second reading needs.
+    pub(super) fn firsts(self) -> Firsts {
+        match self {
+            Self::Gathering(ids) => Firsts::of_repeated(ids),
+            Self::Knowing(firsts) => firsts,
+        }
+    }
+}
+
+/// For each session id that stands in more than one row: the first row of each identifier it would be sent under.
+#[derive(Debug, Default)]
+pub(super) struct Firsts {
+    /// Ascending; `first` has the same positions.
+    repeated: Vec<u64>,
+    first: Vec<Option<First>>,
+    /// The rare case of one session id under several identifiers.
+    others: BTreeMap<(u64, Key), First>,
+    keys: Keys,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct First {
+    owner: Owner,
+    line: NonZeroU64,
+}
+
+/// The ids beside a session's.
+#[derive(Debug, Clone, Copy)]
+struct Owner {
+    /// `None` in a row that is sent by its workspace.
+    user: Option<Key>,
+    team: Option<Key>,
+}
+
+impl Owner {
+    fn identifier(self) -> Option<Key> {
+        self.user.or(self.team)
+    }
+
+    /// Whether two rows may name one session, the one by its user and the other by its workspace. Two users or two workspaces
+    /// can't both be right.
+    fn agrees_with(self, other: Self) -> bool {
+        let is_contradicted = self.team.zip(other.team).is_some_and(|(team, other)| team != other);
+        self.user.is_some() != other.user.is_some() && !is_contradicted
+    }
+}
+
+impl Firsts {
+    /// From all session ids; none of them has been seen yet.
+    fn of_repeated(mut ids: Vec<u64>) -> Self {
+        ids.sort_unstable();
+        let mut repeated: Vec<u64> = ids.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
+        repeated.dedup();
+        Self { first: vec![None; repeated.len()], repeated, ..Self::default() }
+    }
+
+    /// Whether every session id stands in one row only.
+    pub(super) fn is_empty(&self) -> bool {
+        self.repeated.is_empty()
+    }
+
+    fn see(&mut self, target: &SessionTarget, line: u64) -> Option<u64> {
+        let id = target.session().get();
+        let position = self.repeated.binary_search(&id).ok()?;
+        let owner = owner(target, |id| Some(self.keys.key(id)))?;
+        let row = First { owner, line: NonZeroU64::new(line)? };
+        let first = match &mut self.first[position] {
+            Some(first) if first.owner.identifier() == owner.identifier() => first.line,
+            Some(_) => self.others.entry((id, owner.identifier()?)).or_insert(row).line,
+            none => none.insert(row).line,
+        };
+        (first != row.line).then_some(first.get())
+    }
+
+    /// The line of the first row for the same session, where `line` is another.
+    pub(super) fn ahead_of(&self, target: &SessionTarget, line: u64) -> Option<u64> {
+        let identifier = self.keys.known(target.identifier().1)?;
+        let of_identifier = |first: &&First| first.owner.identifier() == Some(identifier);
+        let first = self.of_session(target).find(of_identifier)?.line.get();
+        (first != line).then_some(first)
+    }
+
+    /// The lines of the first rows that name the same session by the other id.
+    pub(super) fn other_names_of(&self, target: &SessionTarget) -> Box<[u64]> {
+        if self.others.is_empty() {
+            return Box::default();
+        }
+        let Some(owner) = owner(target, |id| self.keys.known(id)) else { return Box::default() };
+        let others = self.of_session(target).filter(|first| first.owner.agrees_with(owner));
+        others.take(MOST_OTHER_NAMES).map(|first| first.line.get()).collect()
+    }
+
+    fn of_session(&self, target: &SessionTarget) -> impl Iterator<Item = &First> {
+        let id = target.session().get();
+        let first = self.repeated.binary_search(&id).ok().and_then(|position| self.first[position].as_ref());
+        first.into_iter().chain(self.others.range((id, Key::LEAST)..=(id, Key::MOST)).map(|(_, first)| first))
+    }
+}
+
+/// `None` if an id has no key.
+fn owner(target: &SessionTarget, mut key: impl FnMut(&str) -> Option<Key>) -> Option<Owner> {
+    let user = if target.addressed_team().is_none() { Some(key(target.identifier().1)?) } else { None };
+    let team = if let Some(team) = target.team() { Some(key(team.as_str())?) } else { None };
+    Some(Owner { user, team })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{SessionId, TeamId, UserId};
+    use proptest::prelude::*;
+    use std::collections::HashMap;
+
+    fn target(session: u64, owner: u8) -> Target {
+        let session = SessionId::from(session);
+        match owner {
+            0 => Target::by_team(session, TeamId::parse("T1").unwrap(), UserId::parse("U1").ok()),
+            1 => Target::by_team(session, TeamId::parse("T000000000000000000").unwrap(), None),
+            2 => Target::by_user(session, UserId::parse("U1").unwrap(), TeamId::parse("T1").ok()),
+            _ => Target::by_user(session, UserId::parse("U000000000000000000").unwrap(), None),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn duplicates_are_those_of_a_plain_map(rows in prop::collection::vec((0_u64..12, 0_u8..4), 0..60)) {
+            let rows: Vec<Target> = rows.into_iter().map(|(session, owner)| target(session, owner)).collect();
+            let mut gathering = Sightings::gather();
+            for (target, line) in rows.iter().zip(2..) {
+                prop_assert_eq!(gathering.see(target, line), None);
+            }
+            let mut knowing = Sightings::Knowing(gathering.firsts());
+            let mut oracle: HashMap<(u64, String), u64> = HashMap::new();
+            let mut want = Vec::new();
+            for (target, line) in rows.iter().zip(2..) {
+                let Target::Session(session) = target else { unreachable!("made above") };
+                let first = *oracle.entry((session.session().get(), session.identifier().1.into())).or_insert(line);
+                want.push((first != line).then_some(first));
+                prop_assert_eq!(&knowing.see(target, line), want.last().unwrap());
+            }
+            let firsts = knowing.firsts();
+            for ((target, line), want) in rows.iter().zip(2..).zip(want) {
+                let Target::Session(target) = target else { unreachable!("made above") };
+                prop_assert_eq!(firsts.ahead_of(target, line), want);
+            }
+        }
+    }
+
+    #[test]
+    fn other_names_are_those_that_may_be_of_the_same_session() {
+        let by_user = |session, user: &str, team: Option<&str>| {
+            let team = team.map(|team| TeamId::parse(team).unwrap());
+            Target::by_user(SessionId::from(session), UserId::parse(user).unwrap(), team)
+        };
+        let by_team =
+            |session, team: &str| Target::by_team(SessionId::from(session), TeamId::parse(team).unwrap(), None);
+        let long = "T000000000000000000";
+        for (rows, want) in [
+            (vec![by_user(1, "U1", None), by_team(1, "T1"), by_team(2, "T1")], vec!["3", "2", ""]),
+            (vec![by_team(1, "T1"), by_user(1, "U1", Some("T1")), by_user(1, "U1", None)], vec!["3", "2", "2"]),
+            (vec![by_user(1, "U1", Some("T2")), by_team(1, "T1")], vec!["", ""]),
+            (vec![by_user(1, "U1", Some(long)), by_team(1, long), by_team(1, "T1")], vec!["3", "2", ""]),
+            (vec![by_user(1, "U1", None), by_user(1, "U2", None)], vec!["", ""]),
+            (vec![by_team(1, "T1"), by_team(1, "T2"), by_user(1, "U1", None)], vec!["4", "4", "2 3"]),
+        ] {
+            let mut gathering = Sightings::gather();
+            rows.iter().zip(2..).for_each(|(target, line)| assert_eq!(gathering.see(target, line), None));
+            let mut knowing = Sightings::Knowing(gathering.firsts());
+            rows.iter().zip(2..).for_each(|(target, line)| {
+                knowing.see(target, line);
+            });
+            let firsts = knowing.firsts();
+            let shown = |target: &Target| {
+                let Target::Session(target) = target else { unreachable!("made above") };
+                let lines: Vec<_> = firsts.other_names_of(target).iter().map(ToString::to_string).collect();
+                lines.join(" ")
+            };
+            assert_eq!(rows.iter().map(shown).collect::<Vec<_>>(), want, "{rows:?}");
+        }
+    }
+}

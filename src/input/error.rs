@@ -1,0 +1,251 @@
+//! What makes an input unusable: what it is, where it is, and what to do next.
+
+use crate::model::ColumnError;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+/// Where the input comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InputPath {
+    /// A path: a regular file, a FIFO or a device.
+    File(PathBuf),
+    /// Standard input, `-` on the command line.
+    Stdin,
+}
+
+impl From<PathBuf> for InputPath {
+    /// `-` is standard input, as in every tool that takes a path; `./-` is a file of that name.
+    fn from(path: PathBuf) -> Self {
+        if path.as_os_str() == "-" { Self::Stdin } else { Self::File(path) }
+    }
+}
+
+impl fmt::Display for InputPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Stdin => f.write_str("standard input"),
+        }
+    }
+}
+
+/// An input that cannot be used. Its text has the cause, and [`Self::hint`] what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{input}: {trouble}")]
+pub struct InputError {
+    /// The input.
+    pub input: InputPath,
+    /// What is wrong with it.
+    pub trouble: Trouble,
+}
+
+impl InputError {
+    /// What to do next, if there is an answer for this trouble alone.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        self.trouble.hint()
+    }
+}
+
+/// What is wrong with an input, in words that go behind its name.
+#[derive(Debug, thiserror::Error)]
+pub enum Trouble {
+    /// Nothing of that name.
+    #[error("no such file")]
+    NotFound,
+    /// A directory.
+    #[error("is a directory")]
+    Directory,
+    /// The system does not let it be opened or read.
+    #[error("cannot be read: {0}")]
+    Unreadable(io::Error),
+    /// Compressed, and cut short or broken.
+    #[error("the {format} data is damaged or incomplete ({cause})")]
+    Damaged {
+        /// `gzip` or `zstd`.
+        format: &'static str,
+        /// What the decoder says.
+        cause: io::Error,
+    },
+    /// Another kind of file, known by its first bytes.
+    #[error("is {kind}, not CSV")]
+    OtherFormat {
+        /// The kind, with its article.
+        kind: &'static str,
+        /// How to make a CSV of it.
+        advice: &'static str,
+    },
+    /// The copy that a second reading needs cannot be written.
+    #[error("its temporary copy in {dir} cannot be written ({cause})", dir = dir.display())]
+    Spool {
+        /// The directory of the copy.
+        dir: PathBuf,
+        /// What the system says.
+        cause: io::Error,
+    },
+    /// There is no room for the copy.
+    #[error(
+        "its copy in {dir} takes {}, and {} are free there",
+        size(*.needed),
+        size(*.available),
+        dir = dir.display()
+    )]
+    NoRoom {
+        /// The directory of the copy.
+        dir: PathBuf,
+        /// Bytes of the whole copy.
+        needed: u64,
+        /// Bytes that it could have.
+        available: u64,
+    },
+    /// More than `--max-input-size`.
+    #[error("is larger than {} once unpacked", size(*.most))]
+    TooLarge {
+        /// The most bytes.
+        most: u64,
+    },
+    /// No record at all.
+    #[error("is empty")]
+    Empty,
+    /// UTF-16, which some spreadsheets call "Unicode text".
+    #[error("is in UTF-16")]
+    Utf16,
+    /// Bytes that are not UTF-8.
+    #[error("line {line}: not UTF-8 at byte {offset}")]
+    NotUtf8 {
+        /// The line that holds the byte.
+        line: u64,
+        /// The first wrong byte, counted from 0 in the uncompressed content.
+        offset: u64,
+    },
+    /// The first record has no `session_id`.
+    #[error("line {line}: no session_id column in the header; the columns seen are: {seen}")]
+    NoHeader {
+        /// The line taken for the header.
+        line: u64,
+        /// Its columns, shortened and escaped for showing.
+        seen: String,
+        /// What to do.
+        advice: String,
+    },
+    /// Neither `team_id` nor `user_id`.
+    #[error("line {line}: neither user_id nor team_id in the header; the columns seen are: {seen}")]
+    NoOwnerColumn {
+        /// The header's line.
+        line: u64,
+        /// Its columns, shortened and escaped for showing.
+        seen: String,
+        /// What to do.
+        advice: String,
+    },
+    /// `--whole-users`, and no `user_id`.
+    #[error("line {line}: no user_id column in the header, and --whole-users needs it; the columns seen are: {seen}")]
+    NoUserColumn {
+        /// The header's line.
+        line: u64,
+        /// Its columns, shortened and escaped for showing.
+        seen: String,
+        /// What to do.
+        advice: String,
+    },
+    /// Which column holds which id isn't clear.
+    #[error("line {line}: {error}")]
+    Columns {
+        /// The header's line.
+        line: u64,
+        /// What isn't clear.
+        error: ColumnError,
+    },
+    /// `--column` names a header that isn't there.
+    #[error("line {line}: {error}; the columns seen are: {seen}")]
+    AbsentColumn {
+        /// The header's line.
+        line: u64,
+        /// Which.
+        error: ColumnError,
+        /// The columns, shortened and escaped for showing.
+        seen: String,
+    },
+    /// `--identify-by` names a column that is not there.
+    #[error("line {line}: no {column} column in the header, which --identify-by asks for")]
+    MissingColumn {
+        /// The header's line.
+        line: u64,
+        /// The column's name.
+        column: &'static str,
+    },
+    /// A record over the cap of 1 MiB.
+    #[error("line {line}: a record of more than 1 MiB starts here")]
+    RecordTooLong {
+        /// The line on which the record starts.
+        line: u64,
+    },
+    /// The content ends inside a quoted field.
+    #[error("line {line}: a quote (\") in the record that starts here is never closed")]
+    OpenQuote {
+        /// The line on which the record starts.
+        line: u64,
+    },
+    /// The second reading found something else than the first.
+    #[error("was changed after it was read and checked")]
+    Changed,
+    /// The reading thread could not be started.
+    #[error("no thread could be started to read it: {0}")]
+    Thread(io::Error),
+}
+
+/// Bytes for people: whole MiB from one on, rounded up.
+fn size(bytes: u64) -> String {
+    if bytes < 1 << 20 { format!("{bytes} bytes") } else { format!("{} MiB", bytes.div_ceil(1 << 20)) }
+}
+
+impl Trouble {
+    /// Names the input that has this trouble.
+    pub(super) fn of(self, input: &InputPath) -> InputError {
+        InputError { input: input.clone(), trouble: self }
+    }
+
+    /// What to do next, if this kind of trouble has an answer of its own.
+    pub(super) fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::NotFound => "check the path, or give - to read standard input".into(),
+            Self::Directory => "name the CSV file in it".into(),
+            Self::Damaged { .. } => "fetch or make the file again".into(),
+            Self::OtherFormat { advice, .. } => (*advice).into(),
+            Self::Spool { .. } => "make room there, or give a plain CSV file".into(),
+            Self::NoRoom { .. } => "make room there, set TMPDIR for standard input, or give a plain CSV file".into(),
+            Self::TooLarge { .. } => "see that it is the right file; --max-input-size allows more".into(),
+            Self::Empty => "a header line with session_id and user_id or team_id is needed".into(),
+            Self::Utf16 | Self::NotUtf8 { .. } => "save the file as CSV UTF-8".into(),
+            Self::NoHeader { advice, .. } => format!("{advice}; if these aren't the columns, give --delimiter"),
+            Self::NoOwnerColumn { advice, .. } => format!("a session is named by session_id and one of them: {advice}"),
+            Self::NoUserColumn { advice, .. } => {
+                format!("{advice}; `slack-revoke resolve` adds it to rows of team_id and session_id")
+            }
+            Self::MissingColumn { .. } => "use --identify-by auto".into(),
+            Self::RecordTooLong { .. } => "is a quote (\") left open?".into(),
+            Self::OpenQuote { .. } => "close it, or write it twice".into(),
+            Self::Changed => "run it again as it is now, or put the original back".into(),
+            Self::Columns { .. } | Self::AbsentColumn { .. } | Self::Unreadable(_) | Self::Thread(_) => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lone_dash_is_standard_input() {
+        assert_eq!(InputPath::from(PathBuf::from("-")), InputPath::Stdin);
+        assert_eq!(InputPath::from(PathBuf::from("./-")), InputPath::File("./-".into()));
+    }
+
+    #[test]
+    fn an_error_says_what_where_and_what_next() {
+        let error = Trouble::NotUtf8 { line: 3, offset: 70 }.of(&InputPath::File("a; b.csv".into()));
+        assert_eq!(error.to_string(), "a; b.csv: line 3: not UTF-8 at byte 70");
+        assert_eq!(error.hint().as_deref(), Some("save the file as CSV UTF-8"));
+    }
+}

@@ -1,0 +1,360 @@
+//! Records out of bytes: `csv_core` decides where fields and records end; this keeps what `csv::Reader` hides, the raw
+//! bytes, the exact line and the offset of each record, and caps a record's length.
+
+use super::error::Trouble;
+use super::formats;
+use super::header::Delimiter;
+use crate::ledger::carried::Carried;
+use crate::model::{Fields, is_blank};
+use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
+
+/// The most bytes of one record, its line end included: an unclosed quote must not swallow the rest of the file.
+pub(super) const RECORD_CAP: usize = 1 << 20;
+const BOM: &[u8] = b"\xef\xbb\xbf";
+
+/// Gives the content piece by piece.
+pub(super) trait Feed {
+    /// Reads some bytes; 0 at the end alone.
+    fn feed(&mut self, into: &mut [u8]) -> Result<usize, Trouble>;
+}
+
+/// A place in the content where a line starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Bytes ahead of it.
+    pub(super) offset: u64,
+    /// Its line, counted from 1.
+    pub(super) line: u64,
+}
+
+/// One record, borrowed from the buffer.
+#[derive(Debug)]
+pub(super) struct Record<'a> {
+    pub(super) place: Place,
+    /// The bytes as they came, with their line end where they have one.
+    pub(super) raw: &'a [u8],
+    text: &'a str,
+    ends: &'a [usize],
+}
+
+impl Record<'_> {
+    /// How many fields it has.
+    pub(super) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// The lines within it behind its first one, if a quoted field runs over several.
+    pub(super) fn further_lines(&self) -> impl Iterator<Item = &[u8]> {
+        let is_end = |byte: &u8| matches!(byte, b'\n' | b'\r');
+        self.raw.trim_ascii_end().split(is_end).skip(1).filter(|line| !line.is_empty())
+    }
+
+    /// Field `index`, unquoted; empty where there are not so many.
+    pub(super) fn field(&self, index: usize) -> &str {
+        let start = if index == 0 { 0 } else { self.ends.get(index - 1).copied().unwrap_or(self.text.len()) };
+        let end = self.ends.get(index).copied().unwrap_or(self.text.len());
+        &self.text[start..end]
+    }
+
+    /// The fields, unquoted, in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &str> + Clone {
+        (0..self.len()).map(|index| self.field(index))
+    }
+
+    /// The first `columns` fields with the line, as their record has them.
+    pub(super) fn carried(&self, columns: usize) -> Carried {
+        Carried::row(self.place.line, (0..columns).map(|index| self.field(index)))
+    }
+
+    /// The first `columns` fields, filled up with empty ones where there are fewer.
+    pub(super) fn to_fields(&self, columns: usize) -> Fields {
+        let kept = columns.min(self.ends.len());
+        let text = if kept == 0 { "" } else { &self.text[..self.ends[kept - 1]] };
+        let end = |index: usize| self.ends.get(index).map_or(text.len(), |&end| end.min(text.len()));
+        let ends = (0..columns).map(|index| u32::try_from(end(index)).expect("a record is at most 1 MiB"));
+        Fields::new(text.into(), ends.collect())
+    }
+}
+
+/// How fields are told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Dialect {
+    pub(super) delimiter: Delimiter,
+    /// Whether a field that starts with a quote goes on to its closing quote, over delimiters and line ends. Otherwise a quote
+    /// is a character like any other.
+    pub(super) quotes: bool,
+}
+
+impl Dialect {
+    /// Fields may be quoted.
+    pub(super) fn quoted(delimiter: Delimiter) -> Self {
+        Self { delimiter, quotes: true }
+    }
+
+    /// Quotes mean nothing: each line is a record.
+    pub(super) fn literal(delimiter: Delimiter) -> Self {
+        Self { delimiter, quotes: false }
+    }
+}
+
+/// Cuts a content into records.
+#[derive(Debug)]
+pub(super) struct Frames<F> {
+    feed: F,
+    core: Reader,
+    dialect: Dialect,
+    /// The record last given is `buf[start..pos]`; what was read ahead is `buf[pos..end]`.
+    buf: Vec<u8>,
+    start: usize,
+    pos: usize,
+    end: usize,
+    drained: bool,
+    bom: bool,
+    /// Of `buf[0]` in the content.
+    base: u64,
+    /// Of `start` and of `pos`.
+    record_line: u64,
+    line: u64,
+    text: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl<F: Feed> Frames<F> {
+    /// At a place where a record may start; reads `chunk` bytes or more at a time.
+    pub(super) fn at(place: Place, dialect: Dialect, feed: F, chunk: usize) -> Self {
+        Self {
+            feed,
+            core: core(dialect),
+            dialect,
+            buf: vec![0; chunk],
+            start: 0,
+            pos: 0,
+            end: 0,
+            drained: false,
+            bom: false,
+            base: place.offset,
+            record_line: place.line,
+            line: place.line,
+            text: Vec::new(),
+            ends: vec![0; 16],
+        }
+    }
+
+    /// At the start of a content: a UTF-8 BOM is skipped, UTF-16 and other formats are refused.
+    pub(super) fn at_start(feed: F, chunk: usize) -> Result<Self, Trouble> {
+        let dialect = Dialect::quoted(Delimiter::COMMA);
+        let mut frames = Self::at(Place { offset: 0, line: 1 }, dialect, feed, chunk);
+        while frames.end < formats::HEAD && frames.refill()? {}
+        let head = &frames.buf[..frames.end];
+        if is_utf16(head) {
+            return Err(Trouble::Utf16);
+        }
+        if let Some((kind, advice)) = formats::other_than_csv(head.strip_prefix(BOM).unwrap_or(head)) {
+            return Err(Trouble::OtherFormat { kind, advice });
+        }
+        if head.starts_with(BOM) {
+            frames.bom = true;
+            (frames.start, frames.pos) = (BOM.len(), BOM.len());
+        }
+        Ok(frames)
+    }
+
+    /// Goes on elsewhere, with the buffers that are there.
+    pub(super) fn move_to(&mut self, place: Place, feed: F) {
+        self.feed = feed;
+        (self.start, self.pos, self.end, self.drained) = (0, 0, 0, false);
+        (self.base, self.record_line, self.line) = (place.offset, place.line, place.line);
+    }
+
+    /// Takes back the record last given, or last failed at, to read it again in another dialect.
+    pub(super) fn retry_with(&mut self, dialect: Dialect) {
+        self.pos = self.start;
+        self.line = self.record_line;
+        self.dialect = dialect;
+        self.core = core(dialect);
+    }
+
+    /// Keeps the record last given: [`Self::retry_with`] goes back to what is behind it.
+    pub(super) fn keep(&mut self) {
+        self.begin_line();
+    }
+
+    pub(super) fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// Where the next line starts.
+    pub(super) fn place(&self) -> Place {
+        Place { offset: self.base + self.pos as u64, line: self.line }
+    }
+
+    /// The BOM that the content starts with, or nothing.
+    pub(super) fn bom(&self) -> &'static [u8] {
+        if self.bom { BOM } else { b"" }
+    }
+
+    pub(super) fn into_feed(self) -> F {
+        self.feed
+    }
+
+    /// The next record that is not blank: a line of nothing but delimiters, as spreadsheets write them, is blank too.
+    pub(super) fn next(&mut self) -> Result<Option<Record<'_>>, Trouble> {
+        let (place, text, fields) = loop {
+            if !self.skip_blank_lines()? {
+                return Ok(None);
+            }
+            let place = self.place();
+            let (text, fields) = self.parse()?;
+            let raw = &self.buf[self.start..self.pos];
+            if raw.len() > RECORD_CAP {
+                return Err(Trouble::RecordTooLong { line: place.line });
+            }
+            if !is_nothing(&self.text[..text]) {
+                break (place, text, fields);
+            }
+            self.line += line_ends(raw);
+        };
+        let raw = &self.buf[self.start..self.pos];
+        // Checked on the raw bytes: with the delimiters gone, halves of two characters could pass for one.
+        if let Err(error) = std::str::from_utf8(raw) {
+            return Err(not_utf8(place, &raw[..error.valid_up_to()]));
+        }
+        self.line += line_ends(raw);
+        let text = std::str::from_utf8(&self.text[..text]).map_err(|_| not_utf8(place, &[]))?;
+        Ok(Some(Record { place, raw, text, ends: &self.ends[..fields] }))
+    }
+
+    /// Steps over lines that are empty or hold only blanks; false at the end of the content.
+    fn skip_blank_lines(&mut self) -> Result<bool, Trouble> {
+        self.begin_line();
+        let mut seen = 0;
+        loop {
+            match self.buf[self.pos + seen..self.end].first().copied() {
+                Some(b'\n' | b'\r') => {
+                    self.pos += seen + 1;
+                    self.finish_line_end()?;
+                    self.line += 1;
+                    self.begin_line();
+                    seen = 0;
+                }
+                Some(byte) if self.is_blank(byte) => seen += 1,
+                Some(_) => return Ok(true),
+                None if self.refill()? => {}
+                None => return Ok(false),
+            }
+        }
+    }
+
+    fn begin_line(&mut self) {
+        self.start = self.pos;
+        self.record_line = self.line;
+    }
+
+    fn is_blank(&self, byte: u8) -> bool {
+        matches!(byte, b' ' | b'\t' | 0x0b | 0x0c) && byte != self.dialect.delimiter.byte()
+    }
+
+    /// After a CR: takes the LF that belongs to it.
+    fn finish_line_end(&mut self) -> Result<(), Trouble> {
+        if self.buf[self.pos - 1] != b'\r' || (self.pos == self.end && !self.refill()?) {
+            return Ok(());
+        }
+        if self.buf[self.pos] == b'\n' {
+            self.pos += 1;
+        }
+        Ok(())
+    }
+
+    /// Reads one record from `pos`. Gives the length of its text and the number of its fields.
+    fn parse(&mut self) -> Result<(usize, usize), Trouble> {
+        let (mut text, mut fields) = (0, 0);
+        loop {
+            let at_end = self.pos == self.end && !self.refill()?;
+            // A line end closes every last record but one with an open quote, which just takes it in.
+            let input = if at_end { b"\n".as_slice() } else { &self.buf[self.pos..self.end] };
+            self.text.resize(self.text.len().max(text + input.len()), 0);
+            let (result, read, wrote, ended) =
+                self.core.read_record(input, &mut self.text[text..], &mut self.ends[fields..]);
+            self.pos += if at_end { 0 } else { read };
+            text += wrote;
+            fields += ended;
+            if fields == self.ends.len() {
+                self.ends.resize(2 * fields, 0);
+            }
+            match result {
+                ReadRecordResult::Record if at_end => return Ok((text, fields)),
+                ReadRecordResult::Record => {
+                    self.finish_line_end()?;
+                    return Ok((text, fields));
+                }
+                ReadRecordResult::InputEmpty | ReadRecordResult::End if at_end => {
+                    return Err(Trouble::OpenQuote { line: self.record_line });
+                }
+                ReadRecordResult::InputEmpty
+                | ReadRecordResult::End
+                | ReadRecordResult::OutputFull
+                | ReadRecordResult::OutputEndsFull => {}
+            }
+        }
+    }
+
+    /// Reads on behind `end`; false at the end of the content. The record from `start` on stays whole in the buffer.
+    fn refill(&mut self) -> Result<bool, Trouble> {
+        if self.drained {
+            return Ok(false);
+        }
+        if self.end - self.start > RECORD_CAP {
+            return Err(Trouble::RecordTooLong { line: self.record_line });
+        }
+        if self.end == self.buf.len() {
+            self.make_room();
+        }
+        let read = self.feed.feed(&mut self.buf[self.end..])?;
+        self.end += read;
+        self.drained = read == 0;
+        Ok(read > 0)
+    }
+
+    fn make_room(&mut self) {
+        self.buf.copy_within(self.start..self.end, 0);
+        self.base += self.start as u64;
+        (self.pos, self.end, self.start) = (self.pos - self.start, self.end - self.start, 0);
+        if self.end > self.buf.len() / 2 {
+            self.buf.resize(2 * self.buf.len(), 0);
+        }
+    }
+}
+
+/// Whether fields hold nothing that anybody would see. Bytes that are not UTF-8 are something.
+fn is_nothing(text: &[u8]) -> bool {
+    !text.first().is_some_and(u8::is_ascii_graphic) && std::str::from_utf8(text).is_ok_and(is_blank)
+}
+
+/// A reader that takes a BOM for what it is: it skips one by itself only as the first bytes that it ever sees, which
+/// would make a record read after a seek differ from the same one read in its turn.
+fn core(dialect: Dialect) -> Reader {
+    let mut core = ReaderBuilder::new().delimiter(dialect.delimiter.byte()).quoting(dialect.quotes).build();
+    core.read_record(b"\n", &mut [0], &mut [0]);
+    core
+}
+
+/// Line ends in a text: LF, CR LF, and a CR alone, which ends a record too.
+fn line_ends(raw: &[u8]) -> u64 {
+    let alone = |(index, byte): (usize, &u8)| *byte == b'\n' || *byte == b'\r' && raw.get(index + 1) != Some(&b'\n');
+    raw.iter().enumerate().filter(|&pair| alone(pair)).count() as u64
+}
+
+fn not_utf8(record: Place, valid: &[u8]) -> Trouble {
+    Trouble::NotUtf8 { line: record.line + line_ends(valid), offset: record.offset + valid.len() as u64 }
+}
+
+/// Told by its BOM, or by a NUL in every other byte: a header has nothing but ASCII.
+fn is_utf16(head: &[u8]) -> bool {
+    let pairs = || head.chunks_exact(2).take(32);
+    let every = |high: usize| head.len() >= 4 && pairs().all(|pair| pair[high] == 0 && pair[1 - high] != 0);
+    head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff") || every(0) || every(1)
+}
+
+#[cfg(test)]
+#[path = "framing_tests.rs"]
+mod tests;

@@ -1,0 +1,360 @@
+//! The header: which column is which, and what stands between columns.
+
+use super::error::Trouble;
+use super::framing::{Dialect, Feed, Frames, Record};
+use super::rules::Identify;
+use crate::model::{ColumnError, ColumnNames, Fields, IdColumn, IdColumns, SessionId, UserId, is_blank};
+
+/// What stands between two fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Delimiter(u8);
+
+impl Delimiter {
+    /// `,`
+    pub const COMMA: Self = Self(b',');
+    /// `;`
+    pub const SEMICOLON: Self = Self(b';');
+    /// Tab.
+    pub const TAB: Self = Self(b'\t');
+
+    /// Reads `--delimiter`: one ASCII punctuation mark, or a tab, which may be written `tab` or `\t`.
+    ///
+    /// # Errors
+    /// Where it is something that may stand inside an id, a quote, or more than one character; in words.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        match text.as_bytes() {
+            b"tab" | b"\\t" | b"\t" => Ok(Self::TAB),
+            [b'"' | b'_'] => Err("a quote or an underscore cannot stand between columns"),
+            &[byte] if byte.is_ascii_punctuation() => Ok(Self(byte)),
+            _ => Err("a delimiter is one punctuation mark, such as , or ; or |, or tab"),
+        }
+    }
+
+    /// The delimiter as it stands in the input.
+    #[must_use]
+    pub fn byte(self) -> u8 {
+        self.0
+    }
+}
+
+/// The first record of the input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Header {
+    fields: Fields,
+    /// Columns up to the last one that has a name.
+    named: usize,
+    dialect: Dialect,
+    columns: IdColumns,
+    raw: Box<[u8]>,
+    line: u64,
+}
+
+impl Header {
+    /// Reads the first record, under the delimiter that makes a `session_id` column of it, or a `user_id` column where
+    /// whole users are asked for.
+    pub(super) fn read<F: Feed>(
+        frames: &mut Frames<F>,
+        forced: Option<Delimiter>,
+        names: &ColumnNames,
+        identify: Identify,
+    ) -> Result<Self, Trouble> {
+        let (stated, mut ahead) = stated_delimiter(frames)?;
+        ahead.splice(..0, frames.bom().iter().copied());
+        let guesses = [Delimiter::COMMA, Delimiter::SEMICOLON, Delimiter::TAB];
+        let forced = forced.or(stated);
+        let candidates = forced.as_ref().map_or(&guesses[..], std::slice::from_ref);
+        let mut best: Option<(usize, Trouble)> = None;
+        for &delimiter in candidates {
+            let dialect = dialect(frames, delimiter);
+            frames.retry_with(dialect);
+            let (columns, trouble) = match frames.next() {
+                Ok(None) => return Err(Trouble::Empty),
+                Ok(Some(record)) => match found(&record, names, identify) {
+                    Ok(columns) => return Self::of(&record, dialect, &ahead, columns),
+                    Err(trouble) => (record.len(), trouble),
+                },
+                // Under the wrong delimiter a quote may look open.
+                Err(trouble @ (Trouble::OpenQuote { .. } | Trouble::RecordTooLong { .. })) => (1, trouble),
+                Err(trouble) => return Err(trouble),
+            };
+            if best.as_ref().is_none_or(|(most, _)| columns > *most) {
+                best = Some((columns, trouble));
+            }
+        }
+        Err(best.map_or(Trouble::Empty, |(_, trouble)| trouble))
+    }
+
+    fn of(record: &Record<'_>, dialect: Dialect, ahead: &[u8], columns: IdColumns) -> Result<Self, Trouble> {
+        let line = record.place.line;
+        if columns.team.is_none() && columns.user.is_none() {
+            let advice = advice(record, IdColumn::User);
+            return Err(Trouble::NoOwnerColumn { line, seen: shown(record), advice });
+        }
+        Ok(Self {
+            fields: record.to_fields(record.len()),
+            named: (0..record.len()).rfind(|&index| !is_blank(record.field(index))).map_or(0, |last| last + 1),
+            dialect,
+            columns,
+            raw: [ahead, record.raw].concat().into(),
+            line,
+        })
+    }
+
+    /// Refuses a header without the column that `--identify-by` names.
+    pub(super) fn require(&self, identify: Identify) -> Result<(), Trouble> {
+        let column = match identify {
+            Identify::Auto | Identify::WholeUsers => return Ok(()),
+            Identify::User => IdColumn::User,
+            Identify::Team => IdColumn::Team,
+        };
+        let found = self.columns.of(column).map(drop);
+        found.ok_or(Trouble::MissingColumn { line: self.line, column: column.as_str() })
+    }
+
+    /// The columns' names as they stand in the input.
+    #[must_use]
+    pub fn fields(&self) -> &Fields {
+        &self.fields
+    }
+
+    /// What stands between the columns.
+    #[must_use]
+    pub fn delimiter(&self) -> Delimiter {
+        self.dialect.delimiter
+    }
+
+    /// How fields are told apart.
+    pub(super) fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// Whether a record has the header's columns. Surplus cells that are empty, in the header or in the record, don't count:
+    /// spreadsheets write them.
+    pub(super) fn fits(&self, record: &Record<'_>) -> bool {
+        let is_surplus = |index| index >= self.fields.len() && is_blank(record.field(index));
+        record.len() >= self.named && (self.fields.len()..record.len()).all(is_surplus)
+    }
+
+    /// Lines inside a record that would be rows of their own if a quote didn't join them.
+    pub(super) fn rows_within(&self, record: &Record<'_>) -> u64 {
+        let (delimiter, columns) = (self.dialect.delimiter.byte(), self.fields.len());
+        let is_row = |line: &&[u8]| {
+            let cells: Vec<_> = line.split(|byte| *byte == delimiter).collect();
+            let text = |column: Option<usize>| std::str::from_utf8(cells.get(column?)?).ok();
+            let id = text(self.columns.session).map(|text| SessionId::parse(text).is_ok());
+            let id = id.or_else(|| text(self.columns.user).map(|text| UserId::parse(text).is_ok()));
+            cells.len() == columns && id == Some(true)
+        };
+        record.further_lines().filter(is_row).count() as u64
+    }
+
+    /// Where the ids stand.
+    #[must_use]
+    pub fn columns(&self) -> IdColumns {
+        self.columns
+    }
+
+    /// The bytes as they came, with a BOM and a `sep=` line.
+    pub(super) fn raw(&self) -> &[u8] {
+        &self.raw
+    }
+
+    /// How the input ends its lines.
+    pub(super) fn line_end(&self) -> &'static [u8] {
+        match *self.raw {
+            [.., b'\r', b'\n'] => b"\r\n",
+            [.., b'\r'] => b"\r",
+            _ => b"\n",
+        }
+    }
+}
+
+/// The delimiter that a first line `sep=;` states, as Excel writes it, and the bytes of that line.
+fn stated_delimiter<F: Feed>(frames: &mut Frames<F>) -> Result<(Option<Delimiter>, Vec<u8>), Trouble> {
+    let (before, dialect) = (frames.dialect(), Dialect::literal(Delimiter::COMMA));
+    frames.retry_with(dialect);
+    let line = frames.next()?.map(|record| record.raw.to_vec()).unwrap_or_default();
+    let stated = sep(&line);
+    if stated.is_some() {
+        frames.keep();
+    }
+    frames.retry_with(before);
+    Ok((stated, if stated.is_some() { line } else { Vec::new() }))
+}
+
+/// Reads `sep=;`, also in quotes, and with the empty cells that a spreadsheet adds when it saves the file again.
+fn sep(line: &[u8]) -> Option<Delimiter> {
+    let line = line.trim_ascii_start();
+    let line = line.strip_prefix(b"\"").unwrap_or(line);
+    let stated =
+        line.split_at_checked(4).filter(|(word, _)| word.eq_ignore_ascii_case(b"sep=")).map(|(_, stated)| stated)?;
+    let (first, rest) = stated.split_first()?;
+    let is_padding = |byte: &u8| matches!(byte, b',' | b';' | b'\t' | b'"' | b' ' | b'\r' | b'\n');
+    let delimiter = Delimiter::parse(std::str::from_utf8(std::slice::from_ref(first)).ok()?).ok()?;
+    rest.iter().all(is_padding).then_some(delimiter)
+}
+
+/// What writes tab-separated text (psql, mysql, jq) mostly leaves quotes as they are, and a quote taken for more would swallow
+/// rows. Only a program that quotes the header too quotes fields.
+fn dialect<F: Feed>(frames: &mut Frames<F>, delimiter: Delimiter) -> Dialect {
+    if delimiter != Delimiter::TAB {
+        return Dialect::quoted(delimiter);
+    }
+    let literal = Dialect::literal(delimiter);
+    frames.retry_with(literal);
+    let is_quoted = |field: &str| field.len() > 1 && field.starts_with('"') && field.ends_with('"');
+    match frames.next() {
+        Ok(Some(header)) if header.iter().any(is_quoted) => Dialect::quoted(delimiter),
+        Ok(_) | Err(_) => literal,
+    }
+}
+
+impl Identify {
+    /// The column that makes a record a header.
+    fn needed(self) -> IdColumn {
+        match self {
+            Self::Auto | Self::User | Self::Team => IdColumn::Session,
+            Self::WholeUsers => IdColumn::User,
+        }
+    }
+}
+
+/// Where the ids stand in a record that can be the header.
+fn found(record: &Record<'_>, names: &ColumnNames, identify: Identify) -> Result<IdColumns, Trouble> {
+    let line = record.place.line;
+    let columns = names.find(&record.iter()).map_err(|error| unclear(error, record))?;
+    if columns.of(identify.needed()).is_some() {
+        return Ok(columns);
+    }
+    let (seen, advice) = (shown(record), advice(record, identify.needed()));
+    Err(match identify {
+        Identify::Auto | Identify::User | Identify::Team => Trouble::NoHeader { line, seen, advice },
+        Identify::WholeUsers => Trouble::NoUserColumn { line, seen, advice },
+    })
+}
+
+fn unclear(error: ColumnError, record: &Record<'_>) -> Trouble {
+    let line = record.place.line;
+    match error {
+        ColumnError::Ambiguous { .. } | ColumnError::Shared { .. } => Trouble::Columns { line, error },
+        ColumnError::Absent { .. } => Trouble::AbsentColumn { line, error, seen: shown(record) },
+    }
+}
+
+/// How a column of another name becomes the one that is missing.
+fn advice(record: &Record<'_>, column: IdColumn) -> String {
+    let name = column.as_str();
+    match column.likely(&record.iter()) {
+        Some(header) => format!("rename {header:?} to {name}, or use --column {:?}", format!("{name}={header}")),
+        None => format!("rename the column that holds it to {name}, or use --column {name}=HEADER"),
+    }
+}
+
+/// The columns for an error message: whatever the file is, it must not flood or command the terminal.
+fn shown(record: &Record<'_>) -> String {
+    const COLUMNS: usize = 12;
+    const LENGTH: usize = 32;
+    let clean = |index: usize| -> String {
+        record.field(index).trim().chars().take(LENGTH).flat_map(char::escape_debug).collect()
+    };
+    let names: Vec<String> = (0..record.len().min(COLUMNS)).map(clean).collect();
+    let more = if record.len() > COLUMNS { format!(" and {} more", record.len() - COLUMNS) } else { String::new() };
+    format!("{}{more}", names.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str, forced: Option<Delimiter>) -> Result<Header, Trouble> {
+        Header::read(&mut Frames::at_start(text.as_bytes(), 16)?, forced, &ColumnNames::default(), Identify::Auto)
+    }
+
+    fn columns(session: usize, team: Option<usize>, user: Option<usize>) -> IdColumns {
+        IdColumns { session: Some(session), team, user }
+    }
+
+    #[test]
+    fn columns_are_found_by_name_whatever_their_order_and_case() {
+        for (text, want, delimiter) in [
+            ("team_id,session_id\n", columns(1, Some(0), None), b','),
+            ("\u{feff}Session_ID;x;USER_ID", columns(0, None, Some(2)), b';'),
+            (" user_id \t session_id\tteam_id\r\n", columns(1, Some(2), Some(0)), b'\t'),
+            ("\n \n\"session_id\",\"a,b\",\"team_id\"\n", columns(0, Some(2), None), b','),
+            ("\"a\n,b\";session_id;user_id\n", columns(1, None, Some(2)), b';'),
+        ] {
+            let header = read(text, None).unwrap();
+            assert_eq!((header.columns(), header.delimiter().byte()), (want, delimiter), "{text:?}");
+        }
+        let forced = read("session_id|team_id", Delimiter::parse("|").ok()).unwrap();
+        assert_eq!(forced.columns(), columns(0, Some(1), None));
+    }
+
+    fn told(trouble: &Trouble) -> String {
+        format!("{trouble}; {}", trouble.hint().unwrap_or_default())
+    }
+
+    #[test]
+    fn a_header_that_cannot_serve_is_refused_in_words() {
+        for (text, want) in [
+            ("", "is empty"),
+            ("\r\n  \n", "is empty"),
+            ("\nuser,team\n", "line 2: no session_id column in the header; the columns seen are: user, team;"),
+            ("a;b;c\n", "columns seen are: a, b, c;"),
+            ("\u{1b}[2J,\u{feff}x\n", "columns seen are: \\u{1b}[2J, \\u{feff}x;"),
+            ("session_id,ip\n", "neither user_id nor team_id in the header; the columns seen are: session_id, ip;"),
+            ("sid,team_id\n", "rename \"sid\" to session_id, or use --column \"session_id=sid\""),
+            ("session_id,Owner\n", "rename \"Owner\" to user_id, or use --column \"user_id=Owner\""),
+            (
+                "session_id,team_id,Session_Id\n",
+                "two columns that can be session_id, \"session_id\" and \"Session_Id\"",
+            ),
+            (
+                "session_id,team_id,TEAM\u{200b}ID \n",
+                "two columns that can be team_id, \"team_id\" and \"TEAM\\u{200b}ID \"",
+            ),
+            ("\"session_id,team_id\n", "line 1: a quote (\") in the record that starts here is never closed"),
+        ] {
+            let error = told(&read(text, None).unwrap_err());
+            assert!(error.contains(want), "{text:?}: {error}");
+        }
+        let names: Vec<String> = (0..40).map(|n| format!("column{n}")).collect();
+        assert!(told(&read(&names.join(","), None).unwrap_err()).contains("column11 and 28 more;"));
+    }
+
+    #[test]
+    fn whole_users_need_their_own_column_alone() {
+        let read = |text: &str| {
+            let mut frames = Frames::at_start(text.as_bytes(), 16)?;
+            Header::read(&mut frames, None, &ColumnNames::default(), Identify::WholeUsers)
+        };
+        for (text, want, delimiter) in [
+            ("user_id\n", IdColumns { session: None, team: None, user: Some(0) }, b','),
+            ("team_id;User_ID\n", IdColumns { session: None, team: Some(0), user: Some(1) }, b';'),
+            ("session_id\tuser_id\n", IdColumns { session: Some(0), team: None, user: Some(1) }, b'\t'),
+        ] {
+            let header = read(text).unwrap();
+            assert_eq!((header.columns(), header.delimiter().byte()), (want, delimiter), "{text:?}");
+        }
+        let error = told(&read("team_id,session_id\n").unwrap_err());
+        assert!(error.contains("no user_id column") && error.contains("slack-revoke resolve"), "{error}");
+    }
+
+    #[test]
+    fn a_forced_identifier_needs_its_column() {
+        let header = read("session_id,team_id", None).unwrap();
+        assert!(header.require(Identify::Auto).is_ok());
+        assert!(header.require(Identify::Team).is_ok());
+        assert!(matches!(header.require(Identify::User), Err(Trouble::MissingColumn { column: "user_id", .. })));
+    }
+
+    #[test]
+    fn delimiters_are_single_marks() {
+        for (text, want) in [(",", Some(b',')), ("tab", Some(b'\t')), ("\\t", Some(b'\t')), ("|", Some(b'|'))] {
+            assert_eq!(Delimiter::parse(text).ok().map(Delimiter::byte), want, "{text:?}");
+        }
+        for text in ["", "a", "\"", "_", ",,", "\n", "é"] {
+            assert!(Delimiter::parse(text).is_err(), "{text:?}");
+        }
+    }
+}

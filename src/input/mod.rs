@@ -1,0 +1,111 @@
+//! The input: a CSV of sessions, read twice.
+//!
+//! The first reading ([`Input::survey`]) checks and counts everything before anything is sent, and keeps positions, not
+//! rows. The second ([`Content::source`]) gives the rows to the engine, in the input's order or by workspace, each once.
+//! What the first didn't read, the second never gives: small inputs are copied to memory, and large files are compared block
+//! by block as they are read again, through the same handle. Large inputs from standard input or a FIFO, or that are
+//! compressed, are copied to a file without a name while the first reading parses them.
+
+mod content;
+mod deal;
+mod duplicates;
+mod error;
+mod formats;
+mod framing;
+mod header;
+mod identity;
+mod index;
+mod intake;
+mod keys;
+mod original;
+mod protect;
+mod rules;
+mod source;
+mod spool;
+mod stored;
+mod survey;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use crate::ledger::resume::MaybeSent;
+pub use content::{Content, CopyError};
+pub use error::{InputError, InputPath, Trouble};
+pub use header::{Delimiter, Header};
+pub use identity::{Continuation, Earlier, InputIdentity};
+pub use protect::ProtectError;
+pub use rules::{Guards, Identify, Rules};
+pub use source::Source;
+pub use survey::{InvalidRow, Survey, WholeUsers};
+
+use crate::model::ColumnNames;
+use intake::{Intake, Limits, Raw};
+use roaring::RoaringTreemap;
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// An input that has been opened and not read yet.
+pub struct Input {
+    path: InputPath,
+    raw: Raw,
+    spool_dir: PathBuf,
+}
+
+/// What a survey goes by.
+#[derive(Debug, Clone, Default)]
+pub struct SurveyOptions {
+    /// `--delimiter`; without it, the header tells.
+    pub delimiter: Option<Delimiter>,
+    /// The most bytes of the content; `None` if any number will do.
+    pub most_bytes: Option<u64>,
+    /// `--column`; without it, ids are found by the names of their columns.
+    pub columns: ColumnNames,
+    /// What decides over a row.
+    pub rules: Rules,
+    /// Lines whose rows an earlier run has ended.
+    pub done: RoaringTreemap,
+}
+
+impl Input {
+    /// Opens an input; nothing of it is read. Should it have to be copied, the copy goes into `spool_dir`. Opening a
+    /// FIFO waits for its writer.
+    ///
+    /// # Errors
+    /// Where there is no such file, it is a directory, or it cannot be opened.
+    pub fn open(path: InputPath, spool_dir: &Path) -> Result<Self, InputError> {
+        let raw = match &path {
+            InputPath::File(file) => open(file).map_err(|trouble| trouble.of(&path))?,
+            InputPath::Stdin => Raw::Stream(Box::new(io::stdin())),
+        };
+        Ok(Self { path, raw, spool_dir: spool_dir.into() })
+    }
+
+    /// The first reading: to the end of the input, blocking. `earlier` names the input of the run that is to be
+    /// continued, if there is one.
+    ///
+    /// # Errors
+    /// Where the input cannot be used: [`Trouble`] lists why.
+    pub fn survey(self, options: SurveyOptions, earlier: Option<Earlier>) -> Result<(Content, Survey), InputError> {
+        let Self { path, raw, spool_dir } = self;
+        let limits = Limits { most: options.most_bytes, look: spool::free };
+        Intake::begin(raw, &spool_dir, earlier, limits)
+            .and_then(|intake| Content::survey(path.clone(), intake, options))
+            .map_err(|trouble| trouble.of(&path))
+    }
+}
+
+fn open(path: &Path) -> Result<Raw, Trouble> {
+    let file = File::open(path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => Trouble::NotFound,
+        ErrorKind::IsADirectory => Trouble::Directory,
+        _ => Trouble::Unreadable(error),
+    })?;
+    let kind = file.metadata().map_err(Trouble::Unreadable)?;
+    if kind.is_dir() {
+        return Err(Trouble::Directory);
+    }
+    Ok(if kind.is_file() { Raw::File(Arc::new(file), 0) } else { Raw::Stream(Box::new(file)) })
+}

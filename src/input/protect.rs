@@ -1,0 +1,175 @@
+//! The `--protect` file: ids that must never be revoked, one a line.
+
+use super::rules::Guards;
+use crate::model::{SessionId, UserId};
+
+/// Why a `--protect` file cannot be used. It stops the run: a guard that is not understood guards nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProtectError {
+    /// UTF-16, or what else has a NUL in it.
+    #[error("the file is in UTF-16 or holds NUL characters; save it as UTF-8")]
+    Utf16,
+    /// Another encoding.
+    #[error("line {line}: the text is not UTF-8; save the file as UTF-8")]
+    NotUtf8 {
+        /// The line, counted from 1.
+        line: usize,
+    },
+    /// An e-mail address: rows name their users by id alone.
+    #[error(
+        "line {line}: {text:?} is an e-mail address, and rows are matched by their ids; give the user's id (U… or W…)"
+    )]
+    Email {
+        /// The line, counted from 1.
+        line: usize,
+        /// What stands there, without its comment.
+        text: String,
+    },
+    /// A line that names nobody.
+    #[error(
+        "line {line}: {text:?} is neither a user id (U… or W…) nor a session id; give one id a line, with # for comments"
+    )]
+    NotAnId {
+        /// The line, counted from 1.
+        line: usize,
+        /// What stands there, without its comment.
+        text: String,
+    },
+}
+
+/// Whatever ends a line for some program: an id behind a comment of another program's must not be taken for a part of it.
+const LINE_ENDS: [char; 7] = ['\n', '\r', '\u{b}', '\u{c}', '\u{85}', '\u{2028}', '\u{2029}'];
+
+impl Guards {
+    /// Adds the ids of a `--protect` file. Blank lines are skipped, and whatever follows a `#`.
+    ///
+    /// # Errors
+    /// If it isn't text in UTF-8, and at the first line that is neither a user id nor a session id.
+    pub fn protect(&mut self, content: impl AsRef<[u8]>) -> Result<(), ProtectError> {
+        let text = text_of(content.as_ref())?.replace("\r\n", "\n");
+        for (index, line) in text.split(LINE_ENDS).enumerate() {
+            let id = line.split('#').next().unwrap_or_default().trim();
+            if id.is_empty() {
+                continue;
+            }
+            match (UserId::parse(id), SessionId::parse(id)) {
+                (Ok(user), _) => drop(self.users.insert(user)),
+                (Err(_), Ok(session)) => drop(self.sessions.insert(session)),
+                (Err(_), Err(_)) => return Err(not_an_id(index + 1, id)),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Ids are ASCII, so UTF-16 of either kind has a NUL beside each of their letters, with a BOM or without.
+fn text_of(content: &[u8]) -> Result<&str, ProtectError> {
+    let has_bom = [b"\xff\xfe", b"\xfe\xff"].iter().any(|bom| content.starts_with(*bom));
+    if has_bom || content.contains(&0) {
+        return Err(ProtectError::Utf16);
+    }
+    let text = std::str::from_utf8(content).map_err(|error| {
+        let before = String::from_utf8_lossy(&content[..error.valid_up_to()]).replace("\r\n", "\n");
+        ProtectError::NotUtf8 { line: before.split(LINE_ENDS).count() }
+    })?;
+    Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
+}
+
+fn not_an_id(line: usize, text: &str) -> ProtectError {
+    let text = text.to_owned();
+    let is_address = !text.contains(char::is_whitespace)
+        && text.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty());
+    if is_address { ProtectError::Email { line, text } } else { ProtectError::NotAnId { line, text } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn users_and_sessions_stand_one_a_line() {
+        let mut guards = Guards::default();
+        guards.protect("\u{feff}# the board\r\nU1 # chair\r\n\r\n 1112275520242\nW2\nU1").unwrap();
+        assert_eq!((guards.users.len(), guards.sessions.len()), (2, 1));
+        assert!(guards.users.contains(&UserId::parse("W2").unwrap()));
+        assert!(guards.sessions.contains(&SessionId::from(1_112_275_520_242)));
+    }
+
+    #[test]
+    fn a_line_that_names_nobody_is_an_error_with_its_number() {
+        for text in ["T1", "u1", "U1,U2", "1.1E+12", "@jane", "jane@"] {
+            let error = Guards::default().protect(format!("U1\n\n{text} # x\n")).unwrap_err();
+            assert_eq!(error, ProtectError::NotAnId { line: 3, text: text.into() });
+        }
+        let error = Guards::default().protect("U1\r\n\r\njane@example.com # x\n").unwrap_err();
+        assert_eq!(error, ProtectError::Email { line: 3, text: "jane@example.com".into() });
+    }
+
+    #[test]
+    fn an_encoding_that_hides_ids_is_named() {
+        for text in ["U1\n", "# Jürgen\u{2028}U1", "#\n", "U"] {
+            for (bom, to_bytes) in [
+                ("\u{feff}", u16::to_le_bytes as fn(u16) -> [u8; 2]),
+                ("\u{feff}", u16::to_be_bytes),
+                ("", u16::to_le_bytes),
+                ("", u16::to_be_bytes),
+            ] {
+                let content: Vec<u8> = format!("{bom}{text}").encode_utf16().flat_map(to_bytes).collect();
+                assert_eq!(Guards::default().protect(content), Err(ProtectError::Utf16), "{bom:?} {text:?}");
+            }
+        }
+        assert_eq!(Guards::default().protect(b"\xff\xfe"), Err(ProtectError::Utf16));
+        assert_eq!(Guards::default().protect(b"U1\r\n# J\xfcrgen\r\nU2"), Err(ProtectError::NotUtf8 { line: 2 }));
+    }
+
+    /// What ends a line somewhere: another program's comment must not hide the ids behind it.
+    const ENDS: [&str; 8] = ["\n", "\r\n", "\r", "\u{b}", "\u{c}", "\u{85}", "\u{2028}", "\u{2029}"];
+
+    const IDS: [Option<&str>; 7] =
+        [Some("U1"), Some("W2"), Some("3"), Some("U"), Some("4,5"), Some("jane@example.com"), None];
+
+    #[test]
+    fn no_kind_of_line_end_hides_what_follows_a_comment() {
+        for end in ENDS {
+            let mut guards = Guards::default();
+            guards.protect(format!("# the board{end}U1 # chair{end}{end}2{end}U3")).unwrap();
+            assert_eq!((guards.users.len(), guards.sessions.len()), (2, 1), "{end:?}");
+            let error = Guards::default().protect(format!("U1{end}# x{end}nobody{end}")).unwrap_err();
+            assert_eq!(error, ProtectError::NotAnId { line: 3, text: "nobody".into() }, "{end:?}");
+        }
+    }
+
+    /// The lines are put together from what they hold, and nothing here takes them apart again.
+    fn line() -> impl Strategy<Value = (Option<&'static str>, String)> {
+        let parts = (select(&IDS[..]), select(&[" ", "\t", ""][..]), select(&["", "#", "# U9", "# 9 # U8"][..]));
+        (parts, select(&ENDS[..])).prop_map(|((id, blank, comment), end)| {
+            (id, format!("{blank}{}{blank}{comment}{end}", id.unwrap_or_default()))
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_guards_or_is_refused(lines in vec(line(), 0..8), mark in select(&["", "\u{feff}"][..])) {
+            let text: String = lines.iter().map(|(_, text)| text.as_str()).collect();
+            let is_good = |id: &&str| UserId::parse(id).is_ok() || SessionId::parse(id).is_ok();
+            let named: Vec<&str> = lines.iter().filter_map(|(id, _)| *id).collect();
+            let mut guards = Guards::default();
+            match guards.protect(format!("{mark}{text}")) {
+                Ok(()) => {
+                    let guarded = guards.users.iter().map(UserId::to_string);
+                    let guarded: BTreeSet<_> = guarded.chain(guards.sessions.iter().map(SessionId::to_string)).collect();
+                    prop_assert_eq!(guarded, named.into_iter().map(str::to_owned).collect());
+                }
+                Err(ProtectError::Utf16 | ProtectError::NotUtf8 { .. }) => prop_assert!(false, "it is text"),
+                Err(ProtectError::Email { text, .. } | ProtectError::NotAnId { text, .. }) => {
+                    let first = named.into_iter().find(|id| !is_good(id));
+                    prop_assert_eq!(Some(text.as_str()), first);
+                }
+            }
+        }
+    }
+}

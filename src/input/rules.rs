@@ -1,0 +1,244 @@
+//! Which rows are sent, and as what. Pure; both readings ask here, so they cannot disagree.
+
+use super::framing::Record;
+use super::header::Header;
+use crate::model::{IdError, Rejection, SessionId, Target, TeamId, UserId};
+use std::collections::HashSet;
+
+/// `--identify-by`: which id goes beside `session_id` (slack.md, "The call").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Identify {
+    /// By `user_id` where the row has it, else by `team_id`.
+    #[default]
+    Auto,
+    /// By `user_id` alone.
+    User,
+    /// By `team_id` alone.
+    Team,
+    /// `--whole-users`: not the session, but its user with all others.
+    WholeUsers,
+}
+
+/// Whom a run must never touch.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Guards {
+    /// Users named by `--protect`.
+    pub users: HashSet<UserId>,
+    /// Sessions named by `--protect`.
+    pub sessions: HashSet<SessionId>,
+    /// Users of these sessions, where whole users are asked for: the session would end with the user's others.
+    pub users_of_sessions: HashSet<UserId>,
+    /// Users of the tokens that this run and those before it were given, unless `--allow-self` was.
+    pub own_users: HashSet<UserId>,
+}
+
+/// What decides over a row.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Rules {
+    /// How sessions are named.
+    pub identify: Identify,
+    /// What is protected.
+    pub guards: Guards,
+}
+
+impl Rules {
+    /// Whom a record names, or why it is not sent. Whether it is a duplicate is decided elsewhere.
+    pub(super) fn judge(&self, header: &Header, record: &Record<'_>) -> Result<Target, Rejection> {
+        if !header.fits(record) {
+            return Err(Rejection::Columns { found: record.len(), expected: header.fields().len() });
+        }
+        if self.identify == Identify::WholeUsers {
+            return self.judge_user(header, record);
+        }
+        let columns = header.columns();
+        let session = columns.session.map_or("", |index| record.field(index));
+        let session = SessionId::parse(session).map_err(|error| bad("session_id", session, error))?;
+        // An id that is malformed rejects the row even where the other would serve: columns have probably shifted.
+        let team = optional(record, columns.team, "team_id", TeamId::parse)?;
+        let user = optional(record, columns.user, "user_id", UserId::parse)?;
+        self.guards.check(Some(session), user.as_ref())?;
+        self.identify.target(session, team, user).ok_or(Rejection::NoOwner { wanted: self.identify.wanted(header) })
+    }
+
+    /// Whole users: the session does not matter, good or bad, unless it is protected.
+    fn judge_user(&self, header: &Header, record: &Record<'_>) -> Result<Target, Rejection> {
+        let columns = header.columns();
+        let session = session_of(header, record);
+        let user = optional(record, columns.user, "user_id", UserId::parse)?;
+        self.guards.check(session, user.as_ref())?;
+        let team = optional(record, columns.team, "team_id", TeamId::parse)?;
+        user.map(|user| Target::whole_user(user, team, session)).ok_or(Rejection::NoUser)
+    }
+
+    /// The protected session that a record names, with its user: where whole users are asked for, no other session of
+    /// that user may be sent either. Whether the row could be sent does not matter.
+    pub(super) fn protected_session(&self, header: &Header, record: &Record<'_>) -> Option<(SessionId, UserId)> {
+        let looks = self.identify == Identify::WholeUsers && !self.guards.sessions.is_empty();
+        if !looks || !header.fits(record) {
+            return None;
+        }
+        let session = session_of(header, record).filter(|session| self.guards.sessions.contains(session))?;
+        let user = optional(record, header.columns().user, "user_id", UserId::parse).ok()??;
+        Some((session, user))
+    }
+}
+
+fn bad(column: &'static str, value: &str, error: IdError) -> Rejection {
+    Rejection::Id { column, error, value: value.trim().into() }
+}
+
+/// The session that a record names, where it can be read.
+fn session_of(header: &Header, record: &Record<'_>) -> Option<SessionId> {
+    SessionId::parse(record.field(header.columns().session?)).ok()
+}
+
+impl Identify {
+    fn target(self, session: SessionId, team: Option<TeamId>, user: Option<UserId>) -> Option<Target> {
+        match (self, team, user) {
+            (Self::Auto | Self::User, team, Some(user)) => Some(Target::by_user(session, user, team)),
+            (Self::Auto, Some(team), None) => Some(Target::by_team(session, team, None)),
+            (Self::Team, Some(team), user) => Some(Target::by_team(session, team, user)),
+            (Self::WholeUsers, team, Some(user)) => Some(Target::whole_user(user, team, Some(session))),
+            (Self::Auto, None, None) | (Self::User | Self::WholeUsers, _, None) | (Self::Team, None, _) => None,
+        }
+    }
+
+    fn wanted(self, header: &Header) -> &'static str {
+        let columns = header.columns();
+        match self {
+            Self::User | Self::WholeUsers => "user_id",
+            Self::Team => "team_id",
+            Self::Auto if columns.team.is_none() => "user_id",
+            Self::Auto if columns.user.is_none() => "team_id",
+            Self::Auto => "user_id or team_id",
+        }
+    }
+}
+
+impl Guards {
+    fn check(&self, session: Option<SessionId>, user: Option<&UserId>) -> Result<(), Rejection> {
+        if session.is_some_and(|session| self.sessions.contains(&session)) {
+            return Err(Rejection::ProtectedSession);
+        }
+        let Some(user) = user else { return Ok(()) };
+        if self.users.contains(user) {
+            return Err(Rejection::ProtectedUser);
+        }
+        if self.users_of_sessions.contains(user) {
+            return Err(Rejection::ProtectedThroughSession);
+        }
+        if self.own_users.contains(user) { Err(Rejection::OwnSession) } else { Ok(()) }
+    }
+}
+
+/// An id that may be left empty.
+fn optional<T>(
+    record: &Record<'_>,
+    column: Option<usize>,
+    name: &'static str,
+    parse: fn(&str) -> Result<T, IdError>,
+) -> Result<Option<T>, Rejection> {
+    let text = column.map_or("", |index| record.field(index));
+    match parse(text) {
+        Ok(id) => Ok(Some(id)),
+        Err(IdError::Missing) => Ok(None),
+        Err(error) => Err(bad(name, text, error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::framing::Frames;
+    use super::*;
+
+    /// The verdict on one row under a header, as `who:session` or as the rule it broke.
+    fn verdict(rules: &Rules, text: &str) -> String {
+        let mut frames = Frames::at_start(text.as_bytes(), 64).unwrap();
+        let header = Header::read(&mut frames, None, &crate::model::ColumnNames::default(), rules.identify).unwrap();
+        let record = frames.next().unwrap().unwrap();
+        match rules.judge(&header, &record) {
+            Ok(Target::Session(target)) => format!("{}:{}", target.identifier().1, target.session()),
+            Ok(Target::User(target)) => target.user().to_string(),
+            Err(rejection) => format!("{}: {rejection}", rejection.rule()),
+        }
+    }
+
+    #[test]
+    fn rows_are_named_by_one_id_or_rejected_by_the_first_rule_broken() {
+        use Identify::{Auto, Team, User};
+        const THREE: &str = "team_id,session_id,user_id\n";
+        for (identify, header, row, want) in [
+            (Auto, THREE, "T1,12,U1", "U1:12"),
+            (Auto, THREE, "T1, 12 ,", "T1:12"),
+            (Auto, THREE, ",12,W1", "W1:12"),
+            (Team, THREE, "T1,12,U1", "T1:12"),
+            (Team, THREE, "E1,12,", "E1:12"),
+            (User, THREE, "T1,12,U1", "U1:12"),
+            (User, THREE, "T1,12,", "missing_owner_id: user_id is empty"),
+            (Team, THREE, ",12,U1", "missing_owner_id: team_id is empty"),
+            (Auto, THREE, ",12,", "missing_owner_id: user_id or team_id is empty"),
+            (Auto, "team_id,session_id\n", ",12", "missing_owner_id: team_id is empty"),
+            (Auto, THREE, "T1,,U1", "missing_session_id: session_id is empty"),
+            (Auto, THREE, "T1,U1,12", "bad_session_id: session_id \"U1\" is not an integer"),
+            (Auto, THREE, "U1,12,U1", "bad_team_id: team_id \"U1\" is not a workspace (T…) or organisation (E…) id"),
+            (Team, THREE, "T1,12,T1", "bad_user_id: user_id \"T1\" is not a user id (U… or W…)"),
+            (Auto, THREE, "T1,12", "too_few_columns: the row has 2 columns, the header has 3"),
+            (Auto, THREE, "T1,12,U1,", "U1:12"),
+            (Auto, THREE, "T1,12,U1,x", "too_many_columns: the row has 4 columns, the header has 3"),
+        ] {
+            let rules = Rules { identify, guards: Guards::default() };
+            assert_eq!(verdict(&rules, &format!("{header}{row}\n")), want, "{identify:?} {row:?}");
+        }
+    }
+
+    #[test]
+    fn whole_users_are_named_by_their_id_whatever_the_session_is() {
+        const THREE: &str = "team_id,session_id,user_id\n";
+        let guards = Guards {
+            users: HashSet::from([UserId::parse("U7").unwrap()]),
+            sessions: HashSet::from([SessionId::from(9)]),
+            users_of_sessions: HashSet::from([UserId::parse("U8").unwrap()]),
+            own_users: HashSet::from([UserId::parse("W9").unwrap()]),
+        };
+        for (header, row, want) in [
+            (THREE, "T1,12,U1", "U1"),
+            (THREE, ",1.11E+12,U1", "U1"),
+            (THREE, "T1,,W1", "W1"),
+            ("user_id\n", "U1", "U1"),
+            (THREE, "T1,12,", "missing_user_id: user_id is empty: `slack-revoke resolve` adds it"),
+            (THREE, "T1,12,12", "bad_user_id: user_id \"12\" is not a user id (U… or W…)"),
+            (THREE, "U1,12,U1", "bad_team_id: team_id \"U1\" is not a workspace (T…) or organisation (E…) id"),
+            (THREE, "T1,12", "too_few_columns: the row has 2 columns, the header has 3"),
+            (THREE, "T1,12,U7", "protected_user: the user is protected"),
+            (THREE, "T1,9,U1", "protected_session: the session is protected"),
+            (THREE, "T1,12,U8", "protected_session: another session of the user is protected, and would end too"),
+            ("user_id\n", "W9", "own_session: a session of the token's own user; --allow-self would send it"),
+        ] {
+            let rules = Rules { identify: Identify::WholeUsers, guards: guards.clone() };
+            assert_eq!(verdict(&rules, &format!("{header}{row}\n")), want, "{row:?}");
+        }
+    }
+
+    #[test]
+    fn the_protected_are_never_named() {
+        let user = |id| UserId::parse(id).unwrap();
+        let guards = Guards {
+            users: HashSet::from([user("U1")]),
+            sessions: HashSet::from([SessionId::from(7)]),
+            own_users: HashSet::from([user("U2")]),
+            ..Guards::default()
+        };
+        for (row, want) in [
+            ("T1,12,U1", "protected_user"),
+            ("T1,7,U9", "protected_session"),
+            ("T1,7,", "protected_session"),
+            ("T1,12,U2", "own_session"),
+            ("T1,12,U3", "T1"),
+            ("T1,12,", "T1"),
+        ] {
+            let rules = Rules { identify: Identify::Team, guards: guards.clone() };
+            let verdict = verdict(&rules, &format!("team_id,session_id,user_id\n{row}\n"));
+            assert_eq!(verdict.split(':').next(), Some(want), "{row:?}");
+        }
+    }
+}

@@ -1,0 +1,222 @@
+use super::*;
+use crate::ledger::results::ResultsWriter;
+use crate::ledger::scan::{Record, Scan, records, scan};
+use crate::ledger::testing::{ended, inputs};
+use crate::model::{ColumnNames, Fields, Outcome, Row, Status};
+use proptest::prelude::*;
+use std::fs;
+use std::path::Path;
+
+const SAME: Continuity = Continuity::Same;
+
+#[expect(clippy::unnecessary_wraps, reason = "reads in the tables as what it stands for")]
+fn prior(rehearsal: bool, complete: bool, input: Continuity) -> Option<Prior> {
+    Some(Prior { rehearsal, complete, rows: 3, ended_before: 0, input, seal: Seal::Intact })
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "reads in the tables as what it stands for")]
+fn found(valid_len: u64, done: &[u64]) -> Option<Found> {
+    Some(Found { valid_len, done: done.iter().copied().collect() })
+}
+
+fn lines(lines: &[u64]) -> MaybeSent {
+    MaybeSent::Lines(lines.iter().copied().collect())
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "reads in the tables as what it stands for")]
+fn goes_on(valid_len: u64, done: &[u64], maybe_sent: MaybeSent) -> Result<Start, Refusal> {
+    Ok(Start::Continue { valid_len, done: done.iter().copied().collect(), maybe_sent })
+}
+
+#[test]
+fn without_resume_nothing_may_be_there() {
+    let ask = Ask { wants: Wants::Fresh, rehearsal: false };
+    let there = Some(Found::default());
+    assert_eq!(decide(ask, None, None, None), Ok(Start::Fresh(Fresh::FirstRun)));
+    assert_eq!(decide(ask, None, None, Some(lines(&[2]))), Ok(Start::Fresh(Fresh::FirstRun)));
+    assert_eq!(decide(ask, None, there.clone(), None), Err(Refusal::Exists));
+    assert_eq!(decide(ask, prior(false, true, SAME), None, None), Err(Refusal::Exists));
+    assert_eq!(decide(ask, prior(true, true, SAME), there, None), Err(Refusal::Exists));
+}
+
+#[test]
+fn a_resumption_goes_by_the_manifest() {
+    let ask = Ask { wants: Wants::Resume, rehearsal: false };
+    let other = Continuity::Other { recorded: "aa".into(), given: "bb".into() };
+    let table = [
+        (None, None, None, Ok(Start::Fresh(Fresh::NothingToResume))),
+        (None, found(0, &[]), None, Ok(Start::Fresh(Fresh::NothingWritten))),
+        // Killed between its header and its manifest.
+        (None, found(90, &[]), None, Ok(Start::Fresh(Fresh::NothingWritten))),
+        (None, found(90, &[2]), Some(lines(&[2])), Err(Refusal::NoManifest)),
+        (prior(false, false, SAME), found(120, &[2]), Some(lines(&[2, 3])), goes_on(120, &[2], lines(&[2, 3]))),
+        (prior(false, false, Continuity::Appended), found(120, &[2]), Some(lines(&[])), goes_on(120, &[2], lines(&[]))),
+        (prior(false, false, SAME), None, Some(lines(&[2])), goes_on(0, &[], lines(&[2]))),
+        (prior(false, false, SAME), found(0, &[]), Some(lines(&[2])), goes_on(0, &[], lines(&[2]))),
+        (prior(false, false, SAME), found(120, &[2]), None, goes_on(120, &[2], MaybeSent::All)),
+        (prior(false, false, SAME), None, Some(MaybeSent::All), goes_on(0, &[], MaybeSent::All)),
+        // Complete, and all there: no row was in flight, so rows added since are in no doubt.
+        (prior(false, true, Continuity::Appended), found(200, &[2, 3, 4]), None, goes_on(200, &[2, 3, 4], lines(&[]))),
+        // Complete, and cut since: whatever list there is, it is not about the rows that were cut off.
+        (prior(false, true, SAME), found(120, &[2]), None, goes_on(120, &[2], MaybeSent::All)),
+        (prior(false, true, SAME), found(120, &[2]), Some(lines(&[])), goes_on(120, &[2], MaybeSent::All)),
+        (prior(true, false, SAME), found(120, &[2]), None, Err(Refusal::IsRehearsal)),
+        (
+            prior(false, false, other),
+            found(120, &[2]),
+            None,
+            Err(Refusal::OtherInput { recorded: "aa".into(), given: "bb".into() }),
+        ),
+    ];
+    for (index, (prior, found, journal, want)) in table.into_iter().enumerate() {
+        assert_eq!(decide(ask, prior, found, journal), want, "case {index}");
+    }
+}
+
+#[test]
+fn a_timer_goes_on_begins_or_puts_aside() {
+    let ask = Ask { wants: Wants::ResumeOrStart, rehearsal: false };
+    let other = || Continuity::Other { recorded: "aa".into(), given: "bb".into() };
+    let table = [
+        (None, None, None, Ok(Start::Fresh(Fresh::FirstRun))),
+        (None, found(0, &[]), None, Ok(Start::Fresh(Fresh::NothingWritten))),
+        (None, found(90, &[]), None, Ok(Start::Fresh(Fresh::NothingWritten))),
+        (None, found(90, &[2]), None, Err(Refusal::NoManifest)),
+        (prior(false, false, SAME), found(120, &[2]), Some(lines(&[2, 3])), goes_on(120, &[2], lines(&[2, 3]))),
+        (prior(false, false, SAME), None, None, goes_on(0, &[], MaybeSent::All)),
+        (prior(false, true, SAME), found(200, &[2, 3, 4]), None, goes_on(200, &[2, 3, 4], lines(&[]))),
+        (prior(false, true, Continuity::Appended), found(200, &[2, 3, 4]), None, goes_on(200, &[2, 3, 4], lines(&[]))),
+        (prior(false, true, other()), found(200, &[2, 3, 4]), None, Ok(Start::Fresh(Fresh::PutsAside))),
+        (prior(false, false, other()), found(120, &[2]), Some(lines(&[3])), Ok(Start::Fresh(Fresh::PutsAside))),
+        // A death in the middle of putting aside: the manifest goes last.
+        (prior(false, false, other()), None, None, Ok(Start::Fresh(Fresh::PutsAside))),
+        (prior(true, true, other()), found(120, &[2]), None, Err(Refusal::IsRehearsal)),
+    ];
+    for (index, (prior, found, journal, want)) in table.into_iter().enumerate() {
+        assert_eq!(decide(ask, prior, found, journal), want, "case {index}");
+    }
+}
+
+#[test]
+fn what_was_changed_is_refused_and_what_was_lost_is_sent_again() {
+    for (seal, complete, want) in [
+        (Seal::Edited, false, Err(Refusal::Edited)),
+        (Seal::Edited, true, Err(Refusal::Edited)),
+        (Seal::Missing, true, Err(Refusal::Missing)),
+        (Seal::Missing, false, goes_on(0, &[], MaybeSent::All)),
+        (Seal::Cut, true, goes_on(0, &[], MaybeSent::All)),
+    ] {
+        for wants in [Wants::Resume, Wants::ResumeOrStart] {
+            let sealed = |input| prior(false, complete, input).map(|prior| Prior { seal, ..prior });
+            assert_eq!(decide(Ask { wants, rehearsal: false }, sealed(SAME), None, None), want);
+            let other = Continuity::Other { recorded: "aa".into(), given: "bb".into() };
+            let decided = decide(Ask { wants, rehearsal: false }, sealed(other), None, None);
+            let makes_room = wants == Wants::ResumeOrStart;
+            assert_eq!(decided == Ok(Start::Fresh(Fresh::PutsAside)), makes_room, "another input's are left alone");
+        }
+    }
+}
+
+/// A run on a complete one lists only what it sends itself: of records cut off below its beginning, the list says nothing.
+#[test]
+fn a_list_that_was_begun_on_records_says_nothing_of_them() {
+    let ask = Ask { wants: Wants::Resume, rehearsal: false };
+    for (done, want) in [(vec![2, 3, 4], lines(&[5])), (vec![2, 3], MaybeSent::All)] {
+        let prior =
+            Prior { rehearsal: false, complete: false, rows: 4, ended_before: 3, input: SAME, seal: Seal::Unsealed };
+        let start = decide(ask, Some(prior), found(99, &done), Some(lines(&[5])));
+        assert_eq!(start, goes_on(99, &done, want));
+    }
+}
+
+#[test]
+fn a_rehearsal_replaces_rehearsals_only() {
+    let ask = Ask { wants: Wants::Replace, rehearsal: true };
+    let table = [
+        (None, None, Ok(Fresh::FirstRun)),
+        (None, found(0, &[]), Ok(Fresh::NothingWritten)),
+        (None, found(90, &[]), Ok(Fresh::NothingWritten)),
+        (None, found(90, &[2]), Err(Refusal::NoManifest)),
+        (prior(true, true, SAME), found(90, &[2]), Ok(Fresh::ReplacesRehearsal)),
+        (prior(true, false, SAME), None, Ok(Fresh::ReplacesRehearsal)),
+        (prior(false, true, SAME), found(90, &[2]), Err(Refusal::IsReal)),
+        (prior(false, true, SAME), None, Err(Refusal::IsReal)),
+    ];
+    for (prior, found, want) in table {
+        assert_eq!(decide(ask, prior, found, None), want.map(Start::Fresh));
+    }
+    let resumed = Ask { wants: Wants::Resume, rehearsal: true };
+    assert_eq!(decide(resumed, prior(false, false, SAME), None, None), Err(Refusal::IsReal));
+    assert_eq!(decide(resumed, prior(true, false, SAME), None, None), goes_on(0, &[], MaybeSent::All));
+}
+
+/// Writes the whole file and returns, for the header and each record, the length of the file after it.
+fn write_whole(path: &Path, columns: &Fields, rows: &[(Row, Outcome)]) -> Vec<u64> {
+    let mut writer = ResultsWriter::create(path, columns).unwrap();
+    let len = || fs::metadata(path).unwrap().len();
+    let mut ends = vec![len()];
+    for (row, outcome) in rows {
+        writer.append([(row, outcome)]).unwrap();
+        ends.push(len());
+    }
+    ends
+}
+
+fn start_of(scan: &Scan, manifest: bool, rows: u64) -> Result<Start, Refusal> {
+    let seal = Seal::Unsealed;
+    let prior = Prior { rehearsal: false, complete: false, rows, ended_before: 0, input: SAME, seal };
+    let prior = manifest.then_some(prior);
+    let found = Found { valid_len: scan.valid_len, done: scan.recorded.done().clone() };
+    let ask = Ask { wants: Wants::Resume, rehearsal: false };
+    decide(ask, prior, Some(found), Some(MaybeSent::All))
+}
+
+fn finish_rows(path: &Path, columns: &Fields, rows: &[(Row, Outcome)], start: &Start) -> Vec<Record> {
+    let done = match start {
+        Start::Continue { done, .. } => done.clone(),
+        Start::Fresh(_) => RoaringTreemap::new(),
+    };
+    let seen = scan(path, Some(columns), &ColumnNames::default()).unwrap().seen;
+    let mut writer = ResultsWriter::start(path, columns, start, Some(seen)).unwrap();
+    for (row, _) in rows.iter().filter(|(row, _)| !done.contains(row.line)) {
+        writer.append([(row, &again())]).unwrap();
+    }
+    drop(writer);
+    records(path).unwrap().map(Result::unwrap).collect()
+}
+
+fn again() -> Outcome {
+    Outcome { detail: "second run".into(), ..ended(Status::AlreadyRevoked) }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
+
+    /// contract.md: for every prefix of a results file, `--resume` ends with exactly one record per row. The oracle knows
+    /// where each record ended when it was written; it reads nothing.
+    #[test]
+    fn every_cut_ends_with_one_record_per_row((columns, rows) in inputs(5)) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("whole.csv");
+        let ends = write_whole(&path, &columns, &rows);
+        let whole = fs::read(&path).unwrap();
+        for cut in 0..=whole.len() {
+            let path = folder.path().join(format!("{cut}.csv"));
+            fs::write(&path, &whole[..cut]).unwrap();
+            let kept = ends.iter().filter(|end| **end <= cut as u64).count();
+            let scan = scan(&path, Some(&columns), &ColumnNames::default()).unwrap();
+            prop_assert_eq!(scan.valid_len, if kept == 0 { 0 } else { ends[kept - 1] }, "cut at {}", cut);
+            let unnamed = start_of(&scan, false, rows.len() as u64);
+            prop_assert_eq!(unnamed, if kept <= 1 { Ok(Start::Fresh(Fresh::NothingWritten)) } else { Err(Refusal::NoManifest) });
+
+            let start = start_of(&scan, true, rows.len() as u64).unwrap();
+            let records = finish_rows(&path, &columns, &rows, &start);
+            let want: Vec<Record> = rows.iter().enumerate().map(|(index, (row, outcome))| Record {
+                fields: row.fields.clone(),
+                line: row.line,
+                outcome: if index + 1 < kept { outcome.clone() } else { again() },
+            }).collect();
+            prop_assert_eq!(records, want, "cut at {}", cut);
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! What a results file already holds: read once before a run is resumed, in memory of about two bits for each row.
+//!
+//! The file may have been cut at any byte. A record counts if its `\n` is there, outside quotes; everything after the last
+//! such record is a torn tail, and [`Scan::valid_len`] says where it begins.
+
+use super::carried::Carried;
+use super::record::Reader;
+pub use super::record::{Record, Records, records};
+use super::results::encoded_header;
+pub use super::scan_error::{Damage, ScanError};
+pub use crate::files::Seen;
+use crate::files::atomic::open_regular;
+use crate::files::during;
+use crate::input::{Content, Survey};
+use crate::model::{ColumnNames, Failures, Fields, IdColumns, Outcome, Row, Stamp, Tally, TeamId, UserId};
+use roaring::RoaringTreemap;
+use std::collections::HashMap;
+use std::io;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+
+/// The content of a results file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scan {
+    /// Bytes up to the end of the last whole record; 0 where not even the header is whole.
+    pub valid_len: u64,
+    /// The input's columns, from the header; none where the header is not whole.
+    pub columns: Option<Fields>,
+    /// The rows that have ended.
+    pub recorded: Recorded,
+    /// What the records carry of them.
+    pub carried: Carried,
+    /// The file that was read: a run goes on in this one only.
+    pub seen: Seen,
+}
+
+/// The rows that have ended, without their records. A run goes on counting in the one that the scan gave.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Recorded {
+    done: RoaringTreemap,
+    remains: RoaringTreemap,
+    remains_strictly: RoaringTreemap,
+    may_be_gone: RoaringTreemap,
+    tally: Tally,
+    failures: Failures,
+    window: Option<Window>,
+}
+
+/// The lines of which a record was seen: each of them may have one.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct SeenLines(RoaringTreemap);
+
+impl SeenLines {
+    /// Notes a line; false where it was there already.
+    pub fn note(&mut self, line: u64) -> bool {
+        self.0.insert(line)
+    }
+}
+
+/// From the first moment to the last, of all that was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// The first call was sent, or the first row ended without one.
+    pub from: Stamp,
+    /// The last row ended.
+    pub to: Stamp,
+}
+
+impl Recorded {
+    /// Makes room for so many users more than have rows that ended.
+    pub fn expect_users(&mut self, more: u64) {
+        self.tally.expect_users(more);
+    }
+
+    /// Takes in one row that has ended; false, and nothing is counted, where its line has ended before.
+    pub fn add(&mut self, row: &Row, columns: IdColumns, outcome: &Outcome) -> bool {
+        let error = outcome.error.as_deref().unwrap_or_default();
+        self.count(row.line, outcome, error, owners(columns, |index| row.fields.get(index)))
+    }
+
+    fn count(
+        &mut self,
+        line: u64,
+        outcome: &Outcome,
+        error: &str,
+        (team, user): (Option<TeamId>, Option<UserId>),
+    ) -> bool {
+        if !self.done.insert(line) {
+            return false;
+        }
+        let Outcome { status, first_sent_at, finished_at, .. } = outcome;
+        match (status.remains(false), status.remains(true)) {
+            (true, _) => self.remains.insert(line),
+            (false, true) => self.remains_strictly.insert(line),
+            (false, false) => false,
+        };
+        if status.may_be_gone() {
+            self.may_be_gone.insert(line);
+        }
+        self.tally.add(*status, team.as_ref(), user.as_ref());
+        self.failures.add(*status, error);
+        let (from, to) = (first_sent_at.unwrap_or(*finished_at), *finished_at);
+        self.window = Some(match self.window {
+            Some(window) => Window { from: window.from.min(from), to: window.to.max(to) },
+            None => Window { from, to },
+        });
+        true
+    }
+
+    /// The lines of the rows that have ended.
+    #[must_use]
+    pub fn done(&self) -> &RoaringTreemap {
+        &self.done
+    }
+
+    /// The lines of the rows whose sessions are gone, or may be: other rows that name the same sessions go by it.
+    #[must_use]
+    pub fn may_be_gone(&self) -> &RoaringTreemap {
+        &self.may_be_gone
+    }
+
+    /// Whether the row of this line belongs into `--remaining`: it has not ended, or not in a way that settles it.
+    #[must_use]
+    pub fn remains(&self, line: u64, strict: bool) -> bool {
+        !self.done.contains(line) || self.remains.contains(line) || (strict && self.remains_strictly.contains(line))
+    }
+
+    /// Totals of the rows that have ended.
+    #[must_use]
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// Why rows didn't end well.
+    #[must_use]
+    pub fn failures(&self) -> &Failures {
+        &self.failures
+    }
+
+    /// Rows that have ended and yet remain.
+    #[must_use]
+    pub fn remaining(&self, strict: bool) -> u64 {
+        self.remains.len() + if strict { self.remains_strictly.len() } else { 0 }
+    }
+
+    /// When it all happened; none where no row has ended.
+    #[must_use]
+    pub fn window(&self) -> Option<Window> {
+        self.window
+    }
+}
+
+/// The owners that a record names, for the totals: its fields are given by `field`. What isn't an id belongs to nobody.
+fn owners<'a>(columns: IdColumns, field: impl Fn(usize) -> Option<&'a str>) -> (Option<TeamId>, Option<UserId>) {
+    let team = columns.team.and_then(&field).and_then(|text| TeamId::parse(text).ok());
+    let user = columns.user.and_then(&field).and_then(|text| UserId::parse(text).ok());
+    (team, user)
+}
+
+/// Reads a results file, whatever its size and wherever it was cut.
+///
+/// `expected` are the columns of the input that the results must belong to; without them, any input's will do. `names` are
+/// those of the columns with ids.
+///
+/// # Errors
+/// [`ScanError`], where the file is missing or another program's, belongs to an input with other columns, or was changed.
+pub fn scan(path: &Path, expected: Option<&Fields>, names: &ColumnNames) -> Result<Scan, ScanError> {
+    let mut reader = Reader::open(path)?;
+    let seen = reader.seen()?;
+    let columns = reader.header()?;
+    if let Some(expected) = expected {
+        match &columns {
+            Some(found) if found != expected => return Err(other_columns(path, expected, found)),
+            None if !is_torn_header(path, expected)? => return Err(ScanError::NotResults(path.to_owned())),
+            Some(_) | None => {}
+        }
+    }
+    let (recorded, carried) = match &columns {
+        // An input with such a header is refused; only totals depend on it here.
+        Some(columns) => record_all(&mut reader, path, names.find(&columns.iter()).unwrap_or_default())?,
+        None => Default::default(),
+    };
+    Ok(Scan { valid_len: reader.valid_len(), columns, recorded, carried, seen })
+}
+
+/// Checks that each record is of the row that stands on its line. `survey` has counted the rows of the scan's lines as done.
+///
+/// # Errors
+/// [`ScanError::OtherRow`]; and if a file can't be read again to find it.
+pub fn check_rows(scan: &Scan, path: &Path, content: &Content, survey: &Survey) -> Result<(), ScanError> {
+    if scan.carried == survey.carried {
+        return Ok(());
+    }
+    let mut carried = HashMap::new();
+    for record in records(path)? {
+        let Record { fields, line, .. } = record?;
+        carried.insert(line, Carried::row(line, fields.iter()));
+    }
+    let again = content.each_carried(|line, row| {
+        if carried.get(&line) == Some(&row) {
+            carried.remove(&line);
+        }
+    });
+    again.map_err(|error| io::Error::other(error.to_string()))?;
+    let changed = || during("compare", path)(io::Error::other("it changed while it was read")).into();
+    Err(carried.into_keys().min().map_or_else(changed, |line| ScanError::OtherRow { path: path.to_owned(), line }))
+}
+
+fn record_all(reader: &mut Reader, path: &Path, columns: IdColumns) -> Result<(Recorded, Carried), ScanError> {
+    let (mut recorded, mut carried) = (Recorded::default(), Carried::default());
+    while let Some(view) = reader.next_view()? {
+        carried.add(view.row());
+        let owners = owners(columns, |index| Some(view.carried(index)));
+        if !recorded.count(view.line, &view.outcome, view.error, owners) {
+            let row = view.line;
+            return Err(ScanError::Twice { path: path.to_owned(), line: reader.line(), row });
+        }
+    }
+    Ok((recorded, carried))
+}
+
+fn other_columns(path: &Path, expected: &Fields, found: &Fields) -> ScanError {
+    let listed = |columns: &Fields| columns.iter().collect::<Vec<_>>().join(",");
+    ScanError::OtherColumns { path: path.to_owned(), expected: listed(expected), found: listed(found) }
+}
+
+/// Whether a file without a whole header is the beginning of ours, and nothing or, where the data never arrived before a
+/// power loss, zeros behind it. Anything else is another program's, and must not be written over.
+fn is_torn_header(path: &Path, columns: &Fields) -> io::Result<bool> {
+    let header = encoded_header(columns);
+    let mut file = BufReader::new(open_regular(path)?);
+    let mut start = Vec::new();
+    file.by_ref().take(header.len() as u64).read_to_end(&mut start)?;
+    let arrived = start.iter().zip(&header).take_while(|(found, ours)| found == ours).count();
+    let ours = arrived > 0 || start.is_empty();
+    if !ours || start[arrived..].iter().any(|byte| *byte != 0) {
+        return Ok(false);
+    }
+    loop {
+        let rest = file.fill_buf()?;
+        if rest.is_empty() || rest.iter().any(|byte| *byte != 0) {
+            return Ok(rest.is_empty());
+        }
+        let len = rest.len();
+        file.consume(len);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,297 @@
+//! A growing file, brought to the disk at least once a second and watched while it grows.
+//!
+//! The writer never waits for the disk: `write` alone survives the death of the process, and only a power loss needs the
+//! sync. So a thread of its own does it, and what it finds is told at the next write. The first write after a pause wakes
+//! it and is synced at once; what follows waits until half a second after the last sync. While nothing is written nothing
+//! wakes it, and the writer looks at the file itself before it breaks the pause.
+
+mod bell;
+
+use crate::files::{during, identity};
+use bell::Bell;
+use std::fs::{self, File, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// From the end of one sync to the next at least, and for a write to its sync at most: half of the second that contract.md
+/// promises, so that the sync itself fits into it too.
+const PERIOD: Duration = Duration::from_millis(500);
+
+/// What the writer and the thread both know of the file.
+#[derive(Debug)]
+pub(super) struct Watched {
+    file: File,
+    path: PathBuf,
+    /// Bytes that the writer vouches for.
+    len: AtomicU64,
+    /// The value of `len` at the last sync.
+    synced: AtomicU64,
+    /// Whether `failure` holds one: the writer looks at this on every record.
+    failed: AtomicBool,
+    failure: Mutex<Option<(io::ErrorKind, String)>>,
+    bell: Bell,
+}
+
+impl Watched {
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Takes in that the file now has `len` whole bytes.
+    pub(super) fn grew_to(&self, len: u64) {
+        self.len.store(len, Ordering::SeqCst);
+        self.bell.ring();
+    }
+
+    /// Fails with what was found, and from then on always: after a failed sync, a later one that succeeds says nothing
+    /// about the pages that were lost.
+    pub(super) fn check(&self) -> io::Result<()> {
+        if self.bell.is_listened_for() {
+            self.note(self.look());
+        }
+        self.noted()
+    }
+
+    fn noted(&self) -> io::Result<()> {
+        if !self.failed.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        match &*self.failure.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some((kind, text)) => Err(io::Error::new(*kind, text.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// What the thread does each time it wakes.
+    pub(super) fn tick(&self) {
+        self.note(self.look().and_then(|()| self.sync()));
+    }
+
+    fn note(&self, found: io::Result<()>) {
+        if let Err(error) = found {
+            let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+            failure.get_or_insert_with(|| (error.kind(), error.to_string()));
+            self.failed.store(true, Ordering::Release);
+        }
+    }
+
+    /// Whether the file still has a name and holds what was written. Worth asking before something is added: what stands
+    /// behind a hole, or in place of a lost header, is lost for whoever reads the file. And before each record: one alone
+    /// that is joined to half of another is damage that no resumption goes past.
+    pub(super) fn holds(&self) -> io::Result<Metadata> {
+        // Read before the file is looked at: it only grows, so it must be at least this long by then.
+        let len = self.len.load(Ordering::SeqCst);
+        let ours = self.file.metadata().map_err(during("look at", &self.path))?;
+        if ours.nlink() == 0 {
+            return Err(self.lost("was deleted"));
+        }
+        if ours.len() < len {
+            return Err(self.lost("was truncated"));
+        }
+        Ok(ours)
+    }
+
+    /// Whether it holds what was written and nothing behind it: another program's partial line would be joined to the next
+    /// record. Only for the writer, who isn't writing when he asks. As for [`check`](Self::check), a failure stays.
+    pub(super) fn ends_with_ours(&self) -> io::Result<()> {
+        let len = self.len.load(Ordering::SeqCst);
+        let found = self.holds().and_then(|ours| if ours.len() > len { Err(self.added_to()) } else { Ok(()) });
+        self.note(found);
+        self.noted()
+    }
+
+    fn added_to(&self) -> io::Error {
+        let path = self.path.display();
+        io::Error::other(format!(
+            "{path} was added to by another program under the run; remove what it added, then resume"
+        ))
+    }
+
+    /// Whether it [`holds`](Self::holds), and the path still leads to it.
+    fn look(&self) -> io::Result<()> {
+        let ours = self.holds()?;
+        match fs::metadata(&self.path) {
+            Ok(there) if identity(&there) == identity(&ours) => Ok(()),
+            Ok(_) => Err(self.lost("was replaced by another file")),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(self.lost("was moved away")),
+            Err(error) => Err(during("look at", &self.path)(error)),
+        }
+    }
+
+    fn lost(&self, how: &str) -> io::Error {
+        let path = self.path.display();
+        io::Error::other(format!("{path} {how} under the run; put it back, or resume to send its lost rows again"))
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let len = self.len.load(Ordering::SeqCst);
+        if len != self.synced.load(Ordering::Relaxed) {
+            self.file.sync_data().map_err(during("sync", &self.path))?;
+            self.synced.store(len, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Whether there is nothing that a sync would change, or could any more.
+    fn is_at_rest(&self) -> bool {
+        let failed = self.failed.load(Ordering::Acquire);
+        failed || self.len.load(Ordering::SeqCst) == self.synced.load(Ordering::Relaxed)
+    }
+
+    /// What the thread does, until it is stopped.
+    fn keep_synced(&self) {
+        let mut rest = PERIOD;
+        while self.bell.rest(rest) {
+            self.tick();
+            let ticked = monotonic();
+            if !self.bell.listen(|| self.is_at_rest()) {
+                return;
+            }
+            rest = PERIOD.saturating_sub(monotonic().saturating_duration_since(ticked));
+        }
+    }
+}
+
+/// The one clock of this room: how long ago the last sync was decides nothing but when the next one is.
+#[expect(clippy::disallowed_methods, reason = "paces the syncs on their own thread, never the run")]
+fn monotonic() -> Instant {
+    Instant::now()
+}
+
+/// The thread, and the way to end it.
+#[derive(Debug)]
+pub(super) struct Syncer {
+    watched: Arc<Watched>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Syncer {
+    /// Starts watching `file`, which is at `path` and has `len` whole bytes.
+    pub(super) fn start(file: &File, path: &Path, len: u64) -> io::Result<Self> {
+        let watched = Arc::new(Watched {
+            file: file.try_clone().map_err(during("open", path))?,
+            path: path.to_owned(),
+            len: AtomicU64::new(len),
+            // Whatever an earlier run left unsynced is synced with the first tick.
+            synced: AtomicU64::new(u64::MAX),
+            failed: AtomicBool::new(false),
+            failure: Mutex::new(None),
+            bell: Bell::default(),
+        });
+        let kept = Arc::clone(&watched);
+        let thread = thread::Builder::new().name("sync".into()).spawn(move || kept.keep_synced())?;
+        Ok(Self { watched, thread: Some(thread) })
+    }
+
+    /// What the writer shares with the thread.
+    pub(super) fn watched(&self) -> &Arc<Watched> {
+        &self.watched
+    }
+
+    /// Ends the thread, and does its work a last time.
+    pub(super) fn finish(mut self) -> io::Result<()> {
+        self.stop();
+        self.watched.tick();
+        self.watched.check()
+    }
+
+    /// Waits for the thread: its handle holds the file open, and with it a lock.
+    fn stop(&mut self) {
+        self.watched.bell.stop();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Syncer {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn watching(folder: &Path) -> (PathBuf, Syncer) {
+        let path = folder.join("kept");
+        fs::write(&path, "12345678").unwrap();
+        let file = File::options().append(true).open(&path).unwrap();
+        let syncer = Syncer::start(&file, &path, 8).unwrap();
+        (path, syncer)
+    }
+
+    #[test]
+    fn a_file_lost_under_the_run_is_told_by_how_it_was_lost() {
+        type Loss = fn(&Path);
+        let losses: [(&str, Loss); 4] = [
+            ("was deleted", |path| fs::remove_file(path).unwrap()),
+            ("was truncated", |path| File::options().write(true).open(path).unwrap().set_len(7).unwrap()),
+            ("was moved away", |path| fs::rename(path, path.with_extension("old")).unwrap()),
+            ("was replaced", |path| {
+                fs::rename(path, path.with_extension("old")).unwrap();
+                fs::write(path, "12345678").unwrap();
+            }),
+        ];
+        for (want, lose) in losses {
+            let folder = tempfile::tempdir().unwrap();
+            let (path, syncer) = watching(folder.path());
+            syncer.watched().tick();
+            syncer.watched().check().unwrap();
+            lose(&path);
+            syncer.watched().tick();
+            let text = syncer.watched().check().unwrap_err().to_string();
+            assert!(text.contains(want) && text.contains("kept"), "{text}");
+            assert!(syncer.finish().is_err(), "a failure is never forgotten");
+        }
+    }
+
+    #[test]
+    fn what_grew_is_synced_and_the_file_closed_at_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, syncer) = watching(folder.path());
+        fs::write(&path, "123456789").unwrap();
+        syncer.watched().grew_to(9);
+        syncer.watched().tick();
+        assert_eq!(syncer.watched().synced.load(Ordering::Relaxed), 9);
+        syncer.finish().unwrap();
+    }
+
+    fn until(reached: impl Fn() -> bool) {
+        while !reached() {
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn while_nothing_is_written_the_thread_sleeps_and_the_writer_looks_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, syncer) = watching(folder.path());
+        let watched = syncer.watched();
+        until(|| watched.bell.is_listened_for());
+        assert_eq!(watched.synced.load(Ordering::Relaxed), 8);
+        watched.check().unwrap();
+        fs::remove_file(&path).unwrap();
+        assert!(watched.check().unwrap_err().to_string().contains("was deleted"));
+    }
+
+    #[test]
+    fn a_write_wakes_the_thread_whenever_it_comes() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, syncer) = watching(folder.path());
+        let watched = syncer.watched();
+        for (len, content) in [(9, "123456789"), (10, "1234567890"), (11, "12345678901")] {
+            fs::write(&path, content).unwrap();
+            watched.grew_to(len);
+            until(|| watched.synced.load(Ordering::Relaxed) == len);
+        }
+        until(|| watched.bell.is_listened_for());
+        watched.check().unwrap();
+    }
+}

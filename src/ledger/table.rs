@@ -1,0 +1,197 @@
+//! CSV that commands other than `run` write: to standard output, to a new file that grows, or in the place of an old one.
+
+use super::cell::printable;
+use super::paths::resolve;
+use super::results::CreateError;
+use crate::files::atomic::AtomicFile;
+use crate::files::{PRIVATE, during, private, sync_folder_of};
+use csv::{Terminator, WriterBuilder};
+use std::fs::{File, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// Writes rows; they are there once [`Self::flush`] has returned.
+pub struct Table {
+    encoder: csv::Writer<Vec<u8>>,
+    sink: Sink,
+    len: u64,
+}
+
+enum Sink {
+    Stdout,
+    /// Grows row by row, locked for this process.
+    File(File, PathBuf),
+    /// Takes its place as a whole.
+    Atomic(AtomicFile, PathBuf),
+}
+
+impl Table {
+    fn on(sink: Sink, len: u64) -> Self {
+        let encoder = WriterBuilder::new().flexible(true).terminator(Terminator::Any(b'\n')).from_writer(Vec::new());
+        Self { encoder, sink, len }
+    }
+
+    /// On standard output.
+    #[must_use]
+    pub fn stdout() -> Self {
+        Self::on(Sink::Stdout, 0)
+    }
+
+    /// In a new file, readable by its owner alone.
+    ///
+    /// # Errors
+    /// [`CreateError::Exists`] where the file is there already, even if it is empty.
+    pub fn create(path: &Path) -> Result<Self, CreateError> {
+        let file = private().append(true).create_new(true).open(path).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => CreateError::Exists(path.to_owned()),
+            _ => CreateError::Io(during("create", path)(error)),
+        })?;
+        sync_folder_of(path);
+        Ok(Self::on(Sink::File(locked(file, path)?, path.to_owned()), 0))
+    }
+
+    /// Behind the first `len` bytes of a file; what follows them is cut off. Without any, the file doesn't have to be there.
+    ///
+    /// # Errors
+    /// Where the file cannot be opened, is held by another process (`WouldBlock`), or is shorter than that.
+    pub fn resume(path: &Path, len: u64) -> io::Result<Self> {
+        let context = during("continue", path);
+        // It was named by a person, who may have named a link.
+        let path = &*resolve(path).map_err(context)?;
+        let file = locked(private().append(true).create(len == 0).open(path).map_err(context)?, path)?;
+        if file.metadata().map_err(context)?.len() < len {
+            return Err(context(io::Error::other("it has become shorter since it was written")));
+        }
+        file.set_len(len).map_err(context)?;
+        Ok(Self::on(Sink::File(file, path.to_owned()), len))
+    }
+
+    /// In the place of whatever is at `path`, once [`Self::finish`] is called.
+    ///
+    /// # Errors
+    /// Where no file can be made beside it.
+    pub fn replace(path: &Path) -> io::Result<Self> {
+        let file = AtomicFile::create(path, PRIVATE);
+        Ok(Self::on(Sink::Atomic(file.map_err(during("write", path))?, path.to_owned()), 0))
+    }
+
+    /// Adds one row to what the next flush writes.
+    ///
+    /// # Panics
+    /// Never in practice: memory takes every row.
+    pub fn row<'a>(&mut self, fields: impl IntoIterator<Item = &'a str>) {
+        self.encoder.write_record(fields).expect("a Vec takes whatever is written to it");
+    }
+
+    /// As [`Self::row`], for fields that come from outside and must not begin a formula.
+    pub fn foreign_row<'a>(&mut self, fields: impl IntoIterator<Item = &'a str>) {
+        let fields: Vec<_> = fields.into_iter().map(printable).collect();
+        self.row(fields.iter().map(|field| &**field));
+    }
+
+    /// Writes the rows added since the last flush, and has a file synced.
+    ///
+    /// # Errors
+    /// Where they cannot be written.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.encoder.flush()?;
+        let fresh = WriterBuilder::new().flexible(true).terminator(Terminator::Any(b'\n')).from_writer(Vec::new());
+        let bytes =
+            std::mem::replace(&mut self.encoder, fresh).into_inner().map_err(csv::IntoInnerError::into_error)?;
+        match &mut self.sink {
+            Sink::Stdout => {
+                let mut out = io::stdout().lock();
+                out.write_all(&bytes).and_then(|()| out.flush()).map_err(|error| {
+                    io::Error::new(error.kind(), format!("cannot write to standard output: {error}"))
+                })?;
+            }
+            Sink::File(file, path) => {
+                file.write_all(&bytes).and_then(|()| file.sync_data()).map_err(during("write", path))?;
+            }
+            Sink::Atomic(file, path) => file.write_all(&bytes).map_err(during("write", path))?,
+        }
+        self.len += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Flushes once so many bytes have gathered, so that memory stays bounded.
+    ///
+    /// # Errors
+    /// As [`Self::flush`].
+    pub fn flush_beyond(&mut self, bytes: usize) -> io::Result<()> {
+        if self.encoder.get_ref().len() > bytes { self.flush() } else { Ok(()) }
+    }
+
+    /// The bytes flushed.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "a length in bytes, of a file that always has a header")]
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Writes what is left, and puts a replacement into its place.
+    ///
+    /// # Errors
+    /// As [`Self::flush`].
+    pub fn finish(mut self) -> io::Result<()> {
+        self.flush()?;
+        match self.sink {
+            Sink::Stdout | Sink::File(..) => Ok(()),
+            Sink::Atomic(file, path) => file.commit().map_err(during("write", &path)),
+        }
+    }
+}
+
+fn locked(file: File, path: &Path) -> io::Result<File> {
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(io::Error::new(
+            io::ErrorKind::WouldBlock,
+            format!("{} is being written by another run", path.display()),
+        )),
+        Err(TryLockError::Error(error)) => Err(during("lock", path)(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn a_table_grows_flush_by_flush_and_goes_on_where_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("list.csv");
+        let mut table = Table::create(&path).unwrap();
+        table.row(["a", "b"]);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "");
+        table.flush().unwrap();
+        let header = table.len();
+        table.row(["1", "x,\"y\""]);
+        table.flush().unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "a,b\n1,\"x,\"\"y\"\"\"\n");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(matches!(Table::create(&path), Err(CreateError::Exists(_))));
+        assert_eq!(Table::resume(&path, header).err().unwrap().kind(), io::ErrorKind::WouldBlock);
+        drop(table);
+        let mut table = Table::resume(&path, header).unwrap();
+        table.row(["2", "z"]);
+        table.finish().unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "a,b\n2,z\n");
+        assert!(Table::resume(&path, 1000).is_err());
+    }
+
+    #[test]
+    fn a_replacement_takes_its_place_as_a_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("verified.csv");
+        fs::write(&path, "old").unwrap();
+        let mut table = Table::replace(&path).unwrap();
+        table.row(["new"]);
+        table.flush().unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "old");
+        table.finish().unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "new\n");
+    }
+}

@@ -1,0 +1,104 @@
+//! Rows and outcomes for this room's tests: what a hostile input and a hostile server can put into a record.
+
+use crate::model::{Fields, IdError, Outcome, Rejection, Row, Stamp, Status};
+use proptest::prelude::*;
+
+/// Texts that a CSV has to quote, or that look like a border of something.
+fn nasty() -> impl Strategy<Value = String> {
+    let piece = prop::sample::select(vec![
+        "",
+        "a",
+        "\"",
+        "\"\"",
+        ",",
+        "\n",
+        "\r",
+        "\r\n",
+        ";",
+        "\u{feff}",
+        "é",
+        "💥",
+        " ",
+        "revoked",
+        "line,status",
+        "\0",
+        "#",
+    ]);
+    prop::collection::vec(piece, 0..4).prop_map(|pieces| pieces.concat())
+}
+
+/// Texts in our own columns: no control character survives there.
+fn words() -> impl Strategy<Value = String> {
+    nasty().prop_map(|text| text.replace(char::is_control, ""))
+}
+
+fn some_words() -> impl Strategy<Value = Option<Box<str>>> {
+    prop::option::of(words().prop_filter("none is written as empty", |text| !text.is_empty()).prop_map(Into::into))
+}
+
+fn stamps() -> impl Strategy<Value = Stamp> {
+    (0..4_000_000_000_000_i64).prop_map(Stamp::from_millis)
+}
+
+pub(super) fn outcomes() -> impl Strategy<Value = Outcome> {
+    let calls = (prop::option::of(100..600_u16), 0..9_u32, 0..9_u32);
+    let times = (prop::option::of(stamps()), stamps());
+    (prop::sample::select(Status::ALL.to_vec()), some_words(), words(), calls, times, some_words()).prop_map(
+        |(status, error, detail, (http_status, attempts, rate_limited), (first_sent_at, finished_at), request_id)| {
+            let detail = detail.into();
+            Outcome {
+                status,
+                error,
+                detail,
+                http_status,
+                attempts,
+                rate_limited,
+                first_sent_at,
+                finished_at,
+                request_id,
+            }
+        },
+    )
+}
+
+/// An input: its columns, and its rows with the outcome of each, on ascending lines.
+pub(super) fn inputs(most_rows: usize) -> impl Strategy<Value = (Fields, Vec<(Row, Outcome)>)> {
+    (1..4_usize).prop_flat_map(move |columns| {
+        let row = (1..4_u64, prop::collection::vec(nasty(), columns), outcomes());
+        (prop::collection::vec(nasty(), columns), prop::collection::vec(row, 0..most_rows)).prop_map(
+            |(header, rows)| {
+                let mut line = 1;
+                let rows = rows.into_iter().map(|(gap, texts, outcome)| {
+                    line += gap;
+                    (row_of(line, &texts), outcome)
+                });
+                (fields(&header), rows.collect())
+            },
+        )
+    })
+}
+
+pub(super) fn fields<T: AsRef<str>>(texts: &[T]) -> Fields {
+    texts.iter().map(AsRef::as_ref).collect()
+}
+
+/// A row; what it names does not matter to the store.
+pub(super) fn row_of<T: AsRef<str>>(line: u64, texts: &[T]) -> Row {
+    let target = Err(Rejection::Id { column: "session_id", error: IdError::Missing, value: "".into() });
+    Row { line, fields: fields(texts), target, may_have_been_sent: false }
+}
+
+/// An outcome with nothing but its status.
+pub(super) fn ended(status: Status) -> Outcome {
+    Outcome {
+        status,
+        error: None,
+        detail: "".into(),
+        http_status: None,
+        attempts: 0,
+        rate_limited: 0,
+        first_sent_at: None,
+        finished_at: Stamp::from_millis(1_795_459_321_123),
+        request_id: None,
+    }
+}

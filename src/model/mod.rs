@@ -1,0 +1,35 @@
+//! The nouns of a run: ids, rows, replies, outcomes, events, totals.
+//!
+//! Standard library only, but for the calendar of [`Stamp`]. Everything else in the crate may import this room; it imports nothing of the crate.
+
+pub mod cidr;
+mod code;
+mod columns;
+mod event;
+mod failures;
+mod ids;
+mod invisible;
+mod outcome;
+mod owner;
+mod rate;
+mod reply;
+mod row;
+mod stamp;
+mod tally;
+mod token_text;
+
+pub use cidr::{Cidr, CidrError};
+pub use code::{CodeClass, ErrorCode};
+pub use columns::{ColumnError, ColumnNames, IdColumn, IdColumns};
+pub use event::{BucketKind, Event, Snapshot, StopReason};
+pub use failures::Failures;
+pub use ids::{IdError, SessionId, TeamId, UserId};
+pub use invisible::{is_blank, is_invisible, name_of};
+pub use outcome::{Outcome, Status};
+pub use owner::TokenOwner;
+pub use rate::{Per, Rate, RateError};
+pub use reply::{Answer, Fault, Reply, UNSTATED_PAUSE};
+pub use row::{Fields, IdentifyBy, Rejection, Row, SessionTarget, Target, UserTarget};
+pub use stamp::Stamp;
+pub use tally::{Counts, Tally};
+pub use token_text::{begins_as_token, without_possible_tokens, without_tokens};

@@ -1,0 +1,83 @@
+//! Wall-clock time, as evidence; pacing never uses it. The only RFC 3339 writer and reader of the program.
+
+use jiff::Timestamp;
+use jiff::fmt::temporal::DateTimePrinter;
+
+/// `2026-11-23T18:42:01.123Z`. The zeros stay, so that the texts sort as the stamps do.
+static PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
+
+/// Milliseconds since 1970-01-01T00:00:00Z. Written as RFC 3339 in UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Stamp(i64);
+
+impl Stamp {
+    /// From milliseconds since the epoch.
+    #[must_use]
+    pub fn from_millis(millis: i64) -> Self {
+        Self(millis)
+    }
+
+    /// Milliseconds since the epoch.
+    #[must_use]
+    pub fn as_millis(self) -> i64 {
+        self.0
+    }
+
+    /// Adds RFC 3339 with milliseconds to `text`. A stamp outside the years -9999 to 9999 becomes the first or last moment
+    /// that has a text.
+    pub fn push_to(self, text: &mut String) {
+        // Writing to a `String` can't fail.
+        let _ = PRINTER.print_timestamp(&self.timestamp(), text);
+    }
+
+    /// RFC 3339 in UTC with milliseconds: what machines read.
+    #[must_use]
+    pub fn rfc3339(self) -> String {
+        let mut text = String::with_capacity(24);
+        self.push_to(&mut text);
+        text
+    }
+
+    /// RFC 3339 in UTC with whole seconds: what people compare with an alert.
+    #[must_use]
+    pub fn rfc3339_seconds(self) -> String {
+        format!("{:.0}", self.timestamp())
+    }
+
+    /// Reads RFC 3339 text, or returns `None` if it isn't a timestamp.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        text.parse::<Timestamp>().ok().map(|moment| Self(moment.as_millisecond()))
+    }
+
+    /// The moment as the calendar library's type, clamped to the years that it knows.
+    #[must_use]
+    pub fn timestamp(self) -> Timestamp {
+        let farthest = if self.0 < 0 { Timestamp::MIN } else { Timestamp::MAX };
+        Timestamp::from_millisecond(self.0).unwrap_or(farthest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stamps_have_milliseconds_and_read_back() {
+        for (millis, want) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (1_795_459_321_123, "2026-11-23T18:42:01.123Z"),
+            (1_795_459_321_000, "2026-11-23T18:42:01.000Z"),
+            (1_795_459_321_120, "2026-11-23T18:42:01.120Z"),
+            (-1, "1969-12-31T23:59:59.999Z"),
+        ] {
+            let stamp = Stamp::from_millis(millis);
+            assert_eq!(stamp.rfc3339(), want);
+            assert_eq!(Stamp::parse(want), Some(stamp));
+        }
+        assert_eq!(Stamp::parse("yesterday"), None);
+        assert_eq!(Stamp::parse(""), None);
+        assert!(Stamp::from_millis(i64::MAX).rfc3339().starts_with("9999-"));
+        assert!(Stamp::from_millis(i64::MIN).rfc3339().starts_with("-009999-"));
+    }
+}

@@ -1,0 +1,233 @@
+//! The bar: one line on a terminal, drawn again in place. The only indicatif.
+
+use super::mode::{Palette, Tone};
+use super::standing::Standing;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// Draws at most this often; the screen's own pace is slower, so that no draw of its is ever left out.
+const MOST_DRAWS_A_SECOND: u8 = 30;
+
+/// The bar on its terminal. Whatever goes wrong there is ignored: the run is worth more than its picture.
+#[derive(Debug)]
+pub(super) struct Bar {
+    bar: ProgressBar,
+    palette: Palette,
+}
+
+impl Bar {
+    /// On standard error.
+    pub(super) fn stderr(palette: Palette) -> Self {
+        Self::on(ProgressDrawTarget::stderr_with_hz(MOST_DRAWS_A_SECOND), palette)
+    }
+
+    fn on(target: ProgressDrawTarget, palette: Palette) -> Self {
+        let style = ProgressStyle::with_template("{msg}").expect("a template of one key");
+        Self { bar: ProgressBar::with_draw_target(None, target).with_style(style), palette }
+    }
+
+    /// Draws how the run stands, on `width` columns.
+    pub(super) fn draw(&self, standing: &Standing, width: usize) {
+        self.bar.set_message(line(standing, width, self.palette));
+    }
+
+    /// Takes the bar away while `write` writes lines in its place, and draws it again below them.
+    pub(super) fn above(&self, write: impl FnOnce()) {
+        self.bar.suspend(write);
+    }
+
+    /// Takes the bar away for good.
+    pub(super) fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// Columns of the terminal behind standard error; 80 where it does not say.
+pub(super) fn terminal_width() -> usize {
+    console::Term::stderr().size_checked().map_or(80, |(_, columns)| usize::from(columns))
+}
+
+/// One word or number of the line. Those with the highest rank leave first when the line is too narrow.
+struct Part {
+    rank: u8,
+    text: String,
+    tone: Tone,
+    /// What stands before it, where it is not the first.
+    joint: &'static str,
+}
+
+/// Shorter than this, a bar shows nothing that the per cent do not.
+const SHORTEST_BAR: usize = 8;
+const LONGEST_BAR: usize = 30;
+/// The bar leaves after the numbers of the pace, and before those of the rows.
+const BAR_RANK: u8 = 6;
+
+/// The parts in their order on the line. The ranks say which of them a narrow terminal still shows.
+fn parts(standing: &Standing) -> Vec<Part> {
+    let part = |rank, text, tone, joint| Part { rank, text, tone, joint };
+    let count = |word: &str, rows: u64| format!("{word} {rows}");
+    let bad = if standing.failed() > 0 { Tone::Bad } else { Tone::Plain };
+    let mut parts = vec![
+        part(4, count("revoked", standing.revoked()), Tone::Good, ""),
+        part(7, count("gone", standing.gone()), Tone::Plain, " · "),
+        part(3, count("failed", standing.failed()), bad, " · "),
+    ];
+    if standing.requested() > 0 {
+        parts.insert(1, part(4, count("requested", standing.requested()), Tone::Good, " · "));
+    }
+    if standing.not_sent() > 0 {
+        parts.push(part(10, count("not sent", standing.not_sent()), Tone::Plain, " · "));
+    }
+    parts.push(part(BAR_RANK, String::new(), Tone::Plain, "  "));
+    parts.push(part(0, format!("{}/{}", standing.done(), standing.total()), Tone::Plain, "  "));
+    parts.push(part(5, format!("{} %", standing.percent()), Tone::Plain, " "));
+    parts.push(part(8, standing.pace(), Tone::Plain, "  "));
+    parts.extend(standing.limit().map(|limit| part(9, format!("({limit})"), Tone::Plain, " ")));
+    parts.extend(standing.bucket().map(|bucket| part(11, bucket.to_owned(), Tone::Plain, "  ")));
+    parts.extend(standing.trouble().map(|trouble| part(1, trouble, Tone::Care, "  ")));
+    parts.extend(standing.pause().map(|pause| part(1, pause, Tone::Care, "  ")));
+    parts.extend(standing.eta().map(|eta| part(2, eta, Tone::Plain, "  ")));
+    parts
+}
+
+/// Columns of the parts side by side. Every character of ours takes one.
+fn columns(parts: &[Part]) -> usize {
+    let width = |index: usize, part: &Part| {
+        let joint = if index == 0 { 0 } else { part.joint.chars().count() };
+        let text = if part.rank == BAR_RANK { SHORTEST_BAR } else { part.text.chars().count() };
+        joint + text
+    };
+    parts.iter().enumerate().map(|(index, part)| width(index, part)).sum()
+}
+
+/// `[=====>    ]`, `width` columns with its brackets.
+fn gauge(standing: &Standing, width: usize) -> String {
+    let inside = width - 2;
+    let done = u128::from(standing.done()) * inside as u128 / u128::from(standing.total().max(1));
+    let done = usize::try_from(done).unwrap_or(inside).min(inside);
+    let head = if done < inside { ">" } else { "" };
+    format!("[{}{head}{}]", "=".repeat(done), " ".repeat(inside - done - head.len()))
+}
+
+/// The line, at most `width - 1` columns: some terminals wrap at the last one.
+#[must_use]
+pub fn line(standing: &Standing, width: usize, palette: Palette) -> String {
+    let room = width.saturating_sub(1);
+    let mut parts = parts(standing);
+    while columns(&parts) > room && parts.len() > 1 {
+        let widest_rank = parts.iter().map(|part| part.rank).max().unwrap_or_default();
+        parts.retain(|part| part.rank != widest_rank);
+    }
+    let spare = room.saturating_sub(columns(&parts));
+    if let Some(bar) = parts.iter_mut().find(|part| part.rank == BAR_RANK) {
+        bar.text = gauge(standing, (SHORTEST_BAR + spare).min(LONGEST_BAR));
+    }
+    if let [only] = parts.as_mut_slice() {
+        only.text = only.text.chars().take(room).collect();
+    }
+    let painted = |(index, part): (usize, &Part)| {
+        let joint = if index == 0 { "" } else { part.joint };
+        format!("{joint}{}", palette.paint(part.tone, &part.text))
+    };
+    parts.iter().enumerate().map(painted).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::standing::tests::snapshot;
+    use super::*;
+    use crate::model::{BucketKind, Snapshot};
+    use indicatif::InMemoryTerm;
+    use proptest::prelude::*;
+    use std::time::Duration;
+
+    fn plain(snapshot: Snapshot, width: usize) -> String {
+        line(&Standing::new(snapshot, Duration::ZERO), width, Palette::new(false))
+    }
+
+    fn busy() -> Snapshot {
+        Snapshot {
+            pause: Some(Duration::from_secs(14)),
+            eta: Some(Duration::from_secs(125)),
+            ..snapshot([12, 3, 1, 0], 30)
+        }
+    }
+
+    #[test]
+    fn a_wide_terminal_shows_all() {
+        assert_eq!(
+            plain(busy(), 120),
+            "revoked 12 · gone 3 · failed 1  [==============>            ]  16/30 53 %  20/min (limit 20)  \
+             paused 14 s  ETA 2 m 05 s"
+        );
+        let known = Snapshot { bucket: Some(BucketKind::Team), ..snapshot([12, 3, 1, 2], 30) };
+        assert!(plain(known, 160).contains("not sent 2  ["));
+    }
+
+    #[test]
+    fn a_narrow_one_drops_the_less_important_parts() {
+        for (width, want) in [
+            (80, "revoked 12 · gone 3 · failed 1  [===>  ]  16/30 53 %  paused 14 s  ETA 2 m 05 s"),
+            (60, "revoked 12 · failed 1  16/30  paused 14 s  ETA 2 m 05 s"),
+            (40, "16/30  paused 14 s  ETA 2 m 05 s"),
+            (20, "16/30  paused 14 s"),
+            (8, "16/30"),
+            (4, "16/"),
+            (0, ""),
+        ] {
+            assert_eq!(plain(busy(), width), want, "{width} columns");
+        }
+    }
+
+    #[test]
+    fn trouble_is_said_at_any_usual_width() {
+        let stopping = Snapshot { stopping: true, in_flight: 3, ..busy() };
+        assert!(plain(stopping.clone(), 80).contains("stopping: 3 calls in flight"));
+        assert!(plain(stopping, 50).contains("stopping: 3 calls in flight"));
+        let outage = Snapshot { outage: true, ..snapshot([1, 0, 0, 0], 30) };
+        assert!(plain(outage, 80).contains("Slack is not answering"));
+    }
+
+    #[test]
+    fn the_gauge_is_full_at_the_end_alone() {
+        for (rows, want) in [(0, "[>       ]"), (15, "[====>   ]"), (29, "[=======>]"), (30, "[========]")] {
+            assert_eq!(gauge(&Standing::new(snapshot([rows, 0, 0, 0], 30), Duration::ZERO), 10), want);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_line_is_wider_than_its_terminal(
+            rows in any::<[u16; 4]>(), total: u64, width in 0_usize..200, pause: Option<u32>, eta: Option<u64>,
+            limit: Option<u32>, outage: bool, stopping: bool, in_flight: u32, known: bool,
+        ) {
+            let state = Snapshot {
+                pause: pause.map(|s| Duration::from_secs(s.into())),
+                eta: eta.map(Duration::from_secs),
+                per_minute: limit.map(f64::from),
+                bucket: known.then_some(BucketKind::Team),
+                outage, stopping, in_flight,
+                ..snapshot(rows.map(|r| u64::from(r % 50)), total)
+            };
+            prop_assert!(plain(state.clone(), width).chars().count() <= width.saturating_sub(1));
+            let painted = line(&Standing::new(state.clone(), Duration::ZERO), width, Palette::new(true));
+            prop_assert_eq!(anstream::adapter::strip_str(&painted).to_string(), plain(state, width));
+        }
+    }
+
+    #[test]
+    fn lines_go_above_the_bar_and_the_end_leaves_nothing_of_it() {
+        let terminal = InMemoryTerm::new(6, 80);
+        let bar = Bar::on(ProgressDrawTarget::term_like(Box::new(terminal.clone())), Palette::new(false));
+        bar.draw(&Standing::new(busy(), Duration::ZERO), 80);
+        assert_eq!(terminal.contents(), plain(busy(), 80));
+        bar.draw(&Standing::new(snapshot([30, 0, 0, 0], 30), Duration::ZERO), 80);
+        assert!(terminal.contents().contains("30/30 100 %") && terminal.contents().lines().count() == 1);
+        bar.above(|| {
+            use indicatif::TermLike;
+            terminal.write_line("a notice").unwrap();
+        });
+        assert!(terminal.contents().starts_with("a notice\nrevoked 30"), "{}", terminal.contents());
+        bar.clear();
+        assert_eq!(terminal.contents().trim_end(), "a notice");
+    }
+}

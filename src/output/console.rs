@@ -1,0 +1,253 @@
+//! The way to standard error: straight while nothing else draws there, through the screen's queue while a run is shown.
+//!
+//! The dispatcher tells its notices here, and a terminal may stand still for hours (Ctrl-S, a full pipe). So while a
+//! screen is attached nothing waits: a line that finds the queue full is left out, counted, and owned up to later.
+//! A failed write is ignored for good: the results are the evidence, and the run goes on.
+
+use super::mode::{LogFormat, Look, Verbosity};
+use super::summary::{self, Totals};
+use anstream::AutoStream;
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
+
+/// What the screen's thread is woken by.
+#[derive(Debug)]
+pub(super) enum Message {
+    /// A finished line, its line break included.
+    Line(String),
+    /// A newer snapshot lies ready.
+    Snapshot,
+}
+
+impl Message {
+    /// The line, where it is one.
+    pub(super) fn into_line(self) -> Option<String> {
+        match self {
+            Self::Line(line) => Some(line),
+            Self::Snapshot => None,
+        }
+    }
+}
+
+/// Where a line goes.
+enum Route {
+    /// Written by whoever has it.
+    Straight,
+    /// Handed to the screen's thread.
+    Queue(SyncSender<Message>),
+    /// Nowhere: the screen's thread is finishing, or hangs in a write that does not return.
+    Shut,
+}
+
+struct Inner {
+    look: Look,
+    route: Mutex<Route>,
+    /// The screen's own thread: it writes straight, for a line of its own must not wait behind itself.
+    owner: Mutex<Option<ThreadId>>,
+    sink: Mutex<Box<dyn Write + Send>>,
+    left_out: AtomicU64,
+}
+
+/// A handle to what people read. Clones share the same stream.
+#[derive(Clone)]
+pub struct Console(Arc<Inner>);
+
+/// A panic elsewhere must not silence the console; what it guards is whole after every step.
+fn locked<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Console {
+    /// On standard error.
+    #[must_use]
+    pub fn stderr(look: Look) -> Self {
+        Self::on(Box::new(AutoStream::new(io::stderr(), look.palette.choice())), look)
+    }
+
+    /// On any other stream.
+    #[must_use]
+    pub fn on(sink: Box<dyn Write + Send>, look: Look) -> Self {
+        let (route, sink) = (Mutex::new(Route::Straight), Mutex::new(sink));
+        Self(Arc::new(Inner { look, route, owner: Mutex::default(), sink, left_out: AtomicU64::new(0) }))
+    }
+
+    /// How much is shown here, and how.
+    #[must_use]
+    pub fn look(&self) -> Look {
+        self.0.look
+    }
+
+    /// Shows the totals of a run: as they are, or under `--log-format json` as one object. Nothing under `-q`.
+    pub fn totals(&self, totals: &Totals) {
+        match (self.look().verbosity, self.look().format) {
+            (Verbosity::Quiet, _) => {}
+            (_, LogFormat::Json) => summary::tell(totals),
+            (_, LogFormat::Text) => self.line(summary::text(totals, self.look().palette)),
+        }
+    }
+
+    /// Shows the plan of a run before it begins. Nothing under `-q`, and nothing where machines read.
+    /// `text` is only asked for where it is shown: the time zone of its times is looked up in some hundred files.
+    pub fn plan(&self, text: impl FnOnce() -> String) {
+        if self.look().verbosity > Verbosity::Quiet && self.look().format == LogFormat::Text {
+            self.line(text());
+        }
+    }
+
+    /// Tells a line that is no warning: how far a command is, or what it did. Nothing under `-q`.
+    pub fn note(&self, text: &str) {
+        match (self.look().verbosity, self.look().format) {
+            (Verbosity::Quiet, _) => {}
+            (_, LogFormat::Json) => tracing::info!("{text}"),
+            (_, LogFormat::Text) => self.line(format!("{text}\n")),
+        }
+    }
+
+    /// Takes in text that ends with a line break; waits only while no screen is attached.
+    pub(super) fn line(&self, text: String) {
+        if *locked(&self.0.owner) == Some(thread::current().id()) {
+            return self.write(&text);
+        }
+        match &*locked(&self.0.route) {
+            Route::Straight => self.write(&text),
+            Route::Queue(queue) => self.offer(queue, Message::Line(text)),
+            Route::Shut => self.leave_out(),
+        }
+    }
+
+    /// Wakes the screen's thread, where there is one. A full queue wakes it anyhow.
+    pub(super) fn wake(&self) {
+        if let Route::Queue(queue) = &*locked(&self.0.route) {
+            let _ = queue.try_send(Message::Snapshot);
+        }
+    }
+
+    fn offer(&self, queue: &SyncSender<Message>, message: Message) {
+        match queue.try_send(message) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => self.leave_out(),
+        }
+    }
+
+    fn leave_out(&self) {
+        self.0.left_out.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Lines left out since this was asked last.
+    pub(super) fn take_left_out(&self) -> u64 {
+        self.0.left_out.swap(0, Ordering::Relaxed)
+    }
+
+    /// Writes now, whatever the route: for the screen's own thread.
+    pub(super) fn write(&self, text: &str) {
+        let mut sink = locked(&self.0.sink);
+        let _ = sink.write_all(text.as_bytes()).and_then(|()| sink.flush());
+    }
+
+    /// The calling thread is the screen's from here on.
+    pub(super) fn own(&self) {
+        *locked(&self.0.owner) = Some(thread::current().id());
+    }
+
+    /// From here on lines go to `queue`.
+    pub(super) fn attach(&self, queue: SyncSender<Message>) {
+        *locked(&self.0.route) = Route::Queue(queue);
+    }
+
+    /// Lets go of the queue: its thread writes what is in it and ends.
+    pub(super) fn shut(&self) {
+        *locked(&self.0.route) = Route::Shut;
+    }
+
+    /// Lines are written straight again.
+    pub(super) fn detach(&self) {
+        *locked(&self.0.route) = Route::Straight;
+    }
+}
+
+/// Writes to standard output what a command was asked for, such as a plan. A reader that left early, as in `man | head`, is no
+/// error.
+///
+/// # Errors
+/// If it can't be written.
+pub fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let out = &mut io::stdout().lock();
+    match write(out).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::output::mode::{Palette, ScreenMode};
+
+    /// A stream that can be read from outside.
+    #[derive(Clone, Default)]
+    pub(in crate::output) struct Page(Arc<Mutex<Vec<u8>>>);
+
+    impl Page {
+        pub(in crate::output) fn text(&self) -> String {
+            String::from_utf8(locked(&self.0).clone()).unwrap()
+        }
+    }
+
+    impl Write for Page {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            locked(&self.0).extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    pub(in crate::output) fn look(mode: ScreenMode, verbosity: Verbosity, format: LogFormat) -> Look {
+        Look { mode, verbosity, format, palette: Palette::new(false) }
+    }
+
+    struct Broken;
+
+    impl Write for Broken {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+    }
+
+    #[test]
+    fn a_closed_stream_is_no_error() {
+        let console = Console::on(Box::new(Broken), look(ScreenMode::Plain, Verbosity::Normal, LogFormat::Text));
+        console.line("lost\n".to_owned());
+        assert_eq!(console.take_left_out(), 0);
+    }
+
+    #[test]
+    fn a_full_queue_leaves_lines_out_and_counts_them() {
+        let page = Page::default();
+        let look = look(ScreenMode::Plain, Verbosity::Normal, LogFormat::Text);
+        let console = Console::on(Box::new(page.clone()), look);
+        let (sender, queue) = std::sync::mpsc::sync_channel(2);
+        console.attach(sender);
+        (0..5).for_each(|n| console.line(format!("{n}\n")));
+        console.wake();
+        assert_eq!((console.take_left_out(), console.take_left_out()), (3, 0));
+        assert_eq!(queue.try_iter().count(), 2);
+        drop(queue);
+        console.line("nobody listens\n".to_owned());
+        console.shut();
+        console.line("nor here\n".to_owned());
+        assert_eq!((console.take_left_out(), page.text()), (2, String::new()));
+        console.detach();
+        console.line("straight\n".to_owned());
+        assert_eq!(page.text(), "straight\n");
+    }
+}

@@ -1,0 +1,412 @@
+//! `--events`: what happens, as it happens, one JSON object a line (NDJSON), each written with one write.
+//!
+//! The lines are described in `docs/events.md`, for whoever reads them; a test holds that page against what is written here.
+//! Every line has `v`: 1 until a member changes its meaning or goes.
+//!
+//! A file is added to, so that a resumed run goes on in it. Where it cannot be written any more, that is said once, and
+//! the run goes on: the results are the evidence.
+
+use super::files::{Closed, LineSink, Taken, begins_as};
+use super::lines::millis;
+use super::logs::WEAKENED;
+use super::text::clean;
+use super::words::{stop_word, why};
+use crate::model::{BucketKind, Counts, Event, Outcome, Row, SessionId, Stamp, Target, TeamId, UserId};
+use serde::{Serialize, Serializer};
+use std::borrow::Cow;
+use std::io;
+use std::path::Path;
+
+/// The log of events of one run.
+#[derive(Debug)]
+pub struct EventLog {
+    /// None after a write failed.
+    sink: Option<LineSink>,
+    left_out: u64,
+}
+
+impl EventLog {
+    /// Opens or makes the file at `path`, with mode 0600; a pipe or a device gets a thread of its own.
+    ///
+    /// # Errors
+    /// Where it cannot be opened.
+    pub fn create(path: &Path) -> io::Result<Self> {
+        Ok(Self { sink: Some(LineSink::append(path)?), left_out: 0 })
+    }
+
+    /// Whether the file at `path` is an event log, or could become one.
+    ///
+    /// # Errors
+    /// If it can't be read.
+    pub fn is_at(path: &Path) -> io::Result<bool> {
+        begins_as(path, r#"{"v":1,"at":""#)
+    }
+
+    /// The run begins.
+    pub fn started(&mut self, at: Stamp, run_id: &str, rows: u64) {
+        self.write(at, &Body::RunStarted { run_id: clean(run_id), rows });
+    }
+
+    /// Something happened. Never waits for a reader and never fails.
+    pub fn event(&mut self, at: Stamp, event: &Event) {
+        self.write(at, &body(event));
+    }
+
+    /// The run ended; waits for the reader of a pipe, 5 s at most.
+    pub fn ended(mut self, at: Stamp, end: &RunEnd<'_>) {
+        let RunEnd { run_id, exit_code, counts, not_reached, calls } = *end;
+        self.write(at, &Body::RunEnded { run_id: clean(run_id), exit_code, rows: Rows(counts), not_reached, calls });
+        let Some(sink) = self.sink.take() else { return };
+        match sink.close() {
+            Closed::Whole if self.left_out == 0 => {}
+            Closed::Whole | Closed::TooSlow => {
+                tracing::warn!(target: WEAKENED, "the reader of --events was too slow; its last lines are lost");
+            }
+            Closed::Failed(error) => {
+                tracing::warn!(target: WEAKENED, "--events can't be written, its last lines are lost: {error}");
+            }
+        }
+    }
+
+    fn write(&mut self, at: Stamp, body: &Body<'_>) {
+        if self.left_out > 0 {
+            let lines = std::mem::take(&mut self.left_out);
+            // Counts itself where it finds no room either.
+            if !self.line(at, &Body::LeftOut { lines }) {
+                self.left_out = lines;
+            }
+        }
+        if !self.line(at, body) {
+            self.left_out += 1;
+        }
+    }
+
+    /// Whether the line was taken, or will never be.
+    fn line(&mut self, at: Stamp, body: &Body<'_>) -> bool {
+        let Some(sink) = &mut self.sink else { return true };
+        match sink.take(render(at, body)) {
+            Taken::Yes => true,
+            Taken::LeftOut => false,
+            Taken::Failed(error) => {
+                tracing::warn!(target: WEAKENED, "--events can't be written any more; the run goes on without it: {error}");
+                self.sink = None;
+                true
+            }
+        }
+    }
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy)]
+pub struct RunEnd<'a> {
+    /// The run's id.
+    pub run_id: &'a str,
+    /// The exit code.
+    pub exit_code: u8,
+    /// Rows by status.
+    pub counts: &'a Counts,
+    /// Rows without a record.
+    pub not_reached: u64,
+    /// Calls made in this run.
+    pub calls: u64,
+}
+
+fn render(at: Stamp, body: &Body<'_>) -> String {
+    let mut line =
+        serde_json::to_string(&Line { v: 1, at: at.rfc3339(), body }).expect("texts, numbers and lists of them");
+    line.push('\n');
+    line
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    v: u8,
+    at: String,
+    #[serde(flatten)]
+    body: &'a Body<'a>,
+}
+
+/// A line without what all of them have.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Body<'a> {
+    RunStarted {
+        run_id: Cow<'a, str>,
+        rows: u64,
+    },
+    Sending {
+        line: u64,
+        call: u32,
+    },
+    RowEnded(RowEnded<'a>),
+    Retrying {
+        line: u64,
+        attempt: u32,
+        error: Cow<'a, str>,
+        wait_ms: u64,
+    },
+    RateLimited {
+        line: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        team_id: Option<&'a str>,
+        pause_ms: u64,
+        stated: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        stated_ms: Option<u64>,
+    },
+    BucketKnown {
+        bucket: &'static str,
+    },
+    Estimate {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        team_id: Option<&'a str>,
+        per_minute: f64,
+    },
+    Parked {
+        team_id: &'a str,
+        code: Cow<'a, str>,
+    },
+    OutageBegan {
+        error: Cow<'a, str>,
+    },
+    OutageEnded,
+    TokenRefreshed,
+    OtherOwner {
+        user_id: &'a str,
+        protected: bool,
+    },
+    Warning {
+        text: Cow<'a, str>,
+    },
+    Stopping {
+        reason: &'static str,
+        text: String,
+    },
+    RunEnded {
+        run_id: Cow<'a, str>,
+        exit_code: u8,
+        rows: Rows<'a>,
+        not_reached: u64,
+        calls: u64,
+    },
+    LeftOut {
+        lines: u64,
+    },
+}
+
+#[derive(Serialize)]
+struct RowEnded<'a> {
+    line: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session_id: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    team_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_id: Option<&'a str>,
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Cow<'a, str>>,
+    detail: Cow<'a, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    http_status: Option<u16>,
+    attempts: u32,
+    rate_limited: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_sent_at: Option<String>,
+    finished_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<Cow<'a, str>>,
+}
+
+impl<'a> RowEnded<'a> {
+    fn new(row: &'a Row, outcome: &'a Outcome) -> Self {
+        let target = row.target.as_ref().ok();
+        Self {
+            line: row.line,
+            session_id: target.and_then(Target::session).map(SessionId::get),
+            team_id: target.and_then(|target| target.team()).map(TeamId::as_str),
+            user_id: target.and_then(|target| target.user()).map(UserId::as_str),
+            status: outcome.status.as_str(),
+            error: outcome.error.as_deref().map(clean),
+            detail: clean(&outcome.detail),
+            http_status: outcome.http_status,
+            attempts: outcome.attempts,
+            rate_limited: outcome.rate_limited,
+            first_sent_at: outcome.first_sent_at.map(Stamp::rfc3339),
+            finished_at: outcome.finished_at.rfc3339(),
+            request_id: outcome.request_id.as_deref().map(clean),
+        }
+    }
+}
+
+/// Counts as an object of status and number.
+pub(super) struct Rows<'a>(pub(super) &'a Counts);
+
+impl Serialize for Rows<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(status, rows)| (status.as_str(), rows)))
+    }
+}
+
+fn body(event: &Event) -> Body<'_> {
+    match event {
+        Event::Sending { line, call } => Body::Sending { line: *line, call: *call },
+        Event::Ended { row, outcome } => Body::RowEnded(RowEnded::new(row, outcome)),
+        Event::Retrying { line, attempt, error, wait } => {
+            Body::Retrying { line: *line, attempt: *attempt, error: clean(error), wait_ms: millis(*wait) }
+        }
+        Event::RateLimited { line, team, pause, stated } => {
+            let team_id = team.as_ref().map(TeamId::as_str);
+            let stated_ms = stated.map(millis);
+            Body::RateLimited { line: *line, team_id, pause_ms: millis(*pause), stated: stated.is_some(), stated_ms }
+        }
+        Event::BucketKnown(BucketKind::Org) => Body::BucketKnown { bucket: "org" },
+        Event::BucketKnown(BucketKind::Team) => Body::BucketKnown { bucket: "team" },
+        Event::Estimate { team, per_minute } => {
+            Body::Estimate { team_id: team.as_ref().map(TeamId::as_str), per_minute: *per_minute }
+        }
+        Event::Parked { team, code } => Body::Parked { team_id: team.as_str(), code: clean(code.as_str()) },
+        Event::OutageBegan { error } => Body::OutageBegan { error: clean(error) },
+        Event::OutageEnded => Body::OutageEnded,
+        Event::TokenRefreshed => Body::TokenRefreshed,
+        Event::OtherOwner { owner, is_spared } => {
+            Body::OtherOwner { user_id: owner.id.as_str(), protected: *is_spared }
+        }
+        Event::Warning(text) => Body::Warning { text: clean(text) },
+        Event::Stopping(reason) => Body::Stopping { reason: stop_word(reason), text: why(reason) },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::standing::tests::snapshot;
+    use super::super::words::tests::{every_event, every_reason};
+    use super::*;
+    use crate::model::Status;
+    use crate::output::documented::Documented;
+    use serde_json::{Value, json};
+    use std::collections::{BTreeMap, BTreeSet};
+
+    fn at() -> Stamp {
+        Stamp::from_millis(1_700_000_000_042)
+    }
+
+    fn object(event: &Event) -> Value {
+        let line = render(at(), &body(event));
+        assert_eq!(line.matches('\n').count(), 1);
+        serde_json::from_str(&line).unwrap()
+    }
+
+    const PAGE: &str = include_str!("../../docs/events.md");
+
+    /// A line of every type that there is.
+    fn every_line() -> Vec<Value> {
+        let counts = snapshot([2, 0, 0, 0], 3).counts;
+        let own = [
+            Body::RunStarted { run_id: "one".into(), rows: 3 },
+            Body::RunEnded { run_id: "one".into(), exit_code: 0, rows: Rows(&counts), not_reached: 1, calls: 2 },
+            Body::LeftOut { lines: 1 },
+        ];
+        let own = own.iter().map(|body| serde_json::from_str(&render(at(), body)).unwrap());
+        every_event().iter().map(object).chain(own).collect()
+    }
+
+    #[test]
+    fn every_line_is_as_the_page_describes_it_and_so_is_every_example() {
+        const COMMON: [&str; 3] = ["v", "at", "type"];
+        let sections: BTreeMap<&str, Documented> = PAGE
+            .split("\n## `")
+            .skip(1)
+            .map(|section| section.split_once('`').map(|(kind, rest)| (kind, Documented::of(rest))).unwrap())
+            .collect();
+        let lines = every_line();
+        let kinds: BTreeSet<&str> = lines.iter().map(|line| line["type"].as_str().unwrap()).collect();
+        assert_eq!(kinds, sections.keys().copied().collect());
+        for line in &lines {
+            sections[line["type"].as_str().unwrap()].describes(line, &COMMON);
+        }
+        for (kind, section) in &sections {
+            section.describes(&section.example, &COMMON);
+            assert_eq!((&section.example["type"], &section.example["v"]), (&json!(kind), &json!(1)));
+        }
+    }
+
+    #[test]
+    fn every_event_is_one_clean_line() {
+        for event in every_event() {
+            let object = object(&event);
+            assert_eq!((&object["v"], &object["at"]), (&json!(1), &json!("2023-11-14T22:13:20.042Z")));
+            for value in object.as_object().unwrap().values() {
+                assert!(value.as_str().is_none_or(|text| clean(text) == text), "{object}");
+            }
+        }
+        for reason in every_reason() {
+            let line = object(&Event::Stopping(reason));
+            assert!(PAGE.contains(&format!("`{}`", line["reason"].as_str().unwrap())), "{line}");
+        }
+        for status in Status::ALL {
+            assert!(PAGE.contains(&format!("`{}`", status.as_str())), "{status:?}");
+        }
+    }
+
+    #[test]
+    fn lines_look_as_they_are_written_down() {
+        let lines: Vec<Value> = every_event().iter().map(object).collect();
+        let when = "2023-11-14T22:13:20.042Z";
+        assert_eq!(
+            lines[3],
+            json!({"v": 1, "at": when, "type": "rate_limited", "line": 7, "team_id": "T1", "pause_ms": 30_000, "stated": true, "stated_ms": 1_000})
+        );
+        assert_eq!(lines[5], json!({"v": 1, "at": when, "type": "estimate", "per_minute": 37.5}));
+        let row = &lines[1];
+        assert_eq!((&row["session_id"], &row["status"]), (&json!(1_112_275_520_242_u64), &json!("failed")));
+        assert_eq!(row["first_sent_at"], "2023-11-14T22:13:20.000Z");
+        assert_eq!((&row["team_id"], &row["user_id"]), (&json!("T1"), &json!("U1")));
+    }
+
+    #[test]
+    fn a_log_is_a_run_from_its_start_to_its_end_and_a_second_run_goes_on_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.ndjson");
+        for run_id in ["one", "two"] {
+            let mut log = EventLog::create(&path).unwrap();
+            log.started(at(), run_id, 3);
+            for event in every_event() {
+                log.event(at(), &event);
+            }
+            let counts = snapshot([2, 0, 0, 0], 3).counts;
+            log.ended(at(), &RunEnd { run_id, exit_code: 130, counts: &counts, not_reached: 1, calls: 2 });
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines.len(), 2 * (every_event().len() + 2));
+        let last = lines.last().unwrap();
+        assert_eq!(
+            (&last["type"], &last["run_id"], &last["exit_code"]),
+            (&json!("run_ended"), &json!("two"), &json!(130))
+        );
+        assert_eq!((&last["rows"]["revoked"], &last["not_reached"]), (&json!(2), &json!(1)));
+    }
+
+    #[test]
+    fn a_full_disk_ends_the_log_and_not_the_run() {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut log = EventLog { sink: Some(LineSink::File(full)), left_out: 0 };
+        log.started(at(), "one", 3);
+        assert!(log.sink.is_none());
+        log.event(at(), &Event::OutageEnded);
+        assert_eq!(log.left_out, 0);
+    }
+
+    #[test]
+    fn lines_that_a_pipe_did_not_take_are_owned_up_to() {
+        let (queue, lines) = std::sync::mpsc::sync_channel(2);
+        let (_end, ended) = std::sync::mpsc::sync_channel(1);
+        let mut log = EventLog { sink: Some(LineSink::Pipe { queue, ended }), left_out: 0 };
+        (0..5).for_each(|_| log.event(at(), &Event::OutageEnded));
+        assert_eq!((log.left_out, lines.try_iter().count()), (3, 2));
+        log.event(at(), &Event::OutageEnded);
+        let text: String = lines.try_iter().collect();
+        assert!(text.contains(r#""type":"left_out","lines":3"#) && text.contains("outage_ended"), "{text}");
+    }
+}

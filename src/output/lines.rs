@@ -1,0 +1,159 @@
+//! Notices and the plain line of progress, told through tracing: one way for text and for JSON.
+
+use super::logs::NOTICE;
+use super::standing::{Standing, bucket_words};
+use super::text::clean;
+use super::words::{sentence, stop_word};
+use crate::model::{Event, Outcome, Row};
+use std::time::Duration;
+use tracing::{debug, info, trace, warn};
+
+/// Tells one event. Where its level is off, nothing is put together and it costs next to nothing: rows end, and calls
+/// are sent, some 30,000 times a second where there is no limit.
+pub fn tell(event: &Event) {
+    let text = || sentence(event);
+    match event {
+        Event::Sending { line, call } => trace!(target: NOTICE, line, call, "{}", text()),
+        Event::Ended { row, outcome } => tell_end(row, outcome, text),
+        Event::Retrying { line, attempt, error, wait } => {
+            trace!(target: NOTICE, line, attempt, error = &*clean(error), wait_ms = millis(*wait), "{}", text());
+        }
+        Event::RateLimited { line, team, pause, stated } => {
+            let team = team.as_ref().map(tracing::field::display);
+            info!(target: NOTICE, line, team, pause_ms = millis(*pause), stated_ms = stated.map(millis), "{}", text());
+        }
+        Event::BucketKnown(kind) => info!(target: NOTICE, bucket = bucket_words(*kind), "{}", text()),
+        Event::Estimate { team, per_minute } => {
+            let team = team.as_ref().map(tracing::field::display);
+            trace!(target: NOTICE, team, per_minute, "{}", text());
+        }
+        Event::Parked { team, code } => {
+            warn!(target: NOTICE, %team, code = &*clean(code.as_str()), "{}", text());
+        }
+        Event::OutageBegan { error } => warn!(target: NOTICE, error = &*clean(error), "{}", text()),
+        Event::OutageEnded | Event::TokenRefreshed => info!(target: NOTICE, "{}", text()),
+        Event::OtherOwner { owner, is_spared } => {
+            warn!(target: NOTICE, user_id = owner.id.as_str(), protected = is_spared, "{}", text());
+        }
+        Event::Warning(warning) => warn!(target: NOTICE, warning = &*clean(warning), "{}", text()),
+        Event::Stopping(reason) => warn!(target: NOTICE, reason = stop_word(reason), "{}", text()),
+    }
+}
+
+fn tell_end(row: &Row, outcome: &Outcome, text: impl Fn() -> String) {
+    debug!(
+        target: NOTICE,
+        line = row.line,
+        status = outcome.status.as_str(),
+        error = outcome.error.as_deref().map(clean).as_deref(),
+        http_status = outcome.http_status,
+        attempts = outcome.attempts,
+        request_id = outcome.request_id.as_deref().map(clean).as_deref(),
+        "{}",
+        text()
+    );
+}
+
+/// For a field: whole milliseconds.
+pub(super) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// `120/1000 done · revoked 110 · gone 8 · failed 2 · 20/min · ETA 44 m 00 s`, and what is out of the ordinary.
+#[must_use]
+pub fn progress(standing: &Standing) -> String {
+    let mut parts = vec![
+        format!("{}/{} done", standing.done(), standing.total()),
+        format!("revoked {}", standing.revoked()),
+        format!("gone {}", standing.gone()),
+        format!("failed {}", standing.failed()),
+    ];
+    if standing.requested() > 0 {
+        parts.insert(2, format!("requested {}", standing.requested()));
+    }
+    if standing.not_sent() > 0 {
+        parts.push(format!("not sent {}", standing.not_sent()));
+    }
+    parts.push(standing.pace());
+    parts.extend([standing.limit(), standing.trouble(), standing.pause(), standing.eta()].into_iter().flatten());
+    parts.join(" · ")
+}
+
+/// Tells the line of progress.
+pub(super) fn tell_progress(standing: &Standing) {
+    info!(
+        target: NOTICE,
+        done = standing.done(),
+        total = standing.total(),
+        revoked = standing.revoked(),
+        requested = standing.requested(),
+        gone = standing.gone(),
+        failed = standing.failed(),
+        "{}",
+        progress(standing)
+    );
+}
+
+/// Owns up to lines that were left out, where there are any.
+pub(super) fn tell_left_out(lines: u64) {
+    if lines > 0 {
+        warn!(target: NOTICE, lines, "{lines} lines were left out here: the terminal was slower than the run");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::console::Console;
+    use super::super::console::tests::{Page, look};
+    use super::super::logs::{dispatch, targets};
+    use super::super::mode::{LogFormat, ScreenMode, Verbosity};
+    use super::super::standing::tests::snapshot;
+    use super::super::words::tests::every_event;
+    use super::*;
+    use crate::model::Snapshot;
+
+    /// What `tell` shows of every event.
+    fn told(mode: ScreenMode, verbosity: Verbosity, format: LogFormat) -> Vec<String> {
+        let page = Page::default();
+        let console = Console::on(Box::new(page.clone()), look(mode, verbosity, format));
+        let targets = targets(console.look(), None).unwrap();
+        tracing::dispatcher::with_default(&dispatch(&console, targets), || every_event().iter().for_each(tell));
+        page.text().lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn verbosity_decides_what_is_told() {
+        for (mode, verbosity, want) in [
+            (ScreenMode::None, Verbosity::Quiet, 0),
+            (ScreenMode::Bar, Verbosity::Normal, 5),
+            (ScreenMode::Plain, Verbosity::Normal, 9),
+            (ScreenMode::Bar, Verbosity::Rows, 10),
+            (ScreenMode::Plain, Verbosity::Calls, 13),
+        ] {
+            let lines = told(mode, verbosity, LogFormat::Text);
+            assert_eq!(lines.len(), want, "{mode:?} {verbosity:?}: {lines:#?}");
+            assert!(lines.iter().all(|line| line.starts_with("slack-revoke: ") && clean(line) == *line));
+        }
+    }
+
+    #[test]
+    fn json_says_the_same_with_fields_and_nothing_hostile_in_them() {
+        let lines = told(ScreenMode::Plain, Verbosity::Calls, LogFormat::Json);
+        assert_eq!(lines.len(), every_event().len());
+        for (line, event) in lines.iter().zip(every_event()) {
+            let object: serde_json::Value = serde_json::from_str(line).unwrap();
+            assert_eq!(object["message"], sentence(&event));
+            let texts = object.as_object().unwrap().values().filter_map(|value| value.as_str());
+            texts.for_each(|text| assert_eq!(clean(text), text, "{line}"));
+        }
+    }
+
+    #[test]
+    fn the_line_of_progress_says_where_it_stands() {
+        let state = Snapshot { eta: Some(Duration::from_mins(44)), per_minute: None, ..snapshot([110, 8, 2, 0], 1000) };
+        let line = |state: Snapshot| progress(&Standing::new(state, Duration::ZERO));
+        assert_eq!(line(state.clone()), "120/1000 done · revoked 110 · gone 8 · failed 2 · 20/min · ETA 44 m 00 s");
+        let stopping = Snapshot { stopping: true, in_flight: 1, ..state };
+        assert!(line(stopping).ends_with("20/min · stopping: 1 call in flight"));
+    }
+}

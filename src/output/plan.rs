@@ -1,0 +1,342 @@
+//! The plan: what a run would do, before anything is sent.
+
+use super::files::json_text;
+use super::text::{clean, counted, human, local, rate, thousands, without_userinfo};
+use crate::model::Stamp;
+use jiff::tz::TimeZone;
+use serde::{Serialize, Serializer};
+use std::time::Duration;
+
+/// Users that one `admin.users.session.resetBulk` takes (slack.md, "The sibling methods").
+const USERS_A_BULK: u64 = 1000;
+
+/// What reading and checking the input has found.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PlanFacts {
+    /// The input, as it was named.
+    pub input: String,
+    /// How long ago the input was listed, as far as its file tells.
+    #[serde(rename = "input_age_seconds", serialize_with = "seconds")]
+    pub input_age: Option<Duration>,
+    /// Where the results go.
+    pub output: String,
+    /// Rows of the input: the sum of the six numbers below.
+    pub rows: u64,
+    /// Rows that will be sent, naming their session by `user_id`.
+    pub by_user: u64,
+    /// Rows that will be sent, naming their session by `team_id`.
+    pub by_team: u64,
+    /// Rows that cannot be sent.
+    pub invalid: u64,
+    /// Rows whose session stands on an earlier line.
+    pub duplicates: u64,
+    /// Rows that must not be sent.
+    pub protected: u64,
+    /// Rows that an earlier run on these results has ended.
+    pub already_done: u64,
+    /// The first few invalid rows.
+    pub invalid_examples: Vec<InvalidExample>,
+    /// Workspaces among the rows to send.
+    pub workspaces: u64,
+    /// The few with the most rows, most first.
+    pub busiest_workspaces: Vec<WorkspaceRows>,
+    /// Users among the rows to send.
+    pub users: u64,
+    /// Whether whole users are asked for: the calls that they take. None where sessions are sent one by one.
+    pub whole_users_calls: Option<u64>,
+    /// The users that `--confirm-users` is to name.
+    pub users_to_confirm: Option<u64>,
+    /// Rows to send that name no user: while there is one, `resetBulk` cannot take the run's place.
+    pub rows_without_user: u64,
+    /// How fast it will be sent.
+    pub pace: Pace,
+    /// Calls a minute that the last run on this host and organisation found that one bucket takes.
+    pub learnt_per_minute: Option<f64>,
+    /// When the plan was made.
+    #[serde(serialize_with = "stamp")]
+    pub now: Stamp,
+    /// The API's host.
+    pub api_host: String,
+    /// The proxy that the environment names; shown without its credentials.
+    #[serde(serialize_with = "proxy")]
+    pub proxy: Option<String>,
+}
+
+/// A row that cannot be sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct InvalidExample {
+    /// Its line.
+    pub line: u64,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// Rows of one workspace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct WorkspaceRows {
+    /// The workspace.
+    pub team_id: String,
+    /// Its rows to send.
+    pub rows: u64,
+}
+
+/// How fast a run goes, as far as it is known before.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pace {
+    /// `--rate auto`: a minute's worth at once, and as much in every minute after that; more if Slack and the user allow it.
+    Auto(#[serde(skip)] Start),
+    /// `--rate N`: calls a minute.
+    Fixed(f64),
+    /// `--rate unlimited`.
+    Unlimited,
+}
+
+/// Where `--rate auto` starts.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Start {
+    /// Calls a minute.
+    pub per_minute: f64,
+    /// Whether it is also the most that is tried.
+    pub is_most: bool,
+}
+
+impl Start {
+    /// The calls that go out at once.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of calls")]
+    fn at_once(self) -> u64 {
+        (self.per_minute as u64).max(1)
+    }
+}
+
+impl Pace {
+    /// How long `calls` calls take; none where nothing but the network limits them.
+    fn time(self, calls: u64) -> Option<Duration> {
+        match self {
+            Self::Auto(start) => spaced(calls.saturating_sub(start.at_once()), start.per_minute),
+            Self::Fixed(per_minute) => spaced(calls.saturating_sub(1), per_minute),
+            Self::Unlimited => None,
+        }
+    }
+}
+
+/// How long so many calls take, one interval each.
+#[expect(clippy::cast_precision_loss, reason = "a duration in words")]
+fn spaced(calls: u64, per_minute: f64) -> Option<Duration> {
+    Duration::try_from_secs_f64(calls as f64 * 60.0 / per_minute).ok()
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference to the field")]
+fn stamp<S: Serializer>(stamp: &Stamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&stamp.rfc3339())
+}
+
+#[expect(clippy::ref_option, reason = "serde gives a reference to the field")]
+fn seconds<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    duration.map(|duration| duration.as_secs()).serialize(serializer)
+}
+
+#[expect(clippy::ref_option, reason = "serde gives a reference to the field")]
+fn proxy<S: Serializer>(proxy: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    proxy.as_deref().map(without_userinfo).serialize(serializer)
+}
+
+impl PlanFacts {
+    /// Rows to send.
+    #[must_use]
+    pub fn to_send(&self) -> u64 {
+        self.by_user + self.by_team
+    }
+
+    /// The calls that it takes, if nothing has to be sent again.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        self.whole_users_calls.unwrap_or_else(|| self.to_send())
+    }
+
+    /// How long the run will take; none where no limit says so.
+    #[must_use]
+    pub fn duration(&self) -> Option<Duration> {
+        self.pace.time(self.calls())
+    }
+
+    /// When it would end, were it begun now.
+    #[must_use]
+    pub fn ends_at(&self) -> Option<Stamp> {
+        let millis = i64::try_from(self.duration()?.as_millis()).ok()?;
+        Some(Stamp::from_millis(self.now.as_millis().checked_add(millis)?))
+    }
+
+    /// `resetBulk` calls that would end every session of the users named; none where a row names no user.
+    #[must_use]
+    pub fn reset_bulk_calls(&self) -> Option<u64> {
+        (self.users > 0 && self.rows_without_user == 0).then(|| self.users.div_ceil(USERS_A_BULK))
+    }
+}
+
+/// What `plan --json` prints: the facts, and `to_send`, `calls`, `estimated_seconds`, `ends_at`, `reset_bulk_calls` from them.
+#[must_use]
+pub fn plan_json(facts: &PlanFacts) -> String {
+    #[derive(Serialize)]
+    struct Plan<'a> {
+        #[serde(flatten)]
+        facts: &'a PlanFacts,
+        to_send: u64,
+        calls: u64,
+        estimated_seconds: Option<u64>,
+        ends_at: Option<String>,
+        reset_bulk_calls: Option<u64>,
+    }
+    let plan = Plan {
+        facts,
+        to_send: facts.to_send(),
+        calls: facts.calls(),
+        estimated_seconds: facts.duration().map(|duration| duration.as_secs()),
+        ends_at: facts.ends_at().map(Stamp::rfc3339),
+        reset_bulk_calls: facts.reset_bulk_calls(),
+    };
+    json_text(&plan)
+}
+
+/// The plan for a reader. `zone` is that of the local clock.
+#[must_use]
+pub fn plan_text(facts: &PlanFacts, zone: &TimeZone) -> String {
+    let age = facts.input_age.map(|age| format!(", {} old", human(age))).unwrap_or_default();
+    let rows = counted(facts.rows, "row", "rows");
+    let mut lines = vec![format!("{:<11} {}: {rows}{age}", "input", clean(&facts.input))];
+    lines.push(match facts.to_send() {
+        0 => format!("{:<11} nothing: a run would make no call", "to send"),
+        rows => format!("{:<11} {}{}", "to send", counted(rows, "row", "rows"), form(facts)),
+    });
+    lines.extend(not_sent(facts));
+    lines.extend(workspaces(facts));
+    if facts.users > 0 {
+        lines.push(format!("{:<11} {}", "users", thousands(facts.users)));
+    }
+    lines.push(format!("{:<11} {}", "time", time(facts, zone)));
+    lines.extend(learnt(facts));
+    lines.push(format!("{:<11} {}{}", "API host", clean(&facts.api_host), proxy_words(facts)));
+    lines.push(format!("{:<11} {}", "results", clean(&facts.output)));
+    lines.extend(match facts.whole_users_calls {
+        Some(_) => whole_users(facts),
+        None => facts.reset_bulk_calls().map(|calls| bulk(facts.users, calls)),
+    });
+    lines.join("\n") + "\n"
+}
+
+/// Which identifier goes beside `session_id`.
+fn form(facts: &PlanFacts) -> String {
+    if let Some(calls) = facts.whole_users_calls {
+        let calls = counted(calls, "call", "calls");
+        return format!(", as whole users: {calls} of admin.users.session.resetBulk");
+    }
+    match (facts.by_user, facts.by_team) {
+        (0, 0) => String::new(),
+        (_, 0) => ", named by user_id".to_owned(),
+        (0, _) => ", named by team_id".to_owned(),
+        (user, team) => format!(", {} named by user_id and {} by team_id", thousands(user), thousands(team)),
+    }
+}
+
+/// Rows that stay here, and why.
+fn not_sent(facts: &PlanFacts) -> Vec<String> {
+    let numbers = [
+        ("done before", facts.already_done),
+        ("protected", facts.protected),
+        ("duplicate", facts.duplicates),
+        ("invalid", facts.invalid),
+    ];
+    let present = numbers.into_iter().filter(|(_, rows)| *rows > 0);
+    let mut lines: Vec<_> =
+        present.map(|(name, rows)| format!("{name:<11} {}", counted(rows, "row", "rows"))).collect();
+    let examples = &facts.invalid_examples;
+    lines.extend(examples.iter().map(|row| format!("{:<11} line {}: {}", "", row.line, clean(&row.reason))));
+    let more = facts.invalid.saturating_sub(examples.len() as u64);
+    if more > 0 && !examples.is_empty() {
+        lines.push(format!("{:<11} and {} more", "", thousands(more)));
+    }
+    lines
+}
+
+fn workspaces(facts: &PlanFacts) -> Option<String> {
+    let named: Vec<_> = facts
+        .busiest_workspaces
+        .iter()
+        .map(|team| format!("{} {}", clean(&team.team_id), thousands(team.rows)))
+        .collect();
+    let more = if facts.workspaces > named.len() as u64 { ", …" } else { "" };
+    let list = if named.is_empty() { String::new() } else { format!(" ({}{more})", named.join(", ")) };
+    (facts.workspaces > 0).then(|| format!("{:<11} {}{list}", "workspaces", thousands(facts.workspaces)))
+}
+
+fn time(facts: &PlanFacts, zone: &TimeZone) -> String {
+    if facts.to_send() == 0 {
+        return "nothing to send".to_owned();
+    }
+    let Some(duration) = facts.duration() else { return "as fast as the network allows".to_owned() };
+    let pace = match facts.pace {
+        Pace::Auto(start) => auto_words(start),
+        Pace::Fixed(per_minute) => format!("at {}/min", rate(per_minute)),
+        Pace::Unlimited => "without a limit".to_owned(),
+    };
+    let ends = facts
+        .ends_at()
+        .map(|end| format!("; begun now it ends {}{}", end.rfc3339_seconds(), beside_utc(&local(end, zone))));
+    let about = if duration < Duration::from_secs(1) { "a few seconds".to_owned() } else { human(duration) };
+    format!("{about} {pace}{}", ends.unwrap_or_default())
+}
+
+fn auto_words(start: Start) -> String {
+    let first = match start.at_once() {
+        1 => String::new(),
+        calls => format!(", the first {calls} at once"),
+    };
+    let less = if start.is_most { "" } else { "; less where Slack allows more" };
+    format!("at {}/min{first}{less}", rate(start.per_minute))
+}
+
+/// What the last run learnt is offered and never taken by itself: the limit may have another user today.
+fn learnt(facts: &PlanFacts) -> Option<String> {
+    let per_minute = facts.learnt_per_minute?.floor();
+    let time = human(Pace::Fixed(per_minute).time(facts.calls())?);
+    let offer = format!(
+        "the last run found {}/min: {time} at that; --start-rate {per_minute}/min begins there",
+        rate(per_minute)
+    );
+    (matches!(facts.pace, Pace::Auto(_)) && facts.to_send() > 0).then(|| format!("{:<11} {offer}", ""))
+}
+
+/// The local time in brackets, where it is another than UTC.
+fn beside_utc(local: &str) -> String {
+    if local.ends_with(" UTC") { String::new() } else { format!(" ({local})") }
+}
+
+fn proxy_words(facts: &PlanFacts) -> String {
+    facts.proxy.as_deref().map(|proxy| format!(", through the proxy {}", without_userinfo(proxy))).unwrap_or_default()
+}
+
+fn bulk(users: u64, calls: u64) -> String {
+    format!(
+        "Every row names its user: to end all sessions of these {}, {} of admin.users.session.resetBulk would do \
+         (asynchronous, and not only the sessions listed).",
+        counted(users, "user", "users"),
+        counted(calls, "call", "calls")
+    )
+}
+
+/// What nobody must overlook, and the number that a run without a terminal has to name.
+fn whole_users(facts: &PlanFacts) -> Option<String> {
+    let confirm =
+        facts.users_to_confirm.map(|users| format!("\n--confirm-users {users} confirms it without a terminal."));
+    (facts.users > 0).then(|| {
+        format!(
+            "EVERY session of {} will end, also those that are not listed, on all devices. Slack queues it; verify proves \
+             it.{}",
+            counted(facts.users, "user", "users"),
+            confirm.unwrap_or_default()
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests;

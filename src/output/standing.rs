@@ -1,0 +1,154 @@
+//! What a snapshot says to a reader: the few numbers that the bar and the lines share. Pure.
+
+use super::text::{rate, ticking};
+use crate::model::{BucketKind, Snapshot, Status};
+use std::time::Duration;
+
+/// A snapshot as it reads some time after it was taken: pauses and the time left have run down since.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Standing {
+    snapshot: Snapshot,
+    age: Duration,
+}
+
+impl Standing {
+    /// `age`: how long ago the snapshot was taken.
+    #[must_use]
+    pub fn new(snapshot: Snapshot, age: Duration) -> Self {
+        Self { snapshot, age }
+    }
+
+    /// Rows that ended.
+    pub(super) fn done(&self) -> u64 {
+        self.snapshot.counts.ended()
+    }
+
+    /// Rows of the input; never fewer than have ended, whatever was counted before the run.
+    pub(super) fn total(&self) -> u64 {
+        self.snapshot.total.max(self.done())
+    }
+
+    pub(super) fn revoked(&self) -> u64 {
+        self.snapshot.counts.of(Status::Revoked)
+    }
+
+    /// Rows whose user Slack has queued to be logged out.
+    pub(super) fn requested(&self) -> u64 {
+        self.snapshot.counts.of(Status::Requested)
+    }
+
+    /// Sessions that were not there any more.
+    pub(super) fn gone(&self) -> u64 {
+        self.snapshot.counts.of(Status::AlreadyRevoked) + self.snapshot.counts.of(Status::NotFound)
+    }
+
+    /// Rows failed or with an unknown end.
+    pub(super) fn failed(&self) -> u64 {
+        self.snapshot.counts.failures(false)
+    }
+
+    /// Rows that are never sent, so that the numbers add up to those done.
+    pub(super) fn not_sent(&self) -> u64 {
+        self.done() - self.revoked() - self.requested() - self.gone() - self.failed()
+    }
+
+    /// In whole per cent, rounded down: 100 is said of a finished run alone.
+    pub(super) fn percent(&self) -> u64 {
+        let percent = u128::from(self.done()) * 100 / u128::from(self.total().max(1));
+        u64::try_from(percent).unwrap_or(100)
+    }
+
+    /// Calls in the last minute.
+    pub(super) fn pace(&self) -> String {
+        format!("{}/min", rate(self.snapshot.recent_per_minute))
+    }
+
+    /// What the pacer allows itself now; none where there is no limit.
+    pub(super) fn limit(&self) -> Option<String> {
+        self.snapshot.per_minute.map(|limit| format!("limit {}", rate(limit)))
+    }
+
+    /// Which rows share a limit, once known.
+    pub(super) fn bucket(&self) -> Option<&'static str> {
+        self.snapshot.bucket.map(bucket_words)
+    }
+
+    /// The pause that is left, of one that has not run out.
+    pub(super) fn pause(&self) -> Option<String> {
+        let left = self.snapshot.pause?.checked_sub(self.age).filter(|left| !left.is_zero())?;
+        Some(format!("paused {}", ticking(left)))
+    }
+
+    /// The time left; none for a run that is stopping or done, or where nobody knows.
+    pub(super) fn eta(&self) -> Option<String> {
+        let over = self.snapshot.stopping || self.done() >= self.total();
+        let eta = self.snapshot.eta.filter(|_| !over)?;
+        Some(format!("ETA {}", ticking(eta.saturating_sub(self.age))))
+    }
+
+    /// What is out of the ordinary just now, besides a pause.
+    pub(super) fn trouble(&self) -> Option<String> {
+        if self.snapshot.stopping {
+            let calls = if self.snapshot.in_flight == 1 { "call" } else { "calls" };
+            return Some(format!("stopping: {} {calls} in flight", self.snapshot.in_flight));
+        }
+        self.snapshot.outage.then(|| "Slack is not answering".to_owned())
+    }
+}
+
+/// The kind of bucket in words.
+pub(super) fn bucket_words(kind: BucketKind) -> &'static str {
+    match kind {
+        BucketKind::Org => "one limit for all",
+        BucketKind::Team => "a limit per workspace",
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::model::Counts;
+
+    /// A snapshot with these rows revoked, not found, failed and invalid.
+    pub(in crate::output) fn snapshot(rows: [u64; 4], total: u64) -> Snapshot {
+        let mut counts = Counts::default();
+        let statuses = [Status::Revoked, Status::NotFound, Status::Failed, Status::Invalid];
+        for (status, rows) in statuses.into_iter().zip(rows) {
+            (0..rows).for_each(|_| counts.add(status));
+        }
+        Snapshot { counts, total, recent_per_minute: 20.0, per_minute: Some(20.0), ..Snapshot::default() }
+    }
+
+    #[test]
+    fn the_numbers_add_up() {
+        let standing = Standing::new(snapshot([12, 3, 1, 2], 30), Duration::ZERO);
+        assert_eq!(standing.revoked() + standing.gone() + standing.failed() + standing.not_sent(), standing.done());
+        assert_eq!((standing.done(), standing.total(), standing.percent()), (18, 30, 60));
+    }
+
+    #[test]
+    fn a_pause_runs_down_between_snapshots_and_ends() {
+        let paused = Snapshot { pause: Some(Duration::from_secs(14)), ..snapshot([1, 0, 0, 0], 30) };
+        for (age, want) in [(0, Some("paused 14 s")), (5, Some("paused 9 s")), (14, None), (20, None)] {
+            let standing = Standing::new(paused.clone(), Duration::from_secs(age));
+            assert_eq!(standing.pause().as_deref(), want);
+        }
+    }
+
+    #[test]
+    fn the_time_left_runs_down_and_never_below_nothing() {
+        let base = Snapshot { eta: Some(Duration::from_secs(125)), ..snapshot([1, 0, 0, 0], 30) };
+        for (age, want) in [(0, "ETA 2 m 05 s"), (5, "ETA 2 m 00 s"), (500, "ETA 0 s")] {
+            assert_eq!(Standing::new(base.clone(), Duration::from_secs(age)).eta().as_deref(), Some(want));
+        }
+        let stopping = Snapshot { stopping: true, ..base };
+        assert_eq!(Standing::new(stopping, Duration::ZERO).eta(), None);
+    }
+
+    #[test]
+    fn a_total_that_came_too_low_is_not_overrun() {
+        let standing = Standing::new(snapshot([5, 0, 0, 0], 3), Duration::ZERO);
+        assert_eq!((standing.total(), standing.percent()), (5, 100));
+        assert_eq!(Standing::new(snapshot([0; 4], 0), Duration::ZERO).percent(), 0);
+    }
+}

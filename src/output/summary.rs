@@ -1,0 +1,320 @@
+//! The last lines of a run: what became of the rows, what was written, and how to go on. Pure but for `tell`.
+
+use super::logs::{NOTICE, tone_of};
+use super::mode::{Palette, Tone};
+use super::text::{clean, counted, human, rate, thousands};
+use super::words::{stop_word, why};
+use crate::model::{BucketKind, Counts, Stamp, Status, StopReason, UserId};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// A vendor's SIEM rule raises a critical alert at this many revocations for one user in 24 hours (slack.md, "The people").
+const SIEM_ALERT: u64 = 60;
+
+/// Tier 2 as it is documented, calls a minute.
+pub(super) const TIER_2: u64 = 20;
+const TIER_2_A_MINUTE: f64 = 20.0;
+
+/// How long `calls` calls take where the first 20 go at once and then 20 a minute.
+pub(super) fn at_tier_2(calls: u64) -> Duration {
+    Duration::from_secs(calls.saturating_sub(TIER_2).saturating_mul(60 / TIER_2))
+}
+
+/// Everything that is said at the end of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Totals {
+    /// Rows by how they ended, those of earlier runs on the same results included.
+    pub counts: Counts,
+    /// Rows of the input.
+    pub total: u64,
+    /// Calls made in this run.
+    pub calls: u64,
+    /// 429s met in this run.
+    pub rate_limited: u64,
+    /// Time lost to pauses in this run.
+    pub paused: Duration,
+    /// From the first call to the end.
+    pub elapsed: Duration,
+    /// Calls a minute that the pacer came to; none where there was no limit.
+    pub per_minute: Option<f64>,
+    /// How the limit showed itself on the way.
+    pub pacing: Pacing,
+    /// Why the run stopped before its rows were all ended.
+    pub stop: Option<StopReason>,
+    /// The files written.
+    pub files: Files,
+    /// This run's id.
+    pub run_id: String,
+    /// From the first call to the last answer; none where nothing was sent.
+    pub window: Option<(Stamp, Stamp)>,
+    /// Whose token it was, from `auth.test`: an id, a name, or both.
+    pub actor: Option<String>,
+    /// Users with their revocations, most first.
+    pub heaviest_users: Vec<(UserId, u64)>,
+    /// The command that continues the run, where it did not finish ([`super::resume_command`]).
+    pub resume_command: Option<String>,
+    /// The command that proves what was requested of Slack, where something was.
+    pub verify_command: Option<String>,
+    /// Why rows didn't end well, most rows first.
+    pub failures: Vec<FailureGroup>,
+    /// The command that runs the remaining rows again, if that is what is left to do.
+    pub retry_command: Option<String>,
+    /// What else somebody should know.
+    pub notes: Vec<String>,
+}
+
+/// Rows that ended with one error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailureGroup {
+    /// How.
+    pub status: Status,
+    /// The `error` column.
+    pub error: String,
+    /// How many.
+    pub rows: u64,
+    /// What it means, and what to do about it.
+    pub hint: String,
+}
+
+impl FailureGroup {
+    /// `2 rows failed with user_not_found: what it means: what to do`.
+    fn sentence(&self) -> String {
+        let Self { status, error, rows, hint } = self;
+        format!("{} {} with {}: {hint}", counted(*rows, "row", "rows"), status.as_str(), clean(error))
+    }
+}
+
+/// Errors that are named at the end; the summary has all.
+const NAMED_ERRORS: usize = 10;
+
+/// How the limit showed itself: what the manifest keeps, for whoever reads the summary alone.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Pacing {
+    /// When the estimate changed, and to how many calls a minute. The first thousand.
+    pub estimates: Vec<(Stamp, f64)>,
+    /// When a 429 came, and the pause that it asked for. The first thousand.
+    pub pauses: Vec<(Stamp, Duration)>,
+    /// Calls a minute that one bucket was found to take; none where no limit was met.
+    pub learnt_per_minute: Option<f64>,
+    /// Which rows shared a limit, once known.
+    pub bucket: Option<BucketKind>,
+}
+
+/// What a run leaves behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Files {
+    /// One record for each ended row.
+    pub results: PathBuf,
+    /// The rows that can be fed back; none where nothing remains.
+    pub remaining: Option<PathBuf>,
+    /// What ran, when, as whom.
+    pub manifest: PathBuf,
+}
+
+impl Files {
+    /// Each file with what it is called.
+    pub(super) fn named(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        let remaining = self.remaining.as_deref().map(|path| ("remaining", path));
+        [Some(("results", &*self.results)), remaining, Some(("manifest", &*self.manifest))].into_iter().flatten()
+    }
+}
+
+impl Totals {
+    /// Rows that the run did not come to: what is missing from the rows of the input, so that the totals add up.
+    #[must_use]
+    pub fn not_reached(&self) -> u64 {
+        self.total.saturating_sub(self.counts.ended())
+    }
+
+    /// Rows of the input: never fewer than have ended.
+    pub(super) fn rows(&self) -> u64 {
+        self.counts.ended() + self.not_reached()
+    }
+
+    /// Why rows didn't end well, an error a sentence.
+    #[must_use]
+    pub fn failure_sentences(&self) -> Vec<String> {
+        let mut sentences: Vec<_> = self.failures.iter().take(NAMED_ERRORS).map(FailureGroup::sentence).collect();
+        if let Some(more) = self.failures.get(NAMED_ERRORS..).filter(|more| !more.is_empty()) {
+            let rows = counted(more.iter().map(|group| group.rows).sum(), "row", "rows");
+            sentences.push(format!("{rows} with {} other errors: see the error column of the results", more.len()));
+        }
+        sentences
+    }
+
+    /// What must not be overlooked, each in one sentence.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let not_found = self.counts.of(Status::NotFound);
+        let many = not_found.saturating_mul(2) > self.counts.ended();
+        let ids = many.then(|| {
+            format!(
+                "{} of {} were not found: gone before, or the ids do not belong together. Nothing was revoked for \
+                 these rows; check a few of them before you count on it",
+                thousands(not_found),
+                counted(self.counts.ended(), "row", "rows")
+            )
+        });
+        let alerts = self.heaviest_users.iter().filter(|(_, rows)| *rows >= SIEM_ALERT).map(|alert| self.alert(alert));
+        ids.into_iter().chain(alerts).chain(self.notes.iter().map(|note| clean(note).into_owned())).collect()
+    }
+
+    /// The line for the SOC.
+    fn alert(&self, (user, rows): &(UserId, u64)) -> String {
+        format!(
+            "{} for user {user}: a SIEM may raise a critical alert (60 in 24 h). For the SOC: {}, {user}, {}",
+            counted(*rows, "revocation", "revocations"),
+            self.identity(),
+            counted(*rows, "revocation", "revocations")
+        )
+    }
+
+    /// The run's id, its actor and its window, by which an alert is matched to it.
+    fn identity(&self) -> String {
+        let actor = self.actor.as_deref().map_or("unknown".into(), clean);
+        let window = match self.window {
+            Some((from, to)) => format!("{} to {}", from.rfc3339_seconds(), to.rfc3339_seconds()),
+            None => "nothing sent".to_owned(),
+        };
+        format!("run {}, actor {actor}, window {window}", clean(&self.run_id))
+    }
+}
+
+/// The text for a terminal: warnings, totals, files, and the way on, in this order.
+#[must_use]
+pub fn text(totals: &Totals, palette: Palette) -> String {
+    let mut text = String::new();
+    for warning in totals.warnings() {
+        push(&mut text, &palette.paint(Tone::Care, &format!("warning: {warning}")));
+    }
+    push(&mut text, &headline(totals));
+    table(&mut text, totals, palette);
+    push(&mut text, &sum(totals));
+    for sentence in totals.failure_sentences() {
+        push(&mut text, &palette.paint(Tone::Bad, &sentence));
+    }
+    push(&mut text, &calls(totals));
+    push(&mut text, &totals.identity());
+    for (name, path) in totals.files.named() {
+        push(&mut text, &format!("{name:<10} {}", clean(&path.to_string_lossy())));
+    }
+    if totals.counts.of(Status::Requested) > 0 {
+        push(&mut text, &queued(totals));
+    }
+    if let Some(command) = &totals.verify_command {
+        push(&mut text, &format!("to prove it, after some minutes:\n  {}", clean(command)));
+    }
+    if let Some(command) = &totals.retry_command {
+        push(&mut text, &format!("to run the remaining rows again:\n  {}", clean(command)));
+    }
+    if let Some(command) = &totals.resume_command {
+        push(&mut text, &format!("to continue:\n  {}", clean(command)));
+    }
+    text
+}
+
+fn queued(totals: &Totals) -> String {
+    let rows = totals.counts.of(Status::Requested);
+    format!("{} requested: Slack has queued it, and does not say when it is done", counted(rows, "row", "rows"))
+}
+
+fn push(text: &mut String, line: &str) {
+    text.push_str(line);
+    text.push('\n');
+}
+
+fn headline(totals: &Totals) -> String {
+    match &totals.stop {
+        Some(reason) => format!("Stopped: {}", why(reason)),
+        None => format!("Done: {} in {}", counted(totals.rows(), "row", "rows"), human(totals.elapsed)),
+    }
+}
+
+/// Statuses that are told even where they have no row: the two that everybody looks for.
+fn is_told(status: Status, rows: u64) -> bool {
+    rows > 0 || matches!(status, Status::Revoked | Status::Failed)
+}
+
+fn table(text: &mut String, totals: &Totals, palette: Palette) {
+    let width = thousands(totals.rows()).len();
+    for (status, rows) in totals.counts.iter().filter(|(status, rows)| is_told(*status, *rows)) {
+        let tone = if rows > 0 { tone_of(status) } else { Tone::Plain };
+        let line = format!("  {:<16} {:>width$}", status.as_str(), thousands(rows));
+        push(text, &palette.paint(tone, &line));
+    }
+    if totals.not_reached() > 0 {
+        let line = format!("  {:<16} {:>width$}", "not reached", thousands(totals.not_reached()));
+        push(text, &palette.paint(Tone::Care, &line));
+    }
+}
+
+/// `1,000 rows = 990 revoked + 8 not_found + 0 failed + 2 not reached`.
+#[must_use]
+pub fn sum(totals: &Totals) -> String {
+    let statuses = totals.counts.iter().filter(|(status, rows)| is_told(*status, *rows));
+    let mut parts: Vec<_> = statuses.map(|(status, rows)| format!("{} {}", thousands(rows), status.as_str())).collect();
+    if totals.not_reached() > 0 {
+        parts.push(format!("{} not reached", thousands(totals.not_reached())));
+    }
+    format!("  {} = {}", counted(totals.rows(), "row", "rows"), parts.join(" + "))
+}
+
+/// Calls, what the limit cost, and what the pace that was learnt was worth.
+fn calls(totals: &Totals) -> String {
+    let mut line = format!(
+        "{} in {}, {} rate limited, paused {}",
+        counted(totals.calls, "call", "calls"),
+        human(totals.elapsed),
+        thousands(totals.rate_limited),
+        human(totals.paused)
+    );
+    let at_tier_2 = at_tier_2(totals.calls);
+    if let (Some(pace), true) = (totals.per_minute, at_tier_2 > Duration::ZERO) {
+        let compared =
+            format!("; {}/min at the end, at {TIER_2}/min it would have been {}", rate(pace), human(at_tier_2));
+        line.push_str(&compared);
+    }
+    if let Some(learnt) = totals.pacing.learnt_per_minute.map(f64::floor).filter(|learnt| *learnt > TIER_2_A_MINUTE) {
+        let offer = format!("; one limit takes {}/min, and --start-rate {learnt}/min begins there", rate(learnt));
+        line.push_str(&offer);
+    }
+    line
+}
+
+/// The same as one tracing event, for `--log-format json`.
+pub(super) fn tell(totals: &Totals) {
+    for warning in totals.warnings() {
+        tracing::warn!(target: NOTICE, "{warning}");
+    }
+    for sentence in totals.failure_sentences() {
+        tracing::error!(target: NOTICE, "{sentence}");
+    }
+    let rows = |status| totals.counts.of(status);
+    tracing::info!(
+        target: NOTICE,
+        run_id = &*clean(&totals.run_id),
+        total = totals.rows(),
+        revoked = rows(Status::Revoked),
+        requested = rows(Status::Requested),
+        already_revoked = rows(Status::AlreadyRevoked),
+        not_found = rows(Status::NotFound),
+        failed = rows(Status::Failed),
+        unknown = rows(Status::Unknown),
+        invalid = rows(Status::Invalid),
+        duplicate = rows(Status::Duplicate),
+        protected = rows(Status::Protected),
+        not_reached = totals.not_reached(),
+        calls = totals.calls,
+        stop = totals.stop.as_ref().map(stop_word),
+        results = &*clean(&totals.files.results.to_string_lossy()),
+        verify = totals.verify_command.as_deref().map(clean).as_deref(),
+        retry = totals.retry_command.as_deref().map(clean).as_deref(),
+        resume = totals.resume_command.as_deref().map(clean).as_deref(),
+        "{}: {}",
+        headline(totals),
+        sum(totals).trim_start()
+    );
+}
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -1,0 +1,167 @@
+use super::super::console::Console;
+use super::super::console::tests::{Page, look};
+use super::super::logs::{dispatch, targets};
+use super::super::mode::{LogFormat, ScreenMode, Verbosity};
+use super::super::standing::tests::snapshot;
+use super::super::words::tests::{HOSTILE, every_reason};
+use super::*;
+use proptest::prelude::*;
+
+/// Totals of a finished run with these rows revoked, not found, failed and invalid.
+pub(in crate::output) fn totals(rows: [u64; 4], total: u64) -> Totals {
+    Totals {
+        counts: snapshot(rows, total).counts,
+        total,
+        calls: 1020,
+        rate_limited: 4,
+        paused: Duration::from_secs(62),
+        elapsed: Duration::from_mins(25),
+        per_minute: Some(40.0),
+        pacing: Pacing::default(),
+        stop: None,
+        files: Files {
+            results: "s.results.csv".into(),
+            remaining: None,
+            manifest: "s.results.csv.manifest.json".into(),
+        },
+        run_id: "0193f1c2".to_owned(),
+        window: Some((Stamp::from_millis(1_700_000_000_000), Stamp::from_millis(1_700_001_500_000))),
+        actor: Some("W1 (alice)".to_owned()),
+        heaviest_users: Vec::new(),
+        verify_command: None,
+        resume_command: None,
+        failures: Vec::new(),
+        retry_command: None,
+        notes: Vec::new(),
+    }
+}
+
+fn plain(totals: &Totals) -> String {
+    text(totals, Palette::new(false))
+}
+
+#[test]
+fn a_finished_run_ends_with_its_totals_and_its_files() {
+    assert_eq!(
+        plain(&totals([1190, 8, 2, 0], 1200)),
+        "\
+Done: 1,200 rows in 25 min
+  revoked          1,190
+  not_found            8
+  failed               2
+  1,200 rows = 1,190 revoked + 8 not_found + 2 failed
+1,020 calls in 25 min, 4 rate limited, paused 1 min 2 s; 40/min at the end, at 20/min it would have been 50 min
+run 0193f1c2, actor W1 (alice), window 2023-11-14T22:13:20Z to 2023-11-14T22:38:20Z
+results    s.results.csv
+manifest   s.results.csv.manifest.json
+"
+    );
+}
+
+#[test]
+fn a_stopped_run_ends_with_the_command_that_continues_it() {
+    let stopped = Totals {
+        stop: Some(StopReason::Deadline),
+        resume_command: Some("slack-revoke run s.csv --resume".to_owned()),
+        files: Files { remaining: Some("s.remaining.csv".into()), ..totals([0; 4], 0).files },
+        ..totals([10, 0, 0, 0], 30)
+    };
+    let text = plain(&stopped);
+    assert!(text.starts_with("Stopped: --deadline has passed\n"), "{text}");
+    assert!(text.contains("30 rows = 10 revoked + 0 failed + 20 not reached\n"), "{text}");
+    assert!(text.ends_with("to continue:\n  slack-revoke run s.csv --resume\n"), "{text}");
+    assert!(text.contains("remaining  s.remaining.csv\n"));
+}
+
+fn failure(rows: u64) -> FailureGroup {
+    let (error, hint) = ("user_not_found".to_owned(), "no such user: list again".to_owned());
+    FailureGroup { status: Status::Failed, error, rows, hint }
+}
+
+#[test]
+fn failed_rows_are_explained_by_error_and_the_last_line_runs_them_again() {
+    let failed = Totals {
+        failures: vec![failure(2), FailureGroup { status: Status::Unknown, error: "timeout".to_owned(), ..failure(1) }],
+        retry_command: Some("slack-revoke run s.remaining.csv".to_owned()),
+        ..totals([7, 0, 2, 0], 10)
+    };
+    let text = plain(&failed);
+    let groups = "2 rows failed with user_not_found: no such user: list again\n\
+                  1 row unknown with timeout: no such user: list again\n";
+    assert!(text.contains(groups), "{text}");
+    assert!(text.ends_with("to run the remaining rows again:\n  slack-revoke run s.remaining.csv\n"), "{text}");
+    let many = Totals { failures: (0..13).map(|_| failure(3)).collect(), ..totals([0, 0, 39, 0], 39) };
+    assert_eq!(many.failure_sentences().len(), 11);
+    assert!(plain(&many).contains("9 rows with 3 other errors: see the error column"), "{}", plain(&many));
+}
+
+#[test]
+fn most_rows_not_found_is_warned_of_from_over_half_on() {
+    for (rows, warned) in [([5, 5, 0, 0], false), ([5, 6, 0, 0], true), ([0, 0, 0, 0], false), ([2, 3, 0, 1], false)] {
+        let text = plain(&totals(rows, 20));
+        assert_eq!(text.contains("not found: gone before"), warned, "{rows:?}");
+        assert_eq!(text.starts_with("warning: "), warned, "{rows:?}");
+    }
+}
+
+#[test]
+fn sixty_revocations_of_a_user_give_the_soc_its_line() {
+    let users = [("U1", 75), ("U2", 60), ("U3", 59)];
+    let heaviest_users = users.map(|(user, rows)| (UserId::parse(user).unwrap(), rows)).to_vec();
+    let warnings = Totals { heaviest_users, ..totals([194, 0, 0, 0], 194) }.warnings();
+    assert_eq!(warnings.len(), 2);
+    assert!(
+        warnings[0].ends_with(
+            "For the SOC: run 0193f1c2, actor W1 (alice), window 2023-11-14T22:13:20Z to 2023-11-14T22:38:20Z, \
+             U1, 75 revocations"
+        ),
+        "{}",
+        warnings[0]
+    );
+}
+
+#[test]
+fn nothing_hostile_reaches_the_last_lines() {
+    for reason in every_reason() {
+        let hostile = Totals {
+            stop: Some(reason),
+            actor: Some(HOSTILE.to_owned()),
+            notes: vec![HOSTILE.to_owned()],
+            failures: vec![FailureGroup { error: HOSTILE.to_owned(), ..failure(1) }],
+            retry_command: Some(HOSTILE.to_owned()),
+            resume_command: Some(HOSTILE.to_owned()),
+            files: Files { results: HOSTILE.into(), ..totals([0; 4], 0).files },
+            ..totals([1, 0, 0, 0], 2)
+        };
+        for line in plain(&hostile).lines() {
+            assert_eq!(clean(line), line);
+        }
+    }
+}
+
+fn shown(verbosity: Verbosity, format: LogFormat) -> String {
+    let page = Page::default();
+    let console = Console::on(Box::new(page.clone()), look(ScreenMode::Plain, verbosity, format));
+    let targets = targets(console.look(), None).unwrap();
+    tracing::dispatcher::with_default(&dispatch(&console, targets), || console.totals(&totals([1, 0, 1, 0], 3)));
+    page.text()
+}
+
+#[test]
+fn totals_follow_the_format_and_stay_away_under_quiet() {
+    assert_eq!(shown(Verbosity::Quiet, LogFormat::Text), "");
+    assert_eq!(shown(Verbosity::Quiet, LogFormat::Json), "");
+    assert_eq!(shown(Verbosity::Normal, LogFormat::Text), plain(&totals([1, 0, 1, 0], 3)));
+    let object: serde_json::Value = serde_json::from_str(&shown(Verbosity::Normal, LogFormat::Json)).unwrap();
+    assert_eq!((&object["revoked"], &object["failed"], &object["not_reached"]), (&1.into(), &1.into(), &1.into()));
+}
+
+proptest! {
+    #[test]
+    fn the_parts_of_the_sum_are_the_whole(rows in any::<[u8; 4]>(), total in 0_u64..2000) {
+        let line = sum(&totals(rows.map(|rows| u64::from(rows % 50)), total)).replace(',', "");
+        let numbers: Vec<u64> = line.split(' ').filter_map(|word| word.parse().ok()).collect();
+        prop_assert_eq!(numbers[0], numbers[1..].iter().sum::<u64>());
+        prop_assert!(numbers[0] >= total);
+    }
+}

@@ -1,0 +1,169 @@
+//! `--summary-json`: the totals of a run as one JSON object, for whoever started it.
+//! Its members are described in `docs/summary.md`; a test holds that page against what is written here.
+
+use super::events::Rows;
+use super::files::{PRIVATE, begins_as, json_text, replace};
+use super::summary::{FailureGroup, Totals};
+use super::text::clean;
+use super::words::{stop_word, why};
+use crate::model::{BucketKind, Stamp};
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+#[derive(Serialize)]
+struct Summary<'a> {
+    v: u8,
+    run_id: Cow<'a, str>,
+    exit_code: u8,
+    stop: Option<Value>,
+    rows: Rows<'a>,
+    total: u64,
+    not_reached: u64,
+    calls: u64,
+    rate_limited: u64,
+    paused_seconds: f64,
+    elapsed_seconds: f64,
+    per_minute: Option<f64>,
+    learnt_per_minute: Option<f64>,
+    bucket: Option<&'static str>,
+    estimates: Vec<Value>,
+    pauses: Vec<Value>,
+    window: Option<Value>,
+    actor: Option<Cow<'a, str>>,
+    files: BTreeMap<&'static str, String>,
+    heaviest_users: Vec<Value>,
+    failures: Vec<Value>,
+    verify_command: Option<&'a str>,
+    resume_command: Option<&'a str>,
+    retry_command: Option<&'a str>,
+    warnings: Vec<String>,
+}
+
+/// Puts the totals in the place of `path`, with mode 0600: they name users.
+///
+/// # Errors
+/// Where the file cannot be written.
+pub fn write(path: &Path, totals: &Totals, exit_code: u8) -> io::Result<()> {
+    replace(path, &render(totals, exit_code), PRIVATE)
+}
+
+/// Whether the file at `path` is a summary, or could become one.
+///
+/// # Errors
+/// If it can't be read.
+pub fn is_at(path: &Path) -> io::Result<bool> {
+    begins_as(path, "{\n  \"v\": 1,\n  \"run_id\": \"")
+}
+
+/// The object, indented, with a line break behind it.
+#[must_use]
+pub fn render(totals: &Totals, exit_code: u8) -> String {
+    let window = totals.window.map(|(from, to)| json!({"from": from.rfc3339(), "to": to.rfc3339()}));
+    let stop = totals.stop.as_ref().map(|reason| json!({"reason": stop_word(reason), "text": why(reason)}));
+    let user = |(user, rows): &(crate::model::UserId, u64)| json!({"user_id": user.as_str(), "revocations": rows});
+    let estimate = |(at, rate): &(Stamp, f64)| json!({"at": at.rfc3339(), "per_minute": rate});
+    let pause = |(at, pause): &(Stamp, Duration)| json!({"at": at.rfc3339(), "seconds": pause.as_secs_f64()});
+    let failure = |FailureGroup { status, error, rows, hint }: &FailureGroup| json!({"status": status.as_str(), "error": clean(error), "rows": rows, "hint": hint});
+    let summary = Summary {
+        v: 1,
+        run_id: clean(&totals.run_id),
+        exit_code,
+        stop,
+        rows: Rows(&totals.counts),
+        total: totals.rows(),
+        not_reached: totals.not_reached(),
+        calls: totals.calls,
+        rate_limited: totals.rate_limited,
+        paused_seconds: totals.paused.as_secs_f64(),
+        elapsed_seconds: totals.elapsed.as_secs_f64(),
+        per_minute: totals.per_minute,
+        learnt_per_minute: totals.pacing.learnt_per_minute,
+        bucket: totals.pacing.bucket.map(bucket_word),
+        estimates: totals.pacing.estimates.iter().map(estimate).collect(),
+        pauses: totals.pacing.pauses.iter().map(pause).collect(),
+        window,
+        actor: totals.actor.as_deref().map(clean),
+        files: totals.files.named().map(|(name, path)| (name, path.to_string_lossy().into_owned())).collect(),
+        heaviest_users: totals.heaviest_users.iter().map(user).collect(),
+        failures: totals.failures.iter().map(failure).collect(),
+        verify_command: totals.verify_command.as_deref(),
+        resume_command: totals.resume_command.as_deref(),
+        retry_command: totals.retry_command.as_deref(),
+        warnings: totals.warnings(),
+    };
+    json_text(&summary)
+}
+
+fn bucket_word(kind: BucketKind) -> &'static str {
+    match kind {
+        BucketKind::Org => "org",
+        BucketKind::Team => "team",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::summary::{Pacing, tests::totals};
+    use super::*;
+    use crate::model::{StopReason, UserId};
+    use crate::output::documented::Documented;
+
+    fn object(totals: &Totals, exit_code: u8) -> Value {
+        serde_json::from_str(&render(totals, exit_code)).unwrap()
+    }
+
+    #[test]
+    fn the_object_adds_up_like_the_totals() {
+        let object = object(&totals([10, 3, 2, 1], 20), 1);
+        let rows: u64 = object["rows"].as_object().unwrap().values().filter_map(Value::as_u64).sum();
+        assert_eq!((rows + 4, &object["not_reached"], &object["total"]), (20, &json!(4), &json!(20)));
+        assert_eq!((&object["exit_code"], &object["stop"]), (&json!(1), &Value::Null));
+        assert_eq!(object["window"]["from"], "2023-11-14T22:13:20.000Z");
+        assert_eq!(object["files"], json!({"results": "s.results.csv", "manifest": "s.results.csv.manifest.json"}));
+        assert_eq!(object["paused_seconds"], 62.0);
+    }
+
+    #[test]
+    fn the_object_is_as_the_page_describes_it_and_so_is_the_example() {
+        let page = Documented::of(include_str!("../../docs/summary.md"));
+        page.describes(&object(&totals([10, 3, 2, 1], 20), 1), &[]);
+        let stopped = Totals {
+            stop: Some(StopReason::Deadline),
+            resume_command: Some("slack-revoke run s.csv --resume".to_owned()),
+            pacing: Pacing { learnt_per_minute: Some(21.5), bucket: Some(BucketKind::Org), ..Pacing::default() },
+            ..totals([40, 0, 10, 0], 80)
+        };
+        page.describes(&object(&stopped, 3), &[]);
+        page.describes(&page.example, &[]);
+    }
+
+    #[test]
+    fn a_stop_and_its_way_on_are_told() {
+        let stopped = Totals {
+            stop: Some(StopReason::MaxFailures { failed: 10, of: 50 }),
+            resume_command: Some("slack-revoke run s.csv --resume".to_owned()),
+            heaviest_users: vec![(UserId::parse("U1").unwrap(), 61)],
+            ..totals([40, 0, 10, 0], 80)
+        };
+        let object = object(&stopped, 3);
+        assert_eq!(object["stop"]["reason"], "max_failures");
+        assert_eq!(object["resume_command"], "slack-revoke run s.csv --resume");
+        assert_eq!(object["heaviest_users"], json!([{"user_id": "U1", "revocations": 61}]));
+        assert_eq!(object["warnings"].as_array().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn the_file_is_for_its_owner_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("summary.json");
+        write(&path, &totals([1, 0, 0, 0], 1), 0).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), render(&totals([1, 0, 0, 0], 1), 0));
+    }
+}

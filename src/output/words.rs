@@ -1,0 +1,221 @@
+//! What happened, in sentences. Pure; all that comes from the input or from Slack is cleaned here.
+
+use super::standing::bucket_words;
+use super::text::{clean, counted, human, rate};
+use crate::model::{Event, Outcome, Row, StopReason, TeamId};
+use std::time::Duration;
+
+/// One event in a sentence without a full stop.
+#[must_use]
+pub fn sentence(event: &Event) -> String {
+    match event {
+        Event::Sending { line, call } => format!("line {line}: sending, call {call}"),
+        Event::Ended { row, outcome } => ended(row, outcome),
+        Event::Retrying { line, attempt, error, wait } => {
+            format!("line {line}: {} at attempt {attempt}; again in {}", clean(error), human(*wait))
+        }
+        Event::RateLimited { line, team, pause, stated } => rate_limited(*line, team.as_ref(), *pause, *stated),
+        Event::BucketKnown(kind) => format!("Slack keeps {}", bucket_words(*kind)),
+        Event::Estimate { team, per_minute } => format!("pace{} {}/min", of(team.as_ref()), rate(*per_minute)),
+        Event::Parked { team, code } => {
+            format!("workspace {team} refuses ({}); its rows are set aside, the others go on", clean(code.as_str()))
+        }
+        Event::OutageBegan { error } => {
+            format!("Slack is not answering ({}); one call at a time until it does", clean(error))
+        }
+        Event::OutageEnded => "Slack answers again".to_owned(),
+        Event::TokenRefreshed => "the token had expired; going on with a fresh one".to_owned(),
+        Event::OtherOwner { owner, is_spared } => {
+            let rows = if *is_spared { "this user's rows are left alone too" } else { "--allow-self was given" };
+            format!(
+                "the fresh token is {}'s ({}), whose token the run didn't have before; {rows}",
+                clean(&owner.name),
+                owner.id
+            )
+        }
+        Event::Warning(text) => format!("Slack warns: {}", clean(text)),
+        Event::Stopping(reason) => format!("stopping: {}; calls in flight are finished first", why(reason)),
+    }
+}
+
+fn of(team: Option<&TeamId>) -> String {
+    team.map(|team| format!(" of {team}")).unwrap_or_default()
+}
+
+fn ended(row: &Row, outcome: &Outcome) -> String {
+    let mut text = format!("line {}: {}", row.line, outcome.status.as_str());
+    if let Some(error) = &outcome.error {
+        text = format!("{text}: {}", clean(error));
+    }
+    if !outcome.detail.is_empty() {
+        text = format!("{text} ({})", clean(&outcome.detail));
+    }
+    if outcome.attempts > 1 {
+        text = format!("{text}, {} attempts", outcome.attempts);
+    }
+    text
+}
+
+fn rate_limited(line: u64, team: Option<&TeamId>, pause: Duration, stated: Option<Duration>) -> String {
+    let why = match stated {
+        Some(stated) if pause <= stated => "as Slack asks".to_owned(),
+        Some(stated) => format!("longer than the {} that Slack asks for, which were too short before", human(stated)),
+        None => "as Slack did not say for how long".to_owned(),
+    };
+    let scope = team.map(|team| format!("workspace {team} ")).unwrap_or_default();
+    format!("line {line}: rate limited; {scope}pauses {}, {why}", human(pause))
+}
+
+/// Why a run stopped, in a clause.
+#[must_use]
+pub fn why(reason: &StopReason) -> String {
+    match reason {
+        StopReason::Interrupted => "interrupted".to_owned(),
+        StopReason::Terminated => "asked to terminate".to_owned(),
+        StopReason::MaxFailures { failed, of } => {
+            format!("{} of {} failed, which is what --max-failures allows", counted(*failed, "row", "rows"), of)
+        }
+        StopReason::Deadline => "--deadline has passed".to_owned(),
+        StopReason::RetryAfter { pause } => {
+            format!("Slack asks for a pause of {}, longer than --max-retry-after", human(*pause))
+        }
+        StopReason::Breaker { code } => format!("every row so far is refused with {}", clean(code.as_str())),
+        StopReason::Refused { code, detail } if detail.is_empty() => format!("Slack refuses: {}", clean(code.as_str())),
+        StopReason::Refused { code, detail } => {
+            format!("Slack refuses: {} ({})", clean(code.as_str()), clean(detail))
+        }
+        StopReason::Workspaces { code } => format!("the workspaces refuse: {}", clean(code.as_str())),
+        StopReason::Unavailable { error } => format!("Slack cannot be reached: {}", clean(error)),
+        StopReason::Unwritable(error) => format!("the results cannot be written: {}", clean(error)),
+        StopReason::Unreadable(error) => format!("the input cannot be read on: {}", clean(error)),
+        StopReason::InputChanged(input) => format!("{} was changed while the run went on", clean(input)),
+    }
+}
+
+/// The same as one word for machines.
+#[must_use]
+pub fn stop_word(reason: &StopReason) -> &'static str {
+    match reason {
+        StopReason::Interrupted => "interrupted",
+        StopReason::Terminated => "terminated",
+        StopReason::MaxFailures { .. } => "max_failures",
+        StopReason::Deadline => "deadline",
+        StopReason::RetryAfter { .. } => "retry_after",
+        StopReason::Breaker { .. } => "breaker",
+        StopReason::Refused { .. } => "refused",
+        StopReason::Workspaces { .. } => "workspaces",
+        StopReason::Unavailable { .. } => "unavailable",
+        StopReason::Unwritable(_) => "unwritable",
+        StopReason::Unreadable(_) => "unreadable",
+        StopReason::InputChanged(_) => "input_changed",
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::model::{
+        BucketKind, ErrorCode, Fields, IdentifyBy, SessionId, Stamp, Status, Target, TokenOwner, UserId,
+    };
+
+    pub(in crate::output) const HOSTILE: &str = "\u{1b}]0;x\u{7}\u{202e}\u{9b}2J\n";
+
+    /// An ended row whose texts try to reach the terminal.
+    pub(in crate::output) fn hostile_end() -> Event {
+        let target = Target::by_team(
+            SessionId::from(1_112_275_520_242),
+            TeamId::parse("T1").unwrap(),
+            Some(UserId::parse("U1").unwrap()),
+        );
+        assert_eq!(target.named_by(), IdentifyBy::Team);
+        let row = Row { line: 7, fields: Fields::default(), target: Ok(target), may_have_been_sent: false };
+        let outcome = Outcome {
+            status: Status::Failed,
+            error: Some(HOSTILE.into()),
+            detail: HOSTILE.into(),
+            http_status: Some(200),
+            attempts: 2,
+            rate_limited: 1,
+            first_sent_at: Some(Stamp::from_millis(1_700_000_000_000)),
+            finished_at: Stamp::from_millis(1_700_000_001_000),
+            request_id: Some("r1".into()),
+        };
+        Event::Ended { row: Box::new(row), outcome }
+    }
+
+    fn owner() -> TokenOwner {
+        TokenOwner {
+            id: UserId::parse("W7").unwrap(),
+            name: HOSTILE.into(),
+            team_id: None,
+            team: Box::default(),
+            enterprise_id: None,
+            url: Box::default(),
+        }
+    }
+
+    /// One event of every kind, those with texts holding hostile ones.
+    pub(in crate::output) fn every_event() -> Vec<Event> {
+        let team = || TeamId::parse("T1").unwrap();
+        let code = || ErrorCode::from(HOSTILE);
+        let second = Duration::from_secs(1);
+        vec![
+            Event::Sending { line: 7, call: 1 },
+            hostile_end(),
+            Event::Retrying { line: 7, attempt: 1, error: HOSTILE.into(), wait: second },
+            Event::RateLimited { line: 7, team: Some(team()), pause: second * 30, stated: Some(second) },
+            Event::BucketKnown(BucketKind::Org),
+            Event::Estimate { team: None, per_minute: 37.5 },
+            Event::Parked { team: team(), code: code() },
+            Event::OutageBegan { error: HOSTILE.into() },
+            Event::OutageEnded,
+            Event::TokenRefreshed,
+            Event::OtherOwner { owner: Box::new(owner()), is_spared: true },
+            Event::Warning(HOSTILE.into()),
+            Event::Stopping(StopReason::Interrupted),
+        ]
+    }
+
+    pub(in crate::output) fn every_reason() -> Vec<StopReason> {
+        let code = || ErrorCode::from(HOSTILE);
+        vec![
+            StopReason::Interrupted,
+            StopReason::Terminated,
+            StopReason::MaxFailures { failed: 10, of: 50 },
+            StopReason::Deadline,
+            StopReason::RetryAfter { pause: Duration::from_hours(1) },
+            StopReason::Breaker { code: code() },
+            StopReason::Refused { code: code(), detail: HOSTILE.into() },
+            StopReason::Workspaces { code: code() },
+            StopReason::Unavailable { error: HOSTILE.into() },
+            StopReason::Unwritable(HOSTILE.into()),
+            StopReason::Unreadable(HOSTILE.into()),
+            StopReason::InputChanged(HOSTILE.into()),
+        ]
+    }
+
+    #[test]
+    fn no_sentence_carries_a_control_character() {
+        let reasons = every_reason().into_iter().map(Event::Stopping);
+        for event in every_event().into_iter().chain(reasons) {
+            let text = sentence(&event);
+            assert_eq!(clean(&text), text);
+            assert!(!text.is_empty());
+        }
+    }
+
+    #[test]
+    fn sentences_say_what_to_whom() {
+        let said: Vec<String> = every_event().iter().map(sentence).collect();
+        assert!(said[1].starts_with("line 7: failed: ") && said[1].ends_with(", 2 attempts"), "{}", said[1]);
+        let why = "longer than the 1 s that Slack asks for, which were too short before";
+        assert_eq!(said[3], format!("line 7: rate limited; workspace T1 pauses 30 s, {why}"));
+        assert_eq!(said[5], "pace 37.5/min");
+    }
+
+    #[test]
+    fn every_reason_has_a_word_of_its_own() {
+        let words: std::collections::BTreeSet<_> = every_reason().iter().map(stop_word).collect();
+        assert_eq!(words.len(), every_reason().len());
+    }
+}

@@ -1,0 +1,157 @@
+//! The answers as they go over the wire.
+
+use super::config::{Identity, LimitStatus};
+use super::devices::Devices;
+use super::faults::Fault;
+use super::sessions::Session;
+use super::world::Denial;
+use crate::model::ErrorCode;
+use axum::Json;
+use axum::body::Body;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+const OK: &str = r#"{"ok":true}"#;
+const OUTAGE_PAGE: &str = "<!DOCTYPE html>\n<html><head><title>Server Error | Slack</title></head>\
+    <body><h1>Something's not working</h1><p>Slack is having trouble. We're on it.</p></body></html>\n";
+const PROXY_PAGE: &str = "<html><head><title>Sign in to continue</title></head>\
+    <body><form method=\"post\"><h1>Network access</h1></form></body></html>\n";
+
+/// How many bytes a torn answer lacks: `{"ok":` is left of it.
+pub(super) const TORN_OFF: usize = 5;
+
+/// A reply of any method; what is absent is left out.
+#[derive(Debug, Default, Serialize)]
+struct Envelope<'a> {
+    ok: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    needed: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provided: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<&'a str>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    identity: Option<Identity>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    active_sessions: Option<Vec<ActiveSession>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_metadata: Option<Metadata<'a>>,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Metadata<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    messages: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<&'a str>,
+}
+
+#[derive(Debug, Serialize)]
+struct ActiveSession {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    team_id: Option<String>,
+    session_id: u64,
+    #[serde(flatten)]
+    devices: Option<Devices>,
+}
+
+/// `ok: true`.
+pub(super) fn ok(warning: Option<&'static str>) -> Response {
+    match warning {
+        None => plain(StatusCode::OK, &JSON, OK),
+        Some(_) => json(Envelope { ok: true, ..Envelope::default() }, None, warning),
+    }
+}
+
+/// `ok: false`, with words where there are any.
+pub(super) fn refused(code: &ErrorCode, words: Option<&str>, warning: Option<&'static str>) -> Response {
+    json(Envelope { error: Some(code.as_str()), ..Envelope::default() }, words, warning)
+}
+
+/// A token that will not do.
+pub(super) fn denied(denial: &Denial) -> Response {
+    let needed = denial.scopes.as_ref().map(|(needed, _)| *needed);
+    let provided = denial.scopes.as_ref().map(|(_, provided)| provided.as_str());
+    json(Envelope { error: Some(denial.code.as_str()), needed, provided, ..Envelope::default() }, None, None)
+}
+
+/// `ratelimited`.
+pub(super) fn limited(status: LimitStatus, retry_after: Option<HeaderValue>) -> Response {
+    let mut response = refused(&ErrorCode::Ratelimited, None, None);
+    *response.status_mut() = match status {
+        LimitStatus::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
+        LimitStatus::Ok => StatusCode::OK,
+    };
+    if let Some(retry_after) = retry_after {
+        response.headers_mut().insert(header::RETRY_AFTER, retry_after);
+    }
+    response
+}
+
+/// What `auth.test` says.
+pub(super) fn identity(identity: Identity, warning: Option<&'static str>) -> Response {
+    json(Envelope { ok: true, identity: Some(identity), ..Envelope::default() }, None, warning)
+}
+
+/// A page of sessions; the cursor is there and empty on the last page.
+pub(super) fn sessions(page: Vec<Session>, next_cursor: String) -> Response {
+    let active = page.into_iter().map(|session| ActiveSession {
+        user_id: session.user,
+        team_id: session.team,
+        session_id: session.id,
+        devices: session.devices,
+    });
+    let metadata = Metadata { next_cursor: Some(next_cursor), ..Metadata::default() };
+    let active_sessions = Some(active.collect());
+    as_slack(Json(Envelope { ok: true, active_sessions, response_metadata: Some(metadata), ..Envelope::default() }))
+}
+
+/// What a fault looks like; a reset and a torn answer are this answer on a line that breaks.
+pub(super) fn fault(fault: Fault) -> Response {
+    match fault {
+        Fault::InternalError => {
+            let mut response = refused(&ErrorCode::InternalError, None, None);
+            *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+            response
+        }
+        Fault::FatalError => refused(&ErrorCode::FatalError, None, None),
+        Fault::RequestTimeoutCode => refused(&ErrorCode::RequestTimeout, None, None),
+        Fault::Unavailable => plain(StatusCode::SERVICE_UNAVAILABLE, &HTML, OUTAGE_PAGE),
+        Fault::RequestTimeout => plain(StatusCode::REQUEST_TIMEOUT, &HTML, ""),
+        Fault::Garbage => plain(StatusCode::OK, &JSON, "{\"ok\":tr\u{0}\u{fffd}e"),
+        Fault::ProxyPage => plain(StatusCode::OK, &HTML, PROXY_PAGE),
+        Fault::Reset | Fault::Torn | Fault::Slow(_) => ok(None),
+    }
+}
+
+fn json<'a>(mut envelope: Envelope<'a>, words: Option<&'a str>, warning: Option<&'a str>) -> Response {
+    if words.is_some() || warning.is_some() {
+        let (messages, warnings) = (words.into_iter().collect(), warning.into_iter().collect());
+        envelope.warning = warning;
+        envelope.response_metadata = Some(Metadata { messages, warnings, next_cursor: None });
+    }
+    as_slack(Json(envelope))
+}
+
+/// Slack names the charset, axum does not.
+fn as_slack(json: impl IntoResponse) -> Response {
+    let mut response = json.into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, JSON);
+    response
+}
+
+fn plain(status: StatusCode, kind: &HeaderValue, text: &'static str) -> Response {
+    let mut response = Response::new(Body::from(text));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, kind.clone());
+    response
+}

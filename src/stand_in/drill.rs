@@ -1,0 +1,105 @@
+//! The stand-in behind `run --rehearse`: Slack's documented limit, and every answer that a good list may meet.
+
+use super::config::{Bulk, Config, Identity, Latency, Limit, Limits, Token};
+use super::faults::{Effect, Fault, Faults, per_mille};
+use super::limiter::LimitKind;
+use super::sessions::{Population, Session};
+use crate::model::{SessionId, TeamId, UserId};
+use std::time::Duration;
+
+/// The one token that a rehearsal's stand-in takes. It opens nothing anywhere else.
+pub const REHEARSAL_TOKEN: &str = "xoxp-rehearsal-0000000000-opens-nothing";
+
+const SEED: u64 = 0x510C;
+/// Out of a thousand sessions: gone before the run, so `session_not_found`.
+const GONE: u32 = 40;
+/// Out of a thousand: run out by themselves, so `session_expired`.
+const EXPIRED: u32 = 5;
+/// Out of a thousand first calls: an outage's page, and the session untouched.
+const UNAVAILABLE: u32 = 20;
+/// Out of a thousand first calls: `internal_error`, and the session ended all the same.
+const HALF_DONE: u32 = 20;
+
+/// Calls until what a bulk has queued is done: it can be seen that it is not done at once.
+const QUEUED: u64 = 3;
+
+/// What is the matter with a session before the run begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Live,
+    Gone,
+    Expired,
+}
+
+impl Config {
+    /// A rehearsal for the rows of one input: their session, and what they name of its workspace and owner.
+    ///
+    /// Most sessions live; a few are gone or expired, and a few meet trouble on their first call and the truth on the
+    /// next. All of it depends on the session ids alone, so that a rehearsal can be repeated, and none of it fails a row.
+    /// Takes some fifty bytes a row, and some thirty for each user.
+    pub fn rehearsal(rows: impl IntoIterator<Item = (SessionId, Option<TeamId>, Option<UserId>)>) -> Self {
+        let mut population = Population::listed([]);
+        for (session, team, user) in rows {
+            // A user is known whose sessions are gone.
+            if let Some(user) = &user {
+                population.know(user.as_str());
+            }
+            if let Some(session) = to_session(session.get(), team, user) {
+                population.put_first(session);
+            }
+        }
+        Self {
+            population,
+            tokens: vec![Token { identity: identity(), ..Token::named(REHEARSAL_TOKEN) }],
+            limits: limits(),
+            faults: Faults::seeded(SEED)
+                .with(Fault::Unavailable, Effect::None, UNAVAILABLE)
+                .with(Fault::InternalError, Effect::Done, HALF_DONE)
+                .on_first_calls(1),
+            bulk: Bulk { done_after: QUEUED, ..Bulk::default() },
+            latency: Latency::Between(Duration::from_millis(30), Duration::from_millis(80)),
+            ..Self::default()
+        }
+    }
+}
+
+/// A session that is gone is one that the stand-in has never heard of.
+fn to_session(id: u64, team: Option<TeamId>, user: Option<UserId>) -> Option<Session> {
+    let expired = match fate(id) {
+        Fate::Gone => return None,
+        Fate::Expired => true,
+        Fate::Live => false,
+    };
+    let (team, user) = (team.map(|team| team.to_string()), user.map(|user| user.to_string()));
+    Some(Session { id, team, user, expired, devices: None })
+}
+
+fn fate(session: u64) -> Fate {
+    match per_mille(!SEED, session, 0) {
+        lot if lot < GONE => Fate::Gone,
+        lot if lot < GONE + EXPIRED => Fate::Expired,
+        _ => Fate::Live,
+    }
+}
+
+/// Tier 2 with an occasional burst for the admin methods (slack.md, "Rate limits"), hundreds a minute for `auth.test`.
+fn limits() -> Limits {
+    let minute = Duration::from_mins(1);
+    let tier2 = Limit::of(LimitKind::TokenBucket { calls: 20, per: minute, burst: 40 });
+    let hundreds = Limit::of(LimitKind::TokenBucket { calls: 300, per: minute, burst: 100 });
+    Limits { invalidate: tier2, reset_bulk: tier2, list: tier2, auth_test: hundreds }
+}
+
+/// Nobody of the input: a real user id here could turn a row into one of the token's own sessions.
+fn identity() -> Identity {
+    Identity {
+        url: "https://rehearsal.enterprise.slack.com/".into(),
+        team: "Rehearsal".into(),
+        user: "rehearsal".into(),
+        team_id: "E0REHEARSAL".into(),
+        user_id: "W0REHEARSAL".into(),
+        enterprise_id: Some("E0REHEARSAL".into()),
+        is_enterprise_install: true,
+        expires_in: None,
+    }
+}

@@ -1,0 +1,232 @@
+//! What the stand-in answers in place of the truth: drawn from a seed, or laid down for certain sessions.
+//!
+//! Pure. A draw depends on the seed, the session and how often that session was called before, and on nothing else, so
+//! that a run repeats whatever order its calls come in.
+
+use crate::model::ErrorCode;
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// Whether the session is ended behind an answer that does not say so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Effect {
+    /// The session is left alone.
+    None,
+    /// The session is ended as if nothing were wrong.
+    Done,
+}
+
+/// An answer that is none of the method's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Fault {
+    /// HTTP 500 with `internal_error` in JSON.
+    InternalError,
+    /// HTTP 200 with `fatal_error` in JSON.
+    FatalError,
+    /// HTTP 503 with a page of HTML, as outages serve it.
+    Unavailable,
+    /// HTTP 408 with an empty body.
+    RequestTimeout,
+    /// HTTP 200 with `request_timeout` in JSON.
+    RequestTimeoutCode,
+    /// The connection is reset (RST) in place of an answer.
+    Reset,
+    /// The head announces more body than comes before the connection ends.
+    Torn,
+    /// HTTP 200, called JSON, that is none.
+    Garbage,
+    /// HTTP 200 with a page of HTML, as proxies serve it.
+    ProxyPage,
+    /// The true answer, this much later. With [`Effect::None`] the session is only ended after the wait, so that a
+    /// client that hangs up leaves it alive; with [`Effect::Done`] before it.
+    Slow(Duration),
+}
+
+/// What is laid down for a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Prescribed {
+    /// HTTP 200 with this code; the session is left alone.
+    Refused(ErrorCode),
+    /// Trouble.
+    Fault(Fault, Effect),
+}
+
+/// An answer laid down, and for how many calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scripted {
+    /// The answer.
+    pub answer: Prescribed,
+    /// Calls that still get it, then the truth is told; `None` for all.
+    pub times: Option<u32>,
+}
+
+impl Scripted {
+    /// This answer, always.
+    #[must_use]
+    pub fn always(answer: Prescribed) -> Self {
+        Self { answer, times: None }
+    }
+
+    /// This answer for the next `times` calls.
+    #[must_use]
+    pub fn first(times: u32, answer: Prescribed) -> Self {
+        Self { answer, times: Some(times) }
+    }
+
+    /// The answer for one more call, where there is one left.
+    pub(super) fn take(&mut self) -> Option<Prescribed> {
+        match &mut self.times {
+            None => Some(self.answer.clone()),
+            Some(0) => None,
+            Some(left) => {
+                *left -= 1;
+                Some(self.answer.clone())
+            }
+        }
+    }
+}
+
+/// Answers laid down. The narrowest that has one left decides: session, then workspace, then all.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Script {
+    /// By session id.
+    pub by_session: HashMap<u64, Scripted>,
+    /// By the workspace that the request names.
+    pub by_team: HashMap<String, Scripted>,
+    /// For every call.
+    pub every: Option<Scripted>,
+}
+
+impl Script {
+    /// The answer for a call, counted as used.
+    pub(super) fn take(&mut self, session: u64, team: Option<&str>) -> Option<Prescribed> {
+        let by_session = self.by_session.get_mut(&session).and_then(Scripted::take);
+        let by_team = || team.and_then(|team| self.by_team.get_mut(team)).and_then(Scripted::take);
+        by_session.or_else(by_team).or_else(|| self.every.as_mut().and_then(Scripted::take))
+    }
+}
+
+/// How much trouble there is, and of which kinds.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Faults {
+    /// Another seed, another run.
+    pub seed: u64,
+    /// Only so many calls of a session draw, those after them are served; `None` for all.
+    pub first_calls: Option<u32>,
+    shares: Vec<Share>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Share {
+    fault: Fault,
+    effect: Effect,
+    per_mille: u32,
+}
+
+impl Faults {
+    /// No trouble at all, until shares are added.
+    #[must_use]
+    pub fn seeded(seed: u64) -> Self {
+        Self { seed, ..Self::default() }
+    }
+
+    /// Adds a fault that `per_mille` of a thousand calls meet.
+    ///
+    /// # Panics
+    /// Where the shares come to more than a thousand.
+    #[must_use]
+    pub fn with(mut self, fault: Fault, effect: Effect, per_mille: u32) -> Self {
+        self.shares.push(Share { fault, effect, per_mille });
+        assert!(self.shares.iter().map(|share| share.per_mille).sum::<u32>() <= 1000, "shares over a thousand");
+        self
+    }
+
+    /// Only the first `calls` of each session draw.
+    #[must_use]
+    pub fn on_first_calls(mut self, calls: u32) -> Self {
+        self.first_calls = Some(calls);
+        self
+    }
+
+    /// The trouble of one call: `seen` calls of that session were taken before it.
+    #[must_use]
+    pub fn draw(&self, session: u64, seen: u32) -> Option<(Fault, Effect)> {
+        if self.shares.is_empty() || self.first_calls.is_some_and(|calls| seen >= calls) {
+            return None;
+        }
+        let mut lot = per_mille(self.seed, session, seen);
+        for share in &self.shares {
+            match lot.checked_sub(share.per_mille) {
+                None => return Some((share.fault, share.effect)),
+                Some(rest) => lot = rest,
+            }
+        }
+        None
+    }
+}
+
+/// An even draw out of a thousand.
+pub(super) fn per_mille(seed: u64, session: u64, call: u32) -> u32 {
+    let mixed = mix(mix(seed ^ mix(session)).wrapping_add(u64::from(call)));
+    u32::try_from(mixed % 1000).expect("below a thousand")
+}
+
+/// The finalizer of splitmix64: neighbouring ids come out far apart.
+pub(super) fn mix(value: u64) -> u64 {
+    let mut z = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const GONE: Prescribed = Prescribed::Refused(ErrorCode::SessionNotFound);
+
+    #[test]
+    fn the_narrowest_answer_left_decides() {
+        let mut script = Script::default();
+        script.by_session.insert(1, Scripted::first(2, Prescribed::Fault(Fault::Reset, Effect::Done)));
+        script.by_team.insert("T1".into(), Scripted::first(1, GONE));
+        script.every = Some(Scripted::always(Prescribed::Refused(ErrorCode::FatalError)));
+        let reset = Some(Prescribed::Fault(Fault::Reset, Effect::Done));
+        let fatal = Some(Prescribed::Refused(ErrorCode::FatalError));
+        for want in [reset.clone(), reset, Some(GONE), fatal.clone(), fatal.clone()] {
+            assert_eq!(script.take(1, Some("T1")), want);
+        }
+        assert_eq!(script.take(2, None), fatal);
+        assert_eq!(Script::default().take(1, Some("T1")), None);
+    }
+
+    #[test]
+    fn shares_are_met_closely_and_only_on_the_first_calls() {
+        let faults = Faults::seeded(7)
+            .with(Fault::Unavailable, Effect::None, 30)
+            .with(Fault::Reset, Effect::Done, 100)
+            .on_first_calls(2);
+        let drawn: Vec<_> = (0..10_000).map(|n| faults.draw(1_112_275_520_242 + n, 1)).collect();
+        let of = |what| drawn.iter().filter(|&&fault| fault == Some(what)).count();
+        assert!((230..370).contains(&of((Fault::Unavailable, Effect::None))));
+        assert!((900..1100).contains(&of((Fault::Reset, Effect::Done))));
+        assert!((0..10_000).all(|session| faults.draw(session, 2).is_none()));
+    }
+
+    #[test]
+    #[should_panic(expected = "shares over a thousand")]
+    fn more_trouble_than_calls_is_refused() {
+        let _ = Faults::default().with(Fault::Reset, Effect::None, 600).with(Fault::Torn, Effect::Done, 401);
+    }
+
+    proptest! {
+        #[test]
+        fn all_of_the_calls_can_be_trouble_and_none_can(session: u64, seen: u32, seed: u64) {
+            let all = Faults::seeded(seed).with(Fault::Garbage, Effect::None, 1000);
+            prop_assert_eq!(all.draw(session, seen), Some((Fault::Garbage, Effect::None)));
+            let none = Faults::seeded(seed).with(Fault::Garbage, Effect::None, 0);
+            prop_assert_eq!(none.draw(session, seen), None);
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! The sessions that the stand-in knows, at some fifty bytes each, found by their id.
+
+use super::devices::Devices;
+use super::names::{NameId, Names};
+use crate::model::ErrorCode;
+use std::collections::{HashMap, HashSet};
+
+/// A session as it is told to the stand-in. An owner left out is not checked: any id names the session then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// The session id.
+    pub id: u64,
+    /// The workspace, `T…` or `E…`.
+    pub team: Option<String>,
+    /// The owner, `U…` or `W…`.
+    pub user: Option<String>,
+    /// Whether it has run out by itself, and so answers `session_expired`.
+    pub expired: bool,
+    /// What `admin.users.session.list` shows; made up from the id where it is not given.
+    pub devices: Option<Devices>,
+}
+
+impl Session {
+    /// A live session on a made-up device.
+    #[must_use]
+    pub fn new(id: u64, team: &str, user: &str) -> Self {
+        Self { id, team: Some(team.into()), user: Some(user.into()), expired: false, devices: None }
+    }
+}
+
+/// By which id a request names the owner of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Owner<'a> {
+    Team(&'a str),
+    User(&'a str),
+}
+
+/// Where a session stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Alive,
+    Expired,
+    /// Called for, but never there.
+    Absent,
+    /// Ended by a call.
+    Revoked,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    team: Option<NameId>,
+    user: Option<NameId>,
+    /// Calls taken for this session, trouble included.
+    seen: u16,
+    standing: Standing,
+    /// Whether an `ok: true` was sent for it.
+    told: bool,
+}
+
+/// What had become of a session before a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// Calls taken for it.
+    pub calls: u32,
+    /// Whether one of them had ended it.
+    pub revoked: bool,
+    /// Whether one of them was answered `ok: true`.
+    pub told: bool,
+}
+
+/// Which sessions there are.
+#[derive(Debug)]
+pub struct Population {
+    entries: HashMap<u64, Entry>,
+    teams: Names,
+    users: Names,
+    devices: HashMap<u64, Devices>,
+    /// What a session that was never named is taken for.
+    unnamed: Standing,
+    /// The ids in order, once a list was asked for.
+    order: Vec<u64>,
+    revoked: u64,
+}
+
+impl Population {
+    /// Every session lives until it is revoked, under whatever owner; only those called for take memory.
+    #[must_use]
+    pub fn everything() -> Self {
+        Self::empty(Standing::Alive, 0)
+    }
+
+    /// These sessions and no other. Of two with the same id the first counts.
+    pub fn listed(sessions: impl IntoIterator<Item = Session>) -> Self {
+        let sessions = sessions.into_iter();
+        let mut population = Self::empty(Standing::Absent, sessions.size_hint().0);
+        sessions.for_each(|session| population.put_first(session));
+        population
+    }
+
+    /// Adds a session, unless there is one with its id.
+    pub(super) fn put_first(&mut self, session: Session) {
+        if !self.entries.contains_key(&session.id) {
+            self.put(session);
+        }
+    }
+
+    /// Makes a user known who may have no session.
+    pub(super) fn know(&mut self, user: &str) {
+        self.users.intern(user);
+    }
+
+    /// Whether there is such a user.
+    pub(super) fn knows(&self, user: &str) -> bool {
+        self.unnamed == Standing::Alive || self.users.get(user).is_some()
+    }
+
+    /// Ends every live session of these users.
+    pub(super) fn end_all_of(&mut self, users: &[String]) {
+        let users: HashSet<NameId> = users.iter().filter_map(|user| self.users.get(user)).collect();
+        for entry in self.entries.values_mut() {
+            if entry.standing == Standing::Alive && entry.user.is_some_and(|user| users.contains(&user)) {
+                entry.standing = Standing::Revoked;
+                self.revoked += 1;
+            }
+        }
+    }
+
+    fn empty(unnamed: Standing, capacity: usize) -> Self {
+        Self {
+            entries: HashMap::with_capacity(capacity),
+            teams: Names::default(),
+            users: Names::default(),
+            devices: HashMap::new(),
+            unnamed,
+            order: Vec::new(),
+            revoked: 0,
+        }
+    }
+
+    /// Adds a session, or brings it back under this owner.
+    pub(super) fn put(&mut self, session: Session) {
+        let standing = if session.expired { Standing::Expired } else { Standing::Alive };
+        let team = session.team.map(|team| self.teams.intern(&team));
+        let user = session.user.map(|user| self.users.intern(&user));
+        let seen = self.entries.get(&session.id).map_or(0, |entry| entry.seen);
+        self.entries.insert(session.id, Entry { team, user, seen, standing, told: false });
+        if let Some(devices) = session.devices {
+            self.devices.insert(session.id, devices);
+        }
+    }
+
+    /// Counts a call for `id`; gives what was before it.
+    pub(super) fn see(&mut self, id: u64) -> Seen {
+        let entry = self.entry(id);
+        let revoked = entry.standing == Standing::Revoked;
+        let seen = Seen { calls: entry.seen.into(), revoked, told: entry.told };
+        entry.seen = entry.seen.saturating_add(1);
+        seen
+    }
+
+    /// Notes that `ok: true` is sent for `id`.
+    pub(super) fn tell(&mut self, id: u64) {
+        self.entry(id).told = true;
+    }
+
+    /// Ends `id`.
+    ///
+    /// # Errors
+    /// `session_expired`, or `session_not_found` where there is no such session under this owner, or no longer.
+    pub(super) fn end(&mut self, id: u64, owner: Owner<'_>) -> Result<(), ErrorCode> {
+        let named = match owner {
+            Owner::Team(team) => self.teams.get(team),
+            Owner::User(user) => self.users.get(user),
+        };
+        let entry = self.entry(id);
+        let known = match owner {
+            Owner::Team(_) => entry.team,
+            Owner::User(_) => entry.user,
+        };
+        if known.is_some() && known != named {
+            return Err(ErrorCode::SessionNotFound);
+        }
+        match entry.standing {
+            Standing::Alive => entry.standing = Standing::Revoked,
+            Standing::Expired => return Err(ErrorCode::SessionExpired),
+            Standing::Absent | Standing::Revoked => return Err(ErrorCode::SessionNotFound),
+        }
+        self.revoked += 1;
+        Ok(())
+    }
+
+    fn entry(&mut self, id: u64) -> &mut Entry {
+        let unnamed = Entry { team: None, user: None, seen: 0, standing: self.unnamed, told: false };
+        self.entries.entry(id).or_insert(unnamed)
+    }
+
+    pub(super) fn is_alive(&self, id: u64) -> bool {
+        self.standing(id) == Standing::Alive
+    }
+
+    fn standing(&self, id: u64) -> Standing {
+        self.entries.get(&id).map_or(self.unnamed, |entry| entry.standing)
+    }
+
+    /// Sessions ended by a call so far.
+    pub(super) fn revoked(&self) -> u64 {
+        self.revoked
+    }
+
+    /// The ids of the live sessions that have been named, in order.
+    pub(super) fn live(&mut self) -> Vec<u64> {
+        self.sort();
+        self.order.iter().copied().filter(|&id| self.is_alive(id)).collect()
+    }
+
+    /// Up to `limit` live sessions with an id above `after`, of one user in one workspace where `of` names them, and
+    /// whether there are more.
+    pub(super) fn page(&mut self, after: Option<u64>, limit: usize, of: Option<(&str, &str)>) -> (Vec<Session>, bool) {
+        self.sort();
+        let wanted = of.map(|(team, user)| (self.teams.get(team), self.users.get(user)));
+        let from = after.map_or(0, |after| self.order.partition_point(|&id| id <= after));
+        let mut matching = self.order[from..].iter().copied().filter(|id| self.is_listed(*id, wanted));
+        let page = matching.by_ref().take(limit).map(|id| self.describe(id)).collect();
+        (page, matching.next().is_some())
+    }
+
+    fn is_listed(&self, id: u64, wanted: Option<(Option<NameId>, Option<NameId>)>) -> bool {
+        let entry = &self.entries[&id];
+        let matches = |(team, user): (Option<_>, Option<_>)| {
+            team == entry.team && team.is_some() && user == entry.user && user.is_some()
+        };
+        entry.standing == Standing::Alive && wanted.is_none_or(matches)
+    }
+
+    fn describe(&self, id: u64) -> Session {
+        let entry = &self.entries[&id];
+        Session {
+            id,
+            team: entry.team.map(|team| self.teams.text(team).into()),
+            user: entry.user.map(|user| self.users.text(user).into()),
+            expired: entry.standing == Standing::Expired,
+            devices: Some(self.devices.get(&id).cloned().unwrap_or_else(|| Devices::made_up(id))),
+        }
+    }
+
+    /// Entries are added and never taken out, so the same number means the same ids.
+    fn sort(&mut self) {
+        if self.order.len() != self.entries.len() {
+            self.order = self.entries.keys().copied().collect();
+            self.order.sort_unstable();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn small() -> Population {
+        let expired = Session { expired: true, ..Session::new(3, "T2", "U2") };
+        let ownerless = Session { user: None, ..Session::new(4, "T2", "") };
+        Population::listed([
+            Session::new(2, "T1", "U1"),
+            Session::new(1, "T1", "U1"),
+            expired,
+            ownerless,
+            Session::new(1, "T9", "U9"),
+        ])
+    }
+
+    #[test]
+    fn a_session_ends_once_and_only_under_its_owner() {
+        let mut population = small();
+        let mut end = |id, owner| population.end(id, owner);
+        assert_eq!(end(1, Owner::Team("T9")), Err(ErrorCode::SessionNotFound), "the first of two counts");
+        assert_eq!(end(1, Owner::Team("T8")), Err(ErrorCode::SessionNotFound), "a name never heard of");
+        assert_eq!(end(1, Owner::Team("T1")), Ok(()));
+        assert_eq!(end(1, Owner::Team("T1")), Err(ErrorCode::SessionNotFound));
+        assert_eq!(end(2, Owner::User("U1")), Ok(()));
+        assert_eq!(end(3, Owner::User("U2")), Err(ErrorCode::SessionExpired));
+        assert_eq!(end(3, Owner::User("U1")), Err(ErrorCode::SessionNotFound));
+        assert_eq!(end(4, Owner::User("U5")), Ok(()), "an owner left out is not checked");
+        assert_eq!(end(5, Owner::Team("T1")), Err(ErrorCode::SessionNotFound));
+        assert_eq!(population.revoked(), 3);
+        population.tell(1);
+        assert_eq!(population.see(1), Seen { calls: 0, revoked: true, told: true });
+        assert_eq!(population.see(2), Seen { calls: 0, revoked: true, told: false });
+        assert_eq!(population.see(2), Seen { calls: 1, revoked: true, told: false });
+        population.put(Session::new(1, "T9", "U9"));
+        assert_eq!(population.end(1, Owner::Team("T9")), Ok(()), "signed in again, elsewhere");
+        assert_eq!(population.see(1), Seen { calls: 1, revoked: true, told: false });
+    }
+
+    #[test]
+    fn everything_is_alive_until_it_is_revoked() {
+        let mut population = Population::everything();
+        assert!(population.is_alive(77));
+        assert_eq!(population.end(77, Owner::Team("T1")), Ok(()));
+        assert_eq!(population.end(77, Owner::Team("T1")), Err(ErrorCode::SessionNotFound));
+        assert!(!population.is_alive(77) && population.is_alive(78));
+    }
+
+    #[test]
+    fn pages_go_through_the_live_sessions_once() {
+        let of = |(page, more): (Vec<Session>, bool)| (page.iter().map(|session| session.id).collect::<Vec<_>>(), more);
+        let mut population = small();
+        assert_eq!(of(population.page(None, 2, None)), (vec![1, 2], true));
+        assert_eq!(of(population.page(Some(2), 2, None)), (vec![4], false));
+        assert_eq!(of(population.page(None, 9, Some(("T1", "U1")))), (vec![1, 2], false));
+        assert_eq!(of(population.page(None, 9, Some(("T1", "U2")))), (vec![], false));
+        population.end(1, Owner::Team("T1")).unwrap();
+        population.put(Session::new(9, "T1", "U1"));
+        assert_eq!(population.live(), [2, 4, 9]);
+    }
+
+    #[test]
+    fn an_entry_stays_small() {
+        assert!(size_of::<(u64, Entry)>() <= 24);
+    }
+}

@@ -1,0 +1,295 @@
+//! What the stand-in knows and counts: one value behind one lock, which no handler holds while it waits.
+
+use super::arguments::Method;
+use super::bucket::{Bucket, Counts};
+use super::bulk::BulkQueue;
+use super::config::{Config, Identity, Limit, LimitScope, Limits, Token, TokenEnd};
+use super::faults::{Fault, Faults, Prescribed, Script};
+use super::names::{NameId, Names};
+use super::sessions::{Owner, Population};
+use crate::model::ErrorCode;
+use axum::http::HeaderValue;
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// What was counted. Calls of `admin.users.session.invalidate`, where nothing else is said.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Stats {
+    /// Every bucket that was called, in the order of its first call.
+    pub buckets: Vec<BucketStats>,
+    /// Calls of any method refused for their token or its scopes; they reach no bucket.
+    pub unauthorized: u64,
+    /// Sessions ended.
+    pub revoked: u64,
+    /// Calls for a session that an earlier call had ended: harmless, and due only where that call's answer was lost.
+    pub repeats: u64,
+    /// Of them, those for a session whose `ok: true` had been sent.
+    pub after_ok: u64,
+}
+
+impl Stats {
+    /// The counts of one method over all its buckets; the peaks are those of the busiest bucket.
+    #[must_use]
+    pub fn of(&self, method: Method) -> Counts {
+        let buckets = self.buckets.iter().filter(|bucket| bucket.method == method);
+        buckets.fold(Counts::default(), |sum, bucket| sum.plus(bucket.counts))
+    }
+}
+
+/// One bucket's counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BucketStats {
+    /// The method.
+    pub method: Method,
+    /// The token.
+    pub token: String,
+    /// The workspace, where the bucket is one's own.
+    pub team: Option<String>,
+    /// What it counted.
+    pub counts: Counts,
+}
+
+/// One call of `admin.users.session.invalidate` that reached its bucket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// Milliseconds from the server's start to the call's arrival.
+    pub at_ms: u64,
+    /// The session, where the arguments named one.
+    pub session: Option<u64>,
+    /// The answer.
+    pub told: Told,
+}
+
+/// What a call was answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    /// `ok: true`.
+    Ok,
+    /// `ok: false` and this code.
+    Refused(ErrorCode),
+    /// `ratelimited`.
+    Limited,
+    /// Trouble.
+    Fault(Fault),
+}
+
+/// Why a token will not do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Denial {
+    pub code: ErrorCode,
+    /// The scope asked for and those that the token has, for `missing_scope`.
+    pub scopes: Option<(&'static str, String)>,
+}
+
+/// A call with a good token.
+#[derive(Debug)]
+pub(super) struct Admission {
+    /// The bucket that it counts in; [`World::leave`] gives its place back.
+    pub bucket: BucketId,
+    /// The token's scopes.
+    pub scopes: HeaderValue,
+    /// Let through, or the true time to wait.
+    pub verdict: Result<(), Duration>,
+}
+
+/// A bucket's place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct BucketId(usize);
+
+#[derive(Debug)]
+struct TokenState {
+    number: NameId,
+    scopes: HeaderValue,
+    token: Token,
+    taken: u64,
+    end: Option<TokenEnd>,
+}
+
+type BucketKey = (Method, NameId, Option<NameId>);
+
+/// The whole state.
+#[derive(Debug)]
+pub(super) struct World {
+    pub population: Population,
+    pub script: Script,
+    pub bulk: BulkQueue,
+    faults: Faults,
+    limits: Limits,
+    tokens: HashMap<String, TokenState>,
+    /// Tokens and workspaces that buckets are named by.
+    names: Names,
+    places: HashMap<BucketKey, BucketId>,
+    buckets: Vec<(BucketKey, Bucket)>,
+    log: Vec<Call>,
+    log_room: usize,
+    stats: Stats,
+}
+
+impl World {
+    pub(super) fn new(config: Config) -> Self {
+        let mut world = Self {
+            population: config.population,
+            script: config.script,
+            bulk: BulkQueue::new(config.bulk, config.log),
+            faults: config.faults,
+            limits: config.limits,
+            tokens: HashMap::new(),
+            names: Names::default(),
+            places: HashMap::new(),
+            buckets: Vec::new(),
+            log: Vec::new(),
+            log_room: config.log,
+            stats: Stats::default(),
+        };
+        config.tokens.into_iter().for_each(|token| world.accept(token));
+        world
+    }
+
+    /// Takes a token as good, from now on.
+    pub(super) fn accept(&mut self, token: Token) {
+        let number = self.names.intern(&token.text);
+        // Scopes that no header can carry are sent as none at all.
+        let scopes = HeaderValue::from_str(&token.scopes).unwrap_or(HeaderValue::from_static(""));
+        self.tokens.insert(token.text.clone(), TokenState { number, scopes, token, taken: 0, end: None });
+    }
+
+    /// Ends a token, where it is known.
+    pub(super) fn end_token(&mut self, text: &str, end: TokenEnd) {
+        if let Some(token) = self.tokens.get_mut(text) {
+            token.end = Some(end);
+        }
+    }
+
+    /// What `auth.test` says of a token.
+    pub(super) fn identity(&self, text: &str) -> Option<Identity> {
+        self.tokens.get(text).map(|token| token.token.identity.clone())
+    }
+
+    /// Counts a call of `method` with this token that names this workspace.
+    ///
+    /// # Errors
+    /// Where the token will not do.
+    pub(super) fn admit(
+        &mut self,
+        method: Method,
+        token: Option<&str>,
+        team: Option<&str>,
+        now: Duration,
+    ) -> Result<Admission, Denial> {
+        let (number, scopes) = self.authorize(method, token).inspect_err(|_| self.stats.unauthorized += 1)?;
+        let bucket = self.place(method, number, team);
+        let verdict = self.buckets[bucket.0].1.arrive(now);
+        if verdict.is_ok() {
+            self.bulk.count_a_call(&mut self.population);
+            if let (true, Some(token)) = (method.writes(), token.and_then(|token| self.tokens.get_mut(token))) {
+                token.count();
+            }
+        }
+        Ok(Admission { bucket, scopes, verdict })
+    }
+
+    fn authorize(&self, method: Method, token: Option<&str>) -> Result<(NameId, HeaderValue), Denial> {
+        let denied = |code| Err(Denial { code, scopes: None });
+        let Some(text) = token else { return denied(ErrorCode::NotAuthed) };
+        if method.scope().is_some() && text.starts_with("xoxb-") {
+            return denied(ErrorCode::NotAllowedTokenType);
+        }
+        let Some(state) = self.tokens.get(text) else { return denied(ErrorCode::InvalidAuth) };
+        match state.end {
+            Some(TokenEnd::Expired) => return denied(ErrorCode::TokenExpired),
+            Some(TokenEnd::Revoked) => return denied(ErrorCode::TokenRevoked),
+            None => {}
+        }
+        let granted = |needed: &&str| state.token.scopes.split(',').any(|scope| scope == *needed);
+        match method.scope() {
+            Some(needed) if !granted(&needed) => {
+                let scopes = Some((needed, state.token.scopes.clone()));
+                Err(Denial { code: ErrorCode::MissingScope, scopes })
+            }
+            Some(_) | None => Ok((state.number, state.scopes.clone())),
+        }
+    }
+
+    /// The limit of a method.
+    pub(super) fn limit(&self, method: Method) -> Limit {
+        match method {
+            Method::Invalidate => self.limits.invalidate,
+            Method::ResetBulk => self.limits.reset_bulk,
+            Method::List => self.limits.list,
+            Method::AuthTest => self.limits.auth_test,
+        }
+    }
+
+    fn place(&mut self, method: Method, token: NameId, team: Option<&str>) -> BucketId {
+        let limit = self.limit(method);
+        let team = match limit.scope {
+            LimitScope::Token => None,
+            LimitScope::Team => team.map(|team| self.names.intern(team)),
+        };
+        let key = (method, token, team);
+        *self.places.entry(key).or_insert_with(|| {
+            self.buckets.push((key, Bucket::new(limit.kind)));
+            BucketId(self.buckets.len() - 1)
+        })
+    }
+
+    /// A refusal of this bucket goes out at `now` and asks for a pause of `stated`.
+    pub(super) fn pause(&mut self, bucket: BucketId, now: Duration, stated: Duration) {
+        self.buckets[bucket.0].1.pause(now, stated);
+    }
+
+    /// A call's answer is ready, or its client has hung up.
+    pub(super) fn leave(&mut self, bucket: BucketId) {
+        self.buckets[bucket.0].1.leave();
+    }
+
+    /// Counts a call that was let through for `session`; gives the answer that is laid down or drawn for it.
+    pub(super) fn prescribe(&mut self, session: u64, owner: Owner<'_>) -> Option<Prescribed> {
+        let seen = self.population.see(session);
+        self.stats.repeats += u64::from(seen.revoked);
+        self.stats.after_ok += u64::from(seen.told);
+        let team = match owner {
+            Owner::Team(team) => Some(team),
+            Owner::User(_) => None,
+        };
+        let scripted = self.script.take(session, team);
+        scripted
+            .or_else(|| self.faults.draw(session, seen.calls).map(|(fault, effect)| Prescribed::Fault(fault, effect)))
+    }
+
+    /// Keeps a call, where there is room left.
+    pub(super) fn record(&mut self, at: Duration, session: Option<u64>, told: &Told) {
+        if self.log.len() < self.log_room {
+            let at_ms = u64::try_from(at.as_millis()).expect("a server's life in milliseconds");
+            self.log.push(Call { at_ms, session, told: told.clone() });
+        }
+    }
+
+    /// The calls kept, in the order of their decision.
+    pub(super) fn calls(&self) -> Vec<Call> {
+        self.log.clone()
+    }
+
+    /// What was counted so far.
+    pub(super) fn stats(&self) -> Stats {
+        let buckets = self.buckets.iter().map(|((method, token, team), bucket)| BucketStats {
+            method: *method,
+            token: self.names.text(*token).into(),
+            team: team.map(|team| self.names.text(team).into()),
+            counts: bucket.counts(),
+        });
+        Stats { buckets: buckets.collect(), revoked: self.population.revoked(), ..self.stats.clone() }
+    }
+}
+
+impl TokenState {
+    /// Counts a call that was let through; the last one that the token has ends it.
+    fn count(&mut self) {
+        self.taken += 1;
+        if let Some((calls, end)) = self.token.ends
+            && self.taken >= calls
+        {
+            self.end = Some(end);
+        }
+    }
+}
