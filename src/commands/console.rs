@@ -1,7 +1,7 @@
 //! Standard error, dressed as the settings say.
 
 use crate::cli::LogFormat;
-use crate::error::{RunError, Trouble};
+use crate::error::RunError;
 use crate::exit::ExitStatus;
 use crate::output::{self, Look, Palette, ScreenMode};
 use crate::settings::{Console, ProgressStyle, UsageError, Verbosity};
@@ -30,7 +30,7 @@ pub fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<Exi
 #[must_use]
 pub fn unprintable(error: &io::Error) -> RunError {
     let what = format!("cannot write to standard output: {error}");
-    RunError::Unwritable(Trouble::new(what, "make room there, or send it elsewhere"))
+    RunError::unwritable(what, "make room there, or send it elsewhere")
 }
 
 /// Prints what stopped the program, and returns its exit status. `format` is JSON only once the console is open.
@@ -38,10 +38,9 @@ pub fn unprintable(error: &io::Error) -> RunError {
 /// The text may hold names of files and columns, so it is cleaned.
 pub fn fail(error: &RunError, format: LogFormat) -> ExitStatus {
     let (what, hint) = (error.what(), error.hint());
-    match (error, format, hint) {
-        // Who said no knows why.
-        (RunError::Declined, LogFormat::Json, _) => tracing::info!("{what}"),
-        (RunError::Declined, LogFormat::Text, _) => print_error(&what),
+    match (error.is_declined(), format, hint) {
+        (true, LogFormat::Json, _) => tracing::info!("{what}"),
+        (true, LogFormat::Text, _) => print_error(&what),
         (_, LogFormat::Json, Some(hint)) => tracing::error!(hint = &*output::clean(hint), "{what}"),
         (_, LogFormat::Json, None) => tracing::error!("{what}"),
         (_, LogFormat::Text, Some(hint)) => {

@@ -36,15 +36,16 @@ pub fn doctor(typed: DoctorArgs) -> Result<ExitStatus, RunError> {
 fn estimate(input: &Path, rate: RateChoice) -> Result<Duration, RunError> {
     let opened = Input::open(InputPath::File(input.to_owned()), &std::env::temp_dir());
     let (_, survey) =
-        opened.and_then(|input| input.survey(SurveyOptions::default(), None)).map_err(|error| unusable(&error))?;
+        opened.and_then(|input| input.survey(SurveyOptions::default(), None)).map_err(|error| unusable("", &error))?;
     Ok(checks::takes(survey.sendable, rate))
 }
 
 fn examine(settings: &RemoteSettings, run: Option<Duration>, checks: &mut Checks) -> Result<ExitStatus, RunError> {
     let token = match block_on(token::find(settings.token.clone())) {
         Ok(token) => token,
-        Err(RunError::Token(trouble)) => {
-            checks.add(Check::new("token", Mark::Bad, trouble.what()).advise(trouble.hint()));
+        Err(error) if error.exit_status() == ExitStatus::Denied => {
+            let check = Check::new("token", Mark::Bad, error.what());
+            checks.add(Check { next: error.hint().map(str::to_owned), ..check });
             return Ok(ExitStatus::Denied);
         }
         Err(error) => return Err(error),

@@ -1,6 +1,6 @@
 //! The files that a command names: no two of them are one file, none of them replaces another program's, and each can be written.
 
-use crate::error::{RunError, Trouble};
+use crate::error::RunError;
 use crate::ledger::manifest::Input;
 use crate::ledger::paths;
 use crate::settings::TokenChoice;
@@ -40,7 +40,7 @@ pub(super) fn check_collisions(all: &[Named<'_>]) -> Result<(), RunError> {
             // What can't be looked at can't be read or written either, which is reported where it's tried.
             if paths::same_file(written.path, other.path).unwrap_or(false) {
                 let what = format!("{} would overwrite {}: {}", written.name, other.name, written.path.display());
-                return Err(RunError::Input(Trouble::new(what, format!("name another file with {flag}"))));
+                return Err(RunError::input(what, format!("name another file with {flag}")));
             }
         }
     }
@@ -60,7 +60,7 @@ pub(super) fn check_foreign(
         return Ok(());
     }
     let what = format!("{flag} {}: the file is there already, and slack-revoke didn't write it", path.display());
-    Err(RunError::Input(Trouble::new(what, format!("move it away, or name another file with {flag}"))))
+    Err(RunError::input(what, format!("move it away, or name another file with {flag}")))
 }
 
 /// Checks that a file can be written later.
@@ -93,5 +93,5 @@ pub(super) fn token_file(token: &TokenChoice) -> Option<&Path> {
 
 fn unwritable_by(flag: &str, path: &Path, error: &io::Error) -> RunError {
     let what = format!("{flag} {} can't be written: {error}", path.display());
-    RunError::Unwritable(Trouble::new(what, format!("nothing was sent; name another file with {flag}")))
+    RunError::unwritable(what, format!("nothing was sent; name another file with {flag}"))
 }

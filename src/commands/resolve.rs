@@ -36,7 +36,7 @@ pub fn resolve(typed: ResolveArgs, console: &Console) -> Result<ExitStatus, RunE
         InputSource::File(path) => listed::at(path),
         InputSource::Stdin | InputSource::Stream(_) => None,
     };
-    let content = content(source, delimiter, names)?;
+    let content = content(&source, delimiter, names)?;
     let ids = content.header().columns();
     block_on(async {
         let (mut lister, _) = Lister::connect(&settings).await?;

@@ -2,8 +2,8 @@
 
 use crate::cli::InputSource;
 use crate::engine::ports::{RowSource, Want};
-use crate::error::{RunError, Trouble};
-use crate::input::{self, Content, Delimiter, Input, InputError, InputPath, MaybeSent, SurveyOptions};
+use crate::error::RunError;
+use crate::input::{Content, Delimiter, Input, InputError, InputPath, MaybeSent, SurveyOptions, Trouble};
 use crate::ledger::listing::Listing;
 use crate::model::{ColumnNames, Row};
 use crate::output::{WEAKENED, counted, why};
@@ -13,10 +13,10 @@ use std::path::Path;
 ///
 /// # Errors
 /// If it isn't finished, or what `list` noted of it can't be read.
-pub(super) fn check_listing(path: &Path) -> Result<(), RunError> {
+fn check_listing(path: &Path) -> Result<(), RunError> {
     let noted = Listing::beside(path);
     let remove = format!("if {} is something else, remove {}", path.display(), noted.display());
-    let listing = Listing::of(path).map_err(|error| RunError::Input(Trouble::new(error.to_string(), &*remove)))?;
+    let listing = Listing::of(path).map_err(|error| RunError::input(error.to_string(), &*remove))?;
     let Some(listing) = listing else { return Ok(()) };
     if !listing.is_finished() {
         let what = format!(
@@ -26,7 +26,7 @@ pub(super) fn check_listing(path: &Path) -> Result<(), RunError> {
         );
         let next =
             format!("continue it with slack-revoke list --resume -o {} and its filters; {remove}", path.display());
-        return Err(RunError::Input(Trouble::new(what, next)));
+        return Err(RunError::input(what, next));
     }
     if !listing.complete {
         let sessions = counted(listing.unreadable, "session", "sessions");
@@ -35,33 +35,42 @@ pub(super) fn check_listing(path: &Path) -> Result<(), RunError> {
     Ok(())
 }
 
+/// Where an input is read from. A file that `list` writes has to be finished.
+///
+/// # Errors
+/// If it isn't.
+pub(super) fn input_path(source: &InputSource) -> Result<InputPath, RunError> {
+    Ok(match source {
+        InputSource::Stdin => InputPath::Stdin,
+        InputSource::Stream(path) => InputPath::File(path.clone()),
+        InputSource::File(path) => {
+            check_listing(path)?;
+            InputPath::File(path.clone())
+        }
+    })
+}
+
 /// An input that was read to its end once, and can be read.
 ///
 /// # Errors
 /// Where it cannot be used.
-pub(super) fn content(source: InputSource, delimiter: Option<u8>, columns: ColumnNames) -> Result<Content, RunError> {
-    let path = match source {
-        InputSource::Stdin => InputPath::Stdin,
-        InputSource::File(path) => {
-            check_listing(&path)?;
-            InputPath::File(path)
-        }
-        InputSource::Stream(path) => InputPath::File(path),
-    };
+pub(super) fn content(source: &InputSource, delimiter: Option<u8>, columns: ColumnNames) -> Result<Content, RunError> {
+    let path = input_path(source)?;
     let delimiter = delimiter.and_then(|byte| Delimiter::parse(&char::from(byte).to_string()).ok());
     let options = SurveyOptions { delimiter, columns, ..SurveyOptions::default() };
-    let input = Input::open(path, &std::env::temp_dir()).map_err(|error| unusable(&error))?;
-    input.survey(options, None).map(|(content, _)| content).map_err(|error| unusable(&error))
+    let input = Input::open(path, &std::env::temp_dir()).map_err(|error| unusable("", &error))?;
+    input.survey(options, None).map(|(content, _)| content).map_err(|error| unusable("", &error))
 }
 
-/// An input that cannot be used.
-pub(super) fn unusable(error: &InputError) -> RunError {
-    let hint = error.hint().unwrap_or_else(|| "correct the input and run it again".into());
-    let trouble = Trouble::new(error.trouble.to_string(), hint).at(&error.input);
-    match error.trouble {
-        input::Trouble::Changed => RunError::InputChanged(trouble),
-        _ => RunError::Input(trouble),
-    }
+/// An input that can't be used. `prefix` goes before a hint that doesn't name what to correct.
+pub(super) fn unusable(prefix: &str, error: &InputError) -> RunError {
+    let is_changed = matches!(error.trouble, Trouble::Changed);
+    let hint = match error.hint() {
+        Some(hint) if !is_changed => hint,
+        hint => format!("{prefix}{}", hint.as_deref().unwrap_or("correct the input and run it again")),
+    };
+    let to_error = if is_changed { RunError::input_changed } else { RunError::input };
+    to_error(error.trouble.to_string(), hint).at(&error.input)
 }
 
 /// Hands every row over, in the input's order.
@@ -69,13 +78,13 @@ pub(super) fn unusable(error: &InputError) -> RunError {
 /// # Errors
 /// Where it cannot be read again.
 pub(super) async fn each(content: &Content, mut take: impl FnMut(&Row)) -> Result<(), RunError> {
-    let mut source = content.source(MaybeSent::default()).map_err(|error| unusable(&error))?;
+    let mut source = content.source(MaybeSent::default()).map_err(|error| unusable("", &error))?;
     loop {
         source.request(Want::Any);
         let batch = source
             .next()
             .await
-            .map_err(|reason| RunError::Input(Trouble::new(why(&reason), "leave the input as it is until the end")))?;
+            .map_err(|reason| RunError::input(why(&reason), "leave the input as it is until the end"))?;
         batch.rows.iter().for_each(&mut take);
         if batch.exhausted {
             return Ok(());

@@ -2,7 +2,7 @@
 
 use crate::commands::terminal;
 use crate::commands::waiting::blocking;
-use crate::error::{RunError, Trouble};
+use crate::error::RunError;
 use crate::settings::TokenChoice;
 use crate::slack::{self, Token, token};
 use secrecy::SecretString;
@@ -48,5 +48,5 @@ pub fn rehearsal(text: &str) -> Result<Token, RunError> {
 }
 
 fn refused(error: &slack::TokenError) -> RunError {
-    RunError::Token(Trouble::new(error.to_string(), error.hint()))
+    RunError::token(error.to_string(), error.hint())
 }

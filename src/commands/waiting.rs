@@ -15,7 +15,7 @@ pub fn block_on<T>(future: impl Future<Output = Result<T, RunError>>) -> Result<
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| RunError::Internal(format!("the runtime cannot be started: {error}")))?;
+        .map_err(|error| RunError::internal(format!("the runtime cannot be started: {error}")))?;
     let ended = runtime.block_on(future);
     runtime.shutdown_background();
     // Left alone, it would hold standard error open for as long as it hangs.
@@ -28,7 +28,7 @@ pub fn block_on<T>(future: impl Future<Output = Result<T, RunError>>) -> Result<
 /// # Errors
 /// If the system refuses it.
 pub fn signals() -> Result<Shutdown, RunError> {
-    Shutdown::listen().map_err(|error| RunError::Internal(format!("signals cannot be listened for: {error}")))
+    Shutdown::listen().map_err(|error| RunError::internal(format!("signals cannot be listened for: {error}")))
 }
 
 /// Does on a thread of its own what may never return: opening a pipe, reading an answer, running a command.
@@ -42,7 +42,7 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
 /// Waits for what comes before the first row; the first signal ends it.
 ///
 /// # Errors
-/// The future's, [`RunError::Interrupted`] and [`RunError::Terminated`].
+/// The future's, [`RunError::interrupted`] and [`RunError::terminated`].
 pub async fn unless_stopped<T>(
     signals: &mut Shutdown,
     future: impl Future<Output = Result<T, RunError>>,
@@ -50,8 +50,8 @@ pub async fn unless_stopped<T>(
     tokio::select! {
         biased;
         signal = signals.next() => Err(match signal {
-            Signal::Drain(StopReason::Terminated) => RunError::Terminated,
-            Signal::Drain(_) | Signal::Abort => RunError::Interrupted,
+            Signal::Drain(StopReason::Terminated) => RunError::terminated(),
+            Signal::Drain(_) | Signal::Abort => RunError::interrupted(),
         }),
         done = future => done,
     }

@@ -4,7 +4,7 @@ use crate::cli::{FilterArgs, InputSource, ListArgs};
 use crate::commands::listing::filter::{Filter, users_of};
 use crate::commands::listing::{Lister, Pages, Progress, block_on};
 use crate::engine::clock::wall;
-use crate::error::{RunError, Trouble};
+use crate::error::RunError;
 use crate::exit::ExitStatus;
 use crate::ledger::listing::Listing;
 use crate::ledger::manifest::At;
@@ -93,27 +93,24 @@ fn filter(typed: FilterArgs) -> Result<Filter, RunError> {
 /// Makes the output.
 pub(super) fn created(output: &Path) -> Result<Table, RunError> {
     Table::create(output).map_err(|error| match error {
-        CreateError::Exists(path) => RunError::Input(Trouble::new(
+        CreateError::Exists(path) => RunError::input(
             format!("{} exists already", path.display()),
             "name another file with -o, or remove it; --resume continues a listing that was interrupted",
-        )),
-        CreateError::Held(_) => RunError::Locked(Trouble::new(error.to_string(), "nothing was listed")),
+        ),
+        CreateError::Held(_) => RunError::locked(error.to_string(), "nothing was listed"),
         CreateError::Io(error) => unwritable(&error),
     })
 }
 
 pub(super) fn unwritable(error: &io::Error) -> RunError {
     match error.kind() {
-        io::ErrorKind::WouldBlock => RunError::Locked(Trouble::new(error.to_string(), "wait for its end")),
-        _ => RunError::Unwritable(Trouble::new(
-            error.to_string(),
-            "make room or rights there, or name another file with -o",
-        )),
+        io::ErrorKind::WouldBlock => RunError::locked(error.to_string(), "wait for its end"),
+        _ => RunError::unwritable(error.to_string(), "make room or rights there, or name another file with -o"),
     }
 }
 
 fn unusable(error: &io::Error) -> RunError {
-    RunError::Input(Trouble::new(error.to_string(), "remove it and the output, and list afresh"))
+    RunError::input(error.to_string(), "remove it and the output, and list afresh")
 }
 
 fn write(table: &mut Table, session: &ActiveSession) {

@@ -4,7 +4,7 @@ use super::{COLUMNS, created, unusable, unwritable, write};
 use crate::commands::listing::filter::{Filter, Fit};
 use crate::commands::listing::{Halt, count};
 use crate::engine::clock::wall;
-use crate::error::{RunError, Trouble};
+use crate::error::RunError;
 use crate::exit::ExitStatus;
 use crate::ledger::listed;
 use crate::ledger::listing::{Listing, Others, Written};
@@ -37,10 +37,10 @@ impl Files {
             let is_taken = path.try_exists().map_err(|error| unwritable(&error))?;
             if is_taken {
                 let resume = if flag == "-o" { "; --resume continues a listing that was interrupted" } else { "" };
-                return Err(RunError::Input(Trouble::new(
+                return Err(RunError::input(
                     format!("{} exists already", path.display()),
                     format!("name another file with {flag}, or remove it{resume}"),
-                )));
+                ));
             }
             paths::check_writable(path).map_err(|error| unwritable(&error))?;
         }
@@ -48,7 +48,7 @@ impl Files {
         for (path, what) in [(&self.output, "the output"), (&self.listing, "the file that says how far the list is")] {
             if paths::same_file(others, path).map_err(|error| unwritable(&error))? {
                 let what = format!("{} is {what} and cannot take the others too", others.display());
-                return Err(RunError::Input(Trouble::new(what, "name another file with --others")));
+                return Err(RunError::input(what, "name another file with --others"));
             }
         }
         Ok(())
@@ -111,17 +111,17 @@ impl State {
         let is_there = files.output.try_exists().map_err(|error| unwritable(&error))?;
         match earlier {
             Some(earlier) if resume && !earlier.is_finished() => Self::go_on(files, earlier, &fresh),
-            Some(_) if resume && is_there => Err(RunError::Input(Trouble::new(
+            Some(_) if resume && is_there => Err(RunError::input(
                 format!("{} is complete", files.output.display()),
                 "name another file with -o to list afresh",
-            ))),
-            None if resume && is_there => Err(RunError::Input(Trouble::new(
+            )),
+            None if resume && is_there => Err(RunError::input(
                 format!(
                     "{} has no .listing.json file beside it: it isn't a listing that was interrupted",
                     files.output.display()
                 ),
                 "name another file with -o to list afresh",
-            ))),
+            )),
             Some(_) | None => Self::begin(files, fresh),
         }
     }
@@ -142,7 +142,7 @@ impl State {
 
     fn go_on(files: Files, earlier: Listing, now: &Listing) -> Result<Self, RunError> {
         let refused = |what: &str, next: &str| {
-            Err(RunError::Input(Trouble::new(format!("{} was begun with {what}", files.output.display()), next)))
+            Err(RunError::input(format!("{} was begun with {what}", files.output.display()), next))
         };
         if earlier.is_others {
             return refused("another -o, and holds what that listing leaves out", "continue the listing in that -o");
@@ -162,10 +162,10 @@ impl State {
                 );
             }
             (Some(_), None) => {
-                return Err(RunError::Unreachable(Trouble::new(
+                return Err(RunError::unreachable(
                     "Slack doesn't say which organization this token belongs to, and the listing was begun with one",
                     "nothing was listed; run the same command again",
-                )));
+                ));
             }
             (Some(_), Some(_)) | (None, _) => {}
         }

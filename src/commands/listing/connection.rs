@@ -6,7 +6,7 @@ use crate::commands::waiting::{signals, unless_stopped};
 use crate::commands::{run, token};
 use crate::engine::clock::{Clock, wall};
 use crate::engine::ports::{Control, Permit, Signal};
-use crate::error::{RunError, Trouble};
+use crate::error::RunError;
 use crate::model::StopReason;
 use crate::settings::RemoteSettings;
 use crate::signals::Shutdown;
@@ -35,8 +35,8 @@ impl Connection {
         let proxy = run::address::proxy(&api)?;
         let (host, is_https) = (api.host().to_owned(), api.is_https());
         let config = slack::Config { api, token, proxy: proxy.clone(), timeout: settings.calls.timeout, now: wall };
-        let client = Client::new(config)
-            .map_err(|error| RunError::Unreachable(Trouble::new(error.to_string(), "nothing was sent")))?;
+        let client =
+            Client::new(config).map_err(|error| RunError::unreachable(error.to_string(), "nothing was sent"))?;
         Ok(Self { client, host, is_https, proxy })
     }
 }

@@ -1,6 +1,6 @@
 //! Which sessions of a listing are meant. Pure.
 
-use crate::error::{RunError, Trouble};
+use crate::error::RunError;
 use crate::input::Guards;
 use crate::ledger::listing::Filters;
 use crate::model::{Cidr, TeamId, UserId, cidr};
@@ -132,7 +132,7 @@ fn lower(parts: &[&Option<Box<str>>]) -> String {
 pub fn users_of(flag: &str, path: &Path) -> Result<BTreeSet<UserId>, RunError> {
     let trouble = |why: String| {
         let what = format!("cannot use {flag} {}: {why}", path.display());
-        RunError::Input(Trouble::new(what, "give a file of user ids (U… or W…), one a line"))
+        RunError::input(what, "give a file of user ids (U… or W…), one a line")
     };
     let content = std::fs::read(path).map_err(|error| trouble(error.to_string()))?;
     let mut ids = Guards::default();

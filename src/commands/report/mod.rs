@@ -8,7 +8,7 @@ use crate::cli::PageArgs;
 use crate::commands::list::unwritable;
 use crate::commands::verify::unreadable;
 use crate::engine::clock::wall;
-use crate::error::{RunError, Trouble};
+use crate::error::RunError;
 use crate::exit::ExitStatus;
 use crate::ledger::manifest::{Manifest, ManifestError};
 use crate::ledger::page;
@@ -51,7 +51,7 @@ pub fn report(typed: PageArgs, console: &Console) -> Result<ExitStatus, RunError
         runs,
     };
     let text = html::page(&facts, &figures)
-        .map_err(|error| RunError::Internal(format!("the page cannot be put together: {error}")))?;
+        .map_err(|error| RunError::internal(format!("the page cannot be put together: {error}")))?;
     page::replace(&files.output, &text).map_err(|error| unwritable(&error))?;
     console.note(&format!("written: {}", files.output.display()));
     Ok(ExitStatus::Success)
@@ -127,5 +127,5 @@ fn seen(record: &Record, ids: IdColumns) -> Seen<'_> {
 }
 
 fn refused(what: String, next: &str) -> RunError {
-    RunError::Input(Trouble::new(what, next))
+    RunError::input(what, next)
 }

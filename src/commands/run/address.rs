@@ -1,6 +1,6 @@
 //! Where calls go, and by which way.
 
-use crate::error::{RunError, Trouble};
+use crate::error::RunError;
 use crate::slack::{ApiUrl, Proxy};
 
 /// The address that calls go to.
@@ -8,8 +8,7 @@ use crate::slack::{ApiUrl, Proxy};
 /// # Errors
 /// Where it is no place that the token may be sent to.
 pub fn parse(url: &str, allow_hosts: &[String]) -> Result<ApiUrl, RunError> {
-    ApiUrl::parse(url, allow_hosts)
-        .map_err(|error| RunError::Input(Trouble::new(format!("--api-url: {error}"), "nothing was sent")))
+    ApiUrl::parse(url, allow_hosts).map_err(|error| RunError::input(format!("--api-url: {error}"), "nothing was sent"))
 }
 
 /// The proxy that the environment asks for.
@@ -18,5 +17,5 @@ pub fn parse(url: &str, allow_hosts: &[String]) -> Result<ApiUrl, RunError> {
 /// Where a variable does not name one.
 pub fn proxy(api: &ApiUrl) -> Result<Option<Proxy>, RunError> {
     Proxy::in_use(api, &|name| std::env::var_os(name))
-        .map_err(|error| RunError::Input(Trouble::new(error.to_string(), "nothing was sent")))
+        .map_err(|error| RunError::input(error.to_string(), "nothing was sent"))
 }

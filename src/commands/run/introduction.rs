@@ -3,7 +3,7 @@
 use super::Prepared;
 use crate::advice;
 use crate::commands::identify::{Identified, Patience, identify};
-use crate::error::{RunError, Trouble};
+use crate::error::RunError;
 use crate::model::Status;
 use crate::output::{self, human};
 use crate::settings::Settings;
@@ -52,12 +52,12 @@ pub(super) fn must_know(settings: &Settings, prepared: &Prepared) -> bool {
 }
 
 fn rejected(error: &CallError) -> RunError {
-    RunError::Token(Trouble::new(format!("Slack refuses the token: {error}"), remedy(error)))
+    RunError::token(format!("Slack refuses the token: {error}"), remedy(error))
 }
 
 fn unclear(error: &CallError) -> RunError {
     let what = format!("can't find out whose token this is, so that user's sessions can't be protected: {error}");
-    RunError::Unreachable(Trouble::new(what, format!("nothing was sent; {}", remedy(error))))
+    RunError::unreachable(what, format!("nothing was sent; {}", remedy(error)))
 }
 
 fn remedy(error: &CallError) -> String {

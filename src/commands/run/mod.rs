@@ -20,7 +20,7 @@ use crate::commands::terminal::SavedModes;
 use crate::commands::{age, waiting};
 use crate::engine::clock::{Clock, wall};
 use crate::engine::{self, RunEnd};
-use crate::error::{RunError, Trouble};
+use crate::error::RunError;
 use crate::exit::ExitStatus;
 use crate::output::{Console, EventLog, Screen};
 use crate::settings::{Mode, Settings};
@@ -90,7 +90,7 @@ async fn open_events(path: Option<PathBuf>) -> Result<Option<EventLog>, RunError
     let opened = waiting::blocking(move || EventLog::create(&path).map_err(|error| (path, error))).await;
     opened.map(Some).map_err(|(path, error)| {
         let what = format!("cannot write {}: {error}", path.display());
-        RunError::Unwritable(Trouble::new(what, "nothing was sent; name another file with --events"))
+        RunError::unwritable(what, "nothing was sent; name another file with --events")
     })
 }
 
@@ -108,7 +108,7 @@ async fn carry_out(
     let mut source = prepared
         .content
         .source(maybe_sent)
-        .map_err(|error| RunError::Input(Trouble::new(error.to_string(), "continue with --resume")))?;
+        .map_err(|error| RunError::input(error.to_string(), "continue with --resume"))?;
     let screen = Screen::start(console);
     let (mut recorder, facts) = Recorder::begin(settings, prepared, &remote, events, screen, started)?;
     let clock = Clock::start();

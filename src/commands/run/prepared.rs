@@ -1,12 +1,12 @@
 //! Everything that is settled before anybody is asked and anything is sent: the input, its files, and where to begin.
 
 use super::{earlier, places};
-use crate::commands::rows::check_listing;
+use crate::commands::rows;
 use crate::commands::waiting::blocking;
-use crate::error::{RunError, Trouble};
+use crate::error::RunError;
 use crate::input::{
-    self, Content, Continuation, Delimiter, Earlier, Guards, Identify, Input, InputError, InputPath, MaybeSent, Rules,
-    Survey, SurveyOptions,
+    Content, Continuation, Delimiter, Earlier, Guards, Identify, Input, InputError, MaybeSent, Rules, Survey,
+    SurveyOptions,
 };
 use crate::ledger::aside::Aside;
 use crate::ledger::journal::{Lock, LockError};
@@ -77,12 +77,10 @@ impl Prepared {
         mut rules: Rules,
         journal: Option<MaybeSent>,
     ) -> Result<Self, RunError> {
-        if let InputSource::File(path) = &settings.input.source {
-            check_listing(path)?;
-        }
+        let path = rows::input_path(&settings.input.source)?;
         let before = Before::read(settings, files.as_ref())?;
         let done = || before.scan.as_ref().map(|scan| scan.recorded.done().clone()).unwrap_or_default();
-        let input = Input::open(source(settings), &spool_dir(&settings.input.source, files.as_ref()))
+        let input = Input::open(path, &spool_dir(&settings.input.source, files.as_ref()))
             .map_err(|error| input_error(&error))?;
         let options = SurveyOptions {
             delimiter: settings.input.delimiter.and_then(|byte| Delimiter::parse(&char::from(byte).to_string()).ok()),
@@ -206,21 +204,7 @@ impl Prepared {
 }
 
 fn input_error(error: &InputError) -> RunError {
-    let what = error.trouble.to_string();
-    let hint = error.hint().unwrap_or_else(|| "nothing was sent; correct the input and run it again".into());
-    match error.trouble {
-        input::Trouble::Changed => {
-            RunError::InputChanged(Trouble::new(what, format!("nothing was sent; {hint}")).at(&error.input))
-        }
-        _ => RunError::Input(Trouble::new(what, hint).at(&error.input)),
-    }
-}
-
-fn source(settings: &Settings) -> InputPath {
-    match &settings.input.source {
-        InputSource::Stdin => InputPath::Stdin,
-        InputSource::File(path) | InputSource::Stream(path) => InputPath::File(path.clone()),
-    }
+    rows::unusable("nothing was sent; ", error)
 }
 
 fn rules(settings: &Settings) -> Result<Rules, RunError> {
@@ -234,7 +218,7 @@ fn rules(settings: &Settings) -> Result<Rules, RunError> {
     if let Some(path) = &settings.safety.protect {
         let trouble = |error: String| {
             let what = format!("cannot use --protect {}: {error}", path.display());
-            RunError::Input(Trouble::new(what, "give a file of user ids and session ids, one a line"))
+            RunError::input(what, "give a file of user ids and session ids, one a line")
         };
         let content = std::fs::read(path).map_err(|error| trouble(error.to_string()))?;
         guards.protect(&content).map_err(|error| trouble(error.to_string()))?;
@@ -266,14 +250,14 @@ fn protect_users_of_sessions(rules: &mut Rules, survey: &Survey) -> bool {
 pub fn acquire(files: &RunFiles) -> Result<Lock, RunError> {
     Lock::acquire(&files.journal, std::process::id()).map_err(|error| match error {
         LockError::Held { .. } => {
-            RunError::Locked(Trouble::new(error.to_string(), "nothing was sent, and that run goes on undisturbed"))
+            RunError::locked(error.to_string(), "nothing was sent, and that run goes on undisturbed")
         }
         LockError::NotAJournal(_) | LockError::OtherVersion { .. } => {
-            RunError::Input(Trouble::new(error.to_string(), "nothing was sent"))
+            RunError::input(error.to_string(), "nothing was sent")
         }
         LockError::NoLocks { .. } => {
             let next = "nothing was sent; name a file on a filesystem with locks, such as a local disk, with -o";
-            RunError::Unwritable(Trouble::new(error.to_string(), next))
+            RunError::unwritable(error.to_string(), next)
         }
         LockError::Io(error) => unwritable(&error, "nothing was sent; make room or name another file with -o"),
     })
@@ -281,7 +265,7 @@ pub fn acquire(files: &RunFiles) -> Result<Lock, RunError> {
 
 /// A failure to write before anything was sent.
 pub(super) fn unwritable(error: &std::io::Error, next: &str) -> RunError {
-    RunError::Unwritable(Trouble::new(error.to_string(), next))
+    RunError::unwritable(error.to_string(), next)
 }
 
 /// Where a copy of the input is kept: beside the output if a file is unpacked, else with the temporary files.
@@ -311,7 +295,7 @@ impl Before {
                 Some(manifest)
             }
             Err(ManifestError::Missing(_)) => None,
-            Err(error) => return Err(RunError::Input(Trouble::new(error.to_string(), "nothing was sent"))),
+            Err(error) => return Err(RunError::input(error.to_string(), "nothing was sent")),
         };
         let is_read = match settings.output.existing {
             Existing::Resume | Existing::ResumeOrStart => true,
@@ -320,7 +304,7 @@ impl Before {
         };
         let scan = if is_read { read_results(&files.results, None, settings)? } else { None };
         let seal = manifest.as_ref().map(|manifest| Seal::of(manifest, scan.as_ref(), &files.results)).transpose();
-        let seal = seal.map_err(|error| RunError::Input(Trouble::new(error.to_string(), "nothing was sent")))?;
+        let seal = seal.map_err(|error| RunError::input(error.to_string(), "nothing was sent"))?;
         Ok(Self { manifest, scan, seal })
     }
 
@@ -367,7 +351,7 @@ impl Before {
         };
         resume::decide(Ask { wants, rehearsal }, prior, found, journal).map_err(|refusal| {
             let what = format!("{}: {refusal}", files.results.display());
-            RunError::Input(Trouble::new(what, "nothing was sent"))
+            RunError::input(what, "nothing was sent")
         })
     }
 
@@ -394,7 +378,7 @@ impl Before {
         let Some((id, header)) = manifest.input.columns.first_other(&now) else { return Ok(()) };
         let what = format!("the run that is continued read {id} from the column {header:?}, and this one doesn't");
         let next = format!("nothing was sent; add --column {:?}", format!("{id}={header}"));
-        Err(RunError::Input(Trouble::new(what, next)))
+        Err(RunError::input(what, next))
     }
 
     /// What makes room for a run that begins where another input's results are.
@@ -433,10 +417,7 @@ impl Before {
             "--remaining {}: the file is there already, and it isn't what an earlier run on these results wrote",
             files.remaining.display()
         );
-        Err(RunError::Input(Trouble::new(
-            what,
-            "nothing was sent; move it away, or name another file with --remaining",
-        )))
+        Err(RunError::input(what, "nothing was sent; move it away, or name another file with --remaining"))
     }
 
     /// Manifest and records to go on from; a fresh run has none.
@@ -458,7 +439,7 @@ fn read_results(path: &Path, columns: Option<&Fields>, settings: &Settings) -> R
 }
 
 fn unusable(error: &ScanError) -> RunError {
-    RunError::Input(Trouble::new(error.to_string(), "nothing was sent"))
+    RunError::input(error.to_string(), "nothing was sent")
 }
 
 /// Sees to it that the results are this input's: their header, or as much of it as was written.

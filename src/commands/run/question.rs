@@ -3,7 +3,7 @@
 use super::Prepared;
 use crate::commands::terminal;
 use crate::commands::waiting::blocking;
-use crate::error::{RunError, Trouble};
+use crate::error::RunError;
 use crate::output;
 use crate::settings::{Confirmation, SafetySettings, Settings, Terminal, UsersConfirmation};
 use std::io::{self, BufRead, BufReader};
@@ -23,7 +23,7 @@ pub fn check_users(settings: &Settings, prepared: &Prepared) -> Result<(), RunEr
         prepared.content.path(),
         output::counted(users, "user", "users")
     );
-    Err(RunError::Input(Trouble::new(what, "nothing was sent; see that it is the right file, then confirm its number")))
+    Err(RunError::input(what, "nothing was sent; see that it is the right file, then confirm its number"))
 }
 
 /// Refuses rows that may belong to a protected user, if nobody is asked about them and no flag says that they are meant.
@@ -35,11 +35,11 @@ pub fn check_unowned(settings: &Settings, prepared: &Prepared) -> Result<(), Run
     let Some(unowned) = unowned(prepared) else { return Ok(()) };
     let safety = &settings.safety;
     match safety.confirmation {
-        Confirmation::Given if !safety.allow_unowned => Err(RunError::Input(Trouble::new(
+        Confirmation::Given if !safety.allow_unowned => Err(RunError::input(
             unowned,
             "nothing was sent; name the column of users by --column user_id=HEADER, add the users by `slack-revoke resolve`, or \
              send these rows all the same by --allow-unowned",
-        ))),
+        )),
         Confirmation::Ask(_) => Ok(()),
         Confirmation::Given | Confirmation::NotNeeded => {
             tracing::warn!(target: output::WEAKENED, "{unowned}");
@@ -58,7 +58,7 @@ fn unowned(prepared: &Prepared) -> Option<String> {
 /// number. With nothing to send there is nothing to ask.
 ///
 /// # Errors
-/// [`RunError::Declined`], also where the terminal cannot be read.
+/// [`RunError::declined`], also where the terminal cannot be read.
 pub async fn ask(settings: &SafetySettings, prepared: &Prepared) -> Result<(), RunError> {
     let survey = &prepared.survey;
     if survey.sendable == 0 {
@@ -88,7 +88,7 @@ async fn answered(
     question: impl FnOnce(&mut dyn BufRead) -> bool + Send + 'static,
 ) -> Result<(), RunError> {
     let agreed = blocking(move || answers(terminal).is_ok_and(|mut answers| question(&mut *answers))).await;
-    if agreed { Ok(()) } else { Err(RunError::Declined) }
+    if agreed { Ok(()) } else { Err(RunError::declined()) }
 }
 
 fn answers(terminal: Terminal) -> io::Result<Box<dyn BufRead>> {

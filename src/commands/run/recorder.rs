@@ -5,7 +5,7 @@ use super::prepared::{run_id, unwritable};
 use super::remote::Remote;
 use crate::engine::clock::wall;
 use crate::engine::ports::{Observer, Unwritable};
-use crate::error::{RunError, Trouble};
+use crate::error::RunError;
 use crate::input::{Content, Survey};
 use crate::ledger::journal::{Journal, Lock};
 use crate::ledger::manifest::{self, Manifest, Run, RunCounts};
@@ -85,7 +85,7 @@ impl Recorder {
         let Prepared { content, survey, files, lock, manifest, mut recorded, seen, start, aside, remaining, .. } =
             prepared;
         let (Some(files), Some(lock)) = (files, lock) else {
-            return Err(RunError::Internal("a run without an output was begun".into()));
+            return Err(RunError::internal("a run without an output was begun"));
         };
         let failed = |error: io::Error| unwritable(&error, "nothing was sent; make room or name another file with -o");
         if let Some(aside) = &aside {
@@ -93,8 +93,8 @@ impl Recorder {
         }
         let results =
             ResultsWriter::start(&files.results, &survey.header, &start, seen).map_err(|error| match error {
-                CreateError::Exists(_) => RunError::Input(Trouble::new(error.to_string(), "nothing was sent")),
-                CreateError::Held(_) => RunError::Locked(Trouble::new(error.to_string(), "nothing was sent")),
+                CreateError::Exists(_) => RunError::input(error.to_string(), "nothing was sent"),
+                CreateError::Held(_) => RunError::locked(error.to_string(), "nothing was sent"),
                 CreateError::Io(error) => failed(error),
             })?;
         let run_id = run_id(started);

@@ -7,7 +7,7 @@ use crate::commands::checks::{self, Check, Checks, Mark};
 use crate::commands::token;
 use crate::engine::clock::wall;
 use crate::engine::ports::{RowSource, Want};
-use crate::error::{RunError, Trouble};
+use crate::error::RunError;
 use crate::input::MaybeSent;
 use crate::ledger::manifest::Identity;
 use crate::model::{SessionId, TeamId, TokenOwner, UserId};
@@ -53,8 +53,8 @@ impl Remote {
         let renewable = token.source().is_renewable();
         let config =
             slack::Config { api: api.clone(), token, proxy: proxy.clone(), timeout: settings.calls.timeout, now: wall };
-        let client = Client::new(config)
-            .map_err(|error| RunError::Unreachable(Trouble::new(error.to_string(), "nothing was sent")))?;
+        let client =
+            Client::new(config).map_err(|error| RunError::unreachable(error.to_string(), "nothing was sent"))?;
         let answer = Introduction { settings, prepared, client: &client }.make().await?;
         match &answer {
             Ok(identified) => {
@@ -112,7 +112,7 @@ impl Remote {
 
 /// The stand-in, knowing the sessions of the input.
 async fn stand_in(prepared: &Prepared) -> Result<Server, RunError> {
-    let broken = |error: String| RunError::Internal(format!("the stand-in cannot be started: {error}"));
+    let broken = |error: String| RunError::internal(format!("the stand-in cannot be started: {error}"));
     let mut source = prepared.content.source(MaybeSent::default()).map_err(|error| broken(error.to_string()))?;
     let mut sessions: Vec<(SessionId, Option<TeamId>, Option<UserId>)> = Vec::new();
     loop {

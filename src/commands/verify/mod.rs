@@ -9,7 +9,7 @@ use crate::commands::outputs::{self, Named};
 use crate::commands::rows::{content, each};
 use crate::commands::run;
 use crate::engine::clock::wall;
-use crate::error::{RunError, Trouble};
+use crate::error::RunError;
 use crate::exit::ExitStatus;
 use crate::ledger::manifest::{Manifest, ManifestError};
 use crate::ledger::paths::{self, RunFiles};
@@ -110,7 +110,7 @@ struct Files {
 
 impl Files {
     fn of(results: &Path, output: Option<PathBuf>) -> Result<Self, RunError> {
-        let refused = |what: String, next: &str| RunError::Input(Trouble::new(what, next));
+        let refused = |what: String, next: &str| RunError::input(what, next);
         let real = paths::resolve(results).map_err(|error| refused(error.to_string(), "give the results of a run"))?;
         let verified = output.unwrap_or_else(|| verified::beside(results));
         Ok(Self { run: RunFiles::beside(real), verified })
@@ -148,7 +148,7 @@ impl Files {
 
 /// The manifest beside the results; none, and a warning, where it is gone.
 fn manifest_of(files: &Files) -> Result<Option<Manifest>, RunError> {
-    let refused = |what: String, next: &str| Err(RunError::Input(Trouble::new(what, next)));
+    let refused = |what: String, next: &str| Err(RunError::input(what, next));
     match Manifest::load(&files.run.manifest) {
         Ok(manifest) if manifest.runs.iter().any(|run| run.rehearsal) => refused(
             format!("{} are the results of a rehearsal: Slack never heard of it", files.run.results.display()),
@@ -168,7 +168,7 @@ fn manifest_of(files: &Files) -> Result<Option<Manifest>, RunError> {
 }
 
 pub(in crate::commands) fn unreadable(error: &ScanError) -> RunError {
-    RunError::Input(Trouble::new(error.to_string(), "give the results of a run, as it wrote them"))
+    RunError::input(error.to_string(), "give the results of a run, as it wrote them")
 }
 
 /// Reads the ids of records.
@@ -210,7 +210,7 @@ fn concerned(results: &Path, names: &ColumnNames) -> Result<Concerned, RunError>
 /// Takes in the sessions of a listing from before the run: those of the users concerned.
 async fn remember(concerned: &mut Concerned, listing: PathBuf) -> Result<(), RunError> {
     let (name, mut unreadable) = (listing.display().to_string(), 0);
-    let content = content(InputSource::File(listing), None, ColumnNames::default())?;
+    let content = content(&InputSource::File(listing), None, ColumnNames::default())?;
     let ids = content.header().columns();
     each(&content, |row| {
         let text = |index: Option<usize>| index.and_then(|index| row.fields.get(index)).map_or("", str::trim);

@@ -13,16 +13,16 @@ mod events;
 mod facts;
 mod figures;
 mod groups;
-mod template;
 mod scale;
 mod spans;
 mod story;
 mod tables;
+mod template;
 #[cfg(test)]
 mod tests;
 
 pub use events::{Events, RunEvents, read as read_events};
 pub use facts::{Check, Facts, ManifestFacts, ResultsFile, Run, Told, Verified};
 pub use figures::{Figures, Seen};
-pub use template::{is_page, page};
 pub use spans::{Spans, Steps};
+pub use template::{is_page, page};
