@@ -16,7 +16,7 @@ use slack_revoke::engine::core::{Act, Core};
 use slack_revoke::engine::gate::Pace;
 use slack_revoke::engine::policy::{BucketPolicy, MaxFailures, Policy};
 use slack_revoke::engine::ports::Batch;
-use slack_revoke::input::{Content, Input, InputPath, SurveyOptions};
+use slack_revoke::input::{Content, Input, InputSource, SurveyOptions};
 use slack_revoke::ledger::journal::{Journal, Lock};
 use slack_revoke::ledger::results::ResultsWriter;
 use slack_revoke::ledger::scan;
@@ -69,7 +69,7 @@ fn csv(duplicated: bool) -> Kept {
 }
 
 fn surveyed(input: &Kept) -> Content {
-    let opened = Input::open(InputPath::File(input.path.clone()), input.folder.path()).expect("an input");
+    let opened = Input::open(InputSource::File(input.path.clone()), input.folder.path()).expect("an input");
     opened.survey(SurveyOptions::default(), None).expect("a sound input").0
 }
 

@@ -15,7 +15,6 @@ pub mod ledger;
 pub mod model;
 
 pub mod output;
-pub mod settings;
 pub mod signals;
 pub mod slack;
 pub mod stand_in;

@@ -1,12 +1,12 @@
 //! Parse, dispatch, exit.
 
-use slack_revoke::cli::{self, Command, LogFormat};
+use slack_revoke::cli::{self, Command, ConsoleSettings, Environment, Settings};
 use slack_revoke::commands::plan::Form;
 use slack_revoke::commands::{completions, console, doctor, list, man, report as page, resolve, run, verify};
 use slack_revoke::error::RunError;
 use slack_revoke::exit::ExitStatus;
+use slack_revoke::model::LogFormat;
 use slack_revoke::output;
-use slack_revoke::settings::{self, Environment, Settings};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -27,27 +27,27 @@ fn program() -> ExitStatus {
     let (global, argv) = (&cli.global, argv.as_slice());
     let result = match cli.command {
         Command::Completions(typed) => console::print(|out| completions::write(typed.shell, out)),
-        Command::Doctor(typed) => dressed(global, |_| doctor::doctor(*typed)),
-        Command::List(typed) => dressed(global, |console| list::list(*typed, argv, console)),
+        Command::Doctor(typed) => with_console(global, |_| doctor::doctor(*typed)),
+        Command::List(typed) => with_console(global, |console| list::list(*typed, argv, console)),
         Command::Man(typed) => console::print(|out| man::write(typed.command.as_deref(), out)),
         Command::Plan(typed) => {
             let form = if typed.json { Form::Json } else { Form::Text };
-            dressed(global, |console| execute(typed.run, global, argv, form, console))
+            with_console(global, |console| execute(typed.run, global, argv, form, console))
         }
-        Command::Report(typed) => dressed(global, |console| page::report(*typed, console)),
-        Command::Resolve(typed) => dressed(global, |console| resolve::resolve(*typed, console)),
-        Command::Run(typed) => dressed(global, |console| execute(*typed, global, argv, Form::Text, console)),
-        Command::Verify(typed) => dressed(global, |console| verify::verify(*typed, argv, console)),
+        Command::Report(typed) => with_console(global, |console| page::report(*typed, console)),
+        Command::Resolve(typed) => with_console(global, |console| resolve::resolve(*typed, console)),
+        Command::Run(typed) => with_console(global, |console| execute(*typed, global, argv, Form::Text, console)),
+        Command::Verify(typed) => with_console(global, |console| verify::verify(*typed, argv, console)),
     };
     result.unwrap_or_else(|error| console::fail(&error, LogFormat::Text))
 }
 
 /// Carries a command out before the standard error that the user asked for; its errors come in that form too.
-fn dressed(
+fn with_console(
     global: &cli::GlobalArgs,
     command: impl FnOnce(&output::Console) -> Result<ExitStatus, RunError>,
 ) -> Result<ExitStatus, RunError> {
-    let console = console::open(&settings::Console::resolve(global, &Environment::capture())?)?;
+    let console = console::open(&ConsoleSettings::resolve(global, &Environment::capture())?)?;
     Ok(command(&console).unwrap_or_else(|error| console::fail(&error, global.log_format)))
 }
 

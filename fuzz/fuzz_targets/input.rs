@@ -3,14 +3,14 @@
 
 use libfuzzer_sys::fuzz_target;
 use slack_revoke::engine::ports::{RowSource, Want};
-use slack_revoke::input::{Content, Input, InputPath, MaybeSent, Survey, SurveyOptions};
+use slack_revoke::input::{Content, Input, InputSource, MaybeSent, Survey, SurveyOptions};
 use std::fs;
 
 fn survey(bytes: &[u8]) -> Option<(Content, Survey, tempfile::TempDir)> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("input");
     fs::write(&path, bytes).unwrap();
-    let input = Input::open(InputPath::File(path), folder.path()).unwrap();
+    let input = Input::open(InputSource::File(path), folder.path()).unwrap();
     input.survey(SurveyOptions::default(), None).ok().map(|(content, survey)| (content, survey, folder))
 }
 

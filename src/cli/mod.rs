@@ -1,29 +1,36 @@
-//! What the user typed, and nothing about what it means: the only clap.
-//!
-//! Everything typed is read into typed values here; what follows from it, and what goes together, is decided in
-//! [`crate::settings`].
+//! The command line and its environment, read and checked in one pass that gives [`Settings`]. The only clap.
 #![expect(clippy::doc_markdown, reason = "the doc comments of flags are the help that people read in a terminal")]
 
-mod around;
-mod choices;
-pub mod guide;
+mod environment;
+pub mod help_text;
 mod misspelled;
+mod other_commands;
 mod precedence;
+mod resolve;
 mod run;
 mod secret;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod tips;
+mod usage_error;
+mod value_enums;
 mod values;
 mod variables;
 
-pub use around::{DoctorArgs, FilterArgs, ListArgs, PageArgs, RateArgs, RemoteArgs, ResolveArgs, VerifyArgs};
-pub use choices::{BucketChoice, Color, IdentifyChoice, LogFormat, Progress, Shell};
+pub use environment::Environment;
+pub use other_commands::{DoctorArgs, FilterArgs, ListArgs, PageArgs, RateArgs, RemoteArgs, ResolveArgs, VerifyArgs};
+pub use resolve::columns;
 pub use run::{CallArgs, InputArgs, OutputArgs, PaceArgs, ReportArgs, RunArgs, SafetyArgs, TokenArgs};
-pub use values::{InputSource, MaxFailures, RateArg};
+pub use settings::{
+    Confirmation, ConsoleSettings, Existing, Mode, RemoteSettings, Settings, Terminal, TokenChoice, UsersConfirmation,
+};
+pub use usage_error::UsageError;
+pub use value_enums::{Color, Progress, Shell};
 pub use variables::variable_of;
 
 use crate::exit::ExitStatus;
+use crate::model::LogFormat;
 use clap::builder::PossibleValuesParser;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -199,7 +206,7 @@ pub fn command() -> clap::Command {
     let names: Vec<&'static str> =
         command.get_subcommands().map(|known| &*known.get_name().to_owned().leak()).collect();
     let global: Vec<clap::Arg> = command.get_arguments().filter(|arg| arg.is_global_set()).cloned().collect();
-    let program = guide::of_program();
+    let program = help_text::of_program();
     command
         .mut_subcommands(|known| match known.get_name() {
             "plan" => known.mut_args(|arg| {
@@ -213,7 +220,7 @@ pub fn command() -> clap::Command {
             let prints = PRINTING.contains(&known.get_name());
             if prints { known.args(global.iter().map(|arg| arg.clone().hide(true))) } else { known }
         })
-        .mut_subcommands(|known| match guide::of_command(known.get_name()) {
+        .mut_subcommands(|known| match help_text::of_command(known.get_name()) {
             Some(guide) => known.after_help(guide.short()).after_long_help(guide.long()),
             None => known,
         })

@@ -3,7 +3,8 @@
 //! A job's environment may hold `SLACK_REVOKE_TOKEN_FILE`; a drill in the same shell types `--rehearse`. Were the two
 //! taken alike, the drill would be refused for something that nobody typed.
 
-use super::{Cli, Command, GlobalArgs, RateArg, RemoteArgs, RunArgs};
+use super::{Cli, Command, GlobalArgs, RemoteArgs, RunArgs};
+use crate::model::RateChoice;
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 
@@ -50,7 +51,7 @@ fn settle_run(run: &mut RunArgs, is_plan: bool, sources: Sources<'_>) {
     settle_mode(run, is_plan, sources);
     settle_token(run, sources);
     settle_existing(run, sources);
-    if sources.is_typed("rate") && run.pace.rate != RateArg::Auto {
+    if sources.is_typed("rate") && !matches!(run.pace.rate, RateChoice::Auto { .. }) {
         forget_variable(&mut run.pace.start_rate, sources, "start_rate");
         forget_variable(&mut run.pace.max_rate, sources, "max_rate");
     }
@@ -64,7 +65,7 @@ fn settle_remote(remote: &mut RemoteArgs, sources: Sources<'_>) {
     if sources.is_typed("token_file") {
         forget_variable(&mut remote.token.token_command, sources, "token_command");
     }
-    if sources.is_typed("rate") && remote.rates.rate != RateArg::Auto {
+    if sources.is_typed("rate") && !matches!(remote.rates.rate, RateChoice::Auto { .. }) {
         forget_variable(&mut remote.rates.start_rate, sources, "start_rate");
         forget_variable(&mut remote.rates.max_rate, sources, "max_rate");
     }

@@ -1,14 +1,13 @@
 //! The flags of `run`, one struct a heading of the help.
 
-use super::choices::{BucketChoice, IdentifyChoice};
-use super::values::{self, InputSource, MaxFailures, RateArg};
-use crate::model::{IdColumn, Rate};
+use super::values;
+use crate::model::{BucketPolicy, IdColumn, Identify, InputSource, MaxFailures, Rate, RateChoice};
 use clap::Args;
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// What `run` takes.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, PartialEq, Args)]
 #[group(skip)]
 pub struct RunArgs {
     /// What is read.
@@ -35,7 +34,7 @@ pub struct RunArgs {
 }
 
 /// The heading "Input".
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, PartialEq, Args)]
 #[command(next_help_heading = "Input")]
 #[group(skip)]
 pub struct InputArgs {
@@ -65,8 +64,8 @@ pub struct InputArgs {
     ///
     /// Slack takes a session by its owner or, in the older form, by its workspace. Only one of the two ids is sent. Where
     /// the first rows all end in `invalid_arguments`, the other form is worth a try.
-    #[arg(long, value_name = "ID", value_enum, default_value_t = IdentifyChoice::Auto)]
-    pub identify_by: IdentifyChoice,
+    #[arg(long, value_name = "ID", value_enum, default_value_t = Identify::Auto)]
+    pub identify_by: Identify,
     /// End every session of the users named, listed or not, on all devices
     ///
     /// Asks Slack's admin.users.session.resetBulk for up to 1,000 users in one call. It is asynchronous: the status is
@@ -78,7 +77,7 @@ pub struct InputArgs {
 }
 
 /// The heading "Output".
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, PartialEq, Args)]
 #[command(next_help_heading = "Output")]
 #[group(skip)]
 pub struct OutputArgs {
@@ -112,7 +111,7 @@ pub struct OutputArgs {
 }
 
 /// The heading "Pace".
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, PartialEq, Args)]
 #[command(next_help_heading = "Pace")]
 #[group(skip)]
 pub struct PaceArgs {
@@ -121,7 +120,7 @@ pub struct PaceArgs {
     /// `auto` starts at Slack's Tier 2 and finds the real limit. `unlimited` is for a rehearsal, or a server on the
     /// loopback address. Whatever the rate, a Retry-After is always waited for.
     #[arg(long, value_name = "RATE", value_parser = values::rate, default_value = "auto")]
-    pub rate: RateArg,
+    pub rate: RateChoice,
     /// Where `--rate auto` begins [default: 20/min]
     ///
     /// What a run learnt of the limit is in its manifest, and `plan` offers it to the next one.
@@ -136,8 +135,8 @@ pub struct PaceArgs {
     ///
     /// Slack does not say whether an organisation's token has one limit, or one for each workspace. `auto` takes it for one,
     /// and tests the other at the first 429.
-    #[arg(long, value_name = "BUCKET", value_enum, default_value_t = BucketChoice::Auto)]
-    pub bucket: BucketChoice,
+    #[arg(long, value_name = "BUCKET", value_enum, default_value_t = BucketPolicy::Auto)]
+    pub bucket: BucketPolicy,
     /// Calls in flight, 1 to 256 [default: from the rate and the latency, at most 16]
     ///
     /// More of them do not make a run faster than its rate.
@@ -146,7 +145,7 @@ pub struct PaceArgs {
 }
 
 /// The rest of the heading "Pace": one call.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, PartialEq, Args)]
 #[command(next_help_heading = "Pace")]
 #[group(skip)]
 pub struct CallArgs {
@@ -169,10 +168,10 @@ pub struct CallArgs {
 }
 
 /// The heading "Safety".
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, PartialEq, Args)]
 #[command(next_help_heading = "Safety")]
 #[group(skip)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag as it was typed; settings makes states of them")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag as it was typed")]
 pub struct SafetyArgs {
     /// Send nothing: the same as `plan`
     #[arg(short = 'n', long)]
@@ -235,7 +234,7 @@ pub struct SafetyArgs {
 }
 
 /// The heading "Token".
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, PartialEq, Args)]
 #[command(next_help_heading = "Token")]
 #[group(skip)]
 pub struct TokenArgs {
@@ -263,7 +262,7 @@ pub struct TokenArgs {
 }
 
 /// The heading "Reporting", with [`super::GlobalArgs`].
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, PartialEq, Args)]
 #[command(next_help_heading = "Reporting")]
 #[group(skip)]
 pub struct ReportArgs {

@@ -1,78 +1,33 @@
 //! The texts that flags take, read into typed values. What a message says is what to type instead.
 
-use crate::model::{IdColumn, Rate, RateError};
+use crate::model::{IdColumn, InputSource, MaxFailures, Rate, RateChoice, RateError};
 use clap::builder::{PathBufValueParser, TypedValueParser};
-use std::fmt;
 use std::num::{NonZeroU8, NonZeroU64};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// `INPUT`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum InputSource {
-    /// `-`, or another name of standard input.
-    Stdin,
-    /// A FIFO, a device, or an open descriptor under a name, as `<(…)` gives it: it can be read once, and nothing can be written
-    /// beside it.
-    Stream(PathBuf),
-    /// A path.
-    File(PathBuf),
-}
-
-impl InputSource {
-    /// What a path on the command line names. What isn't there is a file that is missing.
-    fn of(path: PathBuf) -> Self {
-        const STDIN: [&str; 4] = ["-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"];
-        let is_descriptor =
-            ["/dev/fd", "/dev/stdout", "/dev/stderr", "/proc"].iter().any(|place| path.starts_with(place));
-        if STDIN.iter().any(|name| path.as_os_str() == *name) {
-            Self::Stdin
-        } else if is_descriptor || path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir()) {
-            Self::Stream(path)
-        } else {
-            Self::File(path)
-        }
-    }
-}
-
-/// `--rate`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RateArg {
-    /// Find the limit.
-    Auto,
-    /// This one.
-    Fixed(Rate),
-    /// As fast as it goes.
-    Unlimited,
-}
-
-/// `--max-failures`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MaxFailures {
-    /// This many rows.
-    Rows(NonZeroU64),
-    /// This many in a hundred of the rows that have ended, 1 to 100, once 50 have (contract.md).
-    Percent(NonZeroU8),
-}
-
-impl fmt::Display for MaxFailures {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Rows(rows) => rows.fmt(f),
-            Self::Percent(share) => write!(f, "{share}%"),
-        }
-    }
-}
-
-/// A run of a year is a slip of the pen.
+/// A longer time is a typing error.
 const LONGEST: Duration = Duration::from_hours(366 * 24);
 
-/// One call that takes longer than an hour is a slip of the pen too.
+/// A longer timeout of one call is a typing error too.
 const LONGEST_CALL: Duration = Duration::from_hours(1);
 
-/// Paths need not be UTF-8.
+/// `INPUT`. Paths need not be UTF-8.
 pub(super) fn input_source() -> impl TypedValueParser<Value = InputSource> {
-    PathBufValueParser::new().map(InputSource::of)
+    PathBufValueParser::new().map(source_of)
+}
+
+/// What a path on the command line names. What isn't there is a file that is missing.
+fn source_of(path: PathBuf) -> InputSource {
+    const STDIN: [&str; 4] = ["-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"];
+    let is_descriptor = ["/dev/fd", "/dev/stdout", "/dev/stderr", "/proc"].iter().any(|place| path.starts_with(place));
+    if STDIN.iter().any(|name| path.as_os_str() == *name) {
+        InputSource::Stdin
+    } else if is_descriptor || path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+        InputSource::Stream(path)
+    } else {
+        InputSource::File(path)
+    }
 }
 
 /// A file's path. `-` is refused, for it would make a file of that name.
@@ -87,11 +42,12 @@ pub(super) fn text(text: &str) -> Result<String, String> {
     if text.trim().is_empty() { Err("it is empty".into()) } else { Ok(text.into()) }
 }
 
-pub(super) fn rate(text: &str) -> Result<RateArg, RateError> {
+/// `--rate`. Where `auto` starts and ends is decided with `--start-rate` and `--max-rate`.
+pub(super) fn rate(text: &str) -> Result<RateChoice, RateError> {
     match text.trim() {
-        "auto" => Ok(RateArg::Auto),
-        "unlimited" => Ok(RateArg::Unlimited),
-        rate => rate.parse().map(RateArg::Fixed),
+        "auto" => Ok(RateChoice::Auto { start: Rate::TIER_2, max: Rate::AUTO_MAX }),
+        "unlimited" => Ok(RateChoice::Unlimited),
+        rate => rate.parse().map(RateChoice::Fixed),
     }
 }
 
@@ -129,10 +85,10 @@ pub(super) fn max_failures(text: &str) -> Result<MaxFailures, String> {
     }
     if !is_share {
         let rows: u64 = number.parse().map_err(|_| "more rows than there can be")?;
-        return NonZeroU64::new(rows).map(MaxFailures::Rows).ok_or_else(|| ZERO.into());
+        return NonZeroU64::new(rows).map(|rows| MaxFailures::Rows(rows.get())).ok_or_else(|| ZERO.into());
     }
     match number.parse::<NonZeroU8>() {
-        Ok(share) if share.get() <= 100 => Ok(MaxFailures::Percent(share)),
+        Ok(share) if share.get() <= 100 => Ok(MaxFailures::Share(f64::from(share.get()) / 100.0)),
         Err(_) if number.bytes().all(|byte| byte == b'0') => Err(ZERO.into()),
         Ok(_) | Err(_) => Err("a share is at most 100%".into()),
     }
@@ -195,11 +151,18 @@ mod tests {
     use super::*;
 
     fn rows(count: u64) -> MaxFailures {
-        MaxFailures::Rows(NonZeroU64::new(count).unwrap())
+        MaxFailures::Rows(count)
     }
 
     fn percent(share: u8) -> MaxFailures {
-        MaxFailures::Percent(NonZeroU8::new(share).unwrap())
+        MaxFailures::Share(f64::from(share) / 100.0)
+    }
+
+    #[test]
+    fn a_lone_dash_is_standard_input() {
+        for (path, want) in [("-", InputSource::Stdin), ("./-", InputSource::File("./-".into()))] {
+            assert_eq!(source_of(path.into()), want);
+        }
     }
 
     #[test]
@@ -268,14 +231,13 @@ mod tests {
         }
         assert!(max_failures("0").unwrap_err().contains("1 stops"));
         assert!(max_failures("00%").unwrap_err().contains("1 stops"));
-        assert_eq!((rows(50).to_string(), percent(20).to_string()), ("50".into(), "20%".into()));
     }
 
     #[test]
     fn rates_are_auto_unlimited_or_a_number() {
-        assert_eq!(rate("auto"), Ok(RateArg::Auto));
-        assert_eq!(rate(" unlimited "), Ok(RateArg::Unlimited));
-        assert_eq!(rate("20/min"), Ok(RateArg::Fixed(Rate::TIER_2)));
+        assert!(matches!(rate("auto"), Ok(RateChoice::Auto { .. })));
+        assert_eq!(rate(" unlimited "), Ok(RateChoice::Unlimited));
+        assert_eq!(rate("20/min"), Ok(RateChoice::Fixed(Rate::TIER_2)));
         assert_eq!(rate("20"), Err(RateError::NoPeriod));
         assert_eq!(rate("Fast"), Err(RateError::NotANumber));
     }

@@ -1,11 +1,11 @@
 //! How old the list is that a run goes by. Sessions end and begin all the time, and a run revokes those of the list alone.
 
+use crate::cli::{Mode, Settings};
 use crate::engine::clock::wall;
 use crate::ledger::listed;
 use crate::ledger::resume::Start;
-use crate::model::Stamp;
+use crate::model::{InputSource, Stamp};
 use crate::output::{WEAKENED, human};
-use crate::settings::{InputSource, Mode, Settings};
 use std::time::Duration;
 
 /// A list that is older is worth a warning: whoever signed in since is not in it.

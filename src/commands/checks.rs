@@ -3,9 +3,8 @@
 use crate::commands::identify::Identified;
 use crate::commands::listing;
 use crate::ledger::manifest::{CheckMark, Checked};
-use crate::model::{Stamp, TeamId};
+use crate::model::{RateChoice, Stamp, TeamId};
 use crate::output::{WEAKENED, clean, human};
-use crate::settings::RateChoice;
 use crate::slack::{AuthTest, Proxy, Token};
 use std::fmt::Write as _;
 use std::time::Duration;

@@ -1,18 +1,19 @@
 //! Standard error, dressed as the settings say.
 
-use crate::cli::LogFormat;
+use crate::cli::{ConsoleSettings, UsageError};
 use crate::error::RunError;
 use crate::exit::ExitStatus;
-use crate::output::{self, Look, Palette, ScreenMode};
-use crate::settings::{Console, ProgressStyle, UsageError, Verbosity};
+use crate::model::LogFormat;
+use crate::output::{self, Look, Palette};
 use std::io::{self, Write};
 
 /// Opens the console and sends every message of the program there.
 ///
 /// # Errors
 /// Where `SLACK_REVOKE_LOG` is no filter.
-pub fn open(settings: &Console) -> Result<output::Console, RunError> {
-    let console = output::Console::stderr(look(*settings));
+pub fn open(settings: &ConsoleSettings) -> Result<output::Console, RunError> {
+    let ConsoleSettings { progress: mode, color, verbosity, log_format: format } = *settings;
+    let console = output::Console::stderr(Look { mode, verbosity, format, palette: Palette::new(color) });
     let filter = std::env::var("SLACK_REVOKE_LOG").ok();
     output::install_logs(&console, filter.as_deref()).map_err(|error| UsageError::LogFilter(error.to_string()))?;
     Ok(console)
@@ -54,25 +55,4 @@ pub fn fail(error: &RunError, format: LogFormat) -> ExitStatus {
 /// If standard error is gone, the exit code still says it.
 fn print_error(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
-}
-
-fn look(settings: Console) -> Look {
-    Look {
-        mode: match settings.progress {
-            ProgressStyle::Bar => ScreenMode::Bar,
-            ProgressStyle::Plain => ScreenMode::Plain,
-            ProgressStyle::Hidden => ScreenMode::None,
-        },
-        verbosity: match settings.verbosity {
-            Verbosity::Quiet => output::Verbosity::Quiet,
-            Verbosity::Normal => output::Verbosity::Normal,
-            Verbosity::Verbose => output::Verbosity::Rows,
-            Verbosity::Debug => output::Verbosity::Calls,
-        },
-        format: match settings.log_format {
-            LogFormat::Text => output::LogFormat::Text,
-            LogFormat::Json => output::LogFormat::Json,
-        },
-        palette: Palette::new(settings.color),
-    }
 }

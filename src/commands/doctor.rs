@@ -1,6 +1,6 @@
 //! `doctor`: is this token, this scope, this network fit for a run.
 
-use crate::cli::{DoctorArgs, InputSource};
+use crate::cli::{DoctorArgs, Environment, RemoteSettings};
 use crate::commands::checks::{self, Check, Checks, Mark};
 use crate::commands::console::print;
 use crate::commands::identify::{Patience, identify};
@@ -9,8 +9,8 @@ use crate::commands::rows::unusable;
 use crate::commands::token;
 use crate::error::RunError;
 use crate::exit::ExitStatus;
-use crate::input::{Input, InputPath, SurveyOptions};
-use crate::settings::{Environment, RateChoice, RemoteSettings};
+use crate::input::{Input, SurveyOptions};
+use crate::model::{InputSource, RateChoice};
 use crate::slack::{AuthTest, CallError, Token};
 use std::path::Path;
 use std::time::Duration;
@@ -34,7 +34,7 @@ pub fn doctor(typed: DoctorArgs) -> Result<ExitStatus, RunError> {
 
 /// How long a run of this input takes at the rate given, or at the least that Slack grants.
 fn estimate(input: &Path, rate: RateChoice) -> Result<Duration, RunError> {
-    let opened = Input::open(InputPath::File(input.to_owned()), &std::env::temp_dir());
+    let opened = Input::open(InputSource::File(input.to_owned()), &std::env::temp_dir());
     let (_, survey) =
         opened.and_then(|input| input.survey(SurveyOptions::default(), None)).map_err(|error| unusable("", &error))?;
     Ok(checks::takes(survey.sendable, rate))

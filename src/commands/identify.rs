@@ -1,9 +1,9 @@
 //! Whose token it is: `auth.test`, as often as it takes while the trouble may pass.
 
+use crate::cli::Settings;
 use crate::engine::clock::Clock;
 use crate::engine::retry;
 use crate::model::Stamp;
-use crate::settings::Settings;
 use crate::slack::{AuthTest, CallError, Client};
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ pub struct Patience {
 impl Patience {
     /// That of a run.
     pub fn of(settings: &Settings) -> Self {
-        Self { retries: settings.calls.retries, longest_pause: settings.safety.max_retry_after }
+        Self { retries: settings.remote.calls.retries, longest_pause: settings.remote.calls.max_retry_after }
     }
 }
 

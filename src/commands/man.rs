@@ -1,6 +1,6 @@
 //! `man`: pages for the program and its commands; the only `clap_mangen`.
 
-use crate::cli::{self, guide};
+use crate::cli::{self, help_text};
 use clap::Command;
 use clap_mangen::Man;
 use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
@@ -33,19 +33,19 @@ fn write_program(program: &Command, out: &mut dyn Write) -> io::Result<()> {
         heading("SH", &command.get_name().to_uppercase(), out)?;
         write_synopsis("SS", command, out)?;
         write_sections(command, true, out)?;
-        if let Some(guide) = guide::of_command(command.get_name()) {
+        if let Some(guide) = help_text::of_command(command.get_name()) {
             write_examples("SS", &guide, out)?;
         }
     }
-    write_examples("SH", &guide::of_program(), out)?;
-    write_exit_status(&guide::of_program(), out)
+    write_examples("SH", &help_text::of_program(), out)?;
+    write_exit_status(&help_text::of_program(), out)
 }
 
 fn write_command(command: &Command, out: &mut dyn Write) -> io::Result<()> {
     write_head(&format!("slack-revoke-{}", command.get_name()), command, out)?;
     write_synopsis("SH", command, out)?;
     write_sections(command, false, out)?;
-    let Some(guide) = guide::of_command(command.get_name()) else { return Ok(()) };
+    let Some(guide) = help_text::of_command(command.get_name()) else { return Ok(()) };
     write_examples("SH", &guide, out)?;
     write_exit_status(&guide, out)
 }
@@ -92,7 +92,7 @@ fn write_sections(command: &Command, as_part: bool, out: &mut dyn Write) -> io::
 }
 
 /// Each task, and the line that does it as it is typed.
-fn write_examples(level: &str, guide: &guide::Guide, out: &mut dyn Write) -> io::Result<()> {
+fn write_examples(level: &str, guide: &help_text::Guide, out: &mut dyn Write) -> io::Result<()> {
     heading(level, "EXAMPLES", out)?;
     for (task, line) in guide.examples {
         let mut roff = Roff::default();
@@ -102,7 +102,7 @@ fn write_examples(level: &str, guide: &guide::Guide, out: &mut dyn Write) -> io:
     Ok(())
 }
 
-fn write_exit_status(guide: &guide::Guide, out: &mut dyn Write) -> io::Result<()> {
+fn write_exit_status(guide: &help_text::Guide, out: &mut dyn Write) -> io::Result<()> {
     heading("SH", "EXIT STATUS", out)?;
     for (code, meaning) in &guide.exits {
         let mut roff = Roff::default();

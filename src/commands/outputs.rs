@@ -1,9 +1,9 @@
 //! The files that a command names: no two of them are one file, none of them replaces another program's, and each can be written.
 
+use crate::cli::TokenChoice;
 use crate::error::RunError;
 use crate::ledger::manifest::Input;
 use crate::ledger::paths;
-use crate::settings::TokenChoice;
 use std::io;
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,6 @@
 //! `plan`: what a run would do, with nothing sent.
 
+use crate::cli::{Mode, Settings};
 use crate::commands::age;
 use crate::commands::console::print;
 use crate::commands::run::{Prepared, Remote, address, calls_for};
@@ -8,9 +9,8 @@ use crate::engine::clock::wall;
 use crate::error::RunError;
 use crate::exit::ExitStatus;
 use crate::ledger::manifest::last_learnt;
-use crate::model::TeamId;
+use crate::model::{RateChoice, TeamId};
 use crate::output::{self, Console, InvalidExample, Pace, PlanFacts, Start, WorkspaceRows};
-use crate::settings::{Mode, RateChoice, Settings};
 use jiff::tz::TimeZone;
 use std::cmp::Reverse;
 
@@ -31,7 +31,7 @@ pub enum Form {
 /// # Errors
 /// If the address or the proxy that a run would use can't be used, or the plan can't be written.
 pub async fn show(settings: &Settings, prepared: &Prepared, form: Form) -> Result<ExitStatus, RunError> {
-    let api = address::parse(&settings.calls.api_url, &settings.calls.allow_hosts)?;
+    let api = address::parse(&settings.remote.api_url, &settings.remote.allow_hosts)?;
     let proxy = address::proxy(&api)?.map(|proxy| proxy.to_string());
     let facts = facts(settings, prepared, api.host(), None, proxy);
     let text = match form {
@@ -85,7 +85,7 @@ fn facts(
             .map(|(team, rows)| WorkspaceRows { team_id: team.to_string(), rows: *rows })
             .collect(),
         users: survey.users,
-        whole_users_calls: survey.whole.is_some().then(|| calls_for(survey.users, settings.safety.canary)),
+        whole_users_calls: survey.whole.is_some().then(|| calls_for(survey.users, !settings.safety.no_canary)),
         users_to_confirm: survey.whole.as_ref().filter(|_| settings.mode == Mode::Plan).map(|whole| whole.all),
         rows_without_user: survey.without_user,
         pace: match settings.pace.rate {

@@ -1,6 +1,6 @@
 //! `resolve`: the owners of sessions, for rows that do not name them.
 
-use crate::cli::{InputSource, ResolveArgs};
+use crate::cli::{self, Environment, RemoteSettings, ResolveArgs};
 use crate::commands::list::{created, unwritable};
 use crate::commands::listing::{Halt, Lister, Pages, Progress, block_on};
 use crate::commands::rows::{content, each};
@@ -10,9 +10,8 @@ use crate::input::Content;
 use crate::ledger::listed;
 use crate::ledger::paths;
 use crate::ledger::table::Table;
-use crate::model::{Fields, IdColumns, Rejection, Row, SessionId, TeamId, UserId};
+use crate::model::{Fields, IdColumns, InputSource, Rejection, Row, SessionId, TeamId, UserId};
 use crate::output::{Console, WEAKENED, counted, thousands};
-use crate::settings::{self, Environment, RemoteSettings};
 use crate::slack::ActiveSession;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -23,7 +22,7 @@ use std::path::{Path, PathBuf};
 /// What stops it before its first call, and where the rows cannot be written.
 pub fn resolve(typed: ResolveArgs, console: &Console) -> Result<ExitStatus, RunError> {
     let ResolveArgs { source, delimiter, column, output, remote } = typed;
-    let names = settings::columns(&column)?;
+    let names = cli::columns(&column)?;
     let settings = RemoteSettings::resolve(remote, &source, &Environment::capture())?;
     // Refused now, not after an hour of listing.
     if let Some(output) = output.as_deref()

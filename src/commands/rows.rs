@@ -1,19 +1,18 @@
 //! Reading an input row by row, outside of a run.
 
-use crate::cli::InputSource;
 use crate::engine::ports::{RowSource, Want};
 use crate::error::RunError;
-use crate::input::{Content, Delimiter, Input, InputError, InputPath, MaybeSent, SurveyOptions, Trouble};
+use crate::input::{Content, Delimiter, Input, InputError, MaybeSent, SurveyOptions, Trouble};
 use crate::ledger::listing::Listing;
-use crate::model::{ColumnNames, Row};
+use crate::model::{ColumnNames, InputSource, Row};
 use crate::output::{WEAKENED, counted, why};
-use std::path::Path;
 
 /// Refuses a list that `list` hasn't finished: it would be taken for all there is. Warns about one that lacks sessions.
 ///
 /// # Errors
 /// If it isn't finished, or what `list` noted of it can't be read.
-fn check_listing(path: &Path) -> Result<(), RunError> {
+pub(super) fn check_listing(source: &InputSource) -> Result<(), RunError> {
+    let InputSource::File(path) = source else { return Ok(()) };
     let noted = Listing::beside(path);
     let remove = format!("if {} is something else, remove {}", path.display(), noted.display());
     let listing = Listing::of(path).map_err(|error| RunError::input(error.to_string(), &*remove))?;
@@ -35,30 +34,15 @@ fn check_listing(path: &Path) -> Result<(), RunError> {
     Ok(())
 }
 
-/// Where an input is read from. A file that `list` writes has to be finished.
-///
-/// # Errors
-/// If it isn't.
-pub(super) fn input_path(source: &InputSource) -> Result<InputPath, RunError> {
-    Ok(match source {
-        InputSource::Stdin => InputPath::Stdin,
-        InputSource::Stream(path) => InputPath::File(path.clone()),
-        InputSource::File(path) => {
-            check_listing(path)?;
-            InputPath::File(path.clone())
-        }
-    })
-}
-
 /// An input that was read to its end once, and can be read.
 ///
 /// # Errors
 /// Where it cannot be used.
 pub(super) fn content(source: &InputSource, delimiter: Option<u8>, columns: ColumnNames) -> Result<Content, RunError> {
-    let path = input_path(source)?;
+    check_listing(source)?;
     let delimiter = delimiter.and_then(|byte| Delimiter::parse(&char::from(byte).to_string()).ok());
     let options = SurveyOptions { delimiter, columns, ..SurveyOptions::default() };
-    let input = Input::open(path, &std::env::temp_dir()).map_err(|error| unusable("", &error))?;
+    let input = Input::open(source.clone(), &std::env::temp_dir()).map_err(|error| unusable("", &error))?;
     input.survey(options, None).map(|(content, _)| content).map_err(|error| unusable("", &error))
 }
 

@@ -1,9 +1,9 @@
 //! Where the token comes from.
 
+use crate::cli::TokenChoice;
 use crate::commands::terminal;
 use crate::commands::waiting::blocking;
 use crate::error::RunError;
-use crate::settings::TokenChoice;
 use crate::slack::{self, Token, token};
 use secrecy::SecretString;
 use std::ffi::OsString;

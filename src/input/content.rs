@@ -2,7 +2,7 @@
 
 use super::deal::Dealer;
 use super::duplicates::Firsts;
-use super::error::{InputError, InputPath, Trouble};
+use super::error::{InputError, Trouble};
 use super::framing::{Frames, Place, Record};
 use super::header::Header;
 use super::identity::{Continuation, InputIdentity};
@@ -15,6 +15,7 @@ use super::stored::{Span, Stored};
 use super::survey::{Count, Judges, Survey};
 use super::{MaybeSent, SurveyOptions};
 use crate::ledger::carried::Carried;
+use crate::model::InputSource;
 use crate::model::{Rejection, Row, Status, Target};
 use roaring::RoaringTreemap;
 use std::io::{self, BufWriter, Write};
@@ -95,13 +96,17 @@ impl Surveyed {
 /// An input that has been surveyed. Clones share the one open file and what the survey found.
 #[derive(Debug, Clone)]
 pub struct Content {
-    input: InputPath,
+    input: InputSource,
     surveyed: Arc<Surveyed>,
 }
 
 impl Content {
     /// The first reading.
-    pub(super) fn survey(input: InputPath, intake: Intake, options: SurveyOptions) -> Result<(Self, Survey), Trouble> {
+    pub(super) fn survey(
+        input: InputSource,
+        intake: Intake,
+        options: SurveyOptions,
+    ) -> Result<(Self, Survey), Trouble> {
         let SurveyOptions { delimiter, columns, rules, done, most_bytes: _ } = options;
         let mut frames = Frames::at_start(intake, CHUNK)?;
         let header = Header::read(&mut frames, delimiter, &columns, rules.identify)?;
@@ -156,7 +161,7 @@ impl Content {
 
     /// Where the input comes from.
     #[must_use]
-    pub fn path(&self) -> &InputPath {
+    pub fn path(&self) -> &InputSource {
         &self.input
     }
 

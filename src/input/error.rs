@@ -1,41 +1,15 @@
 //! What makes an input unusable: what it is, where it is, and what to do next.
 
-use crate::model::ColumnError;
-use std::fmt;
+use crate::model::{ColumnError, InputSource};
 use std::io;
 use std::path::PathBuf;
-
-/// Where the input comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum InputPath {
-    /// A path: a regular file, a FIFO or a device.
-    File(PathBuf),
-    /// Standard input, `-` on the command line.
-    Stdin,
-}
-
-impl From<PathBuf> for InputPath {
-    /// `-` is standard input, as in every tool that takes a path; `./-` is a file of that name.
-    fn from(path: PathBuf) -> Self {
-        if path.as_os_str() == "-" { Self::Stdin } else { Self::File(path) }
-    }
-}
-
-impl fmt::Display for InputPath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File(path) => path.display().fmt(f),
-            Self::Stdin => f.write_str("standard input"),
-        }
-    }
-}
 
 /// An input that cannot be used. Its text has the cause, and [`Self::hint`] what to do.
 #[derive(Debug, thiserror::Error)]
 #[error("{input}: {trouble}")]
 pub struct InputError {
     /// The input.
-    pub input: InputPath,
+    pub input: InputSource,
     /// What is wrong with it.
     pub trouble: Trouble,
 }
@@ -202,7 +176,7 @@ fn size(bytes: u64) -> String {
 
 impl Trouble {
     /// Names the input that has this trouble.
-    pub(super) fn of(self, input: &InputPath) -> InputError {
+    pub(super) fn of(self, input: &InputSource) -> InputError {
         InputError { input: input.clone(), trouble: self }
     }
 
@@ -237,14 +211,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lone_dash_is_standard_input() {
-        assert_eq!(InputPath::from(PathBuf::from("-")), InputPath::Stdin);
-        assert_eq!(InputPath::from(PathBuf::from("./-")), InputPath::File("./-".into()));
-    }
-
-    #[test]
     fn an_error_says_what_where_and_what_next() {
-        let error = Trouble::NotUtf8 { line: 3, offset: 70 }.of(&InputPath::File("a; b.csv".into()));
+        let error = Trouble::NotUtf8 { line: 3, offset: 70 }.of(&InputSource::File("a; b.csv".into()));
         assert_eq!(error.to_string(), "a; b.csv: line 3: not UTF-8 at byte 70");
         assert_eq!(error.hint().as_deref(), Some("save the file as CSV UTF-8"));
     }

@@ -30,8 +30,9 @@ mod testing;
 mod tests;
 
 pub use crate::ledger::resume::MaybeSent;
+pub use crate::model::InputSource;
 pub use content::{Content, CopyError};
-pub use error::{InputError, InputPath, Trouble};
+pub use error::{InputError, Trouble};
 pub use header::{Delimiter, Header};
 pub use identity::{Continuation, Earlier, InputIdentity};
 pub use protect::ProtectError;
@@ -49,7 +50,7 @@ use std::sync::Arc;
 
 /// An input that has been opened and not read yet.
 pub struct Input {
-    path: InputPath,
+    path: InputSource,
     raw: Raw,
     spool_dir: PathBuf,
 }
@@ -75,10 +76,10 @@ impl Input {
     ///
     /// # Errors
     /// Where there is no such file, it is a directory, or it cannot be opened.
-    pub fn open(path: InputPath, spool_dir: &Path) -> Result<Self, InputError> {
+    pub fn open(path: InputSource, spool_dir: &Path) -> Result<Self, InputError> {
         let raw = match &path {
-            InputPath::File(file) => open(file).map_err(|trouble| trouble.of(&path))?,
-            InputPath::Stdin => Raw::Stream(Box::new(io::stdin())),
+            InputSource::File(file) | InputSource::Stream(file) => open(file).map_err(|trouble| trouble.of(&path))?,
+            InputSource::Stdin => Raw::Stream(Box::new(io::stdin())),
         };
         Ok(Self { path, raw, spool_dir: spool_dir.into() })
     }

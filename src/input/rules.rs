@@ -5,19 +5,7 @@ use super::header::Header;
 use crate::model::{IdError, Rejection, SessionId, Target, TeamId, UserId};
 use std::collections::HashSet;
 
-/// `--identify-by`: which id goes beside `session_id` (slack.md, "The call").
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Identify {
-    /// By `user_id` where the row has it, else by `team_id`.
-    #[default]
-    Auto,
-    /// By `user_id` alone.
-    User,
-    /// By `team_id` alone.
-    Team,
-    /// `--whole-users`: not the session, but its user with all others.
-    WholeUsers,
-}
+pub use crate::model::Identify;
 
 /// Whom a run must never touch.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -1,9 +1,9 @@
 //! The reading thread: it reads what was asked for, and nothing ahead of it.
 
 use super::deal::Dealer;
-use super::error::{InputPath, Trouble};
+use super::error::Trouble;
 use crate::engine::ports::{Batch, RowSource, Want};
-use crate::model::StopReason;
+use crate::model::{InputSource, StopReason};
 use std::io;
 use std::sync::mpsc::{Receiver as Requests, Sender, channel};
 use std::thread;
@@ -22,7 +22,7 @@ pub struct Source {
 }
 
 impl Source {
-    pub(super) fn start(input: InputPath, dealer: Dealer) -> io::Result<Self> {
+    pub(super) fn start(input: InputSource, dealer: Dealer) -> io::Result<Self> {
         let (requests, wanted) = channel();
         let (answer, answers) = mpsc::channel(WAITING);
         thread::Builder::new().name("input".into()).spawn(move || serve(&input, dealer, &wanted, &answer))?;
@@ -31,7 +31,7 @@ impl Source {
 }
 
 /// Ends with the first answer that is an error, or when nobody asks any more.
-fn serve(input: &InputPath, mut dealer: Dealer, wanted: &Requests<Want>, answers: &mpsc::Sender<Answer>) {
+fn serve(input: &InputSource, mut dealer: Dealer, wanted: &Requests<Want>, answers: &mpsc::Sender<Answer>) {
     for want in wanted {
         let answer = dealer.deal(want).map_err(|trouble| stop(trouble, input));
         let last = answer.is_err();
@@ -41,7 +41,7 @@ fn serve(input: &InputPath, mut dealer: Dealer, wanted: &Requests<Want>, answers
     }
 }
 
-fn stop(trouble: Trouble, input: &InputPath) -> StopReason {
+fn stop(trouble: Trouble, input: &InputSource) -> StopReason {
     match trouble {
         Trouble::Changed => StopReason::InputChanged(input.to_string().into()),
         other => StopReason::Unreadable(other.of(input).to_string().into()),

@@ -4,7 +4,7 @@ use super::content::Content;
 use super::deal::Dealer;
 use super::framing::Feed;
 use super::intake::{Intake, Limits, Raw};
-use super::{Earlier, InputPath, MaybeSent, Survey, SurveyOptions, Trouble};
+use super::{Earlier, InputSource, MaybeSent, Survey, SurveyOptions, Trouble};
 use std::io::Cursor;
 
 impl Feed for &[u8] {
@@ -37,7 +37,7 @@ pub(super) fn survey(
 ) -> Result<(Content, Survey), Trouble> {
     let raw = Raw::Stream(Box::new(Cursor::new(bytes.to_vec())));
     let limits = Limits { most: options.most_bytes, look: super::spool::free };
-    Content::survey(InputPath::Stdin, Intake::begin(raw, &std::env::temp_dir(), earlier, limits)?, options)
+    Content::survey(InputSource::Stdin, Intake::begin(raw, &std::env::temp_dir(), earlier, limits)?, options)
 }
 
 /// A survey of an input that can be used.

@@ -119,7 +119,7 @@ fn what_unpacks_to_too_much_is_refused_with_what_it_needs() {
     let read = |most, look| {
         let raw = Raw::Stream(Box::new(io::Cursor::new(packed.clone())));
         let intake = Intake::begin(raw, &std::env::temp_dir(), None, Limits { most, look })?;
-        Content::survey(InputPath::Stdin, intake, SurveyOptions::default()).map(|(_, survey)| survey.rows)
+        Content::survey(InputSource::Stdin, intake, SurveyOptions::default()).map(|(_, survey)| survey.rows)
     };
     assert_eq!(read(Some(large.len() as u64), spool::free).unwrap(), 1 << 10);
     let trouble = read(Some(16 << 20), spool::free).unwrap_err().to_string();
@@ -148,7 +148,7 @@ fn other_formats_are_refused_with_a_way_out() {
 #[test]
 fn files_are_opened_or_refused_by_name() {
     let dir = tempfile::tempdir().unwrap();
-    let open = |name: &str| Input::open(InputPath::File(dir.path().join(name)), dir.path()).map(drop);
+    let open = |name: &str| Input::open(InputSource::File(dir.path().join(name)), dir.path()).map(drop);
     fs::create_dir(dir.path().join("folder")).unwrap();
     assert!(matches!(open("none.csv").unwrap_err().trouble, Trouble::NotFound));
     assert!(matches!(open("folder").unwrap_err().trouble, Trouble::Directory));
@@ -163,7 +163,7 @@ fn a_fifo_is_copied_and_read_twice() {
     rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
     let fifo = path.clone();
     let writer = std::thread::spawn(move || fs::write(fifo, SMALL).unwrap());
-    let input = Input::open(InputPath::File(path), dir.path()).unwrap();
+    let input = Input::open(InputSource::File(path), dir.path()).unwrap();
     let (content, survey) = input.survey(SurveyOptions::default(), None).unwrap();
     writer.join().unwrap();
     assert_eq!(survey.rows, 2);
@@ -178,7 +178,7 @@ fn a_copy_that_cannot_be_made_is_told_with_its_folder() {
         let raw = Raw::Stream(Box::new(io::Cursor::new(text)));
         let intake =
             Intake::begin(raw, Path::new("/nonexistent/folder"), None, Limits { most: None, look: spool::free })?;
-        Content::survey(InputPath::Stdin, intake, SurveyOptions::default())
+        Content::survey(InputSource::Stdin, intake, SurveyOptions::default())
     };
     assert_eq!(survey_of(1000).unwrap().1.rows, 1000, "a small copy is in memory");
     let trouble = survey_of(20_000).map(drop).unwrap_err();
@@ -190,7 +190,7 @@ fn a_file_stays_the_one_that_was_surveyed() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.csv");
     fs::write(&path, SMALL).unwrap();
-    let input = Input::open(InputPath::File(path.clone()), Path::new("/nonexistent")).unwrap();
+    let input = Input::open(InputSource::File(path.clone()), Path::new("/nonexistent")).unwrap();
     let (content, survey) = input.survey(SurveyOptions::default(), None).unwrap();
     assert_eq!(survey.identity.bytes, SMALL.len() as u64);
     fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"T3,3\n").unwrap();
@@ -238,7 +238,7 @@ fn a_file_changed_in_place_gives_no_row_that_was_not_surveyed() {
             for pack in [None, Some(gzip as fn(&[u8]) -> Vec<u8>)] {
                 let packed = |text: &str| pack.map_or_else(|| text.as_bytes().to_vec(), |pack| pack(text.as_bytes()));
                 fs::write(&path, packed(&whole)).unwrap();
-                let input = Input::open(InputPath::File(path.clone()), dir.path()).unwrap();
+                let input = Input::open(InputSource::File(path.clone()), dir.path()).unwrap();
                 let (content, _) = input.survey(SurveyOptions::default(), None).unwrap();
                 content.check_unchanged().unwrap();
                 fs::write(&path, packed(&changed)).unwrap();

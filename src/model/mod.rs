@@ -9,6 +9,7 @@ mod event;
 mod failures;
 mod ids;
 mod invisible;
+mod options;
 mod outcome;
 mod owner;
 mod rate;
@@ -25,6 +26,10 @@ pub use event::{BucketKind, Event, Snapshot, StopReason};
 pub use failures::Failures;
 pub use ids::{IdError, SessionId, TeamId, UserId};
 pub use invisible::{is_blank, is_invisible, name_of};
+pub use options::{
+    API_URL, BucketPolicy, Identify, InputSource, LogFormat, MaxFailures, RateChoice, ScreenMode, Verbosity,
+    is_loopback_host,
+};
 pub use outcome::{Outcome, Status};
 pub use owner::TokenOwner;
 pub use rate::{Per, Rate, RateError};

@@ -1,42 +1,8 @@
 //! How much is shown, and in what dress: decided once at the start.
 
+pub use crate::model::{LogFormat, ScreenMode, Verbosity};
 use anstream::ColorChoice;
 use anstyle::{AnsiColor, Style};
-
-/// `--log-format`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum LogFormat {
-    /// Sentences.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
-/// `-q`, nothing, `-v`, `-vv`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub enum Verbosity {
-    /// Errors and warnings: no progress, no notices, no totals.
-    Quiet,
-    /// Progress and notices.
-    #[default]
-    Normal,
-    /// And a line for each row that ended.
-    Rows,
-    /// And one for each call and each retry.
-    Calls,
-}
-
-/// What the screen does about progress.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ScreenMode {
-    /// A bar, redrawn in place.
-    Bar,
-    /// A line about every 10 s.
-    Plain,
-    /// Nothing.
-    None,
-}
 
 /// All of it together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

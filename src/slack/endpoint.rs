@@ -1,7 +1,7 @@
 //! Where the calls go: Slack, GovSlack, a host that was allowed by name, or this machine itself.
 
+use crate::model::{API_URL, is_loopback_host};
 use reqwest::Url;
-use std::net::IpAddr;
 
 /// Slack and GovSlack (slack.md, "The call"). Not their subdomains: those of workspaces serve no API for this token.
 const SLACK_HOSTS: [&str; 3] = ["slack.com", "www.slack.com", "slack-gov.com"];
@@ -44,7 +44,7 @@ pub enum EndpointError {
 
 impl ApiUrl {
     /// Slack's own.
-    pub const DEFAULT: &'static str = "https://slack.com/api/";
+    pub const DEFAULT: &'static str = API_URL;
 
     /// Checks an address; `allow_hosts` are the hosts beside Slack's that the token may be sent to.
     ///
@@ -55,7 +55,7 @@ impl ApiUrl {
         let mut url = Url::parse(text.trim()).map_err(|error| EndpointError::Unreadable(error.to_string()))?;
         only_a_place(&url)?;
         let host = url.host_str().unwrap_or_default().to_owned();
-        let loopback = is_loopback(&host);
+        let loopback = is_loopback_host(host.trim_start_matches('[').trim_end_matches(']'));
         match url.scheme() {
             "https" => {}
             "http" if loopback => {}
@@ -136,12 +136,6 @@ fn plain_host(text: &str) -> Result<String, EndpointError> {
     let host = url.host_str().ok_or(EndpointError::AllowHost)?;
     // Whatever else had been in the text would show up here.
     if url.as_str() == format!("https://{host}/") { Ok(host.to_owned()) } else { Err(EndpointError::AllowHost) }
-}
-
-/// 127.0.0.0/8, `::1`, and `localhost`, which the client resolves to these itself.
-fn is_loopback(host: &str) -> bool {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]

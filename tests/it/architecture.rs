@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room with those that it may import. An edge takes the engine's ports, and nothing else of the engine.
-const ROOMS: [(&str, &[&str]); 17] = [
+const ROOMS: [(&str, &[&str]); 16] = [
     ("model", &[]),
     ("engine", &["model"]),
     // What every kind of file that is kept has in common.
@@ -22,17 +22,16 @@ const ROOMS: [(&str, &[&str]); 17] = [
     ("advice", &["model"]),
     // The help ends with the table of exit codes.
     ("cli", &["model", "exit"]),
-    ("settings", &["model", "cli"]),
-    // A command line that cannot be meant is one of the errors.
-    ("error", &["exit", "settings"]),
+    // Wrong usage is one of the errors.
+    ("error", &["exit", "cli"]),
     ("commands", EVERY_ROOM),
     ("main", EVERY_ROOM),
     ("lib", &[]),
 ];
 
 const EVERY_ROOM: &[&str] = &[
-    "advice", "cli", "commands", "engine", "error", "exit", "files", "input", "ledger", "model", "output", "settings",
-    "signals", "slack", "stand_in",
+    "advice", "cli", "commands", "engine", "error", "exit", "files", "input", "ledger", "model", "output", "signals",
+    "slack", "stand_in",
 ];
 
 /// Crates that may be anywhere but in the model: how data, errors, logs and tasks are written in this language.

@@ -9,7 +9,7 @@ use slack_revoke::engine::clock::{Clock, wall};
 use slack_revoke::engine::gate::Pace;
 use slack_revoke::engine::policy::{BucketPolicy, MaxFailures, Policy};
 use slack_revoke::engine::{self, RunEnd};
-use slack_revoke::input::{Content, Continuation, Earlier, Input, InputPath, Survey, SurveyOptions};
+use slack_revoke::input::{Content, Continuation, Earlier, Input, InputSource, Survey, SurveyOptions};
 use slack_revoke::ledger::journal::{Journal, Lock};
 use slack_revoke::ledger::manifest::{self, At, Manifest, ManifestError, Run, RunCounts};
 use slack_revoke::ledger::paths::RunFiles;
@@ -160,7 +160,7 @@ fn prepare(case: &Case, place: &Place, wants: Wants) -> Prepared {
         content_sha256: manifest.input.content_sha256.clone(),
     });
     let options = SurveyOptions { rules: case.rules.clone(), done, ..SurveyOptions::default() };
-    let input = Input::open(InputPath::File(place.input.clone()), Path::new(".")).expect("the input opens");
+    let input = Input::open(InputSource::File(place.input.clone()), Path::new(".")).expect("the input opens");
     let (content, survey) = input.survey(options, earlier).expect("the input is sound");
     if scanned.as_ref().is_some_and(|scan| scan.columns.as_ref() != Some(&survey.header)) {
         scan(&files.results, Some(&survey.header), &ColumnNames::default()).expect("the header is a beginning of ours");

@@ -1,6 +1,6 @@
 //! `list`: the sessions of the organization as CSV, an input of `run` as it is.
 
-use crate::cli::{FilterArgs, InputSource, ListArgs};
+use crate::cli::{Environment, FilterArgs, ListArgs, RemoteSettings};
 use crate::commands::listing::filter::{Filter, users_of};
 use crate::commands::listing::{Lister, Pages, Progress, block_on};
 use crate::engine::clock::wall;
@@ -10,9 +10,8 @@ use crate::ledger::listing::Listing;
 use crate::ledger::manifest::At;
 use crate::ledger::results::CreateError;
 use crate::ledger::table::Table;
-use crate::model::TeamId;
+use crate::model::{InputSource, TeamId};
 use crate::output::Console;
-use crate::settings::{Environment, RemoteSettings};
 use crate::slack::{ActiveSession, Device};
 use std::ffi::OsString;
 use std::io;

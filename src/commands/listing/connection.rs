@@ -2,13 +2,13 @@
 
 use super::Halt;
 use super::tries::{Limits, Next, Tries};
+use crate::cli::RemoteSettings;
 use crate::commands::waiting::{signals, unless_stopped};
 use crate::commands::{run, token};
 use crate::engine::clock::{Clock, wall};
 use crate::engine::ports::{Control, Permit, Signal};
 use crate::error::RunError;
 use crate::model::StopReason;
-use crate::settings::RemoteSettings;
 use crate::signals::Shutdown;
 use crate::slack::{self, Client, ListQuery, ListReply, Page, Proxy};
 use std::pin::pin;
@@ -31,7 +31,7 @@ impl Connection {
     /// # Errors
     /// Where the address or the proxy cannot be used.
     pub fn with(settings: &RemoteSettings, token: slack::Token) -> Result<Self, RunError> {
-        let api = run::address::parse(&settings.calls.api_url, &settings.calls.allow_hosts)?;
+        let api = run::address::parse(&settings.api_url, &settings.allow_hosts)?;
         let proxy = run::address::proxy(&api)?;
         let (host, is_https) = (api.host().to_owned(), api.is_https());
         let config = slack::Config { api, token, proxy: proxy.clone(), timeout: settings.calls.timeout, now: wall };
@@ -66,7 +66,7 @@ impl Lister {
         let clock = Clock::start();
         let limits = Limits {
             retries: settings.calls.retries,
-            max_retry_after: settings.max_retry_after,
+            max_retry_after: settings.calls.max_retry_after,
             seed: wall().as_millis().unsigned_abs() ^ u64::from(std::process::id()),
         };
         let tries = Tries::new(run::pace_of(settings.rate), clock.elapsed(), limits);

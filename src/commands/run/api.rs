@@ -2,11 +2,11 @@
 
 use super::introduction::must_know;
 use super::{Prepared, remote};
+use crate::cli::Settings;
 use crate::commands::identify::{Patience, identify};
 use crate::engine::ports::{Permit, Refreshed, SessionApi};
 use crate::model::{ErrorCode, Reply, SessionTarget, StopReason, UserId};
 use crate::output;
-use crate::settings::Settings;
 use crate::slack::{AuthTest, CallError, Client, Objection};
 use std::cell::RefCell;
 use std::collections::BTreeSet;

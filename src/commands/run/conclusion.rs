@@ -3,6 +3,7 @@
 use super::recorder::{Facts, Kept, Recorder};
 use super::remote::Remote;
 use crate::advice;
+use crate::cli::{Mode, Settings};
 use crate::commands::age;
 use crate::engine::RunEnd;
 use crate::engine::clock::wall;
@@ -11,9 +12,8 @@ use crate::ledger::journal::Journal;
 use crate::ledger::manifest::{self, At, Manifest, Run, RunCounts};
 use crate::ledger::scan::Recorded;
 use crate::ledger::{remaining, results};
-use crate::model::{ErrorCode, Stamp, Status, StopReason, TeamId, UserId};
+use crate::model::{ErrorCode, InputSource, Stamp, Status, StopReason, TeamId, UserId, Verbosity};
 use crate::output::{self, Console, EventLog, FailureGroup, Files, Pacing, Totals, metrics, summary_json};
-use crate::settings::{InputSource, Mode, Settings, Verbosity};
 use std::cmp::Reverse;
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -251,7 +251,7 @@ impl Conclusion<'_> {
 
     fn tell(&self, totals: &Totals, lost: &Lost, exit: ExitStatus) {
         self.console.totals(totals);
-        if self.settings.report.console.verbosity == Verbosity::Quiet {
+        if self.settings.console.verbosity == Verbosity::Quiet {
             self.tell_the_end(totals, exit);
         }
         for error in &lost.errors {

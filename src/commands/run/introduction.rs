@@ -2,11 +2,11 @@
 
 use super::Prepared;
 use crate::advice;
+use crate::cli::Settings;
 use crate::commands::identify::{Identified, Patience, identify};
 use crate::error::RunError;
 use crate::model::Status;
 use crate::output::{self, human};
-use crate::settings::Settings;
 use crate::slack::{CallError, Client, Objection};
 
 /// What the first call is made for.

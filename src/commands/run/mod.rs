@@ -15,6 +15,7 @@ mod recorder;
 mod refused;
 mod remote;
 
+use crate::cli::{Mode, Settings};
 pub use crate::commands::plan::{self, Form};
 use crate::commands::terminal::SavedModes;
 use crate::commands::{age, waiting};
@@ -23,7 +24,6 @@ use crate::engine::{self, RunEnd};
 use crate::error::RunError;
 use crate::exit::ExitStatus;
 use crate::output::{Console, EventLog, Screen};
-use crate::settings::{Mode, Settings};
 use crate::signals::Shutdown;
 use conclusion::Conclusion;
 pub(in crate::commands) use policy::{calls_for, pace as pace_of};
@@ -78,7 +78,7 @@ async fn get_ready(settings: &Settings, console: &Console, form: Form) -> Result
     prepared.protect_own_users(settings, remote.user())?;
     plan::announce(settings, &prepared, &remote, console);
     age::warn(settings, &prepared.start, prepared.survey.rows);
-    question::ask(&settings.safety, &prepared).await?;
+    question::ask(settings, &prepared).await?;
     prepared.check_unchanged().await?;
     let events = open_events(settings.report.events.clone()).await?;
     Ok(Ready::ToSend(Box::new(ToSend { prepared, remote, events })))

@@ -1,8 +1,8 @@
 //! `--on-finish`: somebody else's command, once the run is over. It can change nothing about the run.
 
 use super::conclusion::Concluded;
+use crate::cli::Mode;
 use crate::engine::ports::Control;
-use crate::settings::Mode;
 use crate::slack::secret_variables;
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::ffi::OsString;

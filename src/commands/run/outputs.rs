@@ -1,12 +1,13 @@
 //! The files that a run names, for the checks of [`crate::commands::outputs`].
 
+use crate::cli::Settings;
 use crate::commands::outputs::{self, Named};
 use crate::error::RunError;
 use crate::files::atomic::remove_leftovers;
 use crate::ledger::paths::{self, RunFiles};
 use crate::ledger::verified;
+use crate::model::InputSource;
 use crate::output::{EventLog, metrics, summary_json};
-use crate::settings::{InputSource, Settings};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -40,7 +41,7 @@ fn all<'a>(settings: &'a Settings, files: &'a RunFiles, others: &'a [PathBuf; 2]
     };
     let named = [
         read("the input", Some(input)),
-        read("the token file", outputs::token_file(&settings.token)),
+        read("the token file", outputs::token_file(&settings.remote.token)),
         read("the --protect file", settings.safety.protect.as_deref()),
         beside("-o", &files.results),
         beside("the manifest", &files.manifest),

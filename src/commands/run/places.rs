@@ -2,9 +2,10 @@
 
 use super::outputs;
 use super::prepared::unwritable;
+use crate::cli::{Mode, Settings};
 use crate::error::RunError;
 use crate::ledger::paths::{self, RunFiles};
-use crate::settings::{InputSource, Mode, Settings};
+use crate::model::InputSource;
 use std::path::PathBuf;
 
 /// The output's files as they are named, whether or not they can be.

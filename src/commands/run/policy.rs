@@ -1,34 +1,30 @@
 //! Settings and survey, as the engine wants them.
 
 use super::Prepared;
+use crate::cli::Settings;
 use crate::engine::MOST_USERS;
 use crate::engine::gate::Pace;
-use crate::engine::policy::{BucketPolicy, MaxFailures, Policy};
-use crate::model::{Rate, Stamp, TeamId};
-use crate::settings::{self, BucketChoice, RateChoice, Settings};
+use crate::engine::policy::Policy;
+use crate::model::{Rate, RateChoice, Stamp, TeamId};
 
 /// The engine's rules for this run.
 pub fn of(settings: &Settings, prepared: &Prepared, started: Stamp) -> Policy {
     let survey = &prepared.survey;
     Policy {
         pace: pace(settings.pace.rate),
-        bucket: match settings.pace.bucket {
-            BucketChoice::Auto => BucketPolicy::Auto,
-            BucketChoice::Org => BucketPolicy::Org,
-            BucketChoice::Team => BucketPolicy::Team,
-        },
+        bucket: settings.pace.bucket,
         workers: settings.pace.workers.map(u32::from),
-        retries: settings.calls.retries,
-        max_failures: max_failures(&settings.safety.max_failures),
+        retries: settings.remote.calls.retries,
+        max_failures: settings.safety.max_failures,
         deadline: settings.safety.deadline,
-        max_retry_after: settings.safety.max_retry_after,
-        canary: settings.safety.canary,
+        max_retry_after: settings.remote.calls.max_retry_after,
+        canary: !settings.safety.no_canary,
         strict: settings.safety.strict,
         seed: started.as_millis().unsigned_abs() ^ u64::from(std::process::id()),
         workspaces: survey.addressed.iter().map(|(team, rows)| (team.clone(), *rows)).collect(),
         rows: survey.rows,
         to_send: if settings.input.whole_users {
-            calls_for(survey.users, settings.safety.canary)
+            calls_for(survey.users, !settings.safety.no_canary)
         } else {
             survey.sendable
         },
@@ -56,12 +52,5 @@ pub fn pace(rate: RateChoice) -> Pace {
         RateChoice::Auto { start, max } => Pace::Auto { start: Rate::per_minute(start), most: max.per_minute() },
         RateChoice::Fixed(rate) => Pace::Every(rate.interval()),
         RateChoice::Unlimited => Pace::Unlimited,
-    }
-}
-
-fn max_failures(limit: &settings::MaxFailures) -> MaxFailures {
-    match limit {
-        settings::MaxFailures::Rows(rows) => MaxFailures::Rows(rows.get()),
-        settings::MaxFailures::Percent(percent) => MaxFailures::Share(f64::from(percent.get()) / 100.0),
     }
 }

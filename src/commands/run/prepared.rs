@@ -1,6 +1,7 @@
 //! Everything that is settled before anybody is asked and anything is sent: the input, its files, and where to begin.
 
 use super::{earlier, places};
+use crate::cli::{Existing, Mode, Settings};
 use crate::commands::rows;
 use crate::commands::waiting::blocking;
 use crate::error::RunError;
@@ -16,9 +17,8 @@ use crate::ledger::remaining;
 use crate::ledger::resume::{self, Ask, Continuity, Found, Fresh, Start, Wants};
 use crate::ledger::scan::{Recorded, Scan, ScanError, Seen, check_rows, scan};
 use crate::ledger::seal::Seal;
-use crate::model::{Fields, IdentifyBy, Stamp, UserId};
+use crate::model::{Fields, InputSource, Stamp, UserId};
 use crate::output;
-use crate::settings::{Existing, InputSource, Mode, Settings};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
@@ -77,15 +77,15 @@ impl Prepared {
         mut rules: Rules,
         journal: Option<MaybeSent>,
     ) -> Result<Self, RunError> {
-        let path = rows::input_path(&settings.input.source)?;
+        rows::check_listing(&settings.input.source)?;
         let before = Before::read(settings, files.as_ref())?;
         let done = || before.scan.as_ref().map(|scan| scan.recorded.done().clone()).unwrap_or_default();
-        let input = Input::open(path, &spool_dir(&settings.input.source, files.as_ref()))
+        let input = Input::open(settings.input.source.clone(), &spool_dir(&settings.input.source, files.as_ref()))
             .map_err(|error| input_error(&error))?;
         let options = SurveyOptions {
             delimiter: settings.input.delimiter.and_then(|byte| Delimiter::parse(&char::from(byte).to_string()).ok()),
-            columns: settings.input.columns.clone(),
-            most_bytes: Some(settings.input.most_bytes),
+            columns: settings.columns.clone(),
+            most_bytes: Some(settings.input.max_input_size),
             rules: rules.clone(),
             done: done(),
         };
@@ -208,12 +208,7 @@ fn input_error(error: &InputError) -> RunError {
 }
 
 fn rules(settings: &Settings) -> Result<Rules, RunError> {
-    let identify = match (settings.input.whole_users, settings.input.identify_by) {
-        (true, _) => Identify::WholeUsers,
-        (false, None) => Identify::Auto,
-        (false, Some(IdentifyBy::User)) => Identify::User,
-        (false, Some(IdentifyBy::Team)) => Identify::Team,
-    };
+    let identify = if settings.input.whole_users { Identify::WholeUsers } else { settings.input.identify_by };
     let mut guards = Guards::default();
     if let Some(path) = &settings.safety.protect {
         let trouble = |error: String| {
@@ -297,7 +292,7 @@ impl Before {
             Err(ManifestError::Missing(_)) => None,
             Err(error) => return Err(RunError::input(error.to_string(), "nothing was sent")),
         };
-        let is_read = match settings.output.existing {
+        let is_read = match settings.existing {
             Existing::Resume | Existing::ResumeOrStart => true,
             // Without a manifest, a rehearsal replaces results only if they have no record.
             Existing::Refuse => settings.mode == Mode::Rehearsal && manifest.is_none(),
@@ -322,7 +317,7 @@ impl Before {
     ) -> Result<Start, RunError> {
         let Some(files) = files else { return Ok(Start::Fresh(Fresh::FirstRun)) };
         let rehearsal = settings.mode == Mode::Rehearsal;
-        let wants = match (settings.output.existing, rehearsal) {
+        let wants = match (settings.existing, rehearsal) {
             (Existing::Resume, _) => Wants::Resume,
             (Existing::ResumeOrStart, _) => Wants::ResumeOrStart,
             (Existing::Refuse, true) => Wants::Replace,
@@ -431,7 +426,7 @@ impl Before {
 
 /// The results as far as they are whole; none where there are none.
 fn read_results(path: &Path, columns: Option<&Fields>, settings: &Settings) -> Result<Option<Scan>, RunError> {
-    match scan(path, columns, &settings.input.columns) {
+    match scan(path, columns, &settings.columns) {
         Ok(scan) => Ok(Some(scan)),
         Err(ScanError::Missing(_)) => Ok(None),
         Err(error) => Err(unusable(&error)),

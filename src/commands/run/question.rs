@@ -1,11 +1,11 @@
 //! The questions before the first row.
 
 use super::Prepared;
+use crate::cli::{Confirmation, Settings, Terminal, UsersConfirmation};
 use crate::commands::terminal;
 use crate::commands::waiting::blocking;
 use crate::error::RunError;
 use crate::output;
-use crate::settings::{Confirmation, SafetySettings, Settings, Terminal, UsersConfirmation};
 use std::io::{self, BufRead, BufReader};
 
 /// Sees to it that the input has as many users as `--confirm-users` says: what is confirmed is this very list.
@@ -13,7 +13,7 @@ use std::io::{self, BufRead, BufReader};
 /// # Errors
 /// Where it has more or fewer.
 pub fn check_users(settings: &Settings, prepared: &Prepared) -> Result<(), RunError> {
-    let UsersConfirmation::Given(confirmed) = settings.safety.users_confirmation else { return Ok(()) };
+    let UsersConfirmation::Given(confirmed) = settings.users_confirmation else { return Ok(()) };
     let users = prepared.survey.whole.as_ref().map_or(0, |whole| whole.all);
     if users == confirmed {
         return Ok(());
@@ -34,7 +34,7 @@ pub fn check_users(settings: &Settings, prepared: &Prepared) -> Result<(), RunEr
 pub fn check_unowned(settings: &Settings, prepared: &Prepared) -> Result<(), RunError> {
     let Some(unowned) = unowned(prepared) else { return Ok(()) };
     let safety = &settings.safety;
-    match safety.confirmation {
+    match settings.confirmation {
         Confirmation::Given if !safety.allow_unowned => Err(RunError::input(
             unowned,
             "nothing was sent; name the column of users by --column user_id=HEADER, add the users by `slack-revoke resolve`, or \
@@ -59,7 +59,7 @@ fn unowned(prepared: &Prepared) -> Option<String> {
 ///
 /// # Errors
 /// [`RunError::declined`], also where the terminal cannot be read.
-pub async fn ask(settings: &SafetySettings, prepared: &Prepared) -> Result<(), RunError> {
+pub async fn ask(settings: &Settings, prepared: &Prepared) -> Result<(), RunError> {
     let survey = &prepared.survey;
     if survey.sendable == 0 {
         return Ok(());

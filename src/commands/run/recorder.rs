@@ -3,6 +3,7 @@
 use super::Prepared;
 use super::prepared::{run_id, unwritable};
 use super::remote::Remote;
+use crate::cli::{Mode, Settings};
 use crate::engine::clock::wall;
 use crate::engine::ports::{Observer, Unwritable};
 use crate::error::RunError;
@@ -14,9 +15,8 @@ use crate::ledger::remaining;
 use crate::ledger::results::{CreateError, ResultsWriter};
 use crate::ledger::resume::Start;
 use crate::ledger::scan::Recorded;
-use crate::model::{ErrorCode, Event, IdColumns, Snapshot, Stamp, TeamId, TokenOwner};
+use crate::model::{ErrorCode, Event, IdColumns, RateChoice, Snapshot, Stamp, TeamId, TokenOwner};
 use crate::output::{self, EventLog, Screen};
-use crate::settings::{Mode, RateChoice, Settings};
 use std::io;
 use std::time::Duration;
 
@@ -326,12 +326,7 @@ fn run_of(settings: &Settings, remote: &Remote, run_id: &str, started: Stamp) ->
         rate,
         max_rate,
         workers: settings.pace.workers.map(u32::from),
-        identify_by: match settings.input.identify_by {
-            None => "auto",
-            Some(crate::model::IdentifyBy::User) => "user",
-            Some(crate::model::IdentifyBy::Team) => "team",
-        }
-        .into(),
+        identify_by: settings.input.identify_by.as_str().into(),
         whole_users: settings.input.whole_users,
         reason: settings.report.reason.clone(),
         rehearsal: settings.mode == Mode::Rehearsal,

@@ -1,12 +1,11 @@
 //! The metrics of a run that is refused: one that is refused every night must not look like one that has nothing to say.
 
 use super::{outputs, places};
-use crate::cli::RunArgs;
+use crate::cli::{Mode, RunArgs, Settings};
 use crate::commands::age;
 use crate::engine::clock::wall;
 use crate::error::RunError;
 use crate::output::{self, metrics};
-use crate::settings::{Mode, Settings};
 use std::path::Path;
 
 /// Of a run whose settings are known. Not if the metrics are in the wrong place: they would be written over another file.

@@ -3,6 +3,7 @@
 use super::api::RunApi;
 use super::introduction::Introduction;
 use super::{Prepared, address};
+use crate::cli::{Mode, Settings};
 use crate::commands::checks::{self, Check, Checks, Mark};
 use crate::commands::token;
 use crate::engine::clock::wall;
@@ -12,7 +13,6 @@ use crate::input::MaybeSent;
 use crate::ledger::manifest::Identity;
 use crate::model::{SessionId, TeamId, TokenOwner, UserId};
 use crate::output::why;
-use crate::settings::{Mode, Settings};
 use crate::slack::{self, ApiUrl, AuthTest, CallError, Client, Proxy, Token};
 use crate::stand_in::{self, REHEARSAL_TOKEN, Server};
 
@@ -42,8 +42,8 @@ impl Remote {
             }
             Mode::Run | Mode::Plan => (
                 None,
-                address::parse(&settings.calls.api_url, &settings.calls.allow_hosts)?,
-                token::find(settings.token.clone()).await?,
+                address::parse(&settings.remote.api_url, &settings.remote.allow_hosts)?,
+                token::find(settings.remote.token.clone()).await?,
             ),
         };
         let proxy = address::proxy(&api)?;
@@ -51,8 +51,13 @@ impl Remote {
         checks.add(token_check(settings.mode, &token));
         checks.add(checks::proxy(proxy.as_ref()));
         let renewable = token.source().is_renewable();
-        let config =
-            slack::Config { api: api.clone(), token, proxy: proxy.clone(), timeout: settings.calls.timeout, now: wall };
+        let config = slack::Config {
+            api: api.clone(),
+            token,
+            proxy: proxy.clone(),
+            timeout: settings.remote.calls.timeout,
+            now: wall,
+        };
         let client =
             Client::new(config).map_err(|error| RunError::unreachable(error.to_string(), "nothing was sent"))?;
         let answer = Introduction { settings, prepared, client: &client }.make().await?;

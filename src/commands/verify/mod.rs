@@ -2,7 +2,7 @@
 
 mod sightings;
 
-use crate::cli::{InputSource, VerifyArgs};
+use crate::cli::{Environment, RemoteSettings, VerifyArgs};
 use crate::commands::list::unwritable;
 use crate::commands::listing::{Halt, Lister, Pages, Progress, block_on};
 use crate::commands::outputs::{self, Named};
@@ -15,9 +15,8 @@ use crate::ledger::manifest::{Manifest, ManifestError};
 use crate::ledger::paths::{self, RunFiles};
 use crate::ledger::scan::{Record, Records, ScanError, records};
 use crate::ledger::verified::{self, VerifiedWriter};
-use crate::model::{ColumnNames, IdColumns, SessionId, Status, UserId};
+use crate::model::{ColumnNames, IdColumns, InputSource, SessionId, Status, UserId};
 use crate::output::{self, Console, counted};
-use crate::settings::{Environment, RemoteSettings};
 use sightings::{Concerned, Sightings, Verdict};
 use std::collections::BTreeMap;
 use std::ffi::OsString;

@@ -1,9 +1,8 @@
 //! The flags of `list`, `resolve`, `verify`, `report` and `doctor`: what comes before a run, and after it.
 
-use super::choices::BucketChoice;
-use super::values::{self, InputSource, RateArg};
-use super::{CallArgs, PaceArgs, TokenArgs};
-use crate::model::{Cidr, IdColumn, Rate, TeamId, UserId};
+use super::values;
+use super::{CallArgs, TokenArgs};
+use crate::model::{Cidr, IdColumn, InputSource, Rate, RateChoice, TeamId, UserId};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -32,22 +31,13 @@ pub struct RateArgs {
     /// `auto` starts at Slack's Tier 2 and finds the real limit. `unlimited` is for a server on the loopback address.
     /// Whatever the rate, a Retry-After is always waited for.
     #[arg(long, value_name = "RATE", value_parser = values::rate, default_value = "auto")]
-    pub rate: RateArg,
+    pub rate: RateChoice,
     /// Where `--rate auto` begins [default: 20/min]
     #[arg(long, value_name = "RATE", value_parser = str::parse::<Rate>)]
     pub start_rate: Option<Rate>,
     /// The most that `--rate auto` tries [default: 300/min]
     #[arg(long, value_name = "RATE", value_parser = str::parse::<Rate>)]
     pub max_rate: Option<Rate>,
-}
-
-impl RateArgs {
-    /// The same as `run` would have it: one bucket, one call at a time.
-    #[must_use]
-    pub fn as_pace(&self) -> PaceArgs {
-        let Self { rate, start_rate, max_rate } = *self;
-        PaceArgs { rate, start_rate, max_rate, bucket: BucketChoice::Org, workers: Some(1) }
-    }
 }
 
 /// What `list` takes.

@@ -35,13 +35,12 @@ impl Guide {
     }
 }
 
-/// The guide of the program as a whole.
 #[must_use]
 pub fn of_program() -> Guide {
     Guide { examples: PROGRAM, exits: every_exit() }
 }
 
-/// The guide of a command; none where there is no such command.
+/// Help text for a command, or `None` if the name is unknown.
 #[must_use]
 pub fn of_command(name: &str) -> Option<Guide> {
     use ExitStatus::{Denied, Internal, Interrupted, Locked, RowsFailed, Stopped, Success, Terminated};

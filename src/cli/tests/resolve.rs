@@ -1,8 +1,9 @@
 //! Tables of what is typed, where, and what follows.
 
-use super::*;
-use crate::cli::{self, Command};
+use crate::cli::*;
+use crate::model::{API_URL, BucketPolicy, Identify, MaxFailures, Rate, RateChoice, ScreenMode, Verbosity};
 use std::ffi::OsString;
+use std::time::Duration;
 
 const CRON: Environment = Environment {
     stdin_is_terminal: false,
@@ -22,7 +23,7 @@ const PIPE: Environment = Environment { stdin_is_terminal: false, ..DESK };
 
 fn resolve(line: &str, environment: &Environment) -> Result<Settings, UsageError> {
     let argv = std::iter::once("slack-revoke").chain(line.split_whitespace()).map(OsString::from);
-    let cli = cli::parse(argv).unwrap_or_else(|error| panic!("{line}: {error}"));
+    let cli = parse(argv).unwrap_or_else(|error| panic!("{line}: {error}"));
     let run = match cli.command {
         Command::Run(run) => *run,
         Command::Plan(plan) => plan.run,
@@ -101,7 +102,7 @@ fn the_mode_decides_who_is_asked() {
         ("run a.csv --rehearse", &DESK, Mode::Rehearsal, Confirmation::NotNeeded),
     ] {
         let settings = resolve(line, environment).expect(line);
-        assert_eq!((settings.mode, settings.safety.confirmation), (mode, confirmation), "{line}");
+        assert_eq!((settings.mode, settings.confirmation), (mode, confirmation), "{line}");
     }
 }
 
@@ -124,7 +125,7 @@ fn whole_users_are_confirmed_besides() {
         ("run a.csv --whole-users --identify-by team", &DESK, Err(UsageError::WholeUsersByTeam)),
         ("run a.csv --whole-users --identify-by user", &DESK, Ok(Ask(Terminal::StandardInput))),
     ] {
-        let resolved = resolve(line, environment).map(|settings| settings.safety.users_confirmation);
+        let resolved = resolve(line, environment).map(|settings| settings.users_confirmation);
         assert_eq!(resolved, want, "{line}");
     }
 }
@@ -160,7 +161,7 @@ fn the_token_comes_from_the_nearest_place() {
         ("plan a.csv", &both, TokenChoice::Variable),
         ("run a.csv --rehearse", &both, TokenChoice::NotNeeded),
     ] {
-        assert_eq!(resolve(line, environment).expect(line).token, want, "{line}");
+        assert_eq!(resolve(line, environment).expect(line).remote.token, want, "{line}");
     }
 }
 
@@ -192,27 +193,27 @@ fn what_is_typed_arrives() {
         --timeout 4s --max-retry-after 5m --deadline 6h --max-failures 7 --protect p --allow-self --no-canary --strict \
         --api-url https://api.example/ --allow-host api.example --events e --summary-json s --metrics-file m --reason INC";
     let settings = resolve(line, &CRON).unwrap();
-    assert_eq!(settings.input.identify_by, Some(IdentifyBy::Team));
+    assert_eq!(settings.input.identify_by, Identify::Team);
     assert_eq!(settings.input.delimiter, Some(b'\t'));
     assert_eq!(settings.output.output.as_deref(), Some("r.csv".as_ref()));
     assert_eq!(settings.output.remaining.as_deref(), Some("left.csv".as_ref()));
-    assert_eq!((settings.pace.bucket, settings.pace.workers), (BucketChoice::Org, Some(3)));
-    assert_eq!((settings.calls.retries, settings.calls.timeout), (2, Duration::from_secs(4)));
-    assert_eq!(settings.safety.max_retry_after, Duration::from_mins(5));
+    assert_eq!((settings.pace.bucket, settings.pace.workers), (BucketPolicy::Org, Some(3)));
+    assert_eq!((settings.remote.calls.retries, settings.remote.calls.timeout), (2, Duration::from_secs(4)));
+    assert_eq!(settings.remote.calls.max_retry_after, Duration::from_mins(5));
     assert_eq!(settings.safety.deadline, Some(Duration::from_hours(6)));
-    assert_eq!(settings.safety.max_failures.to_string(), "7");
-    assert!(settings.safety.allow_self && settings.safety.strict && !settings.safety.canary);
-    assert_eq!(settings.calls.api_url, "https://api.example/");
-    assert_eq!(settings.calls.allow_hosts, ["api.example"]);
+    assert_eq!(settings.safety.max_failures, MaxFailures::Rows(7));
+    assert!(settings.safety.allow_self && settings.safety.strict && settings.safety.no_canary);
+    assert_eq!(settings.remote.api_url, "https://api.example/");
+    assert_eq!(settings.remote.allow_hosts, ["api.example"]);
     assert_eq!(settings.report.reason.as_deref(), Some("INC"));
     let plain = resolve("run a.csv -y", &CRON).unwrap();
-    assert_eq!(plain.calls.api_url, API_URL);
-    assert!(plain.safety.canary && !plain.safety.allow_self && plain.input.identify_by.is_none());
+    assert_eq!(plain.remote.api_url, API_URL);
+    assert!(!plain.safety.no_canary && !plain.safety.allow_self && plain.input.identify_by == Identify::Auto);
 }
 
 #[test]
 fn the_console_suits_whoever_looks_on() {
-    use ProgressStyle::{Bar, Hidden, Plain};
+    use ScreenMode::{Bar, None as Hidden, Plain};
     let dumb = Environment { terminal_is_dumb: true, ..DESK };
     let no_color = Environment { no_color: true, ..DESK };
     for (flags, environment, progress, color, verbosity) in [
@@ -230,10 +231,10 @@ fn the_console_suits_whoever_looks_on() {
         ("--log-format json", &DESK, Plain, true, Verbosity::Normal),
         ("-q", &DESK, Hidden, true, Verbosity::Quiet),
         ("-q --progress plain", &DESK, Plain, true, Verbosity::Quiet),
-        ("-v", &DESK, Bar, true, Verbosity::Verbose),
-        ("-vvv", &DESK, Bar, true, Verbosity::Debug),
+        ("-v", &DESK, Bar, true, Verbosity::Rows),
+        ("-vvv", &DESK, Bar, true, Verbosity::Calls),
     ] {
-        let console = resolve(&format!("run a.csv -y {flags}"), environment).unwrap().report.console;
+        let console = resolve(&format!("run a.csv -y {flags}"), environment).unwrap().console;
         assert_eq!((console.progress, console.color, console.verbosity), (progress, color, verbosity), "{flags}");
     }
 }

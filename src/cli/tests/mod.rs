@@ -1,6 +1,9 @@
 //! The command line as a whole. `SLACK_REVOKE_` variables must not be set where these run.
 
+mod resolve;
+
 use super::*;
+use crate::model::{API_URL, InputSource, MaxFailures, Rate, RateChoice};
 use clap::ArgAction;
 use std::time::Duration;
 
@@ -88,11 +91,12 @@ fn the_contracts_flags_are_all_there() {
 fn defaults_are_the_contracts() {
     let run = run("run a.csv");
     assert_eq!(run.input.source, InputSource::File("a.csv".into()));
-    assert_eq!((run.pace.rate, run.pace.max_rate, run.pace.start_rate), (RateArg::Auto, None, None));
+    assert!(matches!(run.pace.rate, RateChoice::Auto { .. }));
+    assert_eq!((run.pace.max_rate, run.pace.start_rate), (None, None));
     assert_eq!(run.call.retries, 5);
     assert_eq!(run.call.timeout, Duration::from_secs(30));
     assert_eq!(run.call.max_retry_after, Duration::from_mins(15));
-    assert_eq!(run.safety.max_failures.to_string(), "20%");
+    assert_eq!(run.safety.max_failures, MaxFailures::Share(0.2));
     assert!(!run.safety.dry_run && !run.safety.yes && !run.output.resume);
 }
 
@@ -103,9 +107,9 @@ fn help_shows_the_defaults_that_settings_hold() {
     for default in ["20/min", "300/min", "https://slack.com/api/", "auto", "30s", "15m", "20%", "5"] {
         assert!(help.contains(&format!("[default: {default}]")), "{default}");
     }
-    assert_eq!(crate::model::Rate::TIER_2.to_string(), "20/min");
-    assert_eq!(crate::model::Rate::AUTO_MAX.to_string(), "300/min");
-    assert_eq!(crate::settings::API_URL, "https://slack.com/api/");
+    assert_eq!(Rate::TIER_2.to_string(), "20/min");
+    assert_eq!(Rate::AUTO_MAX.to_string(), "300/min");
+    assert_eq!(API_URL, "https://slack.com/api/");
 }
 
 #[test]
@@ -132,7 +136,7 @@ fn every_command_ends_its_help_with_examples_and_exit_codes() {
     program.build();
     let names: Vec<String> = program.get_subcommands().map(|known| known.get_name().to_owned()).collect();
     for name in names.iter().filter(|name| *name != "help") {
-        let guide = guide::of_command(name).unwrap_or_else(|| panic!("{name} has no guide"));
+        let guide = help_text::of_command(name).unwrap_or_else(|| panic!("{name} has no guide"));
         let command = program.find_subcommand_mut(name).unwrap();
         let (short, long) = (command.render_help().to_string(), command.render_long_help().to_string());
         assert!(short.trim_end().ends_with(&guide.short()) && long.trim_end().ends_with(&guide.long()), "{name}");
@@ -148,8 +152,8 @@ fn every_command_ends_its_help_with_examples_and_exit_codes() {
 fn every_example_can_be_typed() {
     let mut program = command();
     program.build();
-    let names = program.get_subcommands().filter_map(|known| guide::of_command(known.get_name()));
-    let examples: Vec<_> = names.chain([guide::of_program()]).flat_map(|guide| guide.examples).collect();
+    let names = program.get_subcommands().filter_map(|known| help_text::of_command(known.get_name()));
+    let examples: Vec<_> = names.chain([help_text::of_program()]).flat_map(|guide| guide.examples).collect();
     assert!(examples.len() > 20);
     for (task, line) in examples {
         assert!(parse(of_shell(line)).is_ok(), "{task}: {line}");
@@ -160,7 +164,7 @@ fn every_example_can_be_typed() {
 #[test]
 fn exit_codes_of_every_command_are_in_the_table() {
     for name in ["run", "plan", "doctor", "list", "resolve", "verify", "report", "completions", "man"] {
-        let guide = guide::of_command(name).unwrap();
+        let guide = help_text::of_command(name).unwrap();
         let codes: Vec<u8> = guide.exits.iter().map(|(code, _)| *code).collect();
         assert!(codes.is_sorted() && codes.contains(&0) && codes.contains(&2), "{name}: {codes:?}");
         assert!(codes.iter().all(|code| ExitStatus::TABLE.iter().any(|(_, known, _)| known == code)), "{name}");
@@ -201,7 +205,7 @@ fn everything_can_be_typed() {
 #[test]
 fn the_last_of_two_holds_as_it_does_for_an_alias() {
     let run = run("run a.csv --yes --yes --rate 5/s --rate 20/min");
-    assert_eq!(run.pace.rate, RateArg::Fixed("20/min".parse().unwrap()));
+    assert_eq!(run.pace.rate, RateChoice::Fixed("20/min".parse().unwrap()));
 }
 
 #[test]

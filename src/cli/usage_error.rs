@@ -1,8 +1,8 @@
-//! Command lines that cannot be meant: each says what to type instead.
+//! Command lines that contradict themselves: each error says what to type instead.
 
 use crate::model::Rate;
 
-/// Why a command line cannot be meant. Nothing was read or sent; exit code 2.
+/// Why a command line was refused. Nothing was read or sent; exit code 2.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UsageError {
     /// `--dry-run` with `--rehearse`.

@@ -1,13 +1,12 @@
-//! Everything ambient that settings depend on, taken in once.
+//! Everything ambient that settings depend on, read once.
 
-use super::Terminal;
-use crate::cli::InputSource;
+use super::settings::Terminal;
+use crate::model::InputSource;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
-/// The facts of the process's surroundings.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "independent facts, each as it was found")]
 pub struct Environment {
@@ -17,18 +16,18 @@ pub struct Environment {
     pub stderr_is_terminal: bool,
     /// Whether `/dev/tty` can be opened.
     pub has_controlling_terminal: bool,
-    /// Whether `TERM` is `dumb`: it moves no cursor and knows no colour.
+    /// Whether `TERM` is `dumb`: no cursor movement, no colours.
     pub terminal_is_dumb: bool,
-    /// Whether `NO_COLOR` is set, to anything but nothing (no-color.org).
+    /// Whether `NO_COLOR` is set and not empty (no-color.org).
     pub no_color: bool,
-    /// Whether `SLACK_TOKEN` holds something. The token itself stays where it is.
+    /// Whether `SLACK_TOKEN` is set and not empty. The token itself isn't read here.
     pub has_slack_token: bool,
-    /// systemd's credential `slack-token`, where there is one.
+    /// The file of systemd's credential `slack-token`, if there is one.
     pub token_credential: Option<PathBuf>,
 }
 
 impl Environment {
-    /// Looks around.
+    /// Reads the process's environment.
     #[must_use]
     pub fn capture() -> Self {
         Self {
@@ -42,7 +41,7 @@ impl Environment {
         }
     }
 
-    /// Where somebody can be asked: a question that is not seen, or an answer that would be a row, is none.
+    /// Where a person can be asked, if the question is seen and the answer isn't taken for a row.
     pub(super) fn terminal_beside(&self, input: &InputSource) -> Option<Terminal> {
         match input {
             _ if !self.stderr_is_terminal => None,

@@ -1,0 +1,116 @@
+//! What a command line means in its environment: what the commands go by. The types alone; [`super::resolve`] makes them.
+
+use super::run::{CallArgs, InputArgs, OutputArgs, PaceArgs, ReportArgs, SafetyArgs};
+use crate::model::{ColumnNames, LogFormat, RateChoice, ScreenMode, Verbosity};
+use std::path::PathBuf;
+
+/// What a run, a plan or a rehearsal goes by: the flags as they were typed, and what follows from them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    pub mode: Mode,
+    pub input: InputArgs,
+    /// The headers that `--column` names.
+    pub columns: ColumnNames,
+    pub output: OutputArgs,
+    /// What is done about the results of an earlier run.
+    pub existing: Existing,
+    pub pace: PaceArgs,
+    pub safety: SafetyArgs,
+    /// Whether to ask before the first row is sent.
+    pub confirmation: Confirmation,
+    /// Whether to ask for the number of users as well.
+    pub users_confirmation: UsersConfirmation,
+    pub remote: RemoteSettings,
+    pub report: ReportArgs,
+    pub console: ConsoleSettings,
+}
+
+/// How any command calls Slack.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RemoteSettings {
+    pub rate: RateChoice,
+    pub calls: CallArgs,
+    /// Slack's API as it was typed; a rehearsal calls the stand-in instead.
+    pub api_url: String,
+    /// Hosts besides Slack's that may be given the token; in lower case.
+    pub allow_hosts: Vec<String>,
+    pub token: TokenChoice,
+}
+
+/// What is done with the rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// They are sent to Slack.
+    Run,
+    /// They are counted, and nothing is sent.
+    Plan,
+    /// They are sent to the stand-in inside the program.
+    Rehearsal,
+}
+
+/// What is done about the results of an earlier run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Existing {
+    /// They are refused; a rehearsal replaces its own.
+    Refuse,
+    /// `--resume`: the run goes on.
+    Resume,
+    /// `--resume-or-start`: the run goes on, or they are archived and a new one begins.
+    ResumeOrStart,
+}
+
+/// Whether to ask before the first row is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Confirmation {
+    /// Nothing leaves the machine.
+    NotNeeded,
+    /// `--yes`.
+    Given,
+    Ask(Terminal),
+}
+
+/// Whether to ask for the number of users before whole users are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UsersConfirmation {
+    /// Sessions are sent, or nothing leaves the machine.
+    NotNeeded,
+    /// `--confirm-users`: this many must be in the input.
+    Given(u64),
+    Ask(Terminal),
+}
+
+/// Where an answer is typed; the question goes to standard error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Terminal {
+    StandardInput,
+    /// `/dev/tty`, because standard input holds the rows.
+    Controlling,
+}
+
+/// Where the token comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TokenChoice {
+    /// A rehearsal has none.
+    NotNeeded,
+    /// `--token-file`.
+    File(PathBuf),
+    /// `--token-command`.
+    Command(String),
+    /// `SLACK_TOKEN`.
+    Variable,
+    /// systemd's credential `slack-token`: its file.
+    Credential(PathBuf),
+    /// A person is asked for it, without echo.
+    Ask(Terminal),
+    /// There is none. A plan does without; a run ends with exit code 4.
+    Absent,
+}
+
+/// How standard error looks; every command has one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConsoleSettings {
+    pub progress: ScreenMode,
+    pub color: bool,
+    pub verbosity: Verbosity,
+    pub log_format: LogFormat,
+}

@@ -1,0 +1,162 @@
+//! Choices of the command line that the inner rooms go by.
+
+use super::Rate;
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+/// Slack's API.
+pub const API_URL: &str = "https://slack.com/api/";
+
+/// Whether a URL's host, without brackets, is 127.0.0.0/8, `::1`, or `localhost`, which the client resolves to these itself.
+#[must_use]
+pub fn is_loopback_host(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// Where rows are read from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InputSource {
+    /// `-`, or another name of standard input.
+    Stdin,
+    /// A FIFO, a device, or an open descriptor under a name, as `<(…)` gives it: it can be read once, and nothing can be written
+    /// beside it.
+    Stream(PathBuf),
+    /// A regular file, or a path that names nothing.
+    File(PathBuf),
+}
+
+impl fmt::Display for InputSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) | Self::Stream(path) => path.display().fmt(f),
+            Self::Stdin => f.write_str("standard input"),
+        }
+    }
+}
+
+/// `--identify-by`, or `--whole-users`: which id goes beside `session_id` (slack.md, "The call").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Identify {
+    /// By `user_id` if the row has it, else by `team_id`.
+    #[default]
+    Auto,
+    /// By `user_id` alone.
+    User,
+    /// By `team_id` alone.
+    Team,
+    /// `--whole-users`: not the session, but its user with all others.
+    WholeUsers,
+}
+
+impl Identify {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::User => "user",
+            Self::Team => "team",
+            Self::WholeUsers => "whole-users",
+        }
+    }
+}
+
+/// `--rate`, with `--start-rate` and `--max-rate`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RateChoice {
+    /// The limit is found during the run. `start` is never above `max`.
+    Auto { start: Rate, max: Rate },
+    /// This total rate.
+    Fixed(Rate),
+    /// Only on the loopback address.
+    Unlimited,
+}
+
+/// `--bucket`: which rows share a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BucketPolicy {
+    /// Find out (pacing.md, "Learn the buckets").
+    Auto,
+    /// One bucket for the token.
+    Org,
+    /// One bucket for each workspace that a request names.
+    Team,
+}
+
+/// When failed rows stop the run.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum MaxFailures {
+    /// This many rows.
+    Rows(u64),
+    /// This share of the rows ended by an answer or by exhaustion, 0 to 1, once 50 of them have ended.
+    Share(f64),
+}
+
+/// Rows that must have ended before [`MaxFailures::Share`] is looked at (contract.md, `--max-failures`).
+const ENOUGH_FOR_A_SHARE: u64 = 50;
+
+impl MaxFailures {
+    /// Whether `failed` of `ended` rows are too many.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "counts of rows")]
+    pub fn reached(self, failed: u64, ended: u64) -> bool {
+        match self {
+            Self::Rows(most) => failed >= most.max(1),
+            Self::Share(most) => failed > 0 && ended >= ENOUGH_FOR_A_SHARE && failed as f64 / ended as f64 >= most,
+        }
+    }
+}
+
+/// `--log-format`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `-q`, nothing, `-v`, `-vv`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Verbosity {
+    /// Errors and warnings: no progress, no notices, no totals.
+    Quiet,
+    /// Progress and notices.
+    #[default]
+    Normal,
+    /// Also a line for each row that ended.
+    Rows,
+    /// Also one for each call and each retry.
+    Calls,
+}
+
+/// How progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ScreenMode {
+    /// A bar, redrawn in place.
+    Bar,
+    /// A line about every 10 s.
+    Plain,
+    /// Nothing.
+    None,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn max_failures_is_a_count_or_a_share() {
+        for (rule, failed, ended, reached) in [
+            (MaxFailures::Rows(3), 2, 1000, false),
+            (MaxFailures::Rows(3), 3, 3, true),
+            (MaxFailures::Rows(0), 0, 3, false),
+            (MaxFailures::Share(0.2), 49, 49, false),
+            (MaxFailures::Share(0.2), 10, 50, true),
+            (MaxFailures::Share(0.2), 9, 50, false),
+            (MaxFailures::Share(0.0), 0, 50, false),
+        ] {
+            assert_eq!(rule.reached(failed, ended), reached, "{rule:?} {failed}/{ended}");
+        }
+    }
+}
