@@ -62,5 +62,6 @@ fn is_set(variable: &str) -> bool {
 fn token_credential() -> Option<PathBuf> {
     let directory = std::env::var_os("CREDENTIALS_DIRECTORY").filter(|directory| !directory.is_empty())?;
     let file = PathBuf::from(directory).join("slack-token");
-    file.is_file().then_some(file)
+    // One that can't be looked at is reported when it is read.
+    file.try_exists().unwrap_or(true).then_some(file)
 }

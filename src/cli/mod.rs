@@ -23,7 +23,7 @@ pub use other_commands::{DoctorArgs, FilterArgs, ListArgs, PageArgs, RateArgs, R
 pub use resolve::columns;
 pub use run::{CallArgs, InputArgs, OutputArgs, PaceArgs, ReportArgs, RunArgs, SafetyArgs, TokenArgs};
 pub use settings::{
-    Confirmation, ConsoleSettings, Existing, Mode, RemoteSettings, Settings, Terminal, TokenChoice, UsersConfirmation,
+    Confirmation, ConsoleSettings, Existing, Mode, RemoteSettings, Settings, Terminal, UsersConfirmation,
 };
 pub use usage_error::UsageError;
 pub use value_enums::{Color, Progress, Shell};

@@ -2,14 +2,14 @@
 
 use super::environment::Environment;
 use super::settings::{
-    Confirmation, ConsoleSettings, Existing, Mode, RemoteSettings, Settings, Terminal, TokenChoice, UsersConfirmation,
+    Confirmation, ConsoleSettings, Existing, Mode, RemoteSettings, Settings, Terminal, UsersConfirmation,
 };
 use super::usage_error::UsageError;
 use super::value_enums::{Color, Progress};
 use super::{CallArgs, GlobalArgs, OutputArgs, RateArgs, RemoteArgs, RunArgs, TokenArgs};
 use crate::model::{
-    API_URL, ColumnNames, IdColumn, Identify, InputSource, LogFormat, Rate, RateChoice, ScreenMode, Verbosity,
-    is_loopback_host, without_tokens,
+    API_URL, ColumnNames, IdColumn, Identify, InputSource, LogFormat, Rate, RateChoice, ScreenMode, TokenSource,
+    Verbosity, is_loopback_host, without_tokens,
 };
 
 impl Settings {
@@ -237,19 +237,17 @@ fn users_confirmation(
 }
 
 /// Where the token comes from: flags, then `SLACK_TOKEN`, then systemd, then a person. A plan asks nobody.
-fn token(mode: Mode, typed: &TokenArgs, environment: &Environment, terminal: Option<Terminal>) -> TokenChoice {
+fn token(mode: Mode, typed: &TokenArgs, environment: &Environment, terminal: Option<Terminal>) -> Option<TokenSource> {
     match (&typed.token_file, &typed.token_command, &environment.token_credential) {
-        _ if mode == Mode::Rehearsal => TokenChoice::NotNeeded,
-        (Some(file), _, _) => TokenChoice::File(file.clone()),
-        (None, Some(command), _) => TokenChoice::Command(command.clone()),
-        _ if environment.has_slack_token => TokenChoice::Variable,
-        (None, None, Some(file)) => TokenChoice::Credential(file.clone()),
-        (None, None, None) => match terminal {
-            Some(terminal) if mode == Mode::Run => TokenChoice::Ask(terminal),
-            Some(_) | None => TokenChoice::Absent,
-        },
+        _ if mode == Mode::Rehearsal => None,
+        (Some(file), _, _) => Some(TokenSource::File(file.clone())),
+        (None, Some(command), _) => Some(TokenSource::Command(command.clone())),
+        _ if environment.has_slack_token => Some(TokenSource::Env),
+        (None, None, Some(file)) => Some(TokenSource::Credential(file.clone())),
+        (None, None, None) => terminal.filter(|_| mode == Mode::Run).map(|_| TokenSource::Prompt),
     }
 }
+
 /// Whether the URL's host is this machine. A URL that could be read in two ways isn't: this only ever allows a faster rate.
 fn is_loopback(url: &str) -> bool {
     let Some((_, rest)) = url.split_once("://") else { return false };

@@ -1,8 +1,7 @@
 //! What a command line means in its environment: what the commands go by. The types alone; [`super::resolve`] makes them.
 
 use super::run::{CallArgs, InputArgs, OutputArgs, PaceArgs, ReportArgs, SafetyArgs};
-use crate::model::{ColumnNames, LogFormat, RateChoice, ScreenMode, Verbosity};
-use std::path::PathBuf;
+use crate::model::{ColumnNames, LogFormat, RateChoice, ScreenMode, TokenSource, Verbosity};
 
 /// What a run, a plan or a rehearsal goes by: the flags as they were typed, and what follows from them.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,7 +33,8 @@ pub struct RemoteSettings {
     pub api_url: String,
     /// Hosts besides Slack's that may be given the token; in lower case.
     pub allow_hosts: Vec<String>,
-    pub token: TokenChoice,
+    /// `None` for a rehearsal, and if there is no token. A plan does without; a run ends with exit code 4.
+    pub token: Option<TokenSource>,
 }
 
 /// What is done with the rows.
@@ -85,25 +85,6 @@ pub enum Terminal {
     StandardInput,
     /// `/dev/tty`, because standard input holds the rows.
     Controlling,
-}
-
-/// Where the token comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TokenChoice {
-    /// A rehearsal has none.
-    NotNeeded,
-    /// `--token-file`.
-    File(PathBuf),
-    /// `--token-command`.
-    Command(String),
-    /// `SLACK_TOKEN`.
-    Variable,
-    /// systemd's credential `slack-token`: its file.
-    Credential(PathBuf),
-    /// A person is asked for it, without echo.
-    Ask(Terminal),
-    /// There is none. A plan does without; a run ends with exit code 4.
-    Absent,
 }
 
 /// How standard error looks; every command has one.

@@ -1,9 +1,9 @@
 //! The files that a command names: no two of them are one file, none of them replaces another program's, and each can be written.
 
-use crate::cli::TokenChoice;
 use crate::error::RunError;
 use crate::ledger::manifest::Input;
 use crate::ledger::paths;
+use crate::model::TokenSource;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -80,14 +80,10 @@ pub(super) fn inputs(input: &Input, results: &Path) -> Vec<PathBuf> {
 }
 
 /// The file that the token is read from.
-pub(super) fn token_file(token: &TokenChoice) -> Option<&Path> {
-    match token {
-        TokenChoice::File(path) | TokenChoice::Credential(path) => Some(path),
-        TokenChoice::NotNeeded
-        | TokenChoice::Command(_)
-        | TokenChoice::Variable
-        | TokenChoice::Ask(_)
-        | TokenChoice::Absent => None,
+pub(super) fn token_file(token: Option<&TokenSource>) -> Option<&Path> {
+    match token? {
+        TokenSource::File(path) | TokenSource::Credential(path) => Some(path),
+        TokenSource::Env | TokenSource::Command(_) | TokenSource::Prompt => None,
     }
 }
 

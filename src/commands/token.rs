@@ -1,34 +1,28 @@
-//! Where the token comes from.
+//! Reads the token, on a thread that a signal doesn't wait for.
 
-use crate::cli::TokenChoice;
 use crate::commands::terminal;
 use crate::commands::waiting::blocking;
 use crate::error::RunError;
-use crate::slack::{self, Token, token};
+use crate::slack::{self, Token, TokenSource, token};
 use secrecy::SecretString;
 use std::ffi::OsString;
 use std::io;
 
-/// Finds the token where the settings say that it is. A file may be a pipe, a command may hang, and a person takes time: a
-/// signal doesn't wait for them.
+/// Reads the token from its source. A file may be a pipe, a command may hang, and a person takes time: a signal doesn't wait for
+/// them.
 ///
 /// # Errors
-/// Where there is none, it cannot be read, or it is no token that could do.
-pub async fn find(choice: TokenChoice) -> Result<Token, RunError> {
-    blocking(move || find_now(&choice)).await
+/// If there is none, it can't be read, or it isn't a user token.
+pub async fn find(source: Option<TokenSource>) -> Result<Token, RunError> {
+    blocking(move || {
+        let source = source.ok_or_else(|| RunError::no_token(slack::unread_variable(&set)))?;
+        Token::read(&source, &set, &ask).map_err(|error| refused(&error))
+    })
+    .await
 }
 
-fn find_now(choice: &TokenChoice) -> Result<Token, RunError> {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-    let (mut named, mut asks) = (slack::TokenChoice::default(), false);
-    match choice {
-        TokenChoice::File(path) => named.file = Some(path.clone()),
-        TokenChoice::Command(command) => named.command = Some(command.clone()),
-        TokenChoice::Ask(_) => asks = true,
-        TokenChoice::Variable | TokenChoice::Credential(_) => {}
-        TokenChoice::NotNeeded | TokenChoice::Absent => return Err(RunError::no_token(slack::unread_variable(&set))),
-    }
-    slack::resolve(&named, &set, asks.then_some(&ask)).map_err(|error| refused(&error))
+fn set(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
 fn ask() -> io::Result<SecretString> {
@@ -44,7 +38,7 @@ fn ask() -> io::Result<SecretString> {
 /// Never in practice: it has the form of a user token.
 pub fn rehearsal(text: &str) -> Result<Token, RunError> {
     let variable = |name: &str| (name == "SLACK_TOKEN").then(|| OsString::from(text));
-    slack::resolve(&slack::TokenChoice::default(), &variable, None).map_err(|error| refused(&error))
+    Token::read(&TokenSource::Env, &variable, &ask).map_err(|error| refused(&error))
 }
 
 fn refused(error: &slack::TokenError) -> RunError {

@@ -107,6 +107,51 @@ impl MaxFailures {
     }
 }
 
+/// Where a token comes from.
+#[derive(Clone, PartialEq, Eq)]
+pub enum TokenSource {
+    /// The variable `SLACK_TOKEN`.
+    Env,
+    /// `--token-file`
+    File(PathBuf),
+    /// `--token-command`, run by `sh -c`.
+    Command(String),
+    /// `$CREDENTIALS_DIRECTORY/slack-token`, from systemd.
+    Credential(PathBuf),
+    /// The person at the terminal.
+    Prompt,
+}
+
+impl TokenSource {
+    /// Whether a token that expired in the middle of a run can be read again from there without asking anybody.
+    #[must_use]
+    pub fn is_renewable(&self) -> bool {
+        match self {
+            Self::File(_) | Self::Command(_) => true,
+            Self::Env | Self::Credential(_) | Self::Prompt => false,
+        }
+    }
+}
+
+impl fmt::Display for TokenSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Env => f.write_str("SLACK_TOKEN"),
+            Self::File(path) => write!(f, "--token-file {}", path.display()),
+            // A command can hold a secret of its own.
+            Self::Command(_) => f.write_str("--token-command"),
+            Self::Credential(path) => write!(f, "the systemd credential {}", path.display()),
+            Self::Prompt => f.write_str("the prompt"),
+        }
+    }
+}
+
+impl fmt::Debug for TokenSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TokenSource({self})")
+    }
+}
+
 /// `--log-format`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LogFormat {

@@ -23,4 +23,4 @@ pub use endpoint::{ApiUrl, EndpointError};
 pub use http::{Client, ClientError, Config};
 pub use list::{ActiveSession, Device, ListQuery, ListReply, Page, Unreadable};
 pub use proxy::Proxy;
-pub use token::{Token, TokenChoice, TokenError, TokenSource, resolve, secret_variables, unread_variable};
+pub use token::{Token, TokenError, TokenSource, secret_variables, unread_variable};

@@ -9,6 +9,7 @@ mod check;
 mod error;
 mod read;
 
+pub use crate::model::TokenSource;
 pub use error::TokenError;
 pub use read::kill_command;
 
@@ -19,11 +20,7 @@ use secrecy::{ExposeSecret, SecretString};
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
 use std::time::Duration;
-
-/// The name of systemd's credential: `LoadCredential=slack-token:…`.
-const CREDENTIAL: &str = "slack-token";
 
 /// The first time, a command may have to ask somebody.
 const LONGEST_COMMAND: Duration = Duration::from_mins(2);
@@ -34,51 +31,6 @@ const OTHER_VARIABLES: [&str; 4] = ["SLACK_API_TOKEN", "SLACK_REVOKE_TOKEN", "SL
 /// What may hold a token or tell how to get one: no command that the program starts finds these.
 pub fn secret_variables() -> impl Iterator<Item = &'static str> {
     ["SLACK_TOKEN", "SLACK_REVOKE_TOKEN_COMMAND"].into_iter().chain(OTHER_VARIABLES)
-}
-
-/// Where a token comes from.
-#[derive(Clone, PartialEq, Eq)]
-pub enum TokenSource {
-    /// The variable `SLACK_TOKEN`.
-    Env,
-    /// `--token-file`
-    File(PathBuf),
-    /// `--token-command`, run by `sh -c`.
-    Command(String),
-    /// `$CREDENTIALS_DIRECTORY/slack-token`, laid there by systemd.
-    Credential(PathBuf),
-    /// The person at the terminal.
-    Prompt,
-}
-
-impl TokenSource {
-    /// Whether a token that expired in the middle of a run can be had afresh from there, with nobody asked.
-    #[must_use]
-    pub fn is_renewable(&self) -> bool {
-        match self {
-            Self::File(_) | Self::Command(_) => true,
-            Self::Env | Self::Credential(_) | Self::Prompt => false,
-        }
-    }
-}
-
-impl fmt::Display for TokenSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Env => f.write_str("SLACK_TOKEN"),
-            Self::File(path) => write!(f, "--token-file {}", path.display()),
-            // A command can hold a secret of its own.
-            Self::Command(_) => f.write_str("--token-command"),
-            Self::Credential(path) => write!(f, "the systemd credential {}", path.display()),
-            Self::Prompt => f.write_str("the prompt"),
-        }
-    }
-}
-
-impl fmt::Debug for TokenSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TokenSource({self})")
-    }
 }
 
 /// A token that has the form of a user token, and its source. Shown without the token.
@@ -110,10 +62,32 @@ impl Token {
         value
     }
 
+    /// Reads the token from its source. `env` looks up an environment variable; `ask` asks the person at the terminal.
+    ///
+    /// # Errors
+    /// If the source can't be read, or holds no Slack user token.
+    pub fn read(
+        source: &TokenSource,
+        env: &dyn Fn(&str) -> Option<OsString>,
+        ask: Ask<'_>,
+    ) -> Result<Self, TokenError> {
+        let text = match source {
+            TokenSource::File(path) => from_file(path, Permissions::OwnerOnly),
+            // systemd alone decides who may read its credentials.
+            TokenSource::Credential(path) => from_file(path, Permissions::Any),
+            TokenSource::Command(command) => from_command(command, LONGEST_COMMAND),
+            TokenSource::Env => Ok(read::from_os(env("SLACK_TOKEN").unwrap_or_default())),
+            TokenSource::Prompt => {
+                ask().map(|answer| read::from_os(answer.expose_secret().into())).map_err(read::Trouble::Prompt)
+            }
+        };
+        check::token(&text.map_err(|trouble| trouble.at(source))?, source)
+    }
+
     /// Reads the token once more from its source; none where the source cannot be asked again. A command gets `limit`.
     ///
     /// # Errors
-    /// As [`resolve`], for a file or a command.
+    /// As [`Self::read`], for a file or a command.
     pub(super) fn read_again(source: &TokenSource, limit: Duration) -> Result<Option<Self>, TokenError> {
         let text = match source {
             TokenSource::File(path) => from_file(path, Permissions::OwnerOnly),
@@ -130,78 +104,8 @@ impl fmt::Debug for Token {
     }
 }
 
-/// What was asked for on the command line, or by the flags' variables.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct TokenChoice {
-    /// `--token-file`
-    pub file: Option<PathBuf>,
-    /// `--token-command`
-    pub command: Option<String>,
-}
-
-impl fmt::Debug for TokenChoice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let command = self.command.as_ref().map(|_| "…");
-        f.debug_struct("TokenChoice").field("file", &self.file).field("command", &command).finish()
-    }
-}
-
 /// Asks the person at the terminal.
 pub type Ask<'a> = &'a dyn Fn() -> io::Result<SecretString>;
-
-/// Finds the token: `--token-command` or `--token-file`, else `SLACK_TOKEN`, else systemd's credential, else the
-/// terminal. `env` looks up an environment variable; `ask` is none where there is no terminal.
-///
-/// The first source that is there decides: where it holds no good token, the next is not tried.
-///
-/// # Errors
-/// Where no source is there, or the one that decides cannot be read, or holds no Slack user token.
-pub fn resolve(
-    choice: &TokenChoice,
-    env: &dyn Fn(&str) -> Option<OsString>,
-    ask: Option<Ask<'_>>,
-) -> Result<Token, TokenError> {
-    let source = choose(choice, env, ask.is_some())?;
-    let text = match &source {
-        TokenSource::File(path) => from_file(path, Permissions::OwnerOnly),
-        // systemd alone decides who may read its credentials.
-        TokenSource::Credential(path) => from_file(path, Permissions::Any),
-        TokenSource::Command(command) => from_command(command, LONGEST_COMMAND),
-        TokenSource::Env => Ok(read::from_os(env("SLACK_TOKEN").unwrap_or_default())),
-        TokenSource::Prompt => ask.map_or_else(|| Err(io::ErrorKind::NotFound.into()), |ask| ask()).map_or_else(
-            |error| Err(read::Trouble::Prompt(error)),
-            |answer| Ok(read::from_os(answer.expose_secret().into())),
-        ),
-    };
-    check::token(&text.map_err(|trouble| trouble.at(&source))?, &source)
-}
-
-/// The source that decides, by precedence alone.
-fn choose(
-    choice: &TokenChoice,
-    env: &dyn Fn(&str) -> Option<OsString>,
-    terminal: bool,
-) -> Result<TokenSource, TokenError> {
-    let credential = || {
-        let path = PathBuf::from(env("CREDENTIALS_DIRECTORY")?).join(CREDENTIAL);
-        // What can't be looked at is reported when it's read.
-        path.try_exists().unwrap_or(true).then_some(path)
-    };
-    match (&choice.file, &choice.command) {
-        (Some(_), Some(_)) => return Err(TokenError::TwoSources),
-        (Some(file), None) => return Ok(TokenSource::File(file.clone())),
-        (None, Some(command)) => return Ok(TokenSource::Command(command.clone())),
-        (None, None) => {}
-    }
-    if env("SLACK_TOKEN").is_some() {
-        return Ok(TokenSource::Env);
-    }
-    match credential() {
-        Some(path) => Ok(TokenSource::Credential(path)),
-        None if terminal => Ok(TokenSource::Prompt),
-        None => Err(TokenError::Missing),
-    }
-}
 
 /// A variable that is set and read by other programs alone, for whoever finds no token.
 #[must_use]

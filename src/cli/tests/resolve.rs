@@ -1,7 +1,9 @@
 //! Tables of what is typed, where, and what follows.
 
 use crate::cli::*;
-use crate::model::{API_URL, BucketPolicy, Identify, MaxFailures, Rate, RateChoice, ScreenMode, Verbosity};
+use crate::model::{
+    API_URL, BucketPolicy, Identify, MaxFailures, Rate, RateChoice, ScreenMode, TokenSource, Verbosity,
+};
 use std::ffi::OsString;
 use std::time::Duration;
 
@@ -145,21 +147,25 @@ fn nobody_is_asked_what_they_cannot_see_or_answer() {
 }
 
 #[test]
-fn the_token_comes_from_the_nearest_place() {
+fn the_first_available_token_source_is_used() {
     let credential = Environment { token_credential: Some("/run/credentials/x/slack-token".into()), ..CRON };
     let both = Environment { has_slack_token: true, ..credential.clone() };
-    let file = TokenChoice::File("t".into());
+    let credential_at_desk = Environment { token_credential: credential.token_credential.clone(), ..DESK };
+    let variable_at_desk = Environment { has_slack_token: true, ..DESK };
+    let systemd = || Some(TokenSource::Credential("/run/credentials/x/slack-token".into()));
     for (line, environment, want) in [
-        ("run a.csv -y --token-file t", &both, file),
-        ("run a.csv -y --token-command t", &both, TokenChoice::Command("t".into())),
-        ("run a.csv -y", &both, TokenChoice::Variable),
-        ("run a.csv -y", &credential, TokenChoice::Credential("/run/credentials/x/slack-token".into())),
-        ("run a.csv -y", &DESK, TokenChoice::Ask(Terminal::StandardInput)),
-        ("run - -y -o r.csv", &PIPE, TokenChoice::Ask(Terminal::Controlling)),
-        ("run a.csv -y", &CRON, TokenChoice::Absent),
-        ("plan a.csv", &DESK, TokenChoice::Absent),
-        ("plan a.csv", &both, TokenChoice::Variable),
-        ("run a.csv --rehearse", &both, TokenChoice::NotNeeded),
+        ("run a.csv -y --token-file t", &both, Some(TokenSource::File("t".into()))),
+        ("run a.csv -y --token-command t", &both, Some(TokenSource::Command("t".into()))),
+        ("run a.csv -y", &both, Some(TokenSource::Env)),
+        ("run a.csv -y", &variable_at_desk, Some(TokenSource::Env)),
+        ("run a.csv -y", &credential, systemd()),
+        ("run a.csv -y", &credential_at_desk, systemd()),
+        ("run a.csv -y", &DESK, Some(TokenSource::Prompt)),
+        ("run - -y -o r.csv", &PIPE, Some(TokenSource::Prompt)),
+        ("run a.csv -y", &CRON, None),
+        ("plan a.csv", &DESK, None),
+        ("plan a.csv", &both, Some(TokenSource::Env)),
+        ("run a.csv --rehearse", &both, None),
     ] {
         assert_eq!(resolve(line, environment).expect(line).remote.token, want, "{line}");
     }

@@ -41,7 +41,7 @@ fn all<'a>(settings: &'a Settings, files: &'a RunFiles, others: &'a [PathBuf; 2]
     };
     let named = [
         read("the input", Some(input)),
-        read("the token file", outputs::token_file(&settings.remote.token)),
+        read("the token file", outputs::token_file(settings.remote.token.as_ref())),
         read("the --protect file", settings.safety.protect.as_deref()),
         beside("-o", &files.results),
         beside("the manifest", &files.manifest),

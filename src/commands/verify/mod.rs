@@ -137,7 +137,7 @@ impl Files {
         let own = own.into_iter().chain(inputs.iter().map(|input| ("the input", input)));
         let own = own.chain(before.iter().map(|listing| ("a --before listing", listing)));
         let own = own.map(|(name, path)| Named::kept(name, path));
-        let token = outputs::token_file(&settings.token).map(|path| Named::kept("the token file", path));
+        let token = outputs::token_file(settings.token.as_ref()).map(|path| Named::kept("the token file", path));
         let all: Vec<_> = own.chain(token).chain([Named::written("-o", "-o", &self.verified)]).collect();
         outputs::check_collisions(&all)?;
         outputs::check_foreign("-o", &self.verified, verified::is_at)?;

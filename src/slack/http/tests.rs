@@ -1,7 +1,7 @@
 use super::*;
 use crate::engine::gate::{Gate, Pace};
 use crate::model::{Answer, Fault, SessionId, Target, TeamId, UserId};
-use crate::slack::token::{TokenChoice, resolve};
+use crate::slack::token::TokenSource;
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::io::{ErrorKind, Read, Write};
@@ -117,7 +117,7 @@ fn answer(status: &str, headers: &str, body: &str) -> String {
 
 fn token(text: &'static str) -> Token {
     let env = |name: &str| (name == "SLACK_TOKEN").then(|| OsString::from(text));
-    resolve(&TokenChoice::default(), &env, None).unwrap()
+    Token::read(&TokenSource::Env, &env, &|| Err(std::io::ErrorKind::NotFound.into())).unwrap()
 }
 
 fn now() -> Stamp {
@@ -384,8 +384,8 @@ async fn a_fresh_token_is_taken_from_its_file_and_used_at_once() {
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
     let server = Server::start(vec![Act::Say(answer("200 OK", "", OK))]);
     let api = ApiUrl::parse(&format!("http://127.0.0.1:{}/", server.listener_port), &[]).unwrap();
-    let choice = TokenChoice { file: Some(path.clone()), command: None };
-    let token_of_file = resolve(&choice, &|_| None, None).unwrap();
+    let source = TokenSource::File(path.clone());
+    let token_of_file = Token::read(&source, &|_| None, &|| Err(std::io::ErrorKind::NotFound.into())).unwrap();
     let client = Client::new(Config { api, token: token_of_file, proxy: None, timeout: PATIENT, now }).unwrap();
 
     assert_eq!(client.refresh_token().await, Refreshed::Unchanged);

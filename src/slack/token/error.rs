@@ -8,12 +8,6 @@ use std::time::Duration;
 /// No token, or one that cannot work.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
-    /// Both flags were given.
-    #[error("--token-file and --token-command are both given")]
-    TwoSources,
-    /// Nothing anywhere.
-    #[error("no Slack token")]
-    Missing,
     /// A file could not be read.
     #[error("{origin} cannot be read: {error}")]
     Unreadable {
@@ -76,11 +70,6 @@ impl TokenError {
     #[must_use]
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::TwoSources => "leave one of them out",
-            Self::Missing => {
-                "give one in one of four ways: --token-file FILE, --token-command CMD, the variable SLACK_TOKEN, or systemd's \
-                 credential slack-token (LoadCredential=); on a terminal it is asked for"
-            }
             Self::Unreadable { .. } => "nothing was sent; check its name and its rights",
             Self::Exposed { .. } => "run chmod 600 on it",
             Self::CommandFailed { .. } => "what it printed on standard error says why",

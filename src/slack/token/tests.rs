@@ -1,7 +1,7 @@
 use super::*;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const A_MINUTE: Duration = Duration::from_mins(1);
 
@@ -14,12 +14,16 @@ fn file(folder: &Path, name: &str, text: &str, mode: u32) -> PathBuf {
     path
 }
 
-fn by_file(path: &Path) -> TokenChoice {
-    TokenChoice { file: Some(path.into()), command: None }
+fn read(source: &TokenSource) -> Result<Token, TokenError> {
+    Token::read(source, &no_env, &|| Err(io::Error::other("no terminal")))
 }
 
-fn by_command(command: &str) -> TokenChoice {
-    TokenChoice { file: None, command: Some(command.into()) }
+fn by_file(path: &Path) -> TokenSource {
+    TokenSource::File(path.into())
+}
+
+fn by_command(command: &str) -> TokenSource {
+    TokenSource::Command(command.into())
 }
 
 fn no_env(_: &str) -> Option<OsString> {
@@ -31,35 +35,29 @@ fn env_token(text: &'static str) -> impl Fn(&str) -> Option<OsString> {
 }
 
 #[test]
-fn the_sources_have_an_order() {
+fn every_source_gives_its_own_token() {
     let folder = tempfile::tempdir().unwrap();
     let path = file(folder.path(), "token", "xoxp-file", 0o600);
-    file(folder.path(), CREDENTIAL, "xoxp-credential\n", 0o444);
-    let credentials = folder.path().as_os_str().to_owned();
-    let with_credential = |name: &str| (name == "CREDENTIALS_DIRECTORY").then(|| credentials.clone());
-    let both = |name: &str| env_token("xoxp-env")(name).or_else(|| with_credential(name));
+    let credential = file(folder.path(), "slack-token", "xoxp-credential\n", 0o444);
     let ask = || Ok(SecretString::from("xoxp-typed"));
-    let nothing = TokenChoice::default();
-    for (token, want) in [
-        (resolve(&by_file(&path), &both, Some(&ask)), "xoxp-file"),
-        (resolve(&by_command("echo xoxp-command"), &both, Some(&ask)), "xoxp-command"),
-        (resolve(&nothing, &both, Some(&ask)), "xoxp-env"),
-        (resolve(&nothing, &with_credential, Some(&ask)), "xoxp-credential"),
-        (resolve(&nothing, &no_env, Some(&ask)), "xoxp-typed"),
+    for (source, want) in [
+        (by_file(&path), "xoxp-file"),
+        (by_command("echo xoxp-command"), "xoxp-command"),
+        (TokenSource::Env, "xoxp-env"),
+        (TokenSource::Credential(credential), "xoxp-credential"),
+        (TokenSource::Prompt, "xoxp-typed"),
     ] {
+        let token = Token::read(&source, &env_token("xoxp-env"), &ask);
         assert_eq!(token.unwrap().secret.expose_secret(), want);
     }
-    assert!(matches!(resolve(&nothing, &no_env, None), Err(TokenError::Missing)));
     let other = |name: &str| (name == "SLACK_API_TOKEN").then(|| "xoxp-1".into());
     assert_eq!((unread_variable(&other), unread_variable(&no_env)), (Some("SLACK_API_TOKEN"), None));
-    let two = TokenChoice { command: Some("true".into()), ..by_file(&path) };
-    assert!(matches!(resolve(&two, &no_env, None), Err(TokenError::TwoSources)));
 }
 
 #[test]
 fn only_user_tokens_are_taken_and_no_error_shows_a_token() {
     for text in ["xoxp-1", "xoxe.xoxp-1-Mi0yLTE", "  xoxp-1\r\n\n"] {
-        assert_eq!(resolve_env(text).unwrap().secret.expose_secret(), text.trim());
+        assert_eq!(read_env(text).unwrap().secret.expose_secret(), text.trim());
     }
     for (text, words) in [
         ("", "empty"),
@@ -87,7 +85,7 @@ fn only_user_tokens_are_taken_and_no_error_shows_a_token() {
         ("export SLACK_TOKEN=xoxp-secret", "SLACK_TOKEN= precedes"),
         ("secret", "does not look like"),
     ] {
-        let error = resolve_env(text).unwrap_err();
+        let error = read_env(text).unwrap_err();
         assert!(error.to_string().contains(words), "{text:?}: {error}");
         let shown = format!("{error} {error:?}");
         assert!(shown.contains("SLACK_TOKEN"), "{shown}");
@@ -95,8 +93,8 @@ fn only_user_tokens_are_taken_and_no_error_shows_a_token() {
     }
 }
 
-fn resolve_env(text: &'static str) -> Result<Token, TokenError> {
-    resolve(&TokenChoice::default(), &env_token(text), None)
+fn read_env(text: &'static str) -> Result<Token, TokenError> {
+    Token::read(&TokenSource::Env, &env_token(text), &|| Err(io::Error::other("no terminal")))
 }
 
 #[test]
@@ -104,12 +102,12 @@ fn a_file_that_others_can_read_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     for mode in [0o640, 0o604, 0o620, 0o601, 0o666, 0o777] {
         let path = file(folder.path(), "token", GOOD, mode);
-        let error = resolve(&by_file(&path), &no_env, None).unwrap_err();
+        let error = read(&by_file(&path)).unwrap_err();
         assert!(matches!(error, TokenError::Exposed { mode: found, .. } if found == mode), "{mode:o}: {error}");
     }
     for mode in [0o600, 0o400, 0o700] {
         let path = file(folder.path(), "token", GOOD, mode);
-        assert_eq!(resolve(&by_file(&path), &no_env, None).unwrap().secret.expose_secret(), GOOD);
+        assert_eq!(read(&by_file(&path)).unwrap().secret.expose_secret(), GOOD);
     }
 }
 
@@ -121,7 +119,7 @@ fn a_pipe_is_read_whatever_its_mode() {
     mknodat(CWD, &path, FileType::Fifo, Mode::from_raw_mode(0o644), 0).unwrap();
     let pipe = path.clone();
     let writer = std::thread::spawn(move || fs::write(pipe, "xoxp-piped\n"));
-    assert_eq!(resolve(&by_file(&path), &no_env, None).unwrap().secret.expose_secret(), "xoxp-piped");
+    assert_eq!(read(&by_file(&path)).unwrap().secret.expose_secret(), "xoxp-piped");
     writer.join().unwrap().unwrap();
 }
 
@@ -130,20 +128,19 @@ fn what_cannot_be_read_says_where() {
     let folder = tempfile::tempdir().unwrap();
     let missing = folder.path().join("missing");
     for path in [missing.as_path(), folder.path()] {
-        let error = resolve(&by_file(path), &no_env, None).unwrap_err();
+        let error = read(&by_file(path)).unwrap_err();
         assert!(matches!(error, TokenError::Unreadable { .. }), "{error}");
         assert!(error.to_string().contains(&*path.to_string_lossy()), "{error}");
     }
     let long = file(folder.path(), "long", &"x".repeat(20_000), 0o600);
-    assert!(matches!(resolve(&by_file(&long), &no_env, None), Err(TokenError::Malformed { .. })));
-    let closed = || Err(io::Error::other("no terminal"));
-    let error = resolve(&TokenChoice::default(), &no_env, Some(&closed)).unwrap_err();
+    assert!(matches!(read(&by_file(&long)), Err(TokenError::Malformed { .. })));
+    let error = read(&TokenSource::Prompt).unwrap_err();
     assert_eq!(error.to_string(), "the prompt cannot be read: no terminal");
 }
 
 #[test]
 fn a_command_fails_by_its_exit_code_and_never_reads_standard_input() {
-    let said = |command: &str| resolve(&by_command(command), &no_env, None);
+    let said = |command: &str| read(&by_command(command));
     assert_eq!(said("cat; printf 'xoxp-a\\n'").unwrap().secret.expose_secret(), "xoxp-a");
     for command in ["echo xoxp-secret; exit 3", "command-that-does-not-exist-anywhere 2>/dev/null"] {
         let error = said(command).unwrap_err();
@@ -176,7 +173,7 @@ fn a_command_that_hangs_is_killed_with_what_it_started() {
 fn only_files_and_commands_are_read_again() {
     let folder = tempfile::tempdir().unwrap();
     let path = file(folder.path(), "token", "xoxp-old", 0o600);
-    let token = resolve(&by_file(&path), &no_env, None).unwrap();
+    let token = read(&by_file(&path)).unwrap();
     fs::write(&path, "xoxp-new").unwrap();
     assert_eq!(Token::read_again(token.source(), A_MINUTE).unwrap().unwrap().secret.expose_secret(), "xoxp-new");
     assert!(Token::read_again(&TokenSource::Env, A_MINUTE).unwrap().is_none());
@@ -190,7 +187,7 @@ fn only_files_and_commands_are_read_again() {
 
 #[test]
 fn nothing_shows_the_token_or_the_command() {
-    let token = resolve(&by_command("echo xoxp-secret"), &no_env, None).unwrap();
+    let token = read(&by_command("echo xoxp-secret")).unwrap();
     let choice = by_command("echo xoxp-secret");
     let shown = format!("{token:?} {:?} {} {choice:?}", token.source(), token.source());
     assert!(!shown.contains("secret"), "{shown}");
