@@ -3,16 +3,14 @@
 
 mod environment;
 pub mod help_text;
-mod misspelled;
+mod mistakes;
 mod other_commands;
 mod precedence;
 mod resolve;
 mod run;
-mod secret;
 mod settings;
 #[cfg(test)]
 mod tests;
-mod tips;
 mod usage_error;
 mod value_enums;
 mod values;
@@ -33,7 +31,7 @@ use crate::exit::ExitStatus;
 use crate::model::LogFormat;
 use clap::builder::PossibleValuesParser;
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
 use std::io::{self, Write as _};
 
@@ -235,19 +233,29 @@ pub fn command() -> clap::Command {
 pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
     let argv: Vec<OsString> = argv.into_iter().collect();
     let mut command = command();
-    if secret::is_typed(&argv) {
-        return Err(command.error(ErrorKind::UnknownArgument, secret::REFUSAL));
+    if mistakes::is_token_typed(&argv) {
+        return Err(command.error(ErrorKind::UnknownArgument, mistakes::TYPED_TOKEN));
     }
-    let argv = tips::without_help_of_help(argv);
-    let matches = command
-        .try_get_matches_from_mut(&argv)
-        .map_err(|error| variables::name_in(tips::on_a_wrong_command(error), &argv))?;
-    if let Some(misspelled) = misspelled::among(&command, std::env::vars_os()) {
+    let argv = mistakes::without_help_of_help(argv);
+    let mut matches = matches_of(&mut command, &argv)?;
+    if let Some(misspelled) = variables::first_misspelled(&command, std::env::vars_os()) {
         return Err(command.error(ErrorKind::UnknownArgument, misspelled.refusal()));
     }
+    let overridden = precedence::overridden(&matches);
+    if !overridden.is_empty() {
+        command = precedence::without_variables(self::command(), &overridden);
+        matches = matches_of(&mut command, &argv)?;
+    }
     let mut cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
-    precedence::settle(&mut cli, &matches);
+    if let Command::Plan(plan) = &mut cli.command {
+        plan.run.safety.dry_run = true;
+    }
     Ok(cli)
+}
+
+fn matches_of(command: &mut clap::Command, argv: &[OsString]) -> Result<ArgMatches, clap::Error> {
+    let matches = command.try_get_matches_from_mut(argv);
+    matches.map_err(|error| variables::name_in(mistakes::on_a_wrong_command(error), argv))
 }
 
 /// Shows what [`parse`] did not give: help on standard output, an error on standard error.

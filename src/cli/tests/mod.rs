@@ -218,6 +218,19 @@ fn plan_is_a_dry_run_with_all_of_its_flags() {
 }
 
 #[test]
+fn plan_lists_no_flag_that_only_matters_to_sending_and_takes_them_all() {
+    let mut command = command();
+    command.build();
+    let plan = command.find_subcommand("plan").unwrap();
+    let hidden: Vec<&str> =
+        plan.get_arguments().filter(|arg| arg.is_hide_set()).map(|arg| arg.get_id().as_str()).collect();
+    for id in ONLY_TO_SEND {
+        assert!(hidden.contains(&id), "{id} is no flag of plan");
+    }
+    assert_eq!(hidden.len(), ONLY_TO_SEND.len(), "{hidden:?}");
+}
+
+#[test]
 fn out_of_range_is_refused() {
     for line in [
         "run",

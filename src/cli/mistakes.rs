@@ -1,10 +1,35 @@
-//! What is meant by a word that is no command: people bring words from other programs.
+//! Mistakes on a command line that clap doesn't know: a typed token, and words of other programs.
 
+use crate::model::begins_as_token;
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::ffi::OsString;
 
-/// Words, and what is to be typed for them.
+/// What the refusal of a typed token says: arguments are visible to every user, and stay in the shell's history. The token itself
+/// is not repeated.
+pub(super) const TYPED_TOKEN: &str =
+    "a token was typed on the command line, where every user of this machine can see it
+
+  It is in the shell's history now: revoke it, and issue a new one. Then give it by one of
+    SLACK_TOKEN=…            an environment variable
+    --token-file FILE        a file that only you can read
+    --token-command CMD      a command that prints it, such as a password manager's
+    slack-token              a credential of systemd (LoadCredential=slack-token:…)
+  or none of them: a terminal is asked for it, without echo.";
+
+/// Whether the command line has `--token`, or a value that looks like a token of Slack's.
+pub(super) fn is_token_typed(argv: &[OsString]) -> bool {
+    let mut flags_may_follow = true;
+    argv.iter().skip(1).any(|argument| {
+        let text = argument.to_string_lossy();
+        flags_may_follow &= text != "--";
+        let is_flag = flags_may_follow && (text == "--token" || text.starts_with("--token="));
+        let value = text.split_once('=').map_or("", |(_, value)| value);
+        is_flag || begins_as_token(text.trim_start()) || begins_as_token(value.trim_start())
+    })
+}
+
+/// Words of other programs, and what to type instead.
 const MEANT: &[(&[&str], &str)] = &[
     (&["version", "ver"], "slack-revoke --version"),
     (&["usage", "-h", "--help", "-?", "/?"], "slack-revoke --help"),
@@ -33,7 +58,7 @@ pub(super) fn without_help_of_help(mut argv: Vec<OsString>) -> Vec<OsString> {
     argv
 }
 
-/// Names what is meant by a word that is no command; clap's own tip goes by the letters alone.
+/// Suggests a command line for a word that isn't a command; clap's own tip goes by the letters alone.
 pub(super) fn on_a_wrong_command(mut error: clap::Error) -> clap::Error {
     if error.kind() != ErrorKind::InvalidSubcommand {
         return error;
@@ -59,13 +84,36 @@ fn tip(word: &str) -> Option<String> {
 mod tests {
     use super::*;
 
+    #[test]
+    fn a_typed_token_is_detected_by_its_flag_or_its_prefix() {
+        for (line, want) in [
+            ("run a.csv --token abc", true),
+            ("run a.csv --token=abc", true),
+            ("--token abc run a.csv", true),
+            ("run a.csv --token", true),
+            ("run xoxp-1-2-3", true),
+            ("run a.csv xoxb-1-2-3", true),
+            ("run a.csv --tokn=xoxe.xoxp-1-2", true),
+            ("run a.csv --token-file xoxp-1", true),
+            ("run a.csv -- xapp-1", true),
+            ("run a.csv --token-file token", false),
+            ("run a.csv --token-command=pass", false),
+            ("run -- --token", false),
+            ("run xoxo.csv", false),
+            ("run xoxp", false),
+        ] {
+            let argv: Vec<OsString> = std::iter::once("slack-revoke").chain(line.split(' ')).map(Into::into).collect();
+            assert_eq!(is_token_typed(&argv), want, "{line}");
+        }
+    }
+
     fn refused(line: &str) -> String {
         let argv = std::iter::once("slack-revoke").chain(line.split_whitespace()).map(OsString::from);
         super::super::parse(argv).expect_err(line).to_string()
     }
 
     #[test]
-    fn a_word_of_another_program_gets_the_line_that_is_meant() {
+    fn a_word_of_another_program_gets_a_suggestion() {
         for (line, want) in [
             ("version", "slack-revoke --version"),
             ("revoke", "slack-revoke run INPUT"),
