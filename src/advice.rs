@@ -20,7 +20,7 @@ pub fn advice(reason: &StopReason) -> Cow<'static, str> {
         StopReason::Breaker { code } | StopReason::Refused { code, .. } | StopReason::Workspaces { code } => {
             code.hint().into()
         }
-        StopReason::Unavailable { error } => {
+        StopReason::Unavailable { error, .. } => {
             format!("{}; continue when Slack answers again", of_error(Status::Unknown, error)).into()
         }
         StopReason::Unwritable(_) => {
@@ -91,7 +91,7 @@ mod tests {
             StopReason::Breaker { code: code.clone() },
             StopReason::Refused { code: ErrorCode::MissingScope, detail: "needed: admin.users:write".into() },
             StopReason::Workspaces { code: ErrorCode::OrgLoginRequired },
-            StopReason::Unavailable { error: "http_503".into() },
+            StopReason::Unavailable { error: "http_503".into(), detail: "".into() },
             StopReason::Unwritable("disk full".into()),
             StopReason::Unreadable("line 7 is longer than 1 MiB".into()),
             StopReason::InputChanged("s.csv".into()),

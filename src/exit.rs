@@ -141,7 +141,7 @@ mod tests {
             (StopReason::Breaker { code: code.clone() }, 3),
             (StopReason::Refused { code: code.clone(), detail: "".into() }, 4),
             (StopReason::Workspaces { code }, 4),
-            (StopReason::Unavailable { error: "http_503".into() }, 5),
+            (StopReason::Unavailable { error: "http_503".into(), detail: "".into() }, 5),
             (StopReason::Unwritable("disk full".into()), 7),
             (StopReason::Unreadable("line 7".into()), 3),
             (StopReason::InputChanged("s.csv".into()), 3),

@@ -2,7 +2,7 @@
 
 use crate::cli::{self, Environment, RemoteSettings, ResolveArgs};
 use crate::commands::list::{created, unwritable};
-use crate::commands::listing::{Halt, Lister, Pages, Progress, block_on};
+use crate::commands::listing::{ListError, ListProgress, Lister, Pages, block_on};
 use crate::commands::rows::{content, each};
 use crate::error::RunError;
 use crate::exit::ExitStatus;
@@ -41,10 +41,10 @@ pub fn resolve(typed: ResolveArgs, console: &Console) -> Result<ExitStatus, RunE
         let (mut lister, _) = Lister::connect(&settings).await?;
         let mut wanted = Wanted::default();
         each(&content, |row| wanted.note(ids, row)).await?;
-        let mut progress = Progress::new(console, lister.clock());
+        let mut progress = ListProgress::new(console, lister.clock());
         match find(&mut lister, &mut wanted, &mut progress).await {
             Ok(()) => {}
-            Err(halt @ Halt::Incomplete(_)) => halt.tell(Some("rows may stay unresolved because of it")),
+            Err(halt @ ListError::Incomplete(_)) => halt.print(Some("rows may stay unresolved because of it")),
             Err(halt) => return Ok(halt.end(Some("nothing was written; run the same command again"))),
         }
         let rows = write(&content, ids, &wanted, output.as_deref()).await?;
@@ -116,7 +116,7 @@ fn fits(named: Option<&TeamId>, listed: Option<&TeamId>) -> bool {
 }
 
 /// Lists until every session is found, or there are no more.
-async fn find(lister: &mut Lister, wanted: &mut Wanted, progress: &mut Progress<'_>) -> Result<(), Halt> {
+async fn find(lister: &mut Lister, wanted: &mut Wanted, progress: &mut ListProgress<'_>) -> Result<(), ListError> {
     let mut pages = Pages::new(None, None);
     let (mut read, mut seen) = (0, 0);
     while wanted.open > 0 {
@@ -125,7 +125,7 @@ async fn find(lister: &mut Lister, wanted: &mut Wanted, progress: &mut Progress<
         seen += page.sessions.len() as u64;
         wanted.unreadable += page.unreadable.len() as u64;
         page.sessions.iter().for_each(|session| wanted.take(session));
-        progress.tell(read, seen);
+        progress.update(read, seen);
     }
     Ok(())
 }

@@ -147,6 +147,8 @@ pub enum StopReason {
     Unavailable {
         /// The last fault or code.
         error: Box<str>,
+        /// The transport's words about it; may be empty.
+        detail: Box<str>,
     },
     /// The results could not be written.
     Unwritable(Box<str>),

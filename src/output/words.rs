@@ -85,7 +85,12 @@ pub fn why(reason: &StopReason) -> String {
             format!("Slack refuses: {} ({})", clean(code.as_str()), clean(detail))
         }
         StopReason::Workspaces { code } => format!("the workspaces refuse: {}", clean(code.as_str())),
-        StopReason::Unavailable { error } => format!("Slack cannot be reached: {}", clean(error)),
+        StopReason::Unavailable { error, detail } if detail.is_empty() => {
+            format!("Slack cannot be reached: {}", clean(error))
+        }
+        StopReason::Unavailable { error, detail } => {
+            format!("Slack cannot be reached: {} ({})", clean(error), clean(detail))
+        }
         StopReason::Unwritable(error) => format!("the results cannot be written: {}", clean(error)),
         StopReason::Unreadable(error) => format!("the input cannot be read on: {}", clean(error)),
         StopReason::InputChanged(input) => format!("{} was changed while the run went on", clean(input)),
@@ -187,7 +192,7 @@ pub(super) mod tests {
             StopReason::Breaker { code: code() },
             StopReason::Refused { code: code(), detail: HOSTILE.into() },
             StopReason::Workspaces { code: code() },
-            StopReason::Unavailable { error: HOSTILE.into() },
+            StopReason::Unavailable { error: HOSTILE.into(), detail: HOSTILE.into() },
             StopReason::Unwritable(HOSTILE.into()),
             StopReason::Unreadable(HOSTILE.into()),
             StopReason::InputChanged(HOSTILE.into()),

@@ -46,6 +46,16 @@ impl CallError {
         }
     }
 
+    /// The reply that [`Self::of`] made this error of.
+    #[must_use]
+    pub fn into_reply(self) -> Reply {
+        match self {
+            Self::RateLimited { retry_after } => Reply::bare(Answer::RateLimited { retry_after }),
+            Self::Refused { code, detail, wait } => Reply { detail, wait, ..Reply::bare(Answer::Refused(code)) },
+            Self::Fault { fault, detail, wait } => Reply { detail, wait, ..Reply::bare(Answer::Fault(fault)) },
+        }
+    }
+
     /// Whether the same call may be answered in a moment.
     #[must_use]
     pub fn may_pass(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use crate::cli::{Environment, FilterArgs, ListArgs, RemoteSettings};
 use crate::commands::listing::filter::{Filter, users_of};
-use crate::commands::listing::{Lister, Pages, Progress, block_on};
+use crate::commands::listing::{ListProgress, Lister, Pages, block_on};
 use crate::engine::clock::wall;
 use crate::error::RunError;
 use crate::exit::ExitStatus;
@@ -57,7 +57,7 @@ pub fn list(typed: ListArgs, argv: &[OsString], console: &Console) -> Result<Exi
             Some(output) => State::open(Files::of(output, others), resume, fresh)?,
             None => State::printed(fresh)?,
         };
-        let mut progress = Progress::new(console, lister.clock());
+        let mut progress = ListProgress::new(console, lister.clock());
         let mut pages = Pages::new(filter.owner.clone(), state.at.cursor.clone());
         let end = loop {
             let page = match pages.next(&mut lister).await {
@@ -68,7 +68,7 @@ pub fn list(typed: ListArgs, argv: &[OsString], console: &Console) -> Result<Exi
             if let Err(error) = state.take(&page, &filter, pages.go_on()) {
                 break Err(error.into());
             }
-            progress.tell(state.at.pages, state.at.seen);
+            progress.update(state.at.pages, state.at.seen);
         };
         state.conclude(end, argv, console)
     })
@@ -89,13 +89,16 @@ fn filter(typed: FilterArgs) -> Result<Filter, RunError> {
     })
 }
 
-/// Makes the output.
+fn exists_already(flag: &str, path: &Path) -> RunError {
+    let resume = if flag == "-o" { "; --resume continues a listing that was interrupted" } else { "" };
+    let hint = format!("name another file with {flag}, or remove it{resume}");
+    RunError::input(format!("{} exists already", path.display()), hint)
+}
+
+/// Creates the output.
 pub(super) fn created(output: &Path) -> Result<Table, RunError> {
     Table::create(output).map_err(|error| match error {
-        CreateError::Exists(path) => RunError::input(
-            format!("{} exists already", path.display()),
-            "name another file with -o, or remove it; --resume continues a listing that was interrupted",
-        ),
+        CreateError::Exists(path) => exists_already("-o", &path),
         CreateError::Held(_) => RunError::locked(error.to_string(), "nothing was listed"),
         CreateError::Io(error) => unwritable(&error),
     })

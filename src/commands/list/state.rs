@@ -1,8 +1,9 @@
 //! The outputs of a listing, and how far they are: made or continued, page by page, and ended.
 
-use super::{COLUMNS, created, unusable, unwritable, write};
+use super::{COLUMNS, created, exists_already, unusable, unwritable, write};
 use crate::commands::listing::filter::{Filter, Fit};
-use crate::commands::listing::{Halt, count};
+use crate::commands::listing::{ListError, count};
+use crate::commands::outputs::{self, Named};
 use crate::engine::clock::wall;
 use crate::error::RunError;
 use crate::exit::ExitStatus;
@@ -30,28 +31,21 @@ impl Files {
         Self { listing: Listing::beside(&output), output, others }
     }
 
-    /// Refuses outputs that are there or can't be made, before anything is made.
+    /// Refuses outputs that exist or can't be created, before anything is created.
     fn check(&self) -> Result<(), RunError> {
         let named = [("-o", Some(&self.output)), ("--others", self.others.as_ref())];
         for (flag, path) in named.into_iter().filter_map(|(flag, path)| Some((flag, path?))) {
-            let is_taken = path.try_exists().map_err(|error| unwritable(&error))?;
-            if is_taken {
-                let resume = if flag == "-o" { "; --resume continues a listing that was interrupted" } else { "" };
-                return Err(RunError::input(
-                    format!("{} exists already", path.display()),
-                    format!("name another file with {flag}, or remove it{resume}"),
-                ));
+            if paths::is_there(path).map_err(|error| unwritable(&error))? {
+                return Err(exists_already(flag, path));
             }
             paths::check_writable(path).map_err(|error| unwritable(&error))?;
         }
         let Some(others) = &self.others else { return Ok(()) };
-        for (path, what) in [(&self.output, "the output"), (&self.listing, "the file that says how far the list is")] {
-            if paths::same_file(others, path).map_err(|error| unwritable(&error))? {
-                let what = format!("{} is {what} and cannot take the others too", others.display());
-                return Err(RunError::input(what, "name another file with --others"));
-            }
-        }
-        Ok(())
+        outputs::check_collisions(&[
+            Named::kept("the output", &self.output),
+            Named::kept("the file that says how far the list is", &self.listing),
+            Named::written("--others", "--others", others),
+        ])
     }
 
     /// Notes how far the list is beside the file of `--others`: a part of it is no list either.
@@ -251,7 +245,7 @@ impl State {
     /// Ends the listing, and prints how.
     pub fn conclude(
         mut self,
-        end: Result<(), Halt>,
+        end: Result<(), ListError>,
         argv: &[OsString],
         console: &Console,
     ) -> Result<ExitStatus, RunError> {
@@ -294,7 +288,7 @@ impl State {
                 Ok(()) => "nothing was listed; run the same command again".into(),
                 Err(error) => error.to_string(),
             },
-            Some(files) if matches!(halt, Halt::Incomplete(_)) => format!(
+            Some(files) if matches!(halt, ListError::Incomplete(_)) => format!(
                 "to list again from the start, remove {} and {}, or name another file with -o",
                 files.output.display(),
                 files.listing.display()

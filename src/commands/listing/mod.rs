@@ -1,15 +1,12 @@
 //! `admin.users.session.list`, page by page: what `list`, `resolve` and `verify` share.
 
-mod connection;
 pub mod filter;
+mod lister;
 mod pages;
-mod progress;
-mod tries;
 
 pub use crate::commands::waiting::block_on;
-pub use connection::{Connection, Lister};
-pub use pages::Pages;
-pub use progress::{Progress, count};
+pub use lister::{Connection, Lister};
+pub use pages::{ListProgress, Pages, count};
 
 use crate::advice;
 use crate::error::RunError;
@@ -26,7 +23,7 @@ pub const SCOPE: &str = "admin.users:read";
 
 /// Why a listing ended before its last page.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Halt {
+pub enum ListError {
     /// As a run would have been stopped.
     Stop(StopReason),
     /// Slack's pages end before the listing does.
@@ -70,13 +67,13 @@ fn is_about_the_query(code: &ErrorCode) -> bool {
     )
 }
 
-impl From<RunError> for Halt {
+impl From<RunError> for ListError {
     fn from(error: RunError) -> Self {
         Self::Error(error)
     }
 }
 
-impl Halt {
+impl ListError {
     fn what(&self) -> Cow<'_, str> {
         match self {
             Self::Stop(StopReason::Refused { code: ErrorCode::MissingScope, detail }) => {
@@ -116,12 +113,12 @@ impl Halt {
     /// Prints what happened and what to do `next`, and returns the exit status.
     #[must_use]
     pub fn end(&self, next: Option<&str>) -> ExitStatus {
-        self.tell(next);
+        self.print(next);
         self.exit_status()
     }
 
     /// Prints what happened and what to do `next`.
-    pub fn tell(&self, next: Option<&str>) {
+    pub fn print(&self, next: Option<&str>) {
         let all: Vec<_> = [Some(self.what()), self.hint(), next.map(Cow::from)].into_iter().flatten().collect();
         tracing::error!("{}", all.join("; "));
     }

@@ -1,9 +1,12 @@
-//! One page after another, until Slack says that there are no more.
+//! One page after another, until Slack says that there are no more, and the count of them.
 
-use super::{Halt, Incomplete, Lister, PAGE};
+use super::{Incomplete, ListError, Lister, PAGE};
+use crate::engine::clock::Clock;
 use crate::model::{TeamId, UserId};
+use crate::output::{Console, ScreenMode, counted};
 use crate::slack::{ListQuery, Page};
 use std::collections::HashSet;
+use std::time::Duration;
 
 /// Where a listing is.
 #[derive(Debug)]
@@ -11,11 +14,11 @@ pub struct Pages {
     query: ListQuery,
     /// Every cursor so far: one that comes again would be followed forever.
     cursors: HashSet<Box<str>>,
-    next: Next,
+    next: Position,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Next {
+enum Position {
     Page,
     Repeats,
     Over,
@@ -26,18 +29,18 @@ impl Pages {
     #[must_use]
     pub fn new(owner: Option<(TeamId, UserId)>, cursor: Option<Box<str>>) -> Self {
         let cursors = cursor.iter().cloned().collect();
-        Self { query: ListQuery { owner, cursor, limit: PAGE }, cursors, next: Next::Page }
+        Self { query: ListQuery { owner, cursor, limit: PAGE }, cursors, next: Position::Page }
     }
 
     /// The next page; `None` after the last.
     ///
     /// # Errors
     /// If the listing can't, or mustn't, go on.
-    pub async fn next(&mut self, lister: &mut Lister) -> Result<Option<Page>, Halt> {
+    pub async fn next(&mut self, lister: &mut Lister) -> Result<Option<Page>, ListError> {
         match self.next {
-            Next::Over => return Ok(None),
-            Next::Repeats => return Err(Halt::Incomplete(Incomplete::CursorRepeated)),
-            Next::Page => {}
+            Position::Over => return Ok(None),
+            Position::Repeats => return Err(ListError::Incomplete(Incomplete::CursorRepeated)),
+            Position::Page => {}
         }
         let page = lister.page(&self.query).await?;
         self.note(page.next_cursor.clone());
@@ -47,17 +50,51 @@ impl Pages {
     /// Whether another page follows the last one, and can be asked for.
     #[must_use]
     pub fn go_on(&self) -> bool {
-        self.next == Next::Page
+        self.next == Position::Page
     }
 
     fn note(&mut self, cursor: Option<Box<str>>) {
         self.next = match &cursor {
-            None => Next::Over,
-            Some(cursor) if !self.cursors.insert(cursor.clone()) => Next::Repeats,
-            Some(_) => Next::Page,
+            None => Position::Over,
+            Some(cursor) if !self.cursors.insert(cursor.clone()) => Position::Repeats,
+            Some(_) => Position::Page,
         };
         self.query.cursor = cursor;
     }
+}
+
+/// The count of a listing on standard error, printed now and then.
+pub struct ListProgress<'a> {
+    console: &'a Console,
+    clock: Clock,
+    printed_at: Duration,
+}
+
+impl<'a> ListProgress<'a> {
+    #[must_use]
+    pub fn new(console: &'a Console, clock: Clock) -> Self {
+        Self { console, clock, printed_at: clock.elapsed() }
+    }
+
+    /// Prints the count, at most every two seconds on a terminal and every ten seconds elsewhere.
+    pub fn update(&mut self, pages: u64, seen: u64) {
+        let every = match self.console.look().mode {
+            ScreenMode::Bar => Duration::from_secs(2),
+            ScreenMode::Plain => Duration::from_secs(10),
+            ScreenMode::None => return,
+        };
+        let now = self.clock.elapsed();
+        if now.saturating_sub(self.printed_at) >= every {
+            self.printed_at = now;
+            self.console.note(&count(pages, seen));
+        }
+    }
+}
+
+#[must_use]
+pub fn count(pages: u64, seen: u64) -> String {
+    let (pages, seen) = (counted(pages, "page", "pages"), counted(seen, "session", "sessions"));
+    format!("{pages} read, {seen} seen")
 }
 
 #[cfg(test)]
@@ -67,19 +104,19 @@ mod tests {
     #[test]
     fn a_cursor_that_was_there_before_is_not_followed() {
         for (start, cursors, want) in [
-            (None, &[Some("a"), Some("b"), None][..], Next::Over),
-            (None, &[Some("a"), Some("b")], Next::Page),
-            (None, &[Some("a"), Some("a")], Next::Repeats),
-            (None, &[Some("a"), Some("b"), Some("a")], Next::Repeats),
-            (Some("a"), &[Some("a")], Next::Repeats),
-            (Some("a"), &[Some("b")], Next::Page),
+            (None, &[Some("a"), Some("b"), None][..], Position::Over),
+            (None, &[Some("a"), Some("b")], Position::Page),
+            (None, &[Some("a"), Some("a")], Position::Repeats),
+            (None, &[Some("a"), Some("b"), Some("a")], Position::Repeats),
+            (Some("a"), &[Some("a")], Position::Repeats),
+            (Some("a"), &[Some("b")], Position::Page),
         ] {
             let mut pages = Pages::new(None, start.map(Into::into));
             for cursor in cursors {
                 pages.note(cursor.map(Into::into));
             }
             assert_eq!(pages.next, want, "{start:?} {cursors:?}");
-            assert_eq!(pages.go_on(), want == Next::Page);
+            assert_eq!(pages.go_on(), want == Position::Page);
         }
     }
 }

@@ -53,7 +53,7 @@ impl RunApi {
             {
                 StopReason::Refused { code: code.clone(), detail: detail.clone() }
             }
-            _ if self.must_know => StopReason::Unavailable { error: error.name().into() },
+            _ if self.must_know => StopReason::Unavailable { error: error.name().into(), detail: "".into() },
             _ => {
                 tracing::warn!(target: output::WEAKENED, "the token was renewed, and it isn't known whose it is now: {error}");
                 return Refreshed::Changed;

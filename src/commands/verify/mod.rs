@@ -4,7 +4,7 @@ mod sightings;
 
 use crate::cli::{Environment, RemoteSettings, VerifyArgs};
 use crate::commands::list::unwritable;
-use crate::commands::listing::{Halt, Lister, Pages, Progress, block_on};
+use crate::commands::listing::{ListError, ListProgress, Lister, Pages, block_on};
 use crate::commands::outputs::{self, Named};
 use crate::commands::rows::{content, each};
 use crate::commands::run;
@@ -43,7 +43,7 @@ pub fn verify(typed: VerifyArgs, argv: &[OsString], console: &Console) -> Result
             remember(&mut concerned, listing).await?;
         }
         let (mut lister, _) = Lister::connect(&settings).await?;
-        let mut progress = Progress::new(console, lister.clock());
+        let mut progress = ListProgress::new(console, lister.clock());
         let seen = Sightings::new(is_compared);
         let answer = survey(&mut lister, seen, &concerned, &mut progress).await;
         Ok(answer.map(|seen| Listed { seen, calls: lister.calls() }))
@@ -76,8 +76,8 @@ async fn survey(
     lister: &mut Lister,
     mut seen: Sightings,
     concerned: &Concerned,
-    progress: &mut Progress<'_>,
-) -> Result<Sightings, Halt> {
+    progress: &mut ListProgress<'_>,
+) -> Result<Sightings, ListError> {
     if concerned.sessions.is_empty() && concerned.users.is_empty() {
         return Ok(seen);
     }
@@ -87,8 +87,8 @@ async fn survey(
         let page = match pages.next(lister).await {
             Ok(Some(page)) => page,
             Ok(None) => return Ok(seen),
-            Err(halt @ Halt::Incomplete(_)) => {
-                halt.tell(Some("what wasn't seen is unproven"));
+            Err(halt @ ListError::Incomplete(_)) => {
+                halt.print(Some("what wasn't seen is unproven"));
                 seen.is_incomplete = true;
                 return Ok(seen);
             }
@@ -97,7 +97,7 @@ async fn survey(
         read += 1;
         sessions += page.sessions.len() as u64;
         seen.take(page, concerned);
-        progress.tell(read, sessions);
+        progress.update(read, sessions);
     }
 }
 

@@ -122,7 +122,7 @@ impl Core {
     fn stop_as_unavailable(&mut self, acts: &mut Vec<Act>) {
         let last = self.waiting.values().chain(&self.undecided).filter_map(Pending::last_reply).next_back();
         let error = last.and_then(retry::error_name).unwrap_or_default();
-        self.stop(StopReason::Unavailable { error }, acts);
+        self.stop(StopReason::Unavailable { error, detail: "".into() }, acts);
     }
 
     fn wait(&mut self, pending: Pending, now: Now, acts: &mut Vec<Act>) {

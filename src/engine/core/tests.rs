@@ -324,7 +324,7 @@ fn rows_of_the_user_of_a_fresh_token_are_left_alone_wherever_they_wait() {
 #[test]
 fn a_fresh_token_of_nobody_known_stops_the_run() {
     let mut bench = Bench::new(rows(2..=3));
-    let reason = StopReason::Unavailable { error: "http_404".into() };
+    let reason = StopReason::Unavailable { error: "http_404".into(), detail: "".into() };
     bench.refused("token_expired").token(Refreshed::Unidentified(reason.clone())).pass(LATER);
     assert_eq!((bench.core.stopped(), bench.sent.len()), (Some(&reason), 1));
 }
