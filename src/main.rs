@@ -1,7 +1,7 @@
 //! Parse, dispatch, exit.
 
 use slack_revoke::cli::{self, Command, ConsoleSettings, Environment, Settings};
-use slack_revoke::commands::plan::Form;
+use slack_revoke::commands::plan::OutputFormat;
 use slack_revoke::commands::{completions, console, doctor, list, man, report as page, resolve, run, verify};
 use slack_revoke::error::RunError;
 use slack_revoke::exit::ExitStatus;
@@ -31,12 +31,14 @@ fn program() -> ExitStatus {
         Command::List(typed) => with_console(global, |console| list::list(*typed, argv, console)),
         Command::Man(typed) => console::print(|out| man::write(typed.command.as_deref(), out)),
         Command::Plan(typed) => {
-            let form = if typed.json { Form::Json } else { Form::Text };
-            with_console(global, |console| execute(typed.run, global, argv, form, console))
+            let format = if typed.json { OutputFormat::Json } else { OutputFormat::Text };
+            with_console(global, |console| execute(typed.run, global, argv, format, console))
         }
         Command::Report(typed) => with_console(global, |console| page::report(*typed, console)),
         Command::Resolve(typed) => with_console(global, |console| resolve::resolve(*typed, console)),
-        Command::Run(typed) => with_console(global, |console| execute(*typed, global, argv, Form::Text, console)),
+        Command::Run(typed) => {
+            with_console(global, |console| execute(*typed, global, argv, OutputFormat::Text, console))
+        }
         Command::Verify(typed) => with_console(global, |console| verify::verify(*typed, argv, console)),
     };
     result.unwrap_or_else(|error| console::fail(&error, LogFormat::Text))
@@ -55,11 +57,11 @@ fn execute(
     typed: cli::RunArgs,
     global: &cli::GlobalArgs,
     argv: &[OsString],
-    form: Form,
+    format: OutputFormat,
     console: &output::Console,
 ) -> Result<ExitStatus, RunError> {
     let refused = run::write_metrics_of_usage(&typed);
     let settings = Settings::resolve(typed, global, &Environment::capture()).map_err(RunError::from);
     let settings = settings.inspect_err(refused)?;
-    run::run(&settings, argv, console, form)
+    run::run(&settings, argv, console, format)
 }

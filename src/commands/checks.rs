@@ -1,7 +1,7 @@
 //! Whether a run will work: the single checks, which `doctor` prints and `run` keeps in its manifest. Pure.
 
-use crate::commands::identify::Identified;
 use crate::commands::listing;
+use crate::commands::token::Identified;
 use crate::ledger::manifest::{CheckMark, Checked};
 use crate::model::{RateChoice, Stamp, TeamId};
 use crate::output::{WEAKENED, clean, human};
@@ -17,32 +17,12 @@ const MOST_APART: Duration = Duration::from_secs(30);
 
 const CLOCK: &str = "clock";
 
-/// What a check found. The marks are the same on a terminal and in a file, so that either can be searched for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mark {
-    /// Fit.
-    Good,
-    /// A run will work, and something is worth a look.
-    Care,
-    /// A run will not work.
-    Bad,
-}
-
-impl Mark {
-    fn symbol(self) -> char {
-        match self {
-            Self::Good => '✓',
-            Self::Care => '!',
-            Self::Bad => '✗',
-        }
-    }
-
-    fn word(self) -> &'static str {
-        match self {
-            Self::Good => "ok",
-            Self::Care => "warning",
-            Self::Bad => "failed",
-        }
+/// The same on a terminal and in a file, so that either can be searched for.
+fn symbol(mark: CheckMark) -> char {
+    match mark {
+        CheckMark::Ok => '✓',
+        CheckMark::Warning => '!',
+        CheckMark::Failed => '✗',
     }
 }
 
@@ -52,7 +32,7 @@ pub struct Check {
     /// What was looked at, in a word that stays.
     pub name: &'static str,
     /// What was found.
-    pub mark: Mark,
+    pub mark: CheckMark,
     /// In words.
     pub text: String,
     /// What to do about it.
@@ -61,7 +41,7 @@ pub struct Check {
 
 impl Check {
     /// A check with nothing to do about it.
-    pub fn new(name: &'static str, mark: Mark, text: impl Into<String>) -> Self {
+    pub fn new(name: &'static str, mark: CheckMark, text: impl Into<String>) -> Self {
         Self { name, mark, text: text.into(), next: None }
     }
 
@@ -92,14 +72,14 @@ impl Checks {
         for Check { name, mark, text: found, next } in &self.0 {
             let next = next.as_ref().map_or_else(String::new, |next| format!("; {next}"));
             let line = format!("{found}{next}").replace('\n', " ");
-            let _ = writeln!(text, "{} {name:<12} {}", mark.symbol(), clean(&line));
+            let _ = writeln!(text, "{} {name:<12} {}", symbol(*mark), clean(&line));
         }
         text
     }
 
     /// Tells what is not good, a line each.
     pub fn warn(&self) {
-        let not_good = self.0.iter().filter(|check| check.mark != Mark::Good);
+        let not_good = self.0.iter().filter(|check| check.mark != CheckMark::Ok);
         for Check { name, text, next, .. } in not_good {
             let next = next.as_ref().map_or_else(String::new, |next| format!("; {next}"));
             // Timestamps that fit no other log are weaker evidence; the other checks are about whether the run will work.
@@ -115,11 +95,7 @@ impl Checks {
     pub fn to_manifest(&self) -> Vec<Checked> {
         let kept = |check: &Check| Checked {
             name: check.name.into(),
-            mark: match check.mark {
-                Mark::Good => CheckMark::Ok,
-                Mark::Care => CheckMark::Warning,
-                Mark::Bad => CheckMark::Failed,
-            },
+            mark: check.mark,
             what: clean(&check.text).into_owned(),
         };
         self.0.iter().map(kept).collect()
@@ -130,7 +106,7 @@ impl Checks {
         let check = |check: &Check| {
             serde_json::json!({
                 "name": check.name,
-                "mark": check.mark.word(),
+                "mark": check.mark,
                 "text": check.text,
                 "next": check.next,
             })
@@ -142,19 +118,19 @@ impl Checks {
 
 /// What the token is and where it came from.
 pub fn token(token: &Token) -> Check {
-    Check::new("token", Mark::Good, format!("{}, from {}", token.kind(), token.source()))
+    Check::new("token", CheckMark::Ok, format!("{}, from {}", token.kind(), token.source()))
 }
 
 /// The way to Slack.
 pub fn proxy(proxy: Option<&Proxy>) -> Check {
     let way = proxy.map_or_else(|| "none: calls go straight".into(), |proxy| format!("through {proxy}"));
-    Check::new("proxy", Mark::Good, way)
+    Check::new("proxy", CheckMark::Ok, way)
 }
 
 /// That an answer came. Without trust in the certificate there is none.
 pub fn connection(host: &str, is_https: bool) -> Check {
     let how = if is_https { "and its certificate is trusted (TLS)" } else { "not encrypted: it is this machine" };
-    Check::new("connection", Mark::Good, format!("{host} answers, {how}"))
+    Check::new("connection", CheckMark::Ok, format!("{host} answers, {how}"))
 }
 
 /// How long a run of `rows` rows takes at the rate given, or at the least that Slack grants.
@@ -172,7 +148,7 @@ pub fn takes(rows: u64, rate: RateChoice) -> Duration {
 /// Who the token acts for.
 pub fn identity(auth: &AuthTest) -> Check {
     let name = auth.user.as_deref().unwrap_or("a user without a name");
-    Check::new("identity", Mark::Good, format!("{name} ({})", auth.user_id))
+    Check::new("identity", CheckMark::Ok, format!("{name} ({})", auth.user_id))
 }
 
 /// Where the token is valid: the admin methods exist on Enterprise Grid alone.
@@ -181,14 +157,14 @@ pub fn organisation(auth: &AuthTest) -> Check {
     let id = auth.team_id.as_ref().map_or("", TeamId::as_str);
     match (&auth.enterprise_id, auth.is_enterprise_install) {
         (None, _) => {
-            Check::new("organisation", Mark::Care, format!("{team} ({id}) is no Enterprise Grid organisation"))
+            Check::new("organisation", CheckMark::Warning, format!("{team} ({id}) is no Enterprise Grid organisation"))
                 .advise("Slack has the admin methods for organisations alone")
         }
         (Some(org), Some(false)) => {
             let what = format!("{org}, but the app is installed on the workspace {team} ({id}) alone");
-            Check::new("organisation", Mark::Care, what).advise("install the app on the organisation")
+            Check::new("organisation", CheckMark::Warning, what).advise("install the app on the organisation")
         }
-        (Some(org), Some(true) | None) => Check::new("organisation", Mark::Good, format!("{team} ({org})")),
+        (Some(org), Some(true) | None) => Check::new("organisation", CheckMark::Ok, format!("{team} ({org})")),
     }
 }
 
@@ -196,20 +172,20 @@ pub fn organisation(auth: &AuthTest) -> Check {
 pub fn scopes(auth: &AuthTest) -> Check {
     let read = listing::SCOPE;
     match (auth.has_scope(WRITE), auth.has_scope(read)) {
-        (None, _) | (_, None) => Check::new("scopes", Mark::Care, "Slack did not name the token's scopes")
+        (None, _) | (_, None) => Check::new("scopes", CheckMark::Warning, "Slack did not name the token's scopes")
             .advise(format!("run needs {WRITE}; list, resolve and verify need {read}")),
         (Some(true), Some(true)) => {
-            Check::new("scopes", Mark::Good, format!("{WRITE} for run, {read} for list, resolve and verify"))
+            Check::new("scopes", CheckMark::Ok, format!("{WRITE} for run, {read} for list, resolve and verify"))
         }
         (Some(true), Some(false)) => Check::new(
             "scopes",
-            Mark::Care,
+            CheckMark::Warning,
             format!("{WRITE} for run; {read} is missing, so list, resolve and verify will not work"),
         )
         .advise("add it to the app, then install it again"),
         (Some(false), read_is_there) => {
             let also = if read_is_there == Some(true) { String::new() } else { format!(", and {read} too") };
-            Check::new("scopes", Mark::Bad, format!("{WRITE} is missing{also}, so run will not work"))
+            Check::new("scopes", CheckMark::Failed, format!("{WRITE} is missing{also}, so run will not work"))
                 .advise("add the user scope to the app, then install it again")
         }
     }
@@ -218,10 +194,12 @@ pub fn scopes(auth: &AuthTest) -> Check {
 /// What a run needs, against what the token has.
 pub fn scope_of_run(auth: &AuthTest) -> Check {
     match auth.has_scope(WRITE) {
-        Some(true) => Check::new("scopes", Mark::Good, format!("{WRITE} for run")),
-        None => Check::new("scopes", Mark::Good, format!("not named by Slack; run needs {WRITE}")),
-        Some(false) => Check::new("scopes", Mark::Bad, format!("{WRITE} is missing, so Slack will most likely refuse"))
-            .advise("add the user scope to the app, then install it again"),
+        Some(true) => Check::new("scopes", CheckMark::Ok, format!("{WRITE} for run")),
+        None => Check::new("scopes", CheckMark::Ok, format!("not named by Slack; run needs {WRITE}")),
+        Some(false) => {
+            Check::new("scopes", CheckMark::Failed, format!("{WRITE} is missing, so Slack will most likely refuse"))
+                .advise("add the user scope to the app, then install it again")
+        }
     }
 }
 
@@ -229,16 +207,16 @@ pub fn scope_of_run(auth: &AuthTest) -> Check {
 pub fn expiry(expires_in: Option<Duration>, run: Option<Duration>, renewable: bool) -> Check {
     let takes = run.map_or_else(String::new, |run| format!("; the run takes about {}", human(run)));
     let Some(left) = expires_in else {
-        return Check::new("expiry", Mark::Good, format!("the token does not expire{takes}"));
+        return Check::new("expiry", CheckMark::Ok, format!("the token does not expire{takes}"));
     };
     let what = format!("the token expires in {}{takes}", human(left));
     if run.is_none_or(|run| run < left) {
-        return Check::new("expiry", Mark::Good, what);
+        return Check::new("expiry", CheckMark::Ok, what);
     }
     if renewable {
-        return Check::new("expiry", Mark::Good, format!("{what}, and a fresh one is read from the same source"));
+        return Check::new("expiry", CheckMark::Ok, format!("{what}, and a fresh one is read from the same source"));
     }
-    Check::new("expiry", Mark::Care, what).advise(
+    Check::new("expiry", CheckMark::Warning, what).advise(
         "use --token-file or --token-command, which are asked again, or continue with --resume and a fresh token",
     )
 }
@@ -257,20 +235,20 @@ fn apart(one: Stamp, other: Stamp) -> Duration {
 /// This machine's clock against the server's, which has whole seconds. The answer was made some time within the call.
 pub fn clock(server: Option<Stamp>, asked_at: Stamp, took: Duration) -> Check {
     let Some(server) = server else {
-        return Check::new(CLOCK, Mark::Care, "the server did not tell its time");
+        return Check::new(CLOCK, CheckMark::Warning, "the server did not tell its time");
     };
     let off = apart(server, asked_at).saturating_sub(took + Duration::from_secs(1));
     if off <= MOST_APART {
-        return Check::new(CLOCK, Mark::Good, "this machine's clock agrees with the server's");
+        return Check::new(CLOCK, CheckMark::Ok, "this machine's clock agrees with the server's");
     }
     let way = if server > asked_at { "behind" } else { "ahead of" };
-    Check::new(CLOCK, Mark::Care, format!("this machine's clock is {} {way} the server's", human(off)))
+    Check::new(CLOCK, CheckMark::Warning, format!("this machine's clock is {} {way} the server's", human(off)))
         .advise("set it, or the timestamps of the results will fit no other log")
 }
 
 /// How long one call took.
 pub fn round_trip(took: Duration) -> Check {
-    Check::new("round trip", Mark::Good, format!("{} ms, connecting included", took.as_millis()))
+    Check::new("round trip", CheckMark::Ok, format!("{} ms, connecting included", took.as_millis()))
 }
 
 #[cfg(test)]

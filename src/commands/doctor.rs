@@ -1,15 +1,16 @@
 //! `doctor`: is this token, this scope, this network fit for a run.
 
 use crate::cli::{DoctorArgs, Environment, RemoteSettings};
-use crate::commands::checks::{self, Check, Checks, Mark};
+use crate::commands::checks::{self, Check, Checks};
+use crate::commands::connection::Connection;
 use crate::commands::console::print;
-use crate::commands::identify::{Patience, identify};
-use crate::commands::listing::{Connection, block_on};
 use crate::commands::rows::unusable;
-use crate::commands::token;
+use crate::commands::token::{self, Patience, identify};
+use crate::commands::waiting::block_on;
 use crate::error::RunError;
 use crate::exit::ExitStatus;
 use crate::input::{Input, SurveyOptions};
+use crate::ledger::manifest::CheckMark;
 use crate::model::{InputSource, RateChoice};
 use crate::slack::{AuthTest, CallError, Token};
 use std::path::Path;
@@ -44,7 +45,7 @@ fn examine(settings: &RemoteSettings, run: Option<Duration>, checks: &mut Checks
     let token = match block_on(token::find(settings.token.clone())) {
         Ok(token) => token,
         Err(error) if error.exit_status() == ExitStatus::Denied => {
-            let check = Check::new("token", Mark::Bad, error.what());
+            let check = Check::new("token", CheckMark::Failed, error.what());
             checks.add(Check { next: error.hint().map(str::to_owned), ..check });
             return Ok(ExitStatus::Denied);
         }
@@ -67,20 +68,20 @@ fn examine(settings: &RemoteSettings, run: Option<Duration>, checks: &mut Checks
 }
 
 fn connect(settings: &RemoteSettings, token: Token, checks: &mut Checks) -> Result<Connection, RunError> {
-    let connection = Connection::with(settings, token)?;
+    let connection = Connection::open(settings, token)?;
     checks.add(checks::proxy(connection.proxy.as_ref()));
     Ok(connection)
 }
 
 fn connected(connection: &Connection, checks: &mut Checks) {
-    checks.add(checks::connection(&connection.host, connection.is_https));
+    checks.add(checks::connection(connection.api.host(), connection.api.is_https()));
 }
 
 fn whose(auth: &AuthTest, checks: &mut Checks) -> ExitStatus {
     checks.add(checks::identity(auth));
     checks.add(checks::organisation(auth));
     let scopes = checks::scopes(auth);
-    let status = if scopes.mark == Mark::Bad { ExitStatus::Denied } else { ExitStatus::Success };
+    let status = if scopes.mark == CheckMark::Failed { ExitStatus::Denied } else { ExitStatus::Success };
     checks.add(scopes);
     status
 }
@@ -89,19 +90,19 @@ fn failed(connection: &Connection, error: &CallError, checks: &mut Checks) -> Ex
     match error {
         CallError::Refused { code, .. } => {
             connected(connection, checks);
-            checks.add(Check::new("identity", Mark::Bad, error.to_string()).advise(code.hint()));
+            checks.add(Check::new("identity", CheckMark::Failed, error.to_string()).advise(code.hint()));
             if error.objection().is_some() { ExitStatus::Denied } else { ExitStatus::Unavailable }
         }
         CallError::RateLimited { .. } => {
             connected(connection, checks);
             let next = "wait for the pause, then run doctor again; another program with a token of this app may be using the limit";
-            checks.add(Check::new("identity", Mark::Bad, error.to_string()).advise(next));
+            checks.add(Check::new("identity", CheckMark::Failed, error.to_string()).advise(next));
             ExitStatus::Unavailable
         }
         CallError::Fault { .. } => {
             let next = "see slack-status.com, and the proxy, the certificates and the network of this machine";
-            let what = format!("{}: {error}", connection.host);
-            checks.add(Check::new("connection", Mark::Bad, what).advise(next));
+            let what = format!("{}: {error}", connection.api.host());
+            checks.add(Check::new("connection", CheckMark::Failed, what).advise(next));
             ExitStatus::Unavailable
         }
     }

@@ -3,9 +3,9 @@
 mod age;
 mod checks;
 pub mod completions;
+mod connection;
 pub mod console;
 pub mod doctor;
-mod identify;
 pub mod list;
 pub mod listing;
 pub mod man;
@@ -15,7 +15,6 @@ pub mod report;
 pub mod resolve;
 mod rows;
 pub mod run;
-mod terminal;
 pub mod token;
 pub mod verify;
 mod waiting;

@@ -1,10 +1,10 @@
 //! `plan`: what a run would do, with nothing sent.
 
 use crate::cli::{Mode, Settings};
-use crate::commands::age;
 use crate::commands::console::print;
-use crate::commands::run::{Prepared, Remote, address, calls_for};
+use crate::commands::run::{Prepared, Remote, calls_for};
 use crate::commands::waiting::blocking;
+use crate::commands::{age, connection};
 use crate::engine::clock::wall;
 use crate::error::RunError;
 use crate::exit::ExitStatus;
@@ -19,7 +19,7 @@ const NAMED: usize = 5;
 
 /// How a plan is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
+pub enum OutputFormat {
     /// For people.
     Text,
     /// One JSON object.
@@ -30,13 +30,13 @@ pub enum Form {
 ///
 /// # Errors
 /// If the address or the proxy that a run would use can't be used, or the plan can't be written.
-pub async fn show(settings: &Settings, prepared: &Prepared, form: Form) -> Result<ExitStatus, RunError> {
-    let api = address::parse(&settings.remote.api_url, &settings.remote.allow_hosts)?;
-    let proxy = address::proxy(&api)?.map(|proxy| proxy.to_string());
+pub async fn show(settings: &Settings, prepared: &Prepared, format: OutputFormat) -> Result<ExitStatus, RunError> {
+    let api = connection::api(&settings.remote)?;
+    let proxy = connection::proxy(&api)?.map(|proxy| proxy.to_string());
     let facts = facts(settings, prepared, api.host(), None, proxy);
-    let text = match form {
-        Form::Text => output::plan_text(&facts, &TimeZone::system()),
-        Form::Json => format!("{}\n", output::plan_json(&facts).trim_end()),
+    let text = match format {
+        OutputFormat::Text => output::plan_text(&facts, &TimeZone::system()),
+        OutputFormat::Json => format!("{}\n", output::plan_json(&facts).trim_end()),
     };
     blocking(move || print(|out| out.write_all(text.as_bytes()))).await?;
     Ok(if prepared.survey.sendable > 0 { ExitStatus::Success } else { ExitStatus::RowsFailed })

@@ -3,7 +3,7 @@
 use crate::cli::{self, Environment, RemoteSettings, ResolveArgs};
 use crate::commands::list::{created, unwritable};
 use crate::commands::listing::{ListError, ListProgress, Lister, Pages, block_on};
-use crate::commands::rows::{content, each};
+use crate::commands::rows::{read_input, read_rows};
 use crate::error::RunError;
 use crate::exit::ExitStatus;
 use crate::input::Content;
@@ -35,12 +35,12 @@ pub fn resolve(typed: ResolveArgs, console: &Console) -> Result<ExitStatus, RunE
         InputSource::File(path) => listed::at(path),
         InputSource::Stdin | InputSource::Stream(_) => None,
     };
-    let content = content(&source, delimiter, names)?;
+    let content = read_input(&source, delimiter, names)?;
     let ids = content.header().columns();
     block_on(async {
         let (mut lister, _) = Lister::connect(&settings).await?;
         let mut wanted = Wanted::default();
-        each(&content, |row| wanted.note(ids, row)).await?;
+        read_rows(&content, |row| wanted.note(ids, row)).await?;
         let mut progress = ListProgress::new(console, lister.clock());
         match find(&mut lister, &mut wanted, &mut progress).await {
             Ok(()) => {}
@@ -162,7 +162,7 @@ async fn write(content: &Content, ids: IdColumns, wanted: &Wanted, output: Optio
     let user_column = ids.user.unwrap_or(columns.len());
     table.row(with(columns, user_column, Some("user_id"), ids.user.is_none(), 0));
     let (mut rows, mut failed) = (Rows::default(), None);
-    each(content, |row| {
+    read_rows(content, |row| {
         let nameless = nameless(ids, row);
         let owner = nameless.as_ref().and_then(|(session, team)| wanted.owner(*session, team.as_ref()));
         if let Some((session, _)) = nameless {

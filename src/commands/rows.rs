@@ -38,7 +38,11 @@ pub(super) fn check_listing(source: &InputSource) -> Result<(), RunError> {
 ///
 /// # Errors
 /// Where it cannot be used.
-pub(super) fn content(source: &InputSource, delimiter: Option<u8>, columns: ColumnNames) -> Result<Content, RunError> {
+pub(super) fn read_input(
+    source: &InputSource,
+    delimiter: Option<u8>,
+    columns: ColumnNames,
+) -> Result<Content, RunError> {
     check_listing(source)?;
     let delimiter = delimiter.and_then(|byte| Delimiter::parse(&char::from(byte).to_string()).ok());
     let options = SurveyOptions { delimiter, columns, ..SurveyOptions::default() };
@@ -61,7 +65,7 @@ pub(super) fn unusable(prefix: &str, error: &InputError) -> RunError {
 ///
 /// # Errors
 /// Where it cannot be read again.
-pub(super) async fn each(content: &Content, mut take: impl FnMut(&Row)) -> Result<(), RunError> {
+pub(super) async fn read_rows(content: &Content, mut take: impl FnMut(&Row)) -> Result<(), RunError> {
     let mut source = content.source(MaybeSent::default()).map_err(|error| unusable("", &error))?;
     loop {
         source.request(Want::Any);

@@ -1,10 +1,13 @@
-//! Work that may wait for somebody, a pipe or a command, and signals that don't wait for it.
+//! Work that may wait for a person, a pipe or a command, signals that don't wait for it, and the terminal that is asked.
 
 use crate::engine::ports::{Control, Signal};
 use crate::error::RunError;
 use crate::model::StopReason;
 use crate::signals::Shutdown;
 use crate::slack::token::kill_command;
+use rustix::termios::{OptionalActions, QueueSelector, Termios, tcflush, tcgetattr, tcsetattr};
+use std::fs::File;
+use std::os::fd::AsFd;
 use std::panic::resume_unwind;
 
 /// Runs a command's future on a runtime of its own. Threads that still wait for something don't hold up its end.
@@ -54,5 +57,39 @@ pub async fn unless_stopped<T>(
             Signal::Drain(_) | Signal::Abort => RunError::interrupted(),
         }),
         done = future => done,
+    }
+}
+
+/// The terminal of the session, whatever standard input is.
+const CONTROLLING: &str = "/dev/tty";
+
+/// Discards what was typed and not yet read. What isn't a terminal keeps its content.
+pub fn discard_typed(terminal: impl AsFd) {
+    // Fails if it is none.
+    let _ = tcflush(terminal, QueueSelector::IFlush);
+}
+
+/// Opens the terminal of the session, if there is one.
+pub fn controlling_terminal() -> std::io::Result<File> {
+    File::open(CONTROLLING)
+}
+
+/// The modes of the session's terminal, which are restored at the end: a signal may come while what is typed isn't shown.
+#[derive(Debug)]
+pub struct SavedModes(Option<(File, Termios)>);
+
+impl SavedModes {
+    /// Saves them.
+    pub fn save() -> Self {
+        Self(controlling_terminal().ok().and_then(|terminal| tcgetattr(&terminal).ok().map(|modes| (terminal, modes))))
+    }
+}
+
+impl Drop for SavedModes {
+    fn drop(&mut self) {
+        if let Some((terminal, modes)) = &self.0 {
+            // The terminal may be gone by now.
+            let _ = tcsetattr(terminal, OptionalActions::Now, modes);
+        }
     }
 }

@@ -4,6 +4,7 @@ use super::pacer::{Pacer, whole};
 use super::ports::Permit;
 use super::spacing::Spacing;
 use super::trail::{MINUTE, Trail};
+use crate::model::RateChoice;
 use std::time::Duration;
 
 /// How fast a bucket may be used.
@@ -20,6 +21,16 @@ pub enum Pace {
     Every(Duration),
     /// As fast as the answers come; only pauses hold it.
     Unlimited,
+}
+
+impl From<RateChoice> for Pace {
+    fn from(rate: RateChoice) -> Self {
+        match rate {
+            RateChoice::Auto { start, max } => Self::Auto { start: start.per_minute(), most: max.per_minute() },
+            RateChoice::Fixed(rate) => Self::Every(rate.interval()),
+            RateChoice::Unlimited => Self::Unlimited,
+        }
+    }
 }
 
 /// So many calls have to be accepted before a pace without limit opens another place in flight. Once it has met a 429 it

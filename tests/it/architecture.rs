@@ -69,7 +69,7 @@ const PLACES: [(&str, &[&str]); 28] = [
         &[
             "files/atomic.rs",
             "commands/run/on_finish.rs",
-            "commands/terminal.rs",
+            "commands/waiting.rs",
             "input/spool.rs",
             "slack/token/read.rs",
         ],

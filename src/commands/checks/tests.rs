@@ -21,11 +21,11 @@ fn auth(scopes: Option<&[&str]>) -> AuthTest {
 #[test]
 fn scopes_decide_what_works() {
     for (held, mark) in [
-        (Some(&[WRITE, listing::SCOPE][..]), Mark::Good),
-        (Some(&[WRITE][..]), Mark::Care),
-        (Some(&[listing::SCOPE][..]), Mark::Bad),
-        (Some(&["admin"][..]), Mark::Bad),
-        (None, Mark::Care),
+        (Some(&[WRITE, listing::SCOPE][..]), CheckMark::Ok),
+        (Some(&[WRITE][..]), CheckMark::Warning),
+        (Some(&[listing::SCOPE][..]), CheckMark::Failed),
+        (Some(&["admin"][..]), CheckMark::Failed),
+        (None, CheckMark::Warning),
     ] {
         assert_eq!(scopes(&auth(held)).mark, mark, "{held:?}");
     }
@@ -33,21 +33,21 @@ fn scopes_decide_what_works() {
 
 #[test]
 fn an_organisation_is_what_the_app_is_installed_on() {
-    assert_eq!(organisation(&auth(None)).mark, Mark::Good);
-    assert_eq!(organisation(&AuthTest { is_enterprise_install: Some(false), ..auth(None) }).mark, Mark::Care);
-    assert_eq!(organisation(&AuthTest { enterprise_id: None, ..auth(None) }).mark, Mark::Care);
+    assert_eq!(organisation(&auth(None)).mark, CheckMark::Ok);
+    assert_eq!(organisation(&AuthTest { is_enterprise_install: Some(false), ..auth(None) }).mark, CheckMark::Warning);
+    assert_eq!(organisation(&AuthTest { enterprise_id: None, ..auth(None) }).mark, CheckMark::Warning);
 }
 
 #[test]
 fn a_token_has_to_last_or_to_be_had_again() {
     let (hour, day) = (Some(Duration::from_hours(1)), Some(Duration::from_hours(24)));
     for (left, run, renewable, mark) in [
-        (None, day, false, Mark::Good),
-        (hour, None, false, Mark::Good),
-        (day, hour, false, Mark::Good),
-        (hour, day, false, Mark::Care),
-        (hour, hour, false, Mark::Care),
-        (hour, day, true, Mark::Good),
+        (None, day, false, CheckMark::Ok),
+        (hour, None, false, CheckMark::Ok),
+        (day, hour, false, CheckMark::Ok),
+        (hour, day, false, CheckMark::Warning),
+        (hour, hour, false, CheckMark::Warning),
+        (hour, day, true, CheckMark::Ok),
     ] {
         assert_eq!(expiry(left, run, renewable).mark, mark, "{left:?} {run:?} {renewable}");
     }
@@ -58,22 +58,22 @@ fn a_clock_may_be_half_a_minute_off() {
     let asked = Stamp::from_millis(1_000_000_500);
     let took = Duration::from_millis(200);
     for (server, mark) in [
-        (1_000_000_000, Mark::Good),
-        (1_000_031_000, Mark::Good),
-        (1_000_032_000, Mark::Care),
-        (999_969_500, Mark::Good),
-        (999_969_000, Mark::Care),
+        (1_000_000_000, CheckMark::Ok),
+        (1_000_031_000, CheckMark::Ok),
+        (1_000_032_000, CheckMark::Warning),
+        (999_969_500, CheckMark::Ok),
+        (999_969_000, CheckMark::Warning),
     ] {
         assert_eq!(clock(Some(Stamp::from_millis(server)), asked, took).mark, mark, "{server}");
     }
     assert!(clock(Some(Stamp::from_millis(0)), asked, took).text.contains("ahead"));
-    assert_eq!(clock(None, asked, took).mark, Mark::Care);
+    assert_eq!(clock(None, asked, took).mark, CheckMark::Warning);
 }
 
 #[test]
 fn a_check_is_a_line() {
     let mut checks = Checks::default();
-    checks.add(Check::new("token", Mark::Bad, "there is none\nat all").advise("set SLACK_TOKEN"));
+    checks.add(Check::new("token", CheckMark::Failed, "there is none\nat all").advise("set SLACK_TOKEN"));
     assert_eq!(checks.to_text(), "✗ token        there is none at all; set SLACK_TOKEN\n");
     let json: serde_json::Value = serde_json::from_str(&checks.to_json(4)).unwrap();
     assert_eq!((&json["exit_code"], &json["checks"][0]["mark"]), (&4.into(), &"failed".into()));

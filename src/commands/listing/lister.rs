@@ -3,8 +3,9 @@
 use super::{Incomplete, ListError};
 use crate::cli::CallArgs;
 use crate::cli::RemoteSettings;
+use crate::commands::connection::Connection;
+use crate::commands::token;
 use crate::commands::waiting::{signals, unless_stopped};
-use crate::commands::{run, token};
 use crate::engine::clock::{Clock, wall};
 use crate::engine::gate::{Closed, Gate, Pace};
 use crate::engine::ports::{Control, Permit, Signal};
@@ -13,40 +14,12 @@ use crate::engine::total::Total;
 use crate::error::RunError;
 use crate::model::{Answer, ErrorCode, Fault, Reply, StopReason};
 use crate::signals::Shutdown;
-use crate::slack::{self, CallError, Client, ListQuery, ListReply, Page, Proxy};
+use crate::slack::{CallError, Client, ListQuery, ListReply, Page};
 use std::pin::pin;
 use std::time::Duration;
 
 /// What the rate estimator is told of the pages that may follow: how many there are is unknown.
 const PAGES_AHEAD: u64 = 1000;
-
-/// Slack, found and not called yet.
-pub struct Connection {
-    /// The client.
-    pub client: Client,
-    /// The host that is called.
-    pub host: String,
-    /// Whether the calls are encrypted.
-    pub is_https: bool,
-    /// The way there.
-    pub proxy: Option<Proxy>,
-}
-
-impl Connection {
-    /// Builds the client around `token`; nothing is sent.
-    ///
-    /// # Errors
-    /// Where the address or the proxy cannot be used.
-    pub fn with(settings: &RemoteSettings, token: slack::Token) -> Result<Self, RunError> {
-        let api = run::address::parse(&settings.api_url, &settings.allow_hosts)?;
-        let proxy = run::address::proxy(&api)?;
-        let (host, is_https) = (api.host().to_owned(), api.is_https());
-        let config = slack::Config { api, token, proxy: proxy.clone(), timeout: settings.calls.timeout, now: wall };
-        let client =
-            Client::new(config).map_err(|error| RunError::unreachable(error.to_string(), "nothing was sent"))?;
-        Ok(Self { client, host, is_https, proxy })
-    }
-}
 
 /// Brings pages. The first signal lets the page in flight come, and ends the listing before the next one.
 pub struct Lister {
@@ -69,11 +42,11 @@ impl Lister {
     pub async fn connect(settings: &RemoteSettings) -> Result<(Self, String), RunError> {
         let mut shutdown = signals()?;
         let token = unless_stopped(&mut shutdown, token::find(settings.token.clone())).await?;
-        let Connection { client, host, .. } = Connection::with(settings, token)?;
+        let Connection { client, api, .. } = Connection::open(settings, token)?;
         let clock = Clock::start();
         let seed = wall().as_millis().unsigned_abs() ^ u64::from(std::process::id());
-        let retry = PageRetry::new(run::pace_of(settings.rate), clock.elapsed(), &settings.calls, seed);
-        Ok((Self { client, clock, retry, shutdown, stopping: None, calls: 0 }, host))
+        let retry = PageRetry::new(settings.rate.into(), clock.elapsed(), &settings.calls, seed);
+        Ok((Self { client, clock, retry, shutdown, stopping: None, calls: 0 }, api.host().to_owned()))
     }
 
     /// Calls made so far.

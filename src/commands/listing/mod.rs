@@ -5,7 +5,7 @@ mod lister;
 mod pages;
 
 pub use crate::commands::waiting::block_on;
-pub use lister::{Connection, Lister};
+pub use lister::Lister;
 pub use pages::{ListProgress, Pages, count};
 
 use crate::advice;

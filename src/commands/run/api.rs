@@ -3,7 +3,7 @@
 use super::introduction::must_know;
 use super::{Prepared, remote};
 use crate::cli::Settings;
-use crate::commands::identify::{Patience, identify};
+use crate::commands::token::{Patience, identify};
 use crate::engine::ports::{Permit, Refreshed, SessionApi};
 use crate::model::{ErrorCode, Reply, SessionTarget, StopReason, UserId};
 use crate::output;

@@ -3,7 +3,7 @@
 use super::Prepared;
 use crate::advice;
 use crate::cli::Settings;
-use crate::commands::identify::{Identified, Patience, identify};
+use crate::commands::token::{Identified, Patience, identify};
 use crate::error::RunError;
 use crate::model::Status;
 use crate::output::{self, human};

@@ -1,6 +1,5 @@
 //! `run`: builds the edges, runs the engine between them, and leaves the results.
 
-pub(in crate::commands) mod address;
 mod api;
 mod conclusion;
 mod earlier;
@@ -16,8 +15,8 @@ mod refused;
 mod remote;
 
 use crate::cli::{Mode, Settings};
-pub use crate::commands::plan::{self, Form};
-use crate::commands::terminal::SavedModes;
+pub use crate::commands::plan::{self, OutputFormat};
+use crate::commands::waiting::SavedModes;
 use crate::commands::{age, waiting};
 use crate::engine::clock::{Clock, wall};
 use crate::engine::{self, RunEnd};
@@ -26,7 +25,7 @@ use crate::exit::ExitStatus;
 use crate::output::{Console, EventLog, Screen};
 use crate::signals::Shutdown;
 use conclusion::Conclusion;
-pub(in crate::commands) use policy::{calls_for, pace as pace_of};
+pub(in crate::commands) use policy::calls_for;
 pub(in crate::commands) use prepared::{Prepared, acquire};
 use recorder::Recorder;
 pub use refused::write_metrics_of_usage;
@@ -39,10 +38,15 @@ use std::path::PathBuf;
 ///
 /// # Errors
 /// What stops a run before its first call. What stops it later is an exit status.
-pub fn run(settings: &Settings, argv: &[OsString], console: &Console, form: Form) -> Result<ExitStatus, RunError> {
+pub fn run(
+    settings: &Settings,
+    argv: &[OsString],
+    console: &Console,
+    format: OutputFormat,
+) -> Result<ExitStatus, RunError> {
     let ended = waiting::block_on(async {
         let mut signals = waiting::signals()?;
-        match waiting::unless_stopped(&mut signals, get_ready(settings, console, form)).await? {
+        match waiting::unless_stopped(&mut signals, get_ready(settings, console, format)).await? {
             Ready::Planned(status) => Ok(status),
             Ready::ToSend(ready) => carry_out(settings, argv, console, *ready, signals).await,
         }
@@ -66,13 +70,13 @@ struct ToSend {
 }
 
 /// What waits for something is done on other threads, and what must be given back stays here: a signal drops it.
-async fn get_ready(settings: &Settings, console: &Console, form: Form) -> Result<Ready, RunError> {
+async fn get_ready(settings: &Settings, console: &Console, format: OutputFormat) -> Result<Ready, RunError> {
     let _modes = SavedModes::save();
     let mut prepared = Prepared::open(settings).await?;
     question::check_users(settings, &prepared)?;
     question::check_unowned(settings, &prepared)?;
     if settings.mode == Mode::Plan {
-        return plan::show(settings, &prepared, form).await.map(Ready::Planned);
+        return plan::show(settings, &prepared, format).await.map(Ready::Planned);
     }
     let remote = Remote::connect(settings, &prepared).await?;
     prepared.protect_own_users(settings, remote.user())?;

@@ -3,15 +3,14 @@
 use super::Prepared;
 use crate::cli::Settings;
 use crate::engine::MOST_USERS;
-use crate::engine::gate::Pace;
 use crate::engine::policy::Policy;
-use crate::model::{Rate, RateChoice, Stamp, TeamId};
+use crate::model::{Stamp, TeamId};
 
 /// The engine's rules for this run.
 pub fn of(settings: &Settings, prepared: &Prepared, started: Stamp) -> Policy {
     let survey = &prepared.survey;
     Policy {
-        pace: pace(settings.pace.rate),
+        pace: settings.pace.rate.into(),
         bucket: settings.pace.bucket,
         workers: settings.pace.workers.map(u32::from),
         retries: settings.remote.calls.retries,
@@ -44,13 +43,4 @@ fn successful_teams(prepared: &Prepared) -> Vec<TeamId> {
 pub fn calls_for(users: u64, canary: bool) -> u64 {
     let alone = u64::from(canary && users > 0);
     alone + (users - alone).div_ceil(MOST_USERS as u64)
-}
-
-/// The gate's pace for a rate.
-pub fn pace(rate: RateChoice) -> Pace {
-    match rate {
-        RateChoice::Auto { start, max } => Pace::Auto { start: Rate::per_minute(start), most: max.per_minute() },
-        RateChoice::Fixed(rate) => Pace::Every(rate.interval()),
-        RateChoice::Unlimited => Pace::Unlimited,
-    }
 }

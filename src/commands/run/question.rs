@@ -2,8 +2,7 @@
 
 use super::Prepared;
 use crate::cli::{Confirmation, Settings, Terminal, UsersConfirmation};
-use crate::commands::terminal;
-use crate::commands::waiting::blocking;
+use crate::commands::waiting::{self, blocking};
 use crate::error::RunError;
 use crate::output;
 use std::io::{self, BufRead, BufReader};
@@ -94,12 +93,12 @@ async fn answered(
 fn answers(terminal: Terminal) -> io::Result<Box<dyn BufRead>> {
     Ok(match terminal {
         Terminal::StandardInput => {
-            terminal::discard_typed(io::stdin());
+            waiting::discard_typed(io::stdin());
             Box::new(io::stdin().lock())
         }
         Terminal::Controlling => {
-            let terminal = terminal::controlling()?;
-            terminal::discard_typed(&terminal);
+            let terminal = waiting::controlling_terminal()?;
+            waiting::discard_typed(&terminal);
             Box::new(BufReader::new(terminal))
         }
     })

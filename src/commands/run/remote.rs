@@ -1,19 +1,19 @@
 //! The other end: Slack, or the stand-in inside the program, and whose token it is.
 
+use super::Prepared;
 use super::api::RunApi;
 use super::introduction::Introduction;
-use super::{Prepared, address};
 use crate::cli::{Mode, Settings};
-use crate::commands::checks::{self, Check, Checks, Mark};
+use crate::commands::checks::{self, Check, Checks};
+use crate::commands::connection::{self, Connection};
 use crate::commands::token;
-use crate::engine::clock::wall;
 use crate::engine::ports::{RowSource, Want};
 use crate::error::RunError;
 use crate::input::MaybeSent;
-use crate::ledger::manifest::Identity;
+use crate::ledger::manifest::{CheckMark, Identity};
 use crate::model::{SessionId, TeamId, TokenOwner, UserId};
 use crate::output::why;
-use crate::slack::{self, ApiUrl, AuthTest, CallError, Client, Proxy, Token};
+use crate::slack::{ApiUrl, AuthTest, CallError, Proxy, Token};
 use crate::stand_in::{self, REHEARSAL_TOKEN, Server};
 
 /// A client, and what it found at the other end.
@@ -37,29 +37,18 @@ impl Remote {
         let (stand_in, api, token) = match settings.mode {
             Mode::Rehearsal => {
                 let server = stand_in(prepared).await?;
-                let (api, token) = (address::parse(&server.url(), &[])?, token::rehearsal(REHEARSAL_TOKEN)?);
+                let (api, token) = (connection::api_at(&server.url(), &[])?, token::rehearsal(REHEARSAL_TOKEN)?);
                 (Some(server), api, token)
             }
-            Mode::Run | Mode::Plan => (
-                None,
-                address::parse(&settings.remote.api_url, &settings.remote.allow_hosts)?,
-                token::find(settings.remote.token.clone()).await?,
-            ),
+            Mode::Run | Mode::Plan => {
+                (None, connection::api(&settings.remote)?, token::find(settings.remote.token.clone()).await?)
+            }
         };
-        let proxy = address::proxy(&api)?;
         let mut checks = Checks::default();
         checks.add(token_check(settings.mode, &token));
-        checks.add(checks::proxy(proxy.as_ref()));
         let renewable = token.source().is_renewable();
-        let config = slack::Config {
-            api: api.clone(),
-            token,
-            proxy: proxy.clone(),
-            timeout: settings.remote.calls.timeout,
-            now: wall,
-        };
-        let client =
-            Client::new(config).map_err(|error| RunError::unreachable(error.to_string(), "nothing was sent"))?;
+        let Connection { client, api, proxy } = Connection::to(api, token, settings.remote.calls.timeout)?;
+        checks.add(checks::proxy(proxy.as_ref()));
         let answer = Introduction { settings, prepared, client: &client }.make().await?;
         match &answer {
             Ok(identified) => {
@@ -157,13 +146,14 @@ fn checks_of(api: &ApiUrl, auth: &AuthTest) -> [Check; 4] {
 
 /// The run goes on without an identity, and says so in words of its own.
 fn unknown(error: &CallError) -> Check {
-    Check::new("connection", Mark::Care, format!("auth.test: {error}")).advise("whose token this is stays unknown")
+    Check::new("connection", CheckMark::Warning, format!("auth.test: {error}"))
+        .advise("whose token this is stays unknown")
 }
 
 /// The stand-in's token is from nowhere.
 fn token_check(mode: Mode, token: &Token) -> Check {
     match mode {
-        Mode::Rehearsal => Check::new("token", Mark::Good, "the stand-in's own"),
+        Mode::Rehearsal => Check::new("token", CheckMark::Ok, "the stand-in's own"),
         Mode::Run | Mode::Plan => checks::token(token),
     }
 }

@@ -6,7 +6,7 @@ use crate::cli::{Environment, RemoteSettings, VerifyArgs};
 use crate::commands::list::unwritable;
 use crate::commands::listing::{ListError, ListProgress, Lister, Pages, block_on};
 use crate::commands::outputs::{self, Named};
-use crate::commands::rows::{content, each};
+use crate::commands::rows::{read_input, read_rows};
 use crate::commands::run;
 use crate::engine::clock::wall;
 use crate::error::RunError;
@@ -209,9 +209,9 @@ fn concerned(results: &Path, names: &ColumnNames) -> Result<Concerned, RunError>
 /// Takes in the sessions of a listing from before the run: those of the users concerned.
 async fn remember(concerned: &mut Concerned, listing: PathBuf) -> Result<(), RunError> {
     let (name, mut unreadable) = (listing.display().to_string(), 0);
-    let content = content(&InputSource::File(listing), None, ColumnNames::default())?;
+    let content = read_input(&InputSource::File(listing), None, ColumnNames::default())?;
     let ids = content.header().columns();
-    each(&content, |row| {
+    read_rows(&content, |row| {
         let text = |index: Option<usize>| index.and_then(|index| row.fields.get(index)).map_or("", str::trim);
         // A row whose user can't be read may be one of theirs.
         if UserId::parse(text(ids.user)).is_ok_and(|user| !concerned.users.contains(&user)) {
