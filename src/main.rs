@@ -1,7 +1,7 @@
 //! Parse, dispatch, exit.
 
 use slack_revoke::cli::{self, Command, ConsoleSettings, Environment, Settings};
-use slack_revoke::commands::plan::OutputFormat;
+use slack_revoke::commands::run::OutputFormat;
 use slack_revoke::commands::{completions, console, doctor, list, man, report as page, resolve, run, verify};
 use slack_revoke::error::RunError;
 use slack_revoke::exit::ExitStatus;

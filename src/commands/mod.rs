@@ -1,6 +1,5 @@
 //! One file a subcommand.
 
-mod age;
 mod checks;
 pub mod completions;
 mod connection;
@@ -10,7 +9,6 @@ pub mod list;
 pub mod listing;
 pub mod man;
 mod outputs;
-pub mod plan;
 pub mod report;
 pub mod resolve;
 mod rows;

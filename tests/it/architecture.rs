@@ -60,7 +60,7 @@ const PLACES: [(&str, &[&str]); 28] = [
     ("http_body", &["slack/permitted_body.rs"]),
     ("indicatif", &["output/bar.rs"]),
     // Spans as flags, stamps as columns, times for people; a plan hands over the local time zone.
-    ("jiff", &["cli/values.rs", "model/stamp.rs", "output/", "commands/plan.rs"]),
+    ("jiff", &["cli/values.rs", "model/stamp.rs", "output/", "commands/run/plan.rs"]),
     ("reqwest", &["slack/"]),
     ("roaring", &["input/", "ledger/"]),
     ("rpassword", &["slack/token.rs"]),

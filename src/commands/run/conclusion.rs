@@ -2,9 +2,9 @@
 
 use super::recorder::{Facts, Kept, Recorder};
 use super::remote::Remote;
+use super::staleness;
 use crate::advice;
 use crate::cli::{Mode, Settings};
-use crate::commands::age;
 use crate::engine::RunEnd;
 use crate::engine::clock::wall;
 use crate::exit::ExitStatus;
@@ -100,7 +100,7 @@ impl Conclusion<'_> {
                 at: wall(),
                 exit_code: exit.code(),
                 is_rehearsal: self.settings.mode == Mode::Rehearsal,
-                input_age: age::of(self.settings),
+                input_age: staleness::of(self.settings),
             };
             warn_where(path, metrics::write(path, &end, Some(totals)));
         }

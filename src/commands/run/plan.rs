@@ -1,10 +1,13 @@
 //! `plan`: what a run would do, with nothing sent.
 
+use super::policy::calls_for;
+use super::prepared::Prepared;
+use super::remote::Remote;
+use super::staleness;
 use crate::cli::{Mode, Settings};
+use crate::commands::connection;
 use crate::commands::console::print;
-use crate::commands::run::{Prepared, Remote, calls_for};
 use crate::commands::waiting::blocking;
-use crate::commands::{age, connection};
 use crate::engine::clock::wall;
 use crate::error::RunError;
 use crate::exit::ExitStatus;
@@ -95,7 +98,7 @@ fn facts(
             RateChoice::Fixed(rate) => Pace::Fixed(rate.per_minute()),
             RateChoice::Unlimited => Pace::Unlimited,
         },
-        input_age: age::of(settings),
+        input_age: staleness::of(settings),
         learnt_per_minute: learnt(prepared, host, organisation),
         now: wall(),
         api_host: if settings.mode == Mode::Rehearsal { "the stand-in inside the program".into() } else { host.into() },
