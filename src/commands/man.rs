@@ -3,138 +3,91 @@
 use crate::cli::{self, help_text};
 use clap::Command;
 use clap_mangen::Man;
-use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
+use clap_mangen::roff::{Roff, bold, italic, roman};
 use std::io::{self, Write};
 
-/// Writes a page in roff: that of a command, or else that of the program with all of its commands.
+/// Writes a page in roff: that of a command, or that of the program with all of its commands.
 ///
 /// # Errors
-/// Where `out` cannot be written, and where there is no such command.
+/// If `out` can't be written, or there is no such command.
 pub fn write(about: Option<&str>, out: &mut dyn Write) -> io::Result<()> {
     let mut program = cli::command();
     program.build();
-    match about {
-        None => write_program(&program, out)?,
+    let (name, command, guide) = match about {
+        None => ("slack-revoke".to_owned(), &program, Some(help_text::of_program())),
         Some(name) => {
             let command =
                 program.find_subcommand(name).ok_or_else(|| io::Error::other(format!("no command {name}")))?;
-            write_command(command, out)?;
+            (format!("slack-revoke-{name}"), command, help_text::of_command(name))
         }
+    };
+    // `clap_mangen` leaves out the quotes of an empty date, and the version is taken for one.
+    writeln!(out, ".TH {name} 1 \"\" \"slack-revoke {}\" \"User Commands\"", env!("CARGO_PKG_VERSION"))?;
+    Man::new(command.clone()).render_name_section(out)?;
+    out.write_all(sections(command)?.as_bytes())?;
+    if about.is_none() {
+        commands(&program).try_for_each(|command| write_part(command, out))?;
     }
-    write_environment(out)?;
-    write_see_also(&program, about, out)
-}
-
-fn write_program(program: &Command, out: &mut dyn Write) -> io::Result<()> {
-    write_head("slack-revoke", program, out)?;
-    write_synopsis("SH", program, out)?;
-    write_sections(program, false, out)?;
-    for command in commands(program) {
-        heading("SH", &command.get_name().to_uppercase(), out)?;
-        write_synopsis("SS", command, out)?;
-        write_sections(command, true, out)?;
-        if let Some(guide) = help_text::of_command(command.get_name()) {
-            write_examples("SS", &guide, out)?;
-        }
+    let mut end = Roff::default();
+    if let Some(guide) = guide {
+        examples("SH", &guide, &mut end);
+        exit_status(&guide, &mut end);
     }
-    write_examples("SH", &help_text::of_program(), out)?;
-    write_exit_status(&help_text::of_program(), out)
-}
-
-fn write_command(command: &Command, out: &mut dyn Write) -> io::Result<()> {
-    write_head(&format!("slack-revoke-{}", command.get_name()), command, out)?;
-    write_synopsis("SH", command, out)?;
-    write_sections(command, false, out)?;
-    let Some(guide) = help_text::of_command(command.get_name()) else { return Ok(()) };
-    write_examples("SH", &guide, out)?;
-    write_exit_status(&guide, out)
+    environment(&mut end);
+    see_also(&program, about, &mut end);
+    end.to_writer(out)
 }
 
 fn commands(program: &Command) -> impl Iterator<Item = &Command> {
     program.get_subcommands().filter(|command| command.get_name() != "help")
 }
 
-/// The title and the name. `clap_mangen` leaves out the quotes of an empty date, and the version is taken for one.
-fn write_head(name: &str, command: &Command, out: &mut dyn Write) -> io::Result<()> {
-    let version = env!("CARGO_PKG_VERSION");
-    writeln!(out, ".TH {name} 1 \"\" \"slack-revoke {version}\" \"User Commands\"")?;
-    let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-    heading("SH", "NAME", out)?;
-    text([roman(format!("{name} - {about}"))], out)
+/// A command as a section of the program's page: clap's sections become subsections.
+fn write_part(command: &Command, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, ".SH {}", command.get_name().to_uppercase())?;
+    out.write_all(sections(command)?.replace(".SH ", ".SS ").as_bytes())?;
+    let mut end = Roff::default();
+    if let Some(guide) = help_text::of_command(command.get_name()) {
+        examples("SS", &guide, &mut end);
+    }
+    end.to_writer(out)
 }
 
-/// As the help has it: a list of all flags would be longer than their description.
-fn write_synopsis(level: &str, command: &Command, out: &mut dyn Write) -> io::Result<()> {
-    heading(level, "SYNOPSIS", out)?;
+/// Synopsis, description and flags. The synopsis is that of the help: a list of all flags would be longer than their description.
+fn sections(command: &Command) -> io::Result<String> {
     let usage = command.clone().render_usage().to_string();
-    text([bold(usage.trim_start_matches("Usage: "))], out)
-}
-
-/// The description and the flags. As a part of a page, the sections that clap makes are subsections.
-fn write_sections(command: &Command, as_part: bool, out: &mut dyn Write) -> io::Result<()> {
-    let (page, mut sections) = (Man::new(command.clone()), Vec::new());
+    let page = Man::new(command.clone().override_usage(usage.trim_start_matches("Usage: ").to_owned()));
+    let mut sections = Vec::new();
+    page.render_synopsis_section(&mut sections)?;
     page.render_description_section(&mut sections)?;
     page.render_options_section(&mut sections)?;
-    let sections = String::from_utf8_lossy(&sections);
-    let mut lines = sections.lines().peekable();
-    let mut blank = false;
-    while let Some(line) = lines.next() {
-        // Before a list of values there are breaks around an empty line, which do nothing.
-        let is_break = line == ".br" && (blank || lines.peek().is_some_and(|next| next.is_empty()));
-        blank = line.is_empty();
-        match line.strip_prefix(".SH ") {
-            _ if is_break => {}
-            Some(title) if as_part => writeln!(out, ".SS {title}")?,
-            Some(_) | None => writeln!(out, "{line}")?,
-        }
-    }
-    Ok(())
+    String::from_utf8(sections).map_err(io::Error::other)
 }
 
-/// Each task, and the line that does it as it is typed.
-fn write_examples(level: &str, guide: &help_text::Guide, out: &mut dyn Write) -> io::Result<()> {
-    heading(level, "EXAMPLES", out)?;
+/// Each task, and its command line.
+fn examples(level: &str, guide: &help_text::Guide, page: &mut Roff) {
+    page.control(level, ["EXAMPLES"]);
     for (task, line) in guide.examples {
-        let mut roff = Roff::default();
-        roff.control("TP", []).text([roman(*task)]).control("nf", []).text([bold(*line)]).control("fi", []);
-        roff.to_writer(out)?;
+        page.control("TP", []).text([roman(*task)]).control("nf", []).text([bold(*line)]).control("fi", []);
     }
-    Ok(())
 }
 
-fn write_exit_status(guide: &help_text::Guide, out: &mut dyn Write) -> io::Result<()> {
-    heading("SH", "EXIT STATUS", out)?;
+fn exit_status(guide: &help_text::Guide, page: &mut Roff) {
+    page.control("SH", ["EXIT STATUS"]);
     for (code, meaning) in &guide.exits {
-        let mut roff = Roff::default();
-        roff.control("TP", []).text([bold(code.to_string())]).text([roman(*meaning)]);
-        roff.to_writer(out)?;
+        page.control("TP", []).text([bold(code.to_string())]).text([roman(*meaning)]);
     }
-    Ok(())
 }
 
-fn write_see_also(program: &Command, about: Option<&str>, out: &mut dyn Write) -> io::Result<()> {
-    heading("SH", "SEE ALSO", out)?;
+fn see_also(program: &Command, about: Option<&str>, page: &mut Roff) {
     let others = commands(program).map(Command::get_name).filter(|name| Some(*name) != about);
     let pages = others.map(|name| format!("slack-revoke-{name}(1)"));
     let pages: Vec<String> = about.map(|_| "slack-revoke(1)".to_owned()).into_iter().chain(pages).collect();
-    text([italic(pages.join(", "))], out)
+    page.control("SH", ["SEE ALSO"]).text([italic(pages.join(", "))]);
 }
 
-fn heading(level: &str, title: &str, out: &mut dyn Write) -> io::Result<()> {
-    let mut roff = Roff::default();
-    roff.control(level, [title]);
-    roff.to_writer(out)
-}
-
-fn text<const N: usize>(inlines: [Inline; N], out: &mut dyn Write) -> io::Result<()> {
-    let mut roff = Roff::default();
-    roff.text(inlines);
-    roff.to_writer(out)
-}
-
-fn write_environment(out: &mut dyn Write) -> io::Result<()> {
-    let mut roff = Roff::default();
-    roff.control("SH", ["ENVIRONMENT"]);
+fn environment(page: &mut Roff) {
+    page.control("SH", ["ENVIRONMENT"]);
     for (names, meaning) in [
         ("SLACK_TOKEN", "the token, where neither --token-file nor --token-command is given"),
         (
@@ -146,11 +99,8 @@ fn write_environment(out: &mut dyn Write) -> io::Result<()> {
         ("HTTPS_PROXY, ALL_PROXY, NO_PROXY", "the proxy that calls go through, and the hosts that need none"),
         ("NO_COLOR", "no colours, unless --color asks for them"),
     ] {
-        roff.control("TP", []);
-        roff.text([bold(names)]);
-        roff.text([roman(meaning)]);
+        page.control("TP", []).text([bold(names)]).text([roman(meaning)]);
     }
-    roff.to_writer(out)
 }
 
 #[cfg(test)]
