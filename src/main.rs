@@ -11,7 +11,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // A panic has told of itself by then, and is a fault of the program like any other.
+    // The panic has printed its message by then.
     std::panic::catch_unwind(program).unwrap_or(ExitStatus::Internal).into()
 }
 
@@ -44,7 +44,7 @@ fn program() -> ExitStatus {
     result.unwrap_or_else(|error| console::fail(&error, LogFormat::Text))
 }
 
-/// Carries a command out before the standard error that the user asked for; its errors come in that form too.
+/// Runs a command with the console that the flags ask for; its errors are printed in that format too.
 fn with_console(
     global: &cli::GlobalArgs,
     command: impl FnOnce(&output::Console) -> Result<ExitStatus, RunError>,

@@ -1,4 +1,4 @@
-//! What the help and the manual page of a command end with: examples, and how it can exit.
+//! The end of the help and the manual page of every command: examples and exit codes.
 
 use crate::exit::ExitStatus;
 use std::fmt::Write as _;
@@ -9,7 +9,7 @@ pub type Example = (&'static str, &'static str);
 /// The end of a command's help.
 #[derive(Debug)]
 pub struct Guide {
-    /// The tasks that people come with, the first one first.
+    /// The most common task first.
     pub examples: &'static [Example],
     /// Exit codes with their meanings, in the order of the table.
     pub exits: Vec<(u8, &'static str)>,
@@ -133,7 +133,7 @@ fn printing() -> Vec<(u8, &'static str)> {
 
 const UNPRINTED: &str = "standard output cannot be written";
 
-/// In the order of the table, whatever the order that they are given in.
+/// In the order of their numbers.
 fn exits(told: &[(ExitStatus, &'static str)]) -> Vec<(u8, &'static str)> {
     let mut exits: Vec<(u8, &'static str)> = told.iter().map(|(status, meaning)| (status.code(), *meaning)).collect();
     exits.sort_unstable();

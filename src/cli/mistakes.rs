@@ -17,7 +17,7 @@ pub(super) const TYPED_TOKEN: &str =
     slack-token              a credential of systemd (LoadCredential=slack-token:…)
   or none of them: a terminal is asked for it, without echo.";
 
-/// Whether the command line has `--token`, or a value that looks like a token of Slack's.
+/// Whether the command line has `--token`, or a value that looks like a Slack token.
 pub(super) fn is_token_typed(argv: &[OsString]) -> bool {
     let mut flags_may_follow = true;
     argv.iter().skip(1).any(|argument| {

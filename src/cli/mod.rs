@@ -63,7 +63,8 @@ pub enum Command {
     /// Revoke every session of the input, and write one result per row
     ///
     /// The input has a header line, then rows. Columns are found by name, in any order: session_id, and user_id and/or team_id,
-    /// also written as User ID or userId (--column reads other names); every other column is carried through to the results. Gzip and zstd are recognised.
+    /// also written as User ID or userId (--column reads other names); every other column is carried through to the results.
+    /// Gzip and zstd are recognised.
     ///
     /// No session is revoked before the whole input was read and checked, the plan was shown, and it was agreed to, by an
     /// answer or by --yes.
@@ -128,7 +129,6 @@ pub struct PlanArgs {
     pub json: bool,
 }
 
-/// What `completions` takes.
 #[derive(Debug, Args)]
 pub struct CompletionsArgs {
     /// The shell
@@ -136,7 +136,6 @@ pub struct CompletionsArgs {
     pub shell: Shell,
 }
 
-/// What `man` takes.
 #[derive(Debug, Args)]
 pub struct ManArgs {
     /// The command that the page is about [default: all of them]
@@ -177,7 +176,7 @@ pub struct GlobalArgs {
     pub log_format: LogFormat,
 }
 
-/// The flags of `run` that a plan accepts and has no use for.
+/// The flags of `run` that `plan` accepts but doesn't need, so its help leaves them out.
 const ONLY_TO_SEND: [&str; 12] = [
     "dry_run",
     "yes",
@@ -193,7 +192,7 @@ const ONLY_TO_SEND: [&str; 12] = [
     "reason",
 ];
 
-/// Commands that only print what they are made of: how progress is shown does not matter to them.
+/// Commands that only print: their help leaves out the flags of progress and logs.
 const PRINTING: [&str; 2] = ["completions", "man"];
 
 /// The whole command line, as clap knows it: for parsing, for completions and for the manual.
@@ -226,10 +225,10 @@ pub fn command() -> clap::Command {
         .after_long_help(program.long())
 }
 
-/// Reads a command line, program name first, and the `SLACK_REVOKE_` variables. What is typed goes before a variable.
+/// Reads a command line, program name first, and the `SLACK_REVOKE_` variables. Flags override variables.
 ///
 /// # Errors
-/// Where it or a variable's name cannot be understood, and where help or the version was asked for: [`answer`] shows either.
+/// If it or a variable's name can't be understood, and if help or the version was asked for: [`answer`] shows either.
 pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
     let argv: Vec<OsString> = argv.into_iter().collect();
     let mut command = command();
@@ -258,7 +257,7 @@ fn matches_of(command: &mut clap::Command, argv: &[OsString]) -> Result<ArgMatch
     matches.map_err(|error| variables::name_in(mistakes::on_a_wrong_command(error), argv))
 }
 
-/// Shows what [`parse`] did not give: help on standard output, an error on standard error.
+/// Shows what [`parse`] returned instead: help on standard output, an error on standard error.
 ///
 /// # Errors
 /// If the help can't be written. A reader that left early, as in `--help | head -1`, is no error.

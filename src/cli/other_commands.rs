@@ -1,4 +1,4 @@
-//! The flags of `list`, `resolve`, `verify`, `report` and `doctor`: what comes before a run, and after it.
+//! The flags of `list`, `resolve`, `verify`, `report` and `doctor`.
 
 use super::values;
 use super::{CallArgs, TokenArgs};
@@ -10,18 +10,14 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, Args)]
 #[group(skip)]
 pub struct RemoteArgs {
-    /// How fast.
     #[command(flatten)]
     pub rates: RateArgs,
-    /// One call.
     #[command(flatten)]
     pub call: CallArgs,
-    /// Whose token, and to whom.
     #[command(flatten)]
     pub token: TokenArgs,
 }
 
-/// The heading "Pace", for one bucket that is called one call at a time.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Pace")]
 #[group(skip)]
@@ -40,18 +36,16 @@ pub struct RateArgs {
     pub max_rate: Option<Rate>,
 }
 
-/// What `list` takes.
 #[derive(Debug, Clone, Args)]
 #[group(skip)]
 pub struct ListArgs {
-    /// Which sessions.
     #[command(flatten)]
     pub filters: FilterArgs,
     /// Where the list goes [default: standard output]
     ///
-    /// An existing file is refused unless --resume is given. FILE.listing.json beside it says when the listing began and finished,
-    /// its filters, rows and hashes, and whether it is complete: run, plan, resolve and verify refuse a list that isn't finished, and
-    /// know by it how old the list is.
+    /// An existing file is refused unless --resume is given. FILE.listing.json beside it says when the listing began and
+    /// finished, its filters, rows and hashes, and whether it is complete: run, plan, resolve and verify refuse a list that
+    /// isn't finished, and know by it how old the list is.
     #[arg(short, long, value_name = "FILE", value_parser = values::file(), help_heading = "Output")]
     pub output: Option<PathBuf>,
     /// Where the sessions go that the filters leave out
@@ -64,13 +58,10 @@ pub struct ListArgs {
     /// The filters have to be the same. Where nothing was begun yet, the listing begins.
     #[arg(long, requires = "output", help_heading = "Output")]
     pub resume: bool,
-    /// How Slack is called.
     #[command(flatten)]
     pub remote: RemoteArgs,
 }
 
-/// The heading "Filters". A session is listed where it passes every kind of filter that is given; of one kind that is
-/// given several times, one has to fit.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Filters")]
 #[group(skip)]
@@ -110,7 +101,6 @@ pub struct FilterArgs {
     pub exclude_user: Option<PathBuf>,
 }
 
-/// What `resolve` takes.
 #[derive(Debug, Clone, Args)]
 #[group(skip)]
 pub struct ResolveArgs {
@@ -132,12 +122,10 @@ pub struct ResolveArgs {
     /// An existing file is refused.
     #[arg(short, long, value_name = "FILE", value_parser = values::file(), help_heading = "Output")]
     pub output: Option<PathBuf>,
-    /// How Slack is called.
     #[command(flatten)]
     pub remote: RemoteArgs,
 }
 
-/// What `verify` takes.
 #[derive(Debug, Clone, Args)]
 #[group(skip)]
 pub struct VerifyArgs {
@@ -155,12 +143,10 @@ pub struct VerifyArgs {
     /// that its user had all the time.
     #[arg(long, value_name = "FILE", value_parser = values::file())]
     pub before: Vec<PathBuf>,
-    /// How Slack is called.
     #[command(flatten)]
     pub remote: RemoteArgs,
 }
 
-/// What `report` takes.
 #[derive(Debug, Clone, Args)]
 #[group(skip)]
 pub struct PageArgs {
@@ -179,7 +165,6 @@ pub struct PageArgs {
     pub events: Option<PathBuf>,
 }
 
-/// What `doctor` takes.
 #[derive(Debug, Clone, Args)]
 #[group(skip)]
 pub struct DoctorArgs {
@@ -189,7 +174,6 @@ pub struct DoctorArgs {
     /// Print the checks as one JSON object on standard output
     #[arg(long, help_heading = "Reporting")]
     pub json: bool,
-    /// How Slack is called.
     #[command(flatten)]
     pub remote: RemoteArgs,
 }

@@ -1,4 +1,4 @@
-//! The flags of `run`, one struct a heading of the help.
+//! The flags of `run`: one struct per heading of the help.
 
 use super::values;
 use crate::model::{BucketPolicy, IdColumn, Identify, InputSource, MaxFailures, Rate, RateChoice};
@@ -6,34 +6,25 @@ use clap::Args;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What `run` takes.
 #[derive(Debug, Clone, PartialEq, Args)]
 #[group(skip)]
 pub struct RunArgs {
-    /// What is read.
     #[command(flatten)]
     pub input: InputArgs,
-    /// What is written.
     #[command(flatten)]
     pub output: OutputArgs,
-    /// How fast.
     #[command(flatten)]
     pub pace: PaceArgs,
-    /// One call.
     #[command(flatten)]
     pub call: CallArgs,
-    /// When not to send, and when to stop.
     #[command(flatten)]
     pub safety: SafetyArgs,
-    /// Whose token, and to whom.
     #[command(flatten)]
     pub token: TokenArgs,
-    /// What is told besides.
     #[command(flatten)]
     pub report: ReportArgs,
 }
 
-/// The heading "Input".
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(next_help_heading = "Input")]
 #[group(skip)]
@@ -56,8 +47,8 @@ pub struct InputArgs {
     pub column: Vec<(IdColumn, String)>,
     /// Refuse an input that is larger than this once it is unpacked
     ///
-    /// In bytes, or with KiB, MiB or GiB. A large input that is packed, or can be read only once, is copied: beside the results, or
-    /// to $TMPDIR. How much is free there is looked at too.
+    /// In bytes, or with KiB, MiB or GiB. A large input that is packed, or can be read only once, is copied: beside the
+    /// results, or to $TMPDIR. How much is free there is looked at too.
     #[arg(long, value_name = "SIZE", value_parser = values::size, default_value = "8GiB")]
     pub max_input_size: u64,
     /// Which id goes beside the session's
@@ -76,7 +67,6 @@ pub struct InputArgs {
     pub whole_users: bool,
 }
 
-/// The heading "Output".
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(next_help_heading = "Output")]
 #[group(skip)]
@@ -110,7 +100,6 @@ pub struct OutputArgs {
     pub remaining: Option<PathBuf>,
 }
 
-/// The heading "Pace".
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(next_help_heading = "Pace")]
 #[group(skip)]
@@ -144,7 +133,7 @@ pub struct PaceArgs {
     pub workers: Option<u16>,
 }
 
-/// The rest of the heading "Pace": one call.
+/// The part of "Pace" that every command has which calls Slack.
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(next_help_heading = "Pace")]
 #[group(skip)]
@@ -167,7 +156,6 @@ pub struct CallArgs {
     pub max_retry_after: Duration,
 }
 
-/// The heading "Safety".
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(next_help_heading = "Safety")]
 #[group(skip)]
@@ -233,7 +221,6 @@ pub struct SafetyArgs {
     pub strict: bool,
 }
 
-/// The heading "Token".
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(next_help_heading = "Token")]
 #[group(skip)]
@@ -261,7 +248,7 @@ pub struct TokenArgs {
     pub allow_host: Vec<String>,
 }
 
-/// The heading "Reporting", with [`super::GlobalArgs`].
+/// The heading "Reporting" continues [`super::GlobalArgs`].
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(next_help_heading = "Reporting")]
 #[group(skip)]

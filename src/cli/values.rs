@@ -1,4 +1,4 @@
-//! The texts that flags take, read into typed values. What a message says is what to type instead.
+//! Parses the values of flags. Each error says what to type instead.
 
 use crate::model::{IdColumn, InputSource, MaxFailures, Rate, RateChoice, RateError};
 use clap::builder::{PathBufValueParser, TypedValueParser};
@@ -51,7 +51,7 @@ pub(super) fn rate(text: &str) -> Result<RateChoice, RateError> {
     }
 }
 
-/// Any length of time, none included.
+/// Any length of time, including zero.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let text = text.trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
@@ -94,7 +94,7 @@ pub(super) fn max_failures(text: &str) -> Result<MaxFailures, String> {
     }
 }
 
-/// One ASCII character that cannot be part of a column's name, or its name.
+/// One ASCII character that can't be part of a column name, or its name.
 pub(super) fn delimiter(text: &str) -> Result<u8, String> {
     match text {
         "comma" => Ok(b','),
@@ -108,7 +108,7 @@ pub(super) fn delimiter(text: &str) -> Result<u8, String> {
     }
 }
 
-/// Bytes, or a number of KiB, MiB or GiB; K, KB and so on are taken for the same.
+/// Bytes, or a number of KiB, MiB or GiB; K and KB mean KiB.
 pub(super) fn size(text: &str) -> Result<u64, String> {
     let text = text.trim();
     let at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
@@ -136,7 +136,7 @@ pub(super) fn column(text: &str) -> Result<(IdColumn, String), String> {
     if header.trim().is_empty() { Err(format!("the header of {name} is empty")) } else { Ok((column, header.into())) }
 }
 
-/// A host's name alone, in lower case.
+/// A host name, in lower case.
 pub(super) fn host(text: &str) -> Result<String, String> {
     let text = text.trim();
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':' | b'[' | b']');

@@ -1,4 +1,4 @@
-//! Every flag has an environment variable, by one rule instead of forty attributes.
+//! Every flag has an environment variable, by one rule; names that look like one are refused.
 
 use clap::builder::{BoolishValueParser, StyledStr};
 use clap::error::{ContextKind, ContextValue};
@@ -11,20 +11,20 @@ pub fn variable_of(long_flag: &str) -> String {
     format!("SLACK_REVOKE_{}", long_flag.replace('-', "_").to_ascii_uppercase())
 }
 
-/// Flags that name what one command writes or goes on with. A job's environment has them for its run; its `verify` would be
-/// refused, or worse, write over what the run left.
-const OWN: [&str; 2] = ["output", "resume"];
+/// Flags whose plain variable is for `run` alone: with a job's SLACK_REVOKE_OUTPUT, its `verify` would be refused or overwrite
+/// what the run left.
+const OWN_VARIABLE: [&str; 2] = ["output", "resume"];
 
-/// The commands that such a variable without a command's name is for.
+/// The commands that read those plain variables.
 const RUNS: [&str; 2] = ["run", "plan"];
 
 /// The variable of a command's flag: that of [`variable_of`], but `verify --output` has `SLACK_REVOKE_VERIFY_OUTPUT`.
 fn variable_in(command: &str, long_flag: &str) -> String {
-    let is_own = OWN.contains(&long_flag) && !RUNS.contains(&command);
+    let is_own = OWN_VARIABLE.contains(&long_flag) && !RUNS.contains(&command);
     if is_own { variable_of(&format!("{command}-{long_flag}")) } else { variable_of(long_flag) }
 }
 
-/// The variable that is no flag's.
+/// The one variable without a flag.
 pub(super) const LOG: &str = "SLACK_REVOKE_LOG";
 
 /// The variables of all flags of the command and its subcommands.
@@ -54,7 +54,7 @@ fn add(arg: Arg, command: &str) -> Arg {
     let arg = arg.long_help(format!("{long_help}\n\n[env: {name}]")).hide_env(true);
     let arg =
         if matches!(arg.get_action(), ArgAction::SetTrue) { arg.value_parser(BoolishValueParser::new()) } else { arg };
-    // An empty variable, as service files are full of, is one that is not set.
+    // An empty variable, common in service files, counts as unset.
     if std::env::var_os(&name).as_deref() == Some(OsStr::new("")) {
         return arg;
     }
@@ -65,18 +65,17 @@ fn add(arg: Arg, command: &str) -> Arg {
     arg.env(&*name.leak())
 }
 
-/// The values in the variable of a flag that may be repeated, separated by commas. On the command line a comma may belong to the
-/// value, and clap would take a variable's for one value or separate both.
+/// The comma-separated values in the variable of a repeatable flag. On the command line a comma may belong to the value, and
+/// clap can only split both or neither.
 fn listed(arg: &Arg, name: &str) -> Option<Vec<&'static OsStr>> {
     if !matches!(arg.get_action(), ArgAction::Append) || arg.get_value_delimiter().is_some() {
         return None;
     }
-    // As names are, they are kept for as long as the program runs.
     let text: &'static OsStr = std::env::var_os(name)?.leak();
     Some(text.to_str().map_or_else(|| vec![text], |text| text.split(',').map(OsStr::new).collect()))
 }
 
-/// clap names the flag of a value that it cannot take, also where the value is a variable's: then the variable is named.
+/// Adds the variable's name to clap's error if the invalid value came from a variable: clap only names the flag.
 pub(super) fn name_in(mut error: clap::Error, argv: &[OsString]) -> clap::Error {
     let flag = match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(usage)) => usage.split(' ').next().unwrap_or_default().to_owned(),
@@ -93,7 +92,7 @@ pub(super) fn name_in(mut error: clap::Error, argv: &[OsString]) -> clap::Error 
     error
 }
 
-/// A variable that is set, and the one that is probably meant.
+/// A variable that is set, and the one that was probably meant.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Misspelled {
     set: String,
@@ -138,12 +137,12 @@ fn meant<'a>(set: &str, known: &'a [String]) -> Option<&'a str> {
     known.iter().filter_map(|name| Some((slips(&name)?, name))).min().map(|(_, name)| name.as_str())
 }
 
-/// Upper case, without what only separates words.
+/// In upper case, without separators.
 fn letters_of(name: &str) -> String {
     name.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_uppercase()).collect()
 }
 
-/// Of a short name other words are only a letter or two away.
+/// Short names are only a letter or two away from other words.
 fn most_slips(letters: &str) -> usize {
     match letters.len().saturating_sub("SLACKREVOKE".len()) {
         0..=2 => 0,
@@ -152,7 +151,7 @@ fn most_slips(letters: &str) -> usize {
     }
 }
 
-/// What Kubernetes sets in every container where a service is called slack-revoke or begins like it.
+/// Set by Kubernetes in every container if a service's name begins with slack-revoke.
 fn is_of_kubernetes(name: &str) -> bool {
     let ends = ["_SERVICE_HOST", "_SERVICE_PORT", "_PORT"];
     let is_numbered = |(_, rest): (&str, &str)| rest.starts_with(|first: char| first.is_ascii_digit());

@@ -1,4 +1,4 @@
-//! Whether a run will work: the single checks, which `doctor` prints and `run` keeps in its manifest. Pure.
+//! The checks that `doctor` prints and `run` keeps in its manifest. Pure.
 
 use crate::commands::listing;
 use crate::commands::token::Identified;
@@ -12,7 +12,7 @@ use std::time::Duration;
 /// The scope that a revocation needs (slack.md, "The call").
 const WRITE: &str = "admin.users:write";
 
-/// A clock that is off by more makes timestamps that no other log agrees with.
+/// A clock that is off by more makes timestamps that don't match other logs.
 const MOST_APART: Duration = Duration::from_secs(30);
 
 const CLOCK: &str = "clock";
@@ -26,47 +26,39 @@ fn symbol(mark: CheckMark) -> char {
     }
 }
 
-/// One check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
-    /// What was looked at, in a word that stays.
+    /// A stable word for programs.
     pub name: &'static str,
-    /// What was found.
     pub mark: CheckMark,
-    /// In words.
     pub text: String,
-    /// What to do about it.
+    /// What to do.
     pub next: Option<String>,
 }
 
 impl Check {
-    /// A check with nothing to do about it.
     pub fn new(name: &'static str, mark: CheckMark, text: impl Into<String>) -> Self {
         Self { name, mark, text: text.into(), next: None }
     }
 
-    /// Adds what to do.
     pub fn advise(self, next: impl Into<String>) -> Self {
         Self { next: Some(next.into()), ..self }
     }
 }
 
-/// All of them, in order.
 #[derive(Debug, Clone, Default)]
 pub struct Checks(Vec<Check>);
 
 impl Checks {
-    /// Adds one.
     pub fn add(&mut self, check: Check) {
         self.0.push(check);
     }
 
-    /// Adds several.
     pub fn extend(&mut self, checks: impl IntoIterator<Item = Check>) {
         self.0.extend(checks);
     }
 
-    /// A line a check; what to do stands in the same line.
+    /// One line per check, with what to do.
     pub fn to_text(&self) -> String {
         let mut text = String::new();
         for Check { name, mark, text: found, next } in &self.0 {
@@ -77,12 +69,12 @@ impl Checks {
         text
     }
 
-    /// Tells what is not good, a line each.
+    /// Warns about each check that isn't ok.
     pub fn warn(&self) {
         let not_good = self.0.iter().filter(|check| check.mark != CheckMark::Ok);
         for Check { name, text, next, .. } in not_good {
             let next = next.as_ref().map_or_else(String::new, |next| format!("; {next}"));
-            // Timestamps that fit no other log are weaker evidence; the other checks are about whether the run will work.
+            // Timestamps that don't match other logs are weaker evidence; the other checks say whether the run will work.
             if *name == CLOCK {
                 tracing::warn!(target: WEAKENED, "{name}: {text}{next}");
             } else {
@@ -91,7 +83,6 @@ impl Checks {
         }
     }
 
-    /// As the manifest keeps them.
     pub fn to_manifest(&self) -> Vec<Checked> {
         let kept = |check: &Check| Checked {
             name: check.name.into(),
@@ -101,7 +92,6 @@ impl Checks {
         self.0.iter().map(kept).collect()
     }
 
-    /// One object, with the exit code.
     pub fn to_json(&self, exit_code: u8) -> String {
         let check = |check: &Check| {
             serde_json::json!({
@@ -116,24 +106,22 @@ impl Checks {
     }
 }
 
-/// What the token is and where it came from.
 pub fn token(token: &Token) -> Check {
     Check::new("token", CheckMark::Ok, format!("{}, from {}", token.kind(), token.source()))
 }
 
-/// The way to Slack.
 pub fn proxy(proxy: Option<&Proxy>) -> Check {
     let way = proxy.map_or_else(|| "none: calls go straight".into(), |proxy| format!("through {proxy}"));
     Check::new("proxy", CheckMark::Ok, way)
 }
 
-/// That an answer came. Without trust in the certificate there is none.
+/// Slack answered, which it only does over a trusted connection.
 pub fn connection(host: &str, is_https: bool) -> Check {
     let how = if is_https { "and its certificate is trusted (TLS)" } else { "not encrypted: it is this machine" };
     Check::new("connection", CheckMark::Ok, format!("{host} answers, {how}"))
 }
 
-/// How long a run of `rows` rows takes at the rate given, or at the least that Slack grants.
+/// How long a run of `rows` rows takes at the given rate; for `auto`, at the rate it starts with.
 pub fn takes(rows: u64, rate: RateChoice) -> Duration {
     let per_minute = match rate {
         RateChoice::Auto { start, .. } => start.per_minute(),
@@ -145,13 +133,12 @@ pub fn takes(rows: u64, rate: RateChoice) -> Duration {
     Duration::try_from_secs_f64(minutes * 60.0).unwrap_or(Duration::MAX)
 }
 
-/// Who the token acts for.
 pub fn identity(auth: &AuthTest) -> Check {
     let name = auth.user.as_deref().unwrap_or("a user without a name");
     Check::new("identity", CheckMark::Ok, format!("{name} ({})", auth.user_id))
 }
 
-/// Where the token is valid: the admin methods exist on Enterprise Grid alone.
+/// The organisation of the token: the admin methods exist on Enterprise Grid only.
 pub fn organisation(auth: &AuthTest) -> Check {
     let team = auth.team.as_deref().unwrap_or("without a name");
     let id = auth.team_id.as_ref().map_or("", TeamId::as_str);
@@ -168,7 +155,7 @@ pub fn organisation(auth: &AuthTest) -> Check {
     }
 }
 
-/// What the commands need, against what the token has.
+/// The scopes that all commands need.
 pub fn scopes(auth: &AuthTest) -> Check {
     let read = listing::SCOPE;
     match (auth.has_scope(WRITE), auth.has_scope(read)) {
@@ -191,7 +178,7 @@ pub fn scopes(auth: &AuthTest) -> Check {
     }
 }
 
-/// What a run needs, against what the token has.
+/// The scope that a run needs.
 pub fn scope_of_run(auth: &AuthTest) -> Check {
     match auth.has_scope(WRITE) {
         Some(true) => Check::new("scopes", CheckMark::Ok, format!("{WRITE} for run")),
@@ -203,7 +190,7 @@ pub fn scope_of_run(auth: &AuthTest) -> Check {
     }
 }
 
-/// Whether the token lasts, as long as a run of the input takes where one is given.
+/// Whether the token is valid for as long as the run takes, if an input is given.
 pub fn expiry(expires_in: Option<Duration>, run: Option<Duration>, renewable: bool) -> Check {
     let takes = run.map_or_else(String::new, |run| format!("; the run takes about {}", human(run)));
     let Some(left) = expires_in else {
@@ -221,18 +208,17 @@ pub fn expiry(expires_in: Option<Duration>, run: Option<Duration>, renewable: bo
     )
 }
 
-/// What remains to be looked at once `auth.test` has answered.
+/// The checks about time, once `auth.test` has answered.
 pub fn times(identified: &Identified, run: Option<Duration>, renewable: bool) -> [Check; 3] {
     let Identified { auth, asked_at, took } = identified;
     [expiry(auth.expires_in, run, renewable), clock(auth.server_date, *asked_at, *took), round_trip(*took)]
 }
 
-/// Milliseconds between two stamps, whichever is first.
 fn apart(one: Stamp, other: Stamp) -> Duration {
     Duration::from_millis(one.as_millis().abs_diff(other.as_millis()))
 }
 
-/// This machine's clock against the server's, which has whole seconds. The answer was made some time within the call.
+/// This machine's clock against the server's, which has whole seconds. The answer was made at some time during the call.
 pub fn clock(server: Option<Stamp>, asked_at: Stamp, took: Duration) -> Check {
     let Some(server) = server else {
         return Check::new(CLOCK, CheckMark::Warning, "the server did not tell its time");
@@ -246,7 +232,6 @@ pub fn clock(server: Option<Stamp>, asked_at: Stamp, took: Duration) -> Check {
         .advise("set it, or the timestamps of the results will fit no other log")
 }
 
-/// How long one call took.
 pub fn round_trip(took: Duration) -> Check {
     Check::new("round trip", CheckMark::Ok, format!("{} ms, connecting included", took.as_millis()))
 }

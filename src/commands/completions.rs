@@ -3,10 +3,8 @@
 use crate::cli::{self, Shell};
 use std::io::{self, Write};
 
-/// Writes the completions of a shell.
-///
 /// # Errors
-/// Where `out` cannot be written.
+/// If `out` can't be written.
 pub fn write(shell: Shell, out: &mut dyn Write) -> io::Result<()> {
     let generator = match shell {
         Shell::Bash => clap_complete::Shell::Bash,
@@ -15,7 +13,7 @@ pub fn write(shell: Shell, out: &mut dyn Write) -> io::Result<()> {
         Shell::PowerShell => clap_complete::Shell::PowerShell,
         Shell::Zsh => clap_complete::Shell::Zsh,
     };
-    // The generator panics where its writer fails, as a closed pipe does.
+    // The generator panics if its writer fails, as a closed pipe does.
     let (mut command, mut script) = (cli::command(), Vec::new());
     clap_complete::generate(generator, &mut command, NAME, &mut script);
     let script = String::from_utf8(script).map_err(io::Error::other)?;
@@ -29,12 +27,12 @@ pub fn write(shell: Shell, out: &mut dyn Write) -> io::Result<()> {
 
 const NAME: &str = "slack-revoke";
 
-/// What the generator for bash gets wrong:
+/// Corrects the script of the generator for bash:
 ///
-/// * For a program with a hyphen in its name it goes to states by one name and has them under another, and completes nothing
-///   behind a command: <https://github.com/clap-rs/clap/issues/6421>.
-/// * It splits file names at spaces. If it finds nothing itself, bash completes them, and quotes them.
-/// * Where an argument belongs it offers flags, and so no files. Flags are offered once a dash is typed.
+/// * If the program's name has a hyphen, states are set under one name and matched under another, so nothing is completed after
+///   a command: <https://github.com/clap-rs/clap/issues/6421>.
+/// * File names are split at spaces. If the script offers nothing, bash completes and quotes them itself.
+/// * Flags are offered in place of file arguments. They should only be offered once a dash is typed.
 fn for_bash(script: &str) -> String {
     let script = script.replace("slack__subcmd__revoke", "slack__revoke");
     let script = script.replace(r#"COMPREPLY=($(compgen -f "${cur}"))"#, "COMPREPLY=()");
@@ -48,7 +46,7 @@ fn for_bash(script: &str) -> String {
     script.lines().map(&mut corrected).collect()
 }
 
-/// The words that the argument of a command can be: the generator for fish leaves them out.
+/// The possible values of positional arguments, which the generator for fish leaves out.
 fn arguments_for_fish(command: &clap::Command) -> String {
     let line = |known: &clap::Command| {
         let values = known.get_positionals().flat_map(clap::Arg::get_possible_values);
@@ -65,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_shell_is_told_of_a_flag() {
+    fn every_shell_completes_flags() {
         for shell in [Shell::Bash, Shell::Elvish, Shell::Fish, Shell::PowerShell, Shell::Zsh] {
             let mut script = Vec::new();
             write(shell, &mut script).unwrap();
@@ -75,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn bash_has_every_state_that_it_goes_to() {
+    fn bash_matches_every_state_that_it_sets() {
         let mut script = Vec::new();
         write(Shell::Bash, &mut script).unwrap();
         let script = String::from_utf8(script).unwrap();
@@ -87,7 +85,7 @@ mod tests {
         }
     }
 
-    /// What bash would be offered behind each of these lines; nothing where it completes file names by itself.
+    /// What bash is offered after each of these lines; nothing if it completes file names itself.
     #[test]
     fn bash_completes_arguments_and_leaves_files_to_itself() {
         let mut script = Vec::new();
@@ -133,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_writer_that_fails_is_an_error_and_no_panic() {
+    fn a_failed_write_is_an_error_not_a_panic() {
         assert!(write(Shell::Bash, &mut [0; 16].as_mut_slice()).is_err());
     }
 }

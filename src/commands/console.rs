@@ -1,4 +1,4 @@
-//! Standard error, dressed as the settings say.
+//! Standard output and standard error of every command.
 
 use crate::cli::{ConsoleSettings, UsageError};
 use crate::error::RunError;
@@ -10,7 +10,7 @@ use std::io::{self, Write};
 /// Opens the console and sends every message of the program there.
 ///
 /// # Errors
-/// Where `SLACK_REVOKE_LOG` is no filter.
+/// If `SLACK_REVOKE_LOG` isn't a filter.
 pub fn open(settings: &ConsoleSettings) -> Result<output::Console, RunError> {
     let ConsoleSettings { progress: mode, color, verbosity, log_format: format } = *settings;
     let console = output::Console::stderr(Look { mode, verbosity, format, palette: Palette::new(color) });
@@ -19,7 +19,7 @@ pub fn open(settings: &ConsoleSettings) -> Result<output::Console, RunError> {
     Ok(console)
 }
 
-/// Prints what a command was asked for on standard output.
+/// Prints on standard output.
 ///
 /// # Errors
 /// Exit code 7 if it can't be written.
@@ -27,7 +27,6 @@ pub fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<Exi
     output::print(write).map(|()| ExitStatus::Success).map_err(|error| unprintable(&error))
 }
 
-/// Standard output that can't be written.
 #[must_use]
 pub fn unprintable(error: &io::Error) -> RunError {
     let what = format!("cannot write to standard output: {error}");
@@ -36,7 +35,7 @@ pub fn unprintable(error: &io::Error) -> RunError {
 
 /// Prints what stopped the program, and returns its exit status. `format` is JSON only once the console is open.
 ///
-/// The text may hold names of files and columns, so it is cleaned.
+/// The text may contain file and column names, so it is cleaned.
 pub fn fail(error: &RunError, format: LogFormat) -> ExitStatus {
     let (what, hint) = (error.what(), error.hint());
     match (error.is_declined(), format, hint) {

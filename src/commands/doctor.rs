@@ -1,4 +1,4 @@
-//! `doctor`: is this token, this scope, this network fit for a run.
+//! `doctor`: checks token, scopes and network for a run.
 
 use crate::cli::{DoctorArgs, Environment, RemoteSettings};
 use crate::commands::checks::{self, Check, Checks};
@@ -16,13 +16,11 @@ use crate::slack::{AuthTest, CallError, Token};
 use std::path::Path;
 use std::time::Duration;
 
-/// What is wrong just now is what is asked for.
+/// Doctor reports the current state, so it doesn't retry.
 const ONCE: Patience = Patience { retries: 0, longest_pause: Duration::ZERO };
 
-/// Checks, and prints what it found on standard output.
-///
 /// # Errors
-/// Where the command line cannot be meant, or the input, the address or the proxy not be used.
+/// If the command line contradicts itself, or the input, the address or the proxy can't be used.
 pub fn doctor(typed: DoctorArgs) -> Result<ExitStatus, RunError> {
     let DoctorArgs { input, json, remote } = typed;
     let settings = RemoteSettings::resolve(remote, &InputSource::File("".into()), &Environment::capture())?;
@@ -33,7 +31,6 @@ pub fn doctor(typed: DoctorArgs) -> Result<ExitStatus, RunError> {
     print(|out| out.write_all(text.as_bytes())).map(|_| status)
 }
 
-/// How long a run of this input takes at the rate given, or at the least that Slack grants.
 fn estimate(input: &Path, rate: RateChoice) -> Result<Duration, RunError> {
     let opened = Input::open(InputSource::File(input.to_owned()), &std::env::temp_dir());
     let (_, survey) =

@@ -1,4 +1,4 @@
-//! The files that a command names: no two of them are one file, none of them replaces another program's, and each can be written.
+//! Checks the files that a command names: no two are the same file, none replaces another program's, and each can be written.
 
 use crate::error::RunError;
 use crate::ledger::manifest::Input;
@@ -7,7 +7,6 @@ use crate::model::TokenSource;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A file of a command.
 pub(super) struct Named<'a> {
     /// The flag, or what the file is.
     pub(super) name: &'static str,
@@ -28,8 +27,7 @@ impl<'a> Named<'a> {
     }
 }
 
-/// Refuses files that are one, by whatever name: spelled otherwise, or through a link. Each that is written is compared with those
-/// before it.
+/// Refuses two names of one file, also through a link. Each file that is written is compared with those before it.
 ///
 /// # Errors
 /// If one of them would be overwritten.
@@ -47,7 +45,7 @@ pub(super) fn check_collisions(all: &[Named<'_>]) -> Result<(), RunError> {
     Ok(())
 }
 
-/// Refuses a file that holds something else than an earlier output, or nothing: it would be replaced, or added to.
+/// Refuses a file that would be replaced or appended to, unless it is empty or an earlier output.
 ///
 /// # Errors
 /// If it does, or can't be read.
@@ -71,7 +69,7 @@ pub(super) fn check_writable(flag: &str, path: &Path) -> Result<(), RunError> {
     paths::check_writable(path).map_err(|error| unwritable_by(flag, path, &error))
 }
 
-/// Where the input of a run may be: at the path that was given to the run, which may have run elsewhere, or beside its results.
+/// Where the input of a run may be: at the path given to the run, which may be another machine's, or beside its results.
 pub(super) fn inputs(input: &Input, results: &Path) -> Vec<PathBuf> {
     let given = PathBuf::from(&input.path);
     let beside = given.file_name().map(|name| results.with_file_name(name));
@@ -79,7 +77,6 @@ pub(super) fn inputs(input: &Input, results: &Path) -> Vec<PathBuf> {
     [Some(given).filter(|given| given.as_os_str() != "-"), beside].into_iter().flatten().collect()
 }
 
-/// The file that the token is read from.
 pub(super) fn token_file(token: Option<&TokenSource>) -> Option<&Path> {
     match token? {
         TokenSource::File(path) | TokenSource::Credential(path) => Some(path),

@@ -16,15 +16,13 @@ use crate::slack::ActiveSession;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-/// Resolves.
-///
 /// # Errors
-/// What stops it before its first call, and where the rows cannot be written.
+/// What stops it before its first call, and if the rows can't be written.
 pub fn resolve(typed: ResolveArgs, console: &Console) -> Result<ExitStatus, RunError> {
     let ResolveArgs { source, delimiter, column, output, remote } = typed;
     let names = cli::columns(&column)?;
     let settings = RemoteSettings::resolve(remote, &source, &Environment::capture())?;
-    // Refused now, not after an hour of listing.
+    // Refused now rather than after an hour of listing.
     if let Some(output) = output.as_deref()
         && paths::is_there(output).map_err(|error| unwritable(&error))?
     {
@@ -49,7 +47,7 @@ pub fn resolve(typed: ResolveArgs, console: &Console) -> Result<ExitStatus, RunE
         }
         let rows = write(&content, ids, &wanted, output.as_deref()).await?;
         if let Some((output, listed_at)) = output.as_deref().zip(listed_at) {
-            // The rows are those of the input, however fresh their users are.
+            // The rows are as old as the input, even though their users were just listed.
             if let Err(error) = listed::set(output, listed_at) {
                 tracing::warn!(target: WEAKENED, "{error}; a run takes the list for younger than it is");
             }
@@ -59,7 +57,7 @@ pub fn resolve(typed: ResolveArgs, console: &Console) -> Result<ExitStatus, RunE
     })
 }
 
-/// The session of a row that names no user; none where there is nothing to look for.
+/// The session of a row that names no user; `None` if there is nothing to look for.
 fn nameless(ids: IdColumns, row: &Row) -> Option<(SessionId, Option<TeamId>)> {
     let text = |index: Option<usize>| index.and_then(|index| row.fields.get(index)).map_or("", str::trim);
     if matches!(row.target, Err(Rejection::Columns { .. })) || !text(ids.user).is_empty() {
@@ -75,7 +73,7 @@ fn nameless(ids: IdColumns, row: &Row) -> Option<(SessionId, Option<TeamId>)> {
 /// The workspace that rows name beside a session, and the user once found.
 type Owner = (Option<TeamId>, Option<UserId>);
 
-/// What is looked for: memory goes with the input.
+/// The sessions to look for; memory grows with the input.
 #[derive(Default)]
 struct Wanted {
     owners: HashMap<SessionId, Vec<Owner>>,
@@ -130,15 +128,14 @@ async fn find(lister: &mut Lister, wanted: &mut Wanted, progress: &mut ListProgr
     Ok(())
 }
 
-/// Unresolved rows that are named one by one.
+/// Unresolved rows that are listed in the message.
 const MOST_NAMED: usize = 20;
 
-/// What became of the rows that name no user.
 #[derive(Default)]
 struct Rows {
     resolved: u64,
     unresolved: u64,
-    /// The first unresolved ones: the line, and the session.
+    /// Line and session of the first unresolved rows.
     named: Vec<(u64, SessionId)>,
 }
 
@@ -155,7 +152,6 @@ impl Rows {
     }
 }
 
-/// Writes every row.
 async fn write(content: &Content, ids: IdColumns, wanted: &Wanted, output: Option<&Path>) -> Result<Rows, RunError> {
     let mut table = output.map_or_else(|| Ok(Table::stdout()), created)?;
     let columns = content.header().fields();
@@ -183,10 +179,10 @@ async fn write(content: &Content, ids: IdColumns, wanted: &Wanted, output: Optio
     Ok(rows)
 }
 
-/// What stands for a cell beyond the header's columns, which isn't kept: an empty one would be no surplus.
+/// Replaces a cell beyond the header's columns, which isn't kept: an empty cell wouldn't count as surplus.
 const SURPLUS: &str = "surplus";
 
-/// The fields with the user in its column, or behind the others if there is none; and `beyond` surplus ones.
+/// The fields with the user in its column, or after the others if there is no such column, then `beyond` surplus fields.
 fn with<'a>(
     fields: &'a Fields,
     column: usize,

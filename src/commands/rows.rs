@@ -7,7 +7,7 @@ use crate::ledger::listing::Listing;
 use crate::model::{ColumnNames, InputSource, Row};
 use crate::output::{WEAKENED, counted, why};
 
-/// Refuses a list that `list` hasn't finished: it would be taken for all there is. Warns about one that lacks sessions.
+/// Refuses a list that `list` hasn't finished, because it looks complete. Warns about one that lacks sessions.
 ///
 /// # Errors
 /// If it isn't finished, or what `list` noted of it can't be read.
@@ -34,10 +34,10 @@ pub(super) fn check_listing(source: &InputSource) -> Result<(), RunError> {
     Ok(())
 }
 
-/// An input that was read to its end once, and can be read.
+/// Reads an input to its end once, so that it can be read again.
 ///
 /// # Errors
-/// Where it cannot be used.
+/// If it can't be used.
 pub(super) fn read_input(
     source: &InputSource,
     delimiter: Option<u8>,
@@ -61,10 +61,10 @@ pub(super) fn unusable(prefix: &str, error: &InputError) -> RunError {
     to_error(error.trouble.to_string(), hint).at(&error.input)
 }
 
-/// Hands every row over, in the input's order.
+/// Calls `take` with every row, in the input's order.
 ///
 /// # Errors
-/// Where it cannot be read again.
+/// If the input can't be read again.
 pub(super) async fn read_rows(content: &Content, mut take: impl FnMut(&Row)) -> Result<(), RunError> {
     let mut source = content.source(MaybeSent::default()).map_err(|error| unusable("", &error))?;
     loop {

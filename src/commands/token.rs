@@ -36,7 +36,7 @@ fn ask() -> io::Result<SecretString> {
     token::ask_on_terminal()
 }
 
-/// The token that the stand-in takes.
+/// The stand-in's token.
 ///
 /// # Errors
 /// Never in practice: it has the form of a user token.
@@ -49,35 +49,30 @@ fn refused(error: &slack::TokenError) -> RunError {
     RunError::token(error.to_string(), error.hint())
 }
 
-/// How long a clear answer is waited for.
+/// How long to wait for a clear answer of `auth.test`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patience {
-    /// Attempts after the first.
     pub retries: u32,
-    /// The pauses that Slack may ask for, all together. They cost no attempt.
+    /// The total of the pauses that Slack may ask for. They don't count as attempts.
     pub longest_pause: Duration,
 }
 
 impl Patience {
-    /// That of a run.
     #[must_use]
     pub fn of(settings: &Settings) -> Self {
         Self { retries: settings.remote.calls.retries, longest_pause: settings.remote.calls.max_retry_after }
     }
 }
 
-/// A clear answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identified {
-    /// Whose token it is, and what it may do.
     pub auth: AuthTest,
     /// This machine's clock before the call.
     pub asked_at: Stamp,
-    /// From the call to its answer.
     pub took: Duration,
 }
 
-/// Asks whose token it is, until there is a clear answer, or none can be expected.
+/// Asks whose token it is, until there is a clear answer or no further attempt makes sense.
 ///
 /// # Errors
 /// The last answer.

@@ -26,7 +26,7 @@ pub fn block_on<T>(future: impl Future<Output = Result<T, RunError>>) -> Result<
     ended
 }
 
-/// Handles signals from here on, instead of dying of them.
+/// Handles signals from here on.
 ///
 /// # Errors
 /// If the system refuses it.
@@ -34,7 +34,7 @@ pub fn signals() -> Result<Shutdown, RunError> {
     Shutdown::listen().map_err(|error| RunError::internal(format!("signals cannot be listened for: {error}")))
 }
 
-/// Does on a thread of its own what may never return: opening a pipe, reading an answer, running a command.
+/// Runs on a thread of its own what may never return: opening a pipe, reading an answer, running a command.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
@@ -42,7 +42,7 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
     }
 }
 
-/// Waits for what comes before the first row; the first signal ends it.
+/// Waits for the preparations of a command; the first signal ends them.
 ///
 /// # Errors
 /// The future's, [`RunError::interrupted`] and [`RunError::terminated`].
@@ -60,26 +60,24 @@ pub async fn unless_stopped<T>(
     }
 }
 
-/// The terminal of the session, whatever standard input is.
+/// The session's terminal, even if standard input is something else.
 const CONTROLLING: &str = "/dev/tty";
 
-/// Discards what was typed and not yet read. What isn't a terminal keeps its content.
+/// Discards what was typed before the question: it is no answer to it. Has no effect on anything but a terminal.
 pub fn discard_typed(terminal: impl AsFd) {
-    // Fails if it is none.
+    // Fails if it isn't a terminal.
     let _ = tcflush(terminal, QueueSelector::IFlush);
 }
 
-/// Opens the terminal of the session, if there is one.
 pub fn controlling_terminal() -> std::io::Result<File> {
     File::open(CONTROLLING)
 }
 
-/// The modes of the session's terminal, which are restored at the end: a signal may come while what is typed isn't shown.
+/// The modes of the session's terminal, restored on drop: a signal may come while echo is off.
 #[derive(Debug)]
 pub struct SavedModes(Option<(File, Termios)>);
 
 impl SavedModes {
-    /// Saves them.
     pub fn save() -> Self {
         Self(controlling_terminal().ok().and_then(|terminal| tcgetattr(&terminal).ok().map(|modes| (terminal, modes))))
     }

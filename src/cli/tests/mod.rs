@@ -26,7 +26,7 @@ fn refusal(line: &str) -> String {
 }
 
 #[test]
-fn clap_finds_no_fault_with_it() {
+fn clap_accepts_the_definition() {
     command().debug_assert();
 }
 
@@ -49,7 +49,7 @@ fn every_long_flag_has_the_variable_of_its_name() {
 }
 
 #[test]
-fn a_variable_switches_a_flag_by_any_usual_word() {
+fn a_variable_sets_a_flag_by_any_usual_word() {
     let mut command = command();
     command.build();
     let run = command.find_subcommand("run").unwrap();
@@ -121,7 +121,7 @@ fn long_help_has_the_table_of_exit_codes() {
     }
 }
 
-/// A line of an example without what a shell does before and behind the program.
+/// The program's part of an example's shell line.
 fn of_shell(line: &str) -> Vec<OsString> {
     let line = &line[line.find("slack-revoke").expect(line)..];
     let line = line.split(['|', '>']).next().unwrap_or_default();
@@ -149,7 +149,7 @@ fn every_command_ends_its_help_with_examples_and_exit_codes() {
 }
 
 #[test]
-fn every_example_can_be_typed() {
+fn every_example_parses() {
     let mut program = command();
     program.build();
     let names = program.get_subcommands().filter_map(|known| help_text::of_command(known.get_name()));
@@ -182,7 +182,7 @@ fn a_command_that_prints_lists_no_flags_of_progress_and_takes_them() {
 }
 
 #[test]
-fn everything_can_be_typed() {
+fn every_flag_of_run_parses() {
     let line = "run - -o r.csv --resume --remaining left.csv --delimiter ; --column user_id=Owner --column team_id=a,b --identify-by user --rate 20/min --bucket team \
         -j 256 --retries 0 --timeout 5s --max-retry-after 1h30m --max-failures 50 --deadline 8h --protect keep.txt \
         --allow-self --allow-unowned --no-canary --strict --token-file t --api-url http://127.0.0.1:1/ --allow-host A.example,b.example \
@@ -203,7 +203,7 @@ fn everything_can_be_typed() {
 }
 
 #[test]
-fn the_last_of_two_holds_as_it_does_for_an_alias() {
+fn the_last_of_two_values_is_used() {
     let run = run("run a.csv --yes --yes --rate 5/s --rate 20/min");
     assert_eq!(run.pace.rate, RateChoice::Fixed("20/min".parse().unwrap()));
 }

@@ -1,4 +1,4 @@
-//! Tables of what is typed, where, and what follows.
+//! Command lines in an environment, and the settings they give.
 
 use crate::cli::*;
 use crate::model::{
@@ -20,7 +20,7 @@ const CRON: Environment = Environment {
 const DESK: Environment =
     Environment { stdin_is_terminal: true, stderr_is_terminal: true, has_controlling_terminal: true, ..CRON };
 
-/// Rows come through a pipe, and somebody looks on.
+/// Rows come through a pipe, and a person watches.
 const PIPE: Environment = Environment { stdin_is_terminal: false, ..DESK };
 
 fn resolve(line: &str, environment: &Environment) -> Result<Settings, UsageError> {
@@ -109,7 +109,7 @@ fn the_mode_decides_who_is_asked() {
 }
 
 #[test]
-fn whole_users_are_confirmed_besides() {
+fn whole_users_need_a_second_confirmation() {
     use UsersConfirmation::{Ask, Given, NotNeeded};
     for (line, environment, want) in [
         ("run a.csv", &DESK, Ok(NotNeeded)),
@@ -133,7 +133,7 @@ fn whole_users_are_confirmed_besides() {
 }
 
 #[test]
-fn nobody_is_asked_what_they_cannot_see_or_answer() {
+fn nobody_is_asked_without_a_visible_question_and_an_input() {
     let log_in_a_file = Environment { stderr_is_terminal: false, ..DESK };
     let no_keyboard = Environment { has_controlling_terminal: false, ..PIPE };
     for (line, environment) in [
@@ -194,7 +194,7 @@ fn the_ends_of_auto_stay_in_order() {
 }
 
 #[test]
-fn what_is_typed_arrives() {
+fn every_flag_reaches_the_settings() {
     let line = "run a.csv -y -o r.csv --remaining left.csv --identify-by team --delimiter tab --bucket org -j 3 --retries 2 \
         --timeout 4s --max-retry-after 5m --deadline 6h --max-failures 7 --protect p --allow-self --no-canary --strict \
         --api-url https://api.example/ --allow-host api.example --events e --summary-json s --metrics-file m --reason INC";
@@ -218,7 +218,7 @@ fn what_is_typed_arrives() {
 }
 
 #[test]
-fn the_console_suits_whoever_looks_on() {
+fn the_console_follows_flags_and_terminal() {
     use ScreenMode::{Bar, None as Hidden, Plain};
     let dumb = Environment { terminal_is_dumb: true, ..DESK };
     let no_color = Environment { no_color: true, ..DESK };

@@ -1,5 +1,3 @@
-//! Tables of what is found, and the mark that it gets.
-
 use super::*;
 use crate::model::UserId;
 
@@ -19,7 +17,7 @@ fn auth(scopes: Option<&[&str]>) -> AuthTest {
 }
 
 #[test]
-fn scopes_decide_what_works() {
+fn missing_scopes_are_warnings_or_failures() {
     for (held, mark) in [
         (Some(&[WRITE, listing::SCOPE][..]), CheckMark::Ok),
         (Some(&[WRITE][..]), CheckMark::Warning),
@@ -32,14 +30,14 @@ fn scopes_decide_what_works() {
 }
 
 #[test]
-fn an_organisation_is_what_the_app_is_installed_on() {
+fn an_app_outside_an_organisation_is_a_warning() {
     assert_eq!(organisation(&auth(None)).mark, CheckMark::Ok);
     assert_eq!(organisation(&AuthTest { is_enterprise_install: Some(false), ..auth(None) }).mark, CheckMark::Warning);
     assert_eq!(organisation(&AuthTest { enterprise_id: None, ..auth(None) }).mark, CheckMark::Warning);
 }
 
 #[test]
-fn a_token_has_to_last_or_to_be_had_again() {
+fn a_token_that_expires_during_the_run_and_cannot_be_read_again_is_a_warning() {
     let (hour, day) = (Some(Duration::from_hours(1)), Some(Duration::from_hours(24)));
     for (left, run, renewable, mark) in [
         (None, day, false, CheckMark::Ok),
@@ -54,7 +52,7 @@ fn a_token_has_to_last_or_to_be_had_again() {
 }
 
 #[test]
-fn a_clock_may_be_half_a_minute_off() {
+fn a_clock_more_than_30_seconds_off_is_a_warning() {
     let asked = Stamp::from_millis(1_000_000_500);
     let took = Duration::from_millis(200);
     for (server, mark) in [
@@ -71,7 +69,7 @@ fn a_clock_may_be_half_a_minute_off() {
 }
 
 #[test]
-fn a_check_is_a_line() {
+fn a_check_is_one_line() {
     let mut checks = Checks::default();
     checks.add(Check::new("token", CheckMark::Failed, "there is none\nat all").advise("set SLACK_TOKEN"));
     assert_eq!(checks.to_text(), "✗ token        there is none at all; set SLACK_TOKEN\n");

@@ -38,19 +38,19 @@ const COLUMNS: [&str; 13] = [
     "recent_ip",
 ];
 
-/// Lists. `argv` is the command line as it was typed, for the command that continues the listing.
+/// `argv` is the command line as it was typed, for the command that continues the listing.
 ///
 /// # Errors
 /// What stops the listing before its first call.
 pub fn list(typed: ListArgs, argv: &[OsString], console: &Console) -> Result<ExitStatus, RunError> {
     let ListArgs { filters, output, others, resume, remote } = typed;
-    // Nothing is read from standard input, so somebody there can be asked for the token.
+    // Nothing is read from standard input, so a person there can be asked for the token.
     let settings = RemoteSettings::resolve(remote, &InputSource::File(PathBuf::new()), &Environment::capture())?;
     let filter = filter(filters)?;
     block_on(async {
         let (mut lister, host) = Lister::connect(&settings).await?;
         let began_at = At(wall());
-        // Only what is kept can be continued with another token.
+        // Only a listing in a file can be continued with another token.
         let organization = if output.is_some() { lister.organization().await } else { None };
         let fresh = Listing::new(began_at, host, organization, filter.described());
         let mut state = match output {

@@ -1,4 +1,4 @@
-//! The outputs of a listing, and how far they are: made or continued, page by page, and ended.
+//! The output files of a listing and its progress: created or resumed, written page by page, and finished.
 
 use super::{COLUMNS, created, exists_already, unusable, unwritable, write};
 use crate::commands::listing::filter::{Filter, Fit};
@@ -18,7 +18,6 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
 
-/// Where a listing goes.
 pub struct Files {
     output: PathBuf,
     /// For the sessions that the filters leave out.
@@ -48,7 +47,7 @@ impl Files {
         ])
     }
 
-    /// Notes how far the list is beside the file of `--others`: a part of it is no list either.
+    /// Records the progress beside the file of `--others` too, which isn't a complete list either.
     fn note_others(&self, at: &Listing) -> Result<(), RunError> {
         let noted = self.others.as_deref().zip(at.of_others());
         let saved = noted.map_or(Ok(()), |(path, others)| others.save(&Listing::beside(path)));
@@ -59,7 +58,7 @@ impl Files {
         [Some(self.listing.clone()), self.others.as_deref().map(Listing::beside)].into_iter().flatten()
     }
 
-    /// Takes back outputs that hold nothing but their header, so that the same command can be given again.
+    /// Removes outputs that hold only their header, so that the same command can be run again.
     fn abandon(&self) -> std::io::Result<()> {
         for path in [Some(&self.output), self.others.as_ref()].into_iter().flatten() {
             match fs::remove_file(path) {
@@ -71,33 +70,30 @@ impl Files {
     }
 }
 
-/// The outputs, and how far they are.
 pub struct State {
     table: Table,
     others: Option<Table>,
-    /// How far.
     pub at: Listing,
     files: Option<Files>,
-    /// Sessions that weren't asked for.
+    /// Sessions that `--team` and `--user` didn't ask for.
     foreign: u64,
-    /// Flags of lists of users of whom nobody was seen; empty if earlier pages may have shown them.
+    /// Flags whose lists of users have matched no session; empty if earlier pages may have had one.
     unmet: Vec<&'static str>,
 }
 
 impl State {
-    /// On standard output.
     pub fn printed(fresh: Listing) -> Result<Self, RunError> {
         Self { table: Table::stdout(), others: None, at: fresh, files: None, foreign: 0, unmet: Vec::new() }.begun()
     }
 
-    /// In files: from the start, or, with `resume`, behind what an earlier listing left.
+    /// In files: from the start, or, with `resume`, after what an earlier listing left.
     pub fn open(files: Files, resume: bool, mut fresh: Listing) -> Result<Self, RunError> {
         fresh.others = files.others.as_ref().map(|path| Others {
             path: path.to_string_lossy().into_owned(),
             rows: 0,
             written: Written::default(),
         });
-        // One that isn't ours is never replaced.
+        // Another program's file is never replaced.
         let earlier = Listing::load(&files.listing).map_err(|error| unusable(&error))?;
         if let Some(others) = &files.others {
             Listing::load(&Listing::beside(others)).map_err(|error| unusable(&error))?;
@@ -120,14 +116,14 @@ impl State {
         }
     }
 
-    /// The listing is noted as unfinished before there is an output, so that none is taken for a whole one.
+    /// Records the listing as unfinished before the output exists, so that a partial output is never taken for a complete one.
     fn begin(files: Files, fresh: Listing) -> Result<Self, RunError> {
         files.check()?;
         fresh.save(&files.listing).map_err(|error| unwritable(&error))?;
         files.note_others(&fresh)?;
         let table = created(&files.output)?;
         let others = files.others.as_deref().map(created).transpose().inspect_err(|_| {
-            // Both are empty and would be in the way of the next start, which says so if they can't be removed.
+            // Both are empty and would block the next start, which reports it if they can't be removed.
             let _ = fs::remove_file(&files.output);
             let _ = files.notes().try_for_each(|note| Listing::remove(&note));
         })?;
@@ -184,7 +180,7 @@ impl State {
         Ok(self)
     }
 
-    /// Keeps a page: first its rows, then, if the listing `goes_on` behind it, that it was read.
+    /// Writes a page: first its rows, then, if another page follows, the progress.
     pub fn take(&mut self, page: &Page, filter: &Filter, goes_on: bool) -> Result<(), RunError> {
         if self.at.pages == 0 {
             self.unmet = filter.lists().map(|(flag, _)| flag).collect();
@@ -237,12 +233,12 @@ impl State {
         }
         let finished = self.at.finish(At(wall()), &files.output, files.others.as_deref());
         finished.map_err(|error| unwritable(&error))?;
-        // Before the list itself: if it is cut off here, the list can be continued, and both are noted again.
+        // Before the list itself: if it is cut off here, the list can be continued, and both are recorded again.
         files.note_others(&self.at)?;
         self.at.save(&files.listing).map_err(|error| unwritable(&error))
     }
 
-    /// Ends the listing, and prints how.
+    /// Finishes the listing and prints how it ended.
     pub fn conclude(
         mut self,
         end: Result<(), ListError>,

@@ -1,4 +1,4 @@
-//! Which sessions of a listing are meant. Pure.
+//! The filters of `list`. Pure.
 
 use crate::error::RunError;
 use crate::input::Guards;
@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::Path;
 
-/// The filters of `list`. Every kind that is given has to let a session pass; of several of one kind, one has to fit.
+/// A session has to pass every kind of filter that is given; of several filters of one kind, one has to match.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Filter {
     /// Only the sessions of this user in this workspace: Slack is asked for no others.
@@ -33,16 +33,14 @@ pub struct Filter {
 /// Whether the filters let a session pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fit {
-    /// They do.
     Yes,
-    /// They don't.
     No,
-    /// They don't, but only because of an address that can't be read.
+    /// No, but only because of an address that can't be read.
     UnknownAddress,
 }
 
 impl Filter {
-    /// Whether a session is one that Slack was asked for, as far as can be read.
+    /// Whether Slack was asked for this session, as far as can be read.
     #[must_use]
     pub fn asks_for(&self, session: &ActiveSession) -> bool {
         self.owner.as_ref().is_none_or(|(team, user)| {
@@ -50,14 +48,13 @@ impl Filter {
         })
     }
 
-    /// Whether a session is meant.
     #[must_use]
     pub fn fit(&self, session: &ActiveSession) -> Fit {
         if self.passes_others(session) { self.fit_of_addresses(session) } else { Fit::No }
     }
 
-    /// An address that can't be read may be in any range. So it is listed neither for being in one nor for being in none:
-    /// whoever signs out everybody outside the office must not sign out the office.
+    /// An address that can't be read may be in any range, so it passes neither `--ip` nor `--not-ip`: signing out everyone
+    /// outside the office must not sign out the office.
     fn fit_of_addresses(&self, session: &ActiveSession) -> Fit {
         let known: Vec<Option<IpAddr>> = session.created.iter().chain(&session.recent).map(address).collect();
         let is_unknown = known.is_empty() || known.contains(&None);
@@ -128,7 +125,7 @@ fn lower(parts: &[&Option<Box<str>>]) -> String {
 /// The user ids of a file, one a line, with `#` for comments.
 ///
 /// # Errors
-/// Where the file cannot be read, or a line is no user id.
+/// If the file can't be read, or a line isn't a user id.
 pub fn users_of(flag: &str, path: &Path) -> Result<BTreeSet<UserId>, RunError> {
     let trouble = |why: String| {
         let what = format!("cannot use {flag} {}: {why}", path.display());
@@ -170,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn either_device_may_fit_and_every_kind_has_to() {
+    fn one_device_must_match_every_kind_of_filter() {
         let moved = session(Some(device("iOS", "17.6", "203.0.113.9")), Some(device("iOS", "18.0", "2001:db8::7")));
         let nameless = session(None, None);
         let range = |text: &str| vec![text.parse::<Cidr>().unwrap()];
@@ -205,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_cannot_be_read_is_in_no_list_of_addresses() {
+    fn an_unreadable_address_passes_no_address_filter() {
         let range = |text: &str| vec![text.parse::<Cidr>().unwrap()];
         let office = || range("203.0.113.0/24");
         let is_in = Filter { ip: office(), ..Filter::default() };
@@ -232,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn the_order_of_filters_does_not_matter_and_everything_else_does() {
+    fn descriptions_of_filters_differ_by_everything_but_order() {
         let filter = |os: &[&str], client: &[&str]| {
             let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
             Filter { os: texts(os), client: texts(client), ..Filter::default() }.described()

@@ -18,10 +18,10 @@ use crate::slack::{CallError, Client, ListQuery, ListReply, Page};
 use std::pin::pin;
 use std::time::Duration;
 
-/// What the rate estimator is told of the pages that may follow: how many there are is unknown.
+/// The pages that may follow, for the rate estimator: their number is unknown.
 const PAGES_AHEAD: u64 = 1000;
 
-/// Brings pages. The first signal lets the page in flight come, and ends the listing before the next one.
+/// Fetches pages. The first signal ends the listing after the page in flight.
 pub struct Lister {
     client: Client,
     clock: Clock,
@@ -35,7 +35,7 @@ impl Lister {
     /// Finds the token and builds the client.
     ///
     /// # Errors
-    /// Where there is no token, or the address or the proxy cannot be used.
+    /// If there is no token, or the address or the proxy can't be used.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
@@ -49,13 +49,11 @@ impl Lister {
         Ok((Self { client, clock, retry, shutdown, stopping: None, calls: 0 }, api.host().to_owned()))
     }
 
-    /// Calls made so far.
     #[must_use]
     pub fn calls(&self) -> u64 {
         self.calls
     }
 
-    /// The clock that the calls are paced by.
     #[must_use]
     pub fn clock(&self) -> Clock {
         self.clock
@@ -85,7 +83,7 @@ impl Lister {
     /// One page, after as many attempts as it takes.
     ///
     /// # Errors
-    /// Where the listing cannot, or is not to, go on.
+    /// If the listing can't, or mustn't, go on.
     pub async fn page(&mut self, query: &ListQuery) -> Result<Page, ListError> {
         loop {
             let permit = self.permit().await?;

@@ -15,7 +15,7 @@ use crate::model::{ErrorCode, StopReason};
 use crate::output;
 use std::borrow::Cow;
 
-/// Sessions on a page: the most that the method gives (slack.md, "The sibling methods").
+/// Sessions per page: the method's maximum (slack.md, "The sibling methods").
 pub const PAGE: u16 = 1000;
 
 /// The scope that a listing needs.
@@ -24,15 +24,15 @@ pub const SCOPE: &str = "admin.users:read";
 /// Why a listing ended before its last page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ListError {
-    /// As a run would have been stopped.
+    /// For a reason that would stop a run too.
     Stop(StopReason),
-    /// Slack's pages end before the listing does.
+    /// Slack's pages end before the listing is complete.
     Incomplete(Incomplete),
-    /// What is gathered could not be kept.
+    /// The rows could not be written.
     Error(RunError),
 }
 
-/// Why there are sessions that no page brings.
+/// Why some sessions are on no page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Incomplete {
     /// The cursor isn't known to Slack any more.
@@ -44,7 +44,6 @@ pub enum Incomplete {
 }
 
 impl Incomplete {
-    /// What happened.
     #[must_use]
     pub fn why(self) -> &'static str {
         match self {
@@ -55,7 +54,7 @@ impl Incomplete {
     }
 }
 
-/// Refusals that say nothing of the token, only of whom it was asked for.
+/// Refusals that are about the ids in the query, not about the token.
 fn is_about_the_query(code: &ErrorCode) -> bool {
     matches!(
         code,
@@ -85,7 +84,7 @@ impl ListError {
         }
     }
 
-    /// What to do, whatever the command.
+    /// What to do, in any command.
     fn hint(&self) -> Option<Cow<'_, str>> {
         match self {
             Self::Stop(StopReason::Refused { code: ErrorCode::MissingScope, .. }) => {
@@ -100,7 +99,6 @@ impl ListError {
         }
     }
 
-    /// How the program exits.
     #[must_use]
     pub fn exit_status(&self) -> ExitStatus {
         match self {

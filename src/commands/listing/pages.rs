@@ -8,11 +8,10 @@ use crate::slack::{ListQuery, Page};
 use std::collections::HashSet;
 use std::time::Duration;
 
-/// Where a listing is.
 #[derive(Debug)]
 pub struct Pages {
     query: ListQuery,
-    /// Every cursor so far: one that comes again would be followed forever.
+    /// Every cursor so far: one that is repeated would be followed forever.
     cursors: HashSet<Box<str>>,
     next: Position,
 }
@@ -102,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_that_was_there_before_is_not_followed() {
+    fn a_repeated_cursor_is_not_followed() {
         for (start, cursors, want) in [
             (None, &[Some("a"), Some("b"), None][..], Position::Over),
             (None, &[Some("a"), Some("b")], Position::Page),

@@ -65,8 +65,8 @@ pub enum Verdict {
     StillThere,
     /// The session is not listed, and its user has others that neither the results nor `--before` name.
     UserBack,
-    /// The session isn't listed, but it may be one that couldn't be read or is on a page that wasn't. Of a `requested` record: its
-    /// user has sessions, and without `--before` they may be old or new.
+    /// The session isn't listed, but it may be one that couldn't be read or is on a page that wasn't. Of a `requested` record:
+    /// its user has sessions, and without `--before` they may be old or new.
     Unproven,
     /// The record names no session.
     NotAsked,
