@@ -1,7 +1,6 @@
 //! The command line and its environment, read and checked in one pass that gives [`Settings`]. The only clap.
 #![expect(clippy::doc_markdown, reason = "the doc comments of flags are the help that people read in a terminal")]
 
-mod environment;
 pub mod help_text;
 mod mistakes;
 mod other_commands;
@@ -11,20 +10,16 @@ mod run;
 mod settings;
 #[cfg(test)]
 mod tests;
-mod usage_error;
-mod value_enums;
 mod values;
 mod variables;
 
-pub use environment::Environment;
 pub use other_commands::{DoctorArgs, FilterArgs, ListArgs, PageArgs, RateArgs, RemoteArgs, ResolveArgs, VerifyArgs};
-pub use resolve::columns;
+pub use resolve::{Environment, columns};
 pub use run::{CallArgs, InputArgs, OutputArgs, PaceArgs, ReportArgs, RunArgs, SafetyArgs, TokenArgs};
 pub use settings::{
-    Confirmation, ConsoleSettings, Existing, Mode, RemoteSettings, Settings, Terminal, UsersConfirmation,
+    Confirmation, ConsoleSettings, Existing, Mode, RemoteSettings, Settings, Terminal, UsageError, UsersConfirmation,
 };
-pub use usage_error::UsageError;
-pub use value_enums::{Color, Progress, Shell};
+pub use values::{Color, Progress, Shell};
 pub use variables::variable_of;
 
 use crate::exit::ExitStatus;

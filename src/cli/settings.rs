@@ -1,7 +1,7 @@
-//! What a command line means in its environment: what the commands go by. The types alone; [`super::resolve`] makes them.
+//! What a command line means in its environment, or why it is refused. The types alone; [`super::resolve`] makes them.
 
 use super::run::{CallArgs, InputArgs, OutputArgs, PaceArgs, ReportArgs, SafetyArgs};
-use crate::model::{ColumnNames, LogFormat, RateChoice, ScreenMode, TokenSource, Verbosity};
+use crate::model::{ColumnNames, LogFormat, Rate, RateChoice, ScreenMode, TokenSource, Verbosity};
 
 /// What a run, a plan or a rehearsal goes by: the flags as they were typed, and what follows from them.
 #[derive(Debug, Clone, PartialEq)]
@@ -94,4 +94,54 @@ pub struct ConsoleSettings {
     pub color: bool,
     pub verbosity: Verbosity,
     pub log_format: LogFormat,
+}
+
+/// Why a command line was refused. Nothing was read or sent; exit code 2.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UsageError {
+    #[error(
+        "a plan sends nothing, and --rehearse sends everything to a stand-in: leave out --rehearse, or use run --rehearse without \
+         planning"
+    )]
+    PlanAndRehearsal,
+    #[error("{flag} cannot be used with --rehearse: a rehearsal needs no token, reaches nobody, and starts afresh")]
+    NotInRehearsal { flag: &'static str },
+    #[error("--token-file and --token-command exclude each other; give the one that holds the token")]
+    TwoTokens,
+    #[error("--resume and --resume-or-start exclude each other; --resume-or-start resumes too, so leave out --resume")]
+    ResumeTwice,
+    #[error(
+        "--rate unlimited is for a rehearsal or an --api-url on the loopback address; \
+         use --rate auto, which finds the limit, or a rate such as 20/min"
+    )]
+    UnlimitedAbroad,
+    #[error("{flag} belongs to --rate auto; leave out either {flag} or --rate")]
+    OnlyWithAuto { flag: &'static str },
+    #[error("--start-rate {start} is above --max-rate {max}; lower the one or raise the other")]
+    StartAboveMax { start: Rate, max: Rate },
+    /// Standard input has no name that the results could be named after.
+    #[error(
+        "rows from standard input, or from anything that isn't a regular file, need a name for the results: add -o FILE, as in \
+         -o results.csv"
+    )]
+    NoOutputForStdin,
+    #[error(
+        "there is no terminal to ask on before sending: add --yes to send without asking, or use plan to look first"
+    )]
+    NobodyToAsk,
+    #[error("--whole-users names users, so --identify-by team cannot be used with it; leave out one")]
+    WholeUsersByTeam,
+    #[error("--confirm-users belongs to --whole-users; leave it out, or add --whole-users")]
+    OnlyWithWholeUsers,
+    #[error(
+        "--whole-users wants a second confirmation, and there is no terminal to ask on: add --confirm-users N, \
+         with the number of users that plan --whole-users tells"
+    )]
+    NobodyToConfirmUsers,
+    #[error("--column names two headers for {column}; leave out one")]
+    ColumnTwice { column: &'static str },
+    #[error("{0}; correct or unset it")]
+    LogFilter(String),
+    #[error("--quiet and --verbose exclude each other; leave out one")]
+    QuietAndVerbose,
 }

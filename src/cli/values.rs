@@ -1,7 +1,10 @@
 //! Parses the values of flags. Each error says what to type instead.
 
-use crate::model::{IdColumn, InputSource, MaxFailures, Rate, RateChoice, RateError};
-use clap::builder::{PathBufValueParser, TypedValueParser};
+use crate::model::{
+    BucketPolicy, IdColumn, Identify, InputSource, LogFormat, MaxFailures, Rate, RateChoice, RateError,
+};
+use clap::ValueEnum;
+use clap::builder::{PathBufValueParser, PossibleValue, TypedValueParser};
 use std::num::{NonZeroU8, NonZeroU64};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -144,6 +147,79 @@ pub(super) fn host(text: &str) -> Result<String, String> {
         return Err("it is a host's name alone, as in proxy.example.com".into());
     }
     Ok(text.to_ascii_lowercase())
+}
+
+/// Derives clap's `ValueEnum` for a type of the model, which knows no clap. The value in the end can't be typed.
+macro_rules! value_enum {
+    ($type:ident { $($value:ident = $word:literal: $help:literal,)+ } $($untyped:ident)?) => {
+        impl ValueEnum for $type {
+            fn value_variants<'a>() -> &'a [Self] {
+                &[$(Self::$value),+]
+            }
+
+            fn to_possible_value(&self) -> Option<PossibleValue> {
+                match self {
+                    $(Self::$value => Some(PossibleValue::new($word).help($help)),)+
+                    $(Self::$untyped => None,)?
+                }
+            }
+        }
+    };
+}
+
+value_enum!(LogFormat {
+    Text = "text": "For people",
+    Json = "json": "One JSON object a line",
+});
+
+value_enum!(BucketPolicy {
+    Auto = "auto": "Find out",
+    Org = "org": "One limit for the token",
+    Team = "team": "One limit for each workspace",
+});
+
+value_enum!(Identify {
+    Auto = "auto": "user_id where the row has it, else team_id",
+    User = "user": "Always user_id",
+    Team = "team": "Always team_id",
+} WholeUsers);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Progress {
+    /// A bar on a terminal, plain lines elsewhere
+    Auto,
+    /// A bar; lines where there is no terminal
+    Bar,
+    /// A line about every 10 s
+    Plain,
+    /// Nothing
+    None,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal
+    Auto,
+    /// Even into a file
+    Always,
+    /// Not at all
+    Never,
+}
+
+/// The shells that completions are made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    /// bash
+    Bash,
+    /// elvish
+    Elvish,
+    /// fish
+    Fish,
+    /// PowerShell
+    #[value(name = "powershell")]
+    PowerShell,
+    /// zsh
+    Zsh,
 }
 
 #[cfg(test)]

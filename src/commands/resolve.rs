@@ -71,12 +71,12 @@ fn nameless(ids: IdColumns, row: &Row) -> Option<(SessionId, Option<TeamId>)> {
 }
 
 /// The workspace that rows name beside a session, and the user once found.
-type Owner = (Option<TeamId>, Option<UserId>);
+type TeamOwner = (Option<TeamId>, Option<UserId>);
 
 /// The sessions to look for; memory grows with the input.
 #[derive(Default)]
 struct Wanted {
-    owners: HashMap<SessionId, Vec<Owner>>,
+    owners: HashMap<SessionId, Vec<TeamOwner>>,
     open: u64,
     unreadable: u64,
 }
@@ -132,14 +132,14 @@ async fn find(lister: &mut Lister, wanted: &mut Wanted, progress: &mut ListProgr
 const MOST_NAMED: usize = 20;
 
 #[derive(Default)]
-struct Rows {
+struct ResolvedRows {
     resolved: u64,
     unresolved: u64,
     /// Line and session of the first unresolved rows.
     named: Vec<(u64, SessionId)>,
 }
 
-impl Rows {
+impl ResolvedRows {
     fn count(&mut self, line: u64, session: SessionId, owner: Option<&UserId>) {
         if owner.is_some() {
             self.resolved += 1;
@@ -152,12 +152,17 @@ impl Rows {
     }
 }
 
-async fn write(content: &Content, ids: IdColumns, wanted: &Wanted, output: Option<&Path>) -> Result<Rows, RunError> {
+async fn write(
+    content: &Content,
+    ids: IdColumns,
+    wanted: &Wanted,
+    output: Option<&Path>,
+) -> Result<ResolvedRows, RunError> {
     let mut table = output.map_or_else(|| Ok(Table::stdout()), created)?;
     let columns = content.header().fields();
     let user_column = ids.user.unwrap_or(columns.len());
     table.row(with(columns, user_column, Some("user_id"), ids.user.is_none(), 0));
-    let (mut rows, mut failed) = (Rows::default(), None);
+    let (mut rows, mut failed) = (ResolvedRows::default(), None);
     read_rows(content, |row| {
         let nameless = nameless(ids, row);
         let owner = nameless.as_ref().and_then(|(session, team)| wanted.owner(*session, team.as_ref()));
@@ -197,7 +202,7 @@ fn with<'a>(
     kept.chain(is_new.then(|| user.unwrap_or_default())).chain(std::iter::repeat_n(SURPLUS, beyond))
 }
 
-fn tell(wanted: &Wanted, rows: &Rows, output: Option<PathBuf>, console: &Console) {
+fn tell(wanted: &Wanted, rows: &ResolvedRows, output: Option<PathBuf>, console: &Console) {
     console.note(&format!("{} resolved", counted(rows.resolved, "row", "rows")));
     if rows.unresolved > 0 {
         let named: Vec<_> =

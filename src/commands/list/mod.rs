@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 mod state;
 
-use state::{Files, State};
+use state::{ListFiles, State};
 
 /// The columns: the ids that `run` reads, then the device that signed in and the one last seen.
 const COLUMNS: [&str; 13] = [
@@ -54,7 +54,7 @@ pub fn list(typed: ListArgs, argv: &[OsString], console: &Console) -> Result<Exi
         let organization = if output.is_some() { lister.organization().await } else { None };
         let fresh = Listing::new(began_at, host, organization, filter.described());
         let mut state = match output {
-            Some(output) => State::open(Files::of(output, others), resume, fresh)?,
+            Some(output) => State::open(ListFiles::of(output, others), resume, fresh)?,
             None => State::printed(fresh)?,
         };
         let mut progress = ListProgress::new(console, lister.clock());

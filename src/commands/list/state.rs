@@ -18,14 +18,14 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
 
-pub struct Files {
+pub struct ListFiles {
     output: PathBuf,
     /// For the sessions that the filters leave out.
     others: Option<PathBuf>,
     listing: PathBuf,
 }
 
-impl Files {
+impl ListFiles {
     pub fn of(output: PathBuf, others: Option<PathBuf>) -> Self {
         Self { listing: Listing::beside(&output), output, others }
     }
@@ -74,7 +74,7 @@ pub struct State {
     table: Table,
     others: Option<Table>,
     pub at: Listing,
-    files: Option<Files>,
+    files: Option<ListFiles>,
     /// Sessions that `--team` and `--user` didn't ask for.
     foreign: u64,
     /// Flags whose lists of users have matched no session; empty if earlier pages may have had one.
@@ -87,7 +87,7 @@ impl State {
     }
 
     /// In files: from the start, or, with `resume`, after what an earlier listing left.
-    pub fn open(files: Files, resume: bool, mut fresh: Listing) -> Result<Self, RunError> {
+    pub fn open(files: ListFiles, resume: bool, mut fresh: Listing) -> Result<Self, RunError> {
         fresh.others = files.others.as_ref().map(|path| Others {
             path: path.to_string_lossy().into_owned(),
             rows: 0,
@@ -117,7 +117,7 @@ impl State {
     }
 
     /// Records the listing as unfinished before the output exists, so that a partial output is never taken for a complete one.
-    fn begin(files: Files, fresh: Listing) -> Result<Self, RunError> {
+    fn begin(files: ListFiles, fresh: Listing) -> Result<Self, RunError> {
         files.check()?;
         fresh.save(&files.listing).map_err(|error| unwritable(&error))?;
         files.note_others(&fresh)?;
@@ -130,7 +130,7 @@ impl State {
         Self { table, others, at: fresh, files: Some(files), foreign: 0, unmet: Vec::new() }.begun()
     }
 
-    fn go_on(files: Files, earlier: Listing, now: &Listing) -> Result<Self, RunError> {
+    fn go_on(files: ListFiles, earlier: Listing, now: &Listing) -> Result<Self, RunError> {
         let refused = |what: &str, next: &str| {
             Err(RunError::input(format!("{} was begun with {what}", files.output.display()), next))
         };
