@@ -3,6 +3,8 @@
 use crate::error::RunError;
 use crate::ledger::manifest::Input;
 use crate::ledger::paths;
+use crate::ledger::results::CreateError;
+use crate::ledger::table::Table;
 use crate::model::TokenSource;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -67,6 +69,28 @@ pub(super) fn check_foreign(
 /// Exit code 7 if it can't.
 pub(super) fn check_writable(flag: &str, path: &Path) -> Result<(), RunError> {
     paths::check_writable(path).map_err(|error| unwritable_by(flag, path, &error))
+}
+
+pub(super) fn exists_already(flag: &str, path: &Path) -> RunError {
+    let resume = if flag == "-o" { "; --resume continues a listing that was interrupted" } else { "" };
+    let hint = format!("name another file with {flag}, or remove it{resume}");
+    RunError::input(format!("{} exists already", path.display()), hint)
+}
+
+/// Creates a list, or the rows of `resolve`, at `-o`.
+pub(super) fn created(output: &Path) -> Result<Table, RunError> {
+    Table::create(output).map_err(|error| match error {
+        CreateError::Exists(path) => exists_already("-o", &path),
+        CreateError::Held(_) => RunError::locked(error.to_string(), "nothing was listed"),
+        CreateError::Io(error) => unwritable(&error),
+    })
+}
+
+pub(super) fn unwritable(error: &io::Error) -> RunError {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => RunError::locked(error.to_string(), "wait for its end"),
+        _ => RunError::unwritable(error.to_string(), "make room or rights there, or name another file with -o"),
+    }
 }
 
 /// Where the input of a run may be: at the path given to the run, which may be another machine's, or beside its results.

@@ -1,8 +1,8 @@
 //! `resolve`: the owners of sessions, for rows that do not name them.
 
 use crate::cli::{self, Environment, RemoteSettings, ResolveArgs};
-use crate::commands::list::{created, unwritable};
 use crate::commands::listing::{ListError, ListProgress, Lister, Pages, block_on};
+use crate::commands::outputs::{created, unwritable};
 use crate::commands::rows::{read_input, read_rows};
 use crate::error::RunError;
 use crate::exit::ExitStatus;

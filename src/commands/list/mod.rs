@@ -8,14 +8,13 @@ use crate::error::RunError;
 use crate::exit::ExitStatus;
 use crate::ledger::listing::Listing;
 use crate::ledger::manifest::At;
-use crate::ledger::results::CreateError;
 use crate::ledger::table::Table;
 use crate::model::{InputSource, TeamId};
 use crate::output::Console;
 use crate::slack::{ActiveSession, Device};
 use std::ffi::OsString;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 mod state;
 
@@ -87,28 +86,6 @@ fn filter(typed: FilterArgs) -> Result<Filter, RunError> {
         users: users("--users", typed.users)?,
         excluded: users("--exclude-user", typed.exclude_user)?.unwrap_or_default(),
     })
-}
-
-fn exists_already(flag: &str, path: &Path) -> RunError {
-    let resume = if flag == "-o" { "; --resume continues a listing that was interrupted" } else { "" };
-    let hint = format!("name another file with {flag}, or remove it{resume}");
-    RunError::input(format!("{} exists already", path.display()), hint)
-}
-
-/// Creates the output.
-pub(super) fn created(output: &Path) -> Result<Table, RunError> {
-    Table::create(output).map_err(|error| match error {
-        CreateError::Exists(path) => exists_already("-o", &path),
-        CreateError::Held(_) => RunError::locked(error.to_string(), "nothing was listed"),
-        CreateError::Io(error) => unwritable(&error),
-    })
-}
-
-pub(super) fn unwritable(error: &io::Error) -> RunError {
-    match error.kind() {
-        io::ErrorKind::WouldBlock => RunError::locked(error.to_string(), "wait for its end"),
-        _ => RunError::unwritable(error.to_string(), "make room or rights there, or name another file with -o"),
-    }
 }
 
 fn unusable(error: &io::Error) -> RunError {

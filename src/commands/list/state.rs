@@ -1,9 +1,9 @@
 //! The output files of a listing and its progress: created or resumed, written page by page, and finished.
 
-use super::{COLUMNS, created, exists_already, unusable, unwritable, write};
+use super::{COLUMNS, unusable, write};
 use crate::commands::listing::filter::{Filter, Fit};
 use crate::commands::listing::{ListError, count};
-use crate::commands::outputs::{self, Named};
+use crate::commands::outputs::{self, Named, created, exists_already, unwritable};
 use crate::engine::clock::wall;
 use crate::error::RunError;
 use crate::exit::ExitStatus;

@@ -1,8 +1,7 @@
 //! Where `report` reads and writes, and that the page takes the place of nothing but an earlier page.
 
 use super::refused;
-use crate::commands::list::unwritable;
-use crate::commands::outputs::{self, Named};
+use crate::commands::outputs::{self, Named, unwritable};
 use crate::error::RunError;
 use crate::ledger::journal::Lock;
 use crate::ledger::manifest::{Input, Manifest};

@@ -5,7 +5,7 @@ mod files;
 mod history;
 
 use crate::cli::PageArgs;
-use crate::commands::list::unwritable;
+use crate::commands::outputs::unwritable;
 use crate::commands::verify::unreadable;
 use crate::engine::clock::wall;
 use crate::error::RunError;

@@ -1,7 +1,6 @@
 //! Where a run reads and writes.
 
 use super::outputs;
-use super::prepared::unwritable;
 use crate::cli::{Mode, Settings};
 use crate::error::RunError;
 use crate::ledger::paths::{self, RunFiles};
@@ -29,11 +28,13 @@ fn output(settings: &Settings) -> Option<PathBuf> {
 /// The output's files, with symbolic links resolved, so that two names of one file share a lock.
 pub(super) fn of(settings: &Settings) -> Result<Option<RunFiles>, RunError> {
     let Some(output) = output(settings) else { return Ok(None) };
-    let output = paths::resolve(&output).map_err(|error| unwritable(&error, "name a file in a folder that exists"))?;
+    let output = paths::resolve(&output)
+        .map_err(|error| RunError::unwritable(error.to_string(), "name a file in a folder that exists"))?;
     let mut files = RunFiles::beside(output);
     let remaining = settings.output.remaining.as_ref().unwrap_or(&files.remaining);
-    files.remaining = paths::resolve(remaining)
-        .map_err(|error| unwritable(&error, "nothing was sent; name another file with --remaining"))?;
+    files.remaining = paths::resolve(remaining).map_err(|error| {
+        RunError::unwritable(error.to_string(), "nothing was sent; name another file with --remaining")
+    })?;
     outputs::check_collisions(settings, &files)?;
     outputs::check_foreign(settings, &files)?;
     if settings.mode != Mode::Plan {

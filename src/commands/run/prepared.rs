@@ -63,7 +63,7 @@ impl Prepared {
         // Not on the other thread: if a signal ends the wait for it, the lock is still given back.
         let lock = files.as_ref().filter(|_| settings.mode != Mode::Plan).map(acquire).transpose()?;
         let journal = lock.as_ref().map(Lock::listed).transpose();
-        let journal = journal.map_err(|error| unwritable(&error, "nothing was sent"))?.flatten();
+        let journal = journal.map_err(|error| RunError::unwritable(error.to_string(), "nothing was sent"))?.flatten();
         let owned = settings.clone();
         let mut this = blocking(move || Self::read(&owned, files, rules, journal)).await?;
         this.lock = lock;
@@ -254,13 +254,10 @@ pub fn acquire(files: &RunFiles) -> Result<Lock, RunError> {
             let next = "nothing was sent; name a file on a filesystem with locks, such as a local disk, with -o";
             RunError::unwritable(error.to_string(), next)
         }
-        LockError::Io(error) => unwritable(&error, "nothing was sent; make room or name another file with -o"),
+        LockError::Io(error) => {
+            RunError::unwritable(error.to_string(), "nothing was sent; make room or name another file with -o")
+        }
     })
-}
-
-/// A failure to write before anything was sent.
-pub(super) fn unwritable(error: &std::io::Error, next: &str) -> RunError {
-    RunError::unwritable(error.to_string(), next)
 }
 
 /// Where a copy of the input is kept: beside the output if a file is unpacked, else with the temporary files.
@@ -340,7 +337,7 @@ impl Before {
                 Some(Found { valid_len, done: scan.recorded.done().clone() })
             }
             None => paths::is_there(&files.results)
-                .map_err(|error| unwritable(&error, "nothing was sent"))?
+                .map_err(|error| RunError::unwritable(error.to_string(), "nothing was sent"))?
                 .then(Found::default)
                 .filter(|_| wants == Wants::Fresh),
         };
@@ -405,7 +402,9 @@ impl Before {
         let Some(files) = files else { return Ok(None) };
         let known = self.manifest.as_ref().and_then(|manifest| manifest.remaining.clone());
         let ours = remaining::is_free_or_ours(files, known.as_ref());
-        if ours.map_err(|error| unwritable(&error, "nothing was sent; name another file with --remaining"))? {
+        if ours.map_err(|error| {
+            RunError::unwritable(error.to_string(), "nothing was sent; name another file with --remaining")
+        })? {
             return Ok(known);
         }
         let what = format!(

@@ -1,7 +1,7 @@
 //! Keeps what happens, then shows it: results first, screen after.
 
 use super::Prepared;
-use super::prepared::{run_id, unwritable};
+use super::prepared::run_id;
 use super::remote::Remote;
 use crate::cli::{Mode, Settings};
 use crate::engine::clock::wall;
@@ -87,7 +87,9 @@ impl Recorder {
         let (Some(files), Some(lock)) = (files, lock) else {
             return Err(RunError::internal("a run without an output was begun"));
         };
-        let failed = |error: io::Error| unwritable(&error, "nothing was sent; make room or name another file with -o");
+        let failed = |error: io::Error| {
+            RunError::unwritable(error.to_string(), "nothing was sent; make room or name another file with -o")
+        };
         if let Some(aside) = &aside {
             aside.make_room(&files, &lock).map_err(failed)?;
         }

@@ -3,9 +3,8 @@
 mod sightings;
 
 use crate::cli::{Environment, RemoteSettings, VerifyArgs};
-use crate::commands::list::unwritable;
 use crate::commands::listing::{ListError, ListProgress, Lister, Pages, block_on};
-use crate::commands::outputs::{self, Named};
+use crate::commands::outputs::{self, Named, unwritable};
 use crate::commands::rows::{read_input, read_rows};
 use crate::commands::run;
 use crate::engine::clock::wall;
