@@ -12,7 +12,7 @@
 
 use gungraun::prelude::*;
 use slack_revoke::engine::clock::Now;
-use slack_revoke::engine::core::{Act, Core};
+use slack_revoke::engine::core::{Command, Core};
 use slack_revoke::engine::gate::Pace;
 use slack_revoke::engine::policy::{BucketPolicy, MaxFailures, Policy};
 use slack_revoke::engine::ports::Batch;
@@ -178,24 +178,25 @@ fn auto() -> (Core, Vec<Vec<Row>>) {
 
 /// Every call is answered with success at the next step, which is when the core says that something is due.
 fn play(mut core: Core, mut batches: Vec<Vec<Row>>) -> Counts {
-    let (mut acts, mut now) = (Vec::new(), Now { at: Duration::ZERO, wall: wall() });
+    let mut now = Now { at: Duration::ZERO, wall: wall() };
     while !core.is_finished() {
-        let wake = core.step(now, &mut acts);
+        let wake = core.step(now);
         let mut calls = Vec::new();
-        for act in std::mem::take(&mut acts) {
-            match act {
-                Act::Send { id, .. } => calls.push(id),
-                Act::Ask(want) => {
+        let commands: Vec<Command> = core.commands().collect();
+        for command in commands {
+            match command {
+                Command::Send { id, .. } => calls.push(id),
+                Command::RequestRows(want) => {
                     let rows = batches.pop().unwrap_or_default();
-                    core.on_batch(Batch { want, rows, exhausted: batches.is_empty() }, now, &mut acts);
+                    core.on_batch(Batch { want, rows, exhausted: batches.is_empty() }, now);
                 }
-                Act::Tell(event) => drop(black_box(event)),
-                Act::RefreshToken => unreachable!("no token expires here"),
+                Command::Emit(event) => drop(black_box(event)),
+                Command::RefreshToken => unreachable!("no token expires here"),
             }
         }
         now.at = wake.unwrap_or(now.at).max(now.at + Duration::from_millis(1));
         for id in calls {
-            core.on_reply(id, Reply::bare(Answer::Ok), now, &mut acts);
+            core.on_reply(id, Reply::bare(Answer::Ok), now);
         }
     }
     core.counts()

@@ -32,7 +32,7 @@ pub type CallId = u64;
 
 /// What the loop is to do.
 #[derive(Debug)]
-pub enum Act {
+pub enum Command {
     /// Make a call. The row it is for is `line`, and `call` counts the row's calls from 1.
     Send {
         /// The call's name, to come back with its reply.
@@ -46,10 +46,10 @@ pub enum Act {
         /// 1 for the row's first call.
         call: u32,
     },
-    /// Tell the observer.
-    Tell(Event),
+    /// Hand an event to the observer.
+    Emit(Event),
     /// Ask the input for rows.
-    Ask(Want),
+    RequestRows(Want),
     /// Read the token again.
     RefreshToken,
 }
@@ -110,6 +110,8 @@ pub struct Core {
     paused_until: Duration,
     estimate: Option<f64>,
     stop: Option<StopReason>,
+    /// What the loop is to do, until it takes it.
+    commands: Vec<Command>,
 }
 
 impl Core {
@@ -143,18 +145,28 @@ impl Core {
             paused_until: Duration::ZERO,
             estimate: None,
             stop: None,
+            commands: Vec::new(),
         }
     }
 
+    /// Takes what is to be done since the last time, in its order.
+    pub fn commands(&mut self) -> std::vec::Drain<'_, Command> {
+        self.commands.drain(..)
+    }
+
+    fn emit(&mut self, event: Event) {
+        self.commands.push(Command::Emit(event));
+    }
+
     /// Rows came.
-    pub fn on_batch(&mut self, batch: Batch, now: Now, acts: &mut Vec<Act>) {
+    pub fn on_batch(&mut self, batch: Batch, now: Now) {
         self.buckets.came(&batch.want, batch.rows.len(), batch.exhausted);
         for row in batch.rows {
             match (&row.target, &mut self.gathering) {
                 (Ok(Target::User(_)), Some(gathering)) => gathering.take(row),
                 _ => {
                     if let Some(outcome) = pending::unsent(&row, now) {
-                        self.record(Box::new(row), outcome, acts);
+                        self.record(Box::new(row), outcome);
                     } else if let Ok(pending) = Pending::new(row) {
                         self.admit(pending);
                     }
@@ -185,40 +197,40 @@ impl Core {
     }
 
     /// The answer to a call came.
-    pub fn on_reply(&mut self, id: CallId, reply: Reply, now: Now, acts: &mut Vec<Act>) {
+    pub fn on_reply(&mut self, id: CallId, reply: Reply, now: Now) {
         let Some(flight) = self.flying.remove(&id) else { return };
         self.meter.ended(now.at, now.at.saturating_sub(flight.sent_at));
-        self.warn(reply.warning.as_deref(), acts);
+        self.warn(reply.warning.as_deref());
         let class = retry::classify(&reply);
-        let turn = self.follow_outage(&flight, &reply, class, now, acts);
-        self.teach_the_gate(&flight, &reply, class, now, acts);
-        self.decide(flight, reply, class, turn, now, acts);
+        let turn = self.follow_outage(&flight, &reply, class, now);
+        self.teach_the_gate(&flight, &reply, class, now);
+        self.decide(flight, reply, class, turn, now);
     }
 
     /// The token was read again.
-    pub fn on_token(&mut self, refreshed: Refreshed, now: Now, acts: &mut Vec<Act>) {
+    pub fn on_token(&mut self, refreshed: Refreshed, now: Now) {
         let detail = match refreshed {
             Refreshed::Changed => {
                 self.token.changed(now.at);
-                return acts.push(Act::Tell(Event::TokenRefreshed));
+                return self.emit(Event::TokenRefreshed);
             }
             Refreshed::OtherOwner { owner, is_spared } => {
                 self.token.changed(now.at);
                 if is_spared {
                     self.spared.insert(owner.id.clone());
                 }
-                acts.push(Act::Tell(Event::TokenRefreshed));
-                return acts.push(Act::Tell(Event::OtherOwner { owner, is_spared }));
+                self.emit(Event::TokenRefreshed);
+                return self.emit(Event::OtherOwner { owner, is_spared });
             }
             Refreshed::Unidentified(reason) => {
                 self.token.not_changed();
-                return self.stop(reason, acts);
+                return self.stop(reason);
             }
             Refreshed::Unchanged => Box::default(),
             Refreshed::Failed(why) => why,
         };
         self.token.not_changed();
-        self.stop(StopReason::Refused { code: ErrorCode::TokenExpired, detail }, acts);
+        self.stop(StopReason::Refused { code: ErrorCode::TokenExpired, detail });
     }
 
     /// A call that was asked for was not made after all: its rows wait as before.
@@ -233,11 +245,11 @@ impl Core {
     }
 
     /// Stops sending. The first reason stands.
-    pub fn stop(&mut self, reason: StopReason, acts: &mut Vec<Act>) {
+    pub fn stop(&mut self, reason: StopReason) {
         if self.stop.is_none() {
             self.stop = Some(reason.clone());
             self.flying.values().for_each(|flight| flight.handle.withdraw());
-            acts.push(Act::Tell(Event::Stopping(reason)));
+            self.emit(Event::Stopping(reason));
         }
     }
 }

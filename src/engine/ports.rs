@@ -6,32 +6,23 @@ use std::sync::Arc;
 
 pub use super::permit::Permit;
 
-/// What one call asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
-    /// The end of one session.
+    /// `admin.users.session.invalidate`: end one session.
     Session(SessionTarget),
-    /// The end of every session of these users: one to a thousand, each named once.
+    /// `admin.users.session.resetBulk`: end every session of these users, one to a thousand, each named once. `ok` means
+    /// that Slack has queued it.
     Users(Arc<[UserId]>),
 }
 
-/// The methods of Slack's that the engine calls, in two steps: the dispatcher makes a call, and from then on it counts as
-/// under way; a worker carries it out.
+/// The methods of Slack that the engine calls.
 pub trait SessionApi: 'static {
-    /// A call that was made. Nothing of it has gone out.
-    type Call: Send + 'static;
-
-    /// Makes one `admin.users.session.invalidate`.
-    fn invalidate(&self, permit: Permit, target: SessionTarget) -> Self::Call;
-
-    /// Makes one `admin.users.session.resetBulk`, for one to a thousand users. `ok` means that Slack has queued it.
-    fn reset_users(&self, permit: Permit, users: Arc<[UserId]>) -> Self::Call;
-
-    /// Sends the call and waits for its answer. Trouble is a reply too: the future never fails, and ends within the call's
-    /// timeout. [`Permit::start`] is asked right before the first byte; an answer that asks for a pause is announced to
-    /// the permit as soon as it is known.
-    /// `None` if the permit was withdrawn before anything was sent.
-    fn carry_out(call: Self::Call) -> impl Future<Output = Option<Reply>> + Send + 'static;
+    /// Makes one call. The dispatcher counts it as in flight from here on; nothing is sent before a worker polls the future.
+    ///
+    /// The future never fails, because an error is a reply too, and it ends within the call's timeout. It asks
+    /// [`Permit::start`] right before the first byte, and announces an answer that asks for a pause to the permit as soon as
+    /// it is known. It gives `None` if the permit was withdrawn before anything was sent.
+    fn call(&self, permit: Permit, request: Request) -> impl Future<Output = Option<Reply>> + Send + 'static;
 
     /// Reads the token again from its source, after Slack called it expired. The future ends within a bounded time: what may
     /// pass (a command that fails or hangs, a file that is being replaced) is retried in here.

@@ -1,9 +1,9 @@
 //! The loop: waits for the next thing to happen, tells the core, and does what the core says.
 
 use super::clock::Clock;
-use super::core::{Act, CallId, Calls, Core};
+use super::core::{CallId, Calls, Command, Core};
 use super::policy::Policy;
-use super::ports::{Control, Observer, Permit, Refreshed, Request, RowSource, SessionApi, Signal, Unwritable};
+use super::ports::{Control, Observer, Refreshed, RowSource, SessionApi, Signal, Unwritable};
 use super::workers::Workers;
 use crate::model::{BucketKind, Counts, Event, Reply, StopReason};
 use std::future::Future;
@@ -50,10 +50,9 @@ struct Loop<'a, A: SessionApi, O, R> {
     source: &'a mut R,
     clock: Clock,
     core: Core,
-    workers: Workers<A>,
-    answers: Vec<(CallId, Option<Reply>)>,
+    workers: Workers,
+    results: Vec<(CallId, Option<Reply>)>,
     refresh: Option<Pin<Box<dyn Future<Output = Refreshed> + 'a>>>,
-    acts: Vec<Act>,
     events: Vec<Event>,
     unrecorded: Vec<u64>,
     fault: Option<String>,
@@ -63,7 +62,7 @@ struct Loop<'a, A: SessionApi, O, R> {
 }
 
 /// What the loop waited for.
-enum Happening {
+enum Input {
     Signal(Signal),
     /// Calls were answered, or the task of one panicked.
     Answered(Result<(), JoinError>),
@@ -90,9 +89,8 @@ pub async fn run<A: SessionApi, O: Observer, R: RowSource>(
         clock,
         core,
         workers: Workers::new(),
-        answers: Vec::new(),
+        results: Vec::new(),
         refresh: None,
-        acts: Vec::new(),
         events: Vec::new(),
         unrecorded: Vec::new(),
         fault: None,
@@ -107,7 +105,7 @@ impl<A: SessionApi, O: Observer, R: RowSource> Loop<'_, A, O, R> {
     /// True where a second signal ended it.
     async fn turn_until_the_end(&mut self, control: &mut impl Control) -> bool {
         loop {
-            let wake = self.core.step(self.clock.now(), &mut self.acts);
+            let wake = self.core.step(self.clock.now());
             if self.perform() {
                 // The calls leave before the next thing is heard: one that was decided on before a pause or a stop must not
                 // set out in it.
@@ -118,70 +116,69 @@ impl<A: SessionApi, O: Observer, R: RowSource> Loop<'_, A, O, R> {
             }
             let wake = self.show(wake);
             match self.next(control, wake).await {
-                Happening::Signal(Signal::Abort) => return true,
-                Happening::Answered(Err(error)) => {
+                Input::Signal(Signal::Abort) => return true,
+                Input::Answered(Err(error)) => {
                     self.fault = Some(error.to_string());
                     return true;
                 }
-                happening => self.take_in(happening),
+                input => self.take_in(input),
             }
         }
     }
 
-    async fn next(&mut self, control: &mut impl Control, wake: Option<Duration>) -> Happening {
+    async fn next(&mut self, control: &mut impl Control, wake: Option<Duration>) -> Input {
         let clock = self.clock;
         tokio::select! {
             biased;
-            signal = control.next() => Happening::Signal(signal),
-            answered = self.workers.answers(&mut self.answers) => Happening::Answered(answered),
-            refreshed = wait_for(&mut self.refresh), if self.refresh.is_some() => Happening::TokenRead(refreshed),
-            batch = self.source.next(), if self.core.awaits_rows() => Happening::Rows(batch),
-            () = clock.sleep_until(wake.unwrap_or_default()), if wake.is_some() => Happening::Time,
+            signal = control.next() => Input::Signal(signal),
+            answered = self.workers.results(&mut self.results) => Input::Answered(answered),
+            refreshed = wait_for(&mut self.refresh), if self.refresh.is_some() => Input::TokenRead(refreshed),
+            batch = self.source.next(), if self.core.awaits_rows() => Input::Rows(batch),
+            () = clock.sleep_until(wake.unwrap_or_default()), if wake.is_some() => Input::Time,
         }
     }
 
-    fn take_in(&mut self, happening: Happening) {
+    fn take_in(&mut self, input: Input) {
         let now = self.clock.now();
-        let acts = &mut self.acts;
-        match happening {
-            Happening::Answered(_) => {
-                for (id, reply) in self.answers.drain(..) {
+        match input {
+            Input::Answered(_) => {
+                for (id, reply) in self.results.drain(..) {
                     match reply {
-                        Some(reply) => self.core.on_reply(id, reply, now, acts),
+                        Some(reply) => self.core.on_reply(id, reply, now),
                         None => self.core.on_not_sent(id, now),
                     }
                 }
             }
-            Happening::Rows(Ok(batch)) => self.core.on_batch(batch, now, acts),
-            Happening::Signal(Signal::Drain(reason)) | Happening::Rows(Err(reason)) => self.core.stop(reason, acts),
-            Happening::TokenRead(refreshed) => {
+            Input::Rows(Ok(batch)) => self.core.on_batch(batch, now),
+            Input::Signal(Signal::Drain(reason)) | Input::Rows(Err(reason)) => self.core.stop(reason),
+            Input::TokenRead(refreshed) => {
                 self.refresh = None;
-                self.core.on_token(refreshed, now, acts);
+                self.core.on_token(refreshed, now);
             }
-            Happening::Signal(Signal::Abort) | Happening::Time => {}
+            Input::Signal(Signal::Abort) | Input::Time => {}
         }
     }
 
     /// Does what the core said since the last time: first all that happened is kept, then the workers get the calls. True
     /// where there were any.
     fn perform(&mut self) -> bool {
-        self.stale |= !self.acts.is_empty();
         let mut calls = Vec::new();
-        for act in self.acts.drain(..) {
-            match act {
-                Act::Send { id, line, call, permit, request } => {
+        for command in self.core.commands() {
+            self.stale = true;
+            match command {
+                Command::Send { id, line, call, permit, request } => {
                     self.events.push(Event::Sending { line, call });
                     calls.push((id, permit, request));
                 }
-                Act::Tell(event) => self.events.push(event),
-                Act::Ask(want) => self.source.request(want),
-                Act::RefreshToken => self.refresh = Some(Box::pin(self.api.refresh_token())),
+                Command::Emit(event) => self.events.push(event),
+                Command::RequestRows(want) => self.source.request(want),
+                Command::RefreshToken => self.refresh = Some(Box::pin(self.api.refresh_token())),
             }
         }
         let any = !calls.is_empty();
         if self.tell() {
             for (id, permit, request) in calls {
-                self.send(id, permit, request);
+                self.workers.start(id, self.api.call(permit, request));
             }
             return any;
         }
@@ -193,14 +190,6 @@ impl<A: SessionApi, O: Observer, R: RowSource> Loop<'_, A, O, R> {
         self.perform()
     }
 
-    fn send(&mut self, id: CallId, permit: Permit, request: Request) {
-        let call = match request {
-            Request::Session(target) => self.api.invalidate(permit, target),
-            Request::Users(users) => self.api.reset_users(permit, users),
-        };
-        self.workers.take(id, call);
-    }
-
     /// Tells the observer what happened. False where it could not be kept, which stops the run.
     fn tell(&mut self) -> bool {
         if self.events.is_empty() {
@@ -210,7 +199,7 @@ impl<A: SessionApi, O: Observer, R: RowSource> Loop<'_, A, O, R> {
         self.events.clear();
         let Err(Unwritable { why, unrecorded }) = kept else { return true };
         self.unrecorded.extend(unrecorded);
-        self.core.stop(StopReason::Unwritable(why), &mut self.acts);
+        self.core.stop(StopReason::Unwritable(why));
         false
     }
 
@@ -231,7 +220,7 @@ impl<A: SessionApi, O: Observer, R: RowSource> Loop<'_, A, O, R> {
     }
 
     fn close(mut self, aborted: bool) -> RunEnd {
-        self.core.close(&mut self.acts);
+        self.core.close();
         self.perform();
         let now = self.clock.now();
         self.observer.on_snapshot(&self.core.snapshot(now));

@@ -1,77 +1,74 @@
-//! The workers: each makes one call after another. They only speak to Slack; who calls when is the dispatcher's.
+//! The workers: each makes one call after another. They only speak to Slack; the dispatcher decides what is called when.
 
 use super::core::CallId;
-use super::ports::SessionApi;
 use crate::model::Reply;
+use std::pin::Pin;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{JoinError, JoinSet};
 
-/// A call that is over, and its worker. Without a reply if its permit was withdrawn and nothing was sent.
-type Done = (usize, CallId, Option<Reply>);
+/// A call that [`super::ports::SessionApi::call`] made.
+type Call = Pin<Box<dyn Future<Output = Option<Reply>> + Send>>;
 
-/// As many tasks as there ever were calls at once. A worker outlives its call, for a task for each of them would cost more
-/// than all that is decided about it.
+/// A finished call with its worker. `None` if the permit was withdrawn and nothing was sent.
+type Finished = (usize, CallId, Option<Reply>);
+
+/// As many tasks as there ever were calls at once. A worker is reused, because spawning a task for each call would cost more
+/// than all the decisions about that call.
 #[derive(Debug)]
-pub struct Workers<A: SessionApi> {
+pub struct Workers {
     /// One for each worker, for one call at a time.
-    jobs: Vec<UnboundedSender<(CallId, A::Call)>>,
-    /// Those without a call.
+    calls: Vec<UnboundedSender<(CallId, Call)>>,
     idle: Vec<usize>,
-    done: UnboundedReceiver<Done>,
-    report: UnboundedSender<Done>,
+    results: UnboundedReceiver<Finished>,
+    report: UnboundedSender<Finished>,
     tasks: JoinSet<()>,
 }
 
-impl<A: SessionApi> Workers<A> {
-    /// Nobody yet.
+impl Workers {
     pub fn new() -> Self {
-        let (report, done) = unbounded_channel();
-        Self { jobs: Vec::new(), idle: Vec::new(), done, report, tasks: JoinSet::new() }
+        let (report, results) = unbounded_channel();
+        Self { calls: Vec::new(), idle: Vec::new(), results, report, tasks: JoinSet::new() }
     }
 
-    /// Has a call carried out, by a worker that is idle or a new one.
-    pub fn take(&mut self, id: CallId, call: A::Call) {
-        let worker = self.idle.pop().unwrap_or_else(|| self.hire());
-        // Only a worker that panicked is not there to take it, and that ends the run.
-        let _ = self.jobs[worker].send((id, call));
+    /// Gives the call to an idle worker or to a new one.
+    pub fn start(&mut self, id: CallId, call: impl Future<Output = Option<Reply>> + Send + 'static) {
+        let worker = self.idle.pop().unwrap_or_else(|| self.spawn_worker());
+        // This fails only if the worker panicked, and then the run ends.
+        let _ = self.calls[worker].send((id, Box::pin(call)));
     }
 
-    fn hire(&mut self) -> usize {
-        let worker = self.jobs.len();
-        let (job, jobs) = unbounded_channel();
-        self.jobs.push(job);
-        self.tasks.spawn(work::<A>(worker, jobs, self.report.clone()));
+    fn spawn_worker(&mut self) -> usize {
+        let worker = self.calls.len();
+        let (sender, calls) = unbounded_channel();
+        self.calls.push(sender);
+        self.tasks.spawn(work(worker, calls, self.report.clone()));
         worker
     }
 
-    /// Waits for answers and adds them to `answers`, all that are there. Dropping the future loses nothing.
+    /// Waits for a result, and adds all that are there to `results`. Dropping the future loses nothing.
     ///
     /// # Errors
-    /// Where a worker panicked: its call has no answer.
-    pub async fn answers(&mut self, answers: &mut Vec<(CallId, Option<Reply>)>) -> Result<(), JoinError> {
+    /// If a worker panicked: its call has no answer.
+    pub async fn results(&mut self, results: &mut Vec<(CallId, Option<Reply>)>) -> Result<(), JoinError> {
         let first = tokio::select! {
             biased;
             Some(Err(panicked)) = self.tasks.join_next() => return Err(panicked),
-            Some(done) = self.done.recv() => done,
+            Some(finished) = self.results.recv() => finished,
         };
         let mut next = Some(first);
         while let Some((worker, id, reply)) = next {
             self.idle.push(worker);
-            answers.push((id, reply));
-            next = self.done.try_recv().ok();
+            results.push((id, reply));
+            next = self.results.try_recv().ok();
         }
         Ok(())
     }
 }
 
-async fn work<A: SessionApi>(
-    worker: usize,
-    mut jobs: UnboundedReceiver<(CallId, A::Call)>,
-    report: UnboundedSender<Done>,
-) {
-    while let Some((id, call)) = jobs.recv().await {
-        let reply = A::carry_out(call).await;
-        // Nobody waits for it after a second signal.
+async fn work(worker: usize, mut calls: UnboundedReceiver<(CallId, Call)>, report: UnboundedSender<Finished>) {
+    while let Some((id, call)) = calls.recv().await {
+        let reply = call.await;
+        // After a second signal nobody receives it.
         if report.send((worker, id, reply)).is_err() {
             return;
         }
@@ -81,68 +78,47 @@ async fn work<A: SessionApi>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::ports::{Permit, Refreshed};
-    use crate::model::{Answer, SessionTarget, UserId};
-    use std::sync::Arc;
+    use crate::model::Answer;
     use std::time::Duration;
 
-    struct Slack;
-
-    impl SessionApi for Slack {
-        /// Milliseconds until the answer; none is a fault of the program.
-        type Call = Option<u64>;
-
-        fn invalidate(&self, _permit: Permit, _target: SessionTarget) -> Option<u64> {
-            None
-        }
-
-        fn reset_users(&self, _permit: Permit, _users: Arc<[UserId]>) -> Option<u64> {
-            None
-        }
-
-        async fn carry_out(call: Option<u64>) -> Option<Reply> {
-            tokio::time::sleep(Duration::from_millis(call.expect("an answer"))).await;
-            Some(Reply::bare(Answer::Ok))
-        }
-
-        async fn refresh_token(&self) -> Refreshed {
-            Refreshed::Unchanged
-        }
+    async fn answer_after(millis: u64) -> Option<Reply> {
+        tokio::time::sleep(Duration::from_millis(millis)).await;
+        Some(Reply::bare(Answer::Ok))
     }
 
-    async fn answered(workers: &mut Workers<Slack>) -> Vec<CallId> {
-        let mut answers = Vec::new();
-        workers.answers(&mut answers).await.unwrap();
-        answers.into_iter().map(|(id, _)| id).collect()
+    async fn answered(workers: &mut Workers) -> Vec<CallId> {
+        let mut results = Vec::new();
+        workers.results(&mut results).await.unwrap();
+        results.into_iter().map(|(id, _)| id).collect()
     }
 
     #[tokio::test(start_paused = true)]
     async fn there_are_as_many_workers_as_calls_at_once() {
         let mut workers = Workers::new();
         for id in 1..=20 {
-            workers.take(id, Some(1));
+            workers.start(id, answer_after(1));
             assert_eq!(answered(&mut workers).await, [id]);
         }
-        assert_eq!(workers.jobs.len(), 1);
+        assert_eq!(workers.calls.len(), 1);
         for (id, millis) in [(21, 30), (22, 10), (23, 10), (24, 20)] {
-            workers.take(id, Some(millis));
+            workers.start(id, answer_after(millis));
         }
         let mut order = Vec::new();
         while order.len() < 4 {
             order.extend(answered(&mut workers).await);
         }
         assert_eq!(order, [22, 23, 24, 21], "each comes when it is answered");
-        workers.take(25, Some(1));
+        workers.start(25, answer_after(1));
         assert_eq!(answered(&mut workers).await, [25]);
-        assert_eq!(workers.jobs.len(), 4);
+        assert_eq!(workers.calls.len(), 4);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_panic_is_told_though_another_call_was_answered_with_it() {
-        let mut workers = Workers::<Slack>::new();
-        workers.take(1, Some(0));
-        workers.take(2, None);
+    async fn a_panic_is_reported_even_if_another_call_was_answered_at_the_same_time() {
+        let mut workers = Workers::new();
+        workers.start(1, answer_after(0));
+        workers.start(2, async { panic!("a fault of the program") });
         tokio::time::sleep(Duration::from_millis(1)).await;
-        assert!(workers.answers(&mut Vec::new()).await.unwrap_err().is_panic());
+        assert!(workers.results(&mut Vec::new()).await.unwrap_err().is_panic());
     }
 }

@@ -7,7 +7,7 @@ use super::retry_after;
 use super::token::{Token, TokenError, TokenSource};
 use super::wire::{self, Headers};
 use super::{ApiUrl, AuthTest, CallError, ListQuery, ListReply, Page, Proxy, auth_test, list};
-use crate::engine::ports::{Permit, Refreshed, SessionApi};
+use crate::engine::ports::{self, Permit, Refreshed, SessionApi};
 use crate::model::{Answer, ErrorCode, Reply, SessionTarget, Stamp, UserId};
 use reqwest::header::{
     ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION,
@@ -155,36 +155,15 @@ impl Client {
     }
 }
 
-/// A call of [`Client`]'s, made and not yet sent.
-#[derive(Debug)]
-pub struct Call {
-    client: Arc<Inner>,
-    asks: Asks,
-    permit: Arc<Permit>,
-}
-
-#[derive(Debug)]
-enum Asks {
-    Session(SessionTarget),
-    Users(Arc<[UserId]>),
-}
-
 impl SessionApi for Client {
-    type Call = Call;
-
-    fn invalidate(&self, permit: Permit, target: SessionTarget) -> Call {
-        Call { client: Arc::clone(&self.0), asks: Asks::Session(target), permit: Arc::new(permit) }
-    }
-
-    fn reset_users(&self, permit: Permit, users: Arc<[UserId]>) -> Call {
-        Call { client: Arc::clone(&self.0), asks: Asks::Users(users), permit: Arc::new(permit) }
-    }
-
-    async fn carry_out(Call { client, asks, permit }: Call) -> Option<Reply> {
-        tokio::select! {
-            biased;
-            () = permit.withdrawn() => None,
-            reply = client.end_sessions(&asks, &permit) => Some(reply),
+    fn call(&self, permit: Permit, request: ports::Request) -> impl Future<Output = Option<Reply>> + Send + 'static {
+        let (client, permit) = (Arc::clone(&self.0), Arc::new(permit));
+        async move {
+            tokio::select! {
+                biased;
+                () = permit.withdrawn() => None,
+                reply = client.end_sessions(&request, &permit) => Some(reply),
+            }
         }
     }
 
@@ -209,10 +188,10 @@ impl Inner {
         }
     }
 
-    async fn end_sessions(&self, asks: &Asks, permit: &Arc<Permit>) -> Reply {
-        let (url, form) = match asks {
-            Asks::Session(target) => (&self.invalidate, session_form(target)),
-            Asks::Users(users) => (&self.reset_bulk, users_form(users)),
+    async fn end_sessions(&self, request: &ports::Request, permit: &Arc<Permit>) -> Reply {
+        let (url, form) = match request {
+            ports::Request::Session(target) => (&self.invalidate, session_form(target)),
+            ports::Request::Users(users) => (&self.reset_bulk, users_form(users)),
         };
         let reply = match self.call(url, form, SMALL, Some(permit)).await {
             Ok(received) => self.reply(&received),

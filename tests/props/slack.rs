@@ -6,8 +6,8 @@ use crate::dice::Dice;
 use crate::weather::{Say, Weather};
 use slack_revoke::engine::clock::Clock;
 use slack_revoke::engine::policy::{BucketPolicy, Policy};
-use slack_revoke::engine::ports::{Permit, Refreshed, SessionApi};
-use slack_revoke::model::{Answer, BucketKind, ErrorCode, Fault, Reply, SessionTarget, UserId};
+use slack_revoke::engine::ports::{Permit, Refreshed, Request, SessionApi};
+use slack_revoke::model::{Answer, BucketKind, ErrorCode, Fault, Reply, SessionTarget};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -389,10 +389,19 @@ impl Drop for Flight {
     }
 }
 
-impl SessionApi for Slack {
-    type Call = Flight;
+impl Flight {
+    async fn carry_out(mut self) -> Option<Reply> {
+        self.set_out();
+        tokio::time::sleep(self.there).await;
+        let answer = self.arrive();
+        tokio::time::sleep(self.back).await;
+        Some(self.deliver(answer))
+    }
+}
 
-    fn invalidate(&self, _permit: Permit, target: SessionTarget) -> Flight {
+impl SessionApi for Slack {
+    fn call(&self, _permit: Permit, request: Request) -> impl Future<Output = Option<Reply>> + Send + 'static {
+        let Request::Session(target) = request else { unreachable!("no row of these runs asks for a whole user") };
         let mut state = self.state();
         let line = state.seen.sending.pop_front().unwrap_or_default();
         let test = state.watch_the_call(line, &target);
@@ -409,7 +418,7 @@ impl SessionApi for Slack {
         let slack = self.clone();
         state.tick();
         drop(state);
-        Flight {
+        let flight = Flight {
             slack,
             line,
             session,
@@ -421,19 +430,8 @@ impl SessionApi for Slack {
             test,
             arrived: false,
             done: false,
-        }
-    }
-
-    fn reset_users(&self, _permit: Permit, _users: Arc<[UserId]>) -> Flight {
-        unreachable!("no row of these runs asks for a whole user")
-    }
-
-    async fn carry_out(mut flight: Flight) -> Option<Reply> {
-        flight.set_out();
-        tokio::time::sleep(flight.there).await;
-        let answer = flight.arrive();
-        tokio::time::sleep(flight.back).await;
-        Some(flight.deliver(answer))
+        };
+        flight.carry_out()
     }
 
     async fn refresh_token(&self) -> Refreshed {

@@ -7,10 +7,9 @@ use slack_revoke::engine::clock::Clock;
 use slack_revoke::engine::gate::Pace;
 use slack_revoke::engine::policy::Policy;
 use slack_revoke::engine::ports::{
-    Batch, Control, Observer, Permit, Refreshed, RowSource, SessionApi, Signal, Unwritable, Want,
+    Batch, Control, Observer, Permit, Refreshed, Request, RowSource, SessionApi, Signal, Unwritable, Want,
 };
-use slack_revoke::model::{Answer, Event, Reply, SessionTarget, Snapshot, Status, StopReason, UserId};
-use std::sync::Arc;
+use slack_revoke::model::{Answer, Event, Reply, Snapshot, Status, StopReason};
 use std::time::Duration;
 
 /// 20 calls a minute for an hour.
@@ -26,19 +25,12 @@ const LATENCIES: [Duration; 2] = [Duration::from_millis(2), Duration::from_milli
 struct Unhurried(Duration);
 
 impl SessionApi for Unhurried {
-    type Call = Duration;
-
-    fn invalidate(&self, _permit: Permit, _target: SessionTarget) -> Duration {
-        self.0
-    }
-
-    fn reset_users(&self, _permit: Permit, _users: Arc<[UserId]>) -> Duration {
-        self.0
-    }
-
-    async fn carry_out(latency: Duration) -> Option<Reply> {
-        tokio::time::sleep(latency).await;
-        Some(Reply { http_status: Some(200), ..Reply::bare(Answer::Ok) })
+    fn call(&self, _permit: Permit, _request: Request) -> impl Future<Output = Option<Reply>> + Send + 'static {
+        let latency = self.0;
+        async move {
+            tokio::time::sleep(latency).await;
+            Some(Reply { http_status: Some(200), ..Reply::bare(Answer::Ok) })
+        }
     }
 
     async fn refresh_token(&self) -> Refreshed {

@@ -4,24 +4,17 @@ use crate::doubles::{Rows, Undisturbed};
 use crate::play::{Client, policy};
 use crate::scenario::Scenario;
 use slack_revoke::engine::clock::Clock;
-use slack_revoke::engine::ports::{Observer, Permit, Refreshed, SessionApi, Unwritable};
-use slack_revoke::model::{Answer, Event, Reply, SessionTarget, Snapshot, Status, UserId};
+use slack_revoke::engine::ports::{Observer, Permit, Refreshed, Request, SessionApi, Unwritable};
+use slack_revoke::model::{Answer, Event, Reply, Snapshot, Status};
 use std::cell::Cell;
 use std::rc::Rc;
-use std::sync::Arc;
 
 /// Answers at once.
 struct Immediate;
 
 impl SessionApi for Immediate {
-    type Call = ();
-
-    fn invalidate(&self, _permit: Permit, _target: SessionTarget) {}
-
-    fn reset_users(&self, _permit: Permit, _users: Arc<[UserId]>) {}
-
-    async fn carry_out((): ()) -> Option<Reply> {
-        Some(Reply { http_status: Some(200), ..Reply::bare(Answer::Ok) })
+    fn call(&self, _permit: Permit, _request: Request) -> impl Future<Output = Option<Reply>> + Send + 'static {
+        std::future::ready(Some(Reply { http_status: Some(200), ..Reply::bare(Answer::Ok) }))
     }
 
     async fn refresh_token(&self) -> Refreshed {

@@ -3,8 +3,8 @@
 use crate::limiter::{Limiter, SECOND, micros};
 use crate::scenario::{Latency, Other, RetryAfter, Scenario};
 use slack_revoke::engine::clock::Clock;
-use slack_revoke::engine::ports::{Permit, Refreshed, SessionApi};
-use slack_revoke::model::{Answer, Reply, SessionTarget, UserId};
+use slack_revoke::engine::ports::{Permit, Refreshed, Request, SessionApi};
+use slack_revoke::model::{Answer, Reply};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -205,38 +205,14 @@ impl State {
     }
 }
 
-/// A call on its way, as the server will see it.
-pub struct Call {
-    server: Server,
-    team: String,
-    latency: Duration,
-    test: bool,
-}
-
 impl SessionApi for Server {
-    type Call = Call;
-
-    fn invalidate(&self, _permit: Permit, target: SessionTarget) -> Call {
-        self.call(target.identifier().1.to_owned())
-    }
-
-    fn reset_users(&self, _permit: Permit, _users: Arc<[UserId]>) -> Call {
-        self.call("the organisation".to_owned())
-    }
-
-    async fn carry_out(Call { server, team, latency, test }: Call) -> Option<Reply> {
-        let there = latency / 2;
-        tokio::time::sleep(there).await;
-        let verdict = server.state.lock().expect("no panic before").arrived(server.now(), &team, test);
-        tokio::time::sleep(latency.saturating_sub(there)).await;
-        server.state.lock().expect("no panic before").answered(server.now(), &team, verdict);
-        Some(match verdict {
-            Verdict::Taken => Reply { http_status: Some(200), ..Reply::bare(Answer::Ok) },
-            Verdict::Limited(seconds) => {
-                let retry_after = seconds.map(Duration::from_secs);
-                Reply { http_status: Some(429), ..Reply::bare(Answer::RateLimited { retry_after }) }
-            }
-        })
+    fn call(&self, _permit: Permit, request: Request) -> impl Future<Output = Option<Reply>> + Send + 'static {
+        let team = match request {
+            Request::Session(target) => target.identifier().1.to_owned(),
+            Request::Users(_) => "the organisation".to_owned(),
+        };
+        let (latency, test) = self.state.lock().expect("no panic before").sent(self.now(), &team);
+        self.clone().carry_out(team, latency, test)
     }
 
     async fn refresh_token(&self) -> Refreshed {
@@ -245,9 +221,18 @@ impl SessionApi for Server {
 }
 
 impl Server {
-    /// A call that names this workspace.
-    fn call(&self, team: String) -> Call {
-        let (latency, test) = self.state.lock().expect("no panic before").sent(self.now(), &team);
-        Call { server: self.clone(), team, latency, test }
+    async fn carry_out(self, team: String, latency: Duration, test: bool) -> Option<Reply> {
+        let there = latency / 2;
+        tokio::time::sleep(there).await;
+        let verdict = self.state.lock().expect("no panic before").arrived(self.now(), &team, test);
+        tokio::time::sleep(latency.saturating_sub(there)).await;
+        self.state.lock().expect("no panic before").answered(self.now(), &team, verdict);
+        Some(match verdict {
+            Verdict::Taken => Reply { http_status: Some(200), ..Reply::bare(Answer::Ok) },
+            Verdict::Limited(seconds) => {
+                let retry_after = seconds.map(Duration::from_secs);
+                Reply { http_status: Some(429), ..Reply::bare(Answer::RateLimited { retry_after }) }
+            }
+        })
     }
 }

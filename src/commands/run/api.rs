@@ -4,13 +4,12 @@ use super::introduction::must_know;
 use super::{Prepared, remote};
 use crate::cli::Settings;
 use crate::commands::token::{Patience, identify};
-use crate::engine::ports::{Permit, Refreshed, SessionApi};
-use crate::model::{ErrorCode, Reply, SessionTarget, StopReason, UserId};
+use crate::engine::ports::{Permit, Refreshed, Request, SessionApi};
+use crate::model::{ErrorCode, Reply, StopReason, UserId};
 use crate::output;
 use crate::slack::{AuthTest, CallError, Client, Objection};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 /// Fresh tokens that have expired already, one after another, before that is believed.
 const MOST_EXPIRED: usize = 3;
@@ -68,18 +67,8 @@ impl RunApi {
 }
 
 impl SessionApi for RunApi {
-    type Call = <Client as SessionApi>::Call;
-
-    fn invalidate(&self, permit: Permit, target: SessionTarget) -> Self::Call {
-        self.client.invalidate(permit, target)
-    }
-
-    fn reset_users(&self, permit: Permit, users: Arc<[UserId]>) -> Self::Call {
-        self.client.reset_users(permit, users)
-    }
-
-    async fn carry_out(call: Self::Call) -> Option<Reply> {
-        Client::carry_out(call).await
+    fn call(&self, permit: Permit, request: Request) -> impl Future<Output = Option<Reply>> + Send + 'static {
+        self.client.call(permit, request)
     }
 
     async fn refresh_token(&self) -> Refreshed {

@@ -1,6 +1,6 @@
 //! What an answer does: to the gate, to its row, to the run.
 
-use super::{Act, Core, Flight};
+use super::{Command, Core, Flight};
 use crate::engine::breaker::{Ended, Verdict};
 use crate::engine::clock::Now;
 use crate::engine::outage::Turn;
@@ -13,23 +13,16 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 impl Core {
-    pub(super) fn warn(&mut self, warning: Option<&str>, acts: &mut Vec<Act>) {
+    pub(super) fn warn(&mut self, warning: Option<&str>) {
         if let Some(text) = warning
             && self.warned.len() < 100
             && self.warned.insert(text.into())
         {
-            acts.push(Act::Tell(Event::Warning(text.into())));
+            self.emit(Event::Warning(text.into()));
         }
     }
 
-    pub(super) fn teach_the_gate(
-        &mut self,
-        flight: &Flight,
-        reply: &Reply,
-        class: Class,
-        now: Now,
-        acts: &mut Vec<Act>,
-    ) {
+    pub(super) fn teach_the_gate(&mut self, flight: &Flight, reply: &Reply, class: Class, now: Now) {
         let gate = self.buckets.answered(&flight.pending);
         let accepted = match class {
             Class::RateLimited { pause: asked, stated } => {
@@ -37,15 +30,15 @@ impl Core {
                 self.calls.rate_limited += 1;
                 let (line, team) = (flight.pending.line(), self.bucket_team(&flight.pending));
                 let stated = stated.then_some(asked);
-                acts.push(Act::Tell(Event::RateLimited { line, team, pause, stated }));
-                self.keep_pause(&flight.pending, pause, asked, now, acts);
+                self.emit(Event::RateLimited { line, team, pause, stated });
+                self.keep_pause(&flight.pending, pause, asked, now);
                 Some(false)
             }
             Class::Transient { .. } => {
                 match (reply.wait, reply.http_status) {
                     (Some(pause), _) => {
                         gate.hold(now.at, pause);
-                        self.keep_pause(&flight.pending, pause, pause, now, acts);
+                        self.keep_pause(&flight.pending, pause, pause, now);
                     }
                     // An answer that made no sense was let through to be made.
                     (None, Some(_)) => gate.accepted(flight.sent_at),
@@ -68,18 +61,18 @@ impl Core {
         };
         if let Some(kind) = self.buckets.tested(&flight.pending, accepted, flight.sent_at, now.at) {
             self.buckets.recount(self.flying.values().map(|flight| &flight.pending));
-            acts.push(Act::Tell(Event::BucketKnown(kind)));
+            self.emit(Event::BucketKnown(kind));
         } else if accepted == Some(false) {
             self.buckets.limited(&flight.pending, flight.sent_at, now.at);
         }
     }
 
     /// A bucket is closed for `pause`, of which the server asked for `asked`; the rest is our own caution.
-    fn keep_pause(&mut self, pending: &Pending, pause: Duration, asked: Duration, now: Now, acts: &mut Vec<Act>) {
+    fn keep_pause(&mut self, pending: &Pending, pause: Duration, asked: Duration, now: Now) {
         self.count_pause(now.at, pause);
         self.buckets.paused(pending, now.at, now.at + pause);
         if asked > self.policy.max_retry_after {
-            self.stop(StopReason::RetryAfter { pause: asked }, acts);
+            self.stop(StopReason::RetryAfter { pause: asked });
         }
         self.withdraw_calls_like(pending);
     }
@@ -103,15 +96,7 @@ impl Core {
         self.buckets.iter().nth(index).and_then(|bucket| bucket.team.clone())
     }
 
-    pub(super) fn decide(
-        &mut self,
-        flight: Flight,
-        reply: Reply,
-        class: Class,
-        turn: Turn,
-        now: Now,
-        acts: &mut Vec<Act>,
-    ) {
+    pub(super) fn decide(&mut self, flight: Flight, reply: Reply, class: Class, turn: Turn, now: Now) {
         let Flight { mut pending, sent_at, handle } = flight;
         handle.answered();
         if class.is_decision() {
@@ -130,26 +115,26 @@ impl Core {
         let (done, may_be_gone) = (pending.done(), pending.may_be_gone());
         match class {
             Class::AlreadyGone | Class::NotFound | Class::Row | Class::SuspectRow if pending.group().is_some() => {
-                self.refuse_users(pending, reply, class, now, acts);
+                self.refuse_users(pending, reply, class, now);
             }
             Class::NotFound if !may_be_gone && self.is_in_flight_elsewhere(&pending) => {
                 self.shared.hold(pending, reply);
             }
-            Class::Revoked => self.succeed(pending, done, reply, now, acts),
-            Class::AlreadyGone => self.succeed(pending, Status::AlreadyRevoked, reply, now, acts),
-            Class::NotFound => self.settle(pending, retry::not_found_status(may_be_gone), reply, now, acts),
+            Class::Revoked => self.succeed(pending, done, reply, now),
+            Class::AlreadyGone => self.succeed(pending, Status::AlreadyRevoked, reply, now),
+            Class::NotFound => self.settle(pending, retry::not_found_status(may_be_gone), reply, now),
             Class::Row => {
-                self.settle(pending, retry::refused_status(&reply.answer, may_be_gone), reply, now, acts);
+                self.settle(pending, retry::refused_status(&reply.answer, may_be_gone), reply, now);
             }
-            Class::SuspectRow => self.suspect(pending, reply, now, acts),
-            Class::Transient { .. } => self.fail(pending, reply, turn, now, acts),
-            Class::Workspace => self.suspend(pending, reply, now, acts),
-            Class::TokenExpired => self.refresh(pending, sent_at, acts),
+            Class::SuspectRow => self.suspect(pending, reply, now),
+            Class::Transient { .. } => self.fail(pending, reply, turn, now),
+            Class::Workspace => self.suspend(pending, reply, now),
+            Class::TokenExpired => self.refresh(pending, sent_at),
             Class::RateLimited { .. } => {}
             Class::Run => {
                 self.send_again(pending);
                 if let Answer::Refused(code) = reply.answer {
-                    self.stop(StopReason::Refused { code, detail: reply.detail }, acts);
+                    self.stop(StopReason::Refused { code, detail: reply.detail });
                 }
             }
         }
@@ -162,52 +147,52 @@ impl Core {
     }
 
     /// Ends the rows whose session was not found while it was being ended under its other name.
-    pub(super) fn settle_shared(&mut self, now: Now, acts: &mut Vec<Act>) {
+    pub(super) fn settle_shared(&mut self, now: Now) {
         let flying: HashSet<u64> = self.flying.values().map(|flight| flight.pending.line()).collect();
         let is_decided = |pending: &Pending| !pending.also_on().iter().any(|line| flying.contains(line));
         for (pending, reply) in self.shared.release(is_decided) {
             let may_be_gone = pending.may_be_gone() || self.shared.may_have_ended(&pending);
-            self.settle(pending, retry::not_found_status(may_be_gone), reply, now, acts);
+            self.settle(pending, retry::not_found_status(may_be_gone), reply, now);
         }
     }
 
-    fn succeed(&mut self, pending: Pending, status: Status, reply: Reply, now: Now, acts: &mut Vec<Act>) {
+    fn succeed(&mut self, pending: Pending, status: Status, reply: Reply, now: Now) {
         let released = self.breaker.success();
-        self.release(released, acts);
+        self.release(released);
         self.suspended.ended(&pending);
         self.remember(&pending, status, &reply, now);
-        self.end(pending, status, reply, now, acts);
+        self.end(pending, status, reply, now);
     }
 
-    pub(super) fn settle(&mut self, pending: Pending, status: Status, reply: Reply, now: Now, acts: &mut Vec<Act>) {
+    pub(super) fn settle(&mut self, pending: Pending, status: Status, reply: Reply, now: Now) {
         let released = self.breaker.settle();
-        self.release(released, acts);
-        self.end(pending, status, reply, now, acts);
+        self.release(released);
+        self.end(pending, status, reply, now);
     }
 
-    pub(super) fn suspect(&mut self, pending: Pending, reply: Reply, now: Now, acts: &mut Vec<Act>) {
+    pub(super) fn suspect(&mut self, pending: Pending, reply: Reply, now: Now) {
         let Answer::Refused(code) = reply.answer.clone() else { return };
         let status = retry::refused_status(&reply.answer, pending.may_be_gone());
         self.buckets.ended(&pending);
         let mut rows = Vec::with_capacity(1);
         pending.end(status, reply, now, |row, outcome| rows.push(Ended { row, outcome }));
         match self.breaker.suspect(&code, rows) {
-            Verdict::Failed(rows) => self.release(rows, acts),
+            Verdict::Failed(rows) => self.release(rows),
             Verdict::Held => {}
-            Verdict::Tripped(code) => self.stop(StopReason::Breaker { code }, acts),
+            Verdict::Tripped(code) => self.stop(StopReason::Breaker { code }),
         }
     }
 
-    fn suspend(&mut self, pending: Pending, reply: Reply, now: Now, acts: &mut Vec<Act>) {
+    fn suspend(&mut self, pending: Pending, reply: Reply, now: Now) {
         let Answer::Refused(code) = reply.answer.clone() else { return };
         match self.suspended.refused(&pending, &code) {
             Refusal::OfRow if pending.group().is_some() => {
-                return self.refuse_users(pending, reply, Class::SuspectRow, now, acts);
+                return self.refuse_users(pending, reply, Class::SuspectRow, now);
             }
-            Refusal::OfRow => return self.suspect(pending, reply, now, acts),
-            Refusal::Suspended(team) => acts.push(Act::Tell(Event::Parked { team, code })),
+            Refusal::OfRow => return self.suspect(pending, reply, now),
+            Refusal::Suspended(team) => self.emit(Event::Parked { team, code }),
             Refusal::KnownAlready => {}
-            Refusal::Everywhere => self.stop(StopReason::Workspaces { code }, acts),
+            Refusal::Everywhere => self.stop(StopReason::Workspaces { code }),
         }
         self.buckets.ended(&pending);
         let suspended = &self.suspended;
@@ -219,33 +204,33 @@ impl Core {
         }
     }
 
-    fn refresh(&mut self, pending: Pending, sent_at: Duration, acts: &mut Vec<Act>) {
+    fn refresh(&mut self, pending: Pending, sent_at: Duration) {
         self.send_again(pending);
         match self.token.expired(sent_at) {
-            Expiry::Refresh => acts.push(Act::RefreshToken),
+            Expiry::Refresh => self.commands.push(Command::RefreshToken),
             Expiry::SendAgain => {}
             Expiry::GiveUp => {
-                self.stop(StopReason::Refused { code: ErrorCode::TokenExpired, detail: Box::default() }, acts);
+                self.stop(StopReason::Refused { code: ErrorCode::TokenExpired, detail: Box::default() });
             }
         }
     }
 
-    pub(super) fn release(&mut self, rows: Vec<Ended>, acts: &mut Vec<Act>) {
+    pub(super) fn release(&mut self, rows: Vec<Ended>) {
         for Ended { row, outcome } in rows {
-            self.record(row, outcome, acts);
+            self.record(row, outcome);
         }
     }
 
-    fn end(&mut self, pending: Pending, status: Status, reply: Reply, now: Now, acts: &mut Vec<Act>) {
+    fn end(&mut self, pending: Pending, status: Status, reply: Reply, now: Now) {
         self.buckets.ended(&pending);
-        pending.end(status, reply, now, |row, outcome| self.record(row, outcome, acts));
+        pending.end(status, reply, now, |row, outcome| self.record(row, outcome));
     }
 
-    pub(super) fn record(&mut self, row: Box<Row>, outcome: Outcome, acts: &mut Vec<Act>) {
+    pub(super) fn record(&mut self, row: Box<Row>, outcome: Outcome) {
         let status = outcome.status;
         self.counts.add(status);
         self.in_doubt.remove(&row.line);
-        acts.push(Act::Tell(Event::Ended { row, outcome }));
+        self.emit(Event::Ended { row, outcome });
         if matches!(status, Status::Invalid | Status::Duplicate | Status::Protected) {
             return;
         }
@@ -254,7 +239,7 @@ impl Core {
         self.failed += u64::from(strictly || matches!(status, Status::Failed | Status::Unknown));
         let is_more_left = self.counts.ended() < self.policy.rows;
         if is_more_left && self.policy.max_failures.reached(self.failed, self.ended_by_answer) {
-            self.stop(StopReason::MaxFailures { failed: self.failed, of: self.ended_by_answer }, acts);
+            self.stop(StopReason::MaxFailures { failed: self.failed, of: self.ended_by_answer });
         }
     }
 

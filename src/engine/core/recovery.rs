@@ -2,7 +2,7 @@
 //! away. Other rows decide: if they are answered, the trouble is the row's own; if rows that never failed fail too, it is
 //! Slack's, and costs no row an attempt.
 
-use super::{Act, Core, Flight};
+use super::{Core, Flight};
 use crate::engine::clock::Now;
 use crate::engine::outage::Turn;
 use crate::engine::pending::Pending;
@@ -35,14 +35,7 @@ enum Verdict {
 
 impl Core {
     /// Keeps track of whether Slack answers anybody.
-    pub(super) fn follow_outage(
-        &mut self,
-        flight: &Flight,
-        reply: &Reply,
-        class: Class,
-        now: Now,
-        acts: &mut Vec<Act>,
-    ) -> Turn {
+    pub(super) fn follow_outage(&mut self, flight: &Flight, reply: &Reply, class: Class, now: Now) -> Turn {
         let (pending, sent_at) = (&flight.pending, flight.sent_at);
         self.canary_answered |= class.is_decision();
         match class {
@@ -55,7 +48,7 @@ impl Core {
                 let turn = self.outage.transient(reply, is_news, sent_at, now.at, seed);
                 if turn == Turn::Began {
                     let error = retry::error_name(reply).unwrap_or_default();
-                    acts.push(Act::Tell(Event::OutageBegan { error }));
+                    self.emit(Event::OutageBegan { error });
                     self.forgive_this_streak();
                 }
                 turn
@@ -74,7 +67,7 @@ impl Core {
                 }
                 self.streak += 1;
                 if self.outage.clear() {
-                    acts.push(Act::Tell(Event::OutageEnded));
+                    self.emit(Event::OutageEnded);
                 }
                 Turn::RowOnly
             }
@@ -93,7 +86,7 @@ impl Core {
     }
 
     /// A row got no clear answer.
-    pub(super) fn fail(&mut self, mut pending: Pending, reply: Reply, turn: Turn, now: Now, acts: &mut Vec<Act>) {
+    pub(super) fn fail(&mut self, mut pending: Pending, reply: Reply, turn: Turn, now: Now) {
         let streak = self.streak;
         pending.failed(reply, streak);
         if self.outage.is_declared() {
@@ -103,47 +96,47 @@ impl Core {
         let is_split = self.calls.clear > 0 || !self.has_untried_rows();
         let is_no_wiser = self.outage.is_declared() && pending.failures_in_a_row() > 1;
         if pending.is_for_many() && is_split && (is_spent || turn == Turn::Began || is_no_wiser) {
-            return self.give_up(pending, now, acts);
+            return self.give_up(pending, now);
         }
         let Some(pending) = self.unless_suspended(pending) else { return };
         let has_tried_enough = pending.attempts() > self.policy.retries && self.is_over(now.at);
         if is_spent || has_tried_enough {
             self.undecided.push(pending);
         } else {
-            self.wait(pending, now, acts);
+            self.wait(pending, now);
         }
         // Of a call that was split, the other half may be answered.
         let is_half_left = self.gathering.is_some() && self.buckets.has_rows();
         if self.outage.is_declared() && self.is_over(now.at) && !self.may_give_rows_up() && !is_half_left {
-            self.stop_as_unavailable(acts);
+            self.stop_as_unavailable();
         }
     }
 
-    fn stop_as_unavailable(&mut self, acts: &mut Vec<Act>) {
+    fn stop_as_unavailable(&mut self) {
         let last = self.waiting.values().chain(&self.undecided).filter_map(Pending::last_reply).next_back();
         let error = last.and_then(retry::error_name).unwrap_or_default();
-        self.stop(StopReason::Unavailable { error, detail: "".into() }, acts);
+        self.stop(StopReason::Unavailable { error, detail: "".into() });
     }
 
-    fn wait(&mut self, pending: Pending, now: Now, acts: &mut Vec<Act>) {
+    fn wait(&mut self, pending: Pending, now: Now) {
         let backoff = retry::backoff(pending.tries().max(1), self.seed(pending.line(), u64::from(pending.calls())));
         // After a pause another row goes first: if that is answered, the trouble is this row's own.
         let wait = backoff + self.buckets.closed_until(&pending).saturating_sub(now.at);
         let error = pending.last_reply().and_then(retry::error_name).unwrap_or_default();
-        acts.push(Act::Tell(Event::Retrying { line: pending.line(), attempt: pending.calls(), error, wait }));
+        self.emit(Event::Retrying { line: pending.line(), attempt: pending.calls(), error, wait });
         self.waiting.insert((now.at + wait, pending.line()), pending);
     }
 
     /// Ends or sends again the rows whose attempts are used up, as soon as it is known whose fault that is.
-    pub(super) fn settle_undecided(&mut self, now: Now, acts: &mut Vec<Act>) {
+    pub(super) fn settle_undecided(&mut self, now: Now) {
         for pending in std::mem::take(&mut self.undecided) {
             match self.verdict(&pending, now.at) {
-                Verdict::GiveUp => self.give_up(pending, now, acts),
+                Verdict::GiveUp => self.give_up(pending, now),
                 Verdict::Open => self.undecided.push(pending),
-                Verdict::TryAgain => self.wait(pending, now, acts),
+                Verdict::TryAgain => self.wait(pending, now),
                 Verdict::Unavailable => {
                     self.undecided.push(pending);
-                    self.stop_as_unavailable(acts);
+                    self.stop_as_unavailable();
                 }
             }
         }
@@ -200,13 +193,13 @@ impl Core {
     }
 
     /// The last word on a row without a clear answer. Of many users, each half is tried by itself.
-    fn give_up(&mut self, mut pending: Pending, now: Now, acts: &mut Vec<Act>) {
+    fn give_up(&mut self, mut pending: Pending, now: Now) {
         let Some(reply) = pending.take_reply() else { return };
         match pending.halves(false) {
             Ok(halves) => self.try_both(halves),
             Err(alone) => {
                 let status = retry::refused_status(&reply.answer, alone.may_be_gone_untold());
-                self.settle(alone, status, reply, now, acts);
+                self.settle(alone, status, reply, now);
             }
         }
     }

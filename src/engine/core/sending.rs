@@ -1,7 +1,7 @@
 //! What goes out: calls as far as gates, workers and waits allow, and requests for rows.
 
 use super::recovery::MOST_WAITING;
-use super::{Act, Core, Flight};
+use super::{Command, Core, Flight};
 use crate::engine::clock::Now;
 use crate::engine::gate::{Closed, Pace};
 use crate::engine::gathering::Gathering;
@@ -15,24 +15,24 @@ const MOST_WORKERS: u32 = 16;
 
 impl Core {
     /// Sends what may be sent, and asks for rows. Gives the moment at which to come back where nothing else happens.
-    pub fn step(&mut self, now: Now, acts: &mut Vec<Act>) -> Option<Duration> {
+    pub fn step(&mut self, now: Now) -> Option<Duration> {
         if self.shared.held().next().is_some() {
-            self.settle_shared(now, acts);
+            self.settle_shared(now);
         }
         let is_late = self.policy.deadline.is_some_and(|deadline| now.at >= deadline);
         if is_late && self.has_more_to_send() {
-            self.stop(StopReason::Deadline, acts);
+            self.stop(StopReason::Deadline);
         }
         // Twice: that no other user is left to ask for decides about those who wait, and who is next depends on them.
         for _ in 0..2 {
             if self.stop.is_none() {
-                self.settle_undecided(now, acts);
+                self.settle_undecided(now);
             }
             if self.stop.is_some() {
                 return None;
             }
             self.wake_the_waiting(now.at);
-            self.gather(now, acts);
+            self.gather(now);
         }
         if self.stop.is_some() {
             return None;
@@ -41,23 +41,24 @@ impl Core {
         wake.at(self.policy.deadline.filter(|_| !is_late));
         // The answer that announced a pause is about to be taken in.
         if !self.token.is_refreshing() && !self.announced.any() {
-            self.send_what_may_go(now, &mut wake, acts);
+            self.send_what_may_go(now, &mut wake);
         }
         wake.at(self.wakes_at());
-        self.tell_the_estimate(acts);
+        self.tell_the_estimate();
         if self.gathering.as_ref().is_none_or(Gathering::wants_rows) {
-            acts.extend(self.buckets.wants().into_iter().map(Act::Ask));
+            let wants = self.buckets.wants();
+            self.commands.extend(wants.into_iter().map(Command::RequestRows));
         }
         wake.0
     }
 
-    fn send_what_may_go(&mut self, now: Now, wake: &mut Wake, acts: &mut Vec<Act>) {
+    fn send_what_may_go(&mut self, now: Now, wake: &mut Wake) {
         if self.outage.is_declared() && now.at < self.outage.hold_until() {
             wake.at(Some(self.outage.hold_until()));
             return;
         }
         match self.buckets.take_test(now.at) {
-            Ok((permit, pending)) => self.send(permit, pending, now, acts),
+            Ok((permit, pending)) => self.send(permit, pending, now),
             Err(closed) => wake.closed(closed),
         }
         let first = self.buckets.turn();
@@ -65,7 +66,7 @@ impl Core {
             let index = (first + turn) % self.buckets.len();
             while self.has_a_worker() && self.waiting.len() < MOST_WAITING {
                 match self.buckets.ask(index, now.at) {
-                    Ok((permit, pending)) => self.send(permit, pending, now, acts),
+                    Ok((permit, pending)) => self.send(permit, pending, now),
                     Err(closed) => {
                         wake.closed(closed);
                         break;
@@ -75,8 +76,8 @@ impl Core {
         }
     }
 
-    fn send(&mut self, permit: Permit, pending: Pending, now: Now, acts: &mut Vec<Act>) {
-        let Some(mut pending) = self.unless_spared(pending, now, acts) else { return };
+    fn send(&mut self, permit: Permit, pending: Pending, now: Now) {
+        let Some(mut pending) = self.unless_spared(pending, now) else { return };
         self.next_call += 1;
         self.calls.made += 1;
         self.calls.began.get_or_insert(now.at);
@@ -84,14 +85,14 @@ impl Core {
         self.buckets.sent(&pending, now.at);
         let (id, line, call) = (self.next_call, pending.line(), pending.calls() + 1);
         // Of several rows each is noted ahead of the call that is for all of them.
-        acts.extend(pending.lines().skip(1).map(|line| Act::Tell(Event::Sending { line, call })));
+        self.commands.extend(pending.lines().skip(1).map(|line| Command::Emit(Event::Sending { line, call })));
         let (permit, handle) = permit.tracked(&self.announced);
-        acts.push(Act::Send { id, permit, request: pending.request(), line, call });
+        self.commands.push(Command::Send { id, permit, request: pending.request(), line, call });
         self.flying.insert(id, Flight { pending, sent_at: now.at, handle });
     }
 
     /// Every call passes here, so no row of a fresh token's user leaves, whatever it waited for.
-    fn unless_spared(&mut self, pending: Pending, now: Now, acts: &mut Vec<Act>) -> Option<Pending> {
+    fn unless_spared(&mut self, pending: Pending, now: Now) -> Option<Pending> {
         if !pending.is_of(&self.spared) {
             return Some(pending);
         }
@@ -100,7 +101,7 @@ impl Core {
             self.buckets.ended(&pending);
         }
         let (rest, spared) = pending.spare(&self.spared, now);
-        self.release(spared, acts);
+        self.release(spared);
         rest
     }
 
@@ -122,7 +123,7 @@ impl Core {
     }
 
     /// The sum over the buckets that still have rows, as far as the run may send it.
-    fn tell_the_estimate(&mut self, acts: &mut Vec<Act>) {
+    fn tell_the_estimate(&mut self) {
         if matches!(self.policy.pace, Pace::Unlimited) {
             return;
         }
@@ -132,7 +133,7 @@ impl Core {
         let sum = self.buckets.total_per_minute().map_or(sum, |most| most.min(sum));
         if sum > 0.0 && self.estimate.is_none_or(|before| (before - sum).abs() > 1e-6) {
             self.estimate = Some(sum);
-            acts.push(Act::Tell(Event::Estimate { team: None, per_minute: sum }));
+            self.emit(Event::Estimate { team: None, per_minute: sum });
         }
     }
 }

@@ -1,6 +1,6 @@
 //! How a run stands, for the loop and for whoever looks on.
 
-use super::{Act, Calls, Core};
+use super::{Calls, Core};
 use crate::engine::buckets::Bucket;
 use crate::engine::clock::Now;
 use crate::engine::gathering::Gathering;
@@ -36,11 +36,11 @@ impl Core {
 
     /// The last thing before the end. Rows that the breaker held back have failed after all if the run came to its end; of
     /// a run that stops early they haven't ended. A run that has ended every row is complete, whatever was to stop it.
-    pub fn close(&mut self, acts: &mut Vec<Act>) {
+    pub fn close(&mut self) {
         let ended = self.counts.ended() + self.breaker.held().len() as u64;
         if self.stop.is_none() || ended >= self.policy.rows {
             let held = self.breaker.settle();
-            self.release(held, acts);
+            self.release(held);
         }
         if self.counts.ended() >= self.policy.rows {
             self.stop = self.stop.take().filter(StopReason::outlasts_the_last_row);

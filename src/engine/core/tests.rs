@@ -93,31 +93,33 @@ impl Bench {
 
     fn step(&mut self) {
         loop {
-            let mut acts = Vec::new();
-            self.wake = self.core.step(self.now(), &mut acts);
-            if acts.is_empty() {
+            self.wake = self.core.step(self.now());
+            if !self.perform() {
                 return;
             }
-            self.perform(acts);
         }
     }
 
-    fn perform(&mut self, acts: Vec<Act>) {
-        for act in acts {
-            match act {
-                Act::Send { id, line, .. } => {
+    /// Carries out what the core said. True if it said anything.
+    fn perform(&mut self) -> bool {
+        let commands: Vec<_> = self.core.commands().collect();
+        let any = !commands.is_empty();
+        for command in commands {
+            match command {
+                Command::Send { id, line, .. } => {
                     self.sent.push((line, self.at));
                     self.open.push((id, line));
                 }
-                Act::Tell(Event::Ended { row, outcome }) => {
+                Command::Emit(Event::Ended { row, outcome }) => {
                     let error = outcome.error.as_deref().unwrap_or_default().to_owned();
                     self.records.push((row.line, outcome.status, error));
                 }
-                Act::Tell(event) => self.events.push(format!("{event:?}")),
-                Act::Ask(want) => self.give(want),
-                Act::RefreshToken => self.refreshes += 1,
+                Command::Emit(event) => self.events.push(format!("{event:?}")),
+                Command::RequestRows(want) => self.give(want),
+                Command::RefreshToken => self.refreshes += 1,
             }
         }
+        any
     }
 
     fn give(&mut self, want: Want) {
@@ -128,10 +130,9 @@ impl Bench {
         };
         let (rows, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.input).into_iter().partition(wanted);
         self.input = rest.into();
-        let mut acts = Vec::new();
         let now = self.now();
-        self.core.on_batch(Batch { want, rows, exhausted: true }, now, &mut acts);
-        self.perform(acts);
+        self.core.on_batch(Batch { want, rows, exhausted: true }, now);
+        self.perform();
     }
 
     /// Answers the oldest open call, and lets everything happen that follows at once.
@@ -143,18 +144,18 @@ impl Bench {
     /// The same, with all that a reply may hold.
     fn reply(&mut self, reply: Reply) -> &mut Self {
         let (id, _) = self.open.remove(0);
-        let (mut acts, now) = (Vec::new(), self.now());
-        self.core.on_reply(id, reply, now, &mut acts);
-        self.perform(acts);
+        let now = self.now();
+        self.core.on_reply(id, reply, now);
+        self.perform();
         self.step();
         self
     }
 
     /// The reading of the token ends.
     fn token(&mut self, refreshed: Refreshed) -> &mut Self {
-        let (mut acts, now) = (Vec::new(), self.now());
-        self.core.on_token(refreshed, now, &mut acts);
-        self.perform(acts);
+        let now = self.now();
+        self.core.on_token(refreshed, now);
+        self.perform();
         self.step();
         self
     }
@@ -391,10 +392,9 @@ fn the_breaker_stops_the_run_and_its_rows_have_not_ended() {
     for _ in 0..5 {
         bench.until_a_call().refused("invalid_arguments");
     }
-    let mut acts = Vec::new();
-    bench.core.close(&mut acts);
+    bench.core.close();
     assert!(matches!(bench.core.stopped(), Some(StopReason::Breaker { code: ErrorCode::InvalidArguments })));
-    assert!(bench.records.is_empty() && acts.is_empty());
+    assert!(bench.records.is_empty() && bench.core.commands().next().is_none());
 }
 
 #[test]
@@ -404,9 +404,8 @@ fn rows_held_by_the_breaker_fail_where_the_input_ends_first() {
         bench.until_a_call().refused("admin_unauthorized");
     }
     assert!(bench.core.is_finished());
-    let mut acts = Vec::new();
-    bench.core.close(&mut acts);
-    bench.perform(acts);
+    bench.core.close();
+    bench.perform();
     assert_eq!(bench.statuses(), [(2, Status::Failed), (3, Status::Failed), (4, Status::Failed)]);
 }
 
@@ -453,8 +452,7 @@ fn limits_of_its_own_stop_the_run() {
 #[test]
 fn a_drain_waits_for_what_is_in_flight_and_records_it() {
     let mut bench = Bench::new(rows(2..=9));
-    let mut acts = Vec::new();
-    bench.core.stop(StopReason::Interrupted, &mut acts);
+    bench.core.stop(StopReason::Interrupted);
     bench.pass(LATER);
     assert!(!bench.core.is_finished());
     bench.answer(Answer::Ok);

@@ -1,7 +1,7 @@
 //! Whole users: many rows share a call, and one user must not cost the others theirs.
 
+use super::Core;
 use super::recovery::MOST_WAITING;
-use super::{Act, Core};
 use crate::engine::clock::Now;
 use crate::engine::gathering::Gathering;
 use crate::engine::group::MOST_USERS;
@@ -14,7 +14,7 @@ impl Core {
     /// Gathers the rows of the next call, once every call before it is settled: what became of a user is known then, and
     /// twenty calls a minute for a thousand users each leave time enough. The first user goes alone. Until there is a clear
     /// answer, another user alone shows whether it is the first ones' own trouble that there is none.
-    pub(super) fn gather(&mut self, now: Now, acts: &mut Vec<Act>) {
+    pub(super) fn gather(&mut self, now: Now) {
         let waits = !self.waiting.is_empty() || !self.undecided.is_empty();
         let is_busy = !self.flying.is_empty() || self.buckets.has_rows() || (waits && !self.tries_other_users());
         let Some(gathering) = self.gathering.as_mut().filter(|_| !is_busy) else { return };
@@ -33,7 +33,7 @@ impl Core {
         }
         for (row, outcome) in answered {
             let outcome = Outcome { finished_at: now.wall, status: status_of(&row, &outcome), ..(*outcome).clone() };
-            self.record(Box::new(row), outcome, acts);
+            self.record(Box::new(row), outcome);
         }
     }
 
@@ -54,18 +54,18 @@ impl Core {
 
     /// A refusal that may be of one user: of many users, each half is tried by itself. Only one who is refused alone counts
     /// for the breaker; the halves on the way there say nothing new.
-    pub(super) fn refuse_users(&mut self, pending: Pending, reply: Reply, class: Class, now: Now, acts: &mut Vec<Act>) {
+    pub(super) fn refuse_users(&mut self, pending: Pending, reply: Reply, class: Class, now: Now) {
         let in_part = matches!(&reply.answer, Answer::Refused(ErrorCode::FailedForSomeUsers));
         if in_part {
             self.in_doubt.extend(pending.lines());
         }
         match pending.halves(in_part) {
             Ok(halves) => self.try_both(halves),
-            Err(alone) if class == Class::SuspectRow => self.suspect(alone, reply, now, acts),
+            Err(alone) if class == Class::SuspectRow => self.suspect(alone, reply, now),
             Err(alone) => {
                 let status = retry::refused_status(&reply.answer, alone.may_be_gone());
                 self.remember(&alone, status, &reply, now);
-                self.settle(alone, status, reply, now, acts);
+                self.settle(alone, status, reply, now);
             }
         }
     }

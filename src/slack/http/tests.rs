@@ -142,13 +142,12 @@ fn target() -> SessionTarget {
 }
 
 async fn revoke(client: &Client) -> Reply {
-    carry_out(client, Asks::Session(target())).await
+    carry_out(client, ports::Request::Session(target())).await
 }
 
-async fn carry_out(client: &Client, asks: Asks) -> Reply {
+async fn carry_out(client: &Client, request: ports::Request) -> Reply {
     let permit = Gate::new(Pace::Unlimited, Duration::ZERO).ask(Duration::ZERO, 1, 0).expect("nothing holds it");
-    let call = Call { client: Arc::clone(&client.0), asks, permit: Arc::new(permit) };
-    Client::carry_out(call).await.expect("nobody withdraws it")
+    client.call(permit, request).await.expect("nobody withdraws it")
 }
 
 async fn told(act: Act) -> Reply {
@@ -159,7 +158,7 @@ async fn told(act: Act) -> Reply {
 async fn whole_users_are_one_argument_with_commas_between() {
     let server = Server::start(vec![Act::Say(answer("200 OK", "x-slack-req-id: abc\r\n", OK))]);
     let users = ["U1", "W2"].map(|user| UserId::parse(user).unwrap());
-    let reply = carry_out(&server.client(), Asks::Users(users.into())).await;
+    let reply = carry_out(&server.client(), ports::Request::Users(users.into())).await;
     assert_eq!((reply.answer, reply.request_id.as_deref()), (Answer::Ok, Some("abc")));
     let request = server.asked.recv().unwrap();
     assert!(request.starts_with("POST /api/admin.users.session.resetBulk HTTP/1.1\r\n"), "{request}");
@@ -194,7 +193,7 @@ async fn a_call_is_one_post_with_a_form_and_the_token_in_its_header_alone() {
     assert_eq!(lines, want);
 
     let user = Target::by_user(SessionId::from(7), UserId::parse("W9").unwrap(), TeamId::parse("T1").ok());
-    assert_eq!(carry_out(&client, Asks::Session(session(user))).await.answer, Answer::Ok);
+    assert_eq!(carry_out(&client, ports::Request::Session(session(user))).await.answer, Answer::Ok);
     assert!(server.asked.recv().unwrap().ends_with("\r\n\r\nsession_id=7&user_id=W9"));
     assert!(!format!("{client:?}").contains("secret"));
 }

@@ -34,9 +34,8 @@ fn play(bench: &mut Bench, answer: impl Fn(u64) -> Answer) -> Vec<u64> {
 }
 
 fn close(bench: &mut Bench) {
-    let mut acts = Vec::new();
-    bench.core.close(&mut acts);
-    bench.perform(acts);
+    bench.core.close();
+    bench.perform();
 }
 
 fn code(text: &str) -> Answer {
@@ -156,8 +155,7 @@ fn rows_in_flight_when_the_breaker_trips_have_not_ended() {
 fn rows_that_the_breaker_holds_have_not_ended_if_the_run_is_stopped() {
     let mut bench = at_once(rows(2..=40));
     bench.refused("access_denied").until_a_call();
-    let mut acts = Vec::new();
-    bench.core.stop(StopReason::Interrupted, &mut acts);
+    bench.core.stop(StopReason::Interrupted);
     while !bench.open.is_empty() {
         bench.refused("access_denied");
     }
@@ -196,8 +194,7 @@ fn a_run_that_has_ended_every_row_is_complete() {
     }
     // A signal comes during the last call.
     let mut bench = at_once(rows(2..=2));
-    let mut acts = Vec::new();
-    bench.core.stop(StopReason::Terminated, &mut acts);
+    bench.core.stop(StopReason::Terminated);
     bench.answer(Answer::Ok);
     close(&mut bench);
     assert_eq!((bench.core.stopped(), bench.records.len()), (None, 1));

@@ -39,9 +39,8 @@ fn play(bench: &mut Bench, answer: impl Fn(&[u64], Duration) -> Answer) {
         bench.answer(answer(&lines, bench.at));
         assert!(bench.sent.len() < 5_000, "it does not end");
     }
-    let mut acts = Vec::new();
-    bench.core.close(&mut acts);
-    bench.perform(acts);
+    bench.core.close();
+    bench.perform();
 }
 
 fn refusing(bad: &[u64], code: &str) -> impl Fn(&[u64], Duration) -> Answer {

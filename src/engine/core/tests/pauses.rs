@@ -62,11 +62,10 @@ fn no_test_row_is_sent_past_the_pause_of_a_503() {
         (2..=40).map(|line| row(line, ["T1", "T2", "T3"][usize::try_from(line % 3).unwrap()])).collect();
     let mut bench = Bench::with(input, auto, |policy| policy.canary = false);
     // A 429 makes a test row due; a 503 that asks for a pause comes before that is sent.
-    let mut acts = Vec::new();
     let (id, _) = bench.open.remove(0);
     let now = bench.now();
-    bench.core.on_reply(id, Reply { http_status: Some(429), ..Reply::bare(limited(20)) }, now, &mut acts);
-    bench.perform(acts);
+    bench.core.on_reply(id, Reply { http_status: Some(429), ..Reply::bare(limited(20)) }, now);
+    bench.perform();
     bench.core.buckets.answered(&Pending::new(row(2, "T1")).unwrap()).hold(Duration::ZERO, PAUSE);
     let sent = bench.sent.len();
     bench.step();
@@ -92,7 +91,7 @@ fn of_a_pause_only_what_was_waited_for_is_counted() {
     bench.answer(limited(30)).pass(Duration::from_secs(30)).answer(Answer::Ok).until_a_call();
     let at = bench.at;
     bench.answer(limited(600)).pass(Duration::from_secs(7));
-    bench.core.stop(StopReason::Interrupted, &mut Vec::new());
+    bench.core.stop(StopReason::Interrupted);
     assert_eq!(bench.core.calls(bench.at).paused, Duration::from_secs(37));
     assert_eq!(bench.core.calls(at + Duration::from_hours(1)).paused, Duration::from_secs(630));
 }

@@ -25,9 +25,8 @@ fn play(bench: &mut Bench, answer: impl Fn(u64, Duration) -> Answer) {
         bench.answer(answer(line, bench.at));
         assert!(bench.sent.len() < 5_000, "it does not end: {:?}", bench.records);
     }
-    let mut acts = Vec::new();
-    bench.core.close(&mut acts);
-    bench.perform(acts);
+    bench.core.close();
+    bench.perform();
 }
 
 fn calls_for(bench: &Bench, line: u64) -> usize {

@@ -80,9 +80,8 @@ fn an_answer_on_its_way_for_the_other_row_decides() {
     assert_eq!(bench.statuses(), [(3, Status::NotFound)]);
     let mut bench = self::bench(false);
     bench.open.reverse();
-    let mut acts = Vec::new();
     bench.answer(NOT_FOUND);
-    bench.core.stop(StopReason::Interrupted, &mut acts);
+    bench.core.stop(StopReason::Interrupted);
     let (id, _) = bench.open.remove(0);
     let now = bench.now();
     bench.core.on_not_sent(id, now);

@@ -124,10 +124,9 @@ impl<'a, 'b> Run<'a, 'b> {
 
     pub fn finish(mut self) -> End {
         for _ in 0..MOST_TURNS {
-            let mut acts = Vec::new();
             let now = self.now();
-            let wake = self.core.step(now, &mut acts);
-            self.perform(acts);
+            let wake = self.core.step(now);
+            self.perform();
             self.withdraw();
             if self.core.is_finished() {
                 return self.close();
@@ -167,30 +166,30 @@ impl<'a, 'b> Run<'a, 'b> {
     }
 
     fn take_in(&mut self, happening: Happening) -> bool {
-        let (now, mut acts) = (self.now(), Vec::new());
+        let now = self.now();
         match happening {
             Happening::Connected(id) => self.connected(id),
             Happening::Arrived(id) => self.arrived(id),
             Happening::Answered(id) => self.answered(id),
-            Happening::Delivered(id) => self.delivered(id, &mut acts),
+            Happening::Delivered(id) => self.delivered(id),
             Happening::EndsLate(asked) => self.slack.end_sessions(&asked),
             Happening::Rows(want) if self.core.awaits_rows() => {
                 let most = self.dice.usize(1..20);
                 let batch = self.source.batch(want, most);
-                self.core.on_batch(batch, now, &mut acts);
+                self.core.on_batch(batch, now);
             }
             Happening::Token => {
                 self.is_refreshing = false;
                 let is_renewed = self.circumstances.is_renewable && self.slack.renew(self.at);
                 self.oracle.unproven_tokens += u32::from(is_renewed);
                 let refreshed = if is_renewed { Refreshed::Changed } else { Refreshed::Unchanged };
-                self.core.on_token(refreshed, now, &mut acts);
+                self.core.on_token(refreshed, now);
             }
-            Happening::Stop => self.core.stop(StopReason::Interrupted, &mut acts),
+            Happening::Stop => self.core.stop(StopReason::Interrupted),
             Happening::Rows(_) => {}
             Happening::Crash => return false,
         }
-        self.perform(acts);
+        self.perform();
         self.withdraw();
         true
     }
@@ -254,7 +253,7 @@ impl<'a, 'b> Run<'a, 'b> {
         self.later(self.at + wait, Happening::Delivered(id));
     }
 
-    fn delivered(&mut self, id: CallId, acts: &mut Vec<Act>) {
+    fn delivered(&mut self, id: CallId) {
         let call = self.calls.remove(&id).unwrap();
         let (answer, wait) = (call.answer.unwrap(), call.wait);
         if self.circumstances.shown {
@@ -268,21 +267,22 @@ impl<'a, 'b> Run<'a, 'b> {
             Answer::Fault(Fault::NotConnected | Fault::Connection | Fault::Timeout) => None,
         };
         let now = self.now();
-        self.core.on_reply(id, Reply { http_status, wait, ..Reply::bare(answer) }, now, acts);
+        self.core.on_reply(id, Reply { http_status, wait, ..Reply::bare(answer) }, now);
     }
 
-    fn perform(&mut self, acts: Vec<Act>) {
-        for act in acts {
-            match act {
-                Act::Send { id, permit, request, line, .. } => self.send(id, permit, &request, line),
-                Act::Tell(Event::Sending { line, .. }) => self.told.push(line),
-                Act::Tell(event) => self.told(&event),
-                Act::Ask(want) => {
+    fn perform(&mut self) {
+        let commands: Vec<_> = self.core.commands().collect();
+        for command in commands {
+            match command {
+                Command::Send { id, permit, request, line, .. } => self.send(id, permit, &request, line),
+                Command::Emit(Event::Sending { line, .. }) => self.told.push(line),
+                Command::Emit(event) => self.told(&event),
+                Command::RequestRows(want) => {
                     let delay = self.millis(200);
                     self.rows_at = self.rows_at.max(self.at + delay);
                     self.later(self.rows_at, Happening::Rows(want));
                 }
-                Act::RefreshToken => {
+                Command::RefreshToken => {
                     assert!(!std::mem::replace(&mut self.is_refreshing, true), "the token is being read already");
                     let wait = self.millis(20_000);
                     self.later(self.at + wait, Happening::Token);
@@ -335,9 +335,8 @@ impl<'a, 'b> Run<'a, 'b> {
 
     fn close(mut self) -> End {
         assert!(self.calls.is_empty(), "calls in flight are forgotten");
-        let mut acts = Vec::new();
-        self.core.close(&mut acts);
-        self.perform(acts);
+        self.core.close();
+        self.perform();
         let now = self.now();
         let snapshot = self.core.snapshot(now);
         let sent = u64::from(snapshot.in_flight);
