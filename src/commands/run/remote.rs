@@ -6,13 +6,10 @@ use super::introduction::Introduction;
 use crate::cli::{Mode, Settings};
 use crate::commands::checks::{self, Check, Checks};
 use crate::commands::connection::{self, Connection};
-use crate::commands::token;
-use crate::engine::ports::{RowSource, Want};
+use crate::commands::{rows, token};
 use crate::error::RunError;
-use crate::input::MaybeSent;
 use crate::ledger::manifest::{CheckMark, Identity};
 use crate::model::{SessionId, TeamId, TokenOwner, UserId};
-use crate::output::why;
 use crate::slack::{ApiUrl, AuthTest, CallError, Proxy, Token};
 use crate::stand_in::{self, REHEARSAL_TOKEN, Server};
 
@@ -106,23 +103,17 @@ impl Remote {
 
 /// The stand-in, knowing the sessions of the input.
 async fn stand_in(prepared: &Prepared) -> Result<Server, RunError> {
-    let broken = |error: String| RunError::internal(format!("the stand-in cannot be started: {error}"));
-    let mut source = prepared.content.source(MaybeSent::default()).map_err(|error| broken(error.to_string()))?;
     let mut sessions: Vec<(SessionId, Option<TeamId>, Option<UserId>)> = Vec::new();
-    loop {
-        source.request(Want::Any);
-        let batch = source.next().await.map_err(|error| broken(why(&error)))?;
-        sessions.extend(batch.rows.iter().filter_map(|row| {
-            let target = row.target.as_ref().ok()?;
+    rows::read_rows(&prepared.content, |row| {
+        if let Ok(target) = &row.target {
             // A row that names a user alone stands for one session of that user.
             let session = target.session().unwrap_or(SessionId::from(row.line));
-            Some((session, target.team().cloned(), target.user().cloned()))
-        }));
-        if batch.exhausted {
-            break;
+            sessions.push((session, target.team().cloned(), target.user().cloned()));
         }
-    }
-    Server::start(stand_in::Config::rehearsal(sessions)).map_err(|error| broken(error.to_string()))
+    })
+    .await?;
+    Server::start(stand_in::Config::rehearsal(sessions))
+        .map_err(|error| RunError::internal(format!("the stand-in cannot be started: {error}")))
 }
 
 /// Whose token it is, of what Slack said about it.
