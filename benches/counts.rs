@@ -12,10 +12,10 @@
 
 use gungraun::prelude::*;
 use slack_revoke::engine::clock::Now;
-use slack_revoke::engine::core::{Command, Core};
-use slack_revoke::engine::gate::Pace;
 use slack_revoke::engine::policy::{BucketPolicy, MaxFailures, Policy};
 use slack_revoke::engine::ports::Batch;
+use slack_revoke::engine::rate_gate::Pace;
+use slack_revoke::engine::state_machine::{Action, StateMachine};
 use slack_revoke::input::{Content, Input, InputSource, SurveyOptions};
 use slack_revoke::ledger::journal::{Journal, Lock};
 use slack_revoke::ledger::results::ResultsWriter;
@@ -161,52 +161,52 @@ fn policy(pace: Pace) -> Policy {
 }
 
 /// A core that has not begun, and the batches that it will ask for.
-fn begun(pace: Pace) -> (Core, Vec<Vec<Row>>) {
+fn begun(pace: Pace) -> (StateMachine, Vec<Vec<Row>>) {
     let rows: Vec<Row> = (0..ROWS).map(row).collect();
     let mut batches: Vec<Vec<Row>> = rows.chunks(64).map(<[Row]>::to_vec).collect();
     batches.reverse();
-    (Core::new(policy(pace), Now { at: Duration::ZERO, wall: wall() }), batches)
+    (StateMachine::new(policy(pace), Now { at: Duration::ZERO, wall: wall() }), batches)
 }
 
-fn unlimited() -> (Core, Vec<Vec<Row>>) {
+fn unlimited() -> (StateMachine, Vec<Vec<Row>>) {
     begun(Pace::Unlimited)
 }
 
-fn auto() -> (Core, Vec<Vec<Row>>) {
+fn auto() -> (StateMachine, Vec<Vec<Row>>) {
     begun(Pace::Auto { start: 20.0, most: 300.0 })
 }
 
 /// Every call is answered with success at the next step, which is when the core says that something is due.
-fn play(mut core: Core, mut batches: Vec<Vec<Row>>) -> Counts {
+fn play(mut machine: StateMachine, mut batches: Vec<Vec<Row>>) -> Counts {
     let mut now = Now { at: Duration::ZERO, wall: wall() };
-    while !core.is_finished() {
-        let wake = core.step(now);
+    while !machine.is_finished() {
+        let wake = machine.step(now);
         let mut calls = Vec::new();
-        let commands: Vec<Command> = core.commands().collect();
-        for command in commands {
-            match command {
-                Command::Send { id, .. } => calls.push(id),
-                Command::RequestRows(want) => {
+        let actions: Vec<Action> = machine.actions().collect();
+        for action in actions {
+            match action {
+                Action::Send { id, .. } => calls.push(id),
+                Action::RequestRows(want) => {
                     let rows = batches.pop().unwrap_or_default();
-                    core.on_batch(Batch { want, rows, exhausted: batches.is_empty() }, now);
+                    machine.on_batch(Batch { want, rows, exhausted: batches.is_empty() }, now);
                 }
-                Command::Emit(event) => drop(black_box(event)),
-                Command::RefreshToken => unreachable!("no token expires here"),
+                Action::Emit(event) => drop(black_box(event)),
+                Action::RefreshToken => unreachable!("no token expires here"),
             }
         }
         now.at = wake.unwrap_or(now.at).max(now.at + Duration::from_millis(1));
         for id in calls {
-            core.on_reply(id, Reply::bare(Answer::Ok), now);
+            machine.on_reply(id, Reply::bare(Answer::Ok), now);
         }
     }
-    core.counts()
+    machine.counts()
 }
 
 #[library_benchmark]
 #[bench::unlimited(setup = unlimited)]
 #[bench::auto(setup = auto)]
-fn steps((core, batches): (Core, Vec<Vec<Row>>)) {
-    assert_eq!(black_box(play(core, batches)).of(Status::Revoked), ROWS);
+fn steps((machine, batches): (StateMachine, Vec<Vec<Row>>)) {
+    assert_eq!(black_box(play(machine, batches)).of(Status::Revoked), ROWS);
 }
 
 library_benchmark_group!(name = engine, benchmarks = steps);

@@ -1,31 +1,27 @@
 //! The engine: one dispatcher that owns the rows, the pace and the totals; workers only speak HTTP.
 //!
-//! [`run`] is the loop. It decides nothing: it hands what happens to [`core::Core`], a synchronous state machine, and
+//! [`run`] is the loop. It decides nothing: it hands what happens to [`state_machine::StateMachine`], which is synchronous, and
 //! carries out what that answers. Time enters in one place, [`clock::Clock`].
 
-mod breaker;
 mod buckets;
+mod call_window;
 pub mod clock;
-pub mod core;
-pub mod gate;
-mod gathering;
-mod group;
-mod meter;
-mod outage;
-pub mod pacer;
-mod pending;
+mod health;
+mod job;
 mod permit;
 pub mod policy;
 pub mod ports;
+mod rate_estimator;
+pub mod rate_gate;
 pub mod retry;
 mod run;
-mod shared;
+pub mod run_limit;
+mod shared_sessions;
 mod spacing;
-mod suspended;
-mod token;
-pub mod total;
-mod trail;
+pub mod state_machine;
+mod throughput;
+mod user_batch;
 mod workers;
 
-pub use group::MOST_USERS;
 pub use run::{RunEnd, run};
+pub use user_batch::MOST_USERS;

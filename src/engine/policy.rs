@@ -1,6 +1,6 @@
 //! What the engine is told before it starts.
 
-use super::gate::Pace;
+use super::rate_gate::Pace;
 pub use crate::model::{BucketPolicy, MaxFailures};
 use crate::model::{Counts, TeamId};
 use std::time::Duration;

@@ -1,9 +1,9 @@
 //! The loop: waits for the next thing to happen, tells the core, and does what the core says.
 
 use super::clock::Clock;
-use super::core::{CallId, Calls, Command, Core};
 use super::policy::Policy;
 use super::ports::{Control, Observer, Refreshed, RowSource, SessionApi, Signal, Unwritable};
+use super::state_machine::{Action, CallId, CallTotals, StateMachine};
 use super::workers::Workers;
 use crate::model::{BucketKind, Counts, Event, Reply, StopReason};
 use std::future::Future;
@@ -25,7 +25,7 @@ pub struct RunEnd {
     /// Rows by status, those of earlier runs included.
     pub counts: Counts,
     /// Totals of this run's calls.
-    pub calls: Calls,
+    pub calls: CallTotals,
     /// Whether a workspace was set aside.
     pub any_parked: bool,
     /// Lines of rows that were sent, and whose record could not be kept or whose answer was not waited for.
@@ -49,7 +49,7 @@ struct Loop<'a, A: SessionApi, O, R> {
     observer: &'a mut O,
     source: &'a mut R,
     clock: Clock,
-    core: Core,
+    machine: StateMachine,
     workers: Workers,
     results: Vec<(CallId, Option<Reply>)>,
     refresh: Option<Pin<Box<dyn Future<Output = Refreshed> + 'a>>>,
@@ -81,13 +81,13 @@ pub async fn run<A: SessionApi, O: Observer, R: RowSource>(
     control: &mut impl Control,
     clock: Clock,
 ) -> RunEnd {
-    let core = Core::new(policy, clock.now());
+    let machine = StateMachine::new(policy, clock.now());
     let mut this = Loop {
         api,
         observer,
         source,
         clock,
-        core,
+        machine,
         workers: Workers::new(),
         results: Vec::new(),
         refresh: None,
@@ -105,13 +105,13 @@ impl<A: SessionApi, O: Observer, R: RowSource> Loop<'_, A, O, R> {
     /// True where a second signal ended it.
     async fn turn_until_the_end(&mut self, control: &mut impl Control) -> bool {
         loop {
-            let wake = self.core.step(self.clock.now());
+            let wake = self.machine.step(self.clock.now());
             if self.perform() {
                 // The calls leave before the next thing is heard: one that was decided on before a pause or a stop must not
                 // set out in it.
                 tokio::task::yield_now().await;
             }
-            if self.core.is_finished() {
+            if self.machine.is_finished() {
                 return false;
             }
             let wake = self.show(wake);
@@ -133,7 +133,7 @@ impl<A: SessionApi, O: Observer, R: RowSource> Loop<'_, A, O, R> {
             signal = control.next() => Input::Signal(signal),
             answered = self.workers.results(&mut self.results) => Input::Answered(answered),
             refreshed = wait_for(&mut self.refresh), if self.refresh.is_some() => Input::TokenRead(refreshed),
-            batch = self.source.next(), if self.core.awaits_rows() => Input::Rows(batch),
+            batch = self.source.next(), if self.machine.awaits_rows() => Input::Rows(batch),
             () = clock.sleep_until(wake.unwrap_or_default()), if wake.is_some() => Input::Time,
         }
     }
@@ -144,16 +144,16 @@ impl<A: SessionApi, O: Observer, R: RowSource> Loop<'_, A, O, R> {
             Input::Answered(_) => {
                 for (id, reply) in self.results.drain(..) {
                     match reply {
-                        Some(reply) => self.core.on_reply(id, reply, now),
-                        None => self.core.on_not_sent(id, now),
+                        Some(reply) => self.machine.on_reply(id, reply, now),
+                        None => self.machine.on_not_sent(id, now),
                     }
                 }
             }
-            Input::Rows(Ok(batch)) => self.core.on_batch(batch, now),
-            Input::Signal(Signal::Drain(reason)) | Input::Rows(Err(reason)) => self.core.stop(reason),
+            Input::Rows(Ok(batch)) => self.machine.on_batch(batch, now),
+            Input::Signal(Signal::Drain(reason)) | Input::Rows(Err(reason)) => self.machine.stop(reason),
             Input::TokenRead(refreshed) => {
                 self.refresh = None;
-                self.core.on_token(refreshed, now);
+                self.machine.on_token(refreshed, now);
             }
             Input::Signal(Signal::Abort) | Input::Time => {}
         }
@@ -163,16 +163,16 @@ impl<A: SessionApi, O: Observer, R: RowSource> Loop<'_, A, O, R> {
     /// where there were any.
     fn perform(&mut self) -> bool {
         let mut calls = Vec::new();
-        for command in self.core.commands() {
+        for action in self.machine.actions() {
             self.stale = true;
-            match command {
-                Command::Send { id, line, call, permit, request } => {
+            match action {
+                Action::Send { id, line, call, permit, request } => {
                     self.events.push(Event::Sending { line, call });
                     calls.push((id, permit, request));
                 }
-                Command::Emit(event) => self.events.push(event),
-                Command::RequestRows(want) => self.source.request(want),
-                Command::RefreshToken => self.refresh = Some(Box::pin(self.api.refresh_token())),
+                Action::Emit(event) => self.events.push(event),
+                Action::RequestRows(want) => self.source.request(want),
+                Action::RefreshToken => self.refresh = Some(Box::pin(self.api.refresh_token())),
             }
         }
         let any = !calls.is_empty();
@@ -184,7 +184,7 @@ impl<A: SessionApi, O: Observer, R: RowSource> Loop<'_, A, O, R> {
         }
         let now = self.clock.now();
         for (id, ..) in calls {
-            self.core.on_not_sent(id, now);
+            self.machine.on_not_sent(id, now);
         }
         // That the run stops is told at once; nothing but that is left to do.
         self.perform()
@@ -199,7 +199,7 @@ impl<A: SessionApi, O: Observer, R: RowSource> Loop<'_, A, O, R> {
         self.events.clear();
         let Err(Unwritable { why, unrecorded }) = kept else { return true };
         self.unrecorded.extend(unrecorded);
-        self.core.stop(StopReason::Unwritable(why));
+        self.machine.stop(StopReason::Unwritable(why));
         false
     }
 
@@ -213,33 +213,33 @@ impl<A: SessionApi, O: Observer, R: RowSource> Loop<'_, A, O, R> {
         if now.at < due {
             return Some(wake.map_or(due, |wake| wake.min(due)));
         }
-        self.observer.on_snapshot(&self.core.snapshot(now));
+        self.observer.on_snapshot(&self.machine.snapshot(now));
         self.shown_until = self.shown_until.max(now.at) + BETWEEN_SNAPSHOTS;
         self.stale = false;
         wake
     }
 
     fn close(mut self, aborted: bool) -> RunEnd {
-        self.core.close();
+        self.machine.close();
         self.perform();
         let now = self.clock.now();
-        self.observer.on_snapshot(&self.core.snapshot(now));
+        self.observer.on_snapshot(&self.machine.snapshot(now));
         if aborted {
-            self.unrecorded.extend(self.core.lines_in_flight());
+            self.unrecorded.extend(self.machine.lines_in_flight());
         }
         self.unrecorded.sort_unstable();
-        let calls = self.core.calls(now.at);
+        let calls = self.machine.calls(now.at);
         RunEnd {
-            stop: self.core.stopped().cloned(),
+            stop: self.machine.stopped().cloned(),
             aborted,
-            counts: self.core.counts(),
+            counts: self.machine.counts(),
             calls,
-            any_parked: self.core.any_parked(),
+            any_parked: self.machine.any_parked(),
             unrecorded: self.unrecorded,
-            in_doubt: self.core.lines_in_doubt().collect(),
-            estimate: self.core.estimate(),
-            learnt: self.core.learnt(),
-            bucket: self.core.bucket_kind(),
+            in_doubt: self.machine.lines_in_doubt().collect(),
+            estimate: self.machine.estimate(),
+            learnt: self.machine.learnt(),
+            bucket: self.machine.bucket_kind(),
             elapsed: now.at.saturating_sub(calls.began.unwrap_or(now.at)),
             fault: self.fault,
         }

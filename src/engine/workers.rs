@@ -1,6 +1,6 @@
 //! The workers: each makes one call after another. They only speak to Slack; the dispatcher decides what is called when.
 
-use super::core::CallId;
+use super::state_machine::CallId;
 use crate::model::Reply;
 use std::pin::Pin;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};

@@ -234,7 +234,12 @@ mod tests {
     fn the_filter_takes_the_place_of_the_flags() {
         let quiet = look(ScreenMode::None, Verbosity::Quiet, LogFormat::Text);
         assert!(passes(quiet, Some("debug"), NOTICE, Level::DEBUG));
-        assert!(passes(quiet, Some("slack_revoke::engine=trace"), "slack_revoke::engine::pacer", Level::TRACE));
+        assert!(passes(
+            quiet,
+            Some("slack_revoke::engine=trace"),
+            "slack_revoke::engine::rate_estimator",
+            Level::TRACE
+        ));
         assert!(!passes(quiet, Some("slack_revoke::engine=trace"), NOTICE, Level::WARN));
         assert!(!passes(quiet, Some("  "), NOTICE, Level::WARN));
         assert!(matches!(targets(quiet, Some("a=b=c")), Err(LogError::Filter(_))));

@@ -4,11 +4,11 @@ use crate::doubles::Rows;
 use crate::play::{Client, policy};
 use crate::scenario::Scenario;
 use slack_revoke::engine::clock::Clock;
-use slack_revoke::engine::gate::Pace;
 use slack_revoke::engine::policy::Policy;
 use slack_revoke::engine::ports::{
     Batch, Control, Observer, Permit, Refreshed, Request, RowSource, SessionApi, Signal, Unwritable, Want,
 };
+use slack_revoke::engine::rate_gate::Pace;
 use slack_revoke::model::{Answer, Event, Reply, Snapshot, Status, StopReason};
 use std::time::Duration;
 

@@ -5,8 +5,8 @@ use crate::oracle;
 use crate::scenario::Scenario;
 use crate::server::{Seen, Server};
 use slack_revoke::engine::clock::Clock;
-use slack_revoke::engine::gate::Pace;
 use slack_revoke::engine::policy::{BucketPolicy, MaxFailures, Policy};
+use slack_revoke::engine::rate_gate::Pace;
 use slack_revoke::model::{BucketKind, Counts, Status};
 use std::time::Duration;
 

@@ -7,10 +7,10 @@ use crate::commands::connection::Connection;
 use crate::commands::token;
 use crate::commands::waiting::{signals, unless_stopped};
 use crate::engine::clock::{Clock, wall};
-use crate::engine::gate::{Closed, Gate, Pace};
 use crate::engine::ports::{Control, Permit, Signal};
+use crate::engine::rate_gate::{NotUntil, Pace, RateGate};
 use crate::engine::retry::{self, Class};
-use crate::engine::total::Total;
+use crate::engine::run_limit::RunLimit;
 use crate::error::RunError;
 use crate::model::{Answer, ErrorCode, Fault, Reply, StopReason};
 use crate::signals::Shutdown;
@@ -178,8 +178,8 @@ enum Decision {
 /// The attempts at one page after another, one at a time, through one gate. Pure: `now` goes in, the next step comes out.
 #[derive(Debug)]
 struct PageRetry {
-    gate: Gate,
-    total: Total,
+    gate: RateGate,
+    total: RunLimit,
     /// Attempts after the first on transient answers.
     retries: u32,
     /// The longest pause that is waited for.
@@ -195,8 +195,8 @@ struct PageRetry {
 impl PageRetry {
     fn new(pace: Pace, now: Duration, calls: &CallArgs, seed: u64) -> Self {
         Self {
-            gate: Gate::new(pace, now),
-            total: Total::new(pace, now),
+            gate: RateGate::new(pace, now),
+            total: RunLimit::new(pace, now),
             retries: calls.retries,
             max_retry_after: calls.max_retry_after,
             seed,
@@ -212,9 +212,9 @@ impl PageRetry {
             return Err(self.not_before);
         }
         self.total.ask(now, || self.gate.ask(now, PAGES_AHEAD, 0)).map_err(|closed| match closed {
-            Closed::Until(at) => at,
+            NotUntil::Until(at) => at,
             // Calls go one by one, so none is in flight that an answer could come to.
-            Closed::UntilAnAnswer => now + Duration::from_secs(1),
+            NotUntil::UntilAnAnswer => now + Duration::from_secs(1),
         })
     }
 

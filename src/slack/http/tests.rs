@@ -1,5 +1,5 @@
 use super::*;
-use crate::engine::gate::{Gate, Pace};
+use crate::engine::rate_gate::{Pace, RateGate};
 use crate::model::{Answer, Fault, SessionId, Target, TeamId, UserId};
 use crate::slack::token::TokenSource;
 use std::collections::VecDeque;
@@ -146,7 +146,7 @@ async fn revoke(client: &Client) -> Reply {
 }
 
 async fn carry_out(client: &Client, request: ports::Request) -> Reply {
-    let permit = Gate::new(Pace::Unlimited, Duration::ZERO).ask(Duration::ZERO, 1, 0).expect("nothing holds it");
+    let permit = RateGate::new(Pace::Unlimited, Duration::ZERO).ask(Duration::ZERO, 1, 0).expect("nothing holds it");
     client.call(permit, request).await.expect("nobody withdraws it")
 }
 

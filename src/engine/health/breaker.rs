@@ -1,0 +1,162 @@
+//! When the faults of single rows are really the run's.
+
+use crate::model::{ErrorCode, Outcome, Row};
+
+/// So many times running the same suspect code, with no success so far, stops the run (slack.md, "What each answer means").
+const TRIPS_AT: usize = 5;
+
+/// A row that has ended, waiting for its record.
+#[derive(Debug)]
+pub struct EndedRow {
+    /// The row.
+    pub row: Box<Row>,
+    /// Its record.
+    pub outcome: Outcome,
+}
+
+/// Holds back rows that failed with a suspect code until it is known whose fault it was: the rows' own, then they are
+/// recorded as failed; the run's, then they have not ended and a resumed run sends them again.
+#[derive(Debug, Default)]
+pub struct Breaker {
+    succeeded: bool,
+    tripped: bool,
+    running: Option<ErrorCode>,
+    /// Answers of the streak; an answer for a whole user may be for several rows.
+    answers: usize,
+    held: Vec<EndedRow>,
+}
+
+/// What a suspect failure led to.
+#[derive(Debug)]
+pub enum Verdict {
+    /// These rows ended.
+    Failed(Vec<EndedRow>),
+    /// Too early to tell: the breaker keeps the row.
+    Held,
+    /// The run's trouble. The rows held have not ended, and neither has any that follows.
+    Tripped(ErrorCode),
+}
+
+impl Breaker {
+    /// `succeeded`: an earlier run on the same input has ended a session.
+    pub fn new(succeeded: bool) -> Self {
+        Self { succeeded, ..Self::default() }
+    }
+
+    /// A session ended: from now on a suspect code is its row's own. Gives the rows held back.
+    pub fn success(&mut self) -> Vec<EndedRow> {
+        self.succeeded = true;
+        self.settle()
+    }
+
+    /// A clear answer that is neither success nor suspect: the streak is over. Gives the rows held back.
+    pub fn settle(&mut self) -> Vec<EndedRow> {
+        if self.tripped {
+            return Vec::new();
+        }
+        self.running = None;
+        self.answers = 0;
+        std::mem::take(&mut self.held)
+    }
+
+    /// The rows held back.
+    pub fn held(&self) -> &[EndedRow] {
+        &self.held
+    }
+
+    /// The rows of one call failed with a suspect code.
+    pub fn suspect(&mut self, code: &ErrorCode, ended: Vec<EndedRow>) -> Verdict {
+        if self.tripped {
+            self.held.extend(ended);
+            return Verdict::Held;
+        }
+        if self.succeeded {
+            return Verdict::Failed(ended);
+        }
+        let released = if self.running.as_ref() == Some(code) { Vec::new() } else { self.settle() };
+        self.running = Some(code.clone());
+        self.answers += 1;
+        self.held.extend(ended);
+        if self.answers == TRIPS_AT {
+            self.tripped = true;
+            return Verdict::Tripped(code.clone());
+        }
+        if released.is_empty() { Verdict::Held } else { Verdict::Failed(released) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Fields, Rejection, Stamp, Status};
+
+    fn ended(line: u64) -> EndedRow {
+        let row =
+            Row { line, fields: Fields::default(), target: Err(Rejection::ProtectedUser), may_have_been_sent: false };
+        let outcome = Outcome {
+            status: Status::Failed,
+            error: None,
+            detail: Box::default(),
+            http_status: None,
+            attempts: 1,
+            rate_limited: 0,
+            first_sent_at: None,
+            finished_at: Stamp::from_millis(0),
+            request_id: None,
+        };
+        EndedRow { row: Box::new(row), outcome }
+    }
+
+    fn code(text: &str) -> ErrorCode {
+        ErrorCode::from(text)
+    }
+
+    /// What each failure led to: the number of rows released, `.` for held, `!` for tripped.
+    fn play(breaker: &mut Breaker, codes: &[&str]) -> String {
+        let step = |text: &&str| match breaker.suspect(&code(text), vec![ended(1)]) {
+            Verdict::Failed(rows) => rows.len().to_string(),
+            Verdict::Held => ".".into(),
+            Verdict::Tripped(_) => "!".into(),
+        };
+        codes.iter().map(step).collect()
+    }
+
+    #[test]
+    fn five_alike_trip() {
+        assert_eq!(play(&mut Breaker::default(), &["a", "a", "a", "a", "a"]), "....!");
+    }
+
+    #[test]
+    fn rows_in_flight_when_it_trips_are_kept_with_the_others() {
+        let mut breaker = Breaker::default();
+        assert_eq!(play(&mut breaker, &["a", "a", "a", "a", "a", "a", "b", "a"]), "....!...");
+        assert!(breaker.success().is_empty() && breaker.settle().is_empty());
+        assert_eq!(breaker.held().len(), 8);
+    }
+
+    #[test]
+    fn a_success_of_an_earlier_run_counts() {
+        assert_eq!(play(&mut Breaker::new(true), &["a", "a", "a", "a", "a", "a"]), "111111");
+    }
+
+    #[test]
+    fn another_code_starts_the_count_again_and_settles_the_rows_before() {
+        assert_eq!(play(&mut Breaker::default(), &["a", "a", "b", "a", "a", "a", "a", "a"]), "..21...!");
+    }
+
+    #[test]
+    fn after_one_success_the_code_is_the_rows_own() {
+        let mut breaker = Breaker::default();
+        assert_eq!(play(&mut breaker, &["a", "a", "a", "a"]), "....");
+        assert_eq!(breaker.success().len(), 4);
+        assert_eq!(play(&mut breaker, &["a", "a", "a", "a", "a", "a"]), "111111");
+    }
+
+    #[test]
+    fn a_clear_answer_between_breaks_the_streak() {
+        let mut breaker = Breaker::default();
+        assert_eq!(play(&mut breaker, &["a", "a", "a", "a"]), "....");
+        assert_eq!(breaker.settle().len(), 4);
+        assert_eq!(play(&mut breaker, &["a", "a", "a", "a", "a"]), "....!");
+    }
+}

@@ -1,0 +1,191 @@
+//! Telling rows that always fail from a Slack that is away.
+//!
+//! Only rows that have not failed before are evidence: one user's sessions are often adjacent, so any number of them may
+//! fail for a reason of their own, and a row that has failed already says nothing new.
+
+use crate::engine::retry::backoff;
+use crate::model::{Answer, Fault, Reply};
+use std::time::Duration;
+
+/// Transient answers to so many rows that have not failed before, with no clear answer between them, are an outage. At a
+/// fault share of 16 % that comes about once in ten thousand calls, and costs a backoff.
+const DECLARED_AT: usize = 5;
+
+/// The failing calls since the last clear answer. While an outage is declared, calls go out one at a time, each for another
+/// row, with a growing backoff between them, and no attempt is held against a row.
+#[derive(Debug, Default)]
+pub struct Outage {
+    evidence: usize,
+    since: Option<Duration>,
+    /// When the first of these calls was sent.
+    first_sent_at: Duration,
+    declared: bool,
+    probes: u32,
+    hold_until: Duration,
+    slack_answered: bool,
+    may_pass: bool,
+}
+
+/// What a transient answer led to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutageChange {
+    /// The row's own trouble, as far as is known.
+    RowOnly,
+    /// The outage was just declared.
+    Began,
+    /// It goes on.
+    GoesOn,
+}
+
+impl Outage {
+    /// A call met a transient answer. `is_news`: it was for a row that had not failed before.
+    pub fn transient(
+        &mut self,
+        reply: &Reply,
+        is_news: bool,
+        sent_at: Duration,
+        now: Duration,
+        seed: u64,
+    ) -> OutageChange {
+        if self.since.is_none() {
+            (self.since, self.first_sent_at) = (Some(now), sent_at);
+        }
+        self.evidence += usize::from(is_news);
+        self.slack_answered |= matches!(reply.answer, Answer::Refused(_));
+        self.may_pass |= may_pass(&reply.answer);
+        if self.evidence < DECLARED_AT {
+            return OutageChange::RowOnly;
+        }
+        if now >= self.hold_until {
+            self.probes += 1;
+            self.hold_until = now + backoff(self.probes, seed);
+        }
+        if std::mem::replace(&mut self.declared, true) { OutageChange::GoesOn } else { OutageChange::Began }
+    }
+
+    /// Whether a clear answer to a call sent at `sent_at` shows that Slack answers again: one that is only late shows nothing.
+    #[must_use]
+    pub fn is_ended_by(&self, sent_at: Duration) -> bool {
+        self.since.is_none() || sent_at >= self.first_sent_at
+    }
+
+    /// A clear answer came. True where it ended a declared outage.
+    pub fn clear(&mut self) -> bool {
+        std::mem::take(self).declared
+    }
+
+    /// Whether Slack answers nobody.
+    #[must_use]
+    pub fn is_declared(&self) -> bool {
+        self.declared
+    }
+
+    /// Whether the last answers, one or more, were none.
+    #[must_use]
+    pub fn is_suspected(&self) -> bool {
+        self.since.is_some()
+    }
+
+    /// No call before.
+    #[must_use]
+    pub fn hold_until(&self) -> Duration {
+        self.hold_until
+    }
+
+    /// How long there has been no clear answer.
+    #[must_use]
+    pub fn lasts(&self, now: Duration) -> Duration {
+        self.since.map_or(Duration::ZERO, |since| now.saturating_sub(since))
+    }
+
+    /// Failing calls since the outage was declared, each after its backoff.
+    #[must_use]
+    pub fn probes(&self) -> u32 {
+        self.probes
+    }
+
+    /// Whether a row that had not failed before is among those that fail.
+    #[must_use]
+    pub fn has_evidence(&self) -> bool {
+        self.evidence > 0
+    }
+
+    /// Whether Slack itself answered, though with codes that say nothing clear.
+    #[must_use]
+    pub fn slack_answered(&self) -> bool {
+        self.slack_answered
+    }
+
+    /// Whether waiting can help. It rarely does if no connection comes about or somebody else answers in Slack's place.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        self.may_pass
+    }
+}
+
+fn may_pass(answer: &Answer) -> bool {
+    match answer {
+        Answer::Fault(Fault::NotConnected | Fault::BadResponse) => false,
+        Answer::Fault(Fault::Http(status)) => *status >= 500 || *status == 408,
+        Answer::Fault(Fault::Connection | Fault::Timeout)
+        | Answer::Ok
+        | Answer::Refused(_)
+        | Answer::RateLimited { .. } => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(outage: &mut Outage, is_news: bool, second: u64) -> OutageChange {
+        let at = Duration::from_secs(second);
+        outage.transient(&Reply::bare(Answer::Fault(Fault::Timeout)), is_news, at, at, 1)
+    }
+
+    #[test]
+    fn rows_that_failed_before_are_no_evidence() {
+        let mut outage = Outage::default();
+        assert!((0..50).all(|second| failed(&mut outage, false, second) == OutageChange::RowOnly));
+        assert!(!outage.has_evidence() && outage.hold_until() == Duration::ZERO);
+    }
+
+    #[test]
+    fn five_other_rows_without_an_answer_are_an_outage_and_an_answer_ends_it() {
+        let mut outage = Outage::default();
+        let turns: Vec<_> = (1..=6).map(|second| failed(&mut outage, true, second)).collect();
+        assert_eq!(
+            turns,
+            [[OutageChange::RowOnly; 4].as_slice(), &[OutageChange::Began, OutageChange::GoesOn]].concat()
+        );
+        assert_eq!(outage.lasts(Duration::from_secs(11)), Duration::from_secs(10));
+        assert!(outage.clear());
+        assert!(!outage.is_declared() && !outage.clear());
+        assert_eq!(failed(&mut outage, true, 20), OutageChange::RowOnly);
+    }
+
+    #[test]
+    fn a_late_answer_ends_nothing() {
+        let mut outage = Outage::default();
+        assert!(outage.is_ended_by(Duration::ZERO));
+        failed(&mut outage, true, 5);
+        failed(&mut outage, true, 7);
+        assert_eq!([4, 5, 6].map(|second| outage.is_ended_by(Duration::from_secs(second))), [false, true, true]);
+    }
+
+    #[test]
+    fn waiting_helps_against_what_passes() {
+        for (fault, passes) in [
+            (Fault::NotConnected, false),
+            (Fault::BadResponse, false),
+            (Fault::Http(404), false),
+            (Fault::Http(407), false),
+            (Fault::Http(503), true),
+            (Fault::Http(408), true),
+            (Fault::Timeout, true),
+            (Fault::Connection, true),
+        ] {
+            assert_eq!(may_pass(&Answer::Fault(fault)), passes, "{fault:?}");
+        }
+    }
+}

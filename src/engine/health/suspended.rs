@@ -1,0 +1,133 @@
+//! Workspaces that refuse: their remaining rows aren't sent, and the others go on.
+
+use crate::engine::job::Job;
+use crate::model::{ErrorCode, TeamId};
+use std::collections::HashSet;
+
+/// The suspended workspaces. Their rows have no record and stay in `--remaining`: a resumed run sends them again.
+#[derive(Debug)]
+pub struct SuspendedWorkspaces {
+    suspended: HashSet<TeamId>,
+    /// The codes that suspended them.
+    codes: HashSet<ErrorCode>,
+    /// Workspaces in which a session was ended for a row that names its user.
+    ended_in: HashSet<TeamId>,
+    is_only_one: bool,
+}
+
+/// What a refusal of the workspace class means.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The workspace is suspended from now on.
+    Suspended(TeamId),
+    /// It was suspended while this call was in flight.
+    KnownAlready,
+    /// The only workspace, or a second one with the same code: every other row would be refused too.
+    Everywhere,
+    /// The request named a user, and nothing shows that the user's workspace is meant.
+    OfRow,
+}
+
+impl SuspendedWorkspaces {
+    /// Nothing is suspended. `is_only_one`: all rows of the input belong to one workspace. `ended_in`: where earlier runs
+    /// have ended sessions.
+    pub fn new(is_only_one: bool, ended_in: impl IntoIterator<Item = TeamId>) -> Self {
+        let ended_in = ended_in.into_iter().collect();
+        Self { suspended: HashSet::new(), codes: HashSet::new(), ended_in, is_only_one }
+    }
+
+    /// A row was refused with `code`.
+    pub fn refused(&mut self, job: &Job, code: &ErrorCode) -> Scope {
+        let Some(team) = self.refusing(job) else { return Scope::OfRow };
+        if self.suspended.contains(team) {
+            return Scope::KnownAlready;
+        }
+        if self.is_only_one || self.codes.contains(code) {
+            return Scope::Everywhere;
+        }
+        self.codes.insert(code.clone());
+        self.suspended.insert(team.clone());
+        Scope::Suspended(team.clone())
+    }
+
+    /// The workspace that a refusal of this row is attributed to. A request that names a user doesn't name a workspace, so
+    /// the row's `team_id` column stands for it, unless sessions of that workspace have been ended: then it's the user.
+    fn refusing<'a>(&self, job: &'a Job) -> Option<&'a TeamId> {
+        let unproven = |team: &&TeamId| !self.ended_in.contains(*team);
+        job.addressed_team().or_else(|| job.team().filter(unproven))
+    }
+
+    /// The session of a row was ended.
+    pub fn ended(&mut self, job: &Job) {
+        if let (Some(team), None) = (job.team(), job.addressed_team())
+            && !self.ended_in.contains(team)
+        {
+            self.ended_in.insert(team.clone());
+        }
+    }
+
+    /// Whether a row must not be sent.
+    pub fn holds(&self, job: &Job) -> bool {
+        !self.suspended.is_empty() && job.team().is_some_and(|team| self.suspended.contains(team))
+    }
+
+    /// Whether any workspace is suspended.
+    pub fn any(&self) -> bool {
+        !self.suspended.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Fields, Row, SessionId, Target, UserId};
+
+    fn job(target: Target) -> Job {
+        Job::new(Row { line: 2, fields: Fields::default(), target: Ok(target), may_have_been_sent: false }).unwrap()
+    }
+
+    fn team(name: &str) -> TeamId {
+        TeamId::parse(name).unwrap()
+    }
+
+    fn by_team(name: &str) -> Job {
+        job(Target::by_team(SessionId::from(1), team(name), None))
+    }
+
+    fn by_user(name: Option<&str>) -> Job {
+        job(Target::by_user(SessionId::from(1), UserId::parse("U1").unwrap(), name.map(team)))
+    }
+
+    fn refused(workspaces: &mut SuspendedWorkspaces, job: &Job, code: &str) -> Scope {
+        workspaces.refused(job, &ErrorCode::from(code))
+    }
+
+    #[test]
+    fn every_code_that_suspended_a_workspace_is_remembered() {
+        let mut workspaces = SuspendedWorkspaces::new(false, []);
+        assert_eq!(refused(&mut workspaces, &by_team("T1"), "no_permission"), Scope::Suspended(team("T1")));
+        assert_eq!(refused(&mut workspaces, &by_team("T2"), "ekm_access_denied"), Scope::Suspended(team("T2")));
+        assert_eq!(refused(&mut workspaces, &by_team("T1"), "ekm_access_denied"), Scope::KnownAlready);
+        assert_eq!(refused(&mut workspaces, &by_team("T3"), "no_permission"), Scope::Everywhere);
+    }
+
+    #[test]
+    fn the_only_workspace_is_every_row() {
+        let mut workspaces = SuspendedWorkspaces::new(true, []);
+        assert_eq!(refused(&mut workspaces, &by_team("T1"), "no_permission"), Scope::Everywhere);
+        assert_eq!(refused(&mut workspaces, &by_user(Some("T1")), "no_permission"), Scope::Everywhere);
+    }
+
+    #[test]
+    fn a_row_that_names_its_user_belongs_to_its_column_or_to_itself() {
+        let mut workspaces = SuspendedWorkspaces::new(false, [team("T9")]);
+        assert_eq!(refused(&mut workspaces, &by_user(Some("T1")), "no_permission"), Scope::Suspended(team("T1")));
+        assert!(workspaces.holds(&by_user(Some("T1"))) && !workspaces.holds(&by_user(None)));
+        assert_eq!(refused(&mut workspaces, &by_user(None), "no_permission"), Scope::OfRow);
+        workspaces.ended(&by_user(Some("T2")));
+        for ended_in in ["T2", "T9"] {
+            assert_eq!(refused(&mut workspaces, &by_user(Some(ended_in)), "no_permission"), Scope::OfRow);
+        }
+        assert_eq!(refused(&mut workspaces, &by_team("T9"), "ekm_access_denied"), Scope::Suspended(team("T9")));
+    }
+}

@@ -1,0 +1,365 @@
+//! A row on its way through the engine, and the record that it becomes.
+
+use super::clock::Now;
+use super::health::breaker::EndedRow;
+use super::ports::Request;
+use super::retry;
+use super::user_batch::UserBatch;
+use crate::model::{Outcome, Rejection, Reply, Row, SessionTarget, Stamp, Status, Target, TeamId, UserId};
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// What one call is for.
+#[derive(Debug)]
+enum Work {
+    /// A session: the row, whose target it is.
+    Session(Box<Row>),
+    /// Whole users.
+    Users(Box<UserBatch>),
+}
+
+/// The rows of one call that have not ended, with what they have been through in this run. It is one row, but where whole
+/// users are asked for.
+#[derive(Debug)]
+pub struct Job {
+    work: Work,
+    /// Calls answered with anything but a limit.
+    attempts: u32,
+    /// Attempts that count against `--retries`: those in an outage do not.
+    tries: u32,
+    /// 429s met.
+    rate_limited: u32,
+    /// When the first call left.
+    first_sent_at: Option<Stamp>,
+    /// Whether an attempt, of this run or of one cut off, may have taken effect.
+    may_be_gone: bool,
+    /// Whether a call for more users than these was taken for some of them, and Slack did not say for whom.
+    taken_in_part: bool,
+    /// The last answer that was none.
+    failure: Option<Box<Failure>>,
+    /// Whether other rows were answered after it had failed, not in an outage, and it failed again.
+    is_own_trouble: bool,
+}
+
+/// A transient answer.
+#[derive(Debug)]
+struct Failure {
+    reply: Reply,
+    /// The clear answers of the run before it. Failures with the same number have no clear answer between them.
+    streak: u64,
+    /// Attempts of this streak that count against `--retries`.
+    tries: u32,
+    /// All failures of this streak: more than `tries` if it was part of an outage.
+    count: u32,
+}
+
+impl Job {
+    /// A row that is to be sent; back it comes where it must not be.
+    pub fn new(row: Row) -> Result<Self, Row> {
+        let may_be_gone = row.may_have_been_sent;
+        match row.target {
+            Err(_) => Err(row),
+            Ok(Target::Session(_)) => Ok(Self::of(Work::Session(Box::new(row)), may_be_gone)),
+            Ok(Target::User(_)) => Ok(Self::users(UserBatch::of(vec![row]))),
+        }
+    }
+
+    /// The rows of a group of users.
+    pub fn users(user_batch: UserBatch) -> Self {
+        Self::of(Work::Users(Box::new(user_batch)), false)
+    }
+
+    fn of(work: Work, may_be_gone: bool) -> Self {
+        Self {
+            work,
+            attempts: 0,
+            tries: 0,
+            rate_limited: 0,
+            first_sent_at: None,
+            may_be_gone,
+            taken_in_part: false,
+            failure: None,
+            is_own_trouble: false,
+        }
+    }
+
+    /// The row's line in the input; of several rows the first one's.
+    pub fn line(&self) -> u64 {
+        match &self.work {
+            Work::Session(row) => row.line,
+            Work::Users(user_batch) => user_batch.rows().first().map_or(0, |row| row.line),
+        }
+    }
+
+    /// The lines of all rows.
+    pub fn lines(&self) -> impl Iterator<Item = u64> {
+        let rows = match &self.work {
+            Work::Session(row) => std::slice::from_ref(&**row),
+            Work::Users(user_batch) => user_batch.rows(),
+        };
+        rows.iter().map(|row| row.line)
+    }
+
+    /// Whether a row is one of these users'.
+    pub fn is_of(&self, users: &HashSet<UserId>) -> bool {
+        !users.is_empty()
+            && match &self.work {
+                Work::Session(row) => row_is_of(row, users),
+                Work::Users(user_batch) => user_batch.users().iter().any(|user| users.contains(user)),
+            }
+    }
+
+    /// Ends the rows of these users, who turned out to be the token's own. Gives what is left to be sent.
+    pub fn spare(mut self, users: &HashSet<UserId>, now: Now) -> (Option<Self>, Vec<EndedRow>) {
+        let may_be_gone = self.may_be_gone();
+        let outcome = match self.take_reply() {
+            // An earlier call may have ended the session: nobody knows that it was left alone.
+            Some(reply) if may_be_gone => self.outcome(Status::Unknown, reply, now),
+            _ => self.rejected(&Rejection::OwnSession, now),
+        };
+        let (rest, spared) = match self.work {
+            Work::Session(row) => (Vec::new(), vec![*row]),
+            Work::Users(user_batch) => user_batch.into_rows().into_iter().partition(|row| !row_is_of(row, users)),
+        };
+        let ended = spared.into_iter().map(|row| EndedRow { row: Box::new(row), outcome: outcome.clone() }).collect();
+        if rest.is_empty() {
+            return (None, ended);
+        }
+        (Some(Self { work: Work::Users(Box::new(UserBatch::of(rest))), ..self }), ended)
+    }
+
+    fn rejected(&self, rejection: &Rejection, now: Now) -> Outcome {
+        Outcome {
+            attempts: self.attempts,
+            rate_limited: self.rate_limited,
+            first_sent_at: self.first_sent_at,
+            ..rejected(rejection, now)
+        }
+    }
+
+    /// The call that it asks for.
+    pub fn request(&self) -> Request {
+        match &self.work {
+            Work::Session(row) => Request::Session(target_of(row).clone()),
+            Work::Users(user_batch) => Request::Users(Arc::clone(user_batch.users())),
+        }
+    }
+
+    /// The group, where whole users are asked for.
+    pub fn user_batch(&self) -> Option<&UserBatch> {
+        match &self.work {
+            Work::Session(_) => None,
+            Work::Users(user_batch) => Some(user_batch),
+        }
+    }
+
+    /// Whether the call is for more than one user, so that its trouble may be another user's.
+    pub fn is_for_many(&self) -> bool {
+        self.user_batch().is_some_and(|user_batch| user_batch.users().len() > 1)
+    }
+
+    /// The workspace that the request names.
+    pub fn addressed_team(&self) -> Option<&TeamId> {
+        match &self.work {
+            Work::Session(row) => target_of(row).addressed_team(),
+            Work::Users(_) => None,
+        }
+    }
+
+    /// The workspace of the row's own column. A call for whole users ends sessions wherever they are, and has none.
+    pub fn team(&self) -> Option<&TeamId> {
+        match &self.work {
+            Work::Session(row) => target_of(row).team(),
+            Work::Users(_) => None,
+        }
+    }
+
+    /// The lines of the rows that name the same session by its other id.
+    pub fn also_on(&self) -> &[u64] {
+        match &self.work {
+            Work::Session(row) => target_of(row).also_on(),
+            Work::Users(_) => &[],
+        }
+    }
+
+    /// How its rows end where Slack says `ok`.
+    pub fn done(&self) -> Status {
+        match &self.work {
+            Work::Session(_) => Status::Revoked,
+            Work::Users(_) => Status::Requested,
+        }
+    }
+
+    /// Two calls, each for half of the users; back it comes where it is for one, or for a session. Each half begins anew
+    /// with its attempts; `taken_in_part` where the call was taken for some of them.
+    pub fn split(self, taken_in_part: bool) -> Result<(Self, Self), Self> {
+        let work = match self.work {
+            Work::Session(row) => Err(Work::Session(row)),
+            Work::Users(user_batch) => user_batch.split().map_err(|user_batch| Work::Users(Box::new(user_batch))),
+        };
+        let (first, second) = work.map_err(|work| Self { work, ..self })?;
+        let taken_in_part = self.taken_in_part || taken_in_part;
+        let half = |user_batch| Self {
+            work: Work::Users(Box::new(user_batch)),
+            tries: 0,
+            taken_in_part,
+            failure: None,
+            ..self
+        };
+        Ok((half(first), half(second)))
+    }
+
+    /// Calls made so far, limited ones included.
+    pub fn calls(&self) -> u32 {
+        self.attempts + self.rate_limited
+    }
+
+    /// Attempts used up of those that `--retries` allows.
+    pub fn tries(&self) -> u32 {
+        self.tries
+    }
+
+    /// A call leaves.
+    pub fn sent(&mut self, now: Now) {
+        self.first_sent_at.get_or_insert(now.wall);
+    }
+
+    /// The call that was about to leave did not.
+    pub fn not_sent(&mut self) {
+        if self.calls() == 0 {
+            self.first_sent_at = None;
+        }
+    }
+
+    /// It met a limit, which is no attempt.
+    pub fn limited(&mut self) {
+        self.rate_limited += 1;
+    }
+
+    /// It was answered.
+    pub fn attempted(&mut self, ambiguous: bool) {
+        self.attempts += 1;
+        self.may_be_gone |= ambiguous;
+    }
+
+    /// Calls answered with anything but a limit.
+    pub fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// The answer was none. The attempt is held against the row, unless it is forgiven.
+    pub fn failed(&mut self, reply: Reply, streak: u64) {
+        let before = self.failure.take();
+        // Parts of a call for many users are answered at different times, so an outage is no excuse for a part.
+        let is_excused = |before: &Failure| before.tries < before.count && self.user_batch().is_none();
+        self.is_own_trouble |= before.as_ref().is_some_and(|before| before.streak != streak && !is_excused(before));
+        let of_streak = before.filter(|before| before.streak == streak);
+        let (tries, count) = of_streak.map_or((0, 0), |before| (before.tries, before.count));
+        self.tries += 1;
+        self.failure = Some(Box::new(Failure { reply, streak, tries: tries + 1, count: count + 1 }));
+    }
+
+    /// The failures of this streak were not the row's own.
+    pub fn forgive(&mut self, streak: u64) {
+        if let Some(failure) = self.failure.as_mut().filter(|failure| failure.streak == streak) {
+            self.tries -= std::mem::take(&mut failure.tries);
+        }
+    }
+
+    /// Failures since the last clear answer before the last one.
+    pub fn failures_in_a_row(&self) -> u32 {
+        self.failure.as_ref().map_or(0, |failure| failure.count)
+    }
+
+    /// Whether an answer was none.
+    pub fn has_failed(&self) -> bool {
+        self.failure.is_some()
+    }
+
+    /// Whether there has been no clear answer since it failed.
+    pub fn has_failed_in(&self, streak: u64) -> bool {
+        self.failure.as_ref().is_some_and(|failure| failure.streak == streak)
+    }
+
+    /// Whether it failed before and after other rows were answered.
+    pub fn is_own_trouble(&self) -> bool {
+        self.is_own_trouble
+    }
+
+    /// The last answer that was none.
+    pub fn last_reply(&self) -> Option<&Reply> {
+        self.failure.as_ref().map(|failure| &failure.reply)
+    }
+
+    /// The same, for its record.
+    pub fn take_reply(&mut self) -> Option<Reply> {
+        self.failure.take().map(|failure| failure.reply)
+    }
+
+    /// Whether an attempt may have taken effect.
+    pub fn may_be_gone(&self) -> bool {
+        let may_have_been_sent = |user_batch: &UserBatch| user_batch.rows().iter().any(|row| row.may_have_been_sent);
+        self.may_be_gone || self.user_batch().is_some_and(may_have_been_sent)
+    }
+
+    /// The same, where no clear answer came for these users alone.
+    pub fn may_be_gone_untold(&self) -> bool {
+        self.may_be_gone() || self.taken_in_part
+    }
+
+    /// The rows' record, as the deciding answer has it.
+    pub fn outcome(&self, status: Status, reply: Reply, now: Now) -> Outcome {
+        Outcome {
+            status,
+            error: retry::error_name(&reply),
+            detail: reply.detail,
+            http_status: reply.http_status,
+            attempts: self.attempts,
+            rate_limited: self.rate_limited,
+            first_sent_at: self.first_sent_at,
+            finished_at: now.wall,
+            request_id: reply.request_id,
+        }
+    }
+
+    /// Gives each row with its record.
+    pub fn end(self, status: Status, reply: Reply, now: Now, mut each: impl FnMut(Box<Row>, Outcome)) {
+        let outcome = self.outcome(status, reply, now);
+        match self.work {
+            Work::Session(row) => each(row, outcome),
+            Work::Users(user_batch) => {
+                user_batch.into_rows().into_iter().for_each(|row| each(Box::new(row), outcome.clone()));
+            }
+        }
+    }
+}
+
+fn target_of(row: &Row) -> &SessionTarget {
+    match &row.target {
+        Ok(Target::Session(target)) => target,
+        Ok(Target::User(_)) | Err(_) => unreachable!("a row that names no session is never job by itself"),
+    }
+}
+
+/// The record of a row that is never sent.
+pub fn unsent(row: &Row, now: Now) -> Option<Outcome> {
+    row.target.as_ref().err().map(|rejection| rejected(rejection, now))
+}
+
+fn row_is_of(row: &Row, users: &HashSet<UserId>) -> bool {
+    row.target.as_ref().ok().and_then(Target::user).is_some_and(|user| users.contains(user))
+}
+
+fn rejected(rejection: &Rejection, now: Now) -> Outcome {
+    Outcome {
+        status: rejection.status(),
+        error: Some(rejection.rule().into()),
+        detail: rejection.to_string().into(),
+        http_status: None,
+        attempts: 0,
+        rate_limited: 0,
+        first_sent_at: None,
+        finished_at: now.wall,
+        request_id: None,
+    }
+}

@@ -1,0 +1,275 @@
+//! The gate of one bucket: its pause, and what has been learnt of its limit. Every attempt passes it, retries too.
+
+use super::call_window::{CallWindow, MINUTE};
+use super::ports::Permit;
+use super::rate_estimator::{RateEstimator, whole};
+use super::spacing::Spacing;
+use crate::model::RateChoice;
+use std::time::Duration;
+
+/// How fast a bucket may be used.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Pace {
+    /// From `start` calls a minute to the real limit, at most `most`.
+    Auto {
+        /// Calls a minute at first.
+        start: f64,
+        /// Calls a minute at most.
+        most: f64,
+    },
+    /// One call in every interval, evenly.
+    Every(Duration),
+    /// As fast as the answers come; only pauses hold it.
+    Unlimited,
+}
+
+impl From<RateChoice> for Pace {
+    fn from(rate: RateChoice) -> Self {
+        match rate {
+            RateChoice::Auto { start, max } => Self::Auto { start: start.per_minute(), most: max.per_minute() },
+            RateChoice::Fixed(rate) => Self::Every(rate.interval()),
+            RateChoice::Unlimited => Self::Unlimited,
+        }
+    }
+}
+
+/// So many calls have to be accepted before a pace without limit opens another place in flight. Once it has met a 429 it
+/// has one for good: while it is not known when the next comes, no second call is under way into it.
+const PROVEN: u64 = 64;
+
+#[derive(Debug)]
+enum Rule {
+    Auto {
+        estimator: Box<RateEstimator>,
+        sent: CallWindow,
+        spacing: Option<(f64, Spacing)>,
+    },
+    /// What the whole run keeps to; the bucket adds nothing.
+    Every(Duration),
+    Unlimited {
+        accepted: u64,
+        was_refused: bool,
+    },
+}
+
+/// The gate of one bucket.
+#[derive(Debug)]
+pub struct RateGate {
+    rule: Rule,
+    paused_until: Duration,
+    held_until: Duration,
+    last_refusal: Option<Duration>,
+    accepted_since_refusal: bool,
+    refusals_running: u32,
+}
+
+/// Why no call may leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotUntil {
+    /// Come back then.
+    Until(Duration),
+    /// Come back when a call in flight has been answered.
+    UntilAnAnswer,
+}
+
+impl RateGate {
+    /// An open gate.
+    #[must_use]
+    pub fn new(pace: Pace, now: Duration) -> Self {
+        let rule = match pace {
+            Pace::Auto { start, most } => Rule::Auto {
+                estimator: Box::new(RateEstimator::new(start, most, now)),
+                sent: CallWindow::default(),
+                spacing: None,
+            },
+            Pace::Every(interval) => Rule::Every(interval),
+            Pace::Unlimited => Rule::Unlimited { accepted: 0, was_refused: false },
+        };
+        Self {
+            rule,
+            paused_until: Duration::ZERO,
+            held_until: Duration::ZERO,
+            last_refusal: None,
+            accepted_since_refusal: true,
+            refusals_running: 0,
+        }
+    }
+
+    /// A permit, or when to come back. `rows_left` is what still wants this bucket, `in_flight` its calls under way.
+    ///
+    /// # Errors
+    /// [`NotUntil`]: during a pause, between two calls, or where the last minute is used up.
+    pub fn ask(&mut self, now: Duration, rows_left: u64, in_flight: u64) -> Result<Permit, NotUntil> {
+        if now < self.paused_until {
+            return Err(NotUntil::Until(self.paused_until));
+        }
+        self.rule.take(now, rows_left, in_flight, self.paused_until)?;
+        Ok(Permit::issue())
+    }
+
+    /// A permit for the one call that tells one bucket from many: it names a workspace that no pause was stated for.
+    pub fn ask_past_the_pause(&mut self) -> Permit {
+        Permit::issue()
+    }
+
+    /// Makes the opening burst that many times as long.
+    pub fn widen_opening(&mut self, times: u32) {
+        if let Rule::Auto { estimator, .. } = &mut self.rule {
+            estimator.widen_opening(times);
+        }
+    }
+
+    /// Goes on with the opening burst, up to that many times its length.
+    pub fn reopen(&mut self, times: u32, now: Duration) {
+        if let Rule::Auto { estimator, .. } = &mut self.rule {
+            estimator.reopen(times, now);
+        }
+    }
+
+    /// Ends the opening burst.
+    pub fn end_opening(&mut self, now: Duration) {
+        if let Rule::Auto { estimator, .. } = &mut self.rule {
+            estimator.end_opening(now);
+        }
+    }
+
+    /// Whether the opening burst goes on.
+    #[must_use]
+    pub fn is_opening(&self) -> bool {
+        matches!(&self.rule, Rule::Auto { estimator, .. } if estimator.is_opening())
+    }
+
+    /// Takes over a call of the last minute that was made before this gate had its bucket to itself.
+    pub fn remember(&mut self, sent_at: Duration) {
+        if let Rule::Auto { estimator, sent, .. } = &mut self.rule {
+            estimator.remember(sent_at);
+            sent.push(sent_at);
+        }
+    }
+
+    /// The answer to a call sent at `sent_at` came and was no limit.
+    pub fn accepted(&mut self, sent_at: Duration) {
+        self.accepted_since_refusal = true;
+        match &mut self.rule {
+            Rule::Auto { estimator, .. } => estimator.on_accepted(sent_at),
+            Rule::Every(_) => {}
+            Rule::Unlimited { accepted, .. } => *accepted += 1,
+        }
+    }
+
+    /// A call sent at `sent_at` met a 429 that asks for `pause`. Gives the pause that is kept, from `now`.
+    ///
+    /// The pause is a point in time that only grows. Refusals that follow one another with nothing accepted between
+    /// them show a `Retry-After` that is too short: then the gate stays closed for longer than it says.
+    pub fn refused(&mut self, sent_at: Duration, now: Duration, pause: Duration) -> Duration {
+        let news = self.last_refusal.is_none_or(|last| sent_at > last);
+        if news {
+            self.refusals_running = if self.accepted_since_refusal { 0 } else { self.refusals_running + 1 };
+            self.accepted_since_refusal = false;
+            self.last_refusal = Some(now);
+        }
+        let doubt = Duration::from_secs((1_u64 << self.refusals_running.min(6)) - 1).min(MINUTE);
+        let pause = pause.max(doubt);
+        self.paused_until = self.paused_until.max(now + pause);
+        match &mut self.rule {
+            Rule::Auto { estimator, spacing, .. } => {
+                estimator.on_refused(sent_at, now, pause);
+                *spacing = None;
+            }
+            Rule::Every(_) => {}
+            Rule::Unlimited { was_refused, .. } => *was_refused = true,
+        }
+        pause
+    }
+
+    /// The server asks for a pause, and not because of a limit: the gate closes, and nothing is learnt of the limit.
+    pub fn hold(&mut self, now: Duration, pause: Duration) {
+        self.held_until = self.held_until.max(now + pause);
+        self.paused_until = self.paused_until.max(self.held_until);
+        match &mut self.rule {
+            Rule::Auto { estimator, spacing, .. } => {
+                estimator.on_pause(self.paused_until);
+                *spacing = None;
+            }
+            Rule::Every(_) | Rule::Unlimited { .. } => {}
+        }
+    }
+
+    /// Until when the server asks for a pause, and not because of a limit; in the past if it doesn't.
+    #[must_use]
+    pub fn held_until(&self) -> Duration {
+        self.held_until
+    }
+
+    /// Until when the gate is paused; in the past where it is not.
+    #[must_use]
+    pub fn paused_until(&self) -> Duration {
+        self.paused_until
+    }
+
+    /// The estimate of a limit that was met.
+    #[must_use]
+    pub fn learnt(&self) -> Option<f64> {
+        match &self.rule {
+            Rule::Auto { estimator, .. } if self.last_refusal.is_some() => Some(estimator.estimate()),
+            Rule::Auto { .. } | Rule::Every(_) | Rule::Unlimited { .. } => None,
+        }
+    }
+
+    /// Calls a minute that are allowed now; none where there is no limit.
+    #[must_use]
+    pub fn per_minute(&self) -> Option<f64> {
+        match &self.rule {
+            Rule::Auto { estimator, .. } => Some(estimator.estimate()),
+            Rule::Every(interval) => Some(MINUTE.as_secs_f64() / interval.as_secs_f64()),
+            Rule::Unlimited { .. } => None,
+        }
+    }
+}
+
+impl Rule {
+    fn take(&mut self, now: Duration, rows_left: u64, in_flight: u64, opened: Duration) -> Result<(), NotUntil> {
+        match self {
+            Self::Every(_) => Ok(()),
+            Self::Unlimited { accepted, was_refused } => {
+                let places = if *was_refused { 1 } else { 1 + *accepted / PROVEN };
+                if in_flight < places { Ok(()) } else { Err(NotUntil::UntilAnAnswer) }
+            }
+            Self::Auto { estimator, sent, spacing } => {
+                estimator.on_time(now, rows_left);
+                take_auto(estimator, sent, spacing, now, in_flight, opened)?;
+                estimator.on_sent(now);
+                sent.push(now);
+                Ok(())
+            }
+        }
+    }
+}
+
+fn take_auto(
+    estimator: &RateEstimator,
+    sent: &mut CallWindow,
+    spacing: &mut Option<(f64, Spacing)>,
+    now: Duration,
+    in_flight: u64,
+    opened: Duration,
+) -> Result<(), NotUntil> {
+    if estimator.is_opening() {
+        return if in_flight == 0 { Ok(()) } else { Err(NotUntil::UntilAnAnswer) };
+    }
+    let estimate = estimator.estimate();
+    if let Some(at) = sent.room_for_one(now, whole(estimate)) {
+        return Err(NotUntil::Until(at));
+    }
+    let interval = MINUTE.div_f64(estimate);
+    #[expect(clippy::float_cmp, reason = "the very estimate that the limiter was made for, or another one")]
+    let fits = spacing.as_ref().is_some_and(|(made_for, _)| *made_for == estimate);
+    if !fits {
+        // A pause is no time in which calls were missed: none leave together when it is over.
+        let last = sent.last().map(|last| last.max(opened.saturating_sub(interval)));
+        let fresh = last.map_or_else(|| Spacing::from(now, interval), |last| Spacing::after(last, interval));
+        *spacing = Some((estimate, fresh));
+    }
+    let (_, spacing) = spacing.as_mut().expect("made just now");
+    spacing.take(now).map_err(NotUntil::Until)
+}

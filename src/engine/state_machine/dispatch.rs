@@ -1,0 +1,159 @@
+//! What goes out: calls as far as gates, workers and waits allow, and requests for rows.
+
+use super::recovery::MOST_WAITING;
+use super::{Action, CallInFlight, StateMachine};
+use crate::engine::clock::Now;
+use crate::engine::job::Job;
+use crate::engine::ports::Permit;
+use crate::engine::rate_gate::{NotUntil, Pace};
+use crate::engine::user_batch::UserBatcher;
+use crate::model::{Event, StopReason};
+use std::time::Duration;
+
+/// Calls in flight at most, where the user names no number (contract.md, `--workers`).
+const MOST_WORKERS: u32 = 16;
+
+impl StateMachine {
+    /// Sends what may be sent, and asks for rows. Gives the moment at which to come back where nothing else happens.
+    pub fn step(&mut self, now: Now) -> Option<Duration> {
+        if self.shared.held().next().is_some() {
+            self.settle_shared(now);
+        }
+        let is_late = self.policy.deadline.is_some_and(|deadline| now.at >= deadline);
+        if is_late && self.has_more_to_send() {
+            self.stop(StopReason::Deadline);
+        }
+        // Twice: that no other user is left to ask for decides about those who wait, and who is next depends on them.
+        for _ in 0..2 {
+            if self.stop.is_none() {
+                self.settle_undecided(now);
+            }
+            if self.stop.is_some() {
+                return None;
+            }
+            self.wake_the_waiting(now.at);
+            self.gather(now);
+        }
+        if self.stop.is_some() {
+            return None;
+        }
+        let mut wake = Wake::default();
+        wake.at(self.policy.deadline.filter(|_| !is_late));
+        // The answer that announced a pause is about to be taken in.
+        if !self.token.is_refreshing() && !self.announced.any() {
+            self.send_what_may_go(now, &mut wake);
+        }
+        wake.at(self.wakes_at());
+        self.tell_the_estimate();
+        if self.batcher.as_ref().is_none_or(UserBatcher::wants_rows) {
+            let wants = self.buckets.wants();
+            self.actions.extend(wants.into_iter().map(Action::RequestRows));
+        }
+        wake.0
+    }
+
+    fn send_what_may_go(&mut self, now: Now, wake: &mut Wake) {
+        if self.outage.is_declared() && now.at < self.outage.hold_until() {
+            wake.at(Some(self.outage.hold_until()));
+            return;
+        }
+        match self.buckets.take_test(now.at) {
+            Ok((permit, job)) => self.send(permit, job, now),
+            Err(closed) => wake.closed(closed),
+        }
+        let first = self.buckets.turn();
+        for turn in 0..self.buckets.len() {
+            let index = (first + turn) % self.buckets.len();
+            while self.has_a_worker() && self.waiting.len() < MOST_WAITING {
+                match self.buckets.ask(index, now.at) {
+                    Ok((permit, job)) => self.send(permit, job, now),
+                    Err(closed) => {
+                        wake.closed(closed);
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, permit: Permit, job: Job, now: Now) {
+        let Some(mut job) = self.unless_spared(job, now) else { return };
+        self.next_call += 1;
+        self.calls.made += 1;
+        self.calls.began.get_or_insert(now.at);
+        job.sent(now);
+        self.buckets.sent(&job, now.at);
+        let (id, line, call) = (self.next_call, job.line(), job.calls() + 1);
+        // Of several rows each is noted ahead of the call that is for all of them.
+        self.actions.extend(job.lines().skip(1).map(|line| Action::Emit(Event::Sending { line, call })));
+        let (permit, handle) = permit.tracked(&self.announced);
+        self.actions.push(Action::Send { id, permit, request: job.request(), line, call });
+        self.in_flight.insert(id, CallInFlight { job, sent_at: now.at, handle });
+    }
+
+    /// Every call passes here, so no row of a fresh token's user leaves, whatever it waited for.
+    fn unless_spared(&mut self, job: Job, now: Now) -> Option<Job> {
+        if !job.is_of(&self.spared) {
+            return Some(job);
+        }
+        self.buckets.tested(&job, None, now.at, now.at);
+        if job.user_batch().is_none() {
+            self.buckets.ended(&job);
+        }
+        let (rest, spared) = job.spare(&self.spared, now);
+        self.release(spared);
+        rest
+    }
+
+    fn has_a_worker(&self) -> bool {
+        let alone = !self.canary_answered || self.outage.is_declared();
+        let workers = if alone { 1 } else { self.workers() };
+        (self.in_flight.len() as u64) < u64::from(workers)
+    }
+
+    /// Little's law, with one to spare: calls in flight are the rate times the latency.
+    fn workers(&self) -> u32 {
+        if let Some(workers) = self.policy.workers {
+            return workers;
+        }
+        let (Some(rate), Some(latency)) = (self.estimate, self.throughput.latency()) else { return MOST_WORKERS };
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 2 and 16")]
+        let busy = (rate / 60.0 * latency.as_secs_f64()).ceil().clamp(1.0, f64::from(MOST_WORKERS - 1)) as u32;
+        busy + 1
+    }
+
+    /// The sum over the buckets that still have rows, as far as the run may send it.
+    fn tell_the_estimate(&mut self) {
+        if matches!(self.policy.pace, Pace::Unlimited) {
+            return;
+        }
+        let with_rows = |index: &usize| self.buckets.rows_left(*index) > 0;
+        let rates = self.buckets.iter().enumerate().filter(|(index, _)| with_rows(index));
+        let sum: f64 = rates.filter_map(|(_, bucket)| bucket.gate.per_minute()).sum();
+        let sum = self.buckets.total_per_minute().map_or(sum, |most| most.min(sum));
+        if sum > 0.0 && self.estimate.is_none_or(|before| (before - sum).abs() > 1e-6) {
+            self.estimate = Some(sum);
+            self.emit(Event::Estimate { team: None, per_minute: sum });
+        }
+    }
+}
+
+/// The earliest of the moments at which something may be due.
+#[derive(Debug, Default)]
+struct Wake(Option<Duration>);
+
+impl Wake {
+    fn at(&mut self, at: Option<Duration>) {
+        self.0 = match (self.0, at) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+    }
+
+    fn closed(&mut self, closed: Option<NotUntil>) {
+        match closed {
+            Some(NotUntil::Until(at)) => self.at(Some(at)),
+            Some(NotUntil::UntilAnAnswer) | None => {}
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! How a run stands, for the loop and for whoever looks on.
+
+use super::{CallTotals, StateMachine};
+use crate::engine::buckets::Bucket;
+use crate::engine::clock::Now;
+use crate::engine::job::Job;
+use crate::engine::user_batch::UserBatcher;
+use crate::model::{BucketKind, Counts, Snapshot, StopReason};
+use std::time::Duration;
+
+impl StateMachine {
+    /// Whether nothing more will happen.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.in_flight.is_empty() && (self.stop.is_some() || !self.has_more_to_send())
+    }
+
+    /// Whether rows are left beside those in flight.
+    pub(super) fn has_more_to_send(&self) -> bool {
+        let is_gathering = self.batcher.as_ref().is_some_and(UserBatcher::has_rows);
+        let waits = !self.waiting.is_empty() || !self.undecided.is_empty();
+        is_gathering || waits || self.buckets.has_rows() || !self.buckets.exhausted()
+    }
+
+    /// Whether no call will be made any more.
+    #[must_use]
+    pub fn stopped(&self) -> Option<&StopReason> {
+        self.stop.as_ref()
+    }
+
+    /// Whether rows were asked for, have not come, and are still of use.
+    #[must_use]
+    pub fn awaits_rows(&self) -> bool {
+        self.stop.is_none() && self.buckets.outstanding()
+    }
+
+    /// The last thing before the end. Rows that the breaker held back have failed after all if the run came to its end; of
+    /// a run that stops early they haven't ended. A run that has ended every row is complete, whatever was to stop it.
+    pub fn close(&mut self) {
+        let ended = self.counts.ended() + self.breaker.held().len() as u64;
+        if self.stop.is_none() || ended >= self.policy.rows {
+            let held = self.breaker.settle();
+            self.release(held);
+        }
+        if self.counts.ended() >= self.policy.rows {
+            self.stop = self.stop.take().filter(StopReason::outlasts_the_last_row);
+        }
+    }
+
+    /// Totals of the calls. Of a pause that isn't over only the part up to now was waited for.
+    #[must_use]
+    pub fn calls(&self, now: Duration) -> CallTotals {
+        let to_come = self.paused_until.saturating_sub(now);
+        CallTotals { paused: self.calls.paused.saturating_sub(to_come), ..self.calls }
+    }
+
+    /// Whether a workspace was set aside.
+    #[must_use]
+    pub fn any_parked(&self) -> bool {
+        self.suspended.any()
+    }
+
+    /// Calls a minute at the end; none without a limit.
+    #[must_use]
+    pub fn estimate(&self) -> Option<f64> {
+        self.estimate
+    }
+
+    /// Calls a minute that one bucket was found to take: the least of those that met their limit, for it is offered as the
+    /// start of the next run. None where none did, or the pace was given.
+    #[must_use]
+    pub fn learnt(&self) -> Option<f64> {
+        self.buckets.iter().filter_map(|bucket| bucket.gate.learnt()).reduce(f64::min)
+    }
+
+    /// The kind of bucket, once known.
+    #[must_use]
+    pub fn bucket_kind(&self) -> Option<BucketKind> {
+        self.buckets.kind()
+    }
+
+    /// Rows by status, those of earlier runs included.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// The lines in flight, and those whose record waits for the answer to one of them.
+    pub fn lines_in_flight(&self) -> impl Iterator<Item = u64> {
+        let in_flight = self.in_flight.values().map(|call| &call.job);
+        in_flight.chain(self.shared.held()).flat_map(Job::lines)
+    }
+
+    /// Lines of rows that have not ended, and that an attempt of this run may have revoked.
+    pub fn lines_in_doubt(&self) -> impl Iterator<Item = u64> {
+        self.in_doubt.iter().copied()
+    }
+
+    /// How the run stands now.
+    pub fn snapshot(&mut self, now: Now) -> Snapshot {
+        let began = self.calls.began.unwrap_or(now.at);
+        let left = |index: usize| self.buckets.rows_left(index);
+        let open_at = self.buckets.iter().enumerate().filter(|(index, _)| left(*index) > 0);
+        let opens = open_at.map(|(_, bucket)| bucket.gate.paused_until()).min();
+        let recent = self.throughput.per_minute(now.at, began);
+        Snapshot {
+            counts: self.counts,
+            total: self.policy.rows,
+            already_done: self.policy.earlier.ended(),
+            in_flight: u32::try_from(self.in_flight.len()).unwrap_or(u32::MAX),
+            rate_limited: self.calls.rate_limited,
+            calls: self.calls.made,
+            elapsed: now.at.saturating_sub(began),
+            pause: opens.and_then(|at| at.checked_sub(now.at)).filter(|pause| !pause.is_zero()),
+            per_minute: self.estimate,
+            recent_per_minute: recent,
+            eta: self.eta(now.at, recent),
+            bucket: self.buckets.kind(),
+            outage: self.outage.is_declared(),
+            stopping: self.stop.is_some(),
+        }
+    }
+
+    /// The time of the bucket that will take longest, at its present estimate; or that of all rows, if the rate of the run
+    /// allows no more.
+    #[expect(clippy::cast_precision_loss, reason = "a count of rows")]
+    fn eta(&self, now: Duration, recent: f64) -> Option<Duration> {
+        let of_bucket = |(index, bucket): (usize, &Bucket)| {
+            let rate = bucket.gate.per_minute().unwrap_or(recent);
+            let left = self.buckets.rows_left(index) as f64;
+            let pause = bucket.gate.paused_until().saturating_sub(now).as_secs_f64();
+            (left > 0.0).then_some(pause + left * 60.0 / rate)
+        };
+        let left: u64 = (0..self.buckets.len()).map(|index| self.buckets.rows_left(index)).sum();
+        let of_all = self.buckets.total_per_minute().map(|most| left as f64 * 60.0 / most);
+        let longest = self.buckets.iter().enumerate().filter_map(of_bucket).reduce(f64::max)?;
+        let longest = of_all.map_or(longest, |of_all| of_all.max(longest));
+        Some(longest).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+    }
+}

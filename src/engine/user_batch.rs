@@ -1,0 +1,306 @@
+//! The rows of one call that asks for whole users, and how it is halved where one of them spoils it. Pure.
+
+use crate::model::{Outcome, Row, Target, UserId};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+/// Users in one `admin.users.session.resetBulk` at most (slack.md, "The sibling methods").
+pub const MOST_USERS: usize = 1000;
+
+/// Users, and all rows that ask for them: each row is of one of the users, and each user has a row.
+#[derive(Debug)]
+pub struct UserBatch {
+    users: Arc<[UserId]>,
+    rows: Vec<Row>,
+}
+
+/// The user that a row asks for as a whole.
+pub fn user_of(row: &Row) -> Option<&UserId> {
+    match &row.target {
+        Ok(Target::User(target)) => Some(target.user()),
+        Ok(Target::Session(_)) | Err(_) => None,
+    }
+}
+
+impl UserBatch {
+    /// The group of these rows; its users stand in the order in which the rows first name them.
+    pub fn of(rows: Vec<Row>) -> Self {
+        let mut seen = HashSet::new();
+        let users = rows.iter().filter_map(user_of).filter(|user| seen.insert(*user)).cloned().collect();
+        Self { users, rows }
+    }
+
+    /// Whom the call names.
+    pub fn users(&self) -> &Arc<[UserId]> {
+        &self.users
+    }
+
+    /// The rows, in the input's order.
+    pub fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
+    /// Gives up the rows.
+    pub fn into_rows(self) -> Vec<Row> {
+        self.rows
+    }
+
+    /// The users in two groups, the first of which is not smaller; back it comes where there is one user alone.
+    pub fn split(self) -> Result<(Self, Self), Self> {
+        if self.users.len() < 2 {
+            return Err(self);
+        }
+        let (first, _) = self.users.split_at(self.users.len().div_ceil(2));
+        let first: HashSet<&UserId> = first.iter().collect();
+        let (ahead, behind) =
+            self.rows.into_iter().partition(|row| user_of(row).is_some_and(|user| first.contains(user)));
+        Ok((Self::of(ahead), Self::of(behind)))
+    }
+}
+
+/// Rows of one call at most: users with very many rows each must not decide over our memory. What is over ends with the
+/// answer to its user all the same.
+const MOST_ROWS: usize = 32_768;
+
+/// The rows that were read and not sent yet, and the answers that were given for good: a user is asked for once.
+#[derive(Debug)]
+pub struct UserBatcher {
+    unread: VecDeque<Row>,
+    /// Rows that were passed over.
+    passed: VecDeque<Row>,
+    rows: Vec<Row>,
+    users: HashSet<UserId>,
+    answered: HashMap<UserId, Arc<Outcome>>,
+    users_left: u64,
+}
+
+/// A row whose user was answered before; the record of that call's rows.
+pub type Answered = (Row, Arc<Outcome>);
+
+impl UserBatcher {
+    /// Nothing gathered, of an input with so many users.
+    pub fn new(users: u64) -> Self {
+        Self {
+            unread: VecDeque::new(),
+            passed: VecDeque::new(),
+            rows: Vec::new(),
+            users: HashSet::new(),
+            answered: HashMap::new(),
+            users_left: users,
+        }
+    }
+
+    /// Takes in a row, in the input's order.
+    pub fn take(&mut self, row: Row) {
+        self.unread.push_back(row);
+    }
+
+    /// Whether a row has neither been sent nor answered.
+    pub fn has_rows(&self) -> bool {
+        !self.passed.is_empty() || self.has_other_rows()
+    }
+
+    /// Whether one of them was not passed over.
+    pub fn has_other_rows(&self) -> bool {
+        !self.unread.is_empty() || !self.rows.is_empty()
+    }
+
+    /// Whether no more rows can be passed over: there is no memory for them.
+    pub fn has_passed_enough(&self) -> bool {
+        self.passed.len() >= MOST_ROWS
+    }
+
+    /// Passes over the next rows, as far as `is_in_doubt` says of their users, until [`Self::take_back`].
+    pub fn pass_over(&mut self, is_in_doubt: impl Fn(&UserId) -> bool) {
+        while let Some(row) = self.unread.pop_front_if(|row| user_of(row).is_some_and(&is_in_doubt)) {
+            self.passed.push_back(row);
+        }
+    }
+
+    /// Those rows are next.
+    pub fn take_back(&mut self) {
+        while let Some(row) = self.passed.pop_back() {
+            self.unread.push_front(row);
+        }
+    }
+
+    /// Whether more rows are of use now.
+    pub fn wants_rows(&self) -> bool {
+        self.unread.is_empty()
+    }
+
+    /// Gathers rows of up to `most` users, in the input's order. Gives them once the next row would be of one user more,
+    /// or the input has `ended`. Rows whose user was answered are put into `answered`.
+    pub fn gather(&mut self, most: usize, ended: bool, answered: &mut Vec<Answered>) -> Option<UserBatch> {
+        while let Some(row) = self.unread.pop_front() {
+            let Some(user) = user_of(&row) else { continue };
+            if let Some(outcome) = self.answered.get(user) {
+                answered.push((row, Arc::clone(outcome)));
+                continue;
+            }
+            let is_new = !self.users.contains(user);
+            if (is_new && self.users.len() >= most) || self.rows.len() >= MOST_ROWS {
+                self.unread.push_front(row);
+                return Some(self.close());
+            }
+            if is_new {
+                self.users.insert(user.clone());
+            }
+            self.rows.push(row);
+        }
+        (ended && !self.rows.is_empty()).then(|| self.close())
+    }
+
+    fn close(&mut self) -> UserBatch {
+        self.users_left = self.users_left.saturating_sub(self.users.len() as u64);
+        self.users.clear();
+        UserBatch::of(std::mem::take(&mut self.rows))
+    }
+
+    /// Calls that the users who were not gathered yet will take.
+    pub fn calls_left(&self) -> u64 {
+        self.users_left.div_ceil(MOST_USERS as u64)
+    }
+
+    /// These users were answered for good, as `outcome` says.
+    pub fn answer(&mut self, users: &[UserId], outcome: Outcome) {
+        let outcome = Arc::new(outcome);
+        self.answered.extend(users.iter().map(|user| (user.clone(), Arc::clone(&outcome))));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Fields, Stamp, Status};
+
+    fn batcher(users: &[&str]) -> UserBatcher {
+        let mut batcher = UserBatcher::new(users.len() as u64);
+        for row in rows(users) {
+            batcher.take(row);
+        }
+        batcher
+    }
+
+    /// The groups of at most `most` users, each of them answered where `answers` says so; a row that was answered by an
+    /// earlier call as `=line`.
+    fn groups(users: &[&str], most: usize, answers: bool) -> Vec<String> {
+        let (mut batcher, mut all) = (batcher(users), Vec::new());
+        loop {
+            let mut answered = Vec::new();
+            let user_batch = batcher.gather(most, true, &mut answered);
+            all.extend(answered.iter().map(|(row, _)| format!("={}", row.line)));
+            let Some(user_batch) = user_batch else { return all };
+            all.push(shown(&user_batch));
+            if answers {
+                batcher.answer(user_batch.users(), outcome());
+            }
+        }
+    }
+
+    fn outcome() -> Outcome {
+        Outcome {
+            status: Status::Requested,
+            error: None,
+            detail: Box::default(),
+            http_status: Some(200),
+            attempts: 1,
+            rate_limited: 0,
+            first_sent_at: None,
+            finished_at: Stamp::from_millis(0),
+            request_id: None,
+        }
+    }
+
+    #[test]
+    fn rows_are_gathered_in_the_inputs_order_until_the_users_are_enough() {
+        for (users, most, want) in [
+            (&["U1"][..], 2, &["U1: 2"][..]),
+            (&["U1", "U2", "U3"], 2, &["U1 U2: 2 3", "U3: 4"]),
+            (&["U1", "U1", "U2", "U1", "U3"], 2, &["U1 U2: 2 3 4 5", "U3: 6"]),
+            (&["U1", "U2", "U1", "U2", "U3", "U1"], 2, &["U1 U2: 2 3 4 5", "=7", "U3: 6"]),
+            (&["U1", "U2", "U1"], 1, &["U1: 2", "=4", "U2: 3"]),
+            (&[], 2, &[]),
+        ] {
+            assert_eq!(groups(users, most, true), want, "{users:?} by {most}");
+        }
+    }
+
+    #[test]
+    fn a_user_without_an_answer_is_gathered_again() {
+        assert_eq!(groups(&["U1", "U2", "U1"], 1, false), ["U1: 2", "U2: 3", "U1: 4"]);
+    }
+
+    #[test]
+    fn nothing_is_given_before_it_is_known_to_be_all() {
+        let mut batcher = batcher(&["U1", "U2"]);
+        assert!(batcher.gather(2, false, &mut Vec::new()).is_none());
+        assert!(batcher.wants_rows() && batcher.has_rows());
+        batcher.take(row(4, "U1"));
+        batcher.take(row(5, "U3"));
+        let user_batch = batcher.gather(2, false, &mut Vec::new()).unwrap();
+        assert_eq!(shown(&user_batch), "U1 U2: 2 3 4");
+        assert!(!batcher.wants_rows());
+    }
+
+    #[test]
+    fn one_user_with_many_rows_is_asked_for_once() {
+        let mut batcher = UserBatcher::new(1);
+        (0..MOST_ROWS as u64 + 5).for_each(|n| batcher.take(row(n + 2, "U1")));
+        let user_batch = batcher.gather(MOST_USERS, true, &mut Vec::new()).unwrap();
+        assert_eq!((user_batch.rows().len(), batcher.calls_left()), (MOST_ROWS, 0));
+        batcher.answer(user_batch.users(), outcome());
+        let mut answered = Vec::new();
+        assert!(batcher.gather(MOST_USERS, true, &mut answered).is_none());
+        assert_eq!(answered.len(), 5);
+        assert!(!batcher.has_rows());
+    }
+
+    /// A row on `line` that asks for this user.
+    pub fn row(line: u64, user: &str) -> Row {
+        let target = Ok(Target::whole_user(UserId::parse(user).unwrap(), None, None));
+        Row { line, fields: Fields::default(), target, may_have_been_sent: false }
+    }
+
+    /// A row for each of these users, from line 2 on.
+    pub fn rows(users: &[&str]) -> Vec<Row> {
+        users.iter().zip(2..).map(|(user, line)| row(line, user)).collect()
+    }
+
+    /// `U1 U2: 2 3 5`: users and lines.
+    pub fn shown(user_batch: &UserBatch) -> String {
+        let users: Vec<_> = user_batch.users().iter().map(UserId::as_str).collect();
+        let lines: Vec<_> = user_batch.rows().iter().map(|row| row.line.to_string()).collect();
+        format!("{}: {}", users.join(" "), lines.join(" "))
+    }
+
+    #[test]
+    fn halves_share_no_user_and_lose_no_row() {
+        for (users, first, second) in [
+            (&["U1", "U2"][..], "U1: 2", "U2: 3"),
+            (&["U1", "U2", "U1", "U3"], "U1 U2: 2 3 4", "U3: 5"),
+            (&["U3", "U1", "U2", "U4", "U3", "U4"], "U3 U1: 2 3 6", "U2 U4: 4 5 7"),
+        ] {
+            let (one, other) = UserBatch::of(rows(users)).split().unwrap();
+            assert_eq!((shown(&one).as_str(), shown(&other).as_str()), (first, second));
+        }
+    }
+
+    #[test]
+    fn one_user_cannot_be_halved_whatever_the_rows_are() {
+        let whole = UserBatch::of(rows(&["U1", "U1", "U1"])).split().unwrap_err();
+        assert_eq!(shown(&whole), "U1: 2 3 4");
+    }
+
+    #[test]
+    fn a_thousand_users_are_found_out_in_ten_halvings() {
+        let names: Vec<String> = (0..MOST_USERS).map(|n| format!("U{n}")).collect();
+        let mut user_batch = UserBatch::of(rows(&names.iter().map(String::as_str).collect::<Vec<_>>()));
+        let mut halvings = 0;
+        while user_batch.users().len() > 1 {
+            (user_batch, _) = user_batch.split().unwrap();
+            halvings += 1;
+        }
+        assert_eq!(halvings, 10);
+    }
+}
