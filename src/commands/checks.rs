@@ -37,12 +37,29 @@ pub struct Check {
 }
 
 impl Check {
-    pub fn new(name: &'static str, mark: CheckMark, text: impl Into<String>) -> Self {
+    fn new(name: &'static str, mark: CheckMark, text: impl Into<String>) -> Self {
         Self { name, mark, text: text.into(), next: None }
+    }
+
+    pub fn ok(name: &'static str, text: impl Into<String>) -> Self {
+        Self::new(name, CheckMark::Ok, text)
+    }
+
+    pub fn warning(name: &'static str, text: impl Into<String>) -> Self {
+        Self::new(name, CheckMark::Warning, text)
+    }
+
+    pub fn failed(name: &'static str, text: impl Into<String>) -> Self {
+        Self::new(name, CheckMark::Failed, text)
     }
 
     pub fn advise(self, next: impl Into<String>) -> Self {
         Self { next: Some(next.into()), ..self }
+    }
+
+    fn sentence(&self) -> String {
+        let next = self.next.as_ref().map_or_else(String::new, |next| format!("; {next}"));
+        format!("{}{next}", self.text)
     }
 }
 
@@ -61,10 +78,9 @@ impl Checks {
     /// One line per check, with what to do.
     pub fn to_text(&self) -> String {
         let mut text = String::new();
-        for Check { name, mark, text: found, next } in &self.0 {
-            let next = next.as_ref().map_or_else(String::new, |next| format!("; {next}"));
-            let line = format!("{found}{next}").replace('\n', " ");
-            let _ = writeln!(text, "{} {name:<12} {}", symbol(*mark), clean(&line));
+        for check in &self.0 {
+            let line = check.sentence().replace('\n', " ");
+            let _ = writeln!(text, "{} {:<12} {}", symbol(check.mark), check.name, clean(&line));
         }
         text
     }
@@ -72,13 +88,13 @@ impl Checks {
     /// Warns about each check that isn't ok.
     pub fn warn(&self) {
         let not_good = self.0.iter().filter(|check| check.mark != CheckMark::Ok);
-        for Check { name, text, next, .. } in not_good {
-            let next = next.as_ref().map_or_else(String::new, |next| format!("; {next}"));
+        for check in not_good {
+            let (name, sentence) = (check.name, check.sentence());
             // Timestamps that don't match other logs are weaker evidence; the other checks say whether the run will work.
-            if *name == CLOCK {
-                tracing::warn!(target: WEAKENED, "{name}: {text}{next}");
+            if name == CLOCK {
+                tracing::warn!(target: WEAKENED, "{name}: {sentence}");
             } else {
-                tracing::warn!("{name}: {text}{next}");
+                tracing::warn!("{name}: {sentence}");
             }
         }
     }
@@ -107,18 +123,18 @@ impl Checks {
 }
 
 pub fn token(token: &Token) -> Check {
-    Check::new("token", CheckMark::Ok, format!("{}, from {}", token.kind(), token.source()))
+    Check::ok("token", format!("{}, from {}", token.kind(), token.source()))
 }
 
 pub fn proxy(proxy: Option<&Proxy>) -> Check {
     let way = proxy.map_or_else(|| "none: calls go straight".into(), |proxy| format!("through {proxy}"));
-    Check::new("proxy", CheckMark::Ok, way)
+    Check::ok("proxy", way)
 }
 
 /// Slack answered, which it only does over a trusted connection.
 pub fn connection(host: &str, is_https: bool) -> Check {
     let how = if is_https { "and its certificate is trusted (TLS)" } else { "not encrypted: it is this machine" };
-    Check::new("connection", CheckMark::Ok, format!("{host} answers, {how}"))
+    Check::ok("connection", format!("{host} answers, {how}"))
 }
 
 /// How long a run of `rows` rows takes at the given rate; for `auto`, at the rate it starts with.
@@ -135,7 +151,7 @@ pub fn takes(rows: u64, rate: RateChoice) -> Duration {
 
 pub fn identity(auth: &AuthTest) -> Check {
     let name = auth.user.as_deref().unwrap_or("a user without a name");
-    Check::new("identity", CheckMark::Ok, format!("{name} ({})", auth.user_id))
+    Check::ok("identity", format!("{name} ({})", auth.user_id))
 }
 
 /// The organisation of the token: the admin methods exist on Enterprise Grid only.
@@ -143,15 +159,13 @@ pub fn organisation(auth: &AuthTest) -> Check {
     let team = auth.team.as_deref().unwrap_or("without a name");
     let id = auth.team_id.as_ref().map_or("", TeamId::as_str);
     match (&auth.enterprise_id, auth.is_enterprise_install) {
-        (None, _) => {
-            Check::new("organisation", CheckMark::Warning, format!("{team} ({id}) is no Enterprise Grid organisation"))
-                .advise("Slack has the admin methods for organisations alone")
-        }
+        (None, _) => Check::warning("organisation", format!("{team} ({id}) is no Enterprise Grid organisation"))
+            .advise("Slack has the admin methods for organisations alone"),
         (Some(org), Some(false)) => {
             let what = format!("{org}, but the app is installed on the workspace {team} ({id}) alone");
-            Check::new("organisation", CheckMark::Warning, what).advise("install the app on the organisation")
+            Check::warning("organisation", what).advise("install the app on the organisation")
         }
-        (Some(org), Some(true) | None) => Check::new("organisation", CheckMark::Ok, format!("{team} ({org})")),
+        (Some(org), Some(true) | None) => Check::ok("organisation", format!("{team} ({org})")),
     }
 }
 
@@ -159,20 +173,19 @@ pub fn organisation(auth: &AuthTest) -> Check {
 pub fn scopes(auth: &AuthTest) -> Check {
     let read = listing::SCOPE;
     match (auth.has_scope(WRITE), auth.has_scope(read)) {
-        (None, _) | (_, None) => Check::new("scopes", CheckMark::Warning, "Slack did not name the token's scopes")
+        (None, _) | (_, None) => Check::warning("scopes", "Slack did not name the token's scopes")
             .advise(format!("run needs {WRITE}; list, resolve and verify need {read}")),
         (Some(true), Some(true)) => {
-            Check::new("scopes", CheckMark::Ok, format!("{WRITE} for run, {read} for list, resolve and verify"))
+            Check::ok("scopes", format!("{WRITE} for run, {read} for list, resolve and verify"))
         }
-        (Some(true), Some(false)) => Check::new(
+        (Some(true), Some(false)) => Check::warning(
             "scopes",
-            CheckMark::Warning,
             format!("{WRITE} for run; {read} is missing, so list, resolve and verify will not work"),
         )
         .advise("add it to the app, then install it again"),
         (Some(false), read_is_there) => {
             let also = if read_is_there == Some(true) { String::new() } else { format!(", and {read} too") };
-            Check::new("scopes", CheckMark::Failed, format!("{WRITE} is missing{also}, so run will not work"))
+            Check::failed("scopes", format!("{WRITE} is missing{also}, so run will not work"))
                 .advise("add the user scope to the app, then install it again")
         }
     }
@@ -181,12 +194,10 @@ pub fn scopes(auth: &AuthTest) -> Check {
 /// The scope that a run needs.
 pub fn scope_of_run(auth: &AuthTest) -> Check {
     match auth.has_scope(WRITE) {
-        Some(true) => Check::new("scopes", CheckMark::Ok, format!("{WRITE} for run")),
-        None => Check::new("scopes", CheckMark::Ok, format!("not named by Slack; run needs {WRITE}")),
-        Some(false) => {
-            Check::new("scopes", CheckMark::Failed, format!("{WRITE} is missing, so Slack will most likely refuse"))
-                .advise("add the user scope to the app, then install it again")
-        }
+        Some(true) => Check::ok("scopes", format!("{WRITE} for run")),
+        None => Check::ok("scopes", format!("not named by Slack; run needs {WRITE}")),
+        Some(false) => Check::failed("scopes", format!("{WRITE} is missing, so Slack will most likely refuse"))
+            .advise("add the user scope to the app, then install it again"),
     }
 }
 
@@ -194,16 +205,16 @@ pub fn scope_of_run(auth: &AuthTest) -> Check {
 pub fn expiry(expires_in: Option<Duration>, run: Option<Duration>, renewable: bool) -> Check {
     let takes = run.map_or_else(String::new, |run| format!("; the run takes about {}", human(run)));
     let Some(left) = expires_in else {
-        return Check::new("expiry", CheckMark::Ok, format!("the token does not expire{takes}"));
+        return Check::ok("expiry", format!("the token does not expire{takes}"));
     };
     let what = format!("the token expires in {}{takes}", human(left));
     if run.is_none_or(|run| run < left) {
-        return Check::new("expiry", CheckMark::Ok, what);
+        return Check::ok("expiry", what);
     }
     if renewable {
-        return Check::new("expiry", CheckMark::Ok, format!("{what}, and a fresh one is read from the same source"));
+        return Check::ok("expiry", format!("{what}, and a fresh one is read from the same source"));
     }
-    Check::new("expiry", CheckMark::Warning, what).advise(
+    Check::warning("expiry", what).advise(
         "use --token-file or --token-command, which are asked again, or continue with --resume and a fresh token",
     )
 }
@@ -221,19 +232,19 @@ fn apart(one: Stamp, other: Stamp) -> Duration {
 /// This machine's clock against the server's, which has whole seconds. The answer was made at some time during the call.
 pub fn clock(server: Option<Stamp>, asked_at: Stamp, took: Duration) -> Check {
     let Some(server) = server else {
-        return Check::new(CLOCK, CheckMark::Warning, "the server did not tell its time");
+        return Check::warning(CLOCK, "the server did not tell its time");
     };
     let off = apart(server, asked_at).saturating_sub(took + Duration::from_secs(1));
     if off <= MOST_APART {
-        return Check::new(CLOCK, CheckMark::Ok, "this machine's clock agrees with the server's");
+        return Check::ok(CLOCK, "this machine's clock agrees with the server's");
     }
     let way = if server > asked_at { "behind" } else { "ahead of" };
-    Check::new(CLOCK, CheckMark::Warning, format!("this machine's clock is {} {way} the server's", human(off)))
+    Check::warning(CLOCK, format!("this machine's clock is {} {way} the server's", human(off)))
         .advise("set it, or the timestamps of the results will fit no other log")
 }
 
 pub fn round_trip(took: Duration) -> Check {
-    Check::new("round trip", CheckMark::Ok, format!("{} ms, connecting included", took.as_millis()))
+    Check::ok("round trip", format!("{} ms, connecting included", took.as_millis()))
 }
 
 #[cfg(test)]

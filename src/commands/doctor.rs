@@ -42,7 +42,7 @@ fn examine(settings: &RemoteSettings, run: Option<Duration>, checks: &mut Checks
     let token = match block_on(token::find(settings.token.clone())) {
         Ok(token) => token,
         Err(error) if error.exit_status() == ExitStatus::Denied => {
-            let check = Check::new("token", CheckMark::Failed, error.what());
+            let check = Check::failed("token", error.what());
             checks.add(Check { next: error.hint().map(str::to_owned), ..check });
             return Ok(ExitStatus::Denied);
         }
@@ -87,19 +87,19 @@ fn failed(connection: &Connection, error: &CallError, checks: &mut Checks) -> Ex
     match error {
         CallError::Refused { code, .. } => {
             connected(connection, checks);
-            checks.add(Check::new("identity", CheckMark::Failed, error.to_string()).advise(code.hint()));
+            checks.add(Check::failed("identity", error.to_string()).advise(code.hint()));
             if error.objection().is_some() { ExitStatus::Denied } else { ExitStatus::Unavailable }
         }
         CallError::RateLimited { .. } => {
             connected(connection, checks);
             let next = "wait for the pause, then run doctor again; another program with a token of this app may be using the limit";
-            checks.add(Check::new("identity", CheckMark::Failed, error.to_string()).advise(next));
+            checks.add(Check::failed("identity", error.to_string()).advise(next));
             ExitStatus::Unavailable
         }
         CallError::Fault { .. } => {
             let next = "see slack-status.com, and the proxy, the certificates and the network of this machine";
             let what = format!("{}: {error}", connection.api.host());
-            checks.add(Check::new("connection", CheckMark::Failed, what).advise(next));
+            checks.add(Check::failed("connection", what).advise(next));
             ExitStatus::Unavailable
         }
     }

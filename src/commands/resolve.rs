@@ -42,8 +42,8 @@ pub fn resolve(typed: ResolveArgs, console: &Console) -> Result<ExitStatus, RunE
         let mut progress = ListProgress::new(console, lister.clock());
         match find(&mut lister, &mut wanted, &mut progress).await {
             Ok(()) => {}
-            Err(halt @ ListError::Incomplete(_)) => halt.print(Some("rows may stay unresolved because of it")),
-            Err(halt) => return Ok(halt.end(Some("nothing was written; run the same command again"))),
+            Err(error @ ListError::Incomplete(_)) => error.print(Some("rows may stay unresolved because of it")),
+            Err(error) => return Ok(error.end(Some("nothing was written; run the same command again"))),
         }
         let rows = write(&content, ids, &wanted, output.as_deref()).await?;
         if let Some((output, listed_at)) = output.as_deref().zip(listed_at) {
@@ -52,7 +52,7 @@ pub fn resolve(typed: ResolveArgs, console: &Console) -> Result<ExitStatus, RunE
                 tracing::warn!(target: WEAKENED, "{error}; a run takes the list for younger than it is");
             }
         }
-        tell(&wanted, &rows, output, console);
+        print_totals(&wanted, &rows, output, console);
         Ok(if rows.unresolved == 0 { ExitStatus::Success } else { ExitStatus::RowsFailed })
     })
 }
@@ -202,7 +202,7 @@ fn with<'a>(
     kept.chain(is_new.then(|| user.unwrap_or_default())).chain(std::iter::repeat_n(SURPLUS, beyond))
 }
 
-fn tell(wanted: &Wanted, rows: &ResolvedRows, output: Option<PathBuf>, console: &Console) {
+fn print_totals(wanted: &Wanted, rows: &ResolvedRows, output: Option<PathBuf>, console: &Console) {
     console.note(&format!("{} resolved", counted(rows.resolved, "row", "rows")));
     if rows.unresolved > 0 {
         let named: Vec<_> =

@@ -125,7 +125,7 @@ fn flags_of(command: &str) -> BTreeSet<String> {
 }
 
 fn flags() -> BTreeSet<String> {
-    ["run", "plan", "doctor", "list", "resolve", "verify", "report"].into_iter().flat_map(flags_of).collect()
+    cli::command().get_subcommands().flat_map(|command| flags_of(command.get_name())).collect()
 }
 
 /// The variables of all flags, and those that `--on-finish` finds.

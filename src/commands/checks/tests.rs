@@ -71,7 +71,7 @@ fn a_clock_more_than_30_seconds_off_is_a_warning() {
 #[test]
 fn a_check_is_one_line() {
     let mut checks = Checks::default();
-    checks.add(Check::new("token", CheckMark::Failed, "there is none\nat all").advise("set SLACK_TOKEN"));
+    checks.add(Check::failed("token", "there is none\nat all").advise("set SLACK_TOKEN"));
     assert_eq!(checks.to_text(), "✗ token        there is none at all; set SLACK_TOKEN\n");
     let json: serde_json::Value = serde_json::from_str(&checks.to_json(4)).unwrap();
     assert_eq!((&json["exit_code"], &json["checks"][0]["mark"]), (&4.into(), &"failed".into()));

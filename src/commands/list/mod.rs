@@ -54,7 +54,7 @@ pub fn list(typed: ListArgs, argv: &[OsString], console: &Console) -> Result<Exi
         let fresh = Listing::new(began_at, host, organization, filter.described());
         let mut state = match output {
             Some(output) => State::open(ListFiles::of(output, others), resume, fresh)?,
-            None => State::printed(fresh)?,
+            None => State::on_stdout(fresh)?,
         };
         let mut progress = ListProgress::new(console, lister.clock());
         let mut pages = Pages::new(filter.owner.clone(), state.at.cursor.clone());
@@ -64,7 +64,7 @@ pub fn list(typed: ListArgs, argv: &[OsString], console: &Console) -> Result<Exi
                 Ok(None) => break Ok(()),
                 Err(halt) => break Err(halt),
             };
-            if let Err(error) = state.take(&page, &filter, pages.go_on()) {
+            if let Err(error) = state.add_page(&page, &filter, pages.has_next()) {
                 break Err(error.into());
             }
             progress.update(state.at.pages, state.at.seen);

@@ -48,13 +48,13 @@ impl ListFiles {
     }
 
     /// Records the progress beside the file of `--others` too, which isn't a complete list either.
-    fn note_others(&self, at: &Listing) -> Result<(), RunError> {
+    fn save_others(&self, at: &Listing) -> Result<(), RunError> {
         let noted = self.others.as_deref().zip(at.of_others());
         let saved = noted.map_or(Ok(()), |(path, others)| others.save(&Listing::beside(path)));
         saved.map_err(|error| unwritable(&error))
     }
 
-    fn notes(&self) -> impl Iterator<Item = PathBuf> {
+    fn listings(&self) -> impl Iterator<Item = PathBuf> {
         [Some(self.listing.clone()), self.others.as_deref().map(Listing::beside)].into_iter().flatten()
     }
 
@@ -66,7 +66,7 @@ impl ListFiles {
                 Ok(()) | Err(_) => {}
             }
         }
-        self.notes().try_for_each(|note| Listing::remove(&note))
+        self.listings().try_for_each(|listing| Listing::remove(&listing))
     }
 }
 
@@ -82,8 +82,9 @@ pub struct State {
 }
 
 impl State {
-    pub fn printed(fresh: Listing) -> Result<Self, RunError> {
-        Self { table: Table::stdout(), others: None, at: fresh, files: None, foreign: 0, unmet: Vec::new() }.begun()
+    pub fn on_stdout(fresh: Listing) -> Result<Self, RunError> {
+        Self { table: Table::stdout(), others: None, at: fresh, files: None, foreign: 0, unmet: Vec::new() }
+            .with_header()
     }
 
     /// In files: from the start, or, with `resume`, after what an earlier listing left.
@@ -100,7 +101,7 @@ impl State {
         }
         let is_there = files.output.try_exists().map_err(|error| unwritable(&error))?;
         match earlier {
-            Some(earlier) if resume && !earlier.is_finished() => Self::go_on(files, earlier, &fresh),
+            Some(earlier) if resume && !earlier.is_finished() => Self::resume(files, earlier, &fresh),
             Some(_) if resume && is_there => Err(RunError::input(
                 format!("{} is complete", files.output.display()),
                 "name another file with -o to list afresh",
@@ -120,17 +121,17 @@ impl State {
     fn begin(files: ListFiles, fresh: Listing) -> Result<Self, RunError> {
         files.check()?;
         fresh.save(&files.listing).map_err(|error| unwritable(&error))?;
-        files.note_others(&fresh)?;
+        files.save_others(&fresh)?;
         let table = created(&files.output)?;
         let others = files.others.as_deref().map(created).transpose().inspect_err(|_| {
             // Both are empty and would block the next start, which reports it if they can't be removed.
             let _ = fs::remove_file(&files.output);
-            let _ = files.notes().try_for_each(|note| Listing::remove(&note));
+            let _ = files.listings().try_for_each(|listing| Listing::remove(&listing));
         })?;
-        Self { table, others, at: fresh, files: Some(files), foreign: 0, unmet: Vec::new() }.begun()
+        Self { table, others, at: fresh, files: Some(files), foreign: 0, unmet: Vec::new() }.with_header()
     }
 
-    fn go_on(files: ListFiles, earlier: Listing, now: &Listing) -> Result<Self, RunError> {
+    fn resume(files: ListFiles, earlier: Listing, now: &Listing) -> Result<Self, RunError> {
         let refused = |what: &str, next: &str| {
             Err(RunError::input(format!("{} was begun with {what}", files.output.display()), next))
         };
@@ -163,14 +164,14 @@ impl State {
         let other = files.others.as_deref().zip(earlier.others.as_ref());
         let others = other.map(|(path, others)| Table::resume(path, others.written.bytes)).transpose();
         let others = others.map_err(|error| unwritable(&error))?;
-        files.note_others(&earlier)?;
+        files.save_others(&earlier)?;
         let is_begun = earlier.output.bytes > 0;
         let this = Self { table, others, at: earlier, files: Some(files), foreign: 0, unmet: Vec::new() };
-        if is_begun { Ok(this) } else { this.begun() }
+        if is_begun { Ok(this) } else { this.with_header() }
     }
 
     /// Writes the header.
-    fn begun(mut self) -> Result<Self, RunError> {
+    fn with_header(mut self) -> Result<Self, RunError> {
         self.table.row(COLUMNS);
         if let Some(others) = &mut self.others {
             others.row(COLUMNS);
@@ -181,7 +182,7 @@ impl State {
     }
 
     /// Writes a page: first its rows, then, if another page follows, the progress.
-    pub fn take(&mut self, page: &Page, filter: &Filter, goes_on: bool) -> Result<(), RunError> {
+    pub fn add_page(&mut self, page: &Page, filter: &Filter, goes_on: bool) -> Result<(), RunError> {
         if self.at.pages == 0 {
             self.unmet = filter.lists().map(|(flag, _)| flag).collect();
         }
@@ -234,7 +235,7 @@ impl State {
         let finished = self.at.finish(At(wall()), &files.output, files.others.as_deref());
         finished.map_err(|error| unwritable(&error))?;
         // Before the list itself: if it is cut off here, the list can be continued, and both are recorded again.
-        files.note_others(&self.at)?;
+        files.save_others(&self.at)?;
         self.at.save(&files.listing).map_err(|error| unwritable(&error))
     }
 

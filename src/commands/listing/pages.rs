@@ -48,7 +48,7 @@ impl Pages {
 
     /// Whether another page follows the last one, and can be asked for.
     #[must_use]
-    pub fn go_on(&self) -> bool {
+    pub fn has_next(&self) -> bool {
         self.next == Position::Page
     }
 
@@ -115,7 +115,7 @@ mod tests {
                 pages.note(cursor.map(Into::into));
             }
             assert_eq!(pages.next, want, "{start:?} {cursors:?}");
-            assert_eq!(pages.go_on(), want == Position::Page);
+            assert_eq!(pages.has_next(), want == Position::Page);
         }
     }
 }

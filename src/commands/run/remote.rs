@@ -8,7 +8,7 @@ use crate::commands::checks::{self, Check, Checks};
 use crate::commands::connection::{self, Connection};
 use crate::commands::{rows, token};
 use crate::error::RunError;
-use crate::ledger::manifest::{CheckMark, Identity};
+use crate::ledger::manifest::Identity;
 use crate::model::{SessionId, TeamId, TokenOwner, UserId};
 use crate::slack::{ApiUrl, AuthTest, CallError, Proxy, Token};
 use crate::stand_in::{self, REHEARSAL_TOKEN, Server};
@@ -137,14 +137,13 @@ fn checks_of(api: &ApiUrl, auth: &AuthTest) -> [Check; 4] {
 
 /// The run goes on without an identity, and says so in words of its own.
 fn unknown(error: &CallError) -> Check {
-    Check::new("connection", CheckMark::Warning, format!("auth.test: {error}"))
-        .advise("whose token this is stays unknown")
+    Check::warning("connection", format!("auth.test: {error}")).advise("whose token this is stays unknown")
 }
 
 /// The stand-in's token is from nowhere.
 fn token_check(mode: Mode, token: &Token) -> Check {
     match mode {
-        Mode::Rehearsal => Check::new("token", CheckMark::Ok, "the stand-in's own"),
+        Mode::Rehearsal => Check::ok("token", "the stand-in's own"),
         Mode::Run | Mode::Plan => checks::token(token),
     }
 }
