@@ -199,7 +199,7 @@ fn play(mut machine: StateMachine, mut batches: Vec<Vec<Row>>) -> Counts {
             machine.on_reply(id, Reply::bare(Answer::Ok), now);
         }
     }
-    machine.counts()
+    machine.run_end(now.at).counts
 }
 
 #[library_benchmark]

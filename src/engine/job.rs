@@ -1,13 +1,15 @@
 //! A row on its way through the engine, and the record that it becomes.
 
 use super::clock::Now;
-use super::health::breaker::EndedRow;
+use super::health::EndedRow;
+use super::permit::CallHandle;
 use super::ports::Request;
 use super::retry;
 use super::user_batch::UserBatch;
 use crate::model::{Outcome, Rejection, Reply, Row, SessionTarget, Stamp, Status, Target, TeamId, UserId};
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What one call is for.
 #[derive(Debug)]
@@ -51,6 +53,14 @@ struct Failure {
     tries: u32,
     /// All failures of this streak: more than `tries` if it was part of an outage.
     count: u32,
+}
+
+/// A call whose answer has not been taken in.
+#[derive(Debug)]
+pub struct CallInFlight {
+    pub job: Job,
+    pub sent_at: Duration,
+    pub handle: CallHandle,
 }
 
 impl Job {

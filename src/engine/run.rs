@@ -62,7 +62,7 @@ struct Loop<'a, A: SessionApi, O, R> {
 }
 
 /// What the loop waited for.
-enum Input {
+enum TurnInput {
     Signal(Signal),
     /// Calls were answered, or the task of one panicked.
     Answered(Result<(), JoinError>),
@@ -116,8 +116,8 @@ impl<A: SessionApi, O: Observer, R: RowSource> Loop<'_, A, O, R> {
             }
             let wake = self.show(wake);
             match self.next(control, wake).await {
-                Input::Signal(Signal::Abort) => return true,
-                Input::Answered(Err(error)) => {
+                TurnInput::Signal(Signal::Abort) => return true,
+                TurnInput::Answered(Err(error)) => {
                     self.fault = Some(error.to_string());
                     return true;
                 }
@@ -126,22 +126,22 @@ impl<A: SessionApi, O: Observer, R: RowSource> Loop<'_, A, O, R> {
         }
     }
 
-    async fn next(&mut self, control: &mut impl Control, wake: Option<Duration>) -> Input {
+    async fn next(&mut self, control: &mut impl Control, wake: Option<Duration>) -> TurnInput {
         let clock = self.clock;
         tokio::select! {
             biased;
-            signal = control.next() => Input::Signal(signal),
-            answered = self.workers.results(&mut self.results) => Input::Answered(answered),
-            refreshed = wait_for(&mut self.refresh), if self.refresh.is_some() => Input::TokenRead(refreshed),
-            batch = self.source.next(), if self.machine.awaits_rows() => Input::Rows(batch),
-            () = clock.sleep_until(wake.unwrap_or_default()), if wake.is_some() => Input::Time,
+            signal = control.next() => TurnInput::Signal(signal),
+            answered = self.workers.results(&mut self.results) => TurnInput::Answered(answered),
+            refreshed = wait_for(&mut self.refresh), if self.refresh.is_some() => TurnInput::TokenRead(refreshed),
+            batch = self.source.next(), if self.machine.awaits_rows() => TurnInput::Rows(batch),
+            () = clock.sleep_until(wake.unwrap_or_default()), if wake.is_some() => TurnInput::Time,
         }
     }
 
-    fn take_in(&mut self, input: Input) {
+    fn take_in(&mut self, input: TurnInput) {
         let now = self.clock.now();
         match input {
-            Input::Answered(_) => {
+            TurnInput::Answered(_) => {
                 for (id, reply) in self.results.drain(..) {
                     match reply {
                         Some(reply) => self.machine.on_reply(id, reply, now),
@@ -149,13 +149,13 @@ impl<A: SessionApi, O: Observer, R: RowSource> Loop<'_, A, O, R> {
                     }
                 }
             }
-            Input::Rows(Ok(batch)) => self.machine.on_batch(batch, now),
-            Input::Signal(Signal::Drain(reason)) | Input::Rows(Err(reason)) => self.machine.stop(reason),
-            Input::TokenRead(refreshed) => {
+            TurnInput::Rows(Ok(batch)) => self.machine.on_batch(batch, now),
+            TurnInput::Signal(Signal::Drain(reason)) | TurnInput::Rows(Err(reason)) => self.machine.stop(reason),
+            TurnInput::TokenRead(refreshed) => {
                 self.refresh = None;
                 self.machine.on_token(refreshed, now);
             }
-            Input::Signal(Signal::Abort) | Input::Time => {}
+            TurnInput::Signal(Signal::Abort) | TurnInput::Time => {}
         }
     }
 
@@ -176,7 +176,7 @@ impl<A: SessionApi, O: Observer, R: RowSource> Loop<'_, A, O, R> {
             }
         }
         let any = !calls.is_empty();
-        if self.tell() {
+        if self.record_events() {
             for (id, permit, request) in calls {
                 self.workers.start(id, self.api.call(permit, request));
             }
@@ -191,7 +191,7 @@ impl<A: SessionApi, O: Observer, R: RowSource> Loop<'_, A, O, R> {
     }
 
     /// Tells the observer what happened. False where it could not be kept, which stops the run.
-    fn tell(&mut self) -> bool {
+    fn record_events(&mut self) -> bool {
         if self.events.is_empty() {
             return true;
         }
@@ -228,21 +228,7 @@ impl<A: SessionApi, O: Observer, R: RowSource> Loop<'_, A, O, R> {
             self.unrecorded.extend(self.machine.lines_in_flight());
         }
         self.unrecorded.sort_unstable();
-        let calls = self.machine.calls(now.at);
-        RunEnd {
-            stop: self.machine.stopped().cloned(),
-            aborted,
-            counts: self.machine.counts(),
-            calls,
-            any_parked: self.machine.any_parked(),
-            unrecorded: self.unrecorded,
-            in_doubt: self.machine.lines_in_doubt().collect(),
-            estimate: self.machine.estimate(),
-            learnt: self.machine.learnt(),
-            bucket: self.machine.bucket_kind(),
-            elapsed: now.at.saturating_sub(calls.began.unwrap_or(now.at)),
-            fault: self.fault,
-        }
+        RunEnd { aborted, unrecorded: self.unrecorded, fault: self.fault, ..self.machine.run_end(now.at) }
     }
 }
 

@@ -28,7 +28,7 @@ pub struct Breaker {
 
 /// What a suspect failure led to.
 #[derive(Debug)]
-pub enum Verdict {
+pub enum BreakerVerdict {
     /// These rows ended.
     Failed(Vec<EndedRow>),
     /// Too early to tell: the breaker keeps the row.
@@ -65,13 +65,13 @@ impl Breaker {
     }
 
     /// The rows of one call failed with a suspect code.
-    pub fn suspect(&mut self, code: &ErrorCode, ended: Vec<EndedRow>) -> Verdict {
+    pub fn suspect(&mut self, code: &ErrorCode, ended: Vec<EndedRow>) -> BreakerVerdict {
         if self.tripped {
             self.held.extend(ended);
-            return Verdict::Held;
+            return BreakerVerdict::Held;
         }
         if self.succeeded {
-            return Verdict::Failed(ended);
+            return BreakerVerdict::Failed(ended);
         }
         let released = if self.running.as_ref() == Some(code) { Vec::new() } else { self.settle() };
         self.running = Some(code.clone());
@@ -79,9 +79,9 @@ impl Breaker {
         self.held.extend(ended);
         if self.answers == TRIPS_AT {
             self.tripped = true;
-            return Verdict::Tripped(code.clone());
+            return BreakerVerdict::Tripped(code.clone());
         }
-        if released.is_empty() { Verdict::Held } else { Verdict::Failed(released) }
+        if released.is_empty() { BreakerVerdict::Held } else { BreakerVerdict::Failed(released) }
     }
 }
 
@@ -114,9 +114,9 @@ mod tests {
     /// What each failure led to: the number of rows released, `.` for held, `!` for tripped.
     fn play(breaker: &mut Breaker, codes: &[&str]) -> String {
         let step = |text: &&str| match breaker.suspect(&code(text), vec![ended(1)]) {
-            Verdict::Failed(rows) => rows.len().to_string(),
-            Verdict::Held => ".".into(),
-            Verdict::Tripped(_) => "!".into(),
+            BreakerVerdict::Failed(rows) => rows.len().to_string(),
+            BreakerVerdict::Held => ".".into(),
+            BreakerVerdict::Tripped(_) => "!".into(),
         };
         codes.iter().map(step).collect()
     }

@@ -1,6 +1,154 @@
 //! Whose problem an answer shows: the row's, its workspace's, the token's, or the whole run's.
 
-pub mod breaker;
-pub mod outage;
-pub mod suspended;
-pub mod token;
+mod breaker;
+mod outage;
+mod suspended;
+mod token;
+
+use super::job::{CallInFlight, Job};
+use super::policy::Policy;
+use super::retry::Class;
+use crate::model::{Answer, Reply, StopReason, TeamId};
+use breaker::Breaker;
+pub use breaker::{BreakerVerdict, EndedRow};
+use outage::Outage;
+pub use outage::OutageChange;
+use std::time::Duration;
+use suspended::SuspendedWorkspaces;
+use token::TokenHealth;
+
+/// What is known of everything that fails more than one row.
+#[derive(Debug)]
+pub struct Health {
+    pub outage: Outage,
+    /// It holds rows, so it is asked when they end and not when their answer comes.
+    pub breaker: Breaker,
+    suspended: SuspendedWorkspaces,
+    token: TokenHealth,
+    has_clear_answer: bool,
+    /// Counts the clear answers, except late ones: failures with the same number had none between them.
+    streak: u64,
+    canary_answered: bool,
+}
+
+/// What an answer shows.
+#[derive(Debug)]
+pub struct Verdict {
+    pub outage: OutageChange,
+    pub scope: Scope,
+}
+
+/// Whose problem a refusal is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    /// The row's alone, or no problem at all.
+    Row,
+    /// The workspace's, which is suspended from now on.
+    Workspace(TeamId),
+    /// That of a workspace that was suspended while this call was in flight.
+    SuspendedWorkspace,
+    /// The token's, which has to be read again.
+    Token,
+    /// That of an older token: the call is made again with the newer one.
+    OlderToken,
+    /// Every later row would fail too.
+    Run(StopReason),
+}
+
+impl Health {
+    pub fn new(policy: &Policy) -> Self {
+        Self {
+            outage: Outage::default(),
+            breaker: Breaker::new(policy.earlier.successes() > 0),
+            suspended: SuspendedWorkspaces::new(policy.is_one_workspace, policy.earlier_teams.iter().cloned()),
+            token: TokenHealth::default(),
+            has_clear_answer: false,
+            streak: 0,
+            canary_answered: !policy.canary,
+        }
+    }
+
+    /// Takes in the answer to a call. `seed` is for the backoff in an outage.
+    pub fn on(&mut self, call: &CallInFlight, reply: &Reply, class: Class, now: Duration, seed: u64) -> Verdict {
+        let (job, sent_at) = (&call.job, call.sent_at);
+        if class.is_decision() {
+            self.canary_answered = true;
+            self.token.accepted(sent_at);
+        }
+        let outage = match class {
+            // A limit is applied before whatever would have answered the call.
+            Class::RateLimited { .. } => OutageChange::None,
+            Class::Transient { .. } => {
+                // A call for many users stands for many rows, unless others were answered while it failed.
+                let is_news = !job.is_own_trouble() && (job.is_for_many() || !job.has_failed());
+                self.outage.transient(reply, is_news, sent_at, now, seed)
+            }
+            Class::Revoked
+            | Class::AlreadyGone
+            | Class::NotFound
+            | Class::Row
+            | Class::SuspectRow
+            | Class::Workspace
+            | Class::TokenExpired
+            | Class::Run => self.clear_answer(sent_at),
+        };
+        Verdict { outage, scope: self.scope(call, reply, class) }
+    }
+
+    fn clear_answer(&mut self, sent_at: Duration) -> OutageChange {
+        self.has_clear_answer = true;
+        if !self.outage.is_ended_by(sent_at) {
+            return OutageChange::None;
+        }
+        self.streak += 1;
+        if self.outage.clear() { OutageChange::Ended } else { OutageChange::None }
+    }
+
+    fn scope(&mut self, call: &CallInFlight, reply: &Reply, class: Class) -> Scope {
+        let code = if let Answer::Refused(code) = &reply.answer { Some(code) } else { None };
+        match class {
+            Class::Revoked | Class::AlreadyGone => {
+                self.suspended.ended(&call.job);
+                Scope::Row
+            }
+            Class::TokenExpired => self.token.expired(call.sent_at),
+            Class::Workspace => code.map_or(Scope::Row, |code| self.suspended.refused(&call.job, code)),
+            Class::Run => code.map_or(Scope::Row, |code| {
+                Scope::Run(StopReason::Refused { code: code.clone(), detail: reply.detail.clone() })
+            }),
+            Class::NotFound | Class::RateLimited { .. } | Class::Transient { .. } | Class::Row | Class::SuspectRow => {
+                Scope::Row
+            }
+        }
+    }
+
+    pub fn is_suspended(&self, job: &Job) -> bool {
+        self.suspended.holds(job)
+    }
+
+    pub fn any_suspended(&self) -> bool {
+        self.suspended.any()
+    }
+
+    /// Whether nothing may be sent because the token is being read again.
+    pub fn is_refreshing(&self) -> bool {
+        self.token.is_refreshing()
+    }
+
+    /// The token was read again at `now`; `None` if it is the same or there is none.
+    pub fn token_read(&mut self, changed_at: Option<Duration>) {
+        self.token.read(changed_at);
+    }
+
+    pub fn has_clear_answer(&self) -> bool {
+        self.has_clear_answer
+    }
+
+    pub fn canary_answered(&self) -> bool {
+        self.canary_answered
+    }
+
+    pub fn streak(&self) -> u64 {
+        self.streak
+    }
+}

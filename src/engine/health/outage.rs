@@ -26,15 +26,17 @@ pub struct Outage {
     may_pass: bool,
 }
 
-/// What a transient answer led to.
+/// What an answer does to the outage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutageChange {
-    /// The row's own trouble, as far as is known.
-    RowOnly,
-    /// The outage was just declared.
+    /// Nothing: there is none, as far as is known, or it was no answer that could show it.
+    None,
+    /// It was declared just now.
     Began,
-    /// It goes on.
-    GoesOn,
+    /// It continues.
+    Continues,
+    /// A clear answer ended it.
+    Ended,
 }
 
 impl Outage {
@@ -54,13 +56,13 @@ impl Outage {
         self.slack_answered |= matches!(reply.answer, Answer::Refused(_));
         self.may_pass |= may_pass(&reply.answer);
         if self.evidence < DECLARED_AT {
-            return OutageChange::RowOnly;
+            return OutageChange::None;
         }
         if now >= self.hold_until {
             self.probes += 1;
             self.hold_until = now + backoff(self.probes, seed);
         }
-        if std::mem::replace(&mut self.declared, true) { OutageChange::GoesOn } else { OutageChange::Began }
+        if std::mem::replace(&mut self.declared, true) { OutageChange::Continues } else { OutageChange::Began }
     }
 
     /// Whether a clear answer to a call sent at `sent_at` shows that Slack answers again: one that is only late shows nothing.
@@ -146,7 +148,7 @@ mod tests {
     #[test]
     fn rows_that_failed_before_are_no_evidence() {
         let mut outage = Outage::default();
-        assert!((0..50).all(|second| failed(&mut outage, false, second) == OutageChange::RowOnly));
+        assert!((0..50).all(|second| failed(&mut outage, false, second) == OutageChange::None));
         assert!(!outage.has_evidence() && outage.hold_until() == Duration::ZERO);
     }
 
@@ -156,12 +158,12 @@ mod tests {
         let turns: Vec<_> = (1..=6).map(|second| failed(&mut outage, true, second)).collect();
         assert_eq!(
             turns,
-            [[OutageChange::RowOnly; 4].as_slice(), &[OutageChange::Began, OutageChange::GoesOn]].concat()
+            [[OutageChange::None; 4].as_slice(), &[OutageChange::Began, OutageChange::Continues]].concat()
         );
         assert_eq!(outage.lasts(Duration::from_secs(11)), Duration::from_secs(10));
         assert!(outage.clear());
         assert!(!outage.is_declared() && !outage.clear());
-        assert_eq!(failed(&mut outage, true, 20), OutageChange::RowOnly);
+        assert_eq!(failed(&mut outage, true, 20), OutageChange::None);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Workspaces that refuse: their remaining rows aren't sent, and the others go on.
 
+use super::Scope;
 use crate::engine::job::Job;
-use crate::model::{ErrorCode, TeamId};
+use crate::model::{ErrorCode, StopReason, TeamId};
 use std::collections::HashSet;
 
 /// The suspended workspaces. Their rows have no record and stay in `--remaining`: a resumed run sends them again.
@@ -15,19 +16,6 @@ pub struct SuspendedWorkspaces {
     is_only_one: bool,
 }
 
-/// What a refusal of the workspace class means.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// The workspace is suspended from now on.
-    Suspended(TeamId),
-    /// It was suspended while this call was in flight.
-    KnownAlready,
-    /// The only workspace, or a second one with the same code: every other row would be refused too.
-    Everywhere,
-    /// The request named a user, and nothing shows that the user's workspace is meant.
-    OfRow,
-}
-
 impl SuspendedWorkspaces {
     /// Nothing is suspended. `is_only_one`: all rows of the input belong to one workspace. `ended_in`: where earlier runs
     /// have ended sessions.
@@ -36,18 +24,20 @@ impl SuspendedWorkspaces {
         Self { suspended: HashSet::new(), codes: HashSet::new(), ended_in, is_only_one }
     }
 
-    /// A row was refused with `code`.
+    /// A row was refused with a code of the workspace class. The only workspace, or a second one with the same code, means
+    /// that every other row would be refused too. If the request named a user, and nothing shows that the user's workspace
+    /// is meant, the refusal is the row's own.
     pub fn refused(&mut self, job: &Job, code: &ErrorCode) -> Scope {
-        let Some(team) = self.refusing(job) else { return Scope::OfRow };
+        let Some(team) = self.refusing(job) else { return Scope::Row };
         if self.suspended.contains(team) {
-            return Scope::KnownAlready;
+            return Scope::SuspendedWorkspace;
         }
         if self.is_only_one || self.codes.contains(code) {
-            return Scope::Everywhere;
+            return Scope::Run(StopReason::Workspaces { code: code.clone() });
         }
         self.codes.insert(code.clone());
         self.suspended.insert(team.clone());
-        Scope::Suspended(team.clone())
+        Scope::Workspace(team.clone())
     }
 
     /// The workspace that a refusal of this row is attributed to. A request that names a user doesn't name a workspace, so
@@ -98,6 +88,10 @@ mod tests {
         job(Target::by_user(SessionId::from(1), UserId::parse("U1").unwrap(), name.map(team)))
     }
 
+    fn everywhere(code: &str) -> Scope {
+        Scope::Run(StopReason::Workspaces { code: ErrorCode::from(code) })
+    }
+
     fn refused(workspaces: &mut SuspendedWorkspaces, job: &Job, code: &str) -> Scope {
         workspaces.refused(job, &ErrorCode::from(code))
     }
@@ -105,29 +99,29 @@ mod tests {
     #[test]
     fn every_code_that_suspended_a_workspace_is_remembered() {
         let mut workspaces = SuspendedWorkspaces::new(false, []);
-        assert_eq!(refused(&mut workspaces, &by_team("T1"), "no_permission"), Scope::Suspended(team("T1")));
-        assert_eq!(refused(&mut workspaces, &by_team("T2"), "ekm_access_denied"), Scope::Suspended(team("T2")));
-        assert_eq!(refused(&mut workspaces, &by_team("T1"), "ekm_access_denied"), Scope::KnownAlready);
-        assert_eq!(refused(&mut workspaces, &by_team("T3"), "no_permission"), Scope::Everywhere);
+        assert_eq!(refused(&mut workspaces, &by_team("T1"), "no_permission"), Scope::Workspace(team("T1")));
+        assert_eq!(refused(&mut workspaces, &by_team("T2"), "ekm_access_denied"), Scope::Workspace(team("T2")));
+        assert_eq!(refused(&mut workspaces, &by_team("T1"), "ekm_access_denied"), Scope::SuspendedWorkspace);
+        assert_eq!(refused(&mut workspaces, &by_team("T3"), "no_permission"), everywhere("no_permission"));
     }
 
     #[test]
     fn the_only_workspace_is_every_row() {
         let mut workspaces = SuspendedWorkspaces::new(true, []);
-        assert_eq!(refused(&mut workspaces, &by_team("T1"), "no_permission"), Scope::Everywhere);
-        assert_eq!(refused(&mut workspaces, &by_user(Some("T1")), "no_permission"), Scope::Everywhere);
+        assert_eq!(refused(&mut workspaces, &by_team("T1"), "no_permission"), everywhere("no_permission"));
+        assert_eq!(refused(&mut workspaces, &by_user(Some("T1")), "no_permission"), everywhere("no_permission"));
     }
 
     #[test]
     fn a_row_that_names_its_user_belongs_to_its_column_or_to_itself() {
         let mut workspaces = SuspendedWorkspaces::new(false, [team("T9")]);
-        assert_eq!(refused(&mut workspaces, &by_user(Some("T1")), "no_permission"), Scope::Suspended(team("T1")));
+        assert_eq!(refused(&mut workspaces, &by_user(Some("T1")), "no_permission"), Scope::Workspace(team("T1")));
         assert!(workspaces.holds(&by_user(Some("T1"))) && !workspaces.holds(&by_user(None)));
-        assert_eq!(refused(&mut workspaces, &by_user(None), "no_permission"), Scope::OfRow);
+        assert_eq!(refused(&mut workspaces, &by_user(None), "no_permission"), Scope::Row);
         workspaces.ended(&by_user(Some("T2")));
         for ended_in in ["T2", "T9"] {
-            assert_eq!(refused(&mut workspaces, &by_user(Some(ended_in)), "no_permission"), Scope::OfRow);
+            assert_eq!(refused(&mut workspaces, &by_user(Some(ended_in)), "no_permission"), Scope::Row);
         }
-        assert_eq!(refused(&mut workspaces, &by_team("T9"), "ekm_access_denied"), Scope::Suspended(team("T9")));
+        assert_eq!(refused(&mut workspaces, &by_team("T9"), "ekm_access_denied"), Scope::Workspace(team("T9")));
     }
 }

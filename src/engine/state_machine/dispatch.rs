@@ -1,9 +1,8 @@
 //! What goes out: calls as far as gates, workers and waits allow, and requests for rows.
 
-use super::recovery::MOST_WAITING;
-use super::{Action, CallInFlight, StateMachine};
+use super::{Action, StateMachine};
 use crate::engine::clock::Now;
-use crate::engine::job::Job;
+use crate::engine::job::{CallInFlight, Job};
 use crate::engine::ports::Permit;
 use crate::engine::rate_gate::{NotUntil, Pace};
 use crate::engine::user_batch::UserBatcher;
@@ -16,35 +15,26 @@ const MOST_WORKERS: u32 = 16;
 impl StateMachine {
     /// Sends what may be sent, and asks for rows. Gives the moment at which to come back where nothing else happens.
     pub fn step(&mut self, now: Now) -> Option<Duration> {
+        self.now = now;
         if self.shared.held().next().is_some() {
-            self.settle_shared(now);
+            self.settle_shared();
         }
         let is_late = self.policy.deadline.is_some_and(|deadline| now.at >= deadline);
         if is_late && self.has_more_to_send() {
             self.stop(StopReason::Deadline);
         }
-        // Twice: that no other user is left to ask for decides about those who wait, and who is next depends on them.
-        for _ in 0..2 {
-            if self.stop.is_none() {
-                self.settle_undecided(now);
-            }
-            if self.stop.is_some() {
-                return None;
-            }
-            self.wake_the_waiting(now.at);
-            self.gather(now);
-        }
+        self.prepare_rows();
         if self.stop.is_some() {
             return None;
         }
         let mut wake = Wake::default();
         wake.at(self.policy.deadline.filter(|_| !is_late));
-        // The answer that announced a pause is about to be taken in.
-        if !self.token.is_refreshing() && !self.announced.any() {
-            self.send_what_may_go(now, &mut wake);
+        // After an announced pause its answer is about to be taken in.
+        if !self.health.is_refreshing() && !self.announced.any() {
+            self.send_what_may_go(&mut wake);
         }
-        wake.at(self.wakes_at());
-        self.tell_the_estimate();
+        wake.at(self.next_due());
+        self.emit_estimate();
         if self.batcher.as_ref().is_none_or(UserBatcher::wants_rows) {
             let wants = self.buckets.wants();
             self.actions.extend(wants.into_iter().map(Action::RequestRows));
@@ -52,21 +42,37 @@ impl StateMachine {
         wake.0
     }
 
-    fn send_what_may_go(&mut self, now: Now, wake: &mut Wake) {
-        if self.outage.is_declared() && now.at < self.outage.hold_until() {
-            wake.at(Some(self.outage.hold_until()));
+    /// Puts the rows that may be sent now into the buckets' queues. Twice, because the undecided rows can be decided once no
+    /// other user is left to ask for, and which user is next depends on them.
+    fn prepare_rows(&mut self) {
+        for _ in 0..2 {
+            if self.stop.is_none() {
+                self.settle_undecided();
+            }
+            if self.stop.is_some() {
+                return;
+            }
+            self.requeue_due_rows();
+            self.gather();
+        }
+    }
+
+    fn send_what_may_go(&mut self, wake: &mut Wake) {
+        let (now, outage) = (self.now.at, &self.health.outage);
+        if outage.is_declared() && now < outage.hold_until() {
+            wake.at(Some(outage.hold_until()));
             return;
         }
-        match self.buckets.take_test(now.at) {
-            Ok((permit, job)) => self.send(permit, job, now),
+        match self.buckets.take_test(now) {
+            Ok((permit, job)) => self.send(permit, job),
             Err(closed) => wake.closed(closed),
         }
         let first = self.buckets.turn();
         for turn in 0..self.buckets.len() {
             let index = (first + turn) % self.buckets.len();
-            while self.has_a_worker() && self.waiting.len() < MOST_WAITING {
-                match self.buckets.ask(index, now.at) {
-                    Ok((permit, job)) => self.send(permit, job, now),
+            while self.has_free_worker() && self.retries.has_room() {
+                match self.buckets.ask(index, now) {
+                    Ok((permit, job)) => self.send(permit, job),
                     Err(closed) => {
                         wake.closed(closed);
                         break;
@@ -76,11 +82,12 @@ impl StateMachine {
         }
     }
 
-    fn send(&mut self, permit: Permit, job: Job, now: Now) {
-        let Some(mut job) = self.unless_spared(job, now) else { return };
+    fn send(&mut self, permit: Permit, job: Job) {
+        let now = self.now;
+        let Some(mut job) = self.unless_spared(job) else { return };
         self.next_call += 1;
-        self.calls.made += 1;
-        self.calls.began.get_or_insert(now.at);
+        self.tally.calls.made += 1;
+        self.tally.calls.began.get_or_insert(now.at);
         job.sent(now);
         self.buckets.sent(&job, now.at);
         let (id, line, call) = (self.next_call, job.line(), job.calls() + 1);
@@ -92,21 +99,21 @@ impl StateMachine {
     }
 
     /// Every call passes here, so no row of a fresh token's user leaves, whatever it waited for.
-    fn unless_spared(&mut self, job: Job, now: Now) -> Option<Job> {
+    fn unless_spared(&mut self, job: Job) -> Option<Job> {
         if !job.is_of(&self.spared) {
             return Some(job);
         }
-        self.buckets.tested(&job, None, now.at, now.at);
+        self.buckets.tested(&job, None, self.now.at, self.now.at);
         if job.user_batch().is_none() {
             self.buckets.ended(&job);
         }
-        let (rest, spared) = job.spare(&self.spared, now);
+        let (rest, spared) = job.spare(&self.spared, self.now);
         self.release(spared);
         rest
     }
 
-    fn has_a_worker(&self) -> bool {
-        let alone = !self.canary_answered || self.outage.is_declared();
+    fn has_free_worker(&self) -> bool {
+        let alone = !self.health.canary_answered() || self.health.outage.is_declared();
         let workers = if alone { 1 } else { self.workers() };
         (self.in_flight.len() as u64) < u64::from(workers)
     }
@@ -123,7 +130,7 @@ impl StateMachine {
     }
 
     /// The sum over the buckets that still have rows, as far as the run may send it.
-    fn tell_the_estimate(&mut self) {
+    fn emit_estimate(&mut self) {
         if matches!(self.policy.pace, Pace::Unlimited) {
             return;
         }

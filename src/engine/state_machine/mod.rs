@@ -11,21 +11,21 @@ mod users;
 
 use super::buckets::Buckets;
 use super::clock::Now;
-use super::health::breaker::Breaker;
-use super::health::outage::Outage;
-use super::health::suspended::SuspendedWorkspaces;
-use super::health::token::TokenState;
-use super::job::{self, Job};
-use super::permit::{AnnouncedPauses, CallHandle};
+use super::health::Health;
+use super::job::{self, CallInFlight, Job};
+use super::permit::AnnouncedPauses;
 use super::policy::Policy;
 use super::ports::{Batch, Permit, Refreshed, Request, Want};
 use super::retry;
+use super::retry_queue::RetryQueue;
 use super::shared_sessions::SharedSessions;
+use super::tally::RunTally;
 use super::throughput::Throughput;
 use super::user_batch::UserBatcher;
-use crate::model::{Counts, ErrorCode, Event, Reply, StopReason, Target, UserId};
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::time::Duration;
+use crate::model::{ErrorCode, Event, Reply, StopReason, Target, UserId};
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+pub use super::tally::CallTotals;
 
 /// Names a call while it is in flight.
 pub type CallId = u64;
@@ -54,60 +54,26 @@ pub enum Action {
     RefreshToken,
 }
 
-#[derive(Debug)]
-struct CallInFlight {
-    job: Job,
-    sent_at: Duration,
-    handle: CallHandle,
-}
-
-/// Totals of this run's calls.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct CallTotals {
-    /// Calls made.
-    pub made: u64,
-    /// 429s met.
-    pub rate_limited: u64,
-    /// Answers that were clear, whatever they said.
-    pub clear: u64,
-    /// Time in which a pause held rows back.
-    pub paused: Duration,
-    /// When the first call left.
-    pub began: Option<Duration>,
-}
-
 /// The state of a run.
 #[derive(Debug)]
 pub struct StateMachine {
     policy: Policy,
+    /// The moment of the input that is being handled.
+    now: Now,
     buckets: Buckets,
-    /// Where whole users are asked for.
+    /// If whole users are asked for.
     batcher: Option<UserBatcher>,
     in_flight: HashMap<CallId, CallInFlight>,
     next_call: CallId,
     announced: AnnouncedPauses,
-    waiting: BTreeMap<(Duration, u64), Job>,
-    /// Rows whose attempts are used up, until it is known whose fault that is.
-    undecided: Vec<Job>,
-    /// Lines of rows that have not ended, one of whose attempts in this run may have taken effect.
-    in_doubt: BTreeSet<u64>,
-    breaker: Breaker,
-    suspended: SuspendedWorkspaces,
+    retries: RetryQueue,
+    health: Health,
     shared: SharedSessions,
-    outage: Outage,
-    /// Counts the clear answers, but late ones: failures with the same number had none between them.
-    streak: u64,
-    token: TokenState,
     /// Users of fresh tokens; their rows are not sent.
     spared: HashSet<UserId>,
     warned: BTreeSet<Box<str>>,
     throughput: Throughput,
-    counts: Counts,
-    ended_by_answer: u64,
-    failed: u64,
-    calls: CallTotals,
-    canary_answered: bool,
-    paused_until: Duration,
+    tally: RunTally,
     estimate: Option<f64>,
     stop: Option<StopReason>,
     /// What the loop is to do, until it takes it.
@@ -119,33 +85,23 @@ impl StateMachine {
     #[must_use]
     pub fn new(policy: Policy, now: Now) -> Self {
         Self {
+            now,
             buckets: Buckets::new(&policy, now.at),
-            suspended: SuspendedWorkspaces::new(policy.is_one_workspace, policy.earlier_teams.iter().cloned()),
-            breaker: Breaker::new(policy.earlier.successes() > 0),
-            counts: policy.earlier,
-            canary_answered: !policy.canary,
             batcher: policy.whole_users.map(UserBatcher::new),
-            policy,
             in_flight: HashMap::new(),
             next_call: 0,
             announced: AnnouncedPauses::default(),
-            waiting: BTreeMap::new(),
-            undecided: Vec::new(),
+            retries: RetryQueue::default(),
+            health: Health::new(&policy),
             shared: SharedSessions::default(),
-            in_doubt: BTreeSet::new(),
-            outage: Outage::default(),
-            streak: 0,
-            token: TokenState::default(),
             spared: HashSet::new(),
             warned: BTreeSet::new(),
             throughput: Throughput::default(),
-            ended_by_answer: 0,
-            failed: 0,
-            calls: CallTotals::default(),
-            paused_until: Duration::ZERO,
+            tally: RunTally::new(&policy),
             estimate: None,
             stop: None,
             actions: Vec::new(),
+            policy,
         }
     }
 
@@ -158,13 +114,14 @@ impl StateMachine {
         self.actions.push(Action::Emit(event));
     }
 
-    /// Rows came.
+    /// Rows came from the input.
     pub fn on_batch(&mut self, batch: Batch, now: Now) {
+        self.now = now;
         self.buckets.came(&batch.want, batch.rows.len(), batch.exhausted);
         for row in batch.rows {
             match (&row.target, &mut self.batcher) {
                 (Ok(Target::User(_)), Some(batcher)) => batcher.take(row),
-                _ => {
+                (Ok(_) | Err(_), _) => {
                     if let Some(outcome) = job::unsent(&row, now) {
                         self.record(Box::new(row), outcome);
                     } else if let Ok(job) = Job::new(row) {
@@ -189,7 +146,7 @@ impl StateMachine {
     }
 
     fn unless_suspended(&mut self, job: Job) -> Option<Job> {
-        if self.suspended.holds(&job) {
+        if self.health.is_suspended(&job) {
             self.buckets.ended(&job);
             return None;
         }
@@ -199,45 +156,47 @@ impl StateMachine {
     /// The answer to a call came.
     pub fn on_reply(&mut self, id: CallId, reply: Reply, now: Now) {
         let Some(call) = self.in_flight.remove(&id) else { return };
+        self.now = now;
         self.throughput.ended(now.at, now.at.saturating_sub(call.sent_at));
         self.warn(reply.warning.as_deref());
         let class = retry::classify(&reply);
-        let turn = self.follow_outage(&call, &reply, class, now);
-        self.teach_the_gate(&call, &reply, class, now);
-        self.decide(call, reply, class, turn, now);
+        let seed = self.seed(call.job.line(), self.next_call);
+        let verdict = self.health.on(&call, &reply, class, now.at, seed);
+        self.follow_outage(verdict.outage, &reply);
+        self.update_bucket(&call, &reply, class);
+        self.decide(call, reply, class, verdict);
     }
 
     /// The token was read again.
     pub fn on_token(&mut self, refreshed: Refreshed, now: Now) {
-        let detail = match refreshed {
-            Refreshed::Changed => {
-                self.token.changed(now.at);
-                return self.emit(Event::TokenRefreshed);
-            }
+        self.now = now;
+        let is_changed = matches!(refreshed, Refreshed::Changed | Refreshed::OtherOwner { .. });
+        self.health.token_read(is_changed.then_some(now.at));
+        match refreshed {
+            Refreshed::Changed => self.emit(Event::TokenRefreshed),
             Refreshed::OtherOwner { owner, is_spared } => {
-                self.token.changed(now.at);
                 if is_spared {
                     self.spared.insert(owner.id.clone());
                 }
                 self.emit(Event::TokenRefreshed);
-                return self.emit(Event::OtherOwner { owner, is_spared });
+                self.emit(Event::OtherOwner { owner, is_spared });
             }
-            Refreshed::Unidentified(reason) => {
-                self.token.not_changed();
-                return self.stop(reason);
-            }
-            Refreshed::Unchanged => Box::default(),
-            Refreshed::Failed(why) => why,
-        };
-        self.token.not_changed();
+            Refreshed::Unidentified(reason) => self.stop(reason),
+            Refreshed::Unchanged => self.stop_as_expired(Box::default()),
+            Refreshed::Failed(why) => self.stop_as_expired(why),
+        }
+    }
+
+    fn stop_as_expired(&mut self, detail: Box<str>) {
         self.stop(StopReason::Refused { code: ErrorCode::TokenExpired, detail });
     }
 
-    /// A call that was asked for was not made after all: its rows wait as before.
+    /// A call was not made after all: its rows wait as before.
     pub fn on_not_sent(&mut self, id: CallId, now: Now) {
         let Some(CallInFlight { mut job, sent_at, handle }) = self.in_flight.remove(&id) else { return };
+        self.now = now;
         handle.answered();
-        self.calls.made -= 1;
+        self.tally.calls.made -= 1;
         job.not_sent();
         self.buckets.answered(&job);
         self.buckets.tested(&job, None, sent_at, now.at);

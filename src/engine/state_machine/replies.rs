@@ -1,14 +1,10 @@
 //! What an answer does: to the gate, to its row, to the run.
 
-use super::{Action, CallInFlight, StateMachine};
-use crate::engine::clock::Now;
-use crate::engine::health::breaker::{EndedRow, Verdict};
-use crate::engine::health::outage::OutageChange;
-use crate::engine::health::suspended::Scope;
-use crate::engine::health::token::Expiry;
-use crate::engine::job::Job;
+use super::{Action, StateMachine};
+use crate::engine::health::{BreakerVerdict, EndedRow, Scope, Verdict};
+use crate::engine::job::{CallInFlight, Job};
 use crate::engine::retry::{self, Class};
-use crate::model::{Answer, ErrorCode, Event, Outcome, Reply, Row, Status, StopReason, TeamId};
+use crate::model::{Answer, Event, Outcome, Reply, Row, Status, StopReason, TeamId};
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -22,23 +18,24 @@ impl StateMachine {
         }
     }
 
-    pub(super) fn teach_the_gate(&mut self, call: &CallInFlight, reply: &Reply, class: Class, now: Now) {
+    pub(super) fn update_bucket(&mut self, call: &CallInFlight, reply: &Reply, class: Class) {
+        let now = self.now;
         let gate = self.buckets.answered(&call.job);
         let accepted = match class {
             Class::RateLimited { pause: asked, stated } => {
                 let pause = gate.refused(call.sent_at, now.at, asked);
-                self.calls.rate_limited += 1;
+                self.tally.calls.rate_limited += 1;
                 let (line, team) = (call.job.line(), self.bucket_team(&call.job));
                 let stated = stated.then_some(asked);
                 self.emit(Event::RateLimited { line, team, pause, stated });
-                self.keep_pause(&call.job, pause, asked, now);
+                self.keep_pause(&call.job, pause, asked);
                 Some(false)
             }
             Class::Transient { .. } => {
                 match (reply.wait, reply.http_status) {
                     (Some(pause), _) => {
                         gate.hold(now.at, pause);
-                        self.keep_pause(&call.job, pause, pause, now);
+                        self.keep_pause(&call.job, pause, pause);
                     }
                     // An answer that made no sense was let through to be made.
                     (None, Some(_)) => gate.accepted(call.sent_at),
@@ -68,9 +65,10 @@ impl StateMachine {
     }
 
     /// A bucket is closed for `pause`, of which the server asked for `asked`; the rest is our own caution.
-    fn keep_pause(&mut self, job: &Job, pause: Duration, asked: Duration, now: Now) {
-        self.count_pause(now.at, pause);
-        self.buckets.paused(job, now.at, now.at + pause);
+    fn keep_pause(&mut self, job: &Job, pause: Duration, asked: Duration) {
+        let now = self.now.at;
+        self.tally.pause(now, pause);
+        self.buckets.paused(job, now, now + pause);
         if asked > self.policy.max_retry_after {
             self.stop(StopReason::RetryAfter { pause: asked });
         }
@@ -84,24 +82,14 @@ impl StateMachine {
         flights.for_each(|call| call.handle.withdraw());
     }
 
-    /// Time lost to pauses, those of several buckets at once counted once.
-    fn count_pause(&mut self, now: Duration, pause: Duration) {
-        let until = now + pause;
-        self.calls.paused += until.saturating_sub(self.paused_until.max(now));
-        self.paused_until = self.paused_until.max(until);
-    }
-
     fn bucket_team(&self, job: &Job) -> Option<TeamId> {
         let index = self.buckets.of(job);
         self.buckets.iter().nth(index).and_then(|bucket| bucket.team.clone())
     }
 
-    pub(super) fn decide(&mut self, call: CallInFlight, reply: Reply, class: Class, turn: OutageChange, now: Now) {
-        let CallInFlight { mut job, sent_at, handle } = call;
+    pub(super) fn decide(&mut self, call: CallInFlight, reply: Reply, class: Class, verdict: Verdict) {
+        let CallInFlight { mut job, handle, .. } = call;
         handle.answered();
-        if class.is_decision() {
-            self.token.accepted(sent_at);
-        }
         if matches!(class, Class::RateLimited { .. }) {
             job.limited();
             return self.send_again(job);
@@ -110,33 +98,38 @@ impl StateMachine {
         job.attempted(ambiguous || self.shared.may_have_ended(&job));
         self.shared.answered(&job, class);
         if ambiguous {
-            self.in_doubt.extend(job.lines());
+            self.tally.doubt(job.lines());
         }
         let (done, may_be_gone) = (job.done(), job.may_be_gone());
         match class {
             Class::AlreadyGone | Class::NotFound | Class::Row | Class::SuspectRow if job.user_batch().is_some() => {
-                self.refuse_users(job, reply, class, now);
+                self.refuse_users(job, reply, class);
             }
             Class::NotFound if !may_be_gone && self.is_in_flight_elsewhere(&job) => {
                 self.shared.hold(job, reply);
             }
-            Class::Revoked => self.succeed(job, done, reply, now),
-            Class::AlreadyGone => self.succeed(job, Status::AlreadyRevoked, reply, now),
-            Class::NotFound => self.settle(job, retry::not_found_status(may_be_gone), reply, now),
-            Class::Row => {
-                self.settle(job, retry::refused_status(&reply.answer, may_be_gone), reply, now);
-            }
-            Class::SuspectRow => self.suspect(job, reply, now),
-            Class::Transient { .. } => self.fail(job, reply, turn, now),
-            Class::Workspace => self.suspend(job, reply, now),
-            Class::TokenExpired => self.refresh(job, sent_at),
-            Class::RateLimited { .. } => {}
-            Class::Run => {
+            Class::Revoked => self.succeed(job, done, reply),
+            Class::AlreadyGone => self.succeed(job, Status::AlreadyRevoked, reply),
+            Class::NotFound => self.settle(job, retry::not_found_status(may_be_gone), reply),
+            Class::Row => self.settle(job, retry::refused_status(&reply.answer, may_be_gone), reply),
+            Class::SuspectRow => self.suspect(job, reply),
+            Class::Transient { .. } => self.fail(job, reply, verdict.outage),
+            Class::Workspace => self.refuse_workspace(job, reply, verdict.scope),
+            Class::TokenExpired | Class::Run => {
                 self.send_again(job);
-                if let Answer::Refused(code) = reply.answer {
-                    self.stop(StopReason::Refused { code, detail: reply.detail });
-                }
+                self.follow_scope(verdict.scope, reply);
             }
+            Class::RateLimited { .. } => {}
+        }
+    }
+
+    /// Acts on a problem that is not the row's alone.
+    fn follow_scope(&mut self, scope: Scope, reply: Reply) {
+        match (scope, reply.answer) {
+            (Scope::Workspace(team), Answer::Refused(code)) => self.emit(Event::Parked { team, code }),
+            (Scope::Token, _) => self.actions.push(Action::RefreshToken),
+            (Scope::Run(reason), _) => self.stop(reason),
+            (Scope::Row | Scope::Workspace(_) | Scope::SuspendedWorkspace | Scope::OlderToken, _) => {}
         }
     }
 
@@ -147,71 +140,58 @@ impl StateMachine {
     }
 
     /// Ends the rows whose session was not found while it was being ended under its other name.
-    pub(super) fn settle_shared(&mut self, now: Now) {
+    pub(super) fn settle_shared(&mut self) {
         let in_flight: HashSet<u64> = self.in_flight.values().map(|call| call.job.line()).collect();
         let is_decided = |job: &Job| !job.also_on().iter().any(|line| in_flight.contains(line));
         for (job, reply) in self.shared.release(is_decided) {
             let may_be_gone = job.may_be_gone() || self.shared.may_have_ended(&job);
-            self.settle(job, retry::not_found_status(may_be_gone), reply, now);
+            self.settle(job, retry::not_found_status(may_be_gone), reply);
         }
     }
 
-    fn succeed(&mut self, job: Job, status: Status, reply: Reply, now: Now) {
-        let released = self.breaker.success();
+    fn succeed(&mut self, job: Job, status: Status, reply: Reply) {
+        let released = self.health.breaker.success();
         self.release(released);
-        self.suspended.ended(&job);
-        self.remember(&job, status, &reply, now);
-        self.end(job, status, reply, now);
+        self.remember(&job, status, &reply);
+        self.end(job, status, reply);
     }
 
-    pub(super) fn settle(&mut self, job: Job, status: Status, reply: Reply, now: Now) {
-        let released = self.breaker.settle();
+    pub(super) fn settle(&mut self, job: Job, status: Status, reply: Reply) {
+        let released = self.health.breaker.settle();
         self.release(released);
-        self.end(job, status, reply, now);
+        self.end(job, status, reply);
     }
 
-    pub(super) fn suspect(&mut self, job: Job, reply: Reply, now: Now) {
+    pub(super) fn suspect(&mut self, job: Job, reply: Reply) {
         let Answer::Refused(code) = reply.answer.clone() else { return };
         let status = retry::refused_status(&reply.answer, job.may_be_gone());
         self.buckets.ended(&job);
         let mut rows = Vec::with_capacity(1);
-        job.end(status, reply, now, |row, outcome| rows.push(EndedRow { row, outcome }));
-        match self.breaker.suspect(&code, rows) {
-            Verdict::Failed(rows) => self.release(rows),
-            Verdict::Held => {}
-            Verdict::Tripped(code) => self.stop(StopReason::Breaker { code }),
+        job.end(status, reply, self.now, |row, outcome| rows.push(EndedRow { row, outcome }));
+        match self.health.breaker.suspect(&code, rows) {
+            BreakerVerdict::Failed(rows) => self.release(rows),
+            BreakerVerdict::Held => {}
+            BreakerVerdict::Tripped(code) => self.stop(StopReason::Breaker { code }),
         }
     }
 
-    fn suspend(&mut self, job: Job, reply: Reply, now: Now) {
-        let Answer::Refused(code) = reply.answer.clone() else { return };
-        match self.suspended.refused(&job, &code) {
-            Scope::OfRow if job.user_batch().is_some() => {
-                return self.refuse_users(job, reply, Class::SuspectRow, now);
-            }
-            Scope::OfRow => return self.suspect(job, reply, now),
-            Scope::Suspended(team) => self.emit(Event::Parked { team, code }),
-            Scope::KnownAlready => {}
-            Scope::Everywhere => self.stop(StopReason::Workspaces { code }),
+    /// A refusal of the workspace class. Rows of a suspended workspace are dropped: they have no record, so that a resumed run
+    /// sends them again.
+    fn refuse_workspace(&mut self, job: Job, reply: Reply, scope: Scope) {
+        if scope == Scope::Row {
+            return if job.user_batch().is_some() {
+                self.refuse_users(job, reply, Class::SuspectRow);
+            } else {
+                self.suspect(job, reply);
+            };
         }
+        self.follow_scope(scope, reply);
         self.buckets.ended(&job);
-        let suspended = &self.suspended;
-        let queued = self.buckets.take_rows_of(|row| suspended.holds(row));
-        let waiting = self.waiting.extract_if(.., |_, row| suspended.holds(row)).map(|(_, row)| row);
-        let undecided = self.undecided.extract_if(.., |row| suspended.holds(row));
-        for held in queued.into_iter().chain(waiting).chain(undecided) {
-            self.buckets.ended(&held);
-        }
-    }
-
-    fn refresh(&mut self, job: Job, sent_at: Duration) {
-        self.send_again(job);
-        match self.token.expired(sent_at) {
-            Expiry::Refresh => self.actions.push(Action::RefreshToken),
-            Expiry::SendAgain => {}
-            Expiry::GiveUp => {
-                self.stop(StopReason::Refused { code: ErrorCode::TokenExpired, detail: Box::default() });
-            }
+        let health = &self.health;
+        let mut dropped = self.buckets.take_rows_of(|row| health.is_suspended(row));
+        dropped.extend(self.retries.take_rows_of(|row| health.is_suspended(row)));
+        for job in dropped {
+            self.buckets.ended(&job);
         }
     }
 
@@ -221,25 +201,16 @@ impl StateMachine {
         }
     }
 
-    fn end(&mut self, job: Job, status: Status, reply: Reply, now: Now) {
+    fn end(&mut self, job: Job, status: Status, reply: Reply) {
         self.buckets.ended(&job);
-        job.end(status, reply, now, |row, outcome| self.record(row, outcome));
+        job.end(status, reply, self.now, |row, outcome| self.record(row, outcome));
     }
 
     pub(super) fn record(&mut self, row: Box<Row>, outcome: Outcome) {
-        let status = outcome.status;
-        self.counts.add(status);
-        self.in_doubt.remove(&row.line);
-        self.emit(Event::Ended { row, outcome });
-        if matches!(status, Status::Invalid | Status::Duplicate | Status::Protected) {
-            return;
-        }
-        self.ended_by_answer += 1;
-        let strictly = self.policy.strict && status == Status::NotFound;
-        self.failed += u64::from(strictly || matches!(status, Status::Failed | Status::Unknown));
-        let is_more_left = self.counts.ended() < self.policy.rows;
-        if is_more_left && self.policy.max_failures.reached(self.failed, self.ended_by_answer) {
-            self.stop(StopReason::MaxFailures { failed: self.failed, of: self.ended_by_answer });
+        let (event, stop) = self.tally.end(row, outcome);
+        self.emit(event);
+        if let Some(reason) = stop {
+            self.stop(reason);
         }
     }
 

@@ -1,11 +1,12 @@
 //! How a run stands, for the loop and for whoever looks on.
 
-use super::{CallTotals, StateMachine};
+use super::StateMachine;
 use crate::engine::buckets::Bucket;
 use crate::engine::clock::Now;
 use crate::engine::job::Job;
+use crate::engine::run::RunEnd;
 use crate::engine::user_batch::UserBatcher;
-use crate::model::{BucketKind, Counts, Snapshot, StopReason};
+use crate::model::{Snapshot, StopReason};
 use std::time::Duration;
 
 impl StateMachine {
@@ -18,8 +19,7 @@ impl StateMachine {
     /// Whether rows are left beside those in flight.
     pub(super) fn has_more_to_send(&self) -> bool {
         let is_gathering = self.batcher.as_ref().is_some_and(UserBatcher::has_rows);
-        let waits = !self.waiting.is_empty() || !self.undecided.is_empty();
-        is_gathering || waits || self.buckets.has_rows() || !self.buckets.exhausted()
+        is_gathering || !self.retries.is_empty() || self.buckets.has_rows() || !self.buckets.exhausted()
     }
 
     /// Whether no call will be made any more.
@@ -37,52 +37,35 @@ impl StateMachine {
     /// The last thing before the end. Rows that the breaker held back have failed after all if the run came to its end; of
     /// a run that stops early they haven't ended. A run that has ended every row is complete, whatever was to stop it.
     pub fn close(&mut self) {
-        let ended = self.counts.ended() + self.breaker.held().len() as u64;
-        if self.stop.is_none() || ended >= self.policy.rows {
-            let held = self.breaker.settle();
+        let held = self.health.breaker.held().len() as u64;
+        if self.stop.is_none() || self.tally.is_complete_with(held) {
+            let held = self.health.breaker.settle();
             self.release(held);
         }
-        if self.counts.ended() >= self.policy.rows {
+        if self.tally.is_complete_with(0) {
             self.stop = self.stop.take().filter(StopReason::outlasts_the_last_row);
         }
     }
 
-    /// Totals of the calls. Of a pause that isn't over only the part up to now was waited for.
+    /// How the run ended, as far as the state machine knows.
     #[must_use]
-    pub fn calls(&self, now: Duration) -> CallTotals {
-        let to_come = self.paused_until.saturating_sub(now);
-        CallTotals { paused: self.calls.paused.saturating_sub(to_come), ..self.calls }
-    }
-
-    /// Whether a workspace was set aside.
-    #[must_use]
-    pub fn any_parked(&self) -> bool {
-        self.suspended.any()
-    }
-
-    /// Calls a minute at the end; none without a limit.
-    #[must_use]
-    pub fn estimate(&self) -> Option<f64> {
-        self.estimate
-    }
-
-    /// Calls a minute that one bucket was found to take: the least of those that met their limit, for it is offered as the
-    /// start of the next run. None where none did, or the pace was given.
-    #[must_use]
-    pub fn learnt(&self) -> Option<f64> {
-        self.buckets.iter().filter_map(|bucket| bucket.gate.learnt()).reduce(f64::min)
-    }
-
-    /// The kind of bucket, once known.
-    #[must_use]
-    pub fn bucket_kind(&self) -> Option<BucketKind> {
-        self.buckets.kind()
-    }
-
-    /// Rows by status, those of earlier runs included.
-    #[must_use]
-    pub fn counts(&self) -> Counts {
-        self.counts
+    pub fn run_end(&self, now: Duration) -> RunEnd {
+        let calls = self.tally.calls(now);
+        RunEnd {
+            stop: self.stop.clone(),
+            aborted: false,
+            counts: self.tally.counts(),
+            calls,
+            any_parked: self.health.any_suspended(),
+            unrecorded: Vec::new(),
+            in_doubt: self.tally.in_doubt().collect(),
+            estimate: self.estimate,
+            // The least of the limits that were met, because it is offered as the start of the next run.
+            learnt: self.buckets.iter().filter_map(|bucket| bucket.gate.learnt()).reduce(f64::min),
+            bucket: self.buckets.kind(),
+            elapsed: now.saturating_sub(calls.began.unwrap_or(now)),
+            fault: None,
+        }
     }
 
     /// The lines in flight, and those whose record waits for the answer to one of them.
@@ -91,32 +74,27 @@ impl StateMachine {
         in_flight.chain(self.shared.held()).flat_map(Job::lines)
     }
 
-    /// Lines of rows that have not ended, and that an attempt of this run may have revoked.
-    pub fn lines_in_doubt(&self) -> impl Iterator<Item = u64> {
-        self.in_doubt.iter().copied()
-    }
-
     /// How the run stands now.
     pub fn snapshot(&mut self, now: Now) -> Snapshot {
-        let began = self.calls.began.unwrap_or(now.at);
+        let began = self.tally.calls.began.unwrap_or(now.at);
         let left = |index: usize| self.buckets.rows_left(index);
         let open_at = self.buckets.iter().enumerate().filter(|(index, _)| left(*index) > 0);
         let opens = open_at.map(|(_, bucket)| bucket.gate.paused_until()).min();
         let recent = self.throughput.per_minute(now.at, began);
         Snapshot {
-            counts: self.counts,
+            counts: self.tally.counts(),
             total: self.policy.rows,
             already_done: self.policy.earlier.ended(),
             in_flight: u32::try_from(self.in_flight.len()).unwrap_or(u32::MAX),
-            rate_limited: self.calls.rate_limited,
-            calls: self.calls.made,
+            rate_limited: self.tally.calls.rate_limited,
+            calls: self.tally.calls.made,
             elapsed: now.at.saturating_sub(began),
             pause: opens.and_then(|at| at.checked_sub(now.at)).filter(|pause| !pause.is_zero()),
             per_minute: self.estimate,
             recent_per_minute: recent,
             eta: self.eta(now.at, recent),
             bucket: self.buckets.kind(),
-            outage: self.outage.is_declared(),
+            outage: self.health.outage.is_declared(),
             stopping: self.stop.is_some(),
         }
     }

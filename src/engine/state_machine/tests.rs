@@ -13,9 +13,11 @@ use super::*;
 use crate::engine::policy::{BucketPolicy, MaxFailures};
 use crate::engine::rate_gate::Pace;
 use crate::model::{
-    Answer, BucketKind, Fault, Fields, IdError, Rejection, Row, SessionId, Stamp, Status, TeamId, TokenOwner, UserId,
+    Answer, BucketKind, Counts, Fault, Fields, IdError, Rejection, Row, SessionId, Stamp, Status, TeamId, TokenOwner,
+    UserId,
 };
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 /// A core with its input and everything that it said.
 struct Bench {
@@ -418,7 +420,7 @@ fn a_workspace_that_refuses_is_parked_and_a_second_one_stops_the_run() {
     bench.until_a_call().answer(Answer::Ok);
     bench.until_a_call().answer(Answer::Ok);
     assert_eq!(bench.statuses(), [(4, Status::Revoked), (5, Status::Revoked)]);
-    assert!(bench.machine.is_finished() && bench.machine.any_parked());
+    assert!(bench.machine.is_finished() && bench.machine.run_end(bench.at).any_parked);
 
     let mut bench = Bench::new(input);
     bench.refused("org_login_required").until_a_call().refused("org_login_required");
@@ -484,7 +486,7 @@ fn a_test_row_of_another_workspace_tells_the_buckets_apart() {
         bench.answer(Answer::RateLimited { retry_after: Some(Duration::from_secs(30)) });
         assert_eq!(bench.sent.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [2, 6]);
         bench.answer(answer);
-        assert_eq!(bench.machine.bucket_kind(), Some(kind));
+        assert_eq!(bench.machine.run_end(bench.at).bucket, Some(kind));
         let second_sends = bench.sent.iter().filter(|(line, _)| *line > 6).count();
         assert_eq!(
             second_sends,
@@ -502,5 +504,5 @@ fn rows_that_name_a_user_share_one_bucket() {
         Row { line, fields: Fields::default(), target, may_have_been_sent: false }
     };
     let bench = Bench::new((2..=5).map(by_user).collect());
-    assert_eq!(bench.machine.bucket_kind(), Some(BucketKind::Org));
+    assert_eq!(bench.machine.run_end(bench.at).bucket, Some(BucketKind::Org));
 }

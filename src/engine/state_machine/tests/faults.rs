@@ -68,7 +68,10 @@ fn a_users_refusal_suspends_no_more_than_the_workspace_of_its_row() {
     let team_of = |line: u64| ["T1", "T2", "T3", "T4"][usize::try_from(line % 4).unwrap()];
     let mut bench = at_once((2..=101).map(|line| of_user(line, Some(team_of(line)))).collect());
     play(&mut bench, |line| if line == 2 { code("team_access_not_granted") } else { Answer::Ok });
-    assert_eq!((bench.machine.stopped(), bench.machine.any_parked(), bench.records.len()), (None, true, 75));
+    assert_eq!(
+        (bench.machine.stopped(), bench.machine.run_end(bench.at).any_parked, bench.records.len()),
+        (None, true, 75)
+    );
 }
 
 #[test]

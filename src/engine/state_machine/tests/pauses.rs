@@ -26,7 +26,7 @@ fn any_answer_that_is_to_be_tried_again_may_pause_the_bucket() {
         assert_eq!(bench.sent.len(), sent, "{answer:?}: inside the pause");
         bench.pass(Duration::from_nanos(1)).until_a_call();
         assert!(bench.sent.len() > sent, "{answer:?}");
-        assert_eq!(bench.machine.calls(bench.at).rate_limited, 0, "it was no 429");
+        assert_eq!(bench.machine.run_end(bench.at).calls.rate_limited, 0, "it was no 429");
     }
 }
 
@@ -92,6 +92,6 @@ fn of_a_pause_only_what_was_waited_for_is_counted() {
     let at = bench.at;
     bench.answer(limited(600)).pass(Duration::from_secs(7));
     bench.machine.stop(StopReason::Interrupted);
-    assert_eq!(bench.machine.calls(bench.at).paused, Duration::from_secs(37));
-    assert_eq!(bench.machine.calls(at + Duration::from_hours(1)).paused, Duration::from_secs(630));
+    assert_eq!(bench.machine.run_end(bench.at).calls.paused, Duration::from_secs(37));
+    assert_eq!(bench.machine.run_end(at + Duration::from_hours(1)).calls.paused, Duration::from_secs(630));
 }

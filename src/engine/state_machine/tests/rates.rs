@@ -53,7 +53,7 @@ fn a_fixed_rate_stays_the_runs_when_the_buckets_are_told_apart() {
     let mut bench = Bench::with(of_teams(10, 100), Pace::Every(interval), |policy| policy.workers = Some(64));
     bench.answer(Answer::RateLimited { retry_after: Some(Duration::from_secs(20)) });
     play_until(&mut bench, Duration::from_hours(1));
-    assert_eq!(bench.machine.bucket_kind(), Some(BucketKind::Team));
+    assert_eq!(bench.machine.run_end(bench.at).bucket, Some(BucketKind::Team));
     assert!(bench.sent.windows(2).all(|pair| pair[1].1 >= pair[0].1 + interval), "{:?}", bench.sent);
     assert_eq!(bench.records.len(), 100);
 }

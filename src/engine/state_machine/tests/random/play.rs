@@ -135,7 +135,7 @@ impl<'a, 'b> Run<'a, 'b> {
                 return End::Crashed;
             }
         }
-        panic!("it does not end: at {:?}, {:?}", self.at, self.machine.calls(self.at));
+        panic!("it does not end: at {:?}, {:?}", self.at, self.machine.run_end(self.at).calls);
     }
 
     /// Waits for the next thing, or for several that come together. False if that is the end of the process.

@@ -1,0 +1,67 @@
+//! Rows without a clear answer, between their attempts.
+
+use super::job::Job;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Rows that wait for their next attempt; while there are more, no fresh row is sent. It bounds the memory if every call
+/// fails at once, and is far above what faults of single rows come to.
+const MOST_WAITING: usize = 4096;
+
+#[derive(Debug, Default)]
+pub struct RetryQueue {
+    /// Rows in their backoff, by when that is over and by their line.
+    waiting: BTreeMap<(Duration, u64), Job>,
+    /// Rows whose attempts are used up, until it is known whose fault that is.
+    undecided: Vec<Job>,
+}
+
+impl RetryQueue {
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.undecided.is_empty()
+    }
+
+    pub fn has_room(&self) -> bool {
+        self.waiting.len() < MOST_WAITING
+    }
+
+    /// All rows, those that wait first.
+    pub fn jobs(&self) -> impl DoubleEndedIterator<Item = &Job> {
+        self.waiting.values().chain(&self.undecided)
+    }
+
+    pub fn wait_until(&mut self, due: Duration, job: Job) {
+        self.waiting.insert((due, job.line()), job);
+    }
+
+    pub fn next_due(&self) -> Option<Duration> {
+        self.waiting.first_key_value().map(|((due, _), _)| *due)
+    }
+
+    pub fn pop_due(&mut self, now: Duration) -> Option<Job> {
+        let entry = self.waiting.first_entry().filter(|entry| entry.key().0 <= now)?;
+        Some(entry.remove())
+    }
+
+    pub fn leave_undecided(&mut self, job: Job) {
+        self.undecided.push(job);
+    }
+
+    pub fn take_undecided(&mut self) -> Vec<Job> {
+        std::mem::take(&mut self.undecided)
+    }
+
+    /// An outage was declared: these rows and the undecided ones are due as soon as any row is, and failures of the streak
+    /// that was part of the outage are not held against the rows.
+    pub fn forgive(&mut self, failed: Vec<Job>, streak: u64) {
+        for job in failed.into_iter().chain(std::mem::take(&mut self.undecided)) {
+            self.wait_until(Duration::ZERO, job);
+        }
+        self.waiting.values_mut().for_each(|job| job.forgive(streak));
+    }
+
+    pub fn take_rows_of(&mut self, is_wanted: impl Fn(&Job) -> bool) -> Vec<Job> {
+        let waiting = self.waiting.extract_if(.., |_, job| is_wanted(job)).map(|(_, job)| job);
+        waiting.chain(self.undecided.extract_if(.., |job| is_wanted(job))).collect()
+    }
+}

@@ -1,0 +1,105 @@
+//! What a run has come to: its rows by status, its calls, and the rows whose session may be gone without a record.
+
+use super::policy::Policy;
+use crate::model::{Counts, Event, MaxFailures, Outcome, Row, Status, StopReason};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// Totals of this run's calls.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct CallTotals {
+    pub made: u64,
+    /// 429s received.
+    pub rate_limited: u64,
+    /// Time in which a pause held rows back; pauses of several buckets at once are counted once.
+    pub paused: Duration,
+    /// When the first call left.
+    pub began: Option<Duration>,
+}
+
+#[derive(Debug)]
+pub struct RunTally {
+    rows: u64,
+    strict: bool,
+    max_failures: MaxFailures,
+    /// Rows that ended in earlier runs on the same results; `counts` includes them.
+    earlier: Counts,
+    counts: Counts,
+    pub calls: CallTotals,
+    paused_until: Duration,
+    /// Lines of rows that have not ended, one of whose attempts in this run may have taken effect.
+    in_doubt: BTreeSet<u64>,
+}
+
+impl RunTally {
+    pub fn new(policy: &Policy) -> Self {
+        Self {
+            rows: policy.rows,
+            strict: policy.strict,
+            max_failures: policy.max_failures,
+            earlier: policy.earlier,
+            counts: policy.earlier,
+            calls: CallTotals::default(),
+            paused_until: Duration::ZERO,
+            in_doubt: BTreeSet::new(),
+        }
+    }
+
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Whether every row of the input has ended, if `more` rows did.
+    pub fn is_complete_with(&self, more: u64) -> bool {
+        self.counts.ended() + more >= self.rows
+    }
+
+    /// Counts a row that ended. Gives its event, and why the run stops if there are too many failures now.
+    pub fn end(&mut self, row: Box<Row>, outcome: Outcome) -> (Event, Option<StopReason>) {
+        let status = outcome.status;
+        self.counts.add(status);
+        self.in_doubt.remove(&row.line);
+        let was_sent = !is_unsent(status);
+        let stop = if was_sent && !self.is_complete_with(0) { self.too_many_failures() } else { None };
+        (Event::Ended { row, outcome }, stop)
+    }
+
+    fn too_many_failures(&self) -> Option<StopReason> {
+        let failed = self.counts.failures(self.strict) - self.earlier.failures(self.strict);
+        if failed == 0 {
+            return None;
+        }
+        let of = ended_by_answer(&self.counts) - ended_by_answer(&self.earlier);
+        self.max_failures.reached(failed, of).then_some(StopReason::MaxFailures { failed, of })
+    }
+
+    /// An attempt of these lines may have taken effect.
+    pub fn doubt(&mut self, lines: impl Iterator<Item = u64>) {
+        self.in_doubt.extend(lines);
+    }
+
+    pub fn in_doubt(&self) -> impl Iterator<Item = u64> {
+        self.in_doubt.iter().copied()
+    }
+
+    pub fn pause(&mut self, now: Duration, pause: Duration) {
+        let until = now + pause;
+        self.calls.paused += until.saturating_sub(self.paused_until.max(now));
+        self.paused_until = self.paused_until.max(until);
+    }
+
+    /// Totals of the calls. Only the part of a pause up to now was waited for.
+    pub fn calls(&self, now: Duration) -> CallTotals {
+        let to_come = self.paused_until.saturating_sub(now);
+        CallTotals { paused: self.calls.paused.saturating_sub(to_come), ..self.calls }
+    }
+}
+
+/// Whether a row of this status ended without any call.
+fn is_unsent(status: Status) -> bool {
+    matches!(status, Status::Invalid | Status::Duplicate | Status::Protected)
+}
+
+fn ended_by_answer(counts: &Counts) -> u64 {
+    counts.iter().filter(|(status, _)| !is_unsent(*status)).map(|(_, rows)| rows).sum()
+}
