@@ -2,7 +2,7 @@
 
 use super::values;
 use super::{CallArgs, TokenArgs};
-use crate::model::{Cidr, IdColumn, InputSource, Rate, RateChoice, TeamId, UserId};
+use crate::model::{Cidr, Delimiter, IdColumn, InputSource, Rate, RateChoice, TeamId, UserId};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -111,7 +111,7 @@ pub struct ResolveArgs {
     ///
     /// `comma`, `semicolon`, `tab`, `pipe`, or the character itself.
     #[arg(long, value_name = "CHAR", value_parser = values::delimiter, help_heading = "Input")]
-    pub delimiter: Option<u8>,
+    pub delimiter: Option<Delimiter>,
     /// Read an id from the column of this header, as in `session_id=Session`; may be repeated
     ///
     /// As in `run`.

@@ -1,7 +1,7 @@
 //! The flags of `run`: one struct per heading of the help.
 
 use super::values;
-use crate::model::{BucketPolicy, IdColumn, Identify, InputSource, MaxFailures, Rate, RateChoice};
+use crate::model::{BucketPolicy, Delimiter, IdColumn, Identify, InputSource, MaxFailures, Rate, RateChoice};
 use clap::Args;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -38,7 +38,7 @@ pub struct InputArgs {
     ///
     /// `comma`, `semicolon`, `tab`, `pipe`, or the character itself.
     #[arg(long, value_name = "CHAR", value_parser = values::delimiter)]
-    pub delimiter: Option<u8>,
+    pub delimiter: Option<Delimiter>,
     /// Read an id from the column of this header, as in `session_id=Session`; may be repeated
     ///
     /// NAME is session_id, user_id or team_id. Without it, columns are found by these names, whatever their case, spaces, dashes

@@ -1,7 +1,7 @@
 //! Parses the values of flags. Each error says what to type instead.
 
 use crate::model::{
-    BucketPolicy, IdColumn, Identify, InputSource, LogFormat, MaxFailures, Rate, RateChoice, RateError,
+    BucketPolicy, Delimiter, IdColumn, Identify, InputSource, LogFormat, MaxFailures, Rate, RateChoice, RateError,
 };
 use clap::ValueEnum;
 use clap::builder::{PathBufValueParser, PossibleValue, TypedValueParser};
@@ -98,17 +98,16 @@ pub(super) fn max_failures(text: &str) -> Result<MaxFailures, String> {
 }
 
 /// One ASCII character that can't be part of a column name, or its name.
-pub(super) fn delimiter(text: &str) -> Result<u8, String> {
-    match text {
-        "comma" => Ok(b','),
-        "semicolon" => Ok(b';'),
-        "tab" | "\\t" => Ok(b'\t'),
-        "pipe" => Ok(b'|'),
-        _ => match text.as_bytes() {
-            [byte @ (b',' | b';' | b'\t' | b'|' | b':' | b'^' | b'~' | b'!' | b'#' | b'&')] => Ok(*byte),
-            _ => Err("it is comma, semicolon, tab, pipe, or one such character".into()),
-        },
-    }
+pub(super) fn delimiter(text: &str) -> Result<Delimiter, String> {
+    let character = match text {
+        "comma" => ",",
+        "semicolon" => ";",
+        "tab" | "\\t" => "\t",
+        "pipe" => "|",
+        "," | ";" | "\t" | "|" | ":" | "^" | "~" | "!" | "#" | "&" => text,
+        _ => return Err("it is comma, semicolon, tab, pipe, or one such character".into()),
+    };
+    Delimiter::parse(character).map_err(str::to_owned)
 }
 
 /// Bytes, or a number of KiB, MiB or GiB; K and KB mean KiB.
@@ -340,7 +339,7 @@ mod tests {
             ("→", None),
             ("", None),
         ] {
-            assert_eq!(delimiter(text).ok(), want, "{text:?}");
+            assert_eq!(delimiter(text).ok().map(Delimiter::byte), want, "{text:?}");
         }
     }
 

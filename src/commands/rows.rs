@@ -40,11 +40,10 @@ pub(super) fn check_listing(source: &InputSource) -> Result<(), RunError> {
 /// If it can't be used.
 pub(super) fn read_input(
     source: &InputSource,
-    delimiter: Option<u8>,
+    delimiter: Option<Delimiter>,
     columns: ColumnNames,
 ) -> Result<Content, RunError> {
     check_listing(source)?;
-    let delimiter = delimiter.and_then(|byte| Delimiter::parse(&char::from(byte).to_string()).ok());
     let options = SurveyOptions { delimiter, columns, ..SurveyOptions::default() };
     let input = Input::open(source.clone(), &std::env::temp_dir()).map_err(|error| unusable("", &error))?;
     input.survey(options, None).map(|(content, _)| content).map_err(|error| unusable("", &error))

@@ -3,39 +3,8 @@
 use super::error::Trouble;
 use super::framing::{Dialect, Feed, Frames, Record};
 use super::rules::Identify;
+pub use crate::model::Delimiter;
 use crate::model::{ColumnError, ColumnNames, Fields, IdColumn, IdColumns, SessionId, UserId, is_blank};
-
-/// What stands between two fields.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Delimiter(u8);
-
-impl Delimiter {
-    /// `,`
-    pub const COMMA: Self = Self(b',');
-    /// `;`
-    pub const SEMICOLON: Self = Self(b';');
-    /// Tab.
-    pub const TAB: Self = Self(b'\t');
-
-    /// Reads `--delimiter`: one ASCII punctuation mark, or a tab, which may be written `tab` or `\t`.
-    ///
-    /// # Errors
-    /// Where it is something that may stand inside an id, a quote, or more than one character; in words.
-    pub fn parse(text: &str) -> Result<Self, &'static str> {
-        match text.as_bytes() {
-            b"tab" | b"\\t" | b"\t" => Ok(Self::TAB),
-            [b'"' | b'_'] => Err("a quote or an underscore cannot stand between columns"),
-            &[byte] if byte.is_ascii_punctuation() => Ok(Self(byte)),
-            _ => Err("a delimiter is one punctuation mark, such as , or ; or |, or tab"),
-        }
-    }
-
-    /// The delimiter as it stands in the input.
-    #[must_use]
-    pub fn byte(self) -> u8 {
-        self.0
-    }
-}
 
 /// The first record of the input.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -27,8 +27,8 @@ pub use failures::Failures;
 pub use ids::{IdError, SessionId, TeamId, UserId};
 pub use invisible::{is_blank, is_invisible, name_of};
 pub use options::{
-    API_URL, BucketPolicy, Identify, InputSource, LogFormat, MaxFailures, RateChoice, ScreenMode, TokenSource,
-    Verbosity, is_loopback_host,
+    API_URL, BucketPolicy, Delimiter, Identify, InputSource, LogFormat, MaxFailures, RateChoice, ScreenMode,
+    TokenSource, Verbosity, is_loopback_host,
 };
 pub use outcome::{Outcome, Status};
 pub use owner::TokenOwner;

@@ -35,6 +35,34 @@ impl fmt::Display for InputSource {
     }
 }
 
+/// The byte between two columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Delimiter(u8);
+
+impl Delimiter {
+    pub const COMMA: Self = Self(b',');
+    pub const SEMICOLON: Self = Self(b';');
+    pub const TAB: Self = Self(b'\t');
+
+    /// Reads one ASCII punctuation mark, or a tab, which may be written `tab` or `\t`.
+    ///
+    /// # Errors
+    /// If it may be part of an id, is a quote, or is more than one character; in words.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        match text.as_bytes() {
+            b"tab" | b"\\t" | b"\t" => Ok(Self::TAB),
+            [b'"' | b'_'] => Err("a quote or an underscore cannot stand between columns"),
+            &[byte] if byte.is_ascii_punctuation() => Ok(Self(byte)),
+            _ => Err("a delimiter is one punctuation mark, such as , or ; or |, or tab"),
+        }
+    }
+
+    #[must_use]
+    pub fn byte(self) -> u8 {
+        self.0
+    }
+}
+
 /// `--identify-by`, or `--whole-users`: which id goes beside `session_id` (slack.md, "The call").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Identify {

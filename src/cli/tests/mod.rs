@@ -3,7 +3,7 @@
 mod resolve;
 
 use super::*;
-use crate::model::{API_URL, InputSource, MaxFailures, Rate, RateChoice};
+use crate::model::{API_URL, Delimiter, InputSource, MaxFailures, Rate, RateChoice};
 use clap::ArgAction;
 use std::time::Duration;
 
@@ -191,7 +191,7 @@ fn every_flag_of_run_parses() {
         --log-format json";
     let run = run(line);
     assert_eq!(run.input.source, InputSource::Stdin);
-    assert_eq!(run.input.delimiter, Some(b';'));
+    assert_eq!(run.input.delimiter.map(Delimiter::byte), Some(b';'));
     let columns: Vec<_> = run.input.column.iter().map(|(id, header)| (id.as_str(), &**header)).collect();
     assert_eq!(columns, [("user_id", "Owner"), ("team_id", "a,b")]);
     assert_eq!(run.pace.workers, Some(256));

@@ -2,7 +2,7 @@
 
 use crate::cli::*;
 use crate::model::{
-    API_URL, BucketPolicy, Identify, MaxFailures, Rate, RateChoice, ScreenMode, TokenSource, Verbosity,
+    API_URL, BucketPolicy, Delimiter, Identify, MaxFailures, Rate, RateChoice, ScreenMode, TokenSource, Verbosity,
 };
 use std::ffi::OsString;
 use std::time::Duration;
@@ -200,7 +200,7 @@ fn every_flag_reaches_the_settings() {
         --api-url https://api.example/ --allow-host api.example --events e --summary-json s --metrics-file m --reason INC";
     let settings = resolve(line, &CRON).unwrap();
     assert_eq!(settings.input.identify_by, Identify::Team);
-    assert_eq!(settings.input.delimiter, Some(b'\t'));
+    assert_eq!(settings.input.delimiter.map(Delimiter::byte), Some(b'\t'));
     assert_eq!(settings.output.output.as_deref(), Some("r.csv".as_ref()));
     assert_eq!(settings.output.remaining.as_deref(), Some("left.csv".as_ref()));
     assert_eq!((settings.pace.bucket, settings.pace.workers), (BucketPolicy::Org, Some(3)));

@@ -6,8 +6,7 @@ use crate::commands::rows;
 use crate::commands::waiting::blocking;
 use crate::error::RunError;
 use crate::input::{
-    Content, Continuation, Delimiter, Earlier, Guards, Identify, Input, InputError, MaybeSent, Rules, Survey,
-    SurveyOptions,
+    Content, Continuation, Earlier, Guards, Identify, Input, InputError, MaybeSent, Rules, Survey, SurveyOptions,
 };
 use crate::ledger::aside::Aside;
 use crate::ledger::journal::{Lock, LockError};
@@ -83,7 +82,7 @@ impl Prepared {
         let input = Input::open(settings.input.source.clone(), &spool_dir(&settings.input.source, files.as_ref()))
             .map_err(|error| input_error(&error))?;
         let options = SurveyOptions {
-            delimiter: settings.input.delimiter.and_then(|byte| Delimiter::parse(&char::from(byte).to_string()).ok()),
+            delimiter: settings.input.delimiter,
             columns: settings.columns.clone(),
             most_bytes: Some(settings.input.max_input_size),
             rules: rules.clone(),
