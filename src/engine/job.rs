@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// What one call is for.
 #[derive(Debug)]
-enum Work {
+enum JobRows {
     /// A session: the row, whose target it is.
     Session(Box<Row>),
     /// Whole users.
@@ -24,7 +24,7 @@ enum Work {
 /// users are asked for.
 #[derive(Debug)]
 pub struct Job {
-    work: Work,
+    rows: JobRows,
     /// Calls answered with anything but a limit.
     attempts: u32,
     /// Attempts that count against `--retries`: those in an outage do not.
@@ -38,14 +38,14 @@ pub struct Job {
     /// Whether a call for more users than these was taken for some of them, and Slack did not say for whom.
     taken_in_part: bool,
     /// The last answer that was none.
-    failure: Option<Box<Failure>>,
+    failure: Option<Box<LastFailure>>,
     /// Whether other rows were answered after it had failed, not in an outage, and it failed again.
     is_own_trouble: bool,
 }
 
 /// A transient answer.
 #[derive(Debug)]
-struct Failure {
+struct LastFailure {
     reply: Reply,
     /// The clear answers of the run before it. Failures with the same number have no clear answer between them.
     streak: u64,
@@ -69,19 +69,19 @@ impl Job {
         let may_be_gone = row.may_have_been_sent;
         match row.target {
             Err(_) => Err(row),
-            Ok(Target::Session(_)) => Ok(Self::of(Work::Session(Box::new(row)), may_be_gone)),
+            Ok(Target::Session(_)) => Ok(Self::of(JobRows::Session(Box::new(row)), may_be_gone)),
             Ok(Target::User(_)) => Ok(Self::users(UserBatch::of(vec![row]))),
         }
     }
 
     /// The rows of a group of users.
     pub fn users(user_batch: UserBatch) -> Self {
-        Self::of(Work::Users(Box::new(user_batch)), false)
+        Self::of(JobRows::Users(Box::new(user_batch)), false)
     }
 
-    fn of(work: Work, may_be_gone: bool) -> Self {
+    fn of(rows: JobRows, may_be_gone: bool) -> Self {
         Self {
-            work,
+            rows,
             attempts: 0,
             tries: 0,
             rate_limited: 0,
@@ -95,17 +95,17 @@ impl Job {
 
     /// The row's line in the input; of several rows the first one's.
     pub fn line(&self) -> u64 {
-        match &self.work {
-            Work::Session(row) => row.line,
-            Work::Users(user_batch) => user_batch.rows().first().map_or(0, |row| row.line),
+        match &self.rows {
+            JobRows::Session(row) => row.line,
+            JobRows::Users(user_batch) => user_batch.rows().first().map_or(0, |row| row.line),
         }
     }
 
     /// The lines of all rows.
     pub fn lines(&self) -> impl Iterator<Item = u64> {
-        let rows = match &self.work {
-            Work::Session(row) => std::slice::from_ref(&**row),
-            Work::Users(user_batch) => user_batch.rows(),
+        let rows = match &self.rows {
+            JobRows::Session(row) => std::slice::from_ref(&**row),
+            JobRows::Users(user_batch) => user_batch.rows(),
         };
         rows.iter().map(|row| row.line)
     }
@@ -113,9 +113,9 @@ impl Job {
     /// Whether a row is one of these users'.
     pub fn is_of(&self, users: &HashSet<UserId>) -> bool {
         !users.is_empty()
-            && match &self.work {
-                Work::Session(row) => row_is_of(row, users),
-                Work::Users(user_batch) => user_batch.users().iter().any(|user| users.contains(user)),
+            && match &self.rows {
+                JobRows::Session(row) => row_is_of(row, users),
+                JobRows::Users(user_batch) => user_batch.users().iter().any(|user| users.contains(user)),
             }
     }
 
@@ -127,15 +127,15 @@ impl Job {
             Some(reply) if may_be_gone => self.outcome(Status::Unknown, reply, now),
             _ => self.rejected(&Rejection::OwnSession, now),
         };
-        let (rest, spared) = match self.work {
-            Work::Session(row) => (Vec::new(), vec![*row]),
-            Work::Users(user_batch) => user_batch.into_rows().into_iter().partition(|row| !row_is_of(row, users)),
+        let (rest, spared) = match self.rows {
+            JobRows::Session(row) => (Vec::new(), vec![*row]),
+            JobRows::Users(user_batch) => user_batch.into_rows().into_iter().partition(|row| !row_is_of(row, users)),
         };
         let ended = spared.into_iter().map(|row| EndedRow { row: Box::new(row), outcome: outcome.clone() }).collect();
         if rest.is_empty() {
             return (None, ended);
         }
-        (Some(Self { work: Work::Users(Box::new(UserBatch::of(rest))), ..self }), ended)
+        (Some(Self { rows: JobRows::Users(Box::new(UserBatch::of(rest))), ..self }), ended)
     }
 
     fn rejected(&self, rejection: &Rejection, now: Now) -> Outcome {
@@ -149,17 +149,17 @@ impl Job {
 
     /// The call that it asks for.
     pub fn request(&self) -> Request {
-        match &self.work {
-            Work::Session(row) => Request::Session(target_of(row).clone()),
-            Work::Users(user_batch) => Request::Users(Arc::clone(user_batch.users())),
+        match &self.rows {
+            JobRows::Session(row) => Request::Session(target_of(row).clone()),
+            JobRows::Users(user_batch) => Request::Users(Arc::clone(user_batch.users())),
         }
     }
 
     /// The group, where whole users are asked for.
     pub fn user_batch(&self) -> Option<&UserBatch> {
-        match &self.work {
-            Work::Session(_) => None,
-            Work::Users(user_batch) => Some(user_batch),
+        match &self.rows {
+            JobRows::Session(_) => None,
+            JobRows::Users(user_batch) => Some(user_batch),
         }
     }
 
@@ -170,47 +170,47 @@ impl Job {
 
     /// The workspace that the request names.
     pub fn addressed_team(&self) -> Option<&TeamId> {
-        match &self.work {
-            Work::Session(row) => target_of(row).addressed_team(),
-            Work::Users(_) => None,
+        match &self.rows {
+            JobRows::Session(row) => target_of(row).addressed_team(),
+            JobRows::Users(_) => None,
         }
     }
 
     /// The workspace of the row's own column. A call for whole users ends sessions wherever they are, and has none.
     pub fn team(&self) -> Option<&TeamId> {
-        match &self.work {
-            Work::Session(row) => target_of(row).team(),
-            Work::Users(_) => None,
+        match &self.rows {
+            JobRows::Session(row) => target_of(row).team(),
+            JobRows::Users(_) => None,
         }
     }
 
     /// The lines of the rows that name the same session by its other id.
     pub fn also_on(&self) -> &[u64] {
-        match &self.work {
-            Work::Session(row) => target_of(row).also_on(),
-            Work::Users(_) => &[],
+        match &self.rows {
+            JobRows::Session(row) => target_of(row).also_on(),
+            JobRows::Users(_) => &[],
         }
     }
 
     /// How its rows end where Slack says `ok`.
     pub fn done(&self) -> Status {
-        match &self.work {
-            Work::Session(_) => Status::Revoked,
-            Work::Users(_) => Status::Requested,
+        match &self.rows {
+            JobRows::Session(_) => Status::Revoked,
+            JobRows::Users(_) => Status::Requested,
         }
     }
 
     /// Two calls, each for half of the users; back it comes where it is for one, or for a session. Each half begins anew
     /// with its attempts; `taken_in_part` where the call was taken for some of them.
     pub fn split(self, taken_in_part: bool) -> Result<(Self, Self), Self> {
-        let work = match self.work {
-            Work::Session(row) => Err(Work::Session(row)),
-            Work::Users(user_batch) => user_batch.split().map_err(|user_batch| Work::Users(Box::new(user_batch))),
+        let rows = match self.rows {
+            JobRows::Session(row) => Err(JobRows::Session(row)),
+            JobRows::Users(user_batch) => user_batch.split().map_err(|user_batch| JobRows::Users(Box::new(user_batch))),
         };
-        let (first, second) = work.map_err(|work| Self { work, ..self })?;
+        let (first, second) = rows.map_err(|rows| Self { rows, ..self })?;
         let taken_in_part = self.taken_in_part || taken_in_part;
         let half = |user_batch| Self {
-            work: Work::Users(Box::new(user_batch)),
+            rows: JobRows::Users(Box::new(user_batch)),
             tries: 0,
             taken_in_part,
             failure: None,
@@ -261,12 +261,12 @@ impl Job {
     pub fn failed(&mut self, reply: Reply, streak: u64) {
         let before = self.failure.take();
         // Parts of a call for many users are answered at different times, so an outage is no excuse for a part.
-        let is_excused = |before: &Failure| before.tries < before.count && self.user_batch().is_none();
+        let is_excused = |before: &LastFailure| before.tries < before.count && self.user_batch().is_none();
         self.is_own_trouble |= before.as_ref().is_some_and(|before| before.streak != streak && !is_excused(before));
         let of_streak = before.filter(|before| before.streak == streak);
         let (tries, count) = of_streak.map_or((0, 0), |before| (before.tries, before.count));
         self.tries += 1;
-        self.failure = Some(Box::new(Failure { reply, streak, tries: tries + 1, count: count + 1 }));
+        self.failure = Some(Box::new(LastFailure { reply, streak, tries: tries + 1, count: count + 1 }));
     }
 
     /// The failures of this streak were not the row's own.
@@ -335,9 +335,9 @@ impl Job {
     /// Gives each row with its record.
     pub fn end(self, status: Status, reply: Reply, now: Now, mut each: impl FnMut(Box<Row>, Outcome)) {
         let outcome = self.outcome(status, reply, now);
-        match self.work {
-            Work::Session(row) => each(row, outcome),
-            Work::Users(user_batch) => {
+        match self.rows {
+            JobRows::Session(row) => each(row, outcome),
+            JobRows::Users(user_batch) => {
                 user_batch.into_rows().into_iter().for_each(|row| each(Box::new(row), outcome.clone()));
             }
         }

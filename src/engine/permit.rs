@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 /// How far a call is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
+enum CallPhase {
     /// Nothing was sent. It may wait for a connection.
     Waiting,
     /// The first byte may have been sent.
@@ -22,14 +22,14 @@ enum Phase {
 #[derive(Debug)]
 #[must_use = "a permit that is not used has still spent its place in the limit"]
 pub struct Permit {
-    call: Arc<watch::Sender<Phase>>,
+    call: Arc<watch::Sender<CallPhase>>,
     announced: AnnouncedPauses,
 }
 
 impl Permit {
     /// Only the gate gives permits.
     pub(super) fn issue() -> Self {
-        Self { call: Arc::new(watch::Sender::new(Phase::Waiting)), announced: AnnouncedPauses::default() }
+        Self { call: Arc::new(watch::Sender::new(CallPhase::Waiting)), announced: AnnouncedPauses::default() }
     }
 
     /// Ties the permit to the run's announced pauses, and gives the dispatcher's handle of the call.
@@ -41,21 +41,21 @@ impl Permit {
     /// Asked right before the first byte is written. If it returns false, nothing may be sent.
     #[must_use]
     pub fn start(&self) -> bool {
-        let next = if self.announced.any() { Phase::Withdrawn } else { Phase::Started };
+        let next = if self.announced.any() { CallPhase::Withdrawn } else { CallPhase::Started };
         self.call.send_if_modified(|phase| {
-            let waits = *phase == Phase::Waiting;
+            let waits = *phase == CallPhase::Waiting;
             if waits {
                 *phase = next;
             }
             waits
         });
-        *self.call.borrow() == Phase::Started
+        *self.call.borrow() == CallPhase::Started
     }
 
     /// The answer to this call asks for a pause. From now on no other call starts until the dispatcher has taken it in,
     /// so that not even a call on the connection that the answer came over gets ahead of the dispatcher.
     pub fn announce_pause(&self) {
-        if self.call.send_replace(Phase::PauseAnnounced) != Phase::PauseAnnounced {
+        if self.call.send_replace(CallPhase::PauseAnnounced) != CallPhase::PauseAnnounced {
             self.announced.0.fetch_add(1, Ordering::SeqCst);
         }
     }
@@ -63,14 +63,14 @@ impl Permit {
     /// Waits until the permit is withdrawn; never returns for a call that was sent.
     pub async fn withdrawn(&self) {
         // The sender lives as long as `self`, so this can't fail.
-        let _ = self.call.subscribe().wait_for(|phase| *phase == Phase::Withdrawn).await;
+        let _ = self.call.subscribe().wait_for(|phase| *phase == CallPhase::Withdrawn).await;
     }
 }
 
 /// The dispatcher's handle of a call in flight.
 #[derive(Debug)]
 pub(super) struct CallHandle {
-    call: Arc<watch::Sender<Phase>>,
+    call: Arc<watch::Sender<CallPhase>>,
     announced: AnnouncedPauses,
 }
 
@@ -78,9 +78,9 @@ impl CallHandle {
     /// Takes the permit back if nothing was sent.
     pub(super) fn withdraw(&self) {
         self.call.send_if_modified(|phase| {
-            let waits = *phase == Phase::Waiting;
+            let waits = *phase == CallPhase::Waiting;
             if waits {
-                *phase = Phase::Withdrawn;
+                *phase = CallPhase::Withdrawn;
             }
             waits
         });
@@ -89,12 +89,12 @@ impl CallHandle {
     /// Whether the permit was taken back.
     #[cfg(test)]
     pub(super) fn is_withdrawn(&self) -> bool {
-        *self.call.borrow() == Phase::Withdrawn
+        *self.call.borrow() == CallPhase::Withdrawn
     }
 
     /// The dispatcher has the answer: what it asks for is in force, so calls may start again.
     pub(super) fn answered(self) {
-        if *self.call.borrow() == Phase::PauseAnnounced {
+        if *self.call.borrow() == CallPhase::PauseAnnounced {
             self.announced.0.fetch_sub(1, Ordering::SeqCst);
         }
     }

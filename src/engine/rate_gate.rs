@@ -38,7 +38,7 @@ impl From<RateChoice> for Pace {
 const PROVEN: u64 = 64;
 
 #[derive(Debug)]
-enum Rule {
+enum Algorithm {
     Auto {
         estimator: Box<RateEstimator>,
         sent: CallWindow,
@@ -55,7 +55,7 @@ enum Rule {
 /// The gate of one bucket.
 #[derive(Debug)]
 pub struct RateGate {
-    rule: Rule,
+    algorithm: Algorithm,
     paused_until: Duration,
     held_until: Duration,
     last_refusal: Option<Duration>,
@@ -76,17 +76,17 @@ impl RateGate {
     /// An open gate.
     #[must_use]
     pub fn new(pace: Pace, now: Duration) -> Self {
-        let rule = match pace {
-            Pace::Auto { start, most } => Rule::Auto {
+        let algorithm = match pace {
+            Pace::Auto { start, most } => Algorithm::Auto {
                 estimator: Box::new(RateEstimator::new(start, most, now)),
                 sent: CallWindow::default(),
                 spacing: None,
             },
-            Pace::Every(interval) => Rule::Every(interval),
-            Pace::Unlimited => Rule::Unlimited { accepted: 0, was_refused: false },
+            Pace::Every(interval) => Algorithm::Every(interval),
+            Pace::Unlimited => Algorithm::Unlimited { accepted: 0, was_refused: false },
         };
         Self {
-            rule,
+            algorithm,
             paused_until: Duration::ZERO,
             held_until: Duration::ZERO,
             last_refusal: None,
@@ -99,49 +99,49 @@ impl RateGate {
     ///
     /// # Errors
     /// [`NotUntil`]: during a pause, between two calls, or where the last minute is used up.
-    pub fn ask(&mut self, now: Duration, rows_left: u64, in_flight: u64) -> Result<Permit, NotUntil> {
+    pub fn try_acquire(&mut self, now: Duration, rows_left: u64, in_flight: u64) -> Result<Permit, NotUntil> {
         if now < self.paused_until {
             return Err(NotUntil::Until(self.paused_until));
         }
-        self.rule.take(now, rows_left, in_flight, self.paused_until)?;
+        self.algorithm.take(now, rows_left, in_flight, self.paused_until)?;
         Ok(Permit::issue())
     }
 
     /// A permit for the one call that tells one bucket from many: it names a workspace that no pause was stated for.
-    pub fn ask_past_the_pause(&mut self) -> Permit {
+    pub fn issue_past_the_pause(&mut self) -> Permit {
         Permit::issue()
     }
 
     /// Makes the opening burst that many times as long.
-    pub fn widen_opening(&mut self, times: u32) {
-        if let Rule::Auto { estimator, .. } = &mut self.rule {
-            estimator.widen_opening(times);
+    pub fn widen_burst(&mut self, times: u32) {
+        if let Algorithm::Auto { estimator, .. } = &mut self.algorithm {
+            estimator.widen_burst(times);
         }
     }
 
     /// Goes on with the opening burst, up to that many times its length.
-    pub fn reopen(&mut self, times: u32, now: Duration) {
-        if let Rule::Auto { estimator, .. } = &mut self.rule {
-            estimator.reopen(times, now);
+    pub fn extend_burst(&mut self, times: u32, now: Duration) {
+        if let Algorithm::Auto { estimator, .. } = &mut self.algorithm {
+            estimator.extend_burst(times, now);
         }
     }
 
     /// Ends the opening burst.
-    pub fn end_opening(&mut self, now: Duration) {
-        if let Rule::Auto { estimator, .. } = &mut self.rule {
-            estimator.end_opening(now);
+    pub fn end_burst(&mut self, now: Duration) {
+        if let Algorithm::Auto { estimator, .. } = &mut self.algorithm {
+            estimator.end_burst(now);
         }
     }
 
     /// Whether the opening burst goes on.
     #[must_use]
-    pub fn is_opening(&self) -> bool {
-        matches!(&self.rule, Rule::Auto { estimator, .. } if estimator.is_opening())
+    pub fn is_in_burst(&self) -> bool {
+        matches!(&self.algorithm, Algorithm::Auto { estimator, .. } if estimator.is_in_burst())
     }
 
     /// Takes over a call of the last minute that was made before this gate had its bucket to itself.
     pub fn remember(&mut self, sent_at: Duration) {
-        if let Rule::Auto { estimator, sent, .. } = &mut self.rule {
+        if let Algorithm::Auto { estimator, sent, .. } = &mut self.algorithm {
             estimator.remember(sent_at);
             sent.push(sent_at);
         }
@@ -150,10 +150,10 @@ impl RateGate {
     /// The answer to a call sent at `sent_at` came and was no limit.
     pub fn accepted(&mut self, sent_at: Duration) {
         self.accepted_since_refusal = true;
-        match &mut self.rule {
-            Rule::Auto { estimator, .. } => estimator.on_accepted(sent_at),
-            Rule::Every(_) => {}
-            Rule::Unlimited { accepted, .. } => *accepted += 1,
+        match &mut self.algorithm {
+            Algorithm::Auto { estimator, .. } => estimator.on_accepted(sent_at),
+            Algorithm::Every(_) => {}
+            Algorithm::Unlimited { accepted, .. } => *accepted += 1,
         }
     }
 
@@ -171,13 +171,13 @@ impl RateGate {
         let doubt = Duration::from_secs((1_u64 << self.refusals_running.min(6)) - 1).min(MINUTE);
         let pause = pause.max(doubt);
         self.paused_until = self.paused_until.max(now + pause);
-        match &mut self.rule {
-            Rule::Auto { estimator, spacing, .. } => {
+        match &mut self.algorithm {
+            Algorithm::Auto { estimator, spacing, .. } => {
                 estimator.on_refused(sent_at, now, pause);
                 *spacing = None;
             }
-            Rule::Every(_) => {}
-            Rule::Unlimited { was_refused, .. } => *was_refused = true,
+            Algorithm::Every(_) => {}
+            Algorithm::Unlimited { was_refused, .. } => *was_refused = true,
         }
         pause
     }
@@ -186,12 +186,12 @@ impl RateGate {
     pub fn hold(&mut self, now: Duration, pause: Duration) {
         self.held_until = self.held_until.max(now + pause);
         self.paused_until = self.paused_until.max(self.held_until);
-        match &mut self.rule {
-            Rule::Auto { estimator, spacing, .. } => {
+        match &mut self.algorithm {
+            Algorithm::Auto { estimator, spacing, .. } => {
                 estimator.on_pause(self.paused_until);
                 *spacing = None;
             }
-            Rule::Every(_) | Rule::Unlimited { .. } => {}
+            Algorithm::Every(_) | Algorithm::Unlimited { .. } => {}
         }
     }
 
@@ -210,24 +210,24 @@ impl RateGate {
     /// The estimate of a limit that was met.
     #[must_use]
     pub fn learnt(&self) -> Option<f64> {
-        match &self.rule {
-            Rule::Auto { estimator, .. } if self.last_refusal.is_some() => Some(estimator.estimate()),
-            Rule::Auto { .. } | Rule::Every(_) | Rule::Unlimited { .. } => None,
+        match &self.algorithm {
+            Algorithm::Auto { estimator, .. } if self.last_refusal.is_some() => Some(estimator.estimate()),
+            Algorithm::Auto { .. } | Algorithm::Every(_) | Algorithm::Unlimited { .. } => None,
         }
     }
 
     /// Calls a minute that are allowed now; none where there is no limit.
     #[must_use]
     pub fn per_minute(&self) -> Option<f64> {
-        match &self.rule {
-            Rule::Auto { estimator, .. } => Some(estimator.estimate()),
-            Rule::Every(interval) => Some(MINUTE.as_secs_f64() / interval.as_secs_f64()),
-            Rule::Unlimited { .. } => None,
+        match &self.algorithm {
+            Algorithm::Auto { estimator, .. } => Some(estimator.estimate()),
+            Algorithm::Every(interval) => Some(MINUTE.as_secs_f64() / interval.as_secs_f64()),
+            Algorithm::Unlimited { .. } => None,
         }
     }
 }
 
-impl Rule {
+impl Algorithm {
     fn take(&mut self, now: Duration, rows_left: u64, in_flight: u64, opened: Duration) -> Result<(), NotUntil> {
         match self {
             Self::Every(_) => Ok(()),
@@ -254,7 +254,7 @@ fn take_auto(
     in_flight: u64,
     opened: Duration,
 ) -> Result<(), NotUntil> {
-    if estimator.is_opening() {
+    if estimator.is_in_burst() {
         return if in_flight == 0 { Ok(()) } else { Err(NotUntil::UntilAnAnswer) };
     }
     let estimate = estimator.estimate();

@@ -60,7 +60,7 @@ impl RetryQueue {
         self.waiting.values_mut().for_each(|job| job.forgive(streak));
     }
 
-    pub fn take_rows_of(&mut self, is_wanted: impl Fn(&Job) -> bool) -> Vec<Job> {
+    pub fn take_rows(&mut self, is_wanted: impl Fn(&Job) -> bool) -> Vec<Job> {
         let waiting = self.waiting.extract_if(.., |_, job| is_wanted(job)).map(|(_, job)| job);
         waiting.chain(self.undecided.extract_if(.., |job| is_wanted(job))).collect()
     }

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 /// The total rate of a run.
 #[derive(Debug)]
-pub struct RunLimit(Rule);
+pub struct RunLimit(Limit);
 
 #[derive(Debug)]
-enum Rule {
+enum Limit {
     /// One call in every interval; no place before `next`, as far as is known.
     Every {
         spacing: Spacing,
@@ -33,9 +33,9 @@ impl RunLimit {
     #[must_use]
     pub fn new(pace: Pace, now: Duration) -> Self {
         Self(match pace {
-            Pace::Auto { most, .. } => Rule::at_most(most),
-            Pace::Every(interval) => Rule::Every { spacing: Spacing::from(now, interval), next: now },
-            Pace::Unlimited => Rule::Unlimited,
+            Pace::Auto { most, .. } => Limit::at_most(most),
+            Pace::Every(interval) => Limit::Every { spacing: Spacing::from(now, interval), next: now },
+            Pace::Unlimited => Limit::Unlimited,
         })
     }
 
@@ -43,7 +43,11 @@ impl RunLimit {
     ///
     /// # Errors
     /// [`NotUntil`]: what the gate says, or when the run has a place.
-    pub fn ask(&mut self, now: Duration, gate: impl FnOnce() -> Result<Permit, NotUntil>) -> Result<Permit, NotUntil> {
+    pub fn try_acquire(
+        &mut self,
+        now: Duration,
+        gate: impl FnOnce() -> Result<Permit, NotUntil>,
+    ) -> Result<Permit, NotUntil> {
         if let Some(at) = self.0.no_place_before(now) {
             return Err(NotUntil::Until(at));
         }
@@ -56,15 +60,15 @@ impl RunLimit {
     #[must_use]
     pub fn per_minute(&self) -> Option<f64> {
         match &self.0 {
-            Rule::Every { spacing, .. } => Some(MINUTE.as_secs_f64() / spacing.interval().as_secs_f64()),
+            Limit::Every { spacing, .. } => Some(MINUTE.as_secs_f64() / spacing.interval().as_secs_f64()),
             #[expect(clippy::cast_precision_loss, reason = "calls of a minute")]
-            Rule::AtMost { calls, within, .. } => Some(*calls as f64 * MINUTE.as_secs_f64() / within.as_secs_f64()),
-            Rule::Unlimited => None,
+            Limit::AtMost { calls, within, .. } => Some(*calls as f64 * MINUTE.as_secs_f64() / within.as_secs_f64()),
+            Limit::Unlimited => None,
         }
     }
 }
 
-impl Rule {
+impl Limit {
     /// Whole calls, within the time in which there are so many: 1.5 a minute are two in 80 s.
     #[expect(clippy::cast_precision_loss, reason = "calls of a minute")]
     fn at_most(per_minute: f64) -> Self {
@@ -110,7 +114,7 @@ mod tests {
         let (mut now, mut sent) = (Duration::ZERO, Vec::new());
         while sent.len() < calls {
             let gate = &mut gates[sent.len() % 2];
-            match total.ask(now, || gate.ask(now, 1, 0)) {
+            match total.try_acquire(now, || gate.try_acquire(now, 1, 0)) {
                 Ok(_) => sent.push(now),
                 Err(NotUntil::Until(at)) => now = at,
                 Err(NotUntil::UntilAnAnswer) => panic!("nothing is in call"),
@@ -130,9 +134,9 @@ mod tests {
         for pace in [Pace::Every(Duration::from_secs(3)), Pace::Auto { start: 1.0, most: 1.0 }] {
             let mut total = RunLimit::new(pace, Duration::ZERO);
             let closed = NotUntil::Until(Duration::from_secs(9));
-            assert_eq!(total.ask(Duration::ZERO, || Err(closed)).err(), Some(closed));
-            assert!(total.ask(Duration::ZERO, || Ok(Permit::issue())).is_ok());
-            assert!(total.ask(Duration::ZERO, || Ok(Permit::issue())).is_err());
+            assert_eq!(total.try_acquire(Duration::ZERO, || Err(closed)).err(), Some(closed));
+            assert!(total.try_acquire(Duration::ZERO, || Ok(Permit::issue())).is_ok());
+            assert!(total.try_acquire(Duration::ZERO, || Ok(Permit::issue())).is_err());
         }
     }
 

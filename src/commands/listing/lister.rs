@@ -211,7 +211,7 @@ impl PageRetry {
         if now < self.not_before {
             return Err(self.not_before);
         }
-        self.total.ask(now, || self.gate.ask(now, PAGES_AHEAD, 0)).map_err(|closed| match closed {
+        self.total.try_acquire(now, || self.gate.try_acquire(now, PAGES_AHEAD, 0)).map_err(|closed| match closed {
             NotUntil::Until(at) => at,
             // Calls go one by one, so none is in flight that an answer could come to.
             NotUntil::UntilAnAnswer => now + Duration::from_secs(1),

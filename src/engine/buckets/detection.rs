@@ -1,18 +1,18 @@
-//! One bucket or many: the test row, when it is due and what it tells.
+//! One bucket or many: when a test row is due, and what its answer shows.
 
-use super::{BucketKind, Buckets, COMMON, Detection};
+use super::RateBucket;
+use super::recent_calls::RecentCalls;
 use crate::engine::call_window::MINUTE;
 use crate::engine::job::Job;
-use crate::engine::ports::{Permit, Want};
-use crate::engine::rate_gate::NotUntil;
-use crate::model::TeamId;
-use std::collections::HashSet;
+use crate::engine::rate_gate::RateGate;
+use crate::model::{BucketKind, TeamId};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
-/// So seldom may the test rows be taken by chance.
+/// Highest acceptable probability that all test rows were accepted by coincidence.
 const RIGHT_BY_CHANCE: f64 = 0.01;
 
-/// A test is not worth a row that would be taken by chance more often than this.
+/// A test is not worth a row that one bucket for all would accept with a higher probability than this.
 const TOO_MUCH_BY_CHANCE: f64 = 0.1;
 
 /// Pauses are rounded up to whole seconds.
@@ -21,17 +21,68 @@ const WHOLE_SECONDS: Duration = Duration::from_secs(1);
 /// Pauses in seconds that servers name whatever their limit is.
 const FIXED_PAUSES: [u64; 2] = [30, 60];
 
-/// Test rows at most.
 const MOST_TESTS: u32 = 4;
 
-fn looking(limited: TeamId, accepted: u32) -> Detection {
-    Detection::Looking { limited, accepted, asked: None, without_rows: HashSet::new() }
+#[derive(Debug)]
+enum DetectionState {
+    Known(BucketKind),
+    /// No 429 so far, or none that would show anything.
+    Waiting,
+    /// A 429 came to a row of `limited`; a row of another workspace is looked for.
+    Looking {
+        limited: TeamId,
+        accepted: u32,
+        asked: Option<TeamId>,
+        without_rows: HashSet<TeamId>,
+    },
+    /// The test row is in flight.
+    Testing {
+        limited: TeamId,
+        accepted: u32,
+        line: u64,
+    },
 }
 
-impl Buckets {
-    /// A row was refused, and its workspace is to wait until then: whatever is learnt of the buckets, that stands.
-    pub fn paused(&mut self, job: &Job, now: Duration, until: Duration) {
-        if matches!(self.detection, Detection::Done(_)) {
+/// Finds out whether workspaces share a limit.
+#[derive(Debug)]
+pub(super) struct Detection {
+    state: DetectionState,
+    pub recent: RecentCalls,
+    /// The workspaces that were refused in the pause of the common bucket, and until when each has to wait; `None` stands
+    /// for the rows that name no workspace.
+    paused: HashMap<Option<TeamId>, Duration>,
+}
+
+fn looking(limited: TeamId, accepted: u32) -> DetectionState {
+    DetectionState::Looking { limited, accepted, asked: None, without_rows: HashSet::new() }
+}
+
+impl Detection {
+    pub fn new(known: Option<BucketKind>) -> Self {
+        let state = known.map_or(DetectionState::Waiting, DetectionState::Known);
+        Self { state, recent: RecentCalls::default(), paused: HashMap::new() }
+    }
+
+    pub fn kind(&self) -> Option<BucketKind> {
+        match self.state {
+            DetectionState::Known(kind) => Some(kind),
+            DetectionState::Waiting | DetectionState::Looking { .. } | DetectionState::Testing { .. } => None,
+        }
+    }
+
+    /// Whether no test row is looked for or in flight, and the kind is unknown.
+    pub fn is_waiting(&self) -> bool {
+        matches!(self.state, DetectionState::Waiting)
+    }
+
+    /// Whether a row for a test was requested from the input and has not come.
+    pub fn awaits_row(&self) -> bool {
+        matches!(&self.state, DetectionState::Looking { asked: Some(_), .. })
+    }
+
+    /// Records a pause for the row's workspace. It stays valid whatever is found out about the buckets.
+    pub fn record_pause(&mut self, job: &Job, now: Duration, until: Duration) {
+        if self.kind().is_some() {
             return;
         }
         self.paused.retain(|_, until| *until > now);
@@ -39,160 +90,155 @@ impl Buckets {
         *paused = until.max(*paused);
     }
 
-    /// Whether a row of this workspace may go past the pause of the common bucket: not past its own.
+    pub fn take_pauses(&mut self) -> HashMap<Option<TeamId>, Duration> {
+        std::mem::take(&mut self.paused)
+    }
+
+    /// A row of a paused workspace must not be sent past the pause of the common bucket.
     fn may_be_tested(&self, team: &TeamId) -> bool {
         !self.paused.contains_key(&Some(team.clone()))
     }
 
-    /// A row sent at `sent_at` met a limit: where the kind is not known, and chance would not answer, a test is due.
-    pub fn limited(&mut self, job: &Job, sent_at: Duration, now: Duration) {
+    /// A row sent at `sent_at` met a limit: a test is due if the kind is unknown and coincidence is unlikely to answer it.
+    pub fn on_limited(&mut self, job: &Job, sent_at: Duration, now: Duration, common: &RateGate) {
         let latency = now.saturating_sub(sent_at);
         if let Some(team) = job.addressed_team() {
             self.recent.take_back(sent_at, team);
         }
-        let would_tell = self.pause_is_of_a_window(latency, now) || self.by_chance(latency) <= TOO_MUCH_BY_CHANCE;
-        if let (Detection::Waiting, Some(team), true) = (&self.detection, job.addressed_team(), would_tell) {
-            self.detection = looking(team.clone(), 0);
+        let would_tell = is_pause_of_a_window(common, latency, now) || chance(common, latency) <= TOO_MUCH_BY_CHANCE;
+        if let (DetectionState::Waiting, Some(team), true) = (&self.state, job.addressed_team(), would_tell) {
+            self.state = looking(team.clone(), 0);
         }
     }
 
-    /// Whether the pause says that no token comes while a test row is under way. The two that servers name whatever
-    /// their limit is (slack.md, "Rate limits") say nothing.
-    fn pause_is_of_a_window(&self, latency: Duration, now: Duration) -> bool {
-        let pause = self.all[COMMON].gate.paused_until().saturating_sub(now);
-        pause > 2 * latency + WHOLE_SECONDS && !FIXED_PAUSES.contains(&pause.as_secs())
-    }
-
-    /// How likely one bucket for all, a token bucket, takes a row during its pause: about the rate times the latency.
-    fn by_chance(&self, latency: Duration) -> f64 {
-        let rate = self.all[COMMON].gate.per_minute().unwrap_or(0.0);
-        rate / MINUTE.as_secs_f64() * latency.as_secs_f64()
-    }
-
-    /// The row to be sent as a test, past the pause of the common bucket.
-    ///
-    /// # Errors
-    /// Without one that is wanted and there, `None`; or when the run has a place for it.
-    pub fn take_test(&mut self, now: Duration) -> Result<(Permit, Job), Option<NotUntil>> {
-        let Detection::Looking { limited, accepted, .. } = &self.detection else { return Err(None) };
-        let (limited, accepted) = (limited.clone(), *accepted);
-        if now >= self.all[COMMON].gate.paused_until() {
-            self.detection = Detection::Waiting;
-            return Err(None);
+    /// The place in the common queue of a row to be sent as a test, if one is due and there.
+    pub fn test_row(&mut self, common: &RateBucket, left_of: &HashMap<TeamId, u64>, now: Duration) -> Option<usize> {
+        let DetectionState::Looking { limited, asked, without_rows, .. } = &self.state else { return None };
+        if now >= common.gate.paused_until() {
+            self.state = DetectionState::Waiting;
+            return None;
         }
         // A pause that isn't a limit's is no workspace's either.
-        if now < self.all[COMMON].gate.held_until() {
-            return Err(None);
+        if now < common.gate.held_until() {
+            return None;
         }
-        let Some(place) = self.test_row(&limited) else {
-            let Detection::Looking { asked, without_rows, .. } = &self.detection else { return Err(None) };
-            let unread = |(team, left): (&TeamId, &u64)| {
-                *team != limited
-                    && *left > 0
-                    && self.may_be_tested(team)
-                    && !without_rows.contains(team)
-                    && self.would_tell(self.recent.count(team), &limited)
-            };
-            if asked.is_none() && !self.left_of.iter().any(unread) {
-                self.detection = Detection::Waiting;
-            }
-            return Err(None);
+        let place = self.best_row(&common.queue, limited);
+        let is_unread = |(team, left): (&TeamId, &u64)| {
+            team != limited
+                && *left > 0
+                && self.may_be_tested(team)
+                && !without_rows.contains(team)
+                && self.would_tell(self.recent.count(team), limited)
         };
-        let bucket = &mut self.all[COMMON];
-        let permit = self.total.ask(now, || Ok(bucket.gate.ask_past_the_pause()))?;
-        let job = bucket.queue.remove(place).ok_or(None)?;
-        self.detection = Detection::Testing { limited, accepted, line: job.line() };
-        Ok((permit, job))
+        if place.is_none() && asked.is_none() && !left_of.iter().any(is_unread) {
+            self.state = DetectionState::Waiting;
+        }
+        place
     }
 
-    /// A workspace with so many calls that it may be used up itself would tell nothing.
+    pub fn start_test(&mut self, line: u64) {
+        if let DetectionState::Looking { limited, accepted, .. } = &self.state {
+            self.state = DetectionState::Testing { limited: limited.clone(), accepted: *accepted, line };
+        }
+    }
+
+    /// A workspace with so many calls that it may be used up itself would show nothing.
     fn would_tell(&self, calls: usize, limited: &TeamId) -> bool {
         calls * 5 <= self.recent.count(limited) * 4
     }
 
-    /// The place in the queue of a row that would tell something.
-    fn test_row(&self, limited: &TeamId) -> Option<usize> {
-        self.least_used(limited).filter(|(_, calls)| self.would_tell(*calls, limited)).map(|(place, _)| place)
-    }
-
-    /// The place in the queue of a row of the workspace, other than `limited`, that had the fewest calls.
-    fn least_used(&self, limited: &TeamId) -> Option<(usize, usize)> {
-        let of = |job: &Job| {
+    /// The place of the row whose workspace had the fewest calls, if its answer would show anything.
+    fn best_row(&self, queue: &VecDeque<Job>, limited: &TeamId) -> Option<usize> {
+        let calls_of = |job: &Job| {
             let team = job.addressed_team().filter(|team| *team != limited && self.may_be_tested(team))?;
             Some(self.recent.count(team))
         };
-        let places = self.all[COMMON].queue.iter().enumerate();
-        places.filter_map(|(place, row)| Some((place, of(row)?))).min_by_key(|&(place, calls)| (calls, place))
+        let rows = queue.iter().enumerate().filter_map(|(place, job)| Some((calls_of(job)?, place)));
+        rows.min().filter(|(calls, _)| self.would_tell(*calls, limited)).map(|(_, place)| place)
     }
 
-    /// The answer to the test row, if `pending` is it: `accepted` is none where it told nothing. Gives the kind that is
-    /// known from now on.
+    /// The answer to the call for `line`, which may be the test row; `accepted` is `None` if it shows nothing. Gives the kind
+    /// if it is known now.
     ///
-    /// A token may have dripped into one bucket for all while the test row was under way. Where the pause does not rule
-    /// that out, more rows have to be accepted, so many that chance would take all of them once in a hundred runs.
-    pub fn tested(
+    /// One bucket for all may have got a token while the test row was in flight. If the pause does not rule that out, more
+    /// rows have to be accepted, so many that coincidence would accept all of them once in a hundred runs.
+    pub fn on_answer(
         &mut self,
-        job: &Job,
+        line: u64,
         accepted: Option<bool>,
         sent_at: Duration,
         now: Duration,
+        common: &RateGate,
     ) -> Option<BucketKind> {
-        let Detection::Testing { limited, line, accepted: before } = &self.detection else { return None };
-        if *line != job.line() {
+        let DetectionState::Testing { limited, line: tested, accepted: before } = &self.state else { return None };
+        if *tested != line {
             return None;
         }
-        let (limited, before) = (limited.clone(), *before);
         let Some(accepted) = accepted else {
-            self.detection = Detection::Waiting;
+            self.state = DetectionState::Waiting;
             return None;
         };
-        if accepted && before + 1 < self.tests_wanted(sent_at, now) {
-            self.detection = looking(limited, before + 1);
+        if accepted && before + 1 < tests_wanted(common, sent_at, now) {
+            self.state = looking(limited.clone(), before + 1);
             return None;
         }
         let kind = if accepted { BucketKind::Team } else { BucketKind::Org };
-        self.detection = Detection::Done(kind);
-        if accepted {
-            self.split(now);
-        }
-        self.recent.clear();
+        self.state = DetectionState::Known(kind);
         Some(kind)
     }
 
-    fn tests_wanted(&self, sent_at: Duration, now: Duration) -> u32 {
-        let latency = now.saturating_sub(sent_at);
-        if self.pause_is_of_a_window(latency, sent_at) {
-            return 1;
+    /// The workspace of which a row for a test has to be requested: the one that had the fewest calls.
+    pub fn request_row(&mut self, queue: &VecDeque<Job>, left_of: &HashMap<TeamId, u64>) -> Option<TeamId> {
+        let DetectionState::Looking { limited, asked: None, without_rows, .. } = &self.state else { return None };
+        // A row that is there waits only for its place in the rate of the run.
+        if self.best_row(queue, limited).is_some() {
+            return None;
         }
-        let chance = self.by_chance(latency);
-        (1..MOST_TESTS).find(|&tests| chance.powi(tests.cast_signed()) < RIGHT_BY_CHANCE).unwrap_or(MOST_TESTS)
+        let is_candidate = |(team, left): &(&TeamId, &u64)| {
+            *team != limited && **left > 0 && self.may_be_tested(team) && !without_rows.contains(*team)
+        };
+        let fewest_calls =
+            |(team, left): &(&TeamId, &u64)| (self.recent.count(team), std::cmp::Reverse(**left), (*team).clone());
+        let team = left_of.iter().filter(is_candidate).min_by_key(fewest_calls).map(|(team, _)| team.clone());
+        if team.is_none() {
+            self.state = DetectionState::Waiting;
+        } else if let DetectionState::Looking { asked, .. } = &mut self.state {
+            asked.clone_from(&team);
+        }
+        team
     }
 
-    /// Asks for a row to test with, of the workspace that had the fewest calls.
-    pub(super) fn want_test(&mut self, wants: &mut Vec<Want>) {
-        let Detection::Looking { limited, asked: None, .. } = &self.detection else { return };
-        // One that is there waits only for its place in the rate of the run.
-        if self.test_row(limited).is_some() {
-            return;
-        }
-        let Detection::Looking { limited, asked, without_rows, .. } = &mut self.detection else { return };
-        let paused = &self.paused;
-        let other = |(team, left): &(&TeamId, &u64)| {
-            let paused = paused.contains_key(&Some((*team).clone()));
-            *team != limited && **left > 0 && !paused && !without_rows.contains(*team)
-        };
-        let recent = &self.recent;
-        match self
-            .left_of
-            .iter()
-            .filter(other)
-            .min_by_key(|(team, left)| (recent.count(team), std::cmp::Reverse(**left), *team))
+    /// Rows of this workspace came, for whatever reason they were requested.
+    pub fn received(&mut self, team: &TeamId, rows: usize) {
+        if let DetectionState::Looking { asked, without_rows, .. } = &mut self.state
+            && asked.as_ref() == Some(team)
         {
-            Some((team, _)) => {
-                *asked = Some(team.clone());
-                wants.push(Want::Of(team.clone()));
+            *asked = None;
+            if rows == 0 {
+                without_rows.insert(team.clone());
             }
-            None => self.detection = Detection::Waiting,
         }
     }
+}
+
+/// Whether the pause shows that no token comes while a test row is in flight. The two that servers name whatever their limit
+/// is (slack.md, "Rate limits") show nothing.
+fn is_pause_of_a_window(common: &RateGate, latency: Duration, now: Duration) -> bool {
+    let pause = common.paused_until().saturating_sub(now);
+    pause > 2 * latency + WHOLE_SECONDS && !FIXED_PAUSES.contains(&pause.as_secs())
+}
+
+/// The probability that one token bucket for all accepts a row during its pause: about the rate times the latency.
+fn chance(common: &RateGate, latency: Duration) -> f64 {
+    let rate = common.per_minute().unwrap_or(0.0);
+    rate / MINUTE.as_secs_f64() * latency.as_secs_f64()
+}
+
+fn tests_wanted(common: &RateGate, sent_at: Duration, now: Duration) -> u32 {
+    let latency = now.saturating_sub(sent_at);
+    if is_pause_of_a_window(common, latency, sent_at) {
+        return 1;
+    }
+    let chance = chance(common, latency);
+    (1..MOST_TESTS).find(|&tests| chance.powi(tests.cast_signed()) < RIGHT_BY_CHANCE).unwrap_or(MOST_TESTS)
 }

@@ -14,8 +14,9 @@ use super::ports::{Permit, Want};
 use super::rate_gate::{NotUntil, Pace, RateGate};
 use super::run_limit::RunLimit;
 use crate::model::{BucketKind, TeamId};
-use recent_calls::RecentCalls;
-use std::collections::{HashMap, HashSet, VecDeque};
+use burst::Burst;
+use detection::Detection;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 /// Rows that wait in the one bucket before no more are asked for: two batches, so that the reader is never waited for.
@@ -27,112 +28,93 @@ const AHEAD_OF_TEAM: usize = 4;
 /// The index of the bucket for everything that names no workspace, and at first for all.
 const COMMON: usize = 0;
 
-/// One bucket.
+/// Rows that share a limit.
 #[derive(Debug)]
-pub struct Bucket {
-    /// The workspace; none for the common one.
+pub struct RateBucket {
+    /// `None` for the common bucket.
     pub team: Option<TeamId>,
-    /// Its gate.
     pub gate: RateGate,
-    /// Rows that want to be sent, in the order in which they will be.
+    /// Rows to send, in their order.
     pub queue: VecDeque<Job>,
-    /// Calls in flight.
-    pub in_flight: u64,
-    /// Rows that still want it, wherever they are.
+    in_flight: u64,
+    /// Rows that still have to be sent, wherever they are.
     left: u64,
-    /// Rows asked for and not come.
-    asked: bool,
-    /// Whether the input holds no more rows for it.
-    exhausted: bool,
+    supply: Supply,
 }
 
-impl Bucket {
-    fn new(team: Option<TeamId>, gate: RateGate, left: u64) -> Self {
-        Self { team, gate, queue: VecDeque::new(), in_flight: 0, left, asked: false, exhausted: false }
+/// Whether the input has more rows of a kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Supply {
+    /// As far as is known.
+    More,
+    Requested,
+    Exhausted,
+}
+
+impl Supply {
+    /// A batch came, of these rows or of others of the same workspace.
+    fn received(&mut self, exhausted: bool) {
+        *self = if exhausted || *self == Self::Exhausted { Self::Exhausted } else { Self::More };
     }
 }
 
-/// How far the learning is.
-#[derive(Debug)]
-enum Detection {
-    /// The kind is known.
-    Done(BucketKind),
-    /// No 429 so far, or none that told.
-    Waiting,
-    /// A 429 came to a row of `limited`; a row of another workspace is looked for.
-    Looking { limited: TeamId, accepted: u32, asked: Option<TeamId>, without_rows: HashSet<TeamId> },
-    /// The test row is on its way.
-    Testing { limited: TeamId, accepted: u32, line: u64 },
+impl RateBucket {
+    fn new(team: Option<TeamId>, gate: RateGate, left: u64) -> Self {
+        Self { team, gate, queue: VecDeque::new(), in_flight: 0, left, supply: Supply::More }
+    }
 }
 
 /// All buckets of a run.
 #[derive(Debug)]
 pub struct Buckets {
     pace: Pace,
-    total: RunLimit,
+    limit: RunLimit,
     detection: Detection,
-    all: Vec<Bucket>,
+    burst: Burst,
+    all: Vec<RateBucket>,
     of_team: HashMap<TeamId, usize>,
     left_of: HashMap<TeamId, u64>,
-    recent: RecentCalls,
     turn: usize,
-    any_exhausted: bool,
-    any_asked: bool,
-    /// The opening's workspaces: read or being read from further on in the input, and the one to ask for.
-    looked_for: HashSet<TeamId>,
-    reopened: bool,
-    reading: Option<TeamId>,
-    to_read: Option<TeamId>,
-    /// While one bucket serves all: the workspaces that were refused in its pause, and until when each is to wait; none
-    /// stands for the rows that name no workspace.
-    paused: HashMap<Option<TeamId>, Duration>,
+    /// Rows in the input's order, for whatever bucket.
+    supply: Supply,
 }
 
 impl Buckets {
     /// One bucket for all, or with [`BucketPolicy::Team`] one for each workspace.
     pub fn new(policy: &Policy, now: Duration) -> Self {
-        let detection = match policy.bucket {
-            BucketPolicy::Auto if policy.workspaces.len() > 1 => Detection::Waiting,
-            BucketPolicy::Auto | BucketPolicy::Org => Detection::Done(BucketKind::Org),
-            BucketPolicy::Team => Detection::Done(BucketKind::Team),
+        let known = match policy.bucket {
+            BucketPolicy::Auto if policy.workspaces.len() > 1 => None,
+            BucketPolicy::Auto | BucketPolicy::Org => Some(BucketKind::Org),
+            BucketPolicy::Team => Some(BucketKind::Team),
         };
         let mut buckets = Self {
             pace: policy.pace,
-            total: RunLimit::new(policy.pace, now),
-            detection,
-            all: vec![Bucket::new(None, RateGate::new(policy.pace, now), policy.to_send)],
+            limit: RunLimit::new(policy.pace, now),
+            detection: Detection::new(known),
+            burst: Burst::default(),
+            all: vec![RateBucket::new(None, RateGate::new(policy.pace, now), policy.to_send)],
             of_team: HashMap::new(),
             left_of: policy.workspaces.iter().cloned().collect(),
-            recent: RecentCalls::default(),
             turn: 0,
-            any_exhausted: false,
-            any_asked: false,
-            looked_for: HashSet::new(),
-            reopened: false,
-            reading: None,
-            to_read: None,
-            paused: HashMap::new(),
+            supply: Supply::More,
         };
         if policy.bucket == BucketPolicy::Team {
             buckets.split(now);
-        } else if matches!(buckets.detection, Detection::Waiting) {
+        } else if known.is_none() {
             // Slack promises the tier's minute to each workspace (slack.md, "Rate limits").
             let workspaces = u32::try_from(policy.workspaces.len()).unwrap_or(u32::MAX);
-            buckets.all[COMMON].gate.widen_opening(workspaces);
+            buckets.all[COMMON].gate.widen_burst(workspaces);
         }
         buckets
     }
 
-    /// The kind, once it is known and there is something to tell apart.
+    /// The kind, once it is known.
     pub fn kind(&self) -> Option<BucketKind> {
-        match self.detection {
-            Detection::Done(kind) => Some(kind),
-            Detection::Waiting | Detection::Looking { .. } | Detection::Testing { .. } => None,
-        }
+        self.detection.kind()
     }
 
     /// All buckets, the common one first.
-    pub fn iter(&self) -> impl Iterator<Item = &Bucket> {
+    pub fn iter(&self) -> impl Iterator<Item = &RateBucket> {
         self.all.iter()
     }
 
@@ -148,7 +130,7 @@ impl Buckets {
 
     /// Calls a minute of the whole run at most; `None` without a limit.
     pub fn total_per_minute(&self) -> Option<f64> {
-        self.total.per_minute()
+        self.limit.per_minute()
     }
 
     /// The bucket of a row.
@@ -178,14 +160,17 @@ impl Buckets {
         self.all.iter().any(|bucket| bucket.queue.iter().any(&is_wanted))
     }
 
-    /// Asks a bucket's gate for its first row.
-    pub fn ask(&mut self, index: usize, now: Duration) -> Result<(Permit, Job), Option<NotUntil>> {
+    /// Takes the first row of a bucket, if its gate and the run's limit allow a call.
+    ///
+    /// # Errors
+    /// When to try again, or `None` if there is no row.
+    pub fn take_row(&mut self, index: usize, now: Duration) -> Result<(Permit, Job), Option<NotUntil>> {
         let left = self.rows_left(index);
-        if self.all[index].queue.is_empty() || (index == COMMON && !self.open_wide(now)) {
+        if self.all[index].queue.is_empty() || (index == COMMON && !self.prepare_burst(now)) {
             return Err(None);
         }
         let bucket = &mut self.all[index];
-        let permit = self.total.ask(now, || bucket.gate.ask(now, left, bucket.in_flight))?;
+        let permit = self.limit.try_acquire(now, || bucket.gate.try_acquire(now, left, bucket.in_flight))?;
         self.turn = index + 1;
         let job = bucket.queue.pop_front().expect("looked at just now");
         Ok((permit, job))
@@ -200,10 +185,49 @@ impl Buckets {
     pub fn sent(&mut self, job: &Job, now: Duration) {
         let index = self.of(job);
         self.all[index].in_flight += 1;
-        let learns = matches!(self.pace, Pace::Auto { .. }) && !matches!(self.detection, Detection::Done(_));
-        if let (true, Some(team)) = (learns, job.addressed_team()) {
-            self.recent.push(now, team);
+        let is_detecting = matches!(self.pace, Pace::Auto { .. }) && self.kind().is_none();
+        if let (true, Some(team)) = (is_detecting, job.addressed_team()) {
+            self.detection.recent.push(now, team);
         }
+    }
+
+    /// A row was refused, and its workspace has to wait until then.
+    pub fn record_pause(&mut self, job: &Job, now: Duration, until: Duration) {
+        self.detection.record_pause(job, now, until);
+    }
+
+    /// A row sent at `sent_at` met a limit.
+    pub fn on_limited(&mut self, job: &Job, sent_at: Duration, now: Duration) {
+        self.detection.on_limited(job, sent_at, now, &self.all[COMMON].gate);
+    }
+
+    /// Takes a row to send as a test, past the pause of the common bucket.
+    ///
+    /// # Errors
+    /// `None` if no test is due or no row is there for it; or when the run's limit allows a call.
+    pub fn take_test_row(&mut self, now: Duration) -> Result<(Permit, Job), Option<NotUntil>> {
+        let common = &mut self.all[COMMON];
+        let place = self.detection.test_row(common, &self.left_of, now).ok_or(None)?;
+        let permit = self.limit.try_acquire(now, || Ok(common.gate.issue_past_the_pause()))?;
+        let job = common.queue.remove(place).ok_or(None)?;
+        self.detection.start_test(job.line());
+        Ok((permit, job))
+    }
+
+    /// The answer to a call that may be the test; `accepted` is `None` if it shows nothing. Gives the kind if it is known now.
+    pub fn on_test_answer(
+        &mut self,
+        job: &Job,
+        accepted: Option<bool>,
+        sent_at: Duration,
+        now: Duration,
+    ) -> Option<BucketKind> {
+        let kind = self.detection.on_answer(job.line(), accepted, sent_at, now, &self.all[COMMON].gate)?;
+        if kind == BucketKind::Team {
+            self.split(now);
+        }
+        self.detection.recent.clear();
+        Some(kind)
     }
 
     /// A row's call was answered, or broke off.
@@ -243,7 +267,7 @@ impl Buckets {
         let mut teams: Vec<TeamId> = self.left_of.keys().cloned().collect();
         teams.sort_unstable();
         let waiting = std::mem::take(&mut self.all[COMMON].queue);
-        let paused = std::mem::take(&mut self.paused);
+        let paused = self.detection.take_pauses();
         let keep_pause = |gate: &mut RateGate, team: Option<TeamId>| {
             if let Some(until) = paused.get(&team).filter(|until| **until > now) {
                 gate.refused(now, now, until.saturating_sub(now));
@@ -252,15 +276,15 @@ impl Buckets {
         let common = &mut self.all[COMMON];
         common.gate = RateGate::new(self.pace, now);
         common.left = common.left.saturating_sub(self.left_of.values().sum());
-        common.exhausted = common.left == 0;
+        common.supply = if common.left == 0 { Supply::Exhausted } else { common.supply };
         keep_pause(&mut common.gate, None);
         for team in teams {
             let mut gate = RateGate::new(self.pace, now);
-            self.recent.moments(&team).for_each(|at| gate.remember(at));
+            self.detection.recent.moments(&team).for_each(|at| gate.remember(at));
             keep_pause(&mut gate, Some(team.clone()));
             self.of_team.insert(team.clone(), self.all.len());
             let left = self.left_of[&team];
-            self.all.push(Bucket::new(Some(team), gate, left));
+            self.all.push(RateBucket::new(Some(team), gate, left));
         }
         for job in waiting {
             self.push(job);
@@ -276,56 +300,38 @@ impl Buckets {
         }
     }
 
-    // ---- asking for rows ----
-
-    /// What to ask the input for now.
-    pub fn wants(&mut self) -> Vec<Want> {
+    /// What to request from the input now.
+    pub fn requests(&mut self) -> Vec<Want> {
         let mut wants = Vec::new();
-        wants.extend(self.to_read.take().map(Want::Of));
-        self.want_test(&mut wants);
+        wants.extend(self.burst.take_request().map(Want::Of));
+        wants.extend(self.detection.request_row(&self.all[COMMON].queue, &self.left_of).map(Want::Of));
         let is_split = self.all.len() > 1;
         let mut buckets_have_more = false;
-        for bucket in self.all.iter_mut().filter(|bucket| is_split && !bucket.exhausted) {
+        for bucket in self.all.iter_mut().filter(|bucket| is_split && bucket.supply != Supply::Exhausted) {
             buckets_have_more = true;
-            if bucket.queue.len() < AHEAD_OF_TEAM && !bucket.asked {
-                bucket.asked = true;
+            if bucket.queue.len() < AHEAD_OF_TEAM && bucket.supply == Supply::More {
+                bucket.supply = Supply::Requested;
                 wants.push(bucket.team.clone().map_or(Want::OfNoTeam, Want::Of));
             }
         }
-        let room = self.all[COMMON].queue.len() < AHEAD;
-        if room && !buckets_have_more && !self.any_asked && !self.any_exhausted {
-            self.any_asked = true;
+        let has_room = self.all[COMMON].queue.len() < AHEAD;
+        if has_room && !buckets_have_more && self.supply == Supply::More {
+            self.supply = Supply::Requested;
             wants.push(Want::Any);
         }
         wants
     }
 
-    /// A batch came: what it was for is no longer outstanding.
-    pub fn came(&mut self, want: &Want, rows: usize, exhausted: bool) {
+    /// A batch came: what it was requested for is no longer outstanding.
+    pub fn received(&mut self, want: &Want, rows: usize, exhausted: bool) {
         match want {
-            Want::Any => {
-                self.any_asked = false;
-                self.any_exhausted |= exhausted;
-            }
-            Want::OfNoTeam => {
-                self.all[COMMON].asked = false;
-                self.all[COMMON].exhausted |= exhausted;
-            }
+            Want::Any => self.supply.received(exhausted),
+            Want::OfNoTeam => self.all[COMMON].supply.received(exhausted),
             Want::Of(team) => {
-                if self.reading.as_ref() == Some(team) {
-                    self.reading = None;
-                }
-                if let Detection::Looking { asked, without_rows, .. } = &mut self.detection
-                    && asked.as_ref() == Some(team)
-                {
-                    *asked = None;
-                    if rows == 0 {
-                        without_rows.insert(team.clone());
-                    }
-                }
+                self.burst.received(team);
+                self.detection.received(team, rows);
                 if let Some(&index) = self.of_team.get(team) {
-                    self.all[index].asked = false;
-                    self.all[index].exhausted |= exhausted;
+                    self.all[index].supply.received(exhausted);
                 }
             }
         }
@@ -333,21 +339,24 @@ impl Buckets {
 
     /// Whether the input has given all its rows.
     pub fn exhausted(&self) -> bool {
-        self.any_exhausted
+        self.supply == Supply::Exhausted
     }
 
-    /// Whether a batch is on its way.
+    /// Whether a batch is outstanding.
     pub fn outstanding(&self) -> bool {
-        let testing = matches!(&self.detection, Detection::Looking { asked: Some(_), .. });
-        self.any_asked || testing || self.reading.is_some() || self.all.iter().any(|bucket| bucket.asked)
+        let is_requested = |bucket: &RateBucket| bucket.supply == Supply::Requested;
+        self.supply == Supply::Requested
+            || self.detection.awaits_row()
+            || self.burst.is_reading()
+            || self.all.iter().any(is_requested)
     }
 
     /// Takes rows out of their queues.
-    pub fn take_rows_of(&mut self, parked: impl Fn(&Job) -> bool) -> Vec<Job> {
+    pub fn take_rows(&mut self, is_wanted: impl Fn(&Job) -> bool) -> Vec<Job> {
         let mut taken = Vec::new();
         for bucket in &mut self.all {
             for row in std::mem::take(&mut bucket.queue) {
-                if parked(&row) { taken.push(row) } else { bucket.queue.push_back(row) }
+                if is_wanted(&row) { taken.push(row) } else { bucket.queue.push_back(row) }
             }
         }
         taken

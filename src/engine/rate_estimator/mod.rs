@@ -12,7 +12,7 @@
 //!   window's, or one that the server always names, and then what the last minute accepted is the better guess.
 //! * In the opening burst, nothing of the rate: the tier's promise stands, and the store is known to be small.
 //! * After a climb or a probe, what was accepted may have come out of a store, and what was kept up for a whole step may
-//!   be more than a lagging count shows. So the better of the two is tried ([`Phase::Trying`]) where it is worth another
+//!   be more than a lagging count shows. So the better of the two is tried ([`Phase::Verifying`]) where it is worth another
 //!   refusal; `base` is what no store can have paid for, and what it goes back to.
 //!
 //! And a refusal is never free: it costs one 429 and the part of its pause in which the pace would have sent ([`Costs`]).
@@ -43,7 +43,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Phase {
     /// One call after another until the tier's minute is used up.
-    Opening { left: u32 },
+    Burst { left: u32 },
     /// Never refused at a pace: faster every step. `survived` was kept up for a whole step.
     Climbing { next: Duration, survived: f64 },
     /// At the estimate, until a probe is due.
@@ -51,7 +51,7 @@ enum Phase {
     /// Above `base`, which is known to be good, to see whether the limit moved.
     Probing { base: f64, rises: usize, next: Duration, survived: f64 },
     /// At what a climb or a probe saw accepted, which a stored burst may have paid for; `base` is good without one.
-    Trying { base: f64, until: Duration, refused: u32 },
+    Verifying { base: f64, until: Duration, refused: u32 },
 }
 
 /// What probing has cost.
@@ -116,7 +116,7 @@ impl RateEstimator {
             least: LEAST.min(start),
             estimate: start,
             margin: MARGIN,
-            phase: Phase::Opening { left: calls(start).max(1) },
+            phase: Phase::Burst { left: calls(start).max(1) },
             accepted: CallWindow::default(),
             steady_since: now,
             accepted_since: 0,
@@ -133,27 +133,27 @@ impl RateEstimator {
     }
 
     /// Makes the opening that many times as long, where the rows draw on that many promises for all that is known.
-    pub fn widen_opening(&mut self, times: u32) {
-        if let Phase::Opening { left } = self.phase {
+    pub fn widen_burst(&mut self, times: u32) {
+        if let Phase::Burst { left } = self.phase {
             self.estimate = (self.start * f64::from(times)).clamp(self.start, self.most);
-            self.phase = Phase::Opening { left: calls(self.estimate).max(left) };
+            self.phase = Phase::Burst { left: calls(self.estimate).max(left) };
         }
     }
 
     /// Goes on with the opening, never refused so far, up to that many times the promise.
-    pub fn reopen(&mut self, times: u32, now: Duration) {
+    pub fn extend_burst(&mut self, times: u32, now: Duration) {
         if let (Phase::Climbing { .. }, None) = (self.phase, self.last_refusal) {
             let had = self.accepted_in_a_minute(now);
             self.estimate = (self.start * f64::from(times)).clamp(self.estimate, self.most);
             if self.estimate - had >= 1.0 {
-                self.phase = Phase::Opening { left: calls(self.estimate - had) };
+                self.phase = Phase::Burst { left: calls(self.estimate - had) };
             }
         }
     }
 
     /// Ends the opening before its calls are used up; what it saw accepted is the estimate.
-    pub fn end_opening(&mut self, now: Duration) {
-        if let Phase::Opening { .. } = self.phase {
+    pub fn end_burst(&mut self, now: Duration) {
+        if let Phase::Burst { .. } = self.phase {
             self.estimate = self.accepted_in_a_minute(now).clamp(self.start, self.most);
             self.phase = Phase::Climbing { next: now, survived: self.start };
         }
@@ -167,16 +167,16 @@ impl RateEstimator {
 
     /// Whether calls go one after another, each at the answer of the last, with no spacing.
     #[must_use]
-    pub fn is_opening(&self) -> bool {
-        matches!(self.phase, Phase::Opening { .. })
+    pub fn is_in_burst(&self) -> bool {
+        matches!(self.phase, Phase::Burst { .. })
     }
 
     /// A call leaves.
     pub fn on_sent(&mut self, now: Duration) {
-        if let Phase::Opening { left } = self.phase {
+        if let Phase::Burst { left } = self.phase {
             self.phase = match left.saturating_sub(1) {
                 0 => Phase::Climbing { next: now, survived: self.start },
-                left => Phase::Opening { left },
+                left => Phase::Burst { left },
             };
         }
     }
@@ -202,20 +202,20 @@ impl RateEstimator {
             Phase::Climbing { next, .. } if now >= next => {
                 self.phase = Phase::Climbing { next: now + STEP, survived: self.estimate };
                 let dear = self.costs.expected > DEAR;
-                self.rise(if dear { CAREFUL_CLIMB } else { CLIMB }, now);
+                self.increase(if dear { CAREFUL_CLIMB } else { CLIMB }, now);
             }
             Phase::Holding { probe_at } if now >= probe_at => self.probe(now),
             Phase::Probing { base, rises, next, .. } if now >= next => {
                 let factor = PROBE[rises.min(PROBE.len() - 1)];
                 self.phase = Phase::Probing { base, rises: rises + 1, next: now + STEP, survived: self.estimate };
-                self.rise(factor, now);
+                self.increase(factor, now);
             }
-            Phase::Trying { until, .. } if now >= until => self.hold(now),
-            Phase::Opening { .. }
+            Phase::Verifying { until, .. } if now >= until => self.hold(now),
+            Phase::Burst { .. }
             | Phase::Climbing { .. }
             | Phase::Holding { .. }
             | Phase::Probing { .. }
-            | Phase::Trying { .. } => {}
+            | Phase::Verifying { .. } => {}
         }
     }
 
@@ -235,7 +235,7 @@ impl RateEstimator {
         self.accepted_since = 0;
         let pace = self.estimate.min(evidence.in_a_minute.max(self.start));
         self.count_loss(now, pause, pace);
-        self.fall(evidence, open_again);
+        self.decrease(evidence, open_again);
         self.estimate = self.estimate.clamp(self.least, self.most);
     }
 
@@ -263,28 +263,28 @@ impl RateEstimator {
     }
 
     /// The estimate and the phase after a refusal.
-    fn fall(&mut self, evidence: Evidence, open_again: Duration) {
+    fn decrease(&mut self, evidence: Evidence, open_again: Duration) {
         let accepted = evidence.in_a_minute * self.margin;
         let promise = self.start * self.margin;
         match self.phase {
-            Phase::Opening { .. } => {
+            Phase::Burst { .. } => {
                 self.stored = Some(evidence.in_a_minute);
                 self.estimate = accepted.max(promise);
-                self.after_the_opening(open_again);
+                self.after_the_burst(open_again);
             }
             Phase::Climbing { survived, .. } => {
                 let stored = if evidence.long_pause { self.stored.unwrap_or(0.0) } else { 0.0 };
                 let base = (accepted - stored).max(promise);
-                self.try_or_hold(base, survived * self.margin, 0, open_again);
+                self.verify_or_hold(base, survived * self.margin, 0, open_again);
             }
             Phase::Probing { base, survived, .. } => {
                 let base = base.max(evidence.established);
                 // At the border of two windows a minute has more than the limit; then the pause is long.
                 let certainly = if evidence.long_pause { ACROSS_A_BORDER } else { SLIGHTLY_HIGHER };
                 let seen_more = accepted > base * certainly;
-                self.try_or_hold(base, if seen_more { accepted.max(survived) } else { base }, 0, open_again);
+                self.verify_or_hold(base, if seen_more { accepted.max(survived) } else { base }, 0, open_again);
             }
-            Phase::Trying { base, refused, .. } => {
+            Phase::Verifying { base, refused, .. } => {
                 let base = base.max(evidence.established).min(self.estimate * 0.95);
                 let below = self.estimate * 0.95;
                 let higher = match (evidence, refused) {
@@ -292,7 +292,7 @@ impl RateEstimator {
                     (Evidence { long_pause: false, since_the_pause: Some(rate), .. }, 1) => rate * self.margin,
                     (Evidence { .. }, _) => base,
                 };
-                self.try_or_hold(base, higher.min(below), refused + 1, open_again);
+                self.verify_or_hold(base, higher.min(below), refused + 1, open_again);
             }
             Phase::Holding { .. } => {
                 self.estimate = self.measured(evidence).clamp(self.least, self.most);
@@ -306,7 +306,7 @@ impl RateEstimator {
     }
 
     /// Refused in the opening, the pace was not: it climbs on, if one more refusal can be afforded.
-    fn after_the_opening(&mut self, open_again: Duration) {
+    fn after_the_burst(&mut self, open_again: Duration) {
         self.phase = if self.can_afford_a_refusal(open_again) {
             Phase::Climbing { next: open_again + STEP, survived: self.estimate }
         } else {
@@ -316,7 +316,7 @@ impl RateEstimator {
 
     /// Stays above `base` at `higher`, where that is a difference, and worth more than another refusal.
     #[expect(clippy::cast_precision_loss, reason = "a count of rows")]
-    fn try_or_hold(&mut self, base: f64, higher: f64, refused: u32, open_again: Duration) {
+    fn verify_or_hold(&mut self, base: f64, higher: f64, refused: u32, open_again: Duration) {
         let base = base.clamp(self.least, self.most);
         let rest = MINUTE.mul_f64(self.rows_left as f64 / base);
         let gain = rest.mul_f64(1.0 - (base / higher).min(1.0));
@@ -325,7 +325,7 @@ impl RateEstimator {
         if higher > (base * SLIGHTLY_HIGHER).max(base + STORE) && worth_it {
             self.estimate = higher;
             self.tried = true;
-            self.phase = Phase::Trying { base, until: open_again + MINUTE, refused };
+            self.phase = Phase::Verifying { base, until: open_again + MINUTE, refused };
         } else {
             self.hold(open_again);
         }
@@ -351,7 +351,7 @@ impl RateEstimator {
     }
 
     /// Raises the pace, where it was really used: what was not sent proves nothing.
-    fn rise(&mut self, factor: f64, now: Duration) {
+    fn increase(&mut self, factor: f64, now: Duration) {
         let used = self.accepted_in_a_minute(now) >= 0.7 * self.estimate.min(self.start);
         if used {
             self.estimate = (self.estimate * factor).min(self.most);
@@ -396,7 +396,7 @@ impl RateEstimator {
         let lost = (now + pause).saturating_sub(own.max(spaced).max(now));
         self.costs.refusals += 1;
         self.costs.lost += lost;
-        if !matches!(self.phase, Phase::Opening { .. } | Phase::Holding { .. }) {
+        if !matches!(self.phase, Phase::Burst { .. } | Phase::Holding { .. }) {
             self.costs.lost_in_all += lost;
         }
         let a_windows = now + pause <= own + WHOLE_SECONDS;

@@ -20,7 +20,7 @@ fn played(answers: &[Answer]) -> Result<Vec<(Duration, f64)>, TestCaseError> {
     let (mut now, mut paused_until, mut sent) = (Duration::ZERO, Duration::ZERO, Vec::new());
     for (index, (latency, pause)) in answers.iter().enumerate() {
         let left = (answers.len() - index) as u64;
-        while let Err(closed) = gate.ask(now, left, 0) {
+        while let Err(closed) = gate.try_acquire(now, left, 0) {
             let NotUntil::Until(at) = closed else { panic!("nothing is in call") };
             prop_assert!(at > now, "a refusal names a moment to come");
             now = at;
@@ -115,7 +115,7 @@ fn refused_in_the_opening_it_keeps_to_the_promise() {
     estimator.on_sent(Duration::ZERO);
     estimator.on_refused(Duration::ZERO, Duration::from_millis(200), Duration::from_secs(3));
     assert!((estimator.estimate() - 20.0 * MARGIN).abs() < 1e-9, "{}", estimator.estimate());
-    assert!(!estimator.is_opening());
+    assert!(!estimator.is_in_burst());
 }
 
 #[test]

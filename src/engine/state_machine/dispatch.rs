@@ -36,7 +36,7 @@ impl StateMachine {
         wake.at(self.next_due());
         self.emit_estimate();
         if self.batcher.as_ref().is_none_or(UserBatcher::wants_rows) {
-            let wants = self.buckets.wants();
+            let wants = self.buckets.requests();
             self.actions.extend(wants.into_iter().map(Action::RequestRows));
         }
         wake.0
@@ -63,7 +63,7 @@ impl StateMachine {
             wake.at(Some(outage.hold_until()));
             return;
         }
-        match self.buckets.take_test(now) {
+        match self.buckets.take_test_row(now) {
             Ok((permit, job)) => self.send(permit, job),
             Err(closed) => wake.closed(closed),
         }
@@ -71,7 +71,7 @@ impl StateMachine {
         for turn in 0..self.buckets.len() {
             let index = (first + turn) % self.buckets.len();
             while self.has_free_worker() && self.retries.has_room() {
-                match self.buckets.ask(index, now) {
+                match self.buckets.take_row(index, now) {
                     Ok((permit, job)) => self.send(permit, job),
                     Err(closed) => {
                         wake.closed(closed);
@@ -103,7 +103,7 @@ impl StateMachine {
         if !job.is_of(&self.spared) {
             return Some(job);
         }
-        self.buckets.tested(&job, None, self.now.at, self.now.at);
+        self.buckets.on_test_answer(&job, None, self.now.at, self.now.at);
         if job.user_batch().is_none() {
             self.buckets.ended(&job);
         }

@@ -117,7 +117,7 @@ impl StateMachine {
     /// Rows came from the input.
     pub fn on_batch(&mut self, batch: Batch, now: Now) {
         self.now = now;
-        self.buckets.came(&batch.want, batch.rows.len(), batch.exhausted);
+        self.buckets.received(&batch.want, batch.rows.len(), batch.exhausted);
         for row in batch.rows {
             match (&row.target, &mut self.batcher) {
                 (Ok(Target::User(_)), Some(batcher)) => batcher.take(row),
@@ -199,7 +199,7 @@ impl StateMachine {
         self.tally.calls.made -= 1;
         job.not_sent();
         self.buckets.answered(&job);
-        self.buckets.tested(&job, None, sent_at, now.at);
+        self.buckets.on_test_answer(&job, None, sent_at, now.at);
         self.send_again(job);
     }
 

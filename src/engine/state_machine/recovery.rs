@@ -45,7 +45,7 @@ impl StateMachine {
     /// Those that were to go next wait, so that other rows show when it is over.
     fn forgive_this_streak(&mut self) {
         let streak = self.health.streak();
-        self.retries.forgive(self.buckets.take_rows_of(Job::has_failed), streak);
+        self.retries.forgive(self.buckets.take_rows(Job::has_failed), streak);
         self.in_flight.values_mut().for_each(|call| call.job.forgive(streak));
     }
 

@@ -56,11 +56,11 @@ impl StateMachine {
                 Some(true)
             }
         };
-        if let Some(kind) = self.buckets.tested(&call.job, accepted, call.sent_at, now.at) {
+        if let Some(kind) = self.buckets.on_test_answer(&call.job, accepted, call.sent_at, now.at) {
             self.buckets.recount(self.in_flight.values().map(|call| &call.job));
             self.emit(Event::BucketKnown(kind));
         } else if accepted == Some(false) {
-            self.buckets.limited(&call.job, call.sent_at, now.at);
+            self.buckets.on_limited(&call.job, call.sent_at, now.at);
         }
     }
 
@@ -68,7 +68,7 @@ impl StateMachine {
     fn keep_pause(&mut self, job: &Job, pause: Duration, asked: Duration) {
         let now = self.now.at;
         self.tally.pause(now, pause);
-        self.buckets.paused(job, now, now + pause);
+        self.buckets.record_pause(job, now, now + pause);
         if asked > self.policy.max_retry_after {
             self.stop(StopReason::RetryAfter { pause: asked });
         }
@@ -188,8 +188,8 @@ impl StateMachine {
         self.follow_scope(scope, reply);
         self.buckets.ended(&job);
         let health = &self.health;
-        let mut dropped = self.buckets.take_rows_of(|row| health.is_suspended(row));
-        dropped.extend(self.retries.take_rows_of(|row| health.is_suspended(row)));
+        let mut dropped = self.buckets.take_rows(|row| health.is_suspended(row));
+        dropped.extend(self.retries.take_rows(|row| health.is_suspended(row)));
         for job in dropped {
             self.buckets.ended(&job);
         }

@@ -1,7 +1,7 @@
 //! How a run stands, for the loop and for whoever looks on.
 
 use super::StateMachine;
-use crate::engine::buckets::Bucket;
+use crate::engine::buckets::RateBucket;
 use crate::engine::clock::Now;
 use crate::engine::job::Job;
 use crate::engine::run::RunEnd;
@@ -103,7 +103,7 @@ impl StateMachine {
     /// allows no more.
     #[expect(clippy::cast_precision_loss, reason = "a count of rows")]
     fn eta(&self, now: Duration, recent: f64) -> Option<Duration> {
-        let of_bucket = |(index, bucket): (usize, &Bucket)| {
+        let of_bucket = |(index, bucket): (usize, &RateBucket)| {
             let rate = bucket.gate.per_minute().unwrap_or(recent);
             let left = self.buckets.rows_left(index) as f64;
             let pause = bucket.gate.paused_until().saturating_sub(now).as_secs_f64();
