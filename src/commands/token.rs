@@ -5,7 +5,7 @@ use crate::commands::waiting::{self, blocking};
 use crate::engine::clock::Clock;
 use crate::engine::retry;
 use crate::error::RunError;
-use crate::model::Stamp;
+use crate::model::{Stamp, UNSTATED_PAUSE};
 use crate::slack::{self, AuthTest, CallError, Client, Token, TokenSource, token};
 use secrecy::SecretString;
 use std::ffi::OsString;
@@ -89,7 +89,7 @@ pub async fn identify(client: &Client, patience: Patience) -> Result<Identified,
         };
         let wait = match &error {
             CallError::RateLimited { retry_after } => {
-                let pause = retry_after.unwrap_or(retry::UNSTATED_PAUSE);
+                let pause = retry_after.unwrap_or(UNSTATED_PAUSE);
                 paused += pause;
                 (paused <= patience.longest_pause).then_some(pause)
             }

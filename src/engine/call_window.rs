@@ -6,37 +6,35 @@ use std::time::Duration;
 /// Slack counts by the minute (slack.md, "Rate limits").
 pub const MINUTE: Duration = Duration::from_mins(1);
 
-/// The moments of the calls that are less than a minute old.
+/// A sliding window over the times of calls.
 #[derive(Debug, Clone, Default)]
 pub struct CallWindow(VecDeque<Duration>);
 
 impl CallWindow {
-    /// Adds a call; calls are added in the order of their moments, or nearly so.
+    /// Calls come in the order of their times, or nearly so.
     pub fn push(&mut self, at: Duration) {
         let place = self.0.iter().rposition(|&earlier| earlier <= at).map_or(0, |place| place + 1);
         self.0.insert(place, at);
     }
 
-    /// Forgets the calls that are a minute old and more.
+    /// Drops calls that are a minute old or more.
     pub fn forget(&mut self, now: Duration) {
         while self.0.front().is_some_and(|&at| at + MINUTE <= now) {
             self.0.pop_front();
         }
     }
 
-    /// Calls of the last minute.
     pub fn count(&mut self, now: Duration) -> usize {
         self.forget(now);
         self.0.len()
     }
 
-    /// The last call.
     #[must_use]
     pub fn last(&self) -> Option<Duration> {
         self.0.back().copied()
     }
 
-    /// When one more call makes no more than `most` in a minute; none where it does so already.
+    /// When one more call will keep the minute within `most`, or `None` if it does now.
     pub fn room_for_one(&mut self, now: Duration, most: usize) -> Option<Duration> {
         self.forget(now);
         let over = (self.0.len() + 1).checked_sub(most.max(1)).filter(|&over| over > 0)?;
@@ -53,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn room_opens_as_the_oldest_call_leaves_the_minute() {
+    fn room_for_a_call_opens_when_the_oldest_leaves_the_window() {
         let mut window = CallWindow::default();
         for second in [1, 2, 3] {
             window.push(at(second));
@@ -66,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn late_news_is_put_in_its_place() {
+    fn a_late_call_is_inserted_in_order() {
         let mut window = CallWindow::default();
         for second in [5, 9, 7] {
             window.push(at(second));

@@ -16,12 +16,11 @@ use std::time::Duration;
 enum JobRows {
     /// A session: the row, whose target it is.
     Session(Box<Row>),
-    /// Whole users.
     Users(Box<UserBatch>),
 }
 
-/// The rows of one call that have not ended, with what they have been through in this run. It is one row, but where whole
-/// users are asked for.
+/// The rows of one call that have not ended, with their attempts in this run. It is one row, unless whole users are asked
+/// for.
 #[derive(Debug)]
 pub struct Job {
     rows: JobRows,
@@ -29,15 +28,15 @@ pub struct Job {
     attempts: u32,
     /// Attempts that count against `--retries`: those in an outage do not.
     tries: u32,
-    /// 429s met.
+    /// 429s received.
     rate_limited: u32,
     /// When the first call left.
     first_sent_at: Option<Stamp>,
     /// Whether an attempt, of this run or of one cut off, may have taken effect.
     may_be_gone: bool,
-    /// Whether a call for more users than these was taken for some of them, and Slack did not say for whom.
+    /// Whether a call for more users than these was accepted for some of them, and Slack did not say for whom.
     taken_in_part: bool,
-    /// The last answer that was none.
+    /// The last transient answer.
     failure: Option<Box<LastFailure>>,
     /// Whether other rows were answered after it had failed, not in an outage, and it failed again.
     is_own_trouble: bool,
@@ -64,7 +63,7 @@ pub struct CallInFlight {
 }
 
 impl Job {
-    /// A row that is to be sent; back it comes where it must not be.
+    /// The job of a row, or the row itself if it must not be sent.
     pub fn new(row: Row) -> Result<Self, Row> {
         let may_be_gone = row.may_have_been_sent;
         match row.target {
@@ -74,7 +73,7 @@ impl Job {
         }
     }
 
-    /// The rows of a group of users.
+    /// One job for all rows of the batch.
     pub fn users(user_batch: UserBatch) -> Self {
         Self::of(JobRows::Users(Box::new(user_batch)), false)
     }
@@ -93,7 +92,7 @@ impl Job {
         }
     }
 
-    /// The row's line in the input; of several rows the first one's.
+    /// The line of the row, or of the first one.
     pub fn line(&self) -> u64 {
         match &self.rows {
             JobRows::Session(row) => row.line,
@@ -101,7 +100,6 @@ impl Job {
         }
     }
 
-    /// The lines of all rows.
     pub fn lines(&self) -> impl Iterator<Item = u64> {
         let rows = match &self.rows {
             JobRows::Session(row) => std::slice::from_ref(&**row),
@@ -155,7 +153,7 @@ impl Job {
         }
     }
 
-    /// The group, where whole users are asked for.
+    /// `None` for a session.
     pub fn user_batch(&self) -> Option<&UserBatch> {
         match &self.rows {
             JobRows::Session(_) => None,
@@ -163,7 +161,7 @@ impl Job {
         }
     }
 
-    /// Whether the call is for more than one user, so that its trouble may be another user's.
+    /// Whether the call is for more than one user, so that a failure may be another user's.
     pub fn is_for_many(&self) -> bool {
         self.user_batch().is_some_and(|user_batch| user_batch.users().len() > 1)
     }
@@ -192,7 +190,7 @@ impl Job {
         }
     }
 
-    /// How its rows end where Slack says `ok`.
+    /// The status of its rows if Slack answers `ok`.
     pub fn done(&self) -> Status {
         match &self.rows {
             JobRows::Session(_) => Status::Revoked,
@@ -200,8 +198,8 @@ impl Job {
         }
     }
 
-    /// Two calls, each for half of the users; back it comes where it is for one, or for a session. Each half begins anew
-    /// with its attempts; `taken_in_part` where the call was taken for some of them.
+    /// Two jobs with half of the users each, or the job itself if it is for one user or for a session. Each half starts
+    /// with all its attempts. `taken_in_part`: Slack accepted the call for some of the users.
     pub fn split(self, taken_in_part: bool) -> Result<(Self, Self), Self> {
         let rows = match self.rows {
             JobRows::Session(row) => Err(JobRows::Session(row)),
@@ -234,14 +232,14 @@ impl Job {
         self.first_sent_at.get_or_insert(now.wall);
     }
 
-    /// The call that was about to leave did not.
+    /// The call was not made after all.
     pub fn not_sent(&mut self) {
         if self.calls() == 0 {
             self.first_sent_at = None;
         }
     }
 
-    /// It met a limit, which is no attempt.
+    /// A 429 is no attempt.
     pub fn limited(&mut self) {
         self.rate_limited += 1;
     }
@@ -257,7 +255,7 @@ impl Job {
         self.attempts
     }
 
-    /// The answer was none. The attempt is held against the row, unless it is forgiven.
+    /// The answer was transient. The attempt counts against `--retries` unless it is forgiven.
     pub fn failed(&mut self, reply: Reply, streak: u64) {
         let before = self.failure.take();
         // Parts of a call for many users are answered at different times, so an outage is no excuse for a part.
@@ -276,12 +274,12 @@ impl Job {
         }
     }
 
-    /// Failures since the last clear answer before the last one.
+    /// Failures of the streak that the last failure belongs to.
     pub fn failures_in_a_row(&self) -> u32 {
         self.failure.as_ref().map_or(0, |failure| failure.count)
     }
 
-    /// Whether an answer was none.
+    /// Whether an answer was transient.
     pub fn has_failed(&self) -> bool {
         self.failure.is_some()
     }
@@ -296,12 +294,12 @@ impl Job {
         self.is_own_trouble
     }
 
-    /// The last answer that was none.
+    /// The last transient answer.
     pub fn last_reply(&self) -> Option<&Reply> {
         self.failure.as_ref().map(|failure| &failure.reply)
     }
 
-    /// The same, for its record.
+    /// Takes the last transient answer, for the row's record.
     pub fn take_reply(&mut self) -> Option<Reply> {
         self.failure.take().map(|failure| failure.reply)
     }
@@ -312,12 +310,12 @@ impl Job {
         self.may_be_gone || self.user_batch().is_some_and(may_have_been_sent)
     }
 
-    /// The same, where no clear answer came for these users alone.
+    /// The same for rows that end without a clear answer to a call for these users alone.
     pub fn may_be_gone_untold(&self) -> bool {
         self.may_be_gone() || self.taken_in_part
     }
 
-    /// The rows' record, as the deciding answer has it.
+    /// The rows' record, from the deciding answer.
     pub fn outcome(&self, status: Status, reply: Reply, now: Now) -> Outcome {
         Outcome {
             status,

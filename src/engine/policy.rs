@@ -5,14 +5,13 @@ pub use crate::model::{BucketPolicy, MaxFailures};
 use crate::model::{Counts, TeamId};
 use std::time::Duration;
 
-/// A run's rules and the facts of its input that the engine reckons with.
+/// A run's settings, and the facts about its input that the engine needs.
 #[derive(Debug, Clone)]
 pub struct Policy {
-    /// How fast.
     pub pace: Pace,
     /// Which rows share a limit.
     pub bucket: BucketPolicy,
-    /// Calls in flight at most; none: sized from the rate and the latency.
+    /// Most calls in flight; `None`: derived from the rate and the latency.
     pub workers: Option<u32>,
     /// Attempts after the first on transient answers.
     pub retries: u32,
@@ -30,11 +29,10 @@ pub struct Policy {
     pub seed: u64,
     /// The workspaces that requests will name, each with its rows still to send.
     pub workspaces: Vec<(TeamId, u64)>,
-    /// Rows in the input.
     pub rows: u64,
-    /// Rows still to send; where whole users are asked for, the calls that they take.
+    /// Rows still to send; for whole users, the calls still to make.
     pub to_send: u64,
-    /// The users still to be asked for, where whole users are; none where sessions are.
+    /// The users still to be asked for; `None` if sessions are ended one by one.
     pub whole_users: Option<u64>,
     /// Whether all rows to send belong to the same workspace, by their columns.
     pub is_one_workspace: bool,

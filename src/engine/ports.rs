@@ -29,7 +29,7 @@ pub trait SessionApi: 'static {
     fn refresh_token(&self) -> impl Future<Output = Refreshed>;
 }
 
-/// What reading the token again has brought.
+/// The result of reading the token again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refreshed {
     /// Another token, which the next call carries. It belongs to a user whose token the run had before, or to one who
@@ -37,16 +37,15 @@ pub enum Refreshed {
     Changed,
     /// Another token, of another user.
     OtherOwner {
-        /// The user.
         owner: Box<TokenOwner>,
         /// Whether the user's rows must not be sent.
         is_spared: bool,
     },
-    /// Another token, and nobody says whose. The run ends with this.
+    /// Another token whose user is unknown. The run ends with this reason.
     Unidentified(StopReason),
     /// The same token as before, or a source that can't be read twice.
     Unchanged,
-    /// No token; in words.
+    /// There is no token; the reason in words.
     Failed(Box<str>),
 }
 

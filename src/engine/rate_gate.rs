@@ -11,12 +11,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Pace {
     /// From `start` calls a minute to the real limit, at most `most`.
-    Auto {
-        /// Calls a minute at first.
-        start: f64,
-        /// Calls a minute at most.
-        most: f64,
-    },
+    Auto { start: f64, most: f64 },
     /// One call in every interval, evenly.
     Every(Duration),
     /// As fast as the answers come; only pauses hold it.
@@ -33,8 +28,8 @@ impl From<RateChoice> for Pace {
     }
 }
 
-/// So many calls have to be accepted before a pace without limit opens another place in flight. Once it has met a 429 it
-/// has one for good: while it is not known when the next comes, no second call is under way into it.
+/// Without a limit, this many calls have to be accepted for each further call in flight. After a 429 there is one call in
+/// flight for good, because a second one might run into the next 429.
 const PROVEN: u64 = 64;
 
 #[derive(Debug)]
@@ -44,7 +39,7 @@ enum Algorithm {
         sent: CallWindow,
         spacing: Option<(f64, Spacing)>,
     },
-    /// What the whole run keeps to; the bucket adds nothing.
+    /// The run's limit applies this; the bucket adds nothing.
     Every(Duration),
     Unlimited {
         accepted: u64,
@@ -52,7 +47,6 @@ enum Algorithm {
     },
 }
 
-/// The gate of one bucket.
 #[derive(Debug)]
 pub struct RateGate {
     algorithm: Algorithm,
@@ -63,17 +57,16 @@ pub struct RateGate {
     refusals_running: u32,
 }
 
-/// Why no call may leave.
+/// When a call may be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotUntil {
-    /// Come back then.
+    /// Not before this time.
     Until(Duration),
-    /// Come back when a call in flight has been answered.
+    /// Not before a call in flight has been answered.
     UntilAnAnswer,
 }
 
 impl RateGate {
-    /// An open gate.
     #[must_use]
     pub fn new(pace: Pace, now: Duration) -> Self {
         let algorithm = match pace {
@@ -95,10 +88,10 @@ impl RateGate {
         }
     }
 
-    /// A permit, or when to come back. `rows_left` is what still wants this bucket, `in_flight` its calls under way.
+    /// `rows_left` counts the rows that still need this bucket, `in_flight` its calls.
     ///
     /// # Errors
-    /// [`NotUntil`]: during a pause, between two calls, or where the last minute is used up.
+    /// [`NotUntil`]: during a pause, between two calls, or if the last minute is used up.
     pub fn try_acquire(&mut self, now: Duration, rows_left: u64, in_flight: u64) -> Result<Permit, NotUntil> {
         if now < self.paused_until {
             return Err(NotUntil::Until(self.paused_until));
@@ -107,39 +100,38 @@ impl RateGate {
         Ok(Permit::issue())
     }
 
-    /// A permit for the one call that tells one bucket from many: it names a workspace that no pause was stated for.
+    /// A permit for a test row: it names a workspace that no pause was requested for.
     pub fn issue_past_the_pause(&mut self) -> Permit {
         Permit::issue()
     }
 
-    /// Makes the opening burst that many times as long.
+    /// Makes the initial burst this many times as long.
     pub fn widen_burst(&mut self, times: u32) {
         if let Algorithm::Auto { estimator, .. } = &mut self.algorithm {
             estimator.widen_burst(times);
         }
     }
 
-    /// Goes on with the opening burst, up to that many times its length.
+    /// Continues the initial burst, up to this many times its length.
     pub fn extend_burst(&mut self, times: u32, now: Duration) {
         if let Algorithm::Auto { estimator, .. } = &mut self.algorithm {
             estimator.extend_burst(times, now);
         }
     }
 
-    /// Ends the opening burst.
     pub fn end_burst(&mut self, now: Duration) {
         if let Algorithm::Auto { estimator, .. } = &mut self.algorithm {
             estimator.end_burst(now);
         }
     }
 
-    /// Whether the opening burst goes on.
+    /// Whether the initial burst continues.
     #[must_use]
     pub fn is_in_burst(&self) -> bool {
         matches!(&self.algorithm, Algorithm::Auto { estimator, .. } if estimator.is_in_burst())
     }
 
-    /// Takes over a call of the last minute that was made before this gate had its bucket to itself.
+    /// Counts a call of the last minute that was made before the buckets were split.
     pub fn remember(&mut self, sent_at: Duration) {
         if let Algorithm::Auto { estimator, sent, .. } = &mut self.algorithm {
             estimator.remember(sent_at);
@@ -147,7 +139,7 @@ impl RateGate {
         }
     }
 
-    /// The answer to a call sent at `sent_at` came and was no limit.
+    /// A call sent at `sent_at` was answered with anything but a 429.
     pub fn accepted(&mut self, sent_at: Duration) {
         self.accepted_since_refusal = true;
         match &mut self.algorithm {
@@ -157,10 +149,10 @@ impl RateGate {
         }
     }
 
-    /// A call sent at `sent_at` met a 429 that asks for `pause`. Gives the pause that is kept, from `now`.
+    /// A call sent at `sent_at` got a 429 that asks for `pause`. Returns the pause to keep, from `now`.
     ///
-    /// The pause is a point in time that only grows. Refusals that follow one another with nothing accepted between
-    /// them show a `Retry-After` that is too short: then the gate stays closed for longer than it says.
+    /// The pause is a point in time that only grows. Several refusals in a row with nothing accepted between them show
+    /// that `Retry-After` is too short; then the gate stays closed for longer.
     pub fn refused(&mut self, sent_at: Duration, now: Duration, pause: Duration) -> Duration {
         let news = self.last_refusal.is_none_or(|last| sent_at > last);
         if news {
@@ -182,7 +174,7 @@ impl RateGate {
         pause
     }
 
-    /// The server asks for a pause, and not because of a limit: the gate closes, and nothing is learnt of the limit.
+    /// The server asks for a pause, but not because of a limit: the estimate stays.
     pub fn hold(&mut self, now: Duration, pause: Duration) {
         self.held_until = self.held_until.max(now + pause);
         self.paused_until = self.paused_until.max(self.held_until);
@@ -195,19 +187,19 @@ impl RateGate {
         }
     }
 
-    /// Until when the server asks for a pause, and not because of a limit; in the past if it doesn't.
+    /// The end of a pause that has nothing to do with a limit; in the past if there is none.
     #[must_use]
     pub fn held_until(&self) -> Duration {
         self.held_until
     }
 
-    /// Until when the gate is paused; in the past where it is not.
+    /// The end of the pause; in the past if there is none.
     #[must_use]
     pub fn paused_until(&self) -> Duration {
         self.paused_until
     }
 
-    /// The estimate of a limit that was met.
+    /// The estimated limit, if a 429 was received.
     #[must_use]
     pub fn learnt(&self) -> Option<f64> {
         match &self.algorithm {
@@ -216,7 +208,7 @@ impl RateGate {
         }
     }
 
-    /// Calls a minute that are allowed now; none where there is no limit.
+    /// Calls a minute that are allowed now; `None` without a limit.
     #[must_use]
     pub fn per_minute(&self) -> Option<f64> {
         match &self.algorithm {

@@ -1,9 +1,7 @@
 //! What an answer means for its row and for the run (slack.md, "What each answer means"), and how long to back off.
 
-use crate::model::{Answer, CodeClass, ErrorCode, Reply, Status};
+use crate::model::{Answer, CodeClass, ErrorCode, Reply, Status, UNSTATED_PAUSE};
 use std::time::Duration;
-
-pub use crate::model::UNSTATED_PAUSE;
 
 /// The first backoff of a row, before jitter.
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
@@ -24,7 +22,7 @@ pub enum Class {
     RateLimited {
         /// How long.
         pause: Duration,
-        /// Whether that is Slack's word.
+        /// Whether Slack named it.
         stated: bool,
     },
     /// Worth another attempt. An ambiguous one may have taken effect.

@@ -11,8 +11,8 @@ use std::pin::Pin;
 use std::time::Duration;
 use tokio::task::JoinError;
 
-/// Between two snapshots while things happen: often enough for an eye, seldom enough to cost nothing. After as long a pause
-/// two may follow each other at once: a call that goes out and its prompt answer need no timer for the second.
+/// Between two snapshots: often enough for a person, rare enough to cost nothing. After a quiet time of this length two
+/// may follow each other at once, so that a call and its prompt answer need no timer for the second.
 const BETWEEN_SNAPSHOTS: Duration = Duration::from_millis(125);
 
 /// How a run ended.
@@ -56,7 +56,7 @@ struct Loop<'a, A: SessionApi, O, R> {
     events: Vec<Event>,
     unrecorded: Vec<u64>,
     fault: Option<String>,
-    /// When the snapshots so far would all have been due, one by one.
+    /// When all snapshots so far would have been due, one by one.
     shown_until: Duration,
     stale: bool,
 }
@@ -102,7 +102,7 @@ pub async fn run<A: SessionApi, O: Observer, R: RowSource>(
 }
 
 impl<A: SessionApi, O: Observer, R: RowSource> Loop<'_, A, O, R> {
-    /// True where a second signal ended it.
+    /// True if a second signal ended it.
     async fn turn_until_the_end(&mut self, control: &mut impl Control) -> bool {
         loop {
             let wake = self.machine.step(self.clock.now());
@@ -159,8 +159,8 @@ impl<A: SessionApi, O: Observer, R: RowSource> Loop<'_, A, O, R> {
         }
     }
 
-    /// Does what the core said since the last time: first all that happened is kept, then the workers get the calls. True
-    /// where there were any.
+    /// Carries out the machine's actions: records the events first, then gives the calls to the workers. True if there
+    /// were calls.
     fn perform(&mut self) -> bool {
         let mut calls = Vec::new();
         for action in self.machine.actions() {
@@ -190,7 +190,7 @@ impl<A: SessionApi, O: Observer, R: RowSource> Loop<'_, A, O, R> {
         self.perform()
     }
 
-    /// Tells the observer what happened. False where it could not be kept, which stops the run.
+    /// False if the events could not be recorded, which stops the run.
     fn record_events(&mut self) -> bool {
         if self.events.is_empty() {
             return true;
@@ -203,7 +203,7 @@ impl<A: SessionApi, O: Observer, R: RowSource> Loop<'_, A, O, R> {
         false
     }
 
-    /// Shows how the run stands, not too often. Gives the moment to wake: sooner, where something is still to be shown.
+    /// Shows a snapshot, not too often. Returns when to wake, which is sooner if a snapshot is still due.
     fn show(&mut self, wake: Option<Duration>) -> Option<Duration> {
         if !self.stale {
             return wake;

@@ -14,12 +14,12 @@ pub struct RunLimit(Limit);
 
 #[derive(Debug)]
 enum Limit {
-    /// One call in every interval; no place before `next`, as far as is known.
+    /// One call in every interval. `next` is the earliest known moment for the next call.
     Every {
         spacing: Spacing,
         next: Duration,
     },
-    /// So many calls `within` any such time.
+    /// This many calls in any window of `within`.
     AtMost {
         calls: usize,
         within: Duration,
@@ -29,7 +29,7 @@ enum Limit {
 }
 
 impl RunLimit {
-    /// Nothing was sent so far.
+    /// No call so far.
     #[must_use]
     pub fn new(pace: Pace, now: Duration) -> Self {
         Self(match pace {
@@ -39,10 +39,10 @@ impl RunLimit {
         })
     }
 
-    /// A permit, if the run has a place for a call and `gate` gives one.
+    /// A permit, if the run's limit allows a call and `gate` gives one.
     ///
     /// # Errors
-    /// [`NotUntil`]: what the gate says, or when the run has a place.
+    /// [`NotUntil`]: what the gate says, or when the run's limit allows a call.
     pub fn try_acquire(
         &mut self,
         now: Duration,
@@ -69,7 +69,7 @@ impl RunLimit {
 }
 
 impl Limit {
-    /// Whole calls, within the time in which there are so many: 1.5 a minute are two in 80 s.
+    /// A window with a whole number of calls: 1.5 a minute are two in 80 s.
     #[expect(clippy::cast_precision_loss, reason = "calls of a minute")]
     fn at_most(per_minute: f64) -> Self {
         let calls = whole(per_minute);

@@ -6,12 +6,12 @@ use super::retry::Class;
 use crate::model::Reply;
 use std::collections::HashSet;
 
-/// What became of such sessions. Other sessions take no memory here.
+/// Sessions that are named once take no memory here.
 #[derive(Debug, Default)]
 pub struct SharedSessions {
     /// Lines whose call has ended the session, or may have.
     maybe_ended: HashSet<u64>,
-    /// Rows whose session was not found while a call for it under its other name was in flight: that call's answer decides.
+    /// Rows whose session was not found while a call for the other row was in flight: that call's answer decides.
     held: Vec<(Job, Reply)>,
 }
 
@@ -39,12 +39,10 @@ impl SharedSessions {
         job.also_on().iter().any(|line| self.maybe_ended.contains(line))
     }
 
-    /// Keeps a row whose session was not found.
     pub fn hold(&mut self, job: Job, reply: Reply) {
         self.held.push((job, reply));
     }
 
-    /// The rows that are kept.
     pub fn held(&self) -> impl Iterator<Item = &Job> {
         self.held.iter().map(|(job, _)| job)
     }

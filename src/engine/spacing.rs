@@ -1,4 +1,5 @@
-//! Even spacing of the calls of one bucket: the only governor.
+//! Even spacing of the calls of a bucket or of the run, by governor's GCRA. How many calls any
+//! minute may have is decided by [`super::call_window`], which also counts the initial burst that nothing spaces.
 //!
 //! governor cannot change a quota at run time, so a new rate is a new limiter, its burst already spent as of the last
 //! call: otherwise every change would let a burst out. Its clock is moved by hand to the `now` that is passed in, so that
@@ -36,7 +37,7 @@ impl Spacing {
         spacing
     }
 
-    /// The first call may leave at `start`, with a second one where a late wake-up is to be made up for.
+    /// The first call may leave at `start`, with a second one if a late wake-up may have to be made up for.
     #[must_use]
     pub fn from(start: Duration, interval: Duration) -> Self {
         let clock = FakeRelativeClock::default();
@@ -47,13 +48,12 @@ impl Spacing {
         Self { limiter, clock, interval }
     }
 
-    /// The interval between calls.
     #[must_use]
     pub fn interval(&self) -> Duration {
         self.interval
     }
 
-    /// Takes the place of one call, or says when there will be one.
+    /// Takes the place of one call.
     ///
     /// # Errors
     /// The earliest moment at which a call may leave.

@@ -7,14 +7,14 @@ use std::sync::Arc;
 /// Users in one `admin.users.session.resetBulk` at most (slack.md, "The sibling methods").
 pub const MOST_USERS: usize = 1000;
 
-/// Users, and all rows that ask for them: each row is of one of the users, and each user has a row.
+/// Users and all rows that ask for them: each row belongs to one of the users, and each user has a row.
 #[derive(Debug)]
 pub struct UserBatch {
     users: Arc<[UserId]>,
     rows: Vec<Row>,
 }
 
-/// The user that a row asks for as a whole.
+/// The user that a row asks for, if it asks for a whole user.
 pub fn user_of(row: &Row) -> Option<&UserId> {
     match &row.target {
         Ok(Target::User(target)) => Some(target.user()),
@@ -23,29 +23,27 @@ pub fn user_of(row: &Row) -> Option<&UserId> {
 }
 
 impl UserBatch {
-    /// The group of these rows; its users stand in the order in which the rows first name them.
+    /// The users are in the order in which the rows first name them.
     pub fn of(rows: Vec<Row>) -> Self {
         let mut seen = HashSet::new();
         let users = rows.iter().filter_map(user_of).filter(|user| seen.insert(*user)).cloned().collect();
         Self { users, rows }
     }
 
-    /// Whom the call names.
+    /// The users that the call names.
     pub fn users(&self) -> &Arc<[UserId]> {
         &self.users
     }
 
-    /// The rows, in the input's order.
     pub fn rows(&self) -> &[Row] {
         &self.rows
     }
 
-    /// Gives up the rows.
     pub fn into_rows(self) -> Vec<Row> {
         self.rows
     }
 
-    /// The users in two groups, the first of which is not smaller; back it comes where there is one user alone.
+    /// Two batches, the first with as many users or one more, or the batch itself if it has one user.
     pub fn split(self) -> Result<(Self, Self), Self> {
         if self.users.len() < 2 {
             return Err(self);
@@ -58,15 +56,15 @@ impl UserBatch {
     }
 }
 
-/// Rows of one call at most: users with very many rows each must not decide over our memory. What is over ends with the
-/// answer to its user all the same.
+/// Most rows of one call, which bounds the memory if users have very many rows. Further rows end with the answer to their
+/// user without a call.
 const MOST_ROWS: usize = 32_768;
 
-/// The rows that were read and not sent yet, and the answers that were given for good: a user is asked for once.
+/// Collects rows into batches, and remembers final answers so that each user is asked for once.
 #[derive(Debug)]
 pub struct UserBatcher {
     unread: VecDeque<Row>,
-    /// Rows that were passed over.
+    /// Rows skipped because their users wait for a clear answer.
     passed: VecDeque<Row>,
     rows: Vec<Row>,
     users: HashSet<UserId>,
@@ -74,11 +72,11 @@ pub struct UserBatcher {
     users_left: u64,
 }
 
-/// A row whose user was answered before; the record of that call's rows.
+/// A row whose user was answered before, with the record of that call's rows.
 pub type Answered = (Row, Arc<Outcome>);
 
 impl UserBatcher {
-    /// Nothing gathered, of an input with so many users.
+    /// `users`: how many the input has.
     pub fn new(users: u64) -> Self {
         Self {
             unread: VecDeque::new(),
@@ -90,7 +88,7 @@ impl UserBatcher {
         }
     }
 
-    /// Takes in a row, in the input's order.
+    /// Rows have to come in the input's order.
     pub fn take(&mut self, row: Row) {
         self.unread.push_back(row);
     }
@@ -100,24 +98,24 @@ impl UserBatcher {
         !self.passed.is_empty() || self.has_other_rows()
     }
 
-    /// Whether one of them was not passed over.
+    /// The same, without the rows that were skipped.
     pub fn has_other_rows(&self) -> bool {
         !self.unread.is_empty() || !self.rows.is_empty()
     }
 
-    /// Whether no more rows can be passed over: there is no memory for them.
+    /// Whether no more rows may be skipped, which bounds the memory.
     pub fn has_passed_enough(&self) -> bool {
         self.passed.len() >= MOST_ROWS
     }
 
-    /// Passes over the next rows, as far as `is_in_doubt` says of their users, until [`Self::take_back`].
+    /// Skips the next rows whose users are in doubt, until [`Self::take_back`].
     pub fn pass_over(&mut self, is_in_doubt: impl Fn(&UserId) -> bool) {
         while let Some(row) = self.unread.pop_front_if(|row| user_of(row).is_some_and(&is_in_doubt)) {
             self.passed.push_back(row);
         }
     }
 
-    /// Those rows are next.
+    /// Puts the skipped rows back in front.
     pub fn take_back(&mut self) {
         while let Some(row) = self.passed.pop_back() {
             self.unread.push_front(row);
@@ -129,8 +127,8 @@ impl UserBatcher {
         self.unread.is_empty()
     }
 
-    /// Gathers rows of up to `most` users, in the input's order. Gives them once the next row would be of one user more,
-    /// or the input has `ended`. Rows whose user was answered are put into `answered`.
+    /// Collects rows of up to `most` users, in the input's order. Returns them once the next row belongs to one user more,
+    /// or the input has `ended`. Rows whose user was answered go into `answered`.
     pub fn gather(&mut self, most: usize, ended: bool, answered: &mut Vec<Answered>) -> Option<UserBatch> {
         while let Some(row) = self.unread.pop_front() {
             let Some(user) = user_of(&row) else { continue };
@@ -157,12 +155,12 @@ impl UserBatcher {
         UserBatch::of(std::mem::take(&mut self.rows))
     }
 
-    /// Calls that the users who were not gathered yet will take.
+    /// Calls still needed for users who are in no batch so far.
     pub fn calls_left(&self) -> u64 {
         self.users_left.div_ceil(MOST_USERS as u64)
     }
 
-    /// These users were answered for good, as `outcome` says.
+    /// These users have their final answer.
     pub fn answer(&mut self, users: &[UserId], outcome: Outcome) {
         let outcome = Arc::new(outcome);
         self.answered.extend(users.iter().map(|user| (user.clone(), Arc::clone(&outcome))));
@@ -275,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn halves_share_no_user_and_lose_no_row() {
+    fn split_batches_share_no_user_and_lose_no_row() {
         for (users, first, second) in [
             (&["U1", "U2"][..], "U1: 2", "U2: 3"),
             (&["U1", "U2", "U1", "U3"], "U1 U2: 2 3 4", "U3: 5"),
@@ -287,13 +285,13 @@ mod tests {
     }
 
     #[test]
-    fn one_user_cannot_be_halved_whatever_the_rows_are() {
+    fn a_batch_of_one_user_cannot_be_split() {
         let whole = UserBatch::of(rows(&["U1", "U1", "U1"])).split().unwrap_err();
         assert_eq!(shown(&whole), "U1: 2 3 4");
     }
 
     #[test]
-    fn a_thousand_users_are_found_out_in_ten_halvings() {
+    fn one_user_of_a_thousand_is_isolated_in_ten_splits() {
         let names: Vec<String> = (0..MOST_USERS).map(|n| format!("U{n}")).collect();
         let mut user_batch = UserBatch::of(rows(&names.iter().map(String::as_str).collect::<Vec<_>>()));
         let mut halvings = 0;

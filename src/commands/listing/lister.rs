@@ -291,7 +291,7 @@ fn refused(reply: Reply) -> ListError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::retry::UNSTATED_PAUSE;
+    use crate::model::UNSTATED_PAUSE;
 
     const NOW: Duration = Duration::from_secs(100);
 

@@ -19,10 +19,10 @@ use detection::Detection;
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-/// Rows that wait in the one bucket before no more are asked for: two batches, so that the reader is never waited for.
+/// No more rows are requested while this many wait in the only bucket: two batches, so that the reader is never waited for.
 const AHEAD: usize = 128;
 
-/// Rows that wait in each of several buckets: its own limit lets one out every few seconds.
+/// The same for each of several buckets, whose limits let one row out every few seconds.
 const AHEAD_OF_TEAM: usize = 4;
 
 /// The index of the bucket for everything that names no workspace, and at first for all.
@@ -118,7 +118,6 @@ impl Buckets {
         self.all.iter()
     }
 
-    /// How many buckets there are.
     pub fn len(&self) -> usize {
         self.all.len()
     }
@@ -133,7 +132,6 @@ impl Buckets {
         self.limit.per_minute()
     }
 
-    /// The bucket of a row.
     pub fn of(&self, job: &Job) -> usize {
         job.addressed_team().and_then(|team| self.of_team.get(team).copied()).unwrap_or(COMMON)
     }
@@ -247,17 +245,16 @@ impl Buckets {
         }
     }
 
-    /// So many calls are still to be made, now that it is better known. For whole users, who share one bucket.
+    /// Corrects the number of calls still to make. For whole users, who share one bucket.
     pub fn expect(&mut self, calls: u64) {
         self.all[COMMON].left = calls;
     }
 
-    /// A call became two.
+    /// One call was replaced with two.
     pub fn was_split(&mut self) {
         self.all[COMMON].left += 1;
     }
 
-    /// Rows that still want a bucket.
     pub fn rows_left(&self, index: usize) -> u64 {
         self.all[index].left
     }

@@ -2,15 +2,13 @@
 
 use crate::model::{ErrorCode, Outcome, Row};
 
-/// So many times running the same suspect code, with no success so far, stops the run (slack.md, "What each answer means").
+/// The same suspect code this many times in a row, with no success so far, stops the run (slack.md, "What each answer means").
 const TRIPS_AT: usize = 5;
 
 /// A row that has ended, waiting for its record.
 #[derive(Debug)]
 pub struct EndedRow {
-    /// The row.
     pub row: Box<Row>,
-    /// Its record.
     pub outcome: Outcome,
 }
 
@@ -59,7 +57,6 @@ impl Breaker {
         std::mem::take(&mut self.held)
     }
 
-    /// The rows held back.
     pub fn held(&self) -> &[EndedRow] {
         &self.held
     }
@@ -122,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn five_alike_trip() {
+    fn five_equal_codes_trip_the_breaker() {
         assert_eq!(play(&mut Breaker::default(), &["a", "a", "a", "a", "a"]), "....!");
     }
 

@@ -7,7 +7,7 @@ use crate::engine::retry::backoff;
 use crate::model::{Answer, Fault, Reply};
 use std::time::Duration;
 
-/// Transient answers to so many rows that have not failed before, with no clear answer between them, are an outage. At a
+/// Transient answers to this many rows that had not failed before, with no clear answer between them, are an outage. At a
 /// fault share of 16 % that comes about once in ten thousand calls, and costs a backoff.
 const DECLARED_AT: usize = 5;
 
@@ -33,7 +33,6 @@ pub enum OutageChange {
     None,
     /// It was declared just now.
     Began,
-    /// It continues.
     Continues,
     /// A clear answer ended it.
     Ended,
@@ -71,24 +70,24 @@ impl Outage {
         self.since.is_none() || sent_at >= self.first_sent_at
     }
 
-    /// A clear answer came. True where it ended a declared outage.
+    /// A clear answer came. True if it ended a declared outage.
     pub fn clear(&mut self) -> bool {
         std::mem::take(self).declared
     }
 
-    /// Whether Slack answers nobody.
+    /// Whether an outage is declared.
     #[must_use]
     pub fn is_declared(&self) -> bool {
         self.declared
     }
 
-    /// Whether the last answers, one or more, were none.
+    /// Whether the last answer was transient.
     #[must_use]
     pub fn is_suspected(&self) -> bool {
         self.since.is_some()
     }
 
-    /// No call before.
+    /// No call may be made before this time.
     #[must_use]
     pub fn hold_until(&self) -> Duration {
         self.hold_until
@@ -106,7 +105,7 @@ impl Outage {
         self.probes
     }
 
-    /// Whether a row that had not failed before is among those that fail.
+    /// Whether a row that had not failed before is among the failing ones.
     #[must_use]
     pub fn has_evidence(&self) -> bool {
         self.evidence > 0
@@ -167,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_late_answer_ends_nothing() {
+    fn a_late_answer_does_not_end_an_outage() {
         let mut outage = Outage::default();
         assert!(outage.is_ended_by(Duration::ZERO));
         failed(&mut outage, true, 5);
@@ -176,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn waiting_helps_against_what_passes() {
+    fn only_some_errors_are_worth_waiting_for() {
         for (fault, passes) in [
             (Fault::NotConnected, false),
             (Fault::BadResponse, false),

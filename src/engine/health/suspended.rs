@@ -56,12 +56,10 @@ impl SuspendedWorkspaces {
         }
     }
 
-    /// Whether a row must not be sent.
     pub fn holds(&self, job: &Job) -> bool {
         !self.suspended.is_empty() && job.team().is_some_and(|team| self.suspended.contains(team))
     }
 
-    /// Whether any workspace is suspended.
     pub fn any(&self) -> bool {
         !self.suspended.is_empty()
     }
@@ -106,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn the_only_workspace_is_every_row() {
+    fn a_refusal_by_the_only_workspace_concerns_every_row() {
         let mut workspaces = SuspendedWorkspaces::new(true, []);
         assert_eq!(refused(&mut workspaces, &by_team("T1"), "no_permission"), everywhere("no_permission"));
         assert_eq!(refused(&mut workspaces, &by_user(Some("T1")), "no_permission"), everywhere("no_permission"));

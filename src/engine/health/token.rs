@@ -20,7 +20,6 @@ pub struct TokenHealth {
 }
 
 impl TokenHealth {
-    /// Whether the token is being read again.
     #[must_use]
     pub fn is_refreshing(&self) -> bool {
         self.refreshing

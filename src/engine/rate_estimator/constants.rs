@@ -1,4 +1,4 @@
-//! The pacer's constants, each with its reason. The figures are of the table that `tests/sim` prints.
+//! The estimator's constants, each with its reason. The figures are of the table that `tests/sim` prints.
 
 use crate::engine::call_window::MINUTE;
 use std::time::Duration;
@@ -66,7 +66,7 @@ pub(super) const WHOLE_SECONDS: Duration = Duration::from_secs(1);
 pub(super) const PAUSED_SHARE: f64 = 0.025;
 
 /// No probe is begun whose pause would take the losses above this share of the run. Pacing.md allows 3 % of pauses, the
-/// opening's among them, and 5 % of time above the oracle's: even spacing and the margin take 2.5 % of those.
+/// initial burst's among them, and 5 % of time above the oracle's: even spacing and the margin take 2.5 % of those.
 pub(super) const AFFORDABLE_SHARE: f64 = 0.02;
 
 /// No probe before the pace has been steady for so long.

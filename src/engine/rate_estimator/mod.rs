@@ -10,7 +10,7 @@
 //! * Soon after a pause, it depends on the new pause. A short one is for the next token: `L` is what was taken since the
 //!   last pause, over the time, once there is enough of it; until then the estimate falls by a fifth. A long one is a
 //!   window's, or one that the server always names, and then what the last minute accepted is the better guess.
-//! * In the opening burst, nothing of the rate: the tier's promise stands, and the store is known to be small.
+//! * In the initial burst, nothing of the rate: the tier's promise stands, and the store is known to be small.
 //! * After a climb or a probe, what was accepted may have come out of a store, and what was kept up for a whole step may
 //!   be more than a lagging count shows. So the better of the two is tried ([`Phase::Verifying`]) where it is worth another
 //!   refusal; `base` is what no store can have paid for, and what it goes back to.
@@ -39,7 +39,7 @@ use constants::{
 };
 use std::time::Duration;
 
-/// What the pacer is doing.
+/// What the estimator is doing.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Phase {
     /// One call after another until the tier's minute is used up.
@@ -61,7 +61,7 @@ struct Costs {
     refusals: u32,
     /// Time lost since the last probe began.
     lost: Duration,
-    /// Time lost in the run to climbs and probes: neither the opening's refusal nor a limit that fell is their fault.
+    /// Time lost in the run to climbs and probes: the refusal in the initial burst and a limit that fell are not counted.
     lost_in_all: Duration,
     /// What the next refusal is expected to lose.
     expected: Duration,
@@ -132,7 +132,7 @@ impl RateEstimator {
         }
     }
 
-    /// Makes the opening that many times as long, where the rows draw on that many promises for all that is known.
+    /// Makes the initial burst this many times as long, if the rows may belong to that many workspaces with a limit each.
     pub fn widen_burst(&mut self, times: u32) {
         if let Phase::Burst { left } = self.phase {
             self.estimate = (self.start * f64::from(times)).clamp(self.start, self.most);
@@ -140,7 +140,7 @@ impl RateEstimator {
         }
     }
 
-    /// Goes on with the opening, never refused so far, up to that many times the promise.
+    /// Continues the initial burst, which was never refused, up to this many times the promise.
     pub fn extend_burst(&mut self, times: u32, now: Duration) {
         if let (Phase::Climbing { .. }, None) = (self.phase, self.last_refusal) {
             let had = self.accepted_in_a_minute(now);
@@ -151,7 +151,7 @@ impl RateEstimator {
         }
     }
 
-    /// Ends the opening before its calls are used up; what it saw accepted is the estimate.
+    /// Ends the initial burst before its calls are used up. The estimate is what was accepted.
     pub fn end_burst(&mut self, now: Duration) {
         if let Phase::Burst { .. } = self.phase {
             self.estimate = self.accepted_in_a_minute(now).clamp(self.start, self.most);
@@ -305,7 +305,7 @@ impl RateEstimator {
         }
     }
 
-    /// Refused in the opening, the pace was not: it climbs on, if one more refusal can be afforded.
+    /// A refusal in the initial burst shows nothing about the rate: it climbs on if the run can afford one more refusal.
     fn after_the_burst(&mut self, open_again: Duration) {
         self.phase = if self.can_afford_a_refusal(open_again) {
             Phase::Climbing { next: open_again + STEP, survived: self.estimate }

@@ -47,7 +47,7 @@ proptest! {
     /// Whatever the answers: no call inside a pause, the estimate within its bounds, and no more calls in any 60 s than
     /// the highest estimate in them.
     #[test]
-    fn whatever_the_answers(answers in answers()) {
+    fn no_call_in_a_pause_and_no_more_than_the_estimate_in_any_minute(answers in answers()) {
         let sent = played(&answers)?;
         let mut minute: VecDeque<(Duration, f64)> = VecDeque::new();
         for call in sent {
@@ -62,7 +62,7 @@ proptest! {
 
     /// The same answers give the same decisions.
     #[test]
-    fn no_chance_in_it(answers in answers()) {
+    fn the_same_answers_give_the_same_decisions(answers in answers()) {
         prop_assert_eq!(played(&answers)?, played(&answers)?);
     }
 }
@@ -73,7 +73,7 @@ fn unlimited(calls: usize) -> Vec<(Duration, f64)> {
 }
 
 #[test]
-fn the_opening_is_the_tiers_minute_one_call_after_another() {
+fn the_initial_burst_sends_the_tiers_minute_one_call_at_a_time() {
     let sent = unlimited(21);
     let gaps: Vec<_> = sent.windows(2).map(|pair| pair[1].0.saturating_sub(pair[0].0)).collect();
     assert!(gaps[..19].iter().all(|gap| *gap == Duration::from_millis(200)), "{gaps:?}");
@@ -81,14 +81,14 @@ fn the_opening_is_the_tiers_minute_one_call_after_another() {
 }
 
 #[test]
-fn never_refused_it_climbs_to_the_most() {
+fn without_refusals_the_rate_climbs_to_its_maximum() {
     let (at, estimate) = *unlimited(1_000).last().expect("calls were made");
     assert!((estimate - MOST).abs() < f64::EPSILON, "{estimate}");
     assert!(at < Duration::from_mins(6), "{at:?}");
 }
 
 #[test]
-fn below_one_a_minute_it_stays_where_it_may_be() {
+fn an_estimate_below_one_a_minute_stays_within_its_bounds() {
     for (start, most) in [(0.1, 0.1), (0.1, 0.5), (20.0, 0.2)] {
         let mut estimator = RateEstimator::new(start, most, Duration::ZERO);
         for call in 0..40 {
@@ -110,7 +110,7 @@ fn below_one_a_minute_it_stays_where_it_may_be() {
 }
 
 #[test]
-fn refused_in_the_opening_it_keeps_to_the_promise() {
+fn a_refusal_in_the_initial_burst_keeps_the_tiers_rate() {
     let mut estimator = RateEstimator::new(20.0, MOST, Duration::ZERO);
     estimator.on_sent(Duration::ZERO);
     estimator.on_refused(Duration::ZERO, Duration::from_millis(200), Duration::from_secs(3));
@@ -119,7 +119,7 @@ fn refused_in_the_opening_it_keeps_to_the_promise() {
 }
 
 #[test]
-fn refused_after_a_steady_minute_it_holds_what_was_accepted() {
+fn a_refusal_after_a_steady_minute_holds_the_accepted_rate() {
     let mut estimator = RateEstimator::new(20.0, MOST, Duration::ZERO);
     estimator.phase = Phase::Holding { probe_at: Duration::MAX };
     estimator.estimate = 40.0;

@@ -13,7 +13,7 @@ use std::time::Duration;
 const MOST_WORKERS: u32 = 16;
 
 impl StateMachine {
-    /// Sends what may be sent, and asks for rows. Gives the moment at which to come back where nothing else happens.
+    /// Sends what may be sent, and requests rows. Returns when to call again if nothing else happens.
     pub fn step(&mut self, now: Now) -> Option<Duration> {
         self.now = now;
         if self.shared.held().next().is_some() {
@@ -129,7 +129,7 @@ impl StateMachine {
         busy + 1
     }
 
-    /// The sum over the buckets that still have rows, as far as the run may send it.
+    /// The sum over the buckets that still have rows, within the run's limit.
     fn emit_estimate(&mut self) {
         if matches!(self.policy.pace, Pace::Unlimited) {
             return;
@@ -145,7 +145,7 @@ impl StateMachine {
     }
 }
 
-/// The earliest of the moments at which something may be due.
+/// The earliest time at which something may be due.
 #[derive(Debug, Default)]
 struct Wake(Option<Duration>);
 

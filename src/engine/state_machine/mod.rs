@@ -138,7 +138,7 @@ impl StateMachine {
         }
     }
 
-    /// Back to the head of its queue, unless its workspace was suspended meanwhile.
+    /// Puts a row back at the head of its queue, unless its workspace was suspended meanwhile.
     fn send_again(&mut self, job: Job) {
         if let Some(job) = self.unless_suspended(job) {
             self.buckets.push_first(job);

@@ -9,14 +9,14 @@ use crate::engine::retry;
 use crate::model::{Event, Reply, StopReason};
 use std::time::Duration;
 
-/// So long a run goes on without a clear answer if no other row can show whose fault it is: longer than most restarts and
+/// How long a run continues without a clear answer if no other row can show whose fault it is: longer than most restarts and
 /// failovers take, and short enough for a run that will get no answer at all.
 const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Probes with other rows before a run that never got an answer ends, whatever `--retries` says: the first rows may be bad.
 const FEWEST_PROBES: u32 = 5;
 
-/// What becomes of a row whose attempts are used up.
+/// What happens to a row whose attempts are used up.
 enum UndecidedVerdict {
     /// The trouble is its own: it ends.
     GiveUp,
@@ -127,7 +127,7 @@ impl StateMachine {
         }
     }
 
-    /// Whether there has been no clear answer for longer than is waited for.
+    /// Whether there has been no clear answer for longer than the run waits.
     fn is_over(&self) -> bool {
         let (declared, answered) = (self.health.outage.is_declared(), self.health.has_clear_answer());
         let lasts = self.health.outage.lasts(self.now.at);
@@ -156,7 +156,7 @@ impl StateMachine {
         self.retries.has_room() && (may_come || self.buckets.any_row(|row| !row.has_failed()))
     }
 
-    /// The last word on a row without a clear answer. Of many users, each half is tried by itself.
+    /// Ends a row without a clear answer; a call for many users is split instead.
     fn give_up(&mut self, mut job: Job) {
         let Some(reply) = job.take_reply() else { return };
         match job.split(false) {

@@ -64,7 +64,7 @@ impl StateMachine {
         }
     }
 
-    /// A bucket is closed for `pause`, of which the server asked for `asked`; the rest is our own caution.
+    /// A bucket is paused for `pause`. The server asked for `asked`; the rest is our own caution.
     fn keep_pause(&mut self, job: &Job, pause: Duration, asked: Duration) {
         let now = self.now.at;
         self.tally.pause(now, pause);
@@ -75,7 +75,7 @@ impl StateMachine {
         self.withdraw_calls_like(job);
     }
 
-    /// Takes back the permits of calls to a paused bucket that have not sent anything.
+    /// Withdraws the permits of calls to a paused bucket that have not sent anything.
     fn withdraw_calls_like(&self, paused: &Job) {
         let bucket = self.buckets.of(paused);
         let flights = self.in_flight.values().filter(|call| self.buckets.of(&call.job) == bucket);
@@ -133,13 +133,13 @@ impl StateMachine {
         }
     }
 
-    /// Whether a call is in flight for the same session under its other name.
+    /// Whether a call for the other row of the same session is in flight.
     fn is_in_flight_elsewhere(&self, job: &Job) -> bool {
         let also_on = job.also_on();
         !also_on.is_empty() && self.in_flight.values().any(|call| also_on.contains(&call.job.line()))
     }
 
-    /// Ends the rows whose session was not found while it was being ended under its other name.
+    /// Ends the rows whose session was not found while a call for the other row of the session was in flight.
     pub(super) fn settle_shared(&mut self) {
         let in_flight: HashSet<u64> = self.in_flight.values().map(|call| call.job.line()).collect();
         let is_decided = |job: &Job| !job.also_on().iter().any(|line| in_flight.contains(line));

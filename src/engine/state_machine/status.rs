@@ -10,7 +10,7 @@ use crate::model::{Snapshot, StopReason};
 use std::time::Duration;
 
 impl StateMachine {
-    /// Whether nothing more will happen.
+    /// Whether there is nothing left to do.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.in_flight.is_empty() && (self.stop.is_some() || !self.has_more_to_send())
@@ -34,8 +34,8 @@ impl StateMachine {
         self.stop.is_none() && self.buckets.outstanding()
     }
 
-    /// The last thing before the end. Rows that the breaker held back have failed after all if the run came to its end; of
-    /// a run that stops early they haven't ended. A run that has ended every row is complete, whatever was to stop it.
+    /// The run is over. Rows that the breaker held back have failed after all if the run came to its end; if it was stopped
+    /// early, they haven't ended. A run that has ended every row is complete, whatever was about to stop it.
     pub fn close(&mut self) {
         let held = self.health.breaker.held().len() as u64;
         if self.stop.is_none() || self.tally.is_complete_with(held) {
@@ -68,7 +68,7 @@ impl StateMachine {
         }
     }
 
-    /// The lines in flight, and those whose record waits for the answer to one of them.
+    /// The lines in flight, and those that wait for the answer to one of them.
     pub fn lines_in_flight(&self) -> impl Iterator<Item = u64> {
         let in_flight = self.in_flight.values().map(|call| &call.job);
         in_flight.chain(self.shared.held()).flat_map(Job::lines)

@@ -325,7 +325,7 @@ fn rows_of_the_user_of_a_fresh_token_are_left_alone_wherever_they_wait() {
 }
 
 #[test]
-fn a_fresh_token_of_nobody_known_stops_the_run() {
+fn a_fresh_token_of_an_unknown_user_stops_the_run() {
     let mut bench = Bench::new(rows(2..=3));
     let reason = StopReason::Unavailable { error: "http_404".into(), detail: "".into() };
     bench.refused("token_expired").token(Refreshed::Unidentified(reason.clone())).pass(LATER);
@@ -412,7 +412,7 @@ fn rows_held_by_the_breaker_fail_where_the_input_ends_first() {
 }
 
 #[test]
-fn a_workspace_that_refuses_is_parked_and_a_second_one_stops_the_run() {
+fn a_workspace_that_refuses_is_suspended_and_a_second_one_stops_the_run() {
     let input = vec![row(2, "T1"), row(3, "T1"), row(4, "T2"), row(5, "T3")];
     let mut bench = Bench::new(input.clone());
     bench.refused("org_login_required");
@@ -475,7 +475,7 @@ fn rejected_rows_are_recorded_and_never_sent() {
 }
 
 #[test]
-fn a_test_row_of_another_workspace_tells_the_buckets_apart() {
+fn a_test_row_of_another_workspace_shows_the_kind_of_bucket() {
     let auto = Pace::Auto { start: 20.0, most: 300.0 };
     let input: Vec<_> = (2..=9).map(|line| row(line, if line < 6 { "T1" } else { "T2" })).collect();
     for (answer, kind) in [

@@ -35,7 +35,7 @@ impl StateMachine {
         }
     }
 
-    /// Whether users who were not asked for yet are to show if Slack answers at all.
+    /// Whether a user who was not asked for yet is tried, to see whether Slack answers at all.
     pub(super) fn tries_other_users(&self) -> bool {
         let are_there = |batcher: &UserBatcher| {
             !batcher.has_passed_enough() && (batcher.has_other_rows() || !self.buckets.exhausted())
@@ -43,7 +43,7 @@ impl StateMachine {
         !self.health.has_clear_answer() && self.retries.has_room() && self.batcher.as_ref().is_some_and(are_there)
     }
 
-    /// Keeps what became of users for good: their later rows end with it, without a call.
+    /// Remembers the final answer for the users: their later rows end with it, without a call.
     pub(super) fn remember(&mut self, job: &Job, status: Status, reply: &Reply) {
         if let (Some(batcher), Some(user_batch)) = (&mut self.batcher, job.user_batch()) {
             batcher.answer(user_batch.users(), job.outcome(status, reply.clone(), self.now));
@@ -68,7 +68,7 @@ impl StateMachine {
         }
     }
 
-    /// The first half goes first, and is done with before the second.
+    /// The first half is sent and settled before the second.
     pub(super) fn try_both(&mut self, (first, second): (Job, Job)) {
         self.buckets.was_split();
         self.buckets.push_first(second);

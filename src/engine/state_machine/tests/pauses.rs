@@ -74,7 +74,7 @@ fn no_test_row_is_sent_past_the_pause_of_a_503() {
 }
 
 #[test]
-fn our_own_caution_neither_is_slacks_word_nor_stops_the_run() {
+fn a_pause_that_we_lengthen_is_not_reported_as_stated_and_does_not_stop_the_run() {
     let mut bench = Bench::with(rows(2..=9), Pace::Unlimited, |policy| policy.max_retry_after = PAUSE);
     for _ in 0..10 {
         bench.until_a_call().answer(limited(1));

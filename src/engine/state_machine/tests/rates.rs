@@ -48,7 +48,7 @@ fn a_fixed_rate_is_the_runs_whatever_the_buckets() {
 }
 
 #[test]
-fn a_fixed_rate_stays_the_runs_when_the_buckets_are_told_apart() {
+fn a_fixed_rate_stays_the_runs_when_the_buckets_are_split() {
     let interval = Duration::from_secs(1);
     let mut bench = Bench::with(of_teams(10, 100), Pace::Every(interval), |policy| policy.workers = Some(64));
     bench.answer(Answer::RateLimited { retry_after: Some(Duration::from_secs(20)) });

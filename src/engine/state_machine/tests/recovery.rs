@@ -112,7 +112,7 @@ fn no_fan_out_before_the_first_answer() {
 }
 
 #[test]
-fn a_first_row_in_trouble_of_its_own_does_not_end_the_run() {
+fn a_first_row_that_always_fails_does_not_end_the_run() {
     let mut bench = bench_of(rows(2..=4), 4, 0);
     bench.answer(Answer::Fault(Fault::Timeout));
     bench.until_a_call().answer(Answer::Ok).until_a_call().answer(Answer::Ok);

@@ -81,7 +81,7 @@ fn every_row_of_a_user_ends_with_the_one_answer() {
 }
 
 #[test]
-fn one_bad_user_costs_the_other_nine_hundred_and_ninety_nine_nothing() {
+fn one_refused_user_of_a_thousand_does_not_fail_the_others() {
     for code in ["user_not_found", "cannot_reset_bot", "failed_for_some_users", "invalid_arguments", "never_heard_of"] {
         let mut bench = of(users(1_001));
         let sizes = play(&mut bench, spoiled_by(&["U700"], code));
@@ -93,7 +93,7 @@ fn one_bad_user_costs_the_other_nine_hundred_and_ninety_nine_nothing() {
 }
 
 #[test]
-fn a_code_that_refuses_everybody_trips_the_breaker_within_the_opening() {
+fn a_code_that_refuses_every_user_trips_the_breaker_within_the_first_calls() {
     let mut bench = of(users(5_000));
     let sizes = play(&mut bench, |_| Answer::Refused("admin_unauthorized".into()));
     assert!(matches!(bench.machine.stopped(), Some(StopReason::Breaker { code: ErrorCode::AdminUnauthorized })));
@@ -143,7 +143,7 @@ fn the_user_of_a_fresh_token_is_taken_out_of_the_call() {
 }
 
 #[test]
-fn a_user_who_makes_slack_stumble_is_found_and_is_unknown() {
+fn a_user_who_causes_server_errors_is_isolated_and_unknown() {
     for fault in [Answer::Fault(Fault::Http(500)), Answer::Refused(ErrorCode::InternalError)] {
         let mut bench = of(users(41));
         let stumbles = |asked: &[String]| if asked.contains(&"U17".to_owned()) { fault.clone() } else { Answer::Ok };
@@ -154,7 +154,7 @@ fn a_user_who_makes_slack_stumble_is_found_and_is_unknown() {
 }
 
 #[test]
-fn a_user_who_always_makes_slack_stumble_blocks_nobody_else() {
+fn a_user_who_always_causes_server_errors_blocks_no_other_user() {
     for fault in
         [Answer::Fault(Fault::Http(503)), Answer::Fault(Fault::Timeout), Answer::Refused(ErrorCode::InternalError)]
     {
@@ -172,7 +172,7 @@ fn a_user_who_always_makes_slack_stumble_blocks_nobody_else() {
 }
 
 #[test]
-fn an_outage_is_waited_for_and_costs_nobody_a_record() {
+fn an_outage_is_waited_for_and_ends_no_row() {
     let mut bench = bench_with(users(1_001), |policy| policy.retries = 5);
     bench.answer(Answer::Ok);
     while bench.at < Duration::from_mins(5) {
@@ -229,7 +229,7 @@ fn a_workspace_code_is_the_users_own() {
 }
 
 #[test]
-fn the_time_left_goes_by_calls() {
+fn the_eta_counts_calls() {
     let per_minute = Pace::Every(Duration::from_secs(3));
     let mut bench = Bench::with(users(2_501), per_minute, |policy| {
         (policy.whole_users, policy.to_send) = (Some(2_501), 4);
@@ -247,7 +247,7 @@ fn the_time_left_goes_by_calls() {
 }
 
 #[test]
-fn rows_in_flight_are_all_told_before_the_call() {
+fn all_rows_of_a_call_are_reported_before_it() {
     let mut bench = of(users(4));
     bench.answer(Answer::Ok).until_a_call();
     let lines: Vec<u64> = bench.machine.lines_in_flight().collect();
