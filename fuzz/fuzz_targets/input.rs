@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use slack_revoke::engine::ports::{RowSource, Want};
-use slack_revoke::input::{Content, Input, InputSource, MaybeSent, Survey, SurveyOptions};
+use slack_revoke::input::{Content, Input, InputSource, PossiblySent, Survey, SurveyOptions};
 use std::fs;
 
 fn survey(bytes: &[u8]) -> Option<(Content, Survey, tempfile::TempDir)> {
@@ -15,7 +15,7 @@ fn survey(bytes: &[u8]) -> Option<(Content, Survey, tempfile::TempDir)> {
 }
 
 fn dealt(content: &Content) -> u64 {
-    let mut source = content.source(MaybeSent::default()).unwrap();
+    let mut source = content.source(PossiblySent::default()).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let mut rows = 0;
     loop {

@@ -2,7 +2,7 @@
 
 use crate::engine::ports::{RowSource, Want};
 use crate::error::RunError;
-use crate::input::{Content, Delimiter, Input, InputError, MaybeSent, SurveyOptions, Trouble};
+use crate::input::{Content, Delimiter, Input, InputError, PossiblySent, SurveyOptions, Trouble};
 use crate::ledger::listing::Listing;
 use crate::model::{ColumnNames, InputSource, Row};
 use crate::output::{WEAKENED, counted, why};
@@ -65,7 +65,7 @@ pub(super) fn unusable(prefix: &str, error: &InputError) -> RunError {
 /// # Errors
 /// If the input can't be read again.
 pub(super) async fn read_rows(content: &Content, mut take: impl FnMut(&Row)) -> Result<(), RunError> {
-    let mut source = content.source(MaybeSent::default()).map_err(|error| unusable("", &error))?;
+    let mut source = content.source(PossiblySent::default()).map_err(|error| unusable("", &error))?;
     loop {
         source.request(Want::Any);
         let batch = source

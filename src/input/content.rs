@@ -1,11 +1,12 @@
 //! A surveyed input: it can be read again, by as many readers as are wanted, each with a position of its own.
 
+use super::SurveyOptions;
 use super::deal::Dealer;
 use super::duplicates::Firsts;
 use super::error::{InputError, Trouble};
 use super::framing::{Frames, Place, Record};
 use super::header::Header;
-use super::identity::{Continuation, InputIdentity};
+use super::identity::InputIdentity;
 use super::index::Index;
 use super::intake::{FirstReading, Intake};
 use super::original::Original;
@@ -13,10 +14,7 @@ use super::rules::Rules;
 use super::source::Source;
 use super::stored::{Span, Stored};
 use super::survey::{Count, Judges, Survey};
-use super::{MaybeSent, SurveyOptions};
-use crate::ledger::carried::Carried;
-use crate::model::InputSource;
-use crate::model::{Rejection, Row, Status, Target};
+use crate::model::{Carried, InputMatch, InputSource, PossiblySent, Rejection, Row, Status, Target};
 use roaring::RoaringTreemap;
 use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
@@ -39,12 +37,12 @@ pub(super) struct Surveyed {
     rules: Rules,
     firsts: Firsts,
     identity: InputIdentity,
-    continuation: Option<Continuation>,
+    continuation: Option<InputMatch>,
 }
 
 impl Surveyed {
     /// A record as the engine gets it.
-    pub(super) fn row(&self, record: &Record<'_>, maybe_sent: &MaybeSent) -> Row {
+    pub(super) fn row(&self, record: &Record<'_>, maybe_sent: &PossiblySent) -> Row {
         let line = record.place.line;
         let fields = record.to_fields(self.header.fields().len());
         let mut target = self.judge(record);
@@ -150,7 +148,7 @@ impl Content {
     ///
     /// # Errors
     /// If the input can't be read again.
-    pub(crate) fn each_carried(&self, mut take: impl FnMut(u64, Carried)) -> Result<(), InputError> {
+    pub fn each_carried(&self, take: &mut dyn FnMut(u64, Carried)) -> Result<(), InputError> {
         let columns = self.surveyed.header.fields().len();
         let mut frames = self.surveyed.frames();
         while let Some(record) = frames.next().map_err(|trouble| trouble.of(&self.input))? {
@@ -183,12 +181,12 @@ impl Content {
     ///
     /// # Errors
     /// Where the thread cannot be started.
-    pub fn source(&self, maybe_sent: MaybeSent) -> Result<Source, InputError> {
+    pub fn source(&self, maybe_sent: PossiblySent) -> Result<Source, InputError> {
         Source::start(self.input.clone(), self.dealer(maybe_sent))
             .map_err(|cause| Trouble::Thread(cause).of(&self.input))
     }
 
-    pub(super) fn dealer(&self, maybe_sent: MaybeSent) -> Dealer {
+    pub(super) fn dealer(&self, maybe_sent: PossiblySent) -> Dealer {
         Dealer::new(Arc::clone(&self.surveyed), maybe_sent)
     }
 

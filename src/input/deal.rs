@@ -1,12 +1,11 @@
 //! The second reading: which rows answer which request. No thread and no channel, so that it can be tested as it is.
 
-use super::MaybeSent;
 use super::content::Surveyed;
 use super::error::Trouble;
 use super::framing::Frames;
 use super::stored::Span;
 use crate::engine::ports::{Batch, Want};
-use crate::model::{Row, TeamId};
+use crate::model::{PossiblySent, Row, TeamId};
 use roaring::RoaringTreemap;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -33,7 +32,7 @@ const LEAST_OF_TEAM: usize = 8;
 #[derive(Debug)]
 pub(super) struct Dealer {
     surveyed: Arc<Surveyed>,
-    maybe_sent: MaybeSent,
+    maybe_sent: PossiblySent,
     /// In the input's order: `ordinal` is the next; all before it have been handed out.
     forward: Cursor,
     size: usize,
@@ -61,7 +60,7 @@ struct Ahead {
 }
 
 impl Dealer {
-    pub(super) fn new(surveyed: Arc<Surveyed>, maybe_sent: MaybeSent) -> Self {
+    pub(super) fn new(surveyed: Arc<Surveyed>, maybe_sent: PossiblySent) -> Self {
         Self {
             forward: Cursor { frames: surveyed.frames(), ordinal: 0 },
             lookup: Cursor { frames: surveyed.lookup(), ordinal: 0 },

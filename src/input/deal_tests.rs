@@ -34,7 +34,7 @@ fn interleaved(count: u64) -> String {
 
 #[test]
 fn batches_start_with_one_row_and_grow() {
-    let mut dealer = content_and_dealer(&interleaved(520), SurveyOptions::default(), MaybeSent::default()).1;
+    let mut dealer = content_and_dealer(&interleaved(520), SurveyOptions::default(), PossiblySent::default()).1;
     let sizes: Vec<usize> = (0..10).map(|_| dealer.deal(Want::Any).unwrap().rows.len()).collect();
     assert_eq!(sizes, [1, 2, 4, 8, 16, 32, 64, 128, 128, 128]);
     let last = dealer.deal(Want::Any).unwrap();
@@ -47,7 +47,7 @@ fn large_rows_come_in_small_batches() {
     let mut text = String::from("team_id,session_id,note\n");
     (0..100).for_each(|row| writeln!(text, "T{},{row},{}", row % 2, "x".repeat(MOST_BYTES / 3)).unwrap());
     for want in [Want::Any, Want::Of(team(1))] {
-        let mut dealer = content_and_dealer(&text, SurveyOptions::default(), MaybeSent::default()).1;
+        let mut dealer = content_and_dealer(&text, SurveyOptions::default(), PossiblySent::default()).1;
         let sizes: Vec<usize> = (0..5).map(|_| dealer.deal(want.clone()).unwrap().rows.len()).collect();
         assert_eq!(sizes, [1, 2, 3, 3, 3], "{want:?}");
     }
@@ -58,7 +58,7 @@ fn batches_of_many_workspaces_stay_small() {
     let sizes = |teams: u64, rows: u64| {
         let mut text = String::from("team_id,session_id\n");
         (0..rows).for_each(|row| writeln!(text, "T{},{row}", row % teams).unwrap());
-        let mut dealer = content_and_dealer(&text, SurveyOptions::default(), MaybeSent::default()).1;
+        let mut dealer = content_and_dealer(&text, SurveyOptions::default(), PossiblySent::default()).1;
         (0..8).map(|_| dealer.deal(Want::Of(team(1))).unwrap().rows.len()).collect::<Vec<_>>()
     };
     assert_eq!(sizes(2, 400), [1, 2, 4, 8, 16, 32, 64, 64]);
@@ -72,7 +72,7 @@ fn batches_of_many_workspaces_stay_small() {
 fn a_content_of_many_buffers_is_read_in_order_and_by_workspace() {
     let text = interleaved(20_000);
     assert!(text.len() > 2 * CHUNK, "{}", text.len());
-    let ((content, _), mut forward) = content_and_dealer(&text, SurveyOptions::default(), MaybeSent::default());
+    let ((content, _), mut forward) = content_and_dealer(&text, SurveyOptions::default(), PossiblySent::default());
     let mut next = 2;
     while next < 20_002 {
         for row in forward.deal(Want::Any).unwrap().rows {
@@ -80,7 +80,7 @@ fn a_content_of_many_buffers_is_read_in_order_and_by_workspace() {
             next += 1;
         }
     }
-    let mut by_team = content.dealer(MaybeSent::default());
+    let mut by_team = content.dealer(PossiblySent::default());
     let mut count = 0;
     for number in [1, 3, 2] {
         while let batch = by_team.deal(Want::Of(team(number))).unwrap()
@@ -97,7 +97,7 @@ fn a_content_of_many_buffers_is_read_in_order_and_by_workspace() {
 
 #[test]
 fn a_workspace_gets_its_own_rows_and_the_rest_skips_them() {
-    let mut dealer = content_and_dealer(&interleaved(9), SurveyOptions::default(), MaybeSent::default()).1;
+    let mut dealer = content_and_dealer(&interleaved(9), SurveyOptions::default(), PossiblySent::default()).1;
     assert_eq!(lines(&dealer.deal(Want::Of(team(2))).unwrap()), [3]);
     assert_eq!(lines(&dealer.deal(Want::Any).unwrap()), [2]);
     assert_eq!(lines(&dealer.deal(Want::Any).unwrap()), [4, 5]);
@@ -112,7 +112,7 @@ fn a_workspace_gets_its_own_rows_and_the_rest_skips_them() {
 fn rows_of_no_workspace_come_ahead_of_the_others() {
     let rows: Vec<_> = (0..200).map(|n| (1, n, n >= 150, false)).collect();
     let options = SurveyOptions { done: [155].into_iter().collect(), ..SurveyOptions::default() };
-    let mut dealer = content_and_dealer(&csv(&rows), options, MaybeSent::default()).1;
+    let mut dealer = content_and_dealer(&csv(&rows), options, PossiblySent::default()).1;
     assert_eq!(lines(&dealer.deal(Want::OfNoTeam).unwrap()), [152]);
     assert_eq!(lines(&dealer.deal(Want::OfNoTeam).unwrap()), [153, 154]);
     assert_eq!(lines(&dealer.deal(Want::OfNoTeam).unwrap()), [156, 157, 158, 159]);
@@ -126,7 +126,7 @@ fn rows_of_no_workspace_come_ahead_of_the_others() {
 #[test]
 fn done_rows_are_left_out_and_doubtful_ones_marked() {
     let options = SurveyOptions { done: [3, 5].into_iter().collect(), ..SurveyOptions::default() };
-    let maybe = MaybeSent::Lines([4].into_iter().collect());
+    let maybe = PossiblySent::Lines([4].into_iter().collect());
     let mut dealer = content_and_dealer(&interleaved(5), options, maybe).1;
     let mut rows = dealer.deal(Want::Of(team(2))).unwrap().rows;
     while rows.len() < 3 {
@@ -139,7 +139,7 @@ fn done_rows_are_left_out_and_doubtful_ones_marked() {
 #[test]
 fn duplicates_name_the_line_of_the_first() {
     let text = csv(&[(1, 7, false, true), (2, 7, false, false), (1, 7, false, false), (0, 7, false, false)]);
-    let mut dealer = content_and_dealer(&text, SurveyOptions::default(), MaybeSent::All).1;
+    let mut dealer = content_and_dealer(&text, SurveyOptions::default(), PossiblySent::All).1;
     let mut rows = Vec::new();
     while rows.len() < 4 {
         rows.extend(dealer.deal(Want::Any).unwrap().rows);
@@ -161,7 +161,7 @@ proptest! {
         let identify = if by_team { Identify::Team } else { Identify::Auto };
         let rules = Rules { identify, ..Rules::default() };
         let options = SurveyOptions { rules, done: done.iter().copied().collect(), ..SurveyOptions::default() };
-        let ((_, survey), mut dealer) = content_and_dealer(&csv(&rows), options, MaybeSent::default());
+        let ((_, survey), mut dealer) = content_and_dealer(&csv(&rows), options, PossiblySent::default());
         let mut seen = HashSet::new();
         let mut wants = wants.into_iter();
         loop {

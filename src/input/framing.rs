@@ -4,7 +4,7 @@
 use super::error::Trouble;
 use super::formats;
 use super::header::Delimiter;
-use crate::ledger::carried::Carried;
+use crate::model::Carried;
 use crate::model::{Fields, is_blank};
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 

@@ -1,5 +1,6 @@
 //! Which input this is: by its bytes, not by its name or its date.
 
+use crate::model::InputMatch;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 use std::io::{self, Read};
@@ -24,17 +25,6 @@ pub struct Earlier {
     pub content_bytes: u64,
     /// [`InputIdentity::content_sha256`] of that run.
     pub content_sha256: String,
-}
-
-/// How an input compares with that of an earlier run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Continuation {
-    /// The same content.
-    Same,
-    /// The earlier content, and whole lines behind it.
-    Appended,
-    /// Neither.
-    Other,
 }
 
 /// Hashes the content as it passes, and watches for the end of the earlier one.
@@ -83,13 +73,13 @@ impl Meter {
     }
 
     /// How the content compares with the earlier one, if there was one.
-    pub(super) fn continuation(&self) -> Option<Continuation> {
+    pub(super) fn continuation(&self) -> Option<InputMatch> {
         let earlier = self.earlier.as_ref()?;
         let same = || self.bytes == earlier.content_bytes && hex(self.sha.clone()) == earlier.content_sha256;
         Some(match &self.border {
-            Some(Border { same: true, ends_line: true }) => Continuation::Appended,
-            None if same() => Continuation::Same,
-            Some(_) | None => Continuation::Other,
+            Some(Border { same: true, ends_line: true }) => InputMatch::Appended,
+            None if same() => InputMatch::Same,
+            Some(_) | None => InputMatch::Other,
         })
     }
 
@@ -155,16 +145,16 @@ mod tests {
     #[test]
     fn only_whole_lines_behind_the_same_content_continue_it() {
         for (old, new, want) in [
-            ("a\nb\n", "a\nb\n", Continuation::Same),
-            ("a\nb\n", "a\nb\nc", Continuation::Appended),
-            ("a\nb", "a\nb\nc\n", Continuation::Appended),
-            ("a\nb", "a\nb\r\nc\n", Continuation::Appended),
-            ("a\nb\r", "a\nb\rc\n", Continuation::Appended),
-            ("a\nb", "a\nb1\n", Continuation::Other),
-            ("a\nb\n", "a\nb", Continuation::Other),
-            ("a\nb\n", "a\nX\nc\n", Continuation::Other),
-            ("a\nb\n", "a\nX\n", Continuation::Other),
-            ("", "a\n", Continuation::Other),
+            ("a\nb\n", "a\nb\n", InputMatch::Same),
+            ("a\nb\n", "a\nb\nc", InputMatch::Appended),
+            ("a\nb", "a\nb\nc\n", InputMatch::Appended),
+            ("a\nb", "a\nb\r\nc\n", InputMatch::Appended),
+            ("a\nb\r", "a\nb\rc\n", InputMatch::Appended),
+            ("a\nb", "a\nb1\n", InputMatch::Other),
+            ("a\nb\n", "a\nb", InputMatch::Other),
+            ("a\nb\n", "a\nX\nc\n", InputMatch::Other),
+            ("a\nb\n", "a\nX\n", InputMatch::Other),
+            ("", "a\n", InputMatch::Other),
         ] {
             for step in 1..=new.len() {
                 let mut meter = Meter::new(Some(earlier(old.as_bytes())));

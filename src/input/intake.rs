@@ -2,10 +2,11 @@
 
 use super::error::Trouble;
 use super::framing::Feed;
-use super::identity::{Continuation, Earlier, InputIdentity, Meter, Metered};
+use super::identity::{Earlier, InputIdentity, Meter, Metered};
 use super::original::Original;
 use super::spool::{Look, Spool};
 use super::stored::{Blocks, Hashes, Stored};
+use crate::model::InputMatch;
 use flate2::bufread::MultiGzDecoder;
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read};
@@ -119,7 +120,7 @@ pub(super) struct FirstReading {
     pub(super) stored: Stored,
     pub(super) original: Option<Original>,
     pub(super) identity: InputIdentity,
-    pub(super) continuation: Option<Continuation>,
+    pub(super) continuation: Option<InputMatch>,
 }
 
 impl Intake {

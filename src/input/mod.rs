@@ -29,12 +29,11 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use crate::ledger::resume::MaybeSent;
-pub use crate::model::InputSource;
+pub use crate::model::{InputMatch, InputSource, PossiblySent};
 pub use content::{Content, CopyError};
 pub use error::{InputError, Trouble};
 pub use header::{Delimiter, Header};
-pub use identity::{Continuation, Earlier, InputIdentity};
+pub use identity::{Earlier, InputIdentity};
 pub use protect::ProtectError;
 pub use rules::{Guards, Identify, Rules};
 pub use source::Source;

@@ -60,6 +60,18 @@ impl Guards {
         }
         Ok(())
     }
+
+    /// Adds what `--protect` named in an earlier run; returns whether any of it is new.
+    pub fn add<'a>(
+        &mut self,
+        users: impl Iterator<Item = &'a UserId>,
+        sessions: impl Iterator<Item = &'a SessionId>,
+    ) -> bool {
+        let before = self.users.len() + self.sessions.len();
+        self.users.extend(users.cloned());
+        self.sessions.extend(sessions);
+        self.users.len() + self.sessions.len() > before
+    }
 }
 
 /// Ids are ASCII, so UTF-16 of either kind has a NUL beside each of their letters, with a BOM or without.
@@ -97,6 +109,16 @@ mod tests {
         assert_eq!((guards.users.len(), guards.sessions.len()), (2, 1));
         assert!(guards.users.contains(&UserId::parse("W2").unwrap()));
         assert!(guards.sessions.contains(&SessionId::from(1_112_275_520_242)));
+    }
+
+    #[test]
+    fn only_what_is_new_is_reported_as_new() {
+        let user = |id| UserId::parse(id).unwrap();
+        let (users, sessions) = ([user("U2"), user("W1")], [SessionId::from(7)]);
+        let mut guards = Guards { users: [user("U5")].into(), ..Guards::default() };
+        assert!(guards.add(users.iter(), sessions.iter()));
+        assert_eq!((guards.users.len(), guards.sessions.len(), guards.own_users.len()), (3, 1, 0));
+        assert!(!guards.add(users.iter(), sessions.iter()));
     }
 
     #[test]

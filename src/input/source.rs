@@ -63,13 +63,13 @@ impl RowSource for Source {
 #[cfg(test)]
 mod tests {
     use super::super::testing::content;
-    use super::super::{MaybeSent, SurveyOptions};
+    use super::super::{PossiblySent, SurveyOptions};
     use super::*;
 
     #[tokio::test]
     async fn requests_are_answered_in_order_up_to_the_end() {
         let (content, _) = content("team_id,session_id\nT1,1\nT1,2\nT1,3\n", SurveyOptions::default());
-        let mut source = content.source(MaybeSent::default()).unwrap();
+        let mut source = content.source(PossiblySent::default()).unwrap();
         let team = crate::model::TeamId::parse("T9").unwrap();
         for want in [Want::Any, Want::Of(team.clone()), Want::Any] {
             source.request(want);

@@ -5,12 +5,12 @@ use super::duplicates::{Firsts, Sightings};
 use super::error::Trouble;
 use super::framing::{Feed, Frames, Place, Record};
 use super::header::{Delimiter, Header};
-use super::identity::{Continuation, InputIdentity};
+use super::identity::InputIdentity;
 use super::index::Index;
 use super::keys::{Distinct, Key, Keys};
 use super::rules::{Identify, Rules};
 use super::stored::Stored;
-use crate::ledger::carried::Carried;
+use crate::model::{Carried, InputMatch};
 use crate::model::{Counts, Fields, IdColumns, IdentifyBy, Rejection, SessionId, Status, Target, TeamId, UserId};
 use roaring::RoaringTreemap;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -31,7 +31,7 @@ pub struct Survey {
     /// Which input it is.
     pub identity: InputIdentity,
     /// How it compares with the input of an earlier run, where one was named.
-    pub continuation: Option<Continuation>,
+    pub continuation: Option<InputMatch>,
     /// Records behind the header; blank lines are none.
     pub rows: u64,
     /// Rows that a run would send.
@@ -260,7 +260,7 @@ impl Found {
         self,
         header: &Header,
         identity: InputIdentity,
-        continuation: Option<Continuation>,
+        continuation: Option<InputMatch>,
     ) -> (Survey, Index, Firsts) {
         let Self { index, firsts, totals, workspaces, users, whole } = self;
         let survey = Survey {

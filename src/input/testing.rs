@@ -4,7 +4,7 @@ use super::content::Content;
 use super::deal::Dealer;
 use super::framing::Feed;
 use super::intake::{Intake, Limits, Raw};
-use super::{Earlier, InputSource, MaybeSent, Survey, SurveyOptions, Trouble};
+use super::{Earlier, InputSource, PossiblySent, Survey, SurveyOptions, Trouble};
 use std::io::Cursor;
 
 impl Feed for &[u8] {
@@ -49,7 +49,7 @@ pub(super) fn content(text: &str, options: SurveyOptions) -> (Content, Survey) {
 pub(super) fn content_and_dealer(
     text: &str,
     options: SurveyOptions,
-    maybe_sent: MaybeSent,
+    maybe_sent: PossiblySent,
 ) -> ((Content, Survey), Dealer) {
     let (content, survey) = content(text, options);
     let dealer = content.dealer(maybe_sent);

@@ -202,7 +202,7 @@ fn a_file_stays_the_one_that_was_surveyed() {
 
 /// The lines that a second reading gives out, and how it ends if it isn't at its end.
 fn dealt(content: &Content) -> (Vec<u64>, Option<Trouble>) {
-    let (mut dealer, mut lines) = (content.dealer(MaybeSent::default()), Vec::new());
+    let (mut dealer, mut lines) = (content.dealer(PossiblySent::default()), Vec::new());
     for want in [Want::Of(TeamId::parse("T1").unwrap()), Want::Any] {
         loop {
             match dealer.deal(want.clone()) {
@@ -264,11 +264,11 @@ fn an_earlier_input_is_recognised_under_rows_added_to_it() {
     let earlier = Earlier { content_bytes: first.content_bytes, content_sha256: first.content_sha256 };
     let longer = format!("{SMALL}T3,3\n");
     for (bytes, want) in [
-        (SMALL.as_bytes().to_vec(), Continuation::Same),
-        (gzip(SMALL.as_bytes()), Continuation::Same),
-        (longer.clone().into_bytes(), Continuation::Appended),
-        (zstd(longer.as_bytes()), Continuation::Appended),
-        (longer.replace("T1,1", "T1,9").into_bytes(), Continuation::Other),
+        (SMALL.as_bytes().to_vec(), InputMatch::Same),
+        (gzip(SMALL.as_bytes()), InputMatch::Same),
+        (longer.clone().into_bytes(), InputMatch::Appended),
+        (zstd(longer.as_bytes()), InputMatch::Appended),
+        (longer.replace("T1,1", "T1,9").into_bytes(), InputMatch::Other),
     ] {
         let found = survey(&bytes, options(), Some(earlier.clone())).unwrap().1;
         assert_eq!(found.continuation, Some(want));

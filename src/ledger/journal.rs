@@ -13,10 +13,10 @@
 //! endian. `unset`: locked, no run begun. `lines`: every row that may have been sent is listed. `all`: an earlier list was
 //! lost, so any row may have been.
 
-use super::resume::MaybeSent;
 use super::sync::Syncer;
 use crate::files::atomic::{AtomicFile, has_no_locks, open_regular};
 use crate::files::{PRIVATE, during, is_at, private, sync_folder_of};
+use crate::model::PossiblySent;
 use roaring::RoaringTreemap;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, BufReader, Read};
@@ -139,11 +139,11 @@ impl Lock {
     ///
     /// # Errors
     /// Where the file cannot be read.
-    pub fn listed(&self) -> io::Result<Option<MaybeSent>> {
+    pub fn listed(&self) -> io::Result<Option<PossiblySent>> {
         match self.marks {
             Marks::Unset => Ok(None),
-            Marks::All => Ok(Some(MaybeSent::All)),
-            Marks::Lines => Ok(Some(MaybeSent::Lines(entries(&self.path).map_err(during("read", &self.path))?))),
+            Marks::All => Ok(Some(PossiblySent::All)),
+            Marks::Lines => Ok(Some(PossiblySent::Lines(entries(&self.path).map_err(during("read", &self.path))?))),
         }
     }
 
@@ -172,21 +172,21 @@ impl Lock {
         self.set(Marks::Unset)?;
         self.file.set_len(FIRST_ENTRY).map_err(during("write", &self.path))?;
         self.set(Marks::Lines)?;
-        self.into_journal(MaybeSent::default())
+        self.into_journal(PossiblySent::default())
     }
 
-    /// Goes on with the list as it is, or with [`MaybeSent::All`] as one that has lost entries. Where no row is in doubt,
+    /// Goes on with the list as it is, or with [`PossiblySent::All`] as one that has lost entries. Where no row is in doubt,
     /// an empty list is begun.
     ///
     /// # Errors
     /// Where the file cannot be written.
-    pub fn resume(mut self, maybe_sent: &MaybeSent) -> io::Result<Journal> {
+    pub fn resume(mut self, maybe_sent: &PossiblySent) -> io::Result<Journal> {
         match (maybe_sent, self.marks) {
-            (MaybeSent::Lines(lines), _) if lines.is_empty() => self.begin(),
-            (MaybeSent::Lines(_), Marks::Lines) => self.into_journal(maybe_sent.clone()),
-            (MaybeSent::Lines(_), Marks::Unset | Marks::All) | (MaybeSent::All, _) => {
+            (PossiblySent::Lines(lines), _) if lines.is_empty() => self.begin(),
+            (PossiblySent::Lines(_), Marks::Lines) => self.into_journal(maybe_sent.clone()),
+            (PossiblySent::Lines(_), Marks::Unset | Marks::All) | (PossiblySent::All, _) => {
                 self.set(Marks::All)?;
-                self.into_journal(MaybeSent::All)
+                self.into_journal(PossiblySent::All)
             }
         }
     }
@@ -197,7 +197,7 @@ impl Lock {
         Ok(())
     }
 
-    fn into_journal(self, before: MaybeSent) -> io::Result<Journal> {
+    fn into_journal(self, before: PossiblySent) -> io::Result<Journal> {
         let context = during("write", &self.path);
         let len = self.file.metadata().map_err(context)?.len();
         let end = len - len.saturating_sub(FIRST_ENTRY) % ENTRY_LEN;
@@ -340,7 +340,7 @@ pub struct Journal {
     path: PathBuf,
     pid: u32,
     /// What earlier runs left open.
-    before: MaybeSent,
+    before: PossiblySent,
     /// Where the next entry goes. A write that failed in the middle is written over by the next.
     end: u64,
     /// Entries on their way into the file.
@@ -374,7 +374,7 @@ impl Journal {
     pub fn settle(self, done: &RoaringTreemap, in_doubt: &[u64]) -> io::Result<()> {
         let Self { file, path, pid, before, syncer, .. } = self;
         syncer.finish()?;
-        let MaybeSent::Lines(before) = before else { return Ok(()) };
+        let PossiblySent::Lines(before) = before else { return Ok(()) };
         let listed = entries(&path).map_err(during("read", &path))?;
         let open = (before | in_doubt.iter().copied().collect::<RoaringTreemap>()) - done;
         let kept = (&listed & done) | open;

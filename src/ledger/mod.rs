@@ -1,14 +1,16 @@
 //! Everything that lasts: the input, the results, the manifest and the journal.
 
 pub mod aside;
-pub mod carried;
 mod cell;
 pub mod journal;
+#[expect(clippy::module_inception, reason = "the folder is the room, the file its main type")]
+pub mod ledger;
 pub mod listed;
 pub mod listing;
 pub mod manifest;
 pub mod page;
 pub mod paths;
+pub mod preflight;
 mod record;
 pub mod remaining;
 pub mod results;

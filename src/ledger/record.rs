@@ -1,12 +1,11 @@
 //! A results file, record by record, as [`super::results`] wrote it.
 
-use super::carried::Carried;
 use super::results::COLUMNS;
 use super::scan_error::{Damage, ScanError};
 use crate::files::atomic::open_regular;
 use crate::files::{Seen, during};
 use crate::model::Stamp;
-use crate::model::{ColumnNames, Fields, IdColumns, Outcome, Status};
+use crate::model::{Carried, ColumnNames, Fields, IdColumns, Outcome, Status};
 use csv::{ReaderBuilder, StringRecord, Terminator};
 use std::fs::File;
 use std::io::{self, Read};

@@ -8,11 +8,13 @@ use super::paths::{RunFiles, is_there, remaining_beside};
 use super::scan::Recorded;
 use crate::files::atomic::AtomicFile;
 use crate::files::{Fingerprint, Hashing, PRIVATE, during, fingerprint};
-use crate::input::{Content, CopyError};
 use crate::model::Status;
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+
+/// Whether a row remains, by its line and by the status that it would end with unsent.
+pub type Keep<'a> = &'a dyn Fn(u64, Option<Status>) -> bool;
 
 /// Writes the rows that remain, and returns how many these are. The manifest has the file's hash before it is there, so that
 /// the next run takes it for its own wherever this one dies.
@@ -20,7 +22,7 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// If the input can't be read again, the file or the manifest can't be written, or another file is there by now.
 pub fn write(
-    content: &Content,
+    copy_rows: impl FnOnce(Keep<'_>, &mut dyn Write) -> io::Result<u64>,
     recorded: &Recorded,
     strict: bool,
     manifest: &mut Manifest,
@@ -33,15 +35,12 @@ pub fn write(
     let path = &files.remaining;
     let unwritten = during("write", path);
     // A row that the run didn't reach has no record, but it may be protected, or a duplicate of one that has.
-    let keep = |line, rejected: Option<Status>| {
+    let keep = |line: u64, rejected: Option<Status>| {
         recorded.remains(line, strict) && rejected.is_none_or(|status| status.remains(strict))
     };
     let file = AtomicFile::create(path, PRIVATE).map_err(unwritten)?;
     let mut out = Hashing::new(file);
-    let rows = content.copy_rows(keep, &mut out).map_err(|error| match error {
-        CopyError::Input(error) => io::Error::other(error.to_string()),
-        CopyError::Output(error) => unwritten(error),
-    })?;
+    let rows = copy_rows(&keep, &mut out)?;
     if rows == 0 {
         return Ok(0);
     }

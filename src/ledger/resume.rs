@@ -1,6 +1,7 @@
 //! Whether a run may write where it was told to, and where it begins. Pure: the facts go in, the decision comes out.
 
 use super::seal::Seal;
+use crate::model::{InputMatch, PossiblySent};
 use roaring::RoaringTreemap;
 
 /// What the user asked for.
@@ -37,7 +38,11 @@ pub struct Prior {
     /// The most rows that were recorded when one of them began; the journal need not name them.
     pub ended_before: u64,
     /// How the input of now compares with the one of then.
-    pub input: Continuity,
+    pub input: InputMatch,
+    /// The SHA-256 of the input of then.
+    pub recorded_sha256: Box<str>,
+    /// The SHA-256 of the input of now.
+    pub given_sha256: Box<str>,
     /// How the results of now compare with those of then.
     pub seal: Seal,
 }
@@ -46,27 +51,8 @@ impl Prior {
     /// Whether the results belong to another input.
     #[must_use]
     pub fn is_of_other_input(&self) -> bool {
-        match self.input {
-            Continuity::Same | Continuity::Appended => false,
-            Continuity::Other { .. } => true,
-        }
+        self.input == InputMatch::Other
     }
-}
-
-/// How an input compares with the one that a manifest describes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Continuity {
-    /// The same content.
-    Same,
-    /// The same content, and rows added at its end.
-    Appended,
-    /// Another one.
-    Other {
-        /// The SHA-256 in the manifest.
-        recorded: Box<str>,
-        /// The SHA-256 of the input given now.
-        given: Box<str>,
-    },
 }
 
 /// What the results hold. Without `--resume` only its being there counts, and the default says enough.
@@ -76,42 +62,6 @@ pub struct Found {
     pub valid_len: u64,
     /// The lines of the rows that have ended.
     pub done: RoaringTreemap,
-}
-
-/// Rows that a run which died may have sent without recording an answer.
-#[derive(Debug, Clone, PartialEq)]
-pub enum MaybeSent {
-    /// Those of the journal.
-    Lines(RoaringTreemap),
-    /// Any: there is no journal to tell.
-    All,
-}
-
-/// None.
-impl Default for MaybeSent {
-    fn default() -> Self {
-        Self::Lines(RoaringTreemap::new())
-    }
-}
-
-impl MaybeSent {
-    /// The same, and the rows of these lines.
-    #[must_use]
-    pub fn and(self, lines: &RoaringTreemap) -> Self {
-        match self {
-            Self::Lines(listed) => Self::Lines(listed | lines),
-            Self::All => Self::All,
-        }
-    }
-
-    /// Whether the row of this line may have been sent.
-    #[must_use]
-    pub fn contains(&self, line: u64) -> bool {
-        match self {
-            Self::Lines(lines) => lines.contains(line),
-            Self::All => true,
-        }
-    }
 }
 
 /// Where a run begins.
@@ -126,7 +76,7 @@ pub enum Start {
         /// The rows that have ended.
         done: RoaringTreemap,
         /// The rows whose `session_not_found` now means `already_revoked`.
-        maybe_sent: MaybeSent,
+        maybe_sent: PossiblySent,
     },
 }
 
@@ -199,7 +149,7 @@ pub fn decide(
     ask: Ask,
     prior: Option<Prior>,
     found: Option<Found>,
-    journal: Option<MaybeSent>,
+    journal: Option<PossiblySent>,
 ) -> Result<Start, Refusal> {
     match ask.wants {
         Wants::Fresh if prior.is_none() && found.is_none() => Ok(Start::Fresh(Fresh::FirstRun)),
@@ -224,7 +174,7 @@ fn resume(
     rehearsal: bool,
     prior: Option<Prior>,
     found: Option<Found>,
-    journal: Option<MaybeSent>,
+    journal: Option<PossiblySent>,
 ) -> Result<Start, Refusal> {
     let Some(prior) = prior else {
         return match found {
@@ -238,8 +188,8 @@ fn resume(
         (false, true) => return Err(Refusal::IsReal),
         (true, true) | (false, false) => {}
     }
-    if let Continuity::Other { recorded, given } = prior.input {
-        return Err(Refusal::OtherInput { recorded, given });
+    if prior.is_of_other_input() {
+        return Err(Refusal::OtherInput { recorded: prior.recorded_sha256, given: prior.given_sha256 });
     }
     match prior.seal {
         Seal::Edited => return Err(Refusal::Edited),
@@ -257,7 +207,7 @@ fn resume_or_start(
     rehearsal: bool,
     prior: Option<Prior>,
     found: Option<Found>,
-    journal: Option<MaybeSent>,
+    journal: Option<PossiblySent>,
 ) -> Result<Start, Refusal> {
     match resume(rehearsal, prior, found, journal) {
         Err(Refusal::OtherInput { .. }) => Ok(Start::Fresh(Fresh::PutsAside)),
@@ -269,11 +219,11 @@ fn resume_or_start(
 /// A complete run has no row in flight: so either every row of then is still recorded, and none is in doubt, or records
 /// were cut off since, and any may be one of theirs. A run that died has listed what it sent, unless the list is gone; but
 /// a run on a complete one begins its list anew, so where fewer rows are recorded than it found, any may be in doubt too.
-fn maybe_sent(prior: &Prior, done: u64, journal: Option<MaybeSent>) -> MaybeSent {
+fn maybe_sent(prior: &Prior, done: u64, journal: Option<PossiblySent>) -> PossiblySent {
     match (prior.complete, journal) {
-        (true, _) if done >= prior.rows => MaybeSent::default(),
-        (true, _) | (false, None) => MaybeSent::All,
-        (false, Some(_)) if done < prior.ended_before => MaybeSent::All,
+        (true, _) if done >= prior.rows => PossiblySent::default(),
+        (true, _) | (false, None) => PossiblySent::All,
+        (false, Some(_)) if done < prior.ended_before => PossiblySent::All,
         (false, Some(listed)) => listed,
     }
 }

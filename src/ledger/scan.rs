@@ -3,7 +3,6 @@
 //! The file may have been cut at any byte. A record counts if its `\n` is there, outside quotes; everything after the last
 //! such record is a torn tail, and [`Scan::valid_len`] says where it begins.
 
-use super::carried::Carried;
 use super::record::Reader;
 pub use super::record::{Record, Records, records};
 use super::results::encoded_header;
@@ -11,8 +10,7 @@ pub use super::scan_error::{Damage, ScanError};
 pub use crate::files::Seen;
 use crate::files::atomic::open_regular;
 use crate::files::during;
-use crate::input::{Content, Survey};
-use crate::model::{ColumnNames, Failures, Fields, IdColumns, Outcome, Row, Stamp, Tally, TeamId, UserId};
+use crate::model::{Carried, ColumnNames, Failures, Fields, IdColumns, Outcome, Row, Stamp, Tally, TeamId, UserId};
 use roaring::RoaringTreemap;
 use std::collections::HashMap;
 use std::io;
@@ -183,12 +181,15 @@ pub fn scan(path: &Path, expected: Option<&Fields>, names: &ColumnNames) -> Resu
     Ok(Scan { valid_len: reader.valid_len(), columns, recorded, carried, seen })
 }
 
-/// Checks that each record is of the row that stands on its line. `survey` has counted the rows of the scan's lines as done.
+/// Reads the input again, and calls its argument with the line and the content of each row.
+pub type EachRow<'a> = &'a dyn Fn(&mut dyn FnMut(u64, Carried)) -> io::Result<()>;
+
+/// Checks that each record is of the row that stands on its line. `carried` is what the input has on the lines of the scan.
 ///
 /// # Errors
 /// [`ScanError::OtherRow`]; and if a file can't be read again to find it.
-pub fn check_rows(scan: &Scan, path: &Path, content: &Content, survey: &Survey) -> Result<(), ScanError> {
-    if scan.carried == survey.carried {
+pub fn check_rows(scan: &Scan, path: &Path, carried: Carried, each_row: EachRow<'_>) -> Result<(), ScanError> {
+    if scan.carried == carried {
         return Ok(());
     }
     let mut carried = HashMap::new();
@@ -196,12 +197,11 @@ pub fn check_rows(scan: &Scan, path: &Path, content: &Content, survey: &Survey) 
         let Record { fields, line, .. } = record?;
         carried.insert(line, Carried::row(line, fields.iter()));
     }
-    let again = content.each_carried(|line, row| {
+    each_row(&mut |line, row| {
         if carried.get(&line) == Some(&row) {
             carried.remove(&line);
         }
-    });
-    again.map_err(|error| io::Error::other(error.to_string()))?;
+    })?;
     let changed = || during("compare", path)(io::Error::other("it changed while it was read")).into();
     Err(carried.into_keys().min().map_or_else(changed, |line| ScanError::OtherRow { path: path.to_owned(), line }))
 }

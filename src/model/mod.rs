@@ -1,7 +1,8 @@
 //! The nouns of a run: ids, rows, replies, outcomes, events, totals.
 //!
-//! Standard library only, but for the calendar of [`Stamp`]. Everything else in the crate may import this room; it imports nothing of the crate.
+//! Standard library only, except for the calendar of [`Stamp`] and the set of lines in [`PossiblySent`]. Everything else in the crate may import this room; it imports nothing of the crate.
 
+mod carried;
 pub mod cidr;
 mod code;
 mod columns;
@@ -12,6 +13,7 @@ mod invisible;
 mod options;
 mod outcome;
 mod owner;
+mod possibly_sent;
 mod rate;
 mod reply;
 mod row;
@@ -19,6 +21,7 @@ mod stamp;
 mod tally;
 mod token_text;
 
+pub use carried::Carried;
 pub use cidr::{Cidr, CidrError};
 pub use code::{CodeClass, ErrorCode};
 pub use columns::{ColumnError, ColumnNames, IdColumn, IdColumns};
@@ -27,11 +30,12 @@ pub use failures::Failures;
 pub use ids::{IdError, SessionId, TeamId, UserId};
 pub use invisible::{is_blank, is_invisible, name_of};
 pub use options::{
-    API_URL, BucketPolicy, Delimiter, Identify, InputSource, LogFormat, MaxFailures, RateChoice, ScreenMode,
-    TokenSource, Verbosity, is_loopback_host,
+    API_URL, BucketPolicy, Delimiter, Identify, InputMatch, InputSource, LogFormat, MaxFailures, RateChoice,
+    ScreenMode, TokenSource, Verbosity, is_loopback_host,
 };
 pub use outcome::{Outcome, Status};
 pub use owner::TokenOwner;
+pub use possibly_sent::PossiblySent;
 pub use rate::{Per, Rate, RateError};
 pub use reply::{Answer, Fault, Reply, UNSTATED_PAUSE};
 pub use row::{Fields, IdentifyBy, Rejection, Row, SessionTarget, Target, UserTarget};

@@ -214,6 +214,17 @@ pub enum ScreenMode {
     None,
 }
 
+/// How an input compares with that of an earlier run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InputMatch {
+    /// The same content.
+    Same,
+    /// The earlier content, and whole lines behind it.
+    Appended,
+    /// Neither.
+    Other,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

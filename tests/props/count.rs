@@ -1,6 +1,6 @@
 //! What was played, to be printed at the end.
 
-use slack_revoke::engine::retry::{Class, classify};
+use crate::weather::Meaning;
 use slack_revoke::model::{Answer, ErrorCode};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -12,20 +12,7 @@ pub fn add(what: &str, many: u64) {
 }
 
 pub fn answer(answer: &Answer) {
-    let class = match classify(&slack_revoke::model::Reply::bare(answer.clone())) {
-        Class::Revoked => "ok",
-        Class::AlreadyGone => "session_expired",
-        Class::NotFound => "session_not_found",
-        Class::RateLimited { .. } => "limited",
-        Class::Transient { ambiguous: true } => "transient, ambiguous",
-        Class::Transient { ambiguous: false } => "not connected",
-        Class::Row => "row",
-        Class::SuspectRow => "suspect row",
-        Class::Workspace => "workspace",
-        Class::TokenExpired => "token_expired",
-        Class::Run => "run",
-    };
-    add(&format!("answer: {class}"), 1);
+    add(&format!("answer: {:?}", Meaning::of(answer)), 1);
     if let Answer::Refused(ErrorCode::Other(_)) = answer {
         add("answer: a code that is not listed", 1);
     }

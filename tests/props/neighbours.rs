@@ -1,15 +1,15 @@
-//! The engine's neighbours: the real reader, waited for without letting the clock run; signals; and what the recorder of
-//! `run` does, on the real files.
+//! The engine's neighbours: the real reader, waited for without letting the clock run; signals; and the product's ledger.
 
 use crate::slack::{Moment, Slack};
-use slack_revoke::engine::clock::Clock;
+use slack_revoke::engine::clock::{Clock, wall};
 use slack_revoke::engine::ports::{Batch, Control, Observer, RowSource, Signal, Unwritable, Want};
 use slack_revoke::input::Source;
-use slack_revoke::ledger::journal::Journal;
-use slack_revoke::ledger::results::{NotAdded, ResultsWriter};
-use slack_revoke::ledger::scan::Recorded;
-use slack_revoke::model::{Event, IdColumns, Outcome, Snapshot, StopReason};
+use slack_revoke::ledger::ledger::Ledger;
+use slack_revoke::ledger::paths::RunFiles;
+use slack_revoke::model::{Event, Outcome, Snapshot, StopReason};
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
@@ -76,74 +76,65 @@ impl Control for Signals {
 /// What a process that is killed leaves: nothing runs any more.
 pub struct Killed;
 
-/// What befalls a write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Blow {
+/// What happens to one call of [`Ledger::record`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum CrashPoint {
     /// The process dies just before it.
-    KilledBefore,
+    Before,
+    /// The process dies while the records are written: this share of their bytes is in the file, and no line is listed.
+    InRecords(f64),
     /// The process dies just after it.
-    KilledAfter,
+    After,
     /// The disk refuses it and all that follow.
     Refused,
 }
 
-/// Keeps what happens as the recorder of `run` does.
-pub struct Keeper {
+/// Passes what happens on to the product's ledger, and dies when it is due.
+pub struct Recorder {
     pub slack: Slack,
-    pub results: ResultsWriter,
-    pub journal: Journal,
-    pub recorded: Recorded,
-    pub owners: IdColumns,
+    pub ledger: Ledger,
+    pub files: RunFiles,
     /// The rows that ended, and whether their records were kept.
     pub ended: BTreeMap<u64, (Outcome, bool)>,
-    pub writes: u64,
-    pub blow: Option<(u64, Blow)>,
+    pub turns: u64,
+    pub crash: Option<(u64, CrashPoint)>,
     pub workers: u32,
 }
 
-impl Keeper {
-    /// One write of the program's, and what befalls it. A disk that refuses keeps none of the records.
-    fn write(&mut self, write: impl FnOnce(&mut Self) -> Result<(), NotAdded>) -> Result<(), NotAdded> {
-        self.writes += 1;
-        let due = self.blow.filter(|(at, blow)| *at == self.writes || (*at < self.writes && *blow == Blow::Refused));
-        match due {
-            Some((_, Blow::KilledBefore)) => std::panic::resume_unwind(Box::new(Killed)),
-            Some((_, Blow::Refused)) => return Err(std::io::Error::other("no space left on device").into()),
-            Some((_, Blow::KilledAfter)) | None => {}
-        }
-        write(self)?;
-        if due.is_some() {
-            std::panic::resume_unwind(Box::new(Killed));
-        }
-        Ok(())
-    }
-
+impl Recorder {
     fn record(&mut self, events: &[Event]) -> Result<(), Unwritable> {
-        let ended: Vec<_> = events.iter().filter_map(Event::ended).collect();
-        if ended.is_empty() {
-            return Ok(());
-        }
-        let appended = self.write(|this| this.results.append(ended.iter().copied()));
-        let kept = appended.as_ref().map_or_else(|refused| refused.added, |()| ended.len());
-        for (number, (row, outcome)) in ended.iter().enumerate() {
-            let (line, is_kept) = (row.line, number < kept);
-            if is_kept && !self.recorded.add(row, self.owners, outcome) {
-                self.slack.state().fault(&format!("line {line} was recorded before"));
+        self.turns += 1;
+        let refused = |point| point == CrashPoint::Refused;
+        let due = self.crash.filter(|(at, point)| *at == self.turns || (*at < self.turns && refused(*point)));
+        let before = (length(&self.files.results), length(&self.files.journal));
+        let kept = match due {
+            Some((_, CrashPoint::Before)) => die(),
+            Some((_, CrashPoint::Refused)) => Err(full_disk(events)),
+            Some((_, CrashPoint::InRecords(_) | CrashPoint::After)) | None => self.ledger.record(events, wall()),
+        };
+        self.note_ended(events, &kept);
+        match due {
+            Some((_, CrashPoint::InRecords(share))) => {
+                let (results, journal) = before;
+                let written = length(&self.files.results) - results;
+                // The records come first, so none of the lines is listed yet.
+                cut(&self.files.results, results + share_of(written, share));
+                cut(&self.files.journal, journal);
+                die()
             }
-            if self.ended.insert(line, ((*outcome).clone(), is_kept)).is_some() {
-                self.slack.state().fault(&format!("line {line} ended twice"));
-            }
+            Some((_, CrashPoint::After)) => die(),
+            Some((_, CrashPoint::Before | CrashPoint::Refused)) | None => kept,
         }
-        appended.map_err(|refused| unwritable(&refused, ended[kept..].iter().map(|(row, _)| row.line).collect()))
     }
 
-    fn list(&mut self, events: &[Event]) -> Result<(), Unwritable> {
-        let lines: Vec<_> = events.iter().filter_map(Event::first_sent).collect();
-        if lines.is_empty() {
-            return Ok(());
+    fn note_ended(&mut self, events: &[Event], kept: &Result<(), Unwritable>) {
+        let lost: &[u64] = kept.as_ref().err().map_or(&[], |refused| &refused.unrecorded);
+        for (row, outcome) in events.iter().filter_map(Event::ended) {
+            let is_kept = !lost.contains(&row.line);
+            if self.ended.insert(row.line, (outcome.clone(), is_kept)).is_some() {
+                self.slack.state().fault(&format!("line {} ended twice", row.line));
+            }
         }
-        let listed = self.write(|this| Ok(this.results.check().and_then(|()| this.journal.mark_sent(lines))?));
-        listed.map_err(|refused| unwritable(&refused, Vec::new()))
     }
 
     /// A call that is about to leave.
@@ -161,16 +152,41 @@ impl Keeper {
     }
 }
 
-fn unwritable(refused: &NotAdded, unrecorded: Vec<u64>) -> Unwritable {
-    Unwritable { why: refused.error.to_string().into(), unrecorded }
+/// A disk that refuses keeps none of the records.
+fn full_disk(events: &[Event]) -> Unwritable {
+    let unrecorded = events.iter().filter_map(Event::ended).map(|(row, _)| row.line).collect();
+    Unwritable { why: "no space left on device".into(), unrecorded }
 }
 
-impl Observer for Keeper {
+pub fn die() -> ! {
+    std::panic::resume_unwind(Box::new(Killed))
+}
+
+fn length(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |found| found.len())
+}
+
+fn cut(path: &Path, len: u64) {
+    let file = fs::OpenOptions::new().write(true).open(path).expect("the file is there");
+    file.set_len(len).expect("it can be cut");
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "some bytes of a few records"
+)]
+fn share_of(bytes: u64, share: f64) -> u64 {
+    (bytes as f64 * share) as u64
+}
+
+impl Observer for Recorder {
     fn on_events(&mut self, events: &[Event]) -> Result<(), Unwritable> {
         for _ in events {
             self.slack.state().tick();
         }
-        let kept = self.record(events).and_then(|()| self.list(events));
+        let kept = self.record(events);
         for event in events {
             match event {
                 Event::Sending { line, call } if kept.is_ok() => self.sending(*line, *call),
@@ -193,6 +209,7 @@ impl Observer for Keeper {
     }
 
     fn on_snapshot(&mut self, snapshot: &Snapshot) {
+        self.ledger.save_if_due(snapshot, wall());
         let (ended, total) = (snapshot.counts.ended(), snapshot.total);
         if ended > total || snapshot.in_flight > self.workers {
             self.slack.state().fault(&format!("shown: {ended} of {total} rows, {} in flight", snapshot.in_flight));

@@ -3,24 +3,17 @@
 use crate::case::{Case, Fate};
 use crate::round::{Concluded, Ended, Place, Round};
 use crate::slack::{Answered, Seen, Slack};
-use slack_revoke::engine::retry::{Class, classify};
-use slack_revoke::ledger::resume::MaybeSent;
+use crate::weather::{Meaning, says_it_lives};
 use slack_revoke::ledger::scan::{Record, Scan, records, scan};
-use slack_revoke::model::Reply;
+use slack_revoke::model::PossiblySent;
 use slack_revoke::model::{Answer, ColumnNames, ErrorCode, Outcome, Status};
 use std::collections::BTreeMap;
 use std::fs;
 
-/// Whether the answer says that no call can end the session.
-fn says_it_lives(answered: &Answered) -> bool {
-    matches!(&answered.answer, Answer::Refused(code) if code.rules_out_any_effect())
-}
-
 /// Whether a call of this run may have ended the session of this line, and no answer tells.
 fn is_open(seen: &Seen, line: u64) -> bool {
-    let answers = seen.answered.get(&line).into_iter().flatten();
-    let mut classes = answers.map(|answered| classify(&Reply::bare(answered.answer.clone())));
-    seen.dropped.contains(&line) || classes.any(|class| class == Class::Transient { ambiguous: true })
+    let mut answers = seen.answered.get(&line).into_iter().flatten();
+    seen.dropped.contains(&line) || answers.any(|answered| Meaning::of(&answered.answer) == Meaning::Ambiguous)
 }
 
 pub struct Oracle<'a> {
@@ -84,7 +77,7 @@ impl Oracle<'_> {
     fn journal_was_exact(&mut self, round: &Round) {
         let state = self.slack.state();
         for (line, past) in &state.past {
-            let listed = round.maybe_sent.as_ref().is_some_and(|listed| listed.contains(*line));
+            let listed = round.possibly_sent.as_ref().is_some_and(|listed| listed.contains(*line));
             let open = past.in_doubt && !past.mark_lost && !round.before.done().contains(*line);
             must!(self, listed || !open, "line {line} may have been sent, and the run did not know");
         }
@@ -136,7 +129,7 @@ impl Oracle<'_> {
             Fate::Sent { session, identifier } => {
                 let names_workspace = !identifier.starts_with('U');
                 self.look_at_the_answers(round, *line, outcome, &answered, names_workspace);
-                let says_it_lives = answered.last().is_some_and(says_it_lives);
+                let says_it_lives = answered.last().is_some_and(|last| says_it_lives(&last.answer));
                 self.look_at_the_truth(*line, outcome.status, *session, identifier, says_it_lives);
             }
         }
@@ -151,28 +144,33 @@ impl Oracle<'_> {
         answered: &[Answered],
         names_workspace: bool,
     ) {
-        let listed = round.maybe_sent.as_ref().is_some_and(|listed| listed.contains(line));
-        let classes: Vec<Class> =
-            answered.iter().map(|answered| classify(&Reply::bare(answered.answer.clone()))).collect();
-        let limited = classes.iter().filter(|class| matches!(class, Class::RateLimited { .. })).count();
-        let attempts = classes.len() - limited;
-        let in_doubt = listed || classes.contains(&Class::Transient { ambiguous: true });
-        let want = match classes.last() {
-            Some(Class::Revoked) => Some(Status::Revoked),
-            Some(Class::AlreadyGone) => Some(Status::AlreadyRevoked),
-            Some(Class::NotFound) if in_doubt => Some(Status::AlreadyRevoked),
-            Some(Class::NotFound) => Some(Status::NotFound),
+        let listed = round.possibly_sent.as_ref().is_some_and(|listed| listed.contains(line));
+        let meanings: Vec<Meaning> = answered.iter().map(|answered| Meaning::of(&answered.answer)).collect();
+        let limited = meanings.iter().filter(|meaning| **meaning == Meaning::Limited).count();
+        let attempts = meanings.len() - limited;
+        let in_doubt = listed || meanings.contains(&Meaning::Ambiguous);
+        let want = match meanings.last() {
+            Some(Meaning::Revoked) => Some(Status::Revoked),
+            Some(Meaning::Expired) => Some(Status::AlreadyRevoked),
+            Some(Meaning::NotFound) if in_doubt => Some(Status::AlreadyRevoked),
+            Some(Meaning::NotFound) => Some(Status::NotFound),
             // A request that names a user can be refused for that user's sake.
-            Some(Class::Workspace) if names_workspace => None,
-            Some(Class::Row) if answered.last().is_some_and(says_it_lives) => Some(Status::Failed),
-            Some(Class::Workspace | Class::Row | Class::SuspectRow | Class::Transient { .. }) if in_doubt => {
+            Some(Meaning::Workspace) if names_workspace => None,
+            Some(Meaning::Row) if answered.last().is_some_and(|last| says_it_lives(&last.answer)) => {
+                Some(Status::Failed)
+            }
+            Some(Meaning::Workspace | Meaning::Row | Meaning::Suspect | Meaning::Ambiguous | Meaning::NotSent)
+                if in_doubt =>
+            {
                 Some(Status::Unknown)
             }
-            Some(Class::Workspace | Class::Row | Class::SuspectRow | Class::Transient { .. }) => Some(Status::Failed),
-            Some(Class::RateLimited { .. } | Class::TokenExpired | Class::Run) | None => None,
+            Some(Meaning::Workspace | Meaning::Row | Meaning::Suspect | Meaning::Ambiguous | Meaning::NotSent) => {
+                Some(Status::Failed)
+            }
+            Some(Meaning::Limited | Meaning::TokenExpired | Meaning::Run) | None => None,
         };
         let got = outcome.status;
-        must!(self, want == Some(got), "line {line} is {got:?}, after {classes:?} (listed: {listed}) not {want:?}");
+        must!(self, want == Some(got), "line {line} is {got:?}, after {meanings:?} (listed: {listed}) not {want:?}");
         let (tried, met) = (outcome.attempts as usize, outcome.rate_limited as usize);
         must!(self, tried == attempts, "line {line}: {tried} attempts recorded of {attempts}");
         must!(self, met == limited, "line {line}: {met} limits recorded of {limited}");
@@ -194,7 +192,7 @@ impl Oracle<'_> {
                 "line {line}: {:?} is no {named:?}",
                 outcome.error
             );
-            if matches!(classes.last(), Some(Class::Transient { .. })) {
+            if matches!(meanings.last(), Some(Meaning::Ambiguous | Meaning::NotSent)) {
                 let enough = attempts > round.policy.retries as usize;
                 must!(self, enough, "line {line} was given up after {attempts} attempts");
             }
@@ -316,6 +314,6 @@ impl Oracle<'_> {
 
     /// Whether every row was known to the last run as one that may have been sent.
     pub fn doubts_all(round: &Round) -> bool {
-        matches!(round.maybe_sent, Some(MaybeSent::All))
+        matches!(round.possibly_sent, Some(PossiblySent::All))
     }
 }

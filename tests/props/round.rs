@@ -1,29 +1,28 @@
-//! One run from its first look at the files to its last, in the order in which `run` does it, and the ways to die in it.
+//! One run from its first look at the files to its last, with the product's preflight and ledger, and the ways to die in it.
 
 use crate::case::Case;
 use crate::dice::Dice;
-use crate::neighbours::{Blow, Keeper, Killed, Reader, Signals};
+use crate::neighbours::{CrashPoint, Killed, Reader, Recorder, Signals, die};
 use crate::slack::{Moment, Slack};
 use crate::weather::Weather;
 use slack_revoke::engine::clock::{Clock, wall};
 use slack_revoke::engine::policy::{BucketPolicy, MaxFailures, Policy};
 use slack_revoke::engine::rate_gate::Pace;
 use slack_revoke::engine::{self, RunEnd};
-use slack_revoke::input::{Content, Continuation, Earlier, Input, InputSource, Survey, SurveyOptions};
-use slack_revoke::ledger::journal::{Journal, Lock};
-use slack_revoke::ledger::manifest::{self, At, Manifest, ManifestError, Run, RunCounts};
+use slack_revoke::input::{Content, Earlier, Guards, Input, InputMatch, InputSource, Survey, SurveyOptions};
+use slack_revoke::ledger::journal::Lock;
+use slack_revoke::ledger::ledger::{Ending, FinishedLedger, Ledger, NewRun, Step};
+use slack_revoke::ledger::manifest::{self, At, Protections, Run, RunCounts};
 use slack_revoke::ledger::paths::RunFiles;
-use slack_revoke::ledger::remaining;
-use slack_revoke::ledger::results::{ResultsWriter, fingerprint};
-use slack_revoke::ledger::resume::{self, Ask, Continuity, Found, MaybeSent, Start, Wants};
-use slack_revoke::ledger::scan::{Recorded, ScanError, Seen, check_rows, scan};
-use slack_revoke::ledger::seal::Seal;
-use slack_revoke::model::{ColumnNames, Outcome, Rate};
+use slack_revoke::ledger::preflight::{InputFacts, Output, PreviousRun};
+use slack_revoke::ledger::resume::{Ask, Start, Wants};
+use slack_revoke::ledger::scan::Recorded;
+use slack_revoke::model::{Carried, ColumnNames, Outcome, PossiblySent, Rate};
 use std::collections::BTreeMap;
-use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{fs, io};
 
 /// What befalls a run.
 #[derive(Debug, Clone, Default)]
@@ -32,13 +31,34 @@ pub struct Fortune {
     pub signals: Vec<Moment>,
     /// The process dies between two writes.
     pub killed: Option<Moment>,
-    /// What befalls the write of this number.
-    pub blow: Option<(u64, Blow)>,
-    /// The process dies at this step before the first call.
-    pub killed_early: Option<u8>,
-    /// The process dies at this step after the last call.
-    pub killed_late: Option<u8>,
+    /// What happens to the turn of this number.
+    pub crash: Option<(u64, CrashPoint)>,
+    /// The process dies while it begins the files.
+    pub killed_early: Option<Death>,
+    /// The process dies while it finishes the files.
+    pub killed_late: Option<Death>,
 }
+
+/// When a process dies in a sequence of steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Death {
+    BeforeAll,
+    After(Step),
+}
+
+const EARLY_DEATHS: [Death; 4] = [
+    Death::BeforeAll,
+    Death::After(Step::ResultsBegun),
+    Death::After(Step::JournalBegun),
+    Death::After(Step::ManifestSaved),
+];
+
+const LATE_DEATHS: [Death; 4] = [
+    Death::BeforeAll,
+    Death::After(Step::ResultsFinished),
+    Death::After(Step::RemainingWritten),
+    Death::After(Step::ManifestSealed),
+];
 
 impl Fortune {
     pub fn any(dice: &mut Dice) -> Self {
@@ -47,16 +67,17 @@ impl Fortune {
             0 => Moment::At(dice.millis(600_000)),
             _ => Moment::Tick(dice.between(1, 60) as u64),
         };
-        let write = |dice: &mut Dice| dice.between(1, 30) as u64;
+        let turn = |dice: &mut Dice| dice.between(1, 30) as u64;
         match dice.between(0, 15) {
             0..=2 => fortune.signals = vec![moment(dice)],
             3..=5 => fortune.signals = vec![moment(dice), moment(dice)],
             6..=8 => fortune.killed = Some(moment(dice)),
-            9..=10 => fortune.blow = Some((write(dice), Blow::KilledBefore)),
-            11..=12 => fortune.blow = Some((write(dice), Blow::KilledAfter)),
-            13 => fortune.blow = Some((write(dice), Blow::Refused)),
-            14 => fortune.killed_late = Some(dice.pick(&[0, 1, 2, 3])),
-            _ => fortune.killed_early = Some(dice.pick(&[0, 1, 2, 3])),
+            9 => fortune.crash = Some((turn(dice), CrashPoint::Before)),
+            10..=11 => fortune.crash = Some((turn(dice), CrashPoint::InRecords(dice.share()))),
+            12 => fortune.crash = Some((turn(dice), CrashPoint::After)),
+            13 => fortune.crash = Some((turn(dice), CrashPoint::Refused)),
+            14 => fortune.killed_late = Some(dice.pick(&LATE_DEATHS)),
+            _ => fortune.killed_early = Some(dice.pick(&EARLY_DEATHS)),
         }
         fortune
     }
@@ -123,7 +144,7 @@ pub struct Concluded {
 }
 
 pub struct Round {
-    pub maybe_sent: Option<MaybeSent>,
+    pub possibly_sent: Option<PossiblySent>,
     pub before: Recorded,
     pub policy: Policy,
     pub ended: Ended,
@@ -133,59 +154,35 @@ pub struct Round {
 
 struct Prepared {
     lock: Lock,
-    manifest: Option<Manifest>,
     content: Content,
     survey: Survey,
-    recorded: Recorded,
-    seen: Option<Seen>,
-    start: Start,
+    output: Output,
 }
 
 fn prepare(case: &Case, place: &Place, wants: Wants) -> Prepared {
-    let files = &place.files;
-    let lock = Lock::acquire(&files.journal, 1).expect("the output is free");
-    let manifest = match Manifest::load(&files.manifest) {
-        Ok(manifest) => Some(manifest),
-        Err(ManifestError::Missing(_)) => None,
-        Err(error) => panic!("{error}"),
-    };
-    let scanned = match scan(&files.results, None, &ColumnNames::default()) {
-        Ok(scan) => Some(scan),
-        Err(ScanError::Missing(_)) => None,
-        Err(error) => panic!("{error}"),
-    };
-    let done = scanned.as_ref().map(|scan| scan.recorded.done().clone()).unwrap_or_default();
-    let earlier = manifest.as_ref().map(|manifest| Earlier {
+    let lock = Lock::acquire(&place.files.journal, 1).expect("the output is free");
+    let journal = lock.listed().expect("the journal can be read");
+    let names = ColumnNames::default();
+    let ask = Ask { wants, rehearsal: false };
+    let previous = PreviousRun::read(Some(&place.files), ask, &names).unwrap_or_else(|error| panic!("{error}"));
+    let earlier = previous.manifest().map(|manifest| Earlier {
         content_bytes: manifest.input.content_bytes,
         content_sha256: manifest.input.content_sha256.clone(),
     });
-    let options = SurveyOptions { rules: case.rules.clone(), done, ..SurveyOptions::default() };
+    let options = SurveyOptions { rules: case.rules.clone(), done: previous.done(), ..SurveyOptions::default() };
     let input = Input::open(InputSource::File(place.input.clone()), Path::new(".")).expect("the input opens");
     let (content, survey) = input.survey(options, earlier).expect("the input is sound");
-    if scanned.as_ref().is_some_and(|scan| scan.columns.as_ref() != Some(&survey.header)) {
-        scan(&files.results, Some(&survey.header), &ColumnNames::default()).expect("the header is a beginning of ours");
-    }
-    let continuity = match survey.continuation {
-        Some(Continuation::Same) => Continuity::Same,
-        Some(Continuation::Appended) => Continuity::Appended,
-        Some(Continuation::Other) | None => Continuity::Other { recorded: "".into(), given: "".into() },
+    let each_row = |take: &mut dyn FnMut(u64, Carried)| content.each_carried(take).map_err(io::Error::other);
+    let facts = InputFacts {
+        header: &survey.header,
+        columns: survey.columns,
+        sha256: &survey.identity.sha256,
+        matches: survey.continuation.unwrap_or(InputMatch::Other),
+        carried: survey.carried,
+        each_row: &each_row,
     };
-    let prior = manifest.as_ref().map(|manifest| {
-        let seal = Seal::of(manifest, scanned.as_ref(), &files.results).expect("the results can be read");
-        manifest.prior(continuity, seal)
-    });
-    let found = scanned.as_ref().map(|scan| Found { valid_len: scan.valid_len, done: scan.recorded.done().clone() });
-    let listed = lock.listed().expect("the journal can be read");
-    let start = resume::decide(Ask { wants, rehearsal: false }, prior, found, listed).expect("it may go on");
-    if let (Start::Continue { .. }, Some(scan)) = (&start, &scanned) {
-        check_rows(scan, &files.results, &content, &survey).expect("the records are of the input's rows");
-    }
-    let seen = scanned.as_ref().map(|scan| scan.seen);
-    let (manifest, recorded) = match &start {
-        Start::Fresh(_) => (None, Recorded::default()),
-        Start::Continue { .. } => (manifest, scanned.map(|scan| scan.recorded).unwrap_or_default()),
-    };
-    Prepared { lock, manifest, content, survey, recorded, seen, start }
+    let output = previous.prepare(&facts, journal).unwrap_or_else(|error| panic!("{error}"));
+    Prepared { lock, content, survey, output }
 }
 
 fn input_of(survey: &Survey, path: &Path) -> manifest::Input {
@@ -241,47 +238,37 @@ pub fn play(
 ) -> Round {
     slack.prepare();
     let wants = if number == 0 { Wants::Fresh } else { Wants::Resume };
-    let mut prepared = prepare(case, place, wants);
-    let (survey, recorded) = (&prepared.survey, std::mem::take(&mut prepared.recorded));
+    let prepared = prepare(case, place, wants);
+    let (survey, before) = (&prepared.survey, prepared.output.recorded.clone());
     policy.workspaces = survey.addressed.iter().map(|(team, rows)| (team.clone(), *rows)).collect();
     (policy.rows, policy.to_send) = (survey.rows, survey.sendable);
     policy.is_one_workspace =
         survey.workspaces.len() == 1 && survey.workspaces.values().sum::<u64>() == survey.sendable;
-    policy.earlier = *recorded.tally().counts();
-    let teams = recorded.tally().teams().iter().filter(|(_, rows)| rows.successes() > 0);
+    policy.earlier = *before.tally().counts();
+    let teams = before.tally().teams().iter().filter(|(_, rows)| rows.successes() > 0);
     policy.earlier_teams = teams.map(|(team, _)| team.clone()).collect();
-    let maybe_sent = match &prepared.start {
+    let possibly_sent = match &prepared.output.start {
         Start::Fresh(_) => None,
-        Start::Continue { maybe_sent, .. } => Some(maybe_sent.clone()),
+        Start::Continue { .. } => Some(prepared.output.possibly_sent()),
     };
-    let mut round = Round {
-        maybe_sent: maybe_sent.clone(),
-        before: recorded.clone(),
-        policy: policy.clone(),
-        ended: Ended::Dead,
-        hung: false,
-    };
-    let owners = survey.columns;
+    let mut round =
+        Round { possibly_sent: possibly_sent.clone(), before, policy: policy.clone(), ended: Ended::Dead, hung: false };
     let content = prepared.content.clone();
-    let Some(Begun { manifest, journal, results }) = begin(place, prepared, &recorded, number, fortune) else {
-        return round;
-    };
-    let mut keeper = Keeper {
+    let Some(ledger) = begin(case, place, prepared, number, fortune.killed_early) else { return round };
+    let mut recorder = Recorder {
         slack: slack.clone(),
-        results,
-        journal,
-        recorded,
-        owners,
+        ledger,
+        files: place.files.clone(),
         ended: BTreeMap::new(),
-        writes: 0,
-        blow: fortune.blow,
+        turns: 0,
+        crash: fortune.crash,
         workers: policy.workers.unwrap_or(16),
     };
-    let source = content.source(maybe_sent.unwrap_or_default()).expect("a thread");
+    let source = content.source(possibly_sent.unwrap_or_default()).expect("a thread");
     let mut reader = Reader { source, asked: 0 };
-    match fly(slack, weather, fortune, policy, &mut reader, &mut keeper) {
+    match fly(slack, weather, fortune, policy, &mut reader, &mut recorder) {
         Flight::Landed(end) => {
-            round.ended = conclude(place, &content, keeper, manifest, &round.policy, end, fortune.killed_late);
+            round.ended = finish(&content, recorder, &round.policy, end, fortune.killed_late);
         }
         Flight::Killed => {}
         Flight::Hung => round.hung = true,
@@ -289,43 +276,52 @@ pub fn play(
     round
 }
 
-/// What a run writes while it goes on.
-struct Begun {
-    manifest: Manifest,
-    journal: Journal,
-    results: ResultsWriter,
+/// Begins the files; `None` if the process dies in it.
+fn begin(case: &Case, place: &Place, prepared: Prepared, number: usize, killed: Option<Death>) -> Option<Ledger> {
+    let Prepared { lock, survey, output, .. } = prepared;
+    let Guards { users, sessions, own_users, .. } = &case.rules.guards;
+    let new = NewRun {
+        tool_version: "1",
+        run: run_of(number),
+        started: wall(),
+        input: input_of(&survey, &place.input),
+        header: survey.header.clone(),
+        columns: survey.columns,
+        users: survey.users,
+        protections: Protections::new(users, sessions, own_users),
+    };
+    until_death(&place.files.journal, killed, |passed| {
+        let (ledger, changed) =
+            Ledger::begin(place.files.clone(), lock, output, new, passed).expect("the files are begun");
+        assert_eq!(changed, None, "nobody has changed the remaining file");
+        ledger
+    })
 }
 
-/// As `Recorder::begin`; none where the process dies in it.
-fn begin(place: &Place, prepared: Prepared, recorded: &Recorded, number: usize, fortune: &Fortune) -> Option<Begun> {
-    let Prepared { lock, manifest, survey, seen, start, .. } = prepared;
-    let files = &place.files;
-    let dies = |step: u8| fortune.killed_early == Some(step);
-    if dies(0) {
-        leave(lock, &files.journal);
-        return None;
+/// Runs `steps`, and dies after one of them. A process that dies leaves the journal as it is, although a lock that is given back
+/// removes it.
+fn until_death<T>(journal: &Path, killed: Option<Death>, steps: impl FnOnce(&mut dyn FnMut(Step)) -> T) -> Option<T> {
+    let mut left = None;
+    let done = catch_unwind(AssertUnwindSafe(|| {
+        let mut dies = |death: Death| {
+            if killed == Some(death) {
+                left = fs::read(journal).ok();
+                die();
+            }
+        };
+        dies(Death::BeforeAll);
+        steps(&mut |step| dies(Death::After(step)))
+    }));
+    match done {
+        Ok(done) => Some(done),
+        Err(payload) if payload.is::<Killed>() => {
+            if let Some(left) = left {
+                fs::write(journal, left).expect("the journal stays");
+            }
+            None
+        }
+        Err(payload) => resume_unwind(payload),
     }
-    let results = ResultsWriter::start(&files.results, &survey.header, &start, seen).expect("the results are begun");
-    if dies(1) {
-        leave(lock, &files.journal);
-        return None;
-    }
-    let journal = match &start {
-        Start::Fresh(_) => lock.begin(),
-        Start::Continue { maybe_sent, .. } => lock.resume(maybe_sent),
-    };
-    let journal = journal.expect("the journal is begun");
-    if dies(2) {
-        return None;
-    }
-    let input = input_of(&survey, &place.input);
-    let mut manifest = manifest.unwrap_or_else(|| Manifest::new("1", input.clone(), &files.results));
-    manifest.begin("1", run_of(number), input, recorded);
-    manifest.save(&files.manifest).expect("the manifest is saved");
-    if let Some(known) = &manifest.remaining {
-        remaining::remove_stale(files, known).expect("it can be removed");
-    }
-    (!dies(3)).then_some(Begun { manifest, journal, results })
 }
 
 /// How the engine's part of a run went.
@@ -343,7 +339,7 @@ fn fly(
     fortune: &Fortune,
     policy: Policy,
     reader: &mut Reader,
-    keeper: &mut Keeper,
+    recorder: &mut Recorder,
 ) -> Flight {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = runtime.expect("a runtime");
@@ -358,7 +354,7 @@ fn fly(
                     None => std::future::pending().await,
                 }
             };
-            let run = engine::run(policy, slack, reader, keeper, &mut signals, clock);
+            let run = engine::run(policy, slack, reader, recorder, &mut signals, clock);
             tokio::select! {
                 biased;
                 () = killed => Flight::Killed,
@@ -374,44 +370,28 @@ fn fly(
     }
 }
 
-/// A process that dies leaves the file as it is, where a lock that is given back clears up.
-fn leave(lock: Lock, path: &Path) {
-    let left = fs::read(path).expect("the journal is there");
-    drop(lock);
-    fs::write(path, left).expect("and stays");
-}
-
-/// As `Conclusion::conclude`.
-fn conclude(
-    place: &Place,
-    content: &Content,
-    keeper: Keeper,
-    mut manifest: Manifest,
-    policy: &Policy,
-    end: RunEnd,
-    killed: Option<u8>,
-) -> Ended {
-    let files = &place.files;
-    let Keeper { results, journal, recorded, ended, .. } = keeper;
-    let dead = |ended, end| Ended::Alive { end, ended, concluded: None };
-    if killed == Some(0) {
-        return dead(ended, end);
-    }
-    results.finish().expect("the results are finished");
-    let remaining = remaining::write(content, &recorded, policy.strict, &mut manifest, files);
-    let remaining = remaining.expect("what remains is written");
-    if killed == Some(1) {
-        return dead(ended, end);
-    }
-    manifest.complete = recorded.done().len() >= policy.rows && end.fault.is_none();
-    let print = fingerprint(&files.results).expect("the results can be read");
-    (manifest.results.sha256, manifest.results.bytes) = (Some(print.sha256), Some(print.bytes));
-    manifest.save_counted(&recorded, &files.manifest).expect("the manifest is saved");
-    if killed == Some(2) {
-        return dead(ended, end);
-    }
-    let complete = manifest.complete;
+/// Finishes the files.
+fn finish(content: &Content, recorder: Recorder, policy: &Policy, end: RunEnd, killed: Option<Death>) -> Ended {
+    let Recorder { ledger, files, ended, .. } = recorder;
     let in_doubt: Vec<u64> = end.in_doubt.iter().chain(&end.unrecorded).copied().collect();
-    if complete { journal.remove() } else { journal.settle(recorded.done(), &in_doubt) }.expect("the journal is ended");
-    Ended::Alive { end, ended, concluded: Some(Concluded { recorded, remaining, complete }) }
+    let ending = Ending {
+        is_fault: end.fault.is_some(),
+        in_doubt: &in_doubt,
+        ended_at: wall(),
+        stop_reason: None,
+        is_input_lost: false,
+        counts: RunCounts::default(),
+        bucket: None,
+        learnt_per_minute: None,
+        strict: policy.strict,
+    };
+    let finished = until_death(&files.journal, killed, |passed| {
+        ledger.finish(ending, |keep, out| content.copy_rows(keep, out).map_err(io::Error::other), |_| 0, passed)
+    });
+    let concluded = finished.map(|finished| {
+        let FinishedLedger { recorded, manifest, remaining, not_copied, errors } = finished;
+        assert!(errors.is_empty() && not_copied.is_none(), "{errors:?}");
+        Concluded { recorded, remaining: remaining.expect("it was written"), complete: manifest.complete }
+    });
+    Ended::Alive { end, ended, concluded }
 }

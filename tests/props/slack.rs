@@ -3,7 +3,7 @@
 use crate::case::{Case, Fate, Session};
 use crate::count;
 use crate::dice::Dice;
-use crate::weather::{Say, Weather};
+use crate::weather::{Say, Weather, says_it_lives};
 use slack_revoke::engine::clock::Clock;
 use slack_revoke::engine::policy::{BucketPolicy, Policy};
 use slack_revoke::engine::ports::{Permit, Refreshed, Request, SessionApi};
@@ -274,7 +274,7 @@ impl State {
             Say::Limited(pause) => Answer::RateLimited { retry_after: *pause },
             // What can't be ended isn't gone, and no call on its way ends it.
             Say::Row(code)
-                if ErrorCode::from(*code).rules_out_any_effect()
+                if says_it_lives(&Answer::Refused(ErrorCode::from(*code)))
                     && (!self.lives(session, identifier)
                         || self.seen.late.iter().any(|(_, late, _)| *late == session)) =>
             {

@@ -1,7 +1,7 @@
 //! What a Slack is like for the length of one run.
 
 use crate::dice::Dice;
-use slack_revoke::model::{ErrorCode, Fault};
+use slack_revoke::model::{Answer, ErrorCode, Fault};
 use std::time::Duration;
 
 /// What a call will be answered.
@@ -56,6 +56,59 @@ const ROW: &[&str] = &[
 const SUSPECT: &[&str] = &["invalid_arguments", "admin_unauthorized", "access_denied", "never_seen_before"];
 const WORKSPACE: &[&str] =
     &["org_login_required", "team_added_to_org", "ekm_access_denied", "no_permission", "team_access_not_granted"];
+
+/// What an answer means for its row, by slack.md and not by the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meaning {
+    Revoked,
+    Expired,
+    NotFound,
+    Limited,
+    /// The session may be gone.
+    Ambiguous,
+    /// No connection was made.
+    NotSent,
+    Row,
+    Suspect,
+    Workspace,
+    TokenExpired,
+    Run,
+}
+
+impl Meaning {
+    pub fn of(answer: &Answer) -> Self {
+        let code = match answer {
+            Answer::Ok => return Self::Revoked,
+            Answer::RateLimited { .. } => return Self::Limited,
+            Answer::Fault(Fault::NotConnected) => return Self::NotSent,
+            Answer::Fault(_) => return Self::Ambiguous,
+            Answer::Refused(code) => code.as_str(),
+        };
+        match code {
+            "session_expired" => Self::Expired,
+            "session_not_found" => Self::NotFound,
+            "ratelimited" | "rate_limited" => Self::Limited,
+            "token_expired" => Self::TokenExpired,
+            code if TRANSIENT.contains(&code) => Self::Ambiguous,
+            code if ROW.contains(&code) => Self::Row,
+            code if SUSPECT.contains(&code) => Self::Suspect,
+            code if WORKSPACE.contains(&code) => Self::Workspace,
+            code if run_codes().contains(&code) => Self::Run,
+            code => panic!("{code} is an answer of no kind"),
+        }
+    }
+}
+
+/// Whether the answer says that no call can end the session.
+pub fn says_it_lives(answer: &Answer) -> bool {
+    let codes = [
+        "cannot_invalidate_primary_owner",
+        "cannot_reset_primary_owner",
+        "session_reset_not_allowed",
+        "cannot_reset_bot",
+    ];
+    matches!(answer, Answer::Refused(code) if codes.contains(&code.as_str()))
+}
 
 /// The run class is every listed code that no other line of slack.md's table has.
 fn run_codes() -> Vec<&'static str> {

@@ -1,6 +1,6 @@
 //! The end of a run: files finished, totals told, exit status found.
 
-use super::recorder::{Facts, Kept, Recorder};
+use super::recorder::{Facts, OpenFiles, Recorder};
 use super::remote::Remote;
 use super::staleness;
 use crate::advice;
@@ -8,10 +8,11 @@ use crate::cli::{Mode, Settings};
 use crate::engine::RunEnd;
 use crate::engine::clock::wall;
 use crate::exit::ExitStatus;
-use crate::ledger::journal::Journal;
-use crate::ledger::manifest::{self, At, Manifest, Run, RunCounts};
+use crate::files::during;
+use crate::input::CopyError;
+use crate::ledger::ledger::{Ending, Errors, FinishedLedger, Ledger};
+use crate::ledger::manifest::{self, Manifest, Run, RunCounts};
 use crate::ledger::scan::Recorded;
-use crate::ledger::{remaining, results};
 use crate::model::{ErrorCode, InputSource, Stamp, Status, StopReason, TeamId, UserId, Verbosity};
 use crate::output::{self, Console, EventLog, FailureGroup, Files, Pacing, Totals, metrics, summary_json};
 use std::cmp::Reverse;
@@ -63,33 +64,52 @@ impl Conclusion<'_> {
     /// Finishes the files, tells the totals, and finds the exit status. What could not be written is told, and is exit
     /// status 7.
     pub fn conclude(mut self, recorder: Recorder) -> Concluded {
-        let Kept { results, journal, recorded, mut manifest, events, suspended } = recorder.finish();
+        let OpenFiles { ledger, events, suspended } = recorder.finish();
         self.suspended = suspended;
-        let mut lost = Lost::default();
-        let is_kept = lost.note(results.finish()).is_some();
-        let remains = self.write_remaining(&recorded, &mut manifest, &mut lost).is_some_and(|rows| rows > 0);
-        self.seal(&mut manifest, &recorded, is_kept, &mut lost);
-        // The journal is only needed where rows are in doubt; its end cannot make the results any worse.
-        let settled = manifest.complete && lost.errors.is_empty();
-        lost.note(if settled { journal.remove() } else { self.leave(journal, &recorded) });
-
-        let exit = self.exit_status(&lost);
-        let totals = self.totals(&mut manifest, &recorded, remains);
+        let FinishedLedger { recorded, mut manifest, remaining, not_copied, errors } = self.finish_ledger(ledger);
+        if let Some(error) = not_copied {
+            let path = self.facts.files.remaining.display();
+            tracing::warn!(target: output::WEAKENED, "{path} is not written: {error}");
+        }
+        let exit = self.exit_status(&errors);
+        let totals = self.totals(&mut manifest, &recorded, remaining.is_some_and(|rows| rows > 0));
         if let Some(events) = events {
             self.end_events(events, &totals, exit);
         }
-        self.tell(&totals, &lost, exit);
+        self.tell(&totals, &errors, exit);
         let summary = self.write_reports(&totals, exit);
         Concluded { exit, run_id: totals.run_id, results: totals.files.results, summary }
     }
 
-    /// Of a run that ended by a fault of ours it isn't known which rows may be gone.
-    fn leave(&self, journal: Journal, recorded: &Recorded) -> io::Result<()> {
-        if self.end.fault.is_some() {
-            return journal.finish();
-        }
+    fn finish_ledger(&self, ledger: Ledger) -> FinishedLedger {
+        let Facts { content, files, .. } = &self.facts;
         let in_doubt: Vec<u64> = self.end.in_doubt.iter().chain(&self.end.unrecorded).copied().collect();
-        journal.settle(recorded.done(), &in_doubt)
+        let ending = Ending {
+            is_fault: self.end.fault.is_some(),
+            in_doubt: &in_doubt,
+            ended_at: wall(),
+            stop_reason: self.end.stop.as_ref().map(output::why),
+            is_input_lost: matches!(self.end.stop, Some(StopReason::Unreadable(_) | StopReason::InputChanged(_))),
+            counts: RunCounts {
+                calls: self.end.calls.made,
+                rate_limited: self.end.calls.rate_limited,
+                paused_seconds: self.end.calls.paused.as_secs_f64(),
+            },
+            bucket: self.end.bucket.map(Into::into),
+            learnt_per_minute: self.end.learnt,
+            strict: self.settings.safety.strict,
+        };
+        ledger.finish(
+            ending,
+            |keep, out| {
+                content.copy_rows(keep, out).map_err(|error| match error {
+                    CopyError::Input(error) => io::Error::other(error.to_string()),
+                    CopyError::Output(error) => during("write", &files.remaining)(error),
+                })
+            },
+            |errors| self.exit_status(errors).code(),
+            &mut |_| (),
+        )
     }
 
     /// What machines read; the path of the summary, where it was written.
@@ -109,51 +129,14 @@ impl Conclusion<'_> {
         warn_where(path, summary_json::write(path, totals, exit.code())).then(|| path.clone())
     }
 
-    /// An input that couldn't be read to its end can't be copied either: that is the stop's fault, not one of the output.
-    fn write_remaining(&self, recorded: &Recorded, manifest: &mut Manifest, lost: &mut Lost) -> Option<u64> {
-        let Facts { content, files, .. } = &self.facts;
-        let written = remaining::write(content, recorded, self.settings.safety.strict, manifest, files);
-        match (written, &self.end.stop) {
-            (Err(error), Some(StopReason::Unreadable(_) | StopReason::InputChanged(_))) => {
-                tracing::warn!(target: output::WEAKENED, "{} is not written: {error}", files.remaining.display());
-                None
-            }
-            (written, _) => lost.note(written),
-        }
-    }
-
-    /// The manifest's last word on this run. Results that were lost or changed by another program are not vouched for.
-    fn seal(&self, manifest: &mut Manifest, recorded: &Recorded, is_kept: bool, lost: &mut Lost) {
-        manifest.complete = recorded.done().len() >= self.facts.rows && self.end.fault.is_none();
-        let print = is_kept.then(|| lost.note(results::fingerprint(&self.facts.files.results))).flatten();
-        if let Some(print) = print {
-            manifest.results.sha256 = Some(print.sha256);
-            manifest.results.bytes = Some(print.bytes);
-        }
-        let exit = self.exit_status(lost);
-        if let Some(run) = manifest.current() {
-            run.ended_at = Some(At(wall()));
-            run.exit_code = Some(exit.code());
-            run.stop_reason = self.end.stop.as_ref().map(output::why);
-            run.counts = RunCounts {
-                calls: self.end.calls.made,
-                rate_limited: self.end.calls.rate_limited,
-                paused_seconds: self.end.calls.paused.as_secs_f64(),
-            };
-            run.bucket = self.end.bucket.map(Into::into);
-            run.learnt_per_minute = self.end.learnt;
-        }
-        lost.note(manifest.save_counted(recorded, &self.facts.files.manifest));
-    }
-
-    fn exit_status(&self, lost: &Lost) -> ExitStatus {
+    fn exit_status(&self, errors: &Errors) -> ExitStatus {
         if self.end.fault.is_some() {
             return ExitStatus::Internal;
         }
         // A record that could not be kept weighs more than what stopped the run before it. Rows that a second signal cut
         // off are none.
         let unkept = !self.end.aborted && !self.end.unrecorded.is_empty();
-        if unkept || !lost.errors.is_empty() {
+        if unkept || !errors.is_empty() {
             return ExitStatus::Unwritable;
         }
         if let Some(reason) = &self.end.stop {
@@ -249,12 +232,12 @@ impl Conclusion<'_> {
         events.ended(wall(), &end);
     }
 
-    fn tell(&self, totals: &Totals, lost: &Lost, exit: ExitStatus) {
+    fn tell(&self, totals: &Totals, errors: &Errors, exit: ExitStatus) {
         self.console.totals(totals);
         if self.settings.console.verbosity == Verbosity::Quiet {
             self.tell_the_end(totals, exit);
         }
-        for error in &lost.errors {
+        for error in errors.iter() {
             tracing::error!("{error}");
         }
         if !self.end.unrecorded.is_empty() {
@@ -297,18 +280,6 @@ fn pacing_of(run: &Run) -> Pacing {
         estimates: run.estimate_history.entries.iter().map(|estimate| (estimate.at.0, estimate.per_minute)).collect(),
         pauses: run.rate_limits.entries.iter().map(pause).collect(),
         ..Pacing::default()
-    }
-}
-
-/// What could not be written at the end.
-#[derive(Default)]
-struct Lost {
-    errors: Vec<String>,
-}
-
-impl Lost {
-    fn note<T>(&mut self, written: io::Result<T>) -> Option<T> {
-        written.map_err(|error| self.errors.push(error.to_string())).ok()
     }
 }
 

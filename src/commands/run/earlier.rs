@@ -17,7 +17,7 @@ pub(super) fn tell(prepared: &Prepared, allow_self: bool) {
     tell_protections(prepared, allow_self);
     tell_losses(prepared);
     tell_results(prepared);
-    match (&prepared.start, &prepared.aside) {
+    match (&prepared.output.start, &prepared.output.aside) {
         (Start::Fresh(Fresh::NothingToResume), _) => {
             let results = prepared.files.as_ref().map(|files| files.results.display().to_string()).unwrap_or_default();
             tracing::warn!(
@@ -40,14 +40,15 @@ pub(super) fn tell(prepared: &Prepared, allow_self: bool) {
 
 /// What was cut off the results since, by whatever did it, is sent again, and how its rows ended is lost.
 fn tell_losses(prepared: &Prepared) {
-    let (Start::Continue { .. }, Some(manifest), Some(files)) = (&prepared.start, &prepared.manifest, &prepared.files)
+    let (Start::Continue { .. }, Some(manifest), Some(files)) =
+        (&prepared.output.start, &prepared.output.manifest, &prepared.files)
     else {
         return;
     };
     let ended: u64 = manifest.totals.by_status.iter().map(|(_, rows)| rows).sum();
-    let lost = counted(ended.saturating_sub(prepared.recorded.done().len()), "record", "records");
+    let lost = counted(ended.saturating_sub(prepared.output.recorded.done().len()), "record", "records");
     let results = files.results.display();
-    match prepared.seal {
+    match prepared.output.seal {
         Some(Seal::Cut) => tracing::warn!(
             target: output::WEAKENED,
             "the end of {results} was cut off since the last run, and with it {lost}: what they were of is sent again"
@@ -75,8 +76,8 @@ fn tell_results(prepared: &Prepared) {
 
 /// A run that is continued keeps its protections, whatever flags are given now.
 fn tell_protections(prepared: &Prepared, allow_self: bool) {
-    let Start::Continue { .. } = &prepared.start else { return };
-    let Some(kept) = &prepared.inherited else {
+    let Start::Continue { .. } = &prepared.output.start else { return };
+    let Some(kept) = &prepared.output.inherited else {
         tracing::warn!(target: output::WEAKENED, "the manifest of the run that is continued has no protections; give --protect again if it was given");
         return;
     };

@@ -83,7 +83,7 @@ async fn get_ready(settings: &Settings, console: &Console, format: OutputFormat)
     let remote = Remote::connect(settings, &prepared).await?;
     prepared.protect_own_users(settings, remote.user())?;
     plan::announce(settings, &prepared, &remote, console);
-    staleness::warn(settings, &prepared.start, prepared.survey.rows);
+    staleness::warn(settings, &prepared.output.start, prepared.survey.rows);
     question::ask(settings, &prepared).await?;
     prepared.check_unchanged().await?;
     let events = open_events(settings.report.events.clone()).await?;
@@ -110,7 +110,7 @@ async fn carry_out(
     let ToSend { prepared, remote, events } = ready;
     let started = wall();
     let policy = policy::of(settings, &prepared, started);
-    let maybe_sent = prepared.maybe_sent();
+    let maybe_sent = prepared.output.possibly_sent();
     let mut source = prepared
         .content
         .source(maybe_sent)

@@ -29,13 +29,13 @@ pub fn of(settings: &Settings, prepared: &Prepared, started: Stamp) -> Policy {
         },
         whole_users: settings.input.whole_users.then_some(survey.users),
         is_one_workspace: survey.workspaces.len() == 1 && survey.workspaces.values().sum::<u64>() == survey.sendable,
-        earlier: *prepared.recorded.tally().counts(),
+        earlier: *prepared.output.recorded.tally().counts(),
         earlier_teams: successful_teams(prepared),
     }
 }
 
 fn successful_teams(prepared: &Prepared) -> Vec<TeamId> {
-    let teams = prepared.recorded.tally().teams().iter();
+    let teams = prepared.output.recorded.tally().teams().iter();
     teams.filter(|(_, rows)| rows.successes() > 0).map(|(team, _)| team.clone()).collect()
 }
 

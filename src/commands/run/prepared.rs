@@ -5,20 +5,16 @@ use crate::cli::{Existing, Mode, Settings};
 use crate::commands::rows;
 use crate::commands::waiting::blocking;
 use crate::error::RunError;
-use crate::input::{
-    Content, Continuation, Earlier, Guards, Identify, Input, InputError, MaybeSent, Rules, Survey, SurveyOptions,
-};
-use crate::ledger::aside::Aside;
+use crate::input::{Content, Earlier, Guards, Identify, Input, InputError, InputMatch, Rules, Survey, SurveyOptions};
 use crate::ledger::journal::{Lock, LockError};
-use crate::ledger::manifest::{Columns, Manifest, ManifestError, Protections, Remaining};
-use crate::ledger::paths::{self, RunFiles};
-use crate::ledger::remaining;
-use crate::ledger::resume::{self, Ask, Continuity, Found, Fresh, Start, Wants};
-use crate::ledger::scan::{Recorded, Scan, ScanError, Seen, check_rows, scan};
-use crate::ledger::seal::Seal;
-use crate::model::{Fields, InputSource, Stamp, UserId};
+use crate::ledger::manifest::{self, Protections};
+use crate::ledger::paths::RunFiles;
+use crate::ledger::preflight::{InputFacts, Output, PreflightError, PreviousRun};
+use crate::ledger::resume::{Ask, Fresh, Start, Wants};
+use crate::model::{Carried, InputSource, PossiblySent, Stamp, UserId};
 use crate::output;
 use std::collections::HashSet;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// An input that was read to its end, and the place where its results go.
@@ -31,23 +27,9 @@ pub struct Prepared {
     pub files: Option<RunFiles>,
     /// The lock on the results; none for a plan.
     pub lock: Option<Lock>,
-    /// What earlier runs left in the manifest.
-    pub manifest: Option<Manifest>,
-    /// The rows that have ended in them.
-    pub recorded: Recorded,
-    /// The results as they were read: what is there by the time they are written to is the same, or the run is refused.
-    pub seen: Option<Seen>,
-    /// Whether they are what the run that is continued left.
-    pub(super) seal: Option<Seal>,
-    /// Where this run begins.
-    pub start: Start,
-    /// The earlier run whose files make room first.
-    pub aside: Option<Aside>,
+    /// Where the run begins, and what earlier runs left there.
+    pub output: Output,
     rules: Rules,
-    /// The protections of the run that is continued.
-    pub(super) inherited: Option<Protections>,
-    /// The remaining file that earlier runs left.
-    pub remaining: Option<Remaining>,
 }
 
 impl Prepared {
@@ -74,11 +56,12 @@ impl Prepared {
         settings: &Settings,
         files: Option<RunFiles>,
         mut rules: Rules,
-        journal: Option<MaybeSent>,
+        journal: Option<PossiblySent>,
     ) -> Result<Self, RunError> {
         rows::check_listing(&settings.input.source)?;
-        let before = Before::read(settings, files.as_ref())?;
-        let done = || before.scan.as_ref().map(|scan| scan.recorded.done().clone()).unwrap_or_default();
+        let previous = PreviousRun::read(files.as_ref(), resume_request(settings), &settings.columns)
+            .map_err(|error| preflight_error(&error))?;
+        let done = previous.done();
         let input = Input::open(settings.input.source.clone(), &spool_dir(&settings.input.source, files.as_ref()))
             .map_err(|error| input_error(&error))?;
         let options = SurveyOptions {
@@ -86,20 +69,33 @@ impl Prepared {
             columns: settings.columns.clone(),
             most_bytes: Some(settings.input.max_input_size),
             rules: rules.clone(),
-            done: done(),
+            done: done.clone(),
         };
-        let (mut content, mut survey) = input.survey(options, before.earlier()).map_err(|error| input_error(&error))?;
-        let start = before.decide(settings, &survey, files.as_ref(), journal)?;
-        before.check_rows(&start, &content, &survey, files.as_ref())?;
-        before.check_columns(&start, &survey)?;
+        let earlier = previous.manifest().map(|manifest| Earlier {
+            content_bytes: manifest.input.content_bytes,
+            content_sha256: manifest.input.content_sha256.clone(),
+        });
+        let (mut content, mut survey) = input.survey(options, earlier).map_err(|error| input_error(&error))?;
+        let each_row = |take: &mut dyn FnMut(u64, Carried)| {
+            content.each_carried(take).map_err(|error| io::Error::other(error.to_string()))
+        };
+        let facts = InputFacts {
+            header: &survey.header,
+            columns: survey.columns,
+            sha256: &survey.identity.sha256,
+            matches: survey.continuation.unwrap_or(InputMatch::Other),
+            carried: survey.carried,
+            each_row: &each_row,
+        };
+        let output = previous.prepare(&facts, journal).map_err(|error| preflight_error(&error))?;
         earlier::tell_idle_guards(settings.safety.protect.as_deref(), &rules.guards, &survey);
-        let inherited = before.protections(&start);
+        let inherited = &output.inherited;
         let mut survey_again = |rules: &Rules, survey: &mut Survey| -> Result<(), RunError> {
-            let again = content.survey_again(rules.clone(), done());
+            let again = content.survey_again(rules.clone(), done.clone());
             (content, *survey) = again.map_err(|error| input_error(&error))?;
             Ok(())
         };
-        if inherited.as_ref().is_some_and(|inherited| inherited.add_named_to(&mut rules.guards)) {
+        if inherited.as_ref().is_some_and(|inherited| rules.guards.add(inherited.users(), inherited.sessions())) {
             survey_again(&rules, &mut survey)?;
         }
         if protect_users_of_sessions(&mut rules, &survey) {
@@ -112,34 +108,15 @@ impl Prepared {
                 output::counted(survey.swallowed, "line", "lines")
             );
         }
-        let remaining = before.remaining(files.as_ref())?;
-        let aside = before.aside(&start, files.as_ref(), settings)?;
-        let (seen, seal) = (before.scan.as_ref().map(|scan| scan.seen), before.seal);
-        let (manifest, recorded) = before.into_parts(&start);
-        let lock = None;
-        let mut this = Self {
-            content,
-            survey,
-            files,
-            lock,
-            manifest,
-            recorded,
-            seen,
-            seal,
-            start,
-            aside,
-            rules,
-            inherited,
-            remaining,
-        };
+        let mut this = Self { content, survey, files, lock: None, output, rules };
         this.forget_other_rows()?;
         Ok(this)
     }
 
     /// The lines that an earlier run ended are another input's where it is put aside.
     fn forget_other_rows(&mut self) -> Result<(), RunError> {
-        if self.start == Start::Fresh(Fresh::PutsAside) && self.survey.already_done > 0 {
-            let again = self.content.survey_again(self.rules.clone(), self.recorded.done().clone());
+        if self.output.start == Start::Fresh(Fresh::PutsAside) && self.survey.already_done > 0 {
+            let again = self.content.survey_again(self.rules.clone(), self.output.recorded.done().clone());
             (self.content, self.survey) = again.map_err(|error| input_error(&error))?;
         }
         Ok(())
@@ -155,7 +132,7 @@ impl Prepared {
             return Ok(());
         }
         let guards = &mut self.rules.guards;
-        guards.own_users.extend(self.inherited.iter().flat_map(Protections::own_users).cloned());
+        guards.own_users.extend(self.output.inherited.iter().flat_map(Protections::own_users).cloned());
         match own {
             _ if settings.safety.allow_self => {}
             Some(own) => drop(guards.own_users.insert(own.clone())),
@@ -166,7 +143,7 @@ impl Prepared {
             return Ok(());
         }
         if self.survey.without_user < self.survey.sendable {
-            let again = self.content.survey_again(self.rules.clone(), self.recorded.done().clone());
+            let again = self.content.survey_again(self.rules.clone(), self.output.recorded.done().clone());
             (self.content, self.survey) = again.map_err(|error| input_error(&error))?;
         }
         Ok(())
@@ -189,16 +166,8 @@ impl Prepared {
 
     /// What this run and those after it on the same results go by.
     pub fn protections(&self) -> Protections {
-        Protections::of(&self.rules.guards)
-    }
-
-    /// The rows whose sessions an earlier run may have ended.
-    #[must_use]
-    pub fn maybe_sent(&self) -> MaybeSent {
-        match &self.start {
-            Start::Fresh(_) => MaybeSent::default(),
-            Start::Continue { maybe_sent, .. } => maybe_sent.clone().and(self.recorded.may_be_gone()),
-        }
+        let Guards { users, sessions, own_users, .. } = &self.rules.guards;
+        Protections::new(users, sessions, own_users)
     }
 }
 
@@ -268,193 +237,38 @@ fn spool_dir(source: &InputSource, files: Option<&RunFiles>) -> PathBuf {
     beside.filter(|folder| !folder.as_os_str().is_empty()).map_or_else(std::env::temp_dir, Path::to_path_buf)
 }
 
-/// What earlier runs left behind.
-struct Before {
-    manifest: Option<Manifest>,
-    scan: Option<Scan>,
-    /// How the two fit together; `None` without a manifest.
-    seal: Option<Seal>,
+fn resume_request(settings: &Settings) -> Ask {
+    let rehearsal = settings.mode == Mode::Rehearsal;
+    let wants = match (settings.existing, rehearsal) {
+        (Existing::Resume, _) => Wants::Resume,
+        (Existing::ResumeOrStart, _) => Wants::ResumeOrStart,
+        (Existing::Refuse, true) => Wants::Replace,
+        (Existing::Refuse, false) => Wants::Fresh,
+    };
+    Ask { wants, rehearsal }
 }
 
-impl Before {
-    fn read(settings: &Settings, files: Option<&RunFiles>) -> Result<Self, RunError> {
-        let Some(files) = files else { return Ok(Self { manifest: None, scan: None, seal: None }) };
-        let manifest = match Manifest::load(&files.manifest) {
-            Ok(mut manifest) => {
-                // The results are counted again, and they are right where the two differ.
-                manifest.per_user.clear();
-                Some(manifest)
-            }
-            Err(ManifestError::Missing(_)) => None,
-            Err(error) => return Err(RunError::input(error.to_string(), "nothing was sent")),
-        };
-        let is_read = match settings.existing {
-            Existing::Resume | Existing::ResumeOrStart => true,
-            // Without a manifest, a rehearsal replaces results only if they have no record.
-            Existing::Refuse => settings.mode == Mode::Rehearsal && manifest.is_none(),
-        };
-        let scan = if is_read { read_results(&files.results, None, settings)? } else { None };
-        let seal = manifest.as_ref().map(|manifest| Seal::of(manifest, scan.as_ref(), &files.results)).transpose();
-        let seal = seal.map_err(|error| RunError::input(error.to_string(), "nothing was sent"))?;
-        Ok(Self { manifest, scan, seal })
-    }
-
-    fn earlier(&self) -> Option<Earlier> {
-        let input = &self.manifest.as_ref()?.input;
-        Some(Earlier { content_bytes: input.content_bytes, content_sha256: input.content_sha256.clone() })
-    }
-
-    fn decide(
-        &self,
-        settings: &Settings,
-        survey: &Survey,
-        files: Option<&RunFiles>,
-        journal: Option<MaybeSent>,
-    ) -> Result<Start, RunError> {
-        let Some(files) = files else { return Ok(Start::Fresh(Fresh::FirstRun)) };
-        let rehearsal = settings.mode == Mode::Rehearsal;
-        let wants = match (settings.existing, rehearsal) {
-            (Existing::Resume, _) => Wants::Resume,
-            (Existing::ResumeOrStart, _) => Wants::ResumeOrStart,
-            (Existing::Refuse, true) => Wants::Replace,
-            (Existing::Refuse, false) => Wants::Fresh,
-        };
-        let prior = self
-            .manifest
-            .as_ref()
-            .zip(self.seal)
-            .map(|(manifest, seal)| manifest.prior(continuity(manifest, survey), seal));
-        // Another input may have other columns; its results aren't written to. Nor are those that a run left which died
-        // before its manifest: they are begun again, or refused.
-        let may_differ = match &prior {
-            Some(prior) => wants == Wants::ResumeOrStart && prior.is_of_other_input(),
-            None => self.scan.as_ref().is_some_and(|scan| scan.columns.is_some()),
-        };
-        let found = match &self.scan {
-            Some(scan) => {
-                let valid_len = if may_differ { scan.valid_len } else { whole_header(scan, survey, files, settings)? };
-                Some(Found { valid_len, done: scan.recorded.done().clone() })
-            }
-            None => paths::is_there(&files.results)
-                .map_err(|error| RunError::unwritable(error.to_string(), "nothing was sent"))?
-                .then(Found::default)
-                .filter(|_| wants == Wants::Fresh),
-        };
-        resume::decide(Ask { wants, rehearsal }, prior, found, journal).map_err(|refusal| {
-            let what = format!("{}: {refusal}", files.results.display());
-            RunError::input(what, "nothing was sent")
-        })
-    }
-
-    /// A manifest can come to lie beside another input's results.
-    fn check_rows(
-        &self,
-        start: &Start,
-        content: &Content,
-        survey: &Survey,
-        files: Option<&RunFiles>,
-    ) -> Result<(), RunError> {
-        match (start, &self.scan, files) {
-            (Start::Continue { .. }, Some(scan), Some(files)) => {
-                check_rows(scan, &files.results, content, survey).map_err(|error| unusable(&error))
-            }
-            (Start::Continue { .. } | Start::Fresh(_), _, _) => Ok(()),
+fn preflight_error(error: &PreflightError) -> RunError {
+    let what = error.to_string();
+    match error {
+        PreflightError::Manifest(_)
+        | PreflightError::Scan(_)
+        | PreflightError::Uncompared(_)
+        | PreflightError::Refused { .. } => RunError::input(what, "nothing was sent"),
+        PreflightError::Results(_) => RunError::unwritable(what, "nothing was sent"),
+        PreflightError::OtherIdColumn { id, header } => {
+            RunError::input(what, format!("nothing was sent; add --column {:?}", format!("{id}={header}")))
         }
-    }
-
-    /// Refuses to read the ids from other columns than the run that is continued did: its rows would become other ones.
-    fn check_columns(&self, start: &Start, survey: &Survey) -> Result<(), RunError> {
-        let (Start::Continue { .. }, Some(manifest)) = (start, &self.manifest) else { return Ok(()) };
-        let now = Columns::of(survey.columns, &survey.header);
-        let Some((id, header)) = manifest.input.columns.first_other(&now) else { return Ok(()) };
-        let what = format!("the run that is continued read {id} from the column {header:?}, and this one doesn't");
-        let next = format!("nothing was sent; add --column {:?}", format!("{id}={header}"));
-        Err(RunError::input(what, next))
-    }
-
-    /// What makes room for a run that begins where another input's results are.
-    fn aside(&self, start: &Start, files: Option<&RunFiles>, settings: &Settings) -> Result<Option<Aside>, RunError> {
-        let (Start::Fresh(Fresh::PutsAside), Some(manifest), Some(files)) = (start, &self.manifest, files) else {
-            return Ok(None);
-        };
-        let Some(mut aside) = Aside::of(manifest, &files.results) else { return Ok(None) };
-        // Where a run died while it made room, the results are there already.
-        let moved = if self.scan.is_none() { read_results(&aside.files.results, None, settings)? } else { None };
-        let ended = self.scan.as_ref().or(moved.as_ref()).map_or(0, |scan| scan.recorded.done().len());
-        aside.count_ended(manifest.input.rows, ended);
-        Ok(Some(aside))
-    }
-
-    /// The protections to keep; `None` if no run is continued or its manifest doesn't have them.
-    fn protections(&self, start: &Start) -> Option<Protections> {
-        match start {
-            Start::Fresh(_) => None,
-            Start::Continue { .. } => self.manifest.as_ref()?.protections.clone(),
+        PreflightError::Remaining(_) => {
+            RunError::unwritable(what, "nothing was sent; name another file with --remaining")
         }
-    }
-
-    /// What earlier runs left as `--remaining`.
-    ///
-    /// # Errors
-    /// If something else is there: it isn't replaced.
-    fn remaining(&self, files: Option<&RunFiles>) -> Result<Option<Remaining>, RunError> {
-        let Some(files) = files else { return Ok(None) };
-        let known = self.manifest.as_ref().and_then(|manifest| manifest.remaining.clone());
-        let ours = remaining::is_free_or_ours(files, known.as_ref());
-        if ours.map_err(|error| {
-            RunError::unwritable(error.to_string(), "nothing was sent; name another file with --remaining")
-        })? {
-            return Ok(known);
+        PreflightError::ForeignRemaining(_) => {
+            RunError::input(what, "nothing was sent; move it away, or name another file with --remaining")
         }
-        let what = format!(
-            "--remaining {}: the file is there already, and it isn't what an earlier run on these results wrote",
-            files.remaining.display()
-        );
-        Err(RunError::input(what, "nothing was sent; move it away, or name another file with --remaining"))
-    }
-
-    /// Manifest and records to go on from; a fresh run has none.
-    fn into_parts(self, start: &Start) -> (Option<Manifest>, Recorded) {
-        match start {
-            Start::Fresh(_) => (None, Recorded::default()),
-            Start::Continue { .. } => (self.manifest, self.scan.map(|scan| scan.recorded).unwrap_or_default()),
-        }
-    }
-}
-
-/// The results as far as they are whole; none where there are none.
-fn read_results(path: &Path, columns: Option<&Fields>, settings: &Settings) -> Result<Option<Scan>, RunError> {
-    match scan(path, columns, &settings.columns) {
-        Ok(scan) => Ok(Some(scan)),
-        Err(ScanError::Missing(_)) => Ok(None),
-        Err(error) => Err(unusable(&error)),
-    }
-}
-
-fn unusable(error: &ScanError) -> RunError {
-    RunError::input(error.to_string(), "nothing was sent")
-}
-
-/// Sees to it that the results are this input's: their header, or as much of it as was written.
-fn whole_header(scan: &Scan, survey: &Survey, files: &RunFiles, settings: &Settings) -> Result<u64, RunError> {
-    if scan.columns.as_ref() != Some(&survey.header) {
-        read_results(&files.results, Some(&survey.header), settings)?;
-    }
-    Ok(scan.valid_len)
-}
-
-fn continuity(manifest: &Manifest, survey: &Survey) -> Continuity {
-    match survey.continuation {
-        Some(Continuation::Same) => Continuity::Same,
-        Some(Continuation::Appended) => Continuity::Appended,
-        Some(Continuation::Other) | None => Continuity::Other {
-            recorded: manifest.input.sha256.as_str().into(),
-            given: survey.identity.sha256.as_str().into(),
-        },
     }
 }
 
 /// The id of a run that began then.
 pub(super) fn run_id(started: Stamp) -> String {
-    crate::ledger::manifest::run_id(started, fastrand::u32(..))
+    manifest::run_id(started, fastrand::u32(..))
 }

@@ -8,6 +8,7 @@ use crate::commands::checks::{self, Check, Checks};
 use crate::commands::connection::{self, Connection};
 use crate::commands::{rows, token};
 use crate::error::RunError;
+use crate::input::Content;
 use crate::ledger::manifest::Identity;
 use crate::model::{SessionId, TeamId, TokenOwner, UserId};
 use crate::slack::{ApiUrl, AuthTest, CallError, Proxy, Token};
@@ -33,7 +34,7 @@ impl Remote {
     pub async fn connect(settings: &Settings, prepared: &Prepared) -> Result<Self, RunError> {
         let (stand_in, api, token) = match settings.mode {
             Mode::Rehearsal => {
-                let server = stand_in(prepared).await?;
+                let server = stand_in(&prepared.content).await?;
                 let (api, token) = (connection::api_at(&server.url(), &[])?, token::rehearsal(REHEARSAL_TOKEN)?);
                 (Some(server), api, token)
             }
@@ -102,9 +103,9 @@ impl Remote {
 }
 
 /// The stand-in, knowing the sessions of the input.
-async fn stand_in(prepared: &Prepared) -> Result<Server, RunError> {
+async fn stand_in(content: &Content) -> Result<Server, RunError> {
     let mut sessions: Vec<(SessionId, Option<TeamId>, Option<UserId>)> = Vec::new();
-    rows::read_rows(&prepared.content, |row| {
+    rows::read_rows(content, |row| {
         if let Ok(target) = &row.target {
             // A row that names a user alone stands for one session of that user.
             let session = target.session().unwrap_or(SessionId::from(row.line));
@@ -145,5 +146,27 @@ fn token_check(mode: Mode, token: &Token) -> Check {
     match mode {
         Mode::Rehearsal => Check::ok("token", "the stand-in's own"),
         Mode::Run | Mode::Plan => checks::token(token),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exit::ExitStatus;
+    use crate::input::{Input, SurveyOptions};
+    use crate::model::InputSource;
+    use std::fs;
+
+    /// The stand-in's sessions are read from the input, so an input that can't be read again is no fault of the program.
+    #[tokio::test]
+    async fn an_input_that_the_stand_in_cannot_read_is_an_input_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("in.csv");
+        fs::write(&path, "session_id,team_id\n1,T1\n2,T1\n").unwrap();
+        let input = Input::open(InputSource::File(path.clone()), folder.path()).unwrap();
+        let (content, _) = input.survey(SurveyOptions::default(), None).unwrap();
+        fs::write(&path, "").unwrap();
+        let error = stand_in(&content).await.err().unwrap();
+        assert_eq!(error.exit_status(), ExitStatus::Usage, "{error:?}");
     }
 }

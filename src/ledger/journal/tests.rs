@@ -9,12 +9,12 @@ fn place() -> (TempDir, PathBuf) {
     (folder, path)
 }
 
-fn listed(lines: &[u64]) -> MaybeSent {
-    MaybeSent::Lines(lines.iter().copied().collect())
+fn listed(lines: &[u64]) -> PossiblySent {
+    PossiblySent::Lines(lines.iter().copied().collect())
 }
 
 /// What the next run finds, without changing it.
-fn next_finds(path: &Path) -> Option<MaybeSent> {
+fn next_finds(path: &Path) -> Option<PossiblySent> {
     Lock::acquire(path, 2).unwrap().listed().unwrap()
 }
 
@@ -71,13 +71,13 @@ fn lines_are_listed_at_once_and_over_several_runs() {
 #[test]
 fn a_list_that_was_lost_stays_lost() {
     let (_folder, path) = place();
-    let mut journal = Lock::acquire(&path, 1).unwrap().resume(&MaybeSent::All).unwrap();
+    let mut journal = Lock::acquire(&path, 1).unwrap().resume(&PossiblySent::All).unwrap();
     journal.mark_sent([2]).unwrap();
     drop(journal);
-    assert_eq!(next_finds(&path), Some(MaybeSent::All));
+    assert_eq!(next_finds(&path), Some(PossiblySent::All));
     let lock = Lock::acquire(&path, 1).unwrap();
     drop(lock.resume(&listed(&[2])).unwrap());
-    assert_eq!(next_finds(&path), Some(MaybeSent::All), "no list can be made of one that has gaps");
+    assert_eq!(next_finds(&path), Some(PossiblySent::All), "no list can be made of one that has gaps");
     drop(Lock::acquire(&path, 1).unwrap().resume(&listed(&[])).unwrap());
     assert_eq!(next_finds(&path), Some(listed(&[])), "only where no row is in doubt");
 }
@@ -95,10 +95,10 @@ fn a_run_that_stops_by_itself_leaves_only_rows_in_doubt_and_those_with_a_record(
     second.mark_sent([5, 6, 7, 8]).unwrap();
     second.settle(&done(&[2, 3, 8]), &[7]).unwrap();
     assert_eq!(next_finds(&path), Some(listed(&[2, 3, 5, 7, 8])), "5 is still in doubt, whatever its last answer");
-    let mut any = Lock::acquire(&path, 1).unwrap().resume(&MaybeSent::All).unwrap();
+    let mut any = Lock::acquire(&path, 1).unwrap().resume(&PossiblySent::All).unwrap();
     any.mark_sent([9]).unwrap();
     any.settle(&done(&[2]), &[]).unwrap();
-    assert_eq!(next_finds(&path), Some(MaybeSent::All), "a lost list stays lost");
+    assert_eq!(next_finds(&path), Some(PossiblySent::All), "a lost list stays lost");
 }
 
 #[test]
@@ -221,8 +221,8 @@ fn a_journal_whose_bytes_never_arrived_blocks_nothing_and_puts_every_row_in_doub
     for len in [1, 10, 64, 64 + 16] {
         let (_folder, path) = place();
         fs::write(&path, vec![0; len]).unwrap();
-        assert_eq!(next_finds(&path), Some(MaybeSent::All), "{len}");
-        assert_eq!(next_finds(&path), Some(MaybeSent::All), "{len}, by now with a header");
+        assert_eq!(next_finds(&path), Some(PossiblySent::All), "{len}");
+        assert_eq!(next_finds(&path), Some(PossiblySent::All), "{len}, by now with a header");
         let journal = Lock::acquire(&path, 1).unwrap().begin().unwrap();
         journal.remove().unwrap();
         assert!(!path.exists());

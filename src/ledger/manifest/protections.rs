@@ -1,7 +1,6 @@
 //! The protections of the runs on one results file. A resumed run keeps them, whether it is given them again or not.
 
 use crate::files::sha256_hex;
-use crate::input::Guards;
 use crate::model::{SessionId, UserId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -34,22 +33,28 @@ struct Counts {
 }
 
 impl Protections {
-    /// Those that a run goes by.
+    /// What `--protect` named, and the users of the tokens.
     #[must_use]
-    pub fn of(guards: &Guards) -> Self {
+    pub fn new<'a>(
+        users: impl IntoIterator<Item = &'a UserId>,
+        sessions: impl IntoIterator<Item = &'a SessionId>,
+        own_users: impl IntoIterator<Item = &'a UserId>,
+    ) -> Self {
         Self {
-            users: guards.users.iter().cloned().collect(),
-            sessions: guards.sessions.iter().copied().collect(),
-            own_users: guards.own_users.iter().cloned().collect(),
+            users: users.into_iter().cloned().collect(),
+            sessions: sessions.into_iter().copied().collect(),
+            own_users: own_users.into_iter().cloned().collect(),
         }
     }
 
-    /// Adds what `--protect` named to the guards of a run; returns whether any of it is new.
-    pub fn add_named_to(&self, guards: &mut Guards) -> bool {
-        let before = guards.users.len() + guards.sessions.len();
-        guards.users.extend(self.users.iter().cloned());
-        guards.sessions.extend(&self.sessions);
-        guards.users.len() + guards.sessions.len() > before
+    /// The users that `--protect` named.
+    pub fn users(&self) -> impl Iterator<Item = &UserId> {
+        self.users.iter()
+    }
+
+    /// The sessions that `--protect` named.
+    pub fn sessions(&self) -> impl Iterator<Item = &SessionId> {
+        self.sessions.iter()
     }
 
     /// The users of the tokens whose sessions were protected.
@@ -128,13 +133,7 @@ mod tests {
 
     fn protections() -> Protections {
         let user = |id| UserId::parse(id).unwrap();
-        let guards = Guards {
-            users: [user("U2"), user("W1")].into(),
-            sessions: [SessionId::from(7)].into(),
-            own_users: [user("W9")].into(),
-            ..Guards::default()
-        };
-        Protections::of(&guards)
+        Protections::new(&[user("U2"), user("W1")], &[SessionId::from(7)], &[user("W9")])
     }
 
     #[test]
@@ -164,13 +163,5 @@ mod tests {
             assert_ne!(edited, text);
             assert!(serde_json::from_str::<Protections>(&edited).is_err(), "{edited}");
         }
-    }
-
-    #[test]
-    fn only_what_is_new_is_reported_as_new() {
-        let mut guards = Guards { users: [UserId::parse("U5").unwrap()].into(), ..Guards::default() };
-        assert!(protections().add_named_to(&mut guards));
-        assert_eq!((guards.users.len(), guards.sessions.len(), guards.own_users.len()), (3, 1, 0));
-        assert!(!protections().add_named_to(&mut guards));
     }
 }

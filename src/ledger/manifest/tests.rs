@@ -155,9 +155,20 @@ fn a_new_run_makes_the_old_end_void() {
     let mut manifest = begun();
     manifest.complete = true;
     manifest.results.sha256 = Some("0".repeat(64));
-    let (same, seal) = (Continuity::Same, Seal::Intact);
-    let prior = manifest.prior(same.clone(), seal);
-    assert_eq!(prior, Prior { rehearsal: false, complete: true, rows: 3, ended_before: 2, input: same, seal });
+    let (same, seal) = (InputMatch::Same, Seal::Intact);
+    let prior = manifest.prior(same, "given", seal);
+    let (recorded_sha256, given_sha256) = (manifest.input.sha256.as_str().into(), "given".into());
+    let want = Prior {
+        rehearsal: false,
+        complete: true,
+        rows: 3,
+        ended_before: 2,
+        input: same,
+        recorded_sha256,
+        given_sha256,
+        seal,
+    };
+    assert_eq!(prior, want);
     manifest.begin("0.2.0", run("b"), input(5), &recorded());
     assert_eq!((manifest.complete, &manifest.results.sha256), (false, &None));
     assert_eq!((manifest.runs.len(), manifest.totals.not_reached), (2, 3));

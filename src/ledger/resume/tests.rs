@@ -7,11 +7,21 @@ use proptest::prelude::*;
 use std::fs;
 use std::path::Path;
 
-const SAME: Continuity = Continuity::Same;
+const SAME: InputMatch = InputMatch::Same;
 
 #[expect(clippy::unnecessary_wraps, reason = "reads in the tables as what it stands for")]
-fn prior(rehearsal: bool, complete: bool, input: Continuity) -> Option<Prior> {
-    Some(Prior { rehearsal, complete, rows: 3, ended_before: 0, input, seal: Seal::Intact })
+fn prior(rehearsal: bool, complete: bool, input: InputMatch) -> Option<Prior> {
+    let (recorded_sha256, given_sha256) = ("aa".into(), "bb".into());
+    Some(Prior {
+        rehearsal,
+        complete,
+        rows: 3,
+        ended_before: 0,
+        input,
+        recorded_sha256,
+        given_sha256,
+        seal: Seal::Intact,
+    })
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "reads in the tables as what it stands for")]
@@ -19,12 +29,12 @@ fn found(valid_len: u64, done: &[u64]) -> Option<Found> {
     Some(Found { valid_len, done: done.iter().copied().collect() })
 }
 
-fn lines(lines: &[u64]) -> MaybeSent {
-    MaybeSent::Lines(lines.iter().copied().collect())
+fn lines(lines: &[u64]) -> PossiblySent {
+    PossiblySent::Lines(lines.iter().copied().collect())
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "reads in the tables as what it stands for")]
-fn goes_on(valid_len: u64, done: &[u64], maybe_sent: MaybeSent) -> Result<Start, Refusal> {
+fn goes_on(valid_len: u64, done: &[u64], maybe_sent: PossiblySent) -> Result<Start, Refusal> {
     Ok(Start::Continue { valid_len, done: done.iter().copied().collect(), maybe_sent })
 }
 
@@ -42,7 +52,7 @@ fn without_resume_nothing_may_be_there() {
 #[test]
 fn a_resumption_goes_by_the_manifest() {
     let ask = Ask { wants: Wants::Resume, rehearsal: false };
-    let other = Continuity::Other { recorded: "aa".into(), given: "bb".into() };
+    let other = InputMatch::Other;
     let table = [
         (None, None, None, Ok(Start::Fresh(Fresh::NothingToResume))),
         (None, found(0, &[]), None, Ok(Start::Fresh(Fresh::NothingWritten))),
@@ -50,16 +60,16 @@ fn a_resumption_goes_by_the_manifest() {
         (None, found(90, &[]), None, Ok(Start::Fresh(Fresh::NothingWritten))),
         (None, found(90, &[2]), Some(lines(&[2])), Err(Refusal::NoManifest)),
         (prior(false, false, SAME), found(120, &[2]), Some(lines(&[2, 3])), goes_on(120, &[2], lines(&[2, 3]))),
-        (prior(false, false, Continuity::Appended), found(120, &[2]), Some(lines(&[])), goes_on(120, &[2], lines(&[]))),
+        (prior(false, false, InputMatch::Appended), found(120, &[2]), Some(lines(&[])), goes_on(120, &[2], lines(&[]))),
         (prior(false, false, SAME), None, Some(lines(&[2])), goes_on(0, &[], lines(&[2]))),
         (prior(false, false, SAME), found(0, &[]), Some(lines(&[2])), goes_on(0, &[], lines(&[2]))),
-        (prior(false, false, SAME), found(120, &[2]), None, goes_on(120, &[2], MaybeSent::All)),
-        (prior(false, false, SAME), None, Some(MaybeSent::All), goes_on(0, &[], MaybeSent::All)),
+        (prior(false, false, SAME), found(120, &[2]), None, goes_on(120, &[2], PossiblySent::All)),
+        (prior(false, false, SAME), None, Some(PossiblySent::All), goes_on(0, &[], PossiblySent::All)),
         // Complete, and all there: no row was in flight, so rows added since are in no doubt.
-        (prior(false, true, Continuity::Appended), found(200, &[2, 3, 4]), None, goes_on(200, &[2, 3, 4], lines(&[]))),
+        (prior(false, true, InputMatch::Appended), found(200, &[2, 3, 4]), None, goes_on(200, &[2, 3, 4], lines(&[]))),
         // Complete, and cut since: whatever list there is, it is not about the rows that were cut off.
-        (prior(false, true, SAME), found(120, &[2]), None, goes_on(120, &[2], MaybeSent::All)),
-        (prior(false, true, SAME), found(120, &[2]), Some(lines(&[])), goes_on(120, &[2], MaybeSent::All)),
+        (prior(false, true, SAME), found(120, &[2]), None, goes_on(120, &[2], PossiblySent::All)),
+        (prior(false, true, SAME), found(120, &[2]), Some(lines(&[])), goes_on(120, &[2], PossiblySent::All)),
         (prior(true, false, SAME), found(120, &[2]), None, Err(Refusal::IsRehearsal)),
         (
             prior(false, false, other),
@@ -76,16 +86,16 @@ fn a_resumption_goes_by_the_manifest() {
 #[test]
 fn a_timer_goes_on_begins_or_puts_aside() {
     let ask = Ask { wants: Wants::ResumeOrStart, rehearsal: false };
-    let other = || Continuity::Other { recorded: "aa".into(), given: "bb".into() };
+    let other = || InputMatch::Other;
     let table = [
         (None, None, None, Ok(Start::Fresh(Fresh::FirstRun))),
         (None, found(0, &[]), None, Ok(Start::Fresh(Fresh::NothingWritten))),
         (None, found(90, &[]), None, Ok(Start::Fresh(Fresh::NothingWritten))),
         (None, found(90, &[2]), None, Err(Refusal::NoManifest)),
         (prior(false, false, SAME), found(120, &[2]), Some(lines(&[2, 3])), goes_on(120, &[2], lines(&[2, 3]))),
-        (prior(false, false, SAME), None, None, goes_on(0, &[], MaybeSent::All)),
+        (prior(false, false, SAME), None, None, goes_on(0, &[], PossiblySent::All)),
         (prior(false, true, SAME), found(200, &[2, 3, 4]), None, goes_on(200, &[2, 3, 4], lines(&[]))),
-        (prior(false, true, Continuity::Appended), found(200, &[2, 3, 4]), None, goes_on(200, &[2, 3, 4], lines(&[]))),
+        (prior(false, true, InputMatch::Appended), found(200, &[2, 3, 4]), None, goes_on(200, &[2, 3, 4], lines(&[]))),
         (prior(false, true, other()), found(200, &[2, 3, 4]), None, Ok(Start::Fresh(Fresh::PutsAside))),
         (prior(false, false, other()), found(120, &[2]), Some(lines(&[3])), Ok(Start::Fresh(Fresh::PutsAside))),
         // A death in the middle of putting aside: the manifest goes last.
@@ -103,13 +113,13 @@ fn what_was_changed_is_refused_and_what_was_lost_is_sent_again() {
         (Seal::Edited, false, Err(Refusal::Edited)),
         (Seal::Edited, true, Err(Refusal::Edited)),
         (Seal::Missing, true, Err(Refusal::Missing)),
-        (Seal::Missing, false, goes_on(0, &[], MaybeSent::All)),
-        (Seal::Cut, true, goes_on(0, &[], MaybeSent::All)),
+        (Seal::Missing, false, goes_on(0, &[], PossiblySent::All)),
+        (Seal::Cut, true, goes_on(0, &[], PossiblySent::All)),
     ] {
         for wants in [Wants::Resume, Wants::ResumeOrStart] {
             let sealed = |input| prior(false, complete, input).map(|prior| Prior { seal, ..prior });
             assert_eq!(decide(Ask { wants, rehearsal: false }, sealed(SAME), None, None), want);
-            let other = Continuity::Other { recorded: "aa".into(), given: "bb".into() };
+            let other = InputMatch::Other;
             let decided = decide(Ask { wants, rehearsal: false }, sealed(other), None, None);
             let makes_room = wants == Wants::ResumeOrStart;
             assert_eq!(decided == Ok(Start::Fresh(Fresh::PutsAside)), makes_room, "another input's are left alone");
@@ -121,10 +131,10 @@ fn what_was_changed_is_refused_and_what_was_lost_is_sent_again() {
 #[test]
 fn a_list_that_was_begun_on_records_says_nothing_of_them() {
     let ask = Ask { wants: Wants::Resume, rehearsal: false };
-    for (done, want) in [(vec![2, 3, 4], lines(&[5])), (vec![2, 3], MaybeSent::All)] {
+    for (done, want) in [(vec![2, 3, 4], lines(&[5])), (vec![2, 3], PossiblySent::All)] {
         let prior =
-            Prior { rehearsal: false, complete: false, rows: 4, ended_before: 3, input: SAME, seal: Seal::Unsealed };
-        let start = decide(ask, Some(prior), found(99, &done), Some(lines(&[5])));
+            prior(false, false, SAME).map(|prior| Prior { rows: 4, ended_before: 3, seal: Seal::Unsealed, ..prior });
+        let start = decide(ask, prior, found(99, &done), Some(lines(&[5])));
         assert_eq!(start, goes_on(99, &done, want));
     }
 }
@@ -147,7 +157,7 @@ fn a_rehearsal_replaces_rehearsals_only() {
     }
     let resumed = Ask { wants: Wants::Resume, rehearsal: true };
     assert_eq!(decide(resumed, prior(false, false, SAME), None, None), Err(Refusal::IsReal));
-    assert_eq!(decide(resumed, prior(true, false, SAME), None, None), goes_on(0, &[], MaybeSent::All));
+    assert_eq!(decide(resumed, prior(true, false, SAME), None, None), goes_on(0, &[], PossiblySent::All));
 }
 
 /// Writes the whole file and returns, for the header and each record, the length of the file after it.
@@ -163,12 +173,11 @@ fn write_whole(path: &Path, columns: &Fields, rows: &[(Row, Outcome)]) -> Vec<u6
 }
 
 fn start_of(scan: &Scan, manifest: bool, rows: u64) -> Result<Start, Refusal> {
-    let seal = Seal::Unsealed;
-    let prior = Prior { rehearsal: false, complete: false, rows, ended_before: 0, input: SAME, seal };
-    let prior = manifest.then_some(prior);
+    let prior = prior(false, false, SAME).map(|prior| Prior { rows, seal: Seal::Unsealed, ..prior });
+    let prior = prior.filter(|_| manifest);
     let found = Found { valid_len: scan.valid_len, done: scan.recorded.done().clone() };
     let ask = Ask { wants: Wants::Resume, rehearsal: false };
-    decide(ask, prior, Some(found), Some(MaybeSent::All))
+    decide(ask, prior, Some(found), Some(PossiblySent::All))
 }
 
 fn finish_rows(path: &Path, columns: &Fields, rows: &[(Row, Outcome)], start: &Start) -> Vec<Record> {

@@ -9,7 +9,7 @@ pub struct Carried(u64);
 
 impl Carried {
     /// One row. Its fields are those of the header's columns.
-    pub(crate) fn row<'a>(line: u64, fields: impl Iterator<Item = &'a str>) -> Self {
+    pub fn row<'a>(line: u64, fields: impl Iterator<Item = &'a str>) -> Self {
         let mut hasher = DefaultHasher::new();
         line.hash(&mut hasher);
         fields.for_each(|field| field.hash(&mut hasher));
@@ -17,7 +17,7 @@ impl Carried {
     }
 
     /// Takes in another row. A sum doesn't depend on the order, in which rows end as they like.
-    pub(crate) fn add(&mut self, row: Self) {
+    pub fn add(&mut self, row: Self) {
         self.0 = self.0.wrapping_add(row.0);
     }
 }
