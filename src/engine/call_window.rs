@@ -29,7 +29,6 @@ impl CallWindow {
         self.0.len()
     }
 
-    #[must_use]
     pub fn last(&self) -> Option<Duration> {
         self.0.back().copied()
     }

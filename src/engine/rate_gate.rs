@@ -154,8 +154,8 @@ impl RateGate {
     /// The pause is a point in time that only grows. Several refusals in a row with nothing accepted between them show
     /// that `Retry-After` is too short; then the gate stays closed for longer.
     pub fn refused(&mut self, sent_at: Duration, now: Duration, pause: Duration) -> Duration {
-        let news = self.last_refusal.is_none_or(|last| sent_at > last);
-        if news {
+        let is_new = self.last_refusal.is_none_or(|last| sent_at > last);
+        if is_new {
             self.refusals_running = if self.accepted_since_refusal { 0 } else { self.refusals_running + 1 };
             self.accepted_since_refusal = false;
             self.last_refusal = Some(now);
@@ -165,7 +165,7 @@ impl RateGate {
         self.paused_until = self.paused_until.max(now + pause);
         match &mut self.algorithm {
             Algorithm::Auto { estimator, spacing, .. } => {
-                estimator.on_refused(sent_at, now, pause);
+                estimator.on_refused(is_new, now, pause);
                 *spacing = None;
             }
             Algorithm::Every(_) => {}

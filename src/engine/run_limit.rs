@@ -10,10 +10,10 @@ use std::time::Duration;
 
 /// The total rate of a run.
 #[derive(Debug)]
-pub struct RunLimit(Limit);
+pub struct RunLimit(LimitRule);
 
 #[derive(Debug)]
-enum Limit {
+enum LimitRule {
     /// One call in every interval. `next` is the earliest known moment for the next call.
     Every {
         spacing: Spacing,
@@ -33,9 +33,9 @@ impl RunLimit {
     #[must_use]
     pub fn new(pace: Pace, now: Duration) -> Self {
         Self(match pace {
-            Pace::Auto { most, .. } => Limit::at_most(most),
-            Pace::Every(interval) => Limit::Every { spacing: Spacing::from(now, interval), next: now },
-            Pace::Unlimited => Limit::Unlimited,
+            Pace::Auto { most, .. } => LimitRule::at_most(most),
+            Pace::Every(interval) => LimitRule::Every { spacing: Spacing::from(now, interval), next: now },
+            Pace::Unlimited => LimitRule::Unlimited,
         })
     }
 
@@ -60,15 +60,17 @@ impl RunLimit {
     #[must_use]
     pub fn per_minute(&self) -> Option<f64> {
         match &self.0 {
-            Limit::Every { spacing, .. } => Some(MINUTE.as_secs_f64() / spacing.interval().as_secs_f64()),
+            LimitRule::Every { spacing, .. } => Some(MINUTE.as_secs_f64() / spacing.interval().as_secs_f64()),
             #[expect(clippy::cast_precision_loss, reason = "calls of a minute")]
-            Limit::AtMost { calls, within, .. } => Some(*calls as f64 * MINUTE.as_secs_f64() / within.as_secs_f64()),
-            Limit::Unlimited => None,
+            LimitRule::AtMost { calls, within, .. } => {
+                Some(*calls as f64 * MINUTE.as_secs_f64() / within.as_secs_f64())
+            }
+            LimitRule::Unlimited => None,
         }
     }
 }
 
-impl Limit {
+impl LimitRule {
     /// A window with a whole number of calls: 1.5 a minute are two in 80 s.
     #[expect(clippy::cast_precision_loss, reason = "calls of a minute")]
     fn at_most(per_minute: f64) -> Self {

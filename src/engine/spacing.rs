@@ -27,7 +27,6 @@ pub struct Spacing {
 
 impl Spacing {
     /// The first call leaves an interval after `last`, the last call sent before.
-    #[must_use]
     pub fn after(last: Duration, interval: Duration) -> Self {
         let spacing = Self::from(last, interval);
         let burst = burst(interval);
@@ -38,7 +37,6 @@ impl Spacing {
     }
 
     /// The first call may leave at `start`, with a second one if a late wake-up may have to be made up for.
-    #[must_use]
     pub fn from(start: Duration, interval: Duration) -> Self {
         let clock = FakeRelativeClock::default();
         clock.advance(start);
@@ -48,7 +46,6 @@ impl Spacing {
         Self { limiter, clock, interval }
     }
 
-    #[must_use]
     pub fn interval(&self) -> Duration {
         self.interval
     }

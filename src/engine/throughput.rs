@@ -26,7 +26,6 @@ impl Throughput {
     }
 
     /// Calls a minute, over the last minute or what there was of it since `began`.
-    #[must_use]
     pub fn per_minute(&mut self, now: Duration, began: Duration) -> f64 {
         let oldest = now.as_secs().saturating_sub(MINUTE.as_secs());
         while self.seconds.front().is_some_and(|(second, _)| *second < oldest) {
@@ -40,7 +39,6 @@ impl Throughput {
     }
 
     /// The mean latency, once a call has ended.
-    #[must_use]
     pub fn latency(&self) -> Option<Duration> {
         self.latency
     }

@@ -7,7 +7,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{JoinError, JoinSet};
 
 /// A call that [`super::ports::SessionApi::call`] made.
-type Call = Pin<Box<dyn Future<Output = Option<Reply>> + Send>>;
+type CallFuture = Pin<Box<dyn Future<Output = Option<Reply>> + Send>>;
 
 /// A finished call with its worker. `None` if the permit was withdrawn and nothing was sent.
 type Finished = (usize, CallId, Option<Reply>);
@@ -17,7 +17,7 @@ type Finished = (usize, CallId, Option<Reply>);
 #[derive(Debug)]
 pub struct Workers {
     /// One for each worker, for one call at a time.
-    calls: Vec<UnboundedSender<(CallId, Call)>>,
+    calls: Vec<UnboundedSender<(CallId, CallFuture)>>,
     idle: Vec<usize>,
     results: UnboundedReceiver<Finished>,
     report: UnboundedSender<Finished>,
@@ -65,7 +65,7 @@ impl Workers {
     }
 }
 
-async fn work(worker: usize, mut calls: UnboundedReceiver<(CallId, Call)>, report: UnboundedSender<Finished>) {
+async fn work(worker: usize, mut calls: UnboundedReceiver<(CallId, CallFuture)>, report: UnboundedSender<Finished>) {
     while let Some((id, call)) = calls.recv().await {
         let reply = call.await;
         // After a second signal nobody receives it.

@@ -108,7 +108,6 @@ impl Buckets {
         buckets
     }
 
-    /// The kind, once it is known.
     pub fn kind(&self) -> Option<BucketKind> {
         self.detection.kind()
     }
@@ -122,7 +121,7 @@ impl Buckets {
         self.all.len()
     }
 
-    /// The bucket that is first in turn: the one after that which sent last.
+    /// The first bucket to ask: the one after the bucket that sent last.
     pub fn turn(&self) -> usize {
         self.turn % self.all.len()
     }
@@ -136,7 +135,6 @@ impl Buckets {
         job.addressed_team().and_then(|team| self.of_team.get(team).copied()).unwrap_or(COMMON)
     }
 
-    /// Puts a row at the end of its queue.
     pub fn push(&mut self, job: Job) {
         let index = self.of(&job);
         self.all[index].queue.push_back(job);
@@ -148,12 +146,12 @@ impl Buckets {
         self.all[index].queue.push_front(job);
     }
 
-    /// Whether a bucket has a row that wants to be sent.
+    /// Whether any queue has a row.
     pub fn has_rows(&self) -> bool {
         self.all.iter().any(|bucket| !bucket.queue.is_empty())
     }
 
-    /// Whether a row that wants to be sent is as `is_wanted` says.
+    /// Whether any queue has a row for which `is_wanted` holds.
     pub fn any_row(&self, is_wanted: impl Fn(&Job) -> bool) -> bool {
         self.all.iter().any(|bucket| bucket.queue.iter().any(&is_wanted))
     }
@@ -174,12 +172,12 @@ impl Buckets {
         Ok((permit, job))
     }
 
-    /// Until when the bucket of a row is paused; in the past if it isn't.
+    /// The end of the pause of a row's bucket; in the past if there is none.
     pub fn paused_until(&self, job: &Job) -> Duration {
         self.all[self.of(job)].gate.paused_until()
     }
 
-    /// A row is on its way.
+    /// A call for a row was made.
     pub fn sent(&mut self, job: &Job, now: Duration) {
         let index = self.of(job);
         self.all[index].in_flight += 1;
@@ -348,7 +346,7 @@ impl Buckets {
             || self.all.iter().any(is_requested)
     }
 
-    /// Takes rows out of their queues.
+    /// Takes the rows for which `is_wanted` holds out of their queues.
     pub fn take_rows(&mut self, is_wanted: impl Fn(&Job) -> bool) -> Vec<Job> {
         let mut taken = Vec::new();
         for bucket in &mut self.all {

@@ -33,7 +33,7 @@ pub struct Health {
 
 /// What an answer shows.
 #[derive(Debug)]
-pub struct Verdict {
+pub struct AnswerVerdict {
     pub outage: OutageChange,
     pub scope: Scope,
 }
@@ -69,7 +69,7 @@ impl Health {
     }
 
     /// Takes in the answer to a call. `seed` is for the backoff in an outage.
-    pub fn on(&mut self, call: &CallInFlight, reply: &Reply, class: Class, now: Duration, seed: u64) -> Verdict {
+    pub fn on(&mut self, call: &CallInFlight, reply: &Reply, class: Class, now: Duration, seed: u64) -> AnswerVerdict {
         let (job, sent_at) = (&call.job, call.sent_at);
         if class.is_decision() {
             self.canary_answered = true;
@@ -92,7 +92,7 @@ impl Health {
             | Class::TokenExpired
             | Class::Run => self.clear_answer(sent_at),
         };
-        Verdict { outage, scope: self.scope(call, reply, class) }
+        AnswerVerdict { outage, scope: self.scope(call, reply, class) }
     }
 
     fn clear_answer(&mut self, sent_at: Duration) -> OutageChange {

@@ -65,7 +65,6 @@ impl Outage {
     }
 
     /// Whether a clear answer to a call sent at `sent_at` shows that Slack answers again: one that is only late shows nothing.
-    #[must_use]
     pub fn is_ended_by(&self, sent_at: Duration) -> bool {
         self.since.is_none() || sent_at >= self.first_sent_at
     }
@@ -76,49 +75,41 @@ impl Outage {
     }
 
     /// Whether an outage is declared.
-    #[must_use]
     pub fn is_declared(&self) -> bool {
         self.declared
     }
 
     /// Whether the last answer was transient.
-    #[must_use]
     pub fn is_suspected(&self) -> bool {
         self.since.is_some()
     }
 
     /// No call may be made before this time.
-    #[must_use]
     pub fn hold_until(&self) -> Duration {
         self.hold_until
     }
 
     /// How long there has been no clear answer.
-    #[must_use]
     pub fn lasts(&self, now: Duration) -> Duration {
         self.since.map_or(Duration::ZERO, |since| now.saturating_sub(since))
     }
 
     /// Failing calls since the outage was declared, each after its backoff.
-    #[must_use]
     pub fn probes(&self) -> u32 {
         self.probes
     }
 
     /// Whether a row that had not failed before is among the failing ones.
-    #[must_use]
     pub fn has_evidence(&self) -> bool {
         self.evidence > 0
     }
 
     /// Whether Slack itself answered, though with codes that say nothing clear.
-    #[must_use]
     pub fn slack_answered(&self) -> bool {
         self.slack_answered
     }
 
     /// Whether waiting can help. It rarely does if no connection comes about or somebody else answers in Slack's place.
-    #[must_use]
     pub fn may_pass(&self) -> bool {
         self.may_pass
     }

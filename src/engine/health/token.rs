@@ -20,7 +20,6 @@ pub struct TokenHealth {
 }
 
 impl TokenHealth {
-    #[must_use]
     pub fn is_refreshing(&self) -> bool {
         self.refreshing
     }

@@ -100,14 +100,13 @@ pub struct RateEstimator {
     held_since: Duration,
     held_for: Duration,
     tried: bool,
-    last_refusal: Option<Duration>,
+    was_refused: bool,
     costs: Costs,
     rows_left: u64,
 }
 
 impl RateEstimator {
     /// Starts at `start` calls a minute and never goes above `most`; both above zero.
-    #[must_use]
     pub fn new(start: f64, most: f64, now: Duration) -> Self {
         let start = start.min(most);
         Self {
@@ -126,7 +125,7 @@ impl RateEstimator {
             held_since: now,
             held_for: Duration::ZERO,
             tried: false,
-            last_refusal: None,
+            was_refused: false,
             costs: Costs::default(),
             rows_left: 0,
         }
@@ -142,7 +141,7 @@ impl RateEstimator {
 
     /// Continues the initial burst, which was never refused, up to this many times the promise.
     pub fn extend_burst(&mut self, times: u32, now: Duration) {
-        if let (Phase::Climbing { .. }, None) = (self.phase, self.last_refusal) {
+        if let (Phase::Climbing { .. }, false) = (self.phase, self.was_refused) {
             let had = self.accepted_in_a_minute(now);
             self.estimate = (self.start * f64::from(times)).clamp(self.estimate, self.most);
             if self.estimate - had >= 1.0 {
@@ -160,13 +159,11 @@ impl RateEstimator {
     }
 
     /// Calls a minute that the bucket is believed to take.
-    #[must_use]
     pub fn estimate(&self) -> f64 {
         self.estimate
     }
 
     /// Whether calls go one after another, each at the answer of the last, with no spacing.
-    #[must_use]
     pub fn is_in_burst(&self) -> bool {
         matches!(self.phase, Phase::Burst { .. })
     }
@@ -219,18 +216,18 @@ impl RateEstimator {
         }
     }
 
-    /// A call sent at `sent_at` was refused at `now`; the bucket is closed for `pause`.
-    pub fn on_refused(&mut self, sent_at: Duration, now: Duration, pause: Duration) {
-        let same_slip = self.last_refusal.is_some_and(|last| sent_at <= last);
+    /// A call was refused at `now`, and the bucket is closed for `pause`. It is new unless the call left before the refusal
+    /// that was known last.
+    pub fn on_refused(&mut self, is_new: bool, now: Duration, pause: Duration) {
         let open_again = now + pause;
-        if same_slip {
+        if !is_new {
             self.costs.refusals += 1;
             self.steady_since = self.steady_since.max(open_again);
             return;
         }
         let evidence = self.evidence(now, pause);
         self.held_for = now.saturating_sub(self.held_since);
-        self.last_refusal = Some(now);
+        self.was_refused = true;
         self.steady_since = self.steady_since.max(open_again);
         self.accepted_since = 0;
         let pace = self.estimate.min(evidence.in_a_minute.max(self.start));
@@ -417,7 +414,6 @@ fn calls(per_minute: f64) -> u32 {
 }
 
 /// The calls that an estimate allows in one minute: whole ones, and a margin below 20 still means 20 in 60.6 s.
-#[must_use]
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate is above zero")]
 pub fn whole(estimate: f64) -> usize {
     estimate.ceil() as usize

@@ -96,7 +96,7 @@ fn an_estimate_below_one_a_minute_stays_within_its_bounds() {
             estimator.on_time(now, 100);
             estimator.on_sent(now);
             if call % 5 == 4 {
-                estimator.on_refused(now, now, STEP);
+                estimator.on_refused(true, now, STEP);
             } else {
                 estimator.on_accepted(now);
             }
@@ -113,7 +113,7 @@ fn an_estimate_below_one_a_minute_stays_within_its_bounds() {
 fn a_refusal_in_the_initial_burst_keeps_the_tiers_rate() {
     let mut estimator = RateEstimator::new(20.0, MOST, Duration::ZERO);
     estimator.on_sent(Duration::ZERO);
-    estimator.on_refused(Duration::ZERO, Duration::from_millis(200), Duration::from_secs(3));
+    estimator.on_refused(true, Duration::from_millis(200), Duration::from_secs(3));
     assert!((estimator.estimate() - 20.0 * MARGIN).abs() < 1e-9, "{}", estimator.estimate());
     assert!(!estimator.is_in_burst());
 }
@@ -126,6 +126,6 @@ fn a_refusal_after_a_steady_minute_holds_the_accepted_rate() {
     for call in 0..30 {
         estimator.on_accepted(Duration::from_secs(60 + 2 * call));
     }
-    estimator.on_refused(Duration::from_secs(119), Duration::from_secs(119), Duration::from_secs(1));
+    estimator.on_refused(true, Duration::from_secs(119), Duration::from_secs(1));
     assert!((estimator.estimate() - 30.0 * MARGIN).abs() < 1e-9, "{}", estimator.estimate());
 }

@@ -1,7 +1,7 @@
-//! The state machine of a run: answers, rows and the time go in; what to do comes out. No clock, no I/O, no await.
+//! The state machine of a run: answers, rows and the time go in, actions come out. No clock, no I/O, no await.
 //!
-//! Here is what comes in. What an answer does is in [`replies`], and in [`recovery`] if it is not clear; what goes out in [`dispatch`], what whole users need besides
-//! in [`users`], how it stands in [`status`].
+//! This file takes the inputs. [`replies`] handles answers, [`recovery`] those that are not clear, [`dispatch`] sends,
+//! [`users`] batches whole users, and [`status`] reports.
 
 mod dispatch;
 mod recovery;
@@ -33,24 +33,17 @@ pub type CallId = u64;
 /// What the loop is to do.
 #[derive(Debug)]
 pub enum Action {
-    /// Make a call. The row it is for is `line`, and `call` counts the row's calls from 1.
+    /// Make a call for the row on `line`, or for several rows of which this is the first. `call` counts the row's calls from 1.
     Send {
-        /// The call's name, to come back with its reply.
         id: CallId,
-        /// The gate's leave.
         permit: Permit,
-        /// What it asks for.
         request: Request,
-        /// The row's line; of several rows the first one's.
         line: u64,
-        /// 1 for the row's first call.
         call: u32,
     },
     /// Hand an event to the observer.
     Emit(Event),
-    /// Ask the input for rows.
     RequestRows(Want),
-    /// Read the token again.
     RefreshToken,
 }
 

@@ -1,7 +1,7 @@
 //! What an answer does: to the gate, to its row, to the run.
 
 use super::{Action, StateMachine};
-use crate::engine::health::{BreakerVerdict, EndedRow, Scope, Verdict};
+use crate::engine::health::{AnswerVerdict, BreakerVerdict, EndedRow, Scope};
 use crate::engine::job::{CallInFlight, Job};
 use crate::engine::retry::{self, Class};
 use crate::model::{Answer, Event, Outcome, Reply, Row, Status, StopReason, TeamId};
@@ -87,7 +87,7 @@ impl StateMachine {
         self.buckets.iter().nth(index).and_then(|bucket| bucket.team.clone())
     }
 
-    pub(super) fn decide(&mut self, call: CallInFlight, reply: Reply, class: Class, verdict: Verdict) {
+    pub(super) fn decide(&mut self, call: CallInFlight, reply: Reply, class: Class, verdict: AnswerVerdict) {
         let CallInFlight { mut job, handle, .. } = call;
         handle.answered();
         if matches!(class, Class::RateLimited { .. }) {
