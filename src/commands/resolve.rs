@@ -7,7 +7,7 @@ use crate::commands::rows::{read_input, read_rows};
 use crate::error::RunError;
 use crate::exit::ExitStatus;
 use crate::input::Content;
-use crate::ledger::listed;
+use crate::ledger::input_age;
 use crate::ledger::paths;
 use crate::ledger::table::Table;
 use crate::model::{Fields, IdColumns, InputSource, Rejection, Row, SessionId, TeamId, UserId};
@@ -30,7 +30,7 @@ pub fn resolve(typed: ResolveArgs, console: &Console) -> Result<ExitStatus, RunE
     }
     output.as_deref().map_or(Ok(()), paths::check_writable).map_err(|error| unwritable(&error))?;
     let listed_at = match &source {
-        InputSource::File(path) => listed::at(path),
+        InputSource::File(path) => input_age::at(path),
         InputSource::Stdin | InputSource::Stream(_) => None,
     };
     let content = read_input(&source, delimiter, names)?;
@@ -48,7 +48,7 @@ pub fn resolve(typed: ResolveArgs, console: &Console) -> Result<ExitStatus, RunE
         let rows = write(&content, ids, &wanted, output.as_deref()).await?;
         if let Some((output, listed_at)) = output.as_deref().zip(listed_at) {
             // The rows are as old as the input, even though their users were just listed.
-            if let Err(error) = listed::set(output, listed_at) {
+            if let Err(error) = input_age::set(output, listed_at) {
                 tracing::warn!(target: WEAKENED, "{error}; a run takes the list for younger than it is");
             }
         }

@@ -1,14 +1,14 @@
 //! Everything that lasts: the input, the results, the manifest and the journal.
 
-pub mod aside;
+pub mod archive;
 mod cell;
+pub mod input_age;
 pub mod journal;
 #[expect(clippy::module_inception, reason = "the folder is the room, the file its main type")]
 pub mod ledger;
-pub mod listed;
 pub mod listing;
 pub mod manifest;
-pub mod page;
+pub mod page_file;
 pub mod paths;
 pub mod preflight;
 mod record;

@@ -1,10 +1,10 @@
 //! What is at an output before a run, and where the run begins in it. Writes nothing.
 
-use super::aside::Aside;
+use super::archive::ArchivedRun;
 use super::manifest::{Columns, Manifest, ManifestError, Protections, Remaining};
 use super::paths::{self, RunFiles};
 use super::remaining;
-use super::resume::{self, Ask, Found, Fresh, Refusal, Start, Wants};
+use super::resume::{self, ExistingResults, Fresh, OnExisting, Refusal, ResumeRequest, Start};
 use super::scan::{self, EachRow, Recorded, Scan, ScanError, Seen, check_rows};
 use super::seal::Seal;
 use crate::model::{Carried, ColumnNames, Fields, IdColumns, InputMatch, PossiblySent};
@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 pub struct PreviousRun<'a> {
     /// `None` for the plan of an input without a name: nothing can be there.
     files: Option<&'a RunFiles>,
-    ask: Ask,
+    ask: ResumeRequest,
     names: &'a ColumnNames,
     manifest: Option<Manifest>,
     scan: Option<Scan>,
@@ -50,7 +50,7 @@ pub struct Output {
     pub seal: Option<Seal>,
     pub start: Start,
     /// The earlier run whose files make room first.
-    pub aside: Option<Aside>,
+    pub aside: Option<ArchivedRun>,
     /// The remaining file that earlier runs left.
     pub remaining: Option<Remaining>,
     /// The protections of the run that is continued; `None` if there is none or its manifest doesn't have them.
@@ -87,7 +87,11 @@ impl<'a> PreviousRun<'a> {
     ///
     /// # Errors
     /// If one of them can't be read, or isn't what a run writes.
-    pub fn read(files: Option<&'a RunFiles>, ask: Ask, names: &'a ColumnNames) -> Result<Self, PreflightError> {
+    pub fn read(
+        files: Option<&'a RunFiles>,
+        ask: ResumeRequest,
+        names: &'a ColumnNames,
+    ) -> Result<Self, PreflightError> {
         let mut this = Self { files, ask, names, manifest: None, scan: None, seal: None };
         let Some(files) = files else { return Ok(this) };
         this.manifest = match Manifest::load(&files.manifest) {
@@ -100,10 +104,10 @@ impl<'a> PreviousRun<'a> {
             Err(error) => return Err(error.into()),
         };
         let is_read = match ask.wants {
-            Wants::Resume | Wants::ResumeOrStart => true,
+            OnExisting::Resume | OnExisting::ResumeOrStart => true,
             // Without a manifest, a rehearsal replaces results only if they have no record.
-            Wants::Replace => this.manifest.is_none(),
-            Wants::Fresh => false,
+            OnExisting::Replace => this.manifest.is_none(),
+            OnExisting::Fresh => false,
         };
         if is_read {
             this.scan = this.scan_at(&files.results, None)?;
@@ -149,7 +153,7 @@ impl<'a> PreviousRun<'a> {
         // Another input may have other columns; its results aren't written to. Nor are those that a run left which died
         // before its manifest: they are begun again, or refused.
         let may_differ = match &prior {
-            Some(prior) => wants == Wants::ResumeOrStart && prior.is_of_other_input(),
+            Some(prior) => wants == OnExisting::ResumeOrStart && prior.is_of_other_input(),
             None => self.scan.as_ref().is_some_and(|scan| scan.columns.is_some()),
         };
         let found = match &self.scan {
@@ -158,12 +162,12 @@ impl<'a> PreviousRun<'a> {
                     // Fails if the header is another one, or isn't the beginning of this input's.
                     self.scan_at(&files.results, Some(input.header))?;
                 }
-                Some(Found { valid_len: scan.valid_len, done: scan.recorded.done().clone() })
+                Some(ExistingResults { valid_len: scan.valid_len, done: scan.recorded.done().clone() })
             }
             None => paths::is_there(&files.results)
                 .map_err(PreflightError::Results)?
-                .then(Found::default)
-                .filter(|_| wants == Wants::Fresh),
+                .then(ExistingResults::default)
+                .filter(|_| wants == OnExisting::Fresh),
         };
         resume::decide(self.ask, prior, found, journal)
             .map_err(|refusal| PreflightError::Refused { results: files.results.clone(), refusal })
@@ -184,11 +188,11 @@ impl<'a> PreviousRun<'a> {
     }
 
     /// The run that makes room if this one begins where another input's results are.
-    fn aside(&self, start: &Start) -> Result<Option<Aside>, PreflightError> {
+    fn aside(&self, start: &Start) -> Result<Option<ArchivedRun>, PreflightError> {
         let (Start::Fresh(Fresh::PutsAside), Some(manifest), Some(files)) = (start, &self.manifest, self.files) else {
             return Ok(None);
         };
-        let Some(mut aside) = Aside::of(manifest, &files.results) else { return Ok(None) };
+        let Some(mut aside) = ArchivedRun::of(manifest, &files.results) else { return Ok(None) };
         // If a run died while it made room, the results are there already.
         let moved = if self.scan.is_none() { self.scan_at(&aside.files.results, None)? } else { None };
         let ended = self.scan.as_ref().or(moved.as_ref()).map_or(0, |scan| scan.recorded.done().len());

@@ -6,16 +6,16 @@ use roaring::RoaringTreemap;
 
 /// What the user asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ask {
+pub struct ResumeRequest {
     /// What may be there already.
-    pub wants: Wants,
+    pub wants: OnExisting,
     /// Whether the calls go to the stand-in.
     pub rehearsal: bool,
 }
 
 /// What may be there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wants {
+pub enum OnExisting {
     /// Nothing: the default.
     Fresh,
     /// The results of an interrupted run: `--resume`.
@@ -57,7 +57,7 @@ impl Prior {
 
 /// What the results hold. Without `--resume` only its being there counts, and the default says enough.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Found {
+pub struct ExistingResults {
     /// Bytes up to the end of the last whole record; 0 where not even the header is whole.
     pub valid_len: u64,
     /// The lines of the rows that have ended.
@@ -146,21 +146,21 @@ pub enum Refusal {
 /// # Errors
 /// [`Refusal`], which says what to do instead. Nothing may be written then.
 pub fn decide(
-    ask: Ask,
+    ask: ResumeRequest,
     prior: Option<Prior>,
-    found: Option<Found>,
+    found: Option<ExistingResults>,
     journal: Option<PossiblySent>,
 ) -> Result<Start, Refusal> {
     match ask.wants {
-        Wants::Fresh if prior.is_none() && found.is_none() => Ok(Start::Fresh(Fresh::FirstRun)),
-        Wants::Fresh => Err(Refusal::Exists),
-        Wants::Replace => replace(prior.as_ref(), found.as_ref()).map(Start::Fresh),
-        Wants::Resume => resume(ask.rehearsal, prior, found, journal),
-        Wants::ResumeOrStart => resume_or_start(ask.rehearsal, prior, found, journal),
+        OnExisting::Fresh if prior.is_none() && found.is_none() => Ok(Start::Fresh(Fresh::FirstRun)),
+        OnExisting::Fresh => Err(Refusal::Exists),
+        OnExisting::Replace => replace(prior.as_ref(), found.as_ref()).map(Start::Fresh),
+        OnExisting::Resume => resume(ask.rehearsal, prior, found, journal),
+        OnExisting::ResumeOrStart => resume_or_start(ask.rehearsal, prior, found, journal),
     }
 }
 
-fn replace(prior: Option<&Prior>, found: Option<&Found>) -> Result<Fresh, Refusal> {
+fn replace(prior: Option<&Prior>, found: Option<&ExistingResults>) -> Result<Fresh, Refusal> {
     match (prior, found) {
         (None, None) => Ok(Fresh::FirstRun),
         (Some(prior), _) if prior.rehearsal => Ok(Fresh::ReplacesRehearsal),
@@ -173,7 +173,7 @@ fn replace(prior: Option<&Prior>, found: Option<&Found>) -> Result<Fresh, Refusa
 fn resume(
     rehearsal: bool,
     prior: Option<Prior>,
-    found: Option<Found>,
+    found: Option<ExistingResults>,
     journal: Option<PossiblySent>,
 ) -> Result<Start, Refusal> {
     let Some(prior) = prior else {
@@ -196,7 +196,7 @@ fn resume(
         Seal::Missing if prior.complete => return Err(Refusal::Missing),
         Seal::Missing | Seal::Cut | Seal::Intact | Seal::Unsealed => {}
     }
-    let Found { valid_len, done } = found.unwrap_or_default();
+    let ExistingResults { valid_len, done } = found.unwrap_or_default();
     let maybe_sent = maybe_sent(&prior, done.len(), journal);
     Ok(Start::Continue { valid_len, done, maybe_sent })
 }
@@ -206,7 +206,7 @@ fn resume(
 fn resume_or_start(
     rehearsal: bool,
     prior: Option<Prior>,
-    found: Option<Found>,
+    found: Option<ExistingResults>,
     journal: Option<PossiblySent>,
 ) -> Result<Start, Refusal> {
     match resume(rehearsal, prior, found, journal) {

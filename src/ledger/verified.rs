@@ -1,7 +1,7 @@
 //! `….verified.csv`: the results again, and beside each record what a later listing says of its session.
 
 use super::cell::printable;
-use super::page;
+use super::page_file;
 use super::record::Record;
 use super::results::COLUMNS;
 use super::table::Table;
@@ -31,7 +31,7 @@ const MOST_HEADER: u64 = 1024 * 1024;
 /// # Errors
 /// If it can't be read.
 pub fn is_at(path: &Path) -> io::Result<bool> {
-    let beginning = page::beginning(path, MOST_HEADER)?.unwrap_or_default();
+    let beginning = page_file::beginning(path, MOST_HEADER)?.unwrap_or_default();
     let mut header = csv::ByteRecord::new();
     let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(&*beginning);
     let found = reader.read_byte_record(&mut header).map_err(io::Error::other)?;

@@ -52,7 +52,7 @@ const PLACES: [(&str, &[&str]); 28] = [
     ("csv", &["ledger/"]),
     ("csv_core", &["input/"]),
     // The jitter of a backoff, from a seed; and the random part of a run's id.
-    ("fastrand", &["engine/retry.rs", "commands/run/prepared.rs"]),
+    ("fastrand", &["engine/retry.rs", "commands/run/preflight.rs"]),
     ("flate2", &["input/"]),
     ("governor", &["engine/spacing.rs"]),
     // The stand-in writes the dates that the client reads, and shares no code with it.

@@ -15,7 +15,7 @@ use slack_revoke::ledger::ledger::{Ending, FinishedLedger, Ledger, NewRun, Step}
 use slack_revoke::ledger::manifest::{self, At, Protections, Run, RunCounts};
 use slack_revoke::ledger::paths::RunFiles;
 use slack_revoke::ledger::preflight::{InputFacts, Output, PreviousRun};
-use slack_revoke::ledger::resume::{Ask, Start, Wants};
+use slack_revoke::ledger::resume::{OnExisting, ResumeRequest, Start};
 use slack_revoke::ledger::scan::Recorded;
 use slack_revoke::model::{Carried, ColumnNames, Outcome, PossiblySent, Rate};
 use std::collections::BTreeMap;
@@ -159,11 +159,11 @@ struct Prepared {
     output: Output,
 }
 
-fn prepare(case: &Case, place: &Place, wants: Wants) -> Prepared {
+fn prepare(case: &Case, place: &Place, wants: OnExisting) -> Prepared {
     let lock = Lock::acquire(&place.files.journal, 1).expect("the output is free");
     let journal = lock.listed().expect("the journal can be read");
     let names = ColumnNames::default();
-    let ask = Ask { wants, rehearsal: false };
+    let ask = ResumeRequest { wants, rehearsal: false };
     let previous = PreviousRun::read(Some(&place.files), ask, &names).unwrap_or_else(|error| panic!("{error}"));
     let earlier = previous.manifest().map(|manifest| Earlier {
         content_bytes: manifest.input.content_bytes,
@@ -237,7 +237,7 @@ pub fn play(
     (weather, fortune, mut policy): (Weather, &Fortune, Policy),
 ) -> Round {
     slack.prepare();
-    let wants = if number == 0 { Wants::Fresh } else { Wants::Resume };
+    let wants = if number == 0 { OnExisting::Fresh } else { OnExisting::Resume };
     let prepared = prepare(case, place, wants);
     let (survey, before) = (&prepared.survey, prepared.output.recorded.clone());
     policy.workspaces = survey.addressed.iter().map(|(team, rows)| (team.clone(), *rows)).collect();

@@ -7,7 +7,7 @@ use crate::commands::outputs::{self, Named, created, exists_already, unwritable}
 use crate::engine::clock::wall;
 use crate::error::RunError;
 use crate::exit::ExitStatus;
-use crate::ledger::listed;
+use crate::ledger::input_age;
 use crate::ledger::listing::{Listing, Others, Written};
 use crate::ledger::manifest::At;
 use crate::ledger::paths;
@@ -229,7 +229,7 @@ impl State {
     /// All pages are in the files. The time of change is set before the list counts as finished.
     fn finish(&mut self) -> Result<(), RunError> {
         let Some(files) = &self.files else { return Ok(()) };
-        if let Err(error) = listed::set(&files.output, self.at.began_at.0) {
+        if let Err(error) = input_age::set(&files.output, self.at.began_at.0) {
             tracing::warn!(target: WEAKENED, "{error}; a copy of the list is taken for younger than it is");
         }
         let finished = self.at.finish(At(wall()), &files.output, files.others.as_deref());

@@ -5,7 +5,7 @@ use crate::commands::outputs::{self, Named, unwritable};
 use crate::error::RunError;
 use crate::ledger::journal::Lock;
 use crate::ledger::manifest::{Input, Manifest};
-use crate::ledger::page;
+use crate::ledger::page_file;
 use crate::ledger::paths::{self, RunFiles};
 use crate::ledger::results::fingerprint;
 use crate::ledger::verified;
@@ -53,7 +53,7 @@ impl Files {
         let all: Vec<_> = kept.chain([Named::written("the page", "-o", &self.output)]).collect();
         outputs::check_collisions(&all)?;
         outputs::check_foreign("-o", &self.output, |path| {
-            let beginning = page::beginning(path, BEGINNING)?;
+            let beginning = page_file::beginning(path, BEGINNING)?;
             Ok(beginning.is_none_or(|bytes| bytes.is_empty() || is_page(&bytes)))
         })
     }

@@ -11,7 +11,7 @@ use crate::engine::clock::wall;
 use crate::error::RunError;
 use crate::exit::ExitStatus;
 use crate::ledger::manifest::{Manifest, ManifestError};
-use crate::ledger::page;
+use crate::ledger::page_file;
 use crate::ledger::paths::{is_there, remaining_beside};
 use crate::ledger::results::fingerprint;
 use crate::ledger::scan::{Record, Records, SeenLines, records};
@@ -52,7 +52,7 @@ pub fn report(typed: PageArgs, console: &Console) -> Result<ExitStatus, RunError
     };
     let text = html::page(&facts, &figures)
         .map_err(|error| RunError::internal(format!("the page cannot be put together: {error}")))?;
-    page::replace(&files.output, &text).map_err(|error| unwritable(&error))?;
+    page_file::replace(&files.output, &text).map_err(|error| unwritable(&error))?;
     console.note(&format!("written: {}", files.output.display()));
     Ok(ExitStatus::Success)
 }

@@ -1,7 +1,7 @@
 //! Slack as the engine of a run sees it: the client, and whose token it goes on with after a refresh.
 
 use super::introduction::must_know;
-use super::{Prepared, remote};
+use super::{Preflight, remote};
 use crate::cli::Settings;
 use crate::commands::token::{Patience, identify};
 use crate::engine::ports::{Permit, Refreshed, Request, SessionApi};
@@ -28,7 +28,7 @@ pub struct RunApi {
 
 impl RunApi {
     /// Around the client whose token is `owner`'s, if that is known.
-    pub fn new(settings: &Settings, prepared: &Prepared, client: Client, owner: Option<&UserId>) -> Self {
+    pub fn new(settings: &Settings, prepared: &Preflight, client: Client, owner: Option<&UserId>) -> Self {
         Self {
             client,
             patience: Patience::of(settings),

@@ -1,6 +1,6 @@
 //! `auth.test` before the first row: whose sessions must be spared. Without a clear answer, nothing is sent that may be theirs.
 
-use super::Prepared;
+use super::Preflight;
 use crate::advice;
 use crate::cli::Settings;
 use crate::commands::token::{Identified, Patience, identify};
@@ -12,7 +12,7 @@ use crate::slack::{CallError, Client, Objection};
 /// What the first call is made for.
 pub(super) struct Introduction<'a> {
     pub settings: &'a Settings,
-    pub prepared: &'a Prepared,
+    pub prepared: &'a Preflight,
     pub client: &'a Client,
 }
 
@@ -47,7 +47,7 @@ impl Introduction<'_> {
 }
 
 /// Whether a row could belong to the token's own user and must not be sent then.
-pub(super) fn must_know(settings: &Settings, prepared: &Prepared) -> bool {
+pub(super) fn must_know(settings: &Settings, prepared: &Preflight) -> bool {
     !settings.safety.allow_self && prepared.survey.without_user < prepared.survey.sendable
 }
 

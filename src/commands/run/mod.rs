@@ -1,19 +1,19 @@
 //! `run`: builds the edges, runs the engine between them, and leaves the results.
 
 mod api;
-mod conclusion;
-mod earlier;
+mod confirm;
+mod finish;
 mod introduction;
 mod on_finish;
+mod output_paths;
 mod outputs;
-mod places;
 mod plan;
 mod policy;
-mod prepared;
-mod question;
+mod preflight;
 mod recorder;
 mod refused;
 mod remote;
+mod resume_notice;
 mod staleness;
 
 use crate::cli::{Mode, Settings};
@@ -25,10 +25,10 @@ use crate::error::RunError;
 use crate::exit::ExitStatus;
 use crate::output::{Console, EventLog, Screen};
 use crate::signals::Shutdown;
-use conclusion::Conclusion;
+use finish::Finish;
 pub use plan::OutputFormat;
-use prepared::Prepared;
-pub(in crate::commands) use prepared::acquire;
+use preflight::Preflight;
+pub(in crate::commands) use preflight::acquire;
 use recorder::Recorder;
 pub use refused::write_metrics_of_usage;
 use remote::Remote;
@@ -66,7 +66,7 @@ enum Ready {
 
 /// What a run begins with.
 struct ToSend {
-    prepared: Prepared,
+    prepared: Preflight,
     remote: Remote,
     events: Option<EventLog>,
 }
@@ -74,9 +74,9 @@ struct ToSend {
 /// What waits for something is done on other threads, and what must be given back stays here: a signal drops it.
 async fn get_ready(settings: &Settings, console: &Console, format: OutputFormat) -> Result<Ready, RunError> {
     let _modes = SavedModes::save();
-    let mut prepared = Prepared::open(settings).await?;
-    question::check_users(settings, &prepared)?;
-    question::check_unowned(settings, &prepared)?;
+    let mut prepared = Preflight::open(settings).await?;
+    confirm::check_users(settings, &prepared)?;
+    confirm::check_unowned(settings, &prepared)?;
     if settings.mode == Mode::Plan {
         return plan::show(settings, &prepared, format).await.map(Ready::Planned);
     }
@@ -84,7 +84,7 @@ async fn get_ready(settings: &Settings, console: &Console, format: OutputFormat)
     prepared.protect_own_users(settings, remote.user())?;
     plan::announce(settings, &prepared, &remote, console);
     staleness::warn(settings, &prepared.output.start, prepared.survey.rows);
-    question::ask(settings, &prepared).await?;
+    confirm::ask(settings, &prepared).await?;
     prepared.check_unchanged().await?;
     let events = open_events(settings.report.events.clone()).await?;
     Ok(Ready::ToSend(Box::new(ToSend { prepared, remote, events })))
@@ -121,8 +121,8 @@ async fn carry_out(
     let end: RunEnd = engine::run(policy, remote.api(), &mut source, &mut recorder, &mut signals, clock).await;
     drop(source);
     let is_cut_off = end.aborted && end.fault.is_none();
-    let concluded = Conclusion { settings, argv, console, facts, remote: &remote, started, end, suspended: Vec::new() }
-        .conclude(recorder);
+    let concluded = Finish { settings, argv, console, facts, remote: &remote, started, end, suspended: Vec::new() }
+        .finish(recorder);
     if let Some(command) = settings.report.on_finish.as_ref().filter(|_| !is_cut_off) {
         on_finish::run(command, &on_finish::variables(settings.mode, &concluded), signals).await;
     }

@@ -1,7 +1,7 @@
 //! `plan`: what a run would do, with nothing sent.
 
 use super::policy::calls_for;
-use super::prepared::Prepared;
+use super::preflight::Preflight;
 use super::remote::Remote;
 use super::staleness;
 use crate::cli::{Mode, Settings};
@@ -33,7 +33,7 @@ pub enum OutputFormat {
 ///
 /// # Errors
 /// If the address or the proxy that a run would use can't be used, or the plan can't be written.
-pub async fn show(settings: &Settings, prepared: &Prepared, format: OutputFormat) -> Result<ExitStatus, RunError> {
+pub async fn show(settings: &Settings, prepared: &Preflight, format: OutputFormat) -> Result<ExitStatus, RunError> {
     let api = connection::api(&settings.remote)?;
     let proxy = connection::proxy(&api)?.map(|proxy| proxy.to_string());
     let facts = facts(settings, prepared, api.host(), None, proxy);
@@ -46,7 +46,7 @@ pub async fn show(settings: &Settings, prepared: &Prepared, format: OutputFormat
 }
 
 /// Shows the plan before a run, on standard error.
-pub fn announce(settings: &Settings, prepared: &Prepared, remote: &Remote, console: &Console) {
+pub fn announce(settings: &Settings, prepared: &Preflight, remote: &Remote, console: &Console) {
     console.plan(|| {
         let organisation = remote.organisation();
         let facts = facts(settings, prepared, remote.host(), organisation.as_deref(), remote.proxy());
@@ -55,14 +55,14 @@ pub fn announce(settings: &Settings, prepared: &Prepared, remote: &Remote, conso
 }
 
 /// What an earlier run in the folder of the results learnt of the limit.
-fn learnt(prepared: &Prepared, host: &str, organisation: Option<&str>) -> Option<f64> {
+fn learnt(prepared: &Preflight, host: &str, organisation: Option<&str>) -> Option<f64> {
     let folder = prepared.files.as_ref()?.results.parent()?;
     last_learnt(folder, host, organisation).map(|learnt| learnt.per_minute)
 }
 
 fn facts(
     settings: &Settings,
-    prepared: &Prepared,
+    prepared: &Preflight,
     host: &str,
     organisation: Option<&str>,
     proxy: Option<String>,

@@ -1,13 +1,13 @@
 //! Settings and survey, as the engine wants them.
 
-use super::Prepared;
+use super::Preflight;
 use crate::cli::Settings;
 use crate::engine::MOST_USERS;
 use crate::engine::policy::Policy;
 use crate::model::{Stamp, TeamId};
 
 /// The engine's rules for this run.
-pub fn of(settings: &Settings, prepared: &Prepared, started: Stamp) -> Policy {
+pub fn of(settings: &Settings, prepared: &Preflight, started: Stamp) -> Policy {
     let survey = &prepared.survey;
     Policy {
         pace: settings.pace.rate.into(),
@@ -34,7 +34,7 @@ pub fn of(settings: &Settings, prepared: &Prepared, started: Stamp) -> Policy {
     }
 }
 
-fn successful_teams(prepared: &Prepared) -> Vec<TeamId> {
+fn successful_teams(prepared: &Preflight) -> Vec<TeamId> {
     let teams = prepared.output.recorded.tally().teams().iter();
     teams.filter(|(_, rows)| rows.successes() > 0).map(|(team, _)| team.clone()).collect()
 }

@@ -1,7 +1,7 @@
 //! Couples the ledger, the event log and the screen: durable first, visible after.
 
-use super::Prepared;
-use super::prepared::run_id;
+use super::Preflight;
+use super::preflight::run_id;
 use super::remote::Remote;
 use crate::cli::{Mode, Settings};
 use crate::engine::clock::wall;
@@ -54,14 +54,14 @@ impl Recorder {
     /// If one can't be created.
     pub fn begin(
         settings: &Settings,
-        prepared: Prepared,
+        prepared: Preflight,
         remote: &Remote,
         mut events: Option<EventLog>,
         screen: Screen,
         started: Stamp,
     ) -> Result<(Self, Facts), RunError> {
         let protections = prepared.protections();
-        let Prepared { content, survey, files, lock, output, .. } = prepared;
+        let Preflight { content, survey, files, lock, output, .. } = prepared;
         let (Some(files), Some(lock)) = (files, lock) else {
             return Err(RunError::internal("a run without an output was begun"));
         };

@@ -1,7 +1,7 @@
 //! The metrics of a run that is refused: one that is refused every night must not look like one that has nothing to say.
 
 use super::staleness;
-use super::{outputs, places};
+use super::{output_paths, outputs};
 use crate::cli::{Mode, RunArgs, Settings};
 use crate::engine::clock::wall;
 use crate::error::RunError;
@@ -11,7 +11,7 @@ use std::path::Path;
 /// Of a run whose settings are known. Not if the metrics are in the wrong place: they would be written over another file.
 pub(super) fn write_metrics(settings: &Settings, error: &RunError) {
     let Some(path) = &settings.report.metrics_file else { return };
-    let is_free = || places::named(settings).is_some_and(|files| outputs::metrics_are_free(settings, &files));
+    let is_free = || output_paths::named(settings).is_some_and(|files| outputs::metrics_are_free(settings, &files));
     if settings.mode != Mode::Plan && is_free() {
         write(path, error, settings.mode == Mode::Rehearsal, Some(settings));
     }

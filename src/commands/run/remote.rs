@@ -1,6 +1,6 @@
 //! The other end: Slack, or the stand-in inside the program, and whose token it is.
 
-use super::Prepared;
+use super::Preflight;
 use super::api::RunApi;
 use super::introduction::Introduction;
 use crate::cli::{Mode, Settings};
@@ -31,7 +31,7 @@ impl Remote {
     /// # Errors
     /// Where there is no token or Slack refuses it, the address or the proxy cannot be used, or nobody can tell whose
     /// sessions must be spared.
-    pub async fn connect(settings: &Settings, prepared: &Prepared) -> Result<Self, RunError> {
+    pub async fn connect(settings: &Settings, prepared: &Preflight) -> Result<Self, RunError> {
         let (stand_in, api, token) = match settings.mode {
             Mode::Rehearsal => {
                 let server = stand_in(&prepared.content).await?;

@@ -2,7 +2,7 @@
 
 use crate::cli::{Mode, Settings};
 use crate::engine::clock::wall;
-use crate::ledger::listed;
+use crate::ledger::input_age;
 use crate::ledger::resume::Start;
 use crate::model::{InputSource, Stamp};
 use crate::output::{WEAKENED, human};
@@ -14,7 +14,7 @@ const OLD: Duration = Duration::from_hours(24);
 /// How old the input is; none for standard input, and where its clock is ahead of ours.
 pub(super) fn of(settings: &Settings) -> Option<Duration> {
     match &settings.input.source {
-        InputSource::File(path) => between(listed::at(path)?, wall()),
+        InputSource::File(path) => between(input_age::at(path)?, wall()),
         InputSource::Stdin | InputSource::Stream(_) => None,
     }
 }

@@ -25,8 +25,8 @@ fn prior(rehearsal: bool, complete: bool, input: InputMatch) -> Option<Prior> {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "reads in the tables as what it stands for")]
-fn found(valid_len: u64, done: &[u64]) -> Option<Found> {
-    Some(Found { valid_len, done: done.iter().copied().collect() })
+fn found(valid_len: u64, done: &[u64]) -> Option<ExistingResults> {
+    Some(ExistingResults { valid_len, done: done.iter().copied().collect() })
 }
 
 fn lines(lines: &[u64]) -> PossiblySent {
@@ -40,8 +40,8 @@ fn goes_on(valid_len: u64, done: &[u64], maybe_sent: PossiblySent) -> Result<Sta
 
 #[test]
 fn without_resume_nothing_may_be_there() {
-    let ask = Ask { wants: Wants::Fresh, rehearsal: false };
-    let there = Some(Found::default());
+    let ask = ResumeRequest { wants: OnExisting::Fresh, rehearsal: false };
+    let there = Some(ExistingResults::default());
     assert_eq!(decide(ask, None, None, None), Ok(Start::Fresh(Fresh::FirstRun)));
     assert_eq!(decide(ask, None, None, Some(lines(&[2]))), Ok(Start::Fresh(Fresh::FirstRun)));
     assert_eq!(decide(ask, None, there.clone(), None), Err(Refusal::Exists));
@@ -51,7 +51,7 @@ fn without_resume_nothing_may_be_there() {
 
 #[test]
 fn a_resumption_goes_by_the_manifest() {
-    let ask = Ask { wants: Wants::Resume, rehearsal: false };
+    let ask = ResumeRequest { wants: OnExisting::Resume, rehearsal: false };
     let other = InputMatch::Other;
     let table = [
         (None, None, None, Ok(Start::Fresh(Fresh::NothingToResume))),
@@ -85,7 +85,7 @@ fn a_resumption_goes_by_the_manifest() {
 
 #[test]
 fn a_timer_goes_on_begins_or_puts_aside() {
-    let ask = Ask { wants: Wants::ResumeOrStart, rehearsal: false };
+    let ask = ResumeRequest { wants: OnExisting::ResumeOrStart, rehearsal: false };
     let other = || InputMatch::Other;
     let table = [
         (None, None, None, Ok(Start::Fresh(Fresh::FirstRun))),
@@ -116,12 +116,12 @@ fn what_was_changed_is_refused_and_what_was_lost_is_sent_again() {
         (Seal::Missing, false, goes_on(0, &[], PossiblySent::All)),
         (Seal::Cut, true, goes_on(0, &[], PossiblySent::All)),
     ] {
-        for wants in [Wants::Resume, Wants::ResumeOrStart] {
+        for wants in [OnExisting::Resume, OnExisting::ResumeOrStart] {
             let sealed = |input| prior(false, complete, input).map(|prior| Prior { seal, ..prior });
-            assert_eq!(decide(Ask { wants, rehearsal: false }, sealed(SAME), None, None), want);
+            assert_eq!(decide(ResumeRequest { wants, rehearsal: false }, sealed(SAME), None, None), want);
             let other = InputMatch::Other;
-            let decided = decide(Ask { wants, rehearsal: false }, sealed(other), None, None);
-            let makes_room = wants == Wants::ResumeOrStart;
+            let decided = decide(ResumeRequest { wants, rehearsal: false }, sealed(other), None, None);
+            let makes_room = wants == OnExisting::ResumeOrStart;
             assert_eq!(decided == Ok(Start::Fresh(Fresh::PutsAside)), makes_room, "another input's are left alone");
         }
     }
@@ -130,7 +130,7 @@ fn what_was_changed_is_refused_and_what_was_lost_is_sent_again() {
 /// A run on a complete one lists only what it sends itself: of records cut off below its beginning, the list says nothing.
 #[test]
 fn a_list_that_was_begun_on_records_says_nothing_of_them() {
-    let ask = Ask { wants: Wants::Resume, rehearsal: false };
+    let ask = ResumeRequest { wants: OnExisting::Resume, rehearsal: false };
     for (done, want) in [(vec![2, 3, 4], lines(&[5])), (vec![2, 3], PossiblySent::All)] {
         let prior =
             prior(false, false, SAME).map(|prior| Prior { rows: 4, ended_before: 3, seal: Seal::Unsealed, ..prior });
@@ -141,7 +141,7 @@ fn a_list_that_was_begun_on_records_says_nothing_of_them() {
 
 #[test]
 fn a_rehearsal_replaces_rehearsals_only() {
-    let ask = Ask { wants: Wants::Replace, rehearsal: true };
+    let ask = ResumeRequest { wants: OnExisting::Replace, rehearsal: true };
     let table = [
         (None, None, Ok(Fresh::FirstRun)),
         (None, found(0, &[]), Ok(Fresh::NothingWritten)),
@@ -155,7 +155,7 @@ fn a_rehearsal_replaces_rehearsals_only() {
     for (prior, found, want) in table {
         assert_eq!(decide(ask, prior, found, None), want.map(Start::Fresh));
     }
-    let resumed = Ask { wants: Wants::Resume, rehearsal: true };
+    let resumed = ResumeRequest { wants: OnExisting::Resume, rehearsal: true };
     assert_eq!(decide(resumed, prior(false, false, SAME), None, None), Err(Refusal::IsReal));
     assert_eq!(decide(resumed, prior(true, false, SAME), None, None), goes_on(0, &[], PossiblySent::All));
 }
@@ -175,8 +175,8 @@ fn write_whole(path: &Path, columns: &Fields, rows: &[(Row, Outcome)]) -> Vec<u6
 fn start_of(scan: &Scan, manifest: bool, rows: u64) -> Result<Start, Refusal> {
     let prior = prior(false, false, SAME).map(|prior| Prior { rows, seal: Seal::Unsealed, ..prior });
     let prior = prior.filter(|_| manifest);
-    let found = Found { valid_len: scan.valid_len, done: scan.recorded.done().clone() };
-    let ask = Ask { wants: Wants::Resume, rehearsal: false };
+    let found = ExistingResults { valid_len: scan.valid_len, done: scan.recorded.done().clone() };
+    let ask = ResumeRequest { wants: OnExisting::Resume, rehearsal: false };
     decide(ask, prior, Some(found), Some(PossiblySent::All))
 }
 

@@ -12,7 +12,7 @@ use std::{fs, io};
 
 /// An earlier run whose files make room.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Aside {
+pub struct ArchivedRun {
     /// Where its files go.
     pub files: RunFiles,
     /// The id of its last run.
@@ -25,7 +25,7 @@ pub struct Aside {
     pub remaining: Option<Remaining>,
 }
 
-impl Aside {
+impl ArchivedRun {
     /// What `manifest` tells of the run whose results are at `results`; `None` if it names no run.
     #[must_use]
     pub fn of(manifest: &Manifest, results: &Path) -> Option<Self> {
@@ -121,7 +121,7 @@ mod tests {
         let Fingerprint { sha256, bytes } = fingerprint(&remaining).unwrap();
         let path = remaining.to_string_lossy().into();
         let remaining = Some(Remaining { path, rows: 1, sha256, bytes });
-        let aside = Aside { files, run_id: "one".into(), input: "s.csv".into(), not_reached: 1, remaining };
+        let aside = ArchivedRun { files, run_id: "one".into(), input: "s.csv".into(), not_reached: 1, remaining };
         let lock = Lock::acquire(&here.journal, 1).unwrap();
         // Killed after the results were moved: the manifest is still here.
         fs::write(&aside.files.results, "old").unwrap();

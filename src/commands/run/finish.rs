@@ -28,7 +28,7 @@ const HEAVIEST: usize = 5;
 const NAMED: usize = 20;
 
 /// What the end is put together from.
-pub struct Conclusion<'a> {
+pub struct Finish<'a> {
     /// The settings.
     pub settings: &'a Settings,
     /// The command line.
@@ -49,7 +49,7 @@ pub struct Conclusion<'a> {
 
 /// A run that has ended, with all that it leaves.
 #[derive(Debug)]
-pub struct Concluded {
+pub struct Finished {
     /// How it ended.
     pub exit: ExitStatus,
     /// Its id.
@@ -60,10 +60,10 @@ pub struct Concluded {
     pub summary: Option<PathBuf>,
 }
 
-impl Conclusion<'_> {
+impl Finish<'_> {
     /// Finishes the files, tells the totals, and finds the exit status. What could not be written is told, and is exit
     /// status 7.
-    pub fn conclude(mut self, recorder: Recorder) -> Concluded {
+    pub fn finish(mut self, recorder: Recorder) -> Finished {
         let OpenFiles { ledger, events, suspended } = recorder.finish();
         self.suspended = suspended;
         let FinishedLedger { recorded, mut manifest, remaining, not_copied, errors } = self.finish_ledger(ledger);
@@ -78,7 +78,7 @@ impl Conclusion<'_> {
         }
         self.tell(&totals, &errors, exit);
         let summary = self.write_reports(&totals, exit);
-        Concluded { exit, run_id: totals.run_id, results: totals.files.results, summary }
+        Finished { exit, run_id: totals.run_id, results: totals.files.results, summary }
     }
 
     fn finish_ledger(&self, ledger: Ledger) -> FinishedLedger {

@@ -1,6 +1,6 @@
 //! Everything that is settled before anybody is asked and anything is sent: the input, its files, and where to begin.
 
-use super::{earlier, places};
+use super::{output_paths, resume_notice};
 use crate::cli::{Existing, Mode, Settings};
 use crate::commands::rows;
 use crate::commands::waiting::blocking;
@@ -10,7 +10,7 @@ use crate::ledger::journal::{Lock, LockError};
 use crate::ledger::manifest::{self, Protections};
 use crate::ledger::paths::RunFiles;
 use crate::ledger::preflight::{InputFacts, Output, PreflightError, PreviousRun};
-use crate::ledger::resume::{Ask, Fresh, Start, Wants};
+use crate::ledger::resume::{Fresh, OnExisting, ResumeRequest, Start};
 use crate::model::{Carried, InputSource, PossiblySent, Stamp, UserId};
 use crate::output;
 use std::collections::HashSet;
@@ -18,7 +18,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// An input that was read to its end, and the place where its results go.
-pub struct Prepared {
+pub struct Preflight {
     /// The input.
     pub content: Content,
     /// What it holds.
@@ -32,14 +32,14 @@ pub struct Prepared {
     rules: Rules,
 }
 
-impl Prepared {
+impl Preflight {
     /// Reads and checks everything; sends nothing and writes nothing but the lock.
     ///
     /// # Errors
     /// Where the input cannot be used, the output is held or cannot be continued, or `--protect` cannot be read.
     pub async fn open(settings: &Settings) -> Result<Self, RunError> {
         let owned = settings.clone();
-        let named = move || -> Result<_, RunError> { Ok((places::of(&owned)?, rules(&owned)?)) };
+        let named = move || -> Result<_, RunError> { Ok((output_paths::of(&owned)?, rules(&owned)?)) };
         let (files, rules) = blocking(named).await?;
         // Not on the other thread: if a signal ends the wait for it, the lock is still given back.
         let lock = files.as_ref().filter(|_| settings.mode != Mode::Plan).map(acquire).transpose()?;
@@ -48,7 +48,7 @@ impl Prepared {
         let owned = settings.clone();
         let mut this = blocking(move || Self::read(&owned, files, rules, journal)).await?;
         this.lock = lock;
-        earlier::tell(&this, settings.safety.allow_self);
+        resume_notice::tell(&this, settings.safety.allow_self);
         Ok(this)
     }
 
@@ -88,7 +88,7 @@ impl Prepared {
             each_row: &each_row,
         };
         let output = previous.prepare(&facts, journal).map_err(|error| preflight_error(&error))?;
-        earlier::tell_idle_guards(settings.safety.protect.as_deref(), &rules.guards, &survey);
+        resume_notice::tell_idle_guards(settings.safety.protect.as_deref(), &rules.guards, &survey);
         let inherited = &output.inherited;
         let mut survey_again = |rules: &Rules, survey: &mut Survey| -> Result<(), RunError> {
             let again = content.survey_again(rules.clone(), done.clone());
@@ -237,15 +237,15 @@ fn spool_dir(source: &InputSource, files: Option<&RunFiles>) -> PathBuf {
     beside.filter(|folder| !folder.as_os_str().is_empty()).map_or_else(std::env::temp_dir, Path::to_path_buf)
 }
 
-fn resume_request(settings: &Settings) -> Ask {
+fn resume_request(settings: &Settings) -> ResumeRequest {
     let rehearsal = settings.mode == Mode::Rehearsal;
     let wants = match (settings.existing, rehearsal) {
-        (Existing::Resume, _) => Wants::Resume,
-        (Existing::ResumeOrStart, _) => Wants::ResumeOrStart,
-        (Existing::Refuse, true) => Wants::Replace,
-        (Existing::Refuse, false) => Wants::Fresh,
+        (Existing::Resume, _) => OnExisting::Resume,
+        (Existing::ResumeOrStart, _) => OnExisting::ResumeOrStart,
+        (Existing::Refuse, true) => OnExisting::Replace,
+        (Existing::Refuse, false) => OnExisting::Fresh,
     };
-    Ask { wants, rehearsal }
+    ResumeRequest { wants, rehearsal }
 }
 
 fn preflight_error(error: &PreflightError) -> RunError {

@@ -1,6 +1,6 @@
 //! The questions before the first row.
 
-use super::Prepared;
+use super::Preflight;
 use crate::cli::{Confirmation, Settings, Terminal, UsersConfirmation};
 use crate::commands::waiting::{self, blocking};
 use crate::error::RunError;
@@ -11,7 +11,7 @@ use std::io::{self, BufRead, BufReader};
 ///
 /// # Errors
 /// Where it has more or fewer.
-pub fn check_users(settings: &Settings, prepared: &Prepared) -> Result<(), RunError> {
+pub fn check_users(settings: &Settings, prepared: &Preflight) -> Result<(), RunError> {
     let UsersConfirmation::Given(confirmed) = settings.users_confirmation else { return Ok(()) };
     let users = prepared.survey.whole.as_ref().map_or(0, |whole| whole.all);
     if users == confirmed {
@@ -30,7 +30,7 @@ pub fn check_users(settings: &Settings, prepared: &Prepared) -> Result<(), RunEr
 ///
 /// # Errors
 /// If `--yes` was given without `--allow-unowned`.
-pub fn check_unowned(settings: &Settings, prepared: &Prepared) -> Result<(), RunError> {
+pub fn check_unowned(settings: &Settings, prepared: &Preflight) -> Result<(), RunError> {
     let Some(unowned) = unowned(prepared) else { return Ok(()) };
     let safety = &settings.safety;
     match settings.confirmation {
@@ -47,7 +47,7 @@ pub fn check_unowned(settings: &Settings, prepared: &Prepared) -> Result<(), Run
     }
 }
 
-fn unowned(prepared: &Prepared) -> Option<String> {
+fn unowned(prepared: &Preflight) -> Option<String> {
     let rows = Some(prepared.unowned()).filter(|rows| *rows > 0)?;
     let rows = output::counted(rows, "row to send names no user", "rows to send name no user");
     Some(format!("{rows}, so --protect can't spare its users there"))
@@ -58,7 +58,7 @@ fn unowned(prepared: &Prepared) -> Option<String> {
 ///
 /// # Errors
 /// [`RunError::declined`], also where the terminal cannot be read.
-pub async fn ask(settings: &Settings, prepared: &Prepared) -> Result<(), RunError> {
+pub async fn ask(settings: &Settings, prepared: &Preflight) -> Result<(), RunError> {
     let survey = &prepared.survey;
     if survey.sendable == 0 {
         return Ok(());

@@ -1,8 +1,8 @@
 //! What is said before a run about the one before it: that there is none, that nothing is left of it, or that it makes room.
 
-use super::Prepared;
+use super::Preflight;
 use crate::input::{Guards, Survey};
-use crate::ledger::aside::Aside;
+use crate::ledger::archive::ArchivedRun;
 use crate::ledger::manifest::Protections;
 use crate::ledger::results::COLUMNS;
 use crate::ledger::resume::{Fresh, Start};
@@ -13,7 +13,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 /// Tells it, where there is something to tell.
-pub(super) fn tell(prepared: &Prepared, allow_self: bool) {
+pub(super) fn tell(prepared: &Preflight, allow_self: bool) {
     tell_protections(prepared, allow_self);
     tell_losses(prepared);
     tell_results(prepared);
@@ -39,7 +39,7 @@ pub(super) fn tell(prepared: &Prepared, allow_self: bool) {
 }
 
 /// What was cut off the results since, by whatever did it, is sent again, and how its rows ended is lost.
-fn tell_losses(prepared: &Prepared) {
+fn tell_losses(prepared: &Preflight) {
     let (Start::Continue { .. }, Some(manifest), Some(files)) =
         (&prepared.output.start, &prepared.output.manifest, &prepared.files)
     else {
@@ -62,7 +62,7 @@ fn tell_losses(prepared: &Prepared) {
 }
 
 /// Results were taken for a list: rows that have ended, and those that were protected, would be sent.
-fn tell_results(prepared: &Prepared) {
+fn tell_results(prepared: &Preflight) {
     let header: Vec<_> = prepared.survey.header.iter().collect();
     if header.windows(COLUMNS.len()).any(|columns| columns == COLUMNS) {
         tracing::warn!(
@@ -75,7 +75,7 @@ fn tell_results(prepared: &Prepared) {
 }
 
 /// A run that is continued keeps its protections, whatever flags are given now.
-fn tell_protections(prepared: &Prepared, allow_self: bool) {
+fn tell_protections(prepared: &Preflight, allow_self: bool) {
     let Start::Continue { .. } = &prepared.output.start else { return };
     let Some(kept) = &prepared.output.inherited else {
         tracing::warn!(target: output::WEAKENED, "the manifest of the run that is continued has no protections; give --protect again if it was given");
@@ -121,8 +121,8 @@ fn protected_parts(kept: &Protections) -> Vec<String> {
 }
 
 /// Rows that never ended are worth a mail, so they are told under `-q` too.
-fn tell_aside(aside: &Aside) {
-    let Aside { files, run_id, input, not_reached, .. } = aside;
+fn tell_aside(aside: &ArchivedRun) {
+    let ArchivedRun { files, run_id, input, not_reached, .. } = aside;
     let results = files.results.display();
     if *not_reached == 0 {
         tracing::info!("run {run_id} was for another input and makes room: its results become {results}");
