@@ -160,7 +160,8 @@ fn under_way(work: &Workdir) -> (Server, Running) {
 #[test]
 fn command_lines_locks_and_signals() {
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 143)] {
-        let work = folder(20);
+        // Twice the first burst: the run still has a minute to go, however slow the machine is.
+        let work = folder(40);
         let (server, running) = under_way(&work);
         assert!(running.command_line().contains("sessions.csv"));
         assert!(!running.command_line().contains(MARK));
