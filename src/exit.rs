@@ -1,6 +1,6 @@
 //! Exit codes: one table, and how a run's end becomes one of its rows.
 
-use crate::model::{Counts, Status, StopReason};
+use crate::model::{Counts, StopReason};
 
 /// How the program ends (contract.md, "Exit codes").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -104,8 +104,11 @@ impl ExitStatus {
         if not_reached > 0 {
             return if any_parked { Self::Denied } else { Self::Internal };
         }
-        let ended_badly = counts.failures(strict) + counts.of(Status::Invalid);
-        if ended_badly > 0 { Self::RowsFailed } else { Self::Success }
+        if counts.iter().any(|(status, rows)| rows > 0 && status.remains(strict)) {
+            Self::RowsFailed
+        } else {
+            Self::Success
+        }
     }
 }
 
@@ -118,7 +121,7 @@ impl From<ExitStatus> for std::process::ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::ErrorCode;
+    use crate::model::{ErrorCode, Status};
     use std::time::Duration;
 
     #[test]

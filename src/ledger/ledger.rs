@@ -121,12 +121,12 @@ impl Ledger {
         new: NewRun,
         passed: &mut dyn FnMut(Step),
     ) -> Result<(Self, Option<PathBuf>), CreateError> {
-        let Output { manifest, mut recorded, seen, start, aside, remaining, .. } = output;
+        let Output { manifest, mut recorded, found, start, aside, remaining, .. } = output;
         if let Some(aside) = &aside {
             aside.make_room(&files, &lock)?;
             passed(Step::EarlierRunArchived);
         }
-        let results = ResultsWriter::start(&files.results, &new.header, &start, seen)?;
+        let results = ResultsWriter::start(&files.results, &new.header, &start, found)?;
         passed(Step::ResultsBegun);
         let NewRun { tool_version, run, started, input, columns, users, protections, .. } = new;
         let mut manifest = manifest.unwrap_or_else(|| Manifest::new(tool_version, input.clone(), &files.results));

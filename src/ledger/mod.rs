@@ -1,7 +1,7 @@
 //! Everything that lasts: the input, the results, the manifest and the journal.
 
 pub mod archive;
-mod cell;
+pub mod columns;
 pub mod input_age;
 pub mod journal;
 #[expect(clippy::module_inception, reason = "the folder is the room, the file its main type")]

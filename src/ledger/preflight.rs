@@ -4,8 +4,9 @@ use super::archive::ArchivedRun;
 use super::manifest::{Columns, Manifest, ManifestError, Protections, Remaining};
 use super::paths::{self, RunFiles};
 use super::remaining;
+use super::results::FoundResults;
 use super::resume::{self, ExistingResults, Fresh, OnExisting, Refusal, ResumeRequest, Start};
-use super::scan::{self, EachRow, Recorded, Scan, ScanError, Seen, check_rows};
+use super::scan::{self, EachRow, Recorded, Scan, ScanError, check_rows};
 use super::seal::Seal;
 use crate::model::{Carried, ColumnNames, Fields, IdColumns, InputMatch, PossiblySent};
 use roaring::RoaringTreemap;
@@ -45,7 +46,7 @@ pub struct Output {
     /// The rows that have ended in them.
     pub recorded: Recorded,
     /// The results as they were read: what is there when they are written to is the same, or the run is refused.
-    pub seen: Option<Seen>,
+    pub found: Option<FoundResults>,
     /// Whether they are what the run that is continued left.
     pub seal: Option<Seal>,
     pub start: Start,
@@ -136,13 +137,13 @@ impl<'a> PreviousRun<'a> {
         let start = self.decide(input, journal)?;
         self.check_continued(&start, input)?;
         let (remaining, aside) = (self.remaining()?, self.aside(&start)?);
-        let (seen, seal) = (self.scan.as_ref().map(|scan| scan.seen), self.seal);
+        let (found, seal) = (self.scan.as_ref().map(|scan| scan.found.clone()), self.seal);
         let (manifest, recorded) = match &start {
             Start::Fresh(_) => (None, Recorded::default()),
             Start::Continue { .. } => (self.manifest, self.scan.map(|scan| scan.recorded).unwrap_or_default()),
         };
         let inherited = manifest.as_ref().and_then(|manifest| manifest.protections.clone());
-        Ok(Output { manifest, recorded, seen, seal, start, aside, remaining, inherited })
+        Ok(Output { manifest, recorded, found, seal, start, aside, remaining, inherited })
     }
 
     fn decide(&self, input: &InputFacts<'_>, journal: Option<PossiblySent>) -> Result<Start, PreflightError> {
@@ -154,11 +155,11 @@ impl<'a> PreviousRun<'a> {
         // before its manifest: they are begun again, or refused.
         let may_differ = match &prior {
             Some(prior) => wants == OnExisting::ResumeOrStart && prior.is_of_other_input(),
-            None => self.scan.as_ref().is_some_and(|scan| scan.columns.is_some()),
+            None => self.scan.as_ref().is_some_and(|scan| scan.columns().is_some()),
         };
         let found = match &self.scan {
             Some(scan) => {
-                if !may_differ && scan.columns.as_ref() != Some(input.header) {
+                if !may_differ && scan.columns() != Some(input.header) {
                     // Fails if the header is another one, or isn't the beginning of this input's.
                     self.scan_at(&files.results, Some(input.header))?;
                 }

@@ -1,11 +1,10 @@
 //! A results file, record by record, as [`super::results`] wrote it.
 
-use super::results::COLUMNS;
+use super::columns::ResultsHeader;
 use super::scan_error::{Damage, ScanError};
 use crate::files::atomic::open_regular;
 use crate::files::{Seen, during};
-use crate::model::Stamp;
-use crate::model::{Carried, ColumnNames, Fields, IdColumns, Outcome, Status};
+use crate::model::{Carried, ColumnNames, Fields, IdColumns, Outcome, Stamp, Status};
 use csv::{ReaderBuilder, StringRecord, Terminator};
 use std::fs::File;
 use std::io::{self, Read};
@@ -41,8 +40,8 @@ pub struct Records {
 /// Where the file cannot be read or does not begin with a whole header of ours.
 pub fn records(path: &Path) -> Result<Records, ScanError> {
     let mut reader = Reader::open(path)?;
-    let columns = reader.header()?.ok_or_else(|| ScanError::NotResults(path.to_owned()))?;
-    Ok(Records { reader, columns, failed: false })
+    let header = reader.header()?.ok_or_else(|| ScanError::NotResults(path.to_owned()))?;
+    Ok(Records { reader, columns: header.input, failed: false })
 }
 
 impl Records {
@@ -92,8 +91,8 @@ pub(super) struct Reader {
     csv: csv::Reader<Tail<File>>,
     path: PathBuf,
     text: StringRecord,
-    /// How many of the columns are the input's.
-    carried: usize,
+    /// Empty until it has been read.
+    header: ResultsHeader,
     /// The line on which the last record started.
     line: u64,
     /// The bytes up to the end of the last whole record.
@@ -113,7 +112,8 @@ impl Reader {
             .buffer_capacity(64 * 1024)
             .from_reader(Tail { inner: file, read: 0, record_start: 0, ended: false, too_long: false });
         let text = StringRecord::new();
-        Ok(Self { csv, path: path.to_owned(), text, carried: 0, line: 1, valid_len: 0 })
+        let header = ResultsHeader { input: Fields::default(), ours: Vec::new() };
+        Ok(Self { csv, path: path.to_owned(), text, header, line: 1, valid_len: 0 })
     }
 
     /// The line on which the last record started.
@@ -131,8 +131,8 @@ impl Reader {
         self.valid_len
     }
 
-    /// The input's columns, from a whole header; none where the file ends before it does.
-    pub(super) fn header(&mut self) -> Result<Option<Fields>, ScanError> {
+    /// The header, if it is whole; `None` if the file ends before it does.
+    pub(super) fn header(&mut self) -> Result<Option<ResultsHeader>, ScanError> {
         let not_ours = |path: &Path| ScanError::NotResults(path.to_owned());
         match self.read() {
             Ok(true) => {}
@@ -140,12 +140,9 @@ impl Reader {
             Err(ScanError::Damaged { .. }) => return Err(not_ours(&self.path)),
             Err(error) => return Err(error),
         }
-        let carried = self.text.len().checked_sub(COLUMNS.len()).ok_or_else(|| not_ours(&self.path))?;
-        if !self.text.iter().skip(carried).eq(COLUMNS) {
-            return Err(not_ours(&self.path));
-        }
-        self.carried = carried;
-        Ok(Some(self.text.iter().take(carried).collect()))
+        let names: Vec<_> = self.text.iter().collect();
+        self.header = ResultsHeader::parse(&names).ok_or_else(|| not_ours(&self.path))?;
+        Ok(Some(self.header.clone()))
     }
 
     /// The next whole record as it stands in the reader's buffer; none at the end of the file or before a torn tail.
@@ -153,12 +150,12 @@ impl Reader {
         if !self.read()? {
             return Ok(None);
         }
-        let parsed = View::parse(&self.text, self.carried);
+        let parsed = View::parse(&self.text, &self.header);
         parsed.map(Some).map_err(|damage| ScanError::Damaged { path: self.path.clone(), line: self.line, damage })
     }
 
     fn next(&mut self) -> Result<Option<Record>, ScanError> {
-        Ok(self.next_view()?.map(|view| view.to_record()))
+        Ok(self.next_view()?.map(View::into_record))
     }
 
     /// Reads one whole record into `text`; false where there is none left.
@@ -219,33 +216,32 @@ pub(super) struct View<'a> {
     text: &'a StringRecord,
     carried: usize,
     pub(super) line: u64,
-    pub(super) error: &'a str,
-    /// Without its texts: those are copied only where they are asked for.
     pub(super) outcome: Outcome,
 }
 
 impl<'a> View<'a> {
-    fn parse(text: &'a StringRecord, carried: usize) -> Result<Self, Damage> {
-        let expected = carried + COLUMNS.len();
+    fn parse(text: &'a StringRecord, header: &ResultsHeader) -> Result<Self, Damage> {
+        let (carried, expected) = (header.input.len(), header.names().count());
         if text.len() != expected {
             return Err(Damage::Columns { found: text.len(), expected });
         }
-        let ours: [&str; COLUMNS.len()] = std::array::from_fn(|index| &text[carried + index]);
-        let [line, status, error, _detail, http_status, attempts, rate_limited, first_sent_at, finished_at, _request] =
-            ours;
-        let line = line.parse().ok().filter(|line| *line > 0).ok_or(Damage::Column("line"))?;
-        let outcome = Outcome {
-            status: Status::parse(status).ok_or(Damage::Column("status"))?,
+        // A column that the file doesn't have says nothing.
+        let mut line = 0;
+        let mut outcome = Outcome {
+            status: Status::Unknown,
             error: None,
             detail: Box::default(),
-            http_status: optional("http_status", http_status, |text| text.parse().ok())?,
-            attempts: attempts.parse().map_err(|_| Damage::Column("attempts"))?,
-            rate_limited: rate_limited.parse().map_err(|_| Damage::Column("rate_limited"))?,
-            first_sent_at: optional("first_sent_at", first_sent_at, Stamp::parse)?,
-            finished_at: Stamp::parse(finished_at).ok_or(Damage::Column("finished_at"))?,
+            http_status: None,
+            attempts: 0,
+            rate_limited: 0,
+            first_sent_at: None,
+            finished_at: Stamp::from_millis(0),
             request_id: None,
         };
-        Ok(Self { text, carried, line, error, outcome })
+        for (column, text) in header.ours.iter().zip(text.iter().skip(carried)) {
+            (column.read)(text, &mut line, &mut outcome).ok_or(Damage::Column(column.name))?;
+        }
+        Ok(Self { text, carried, line, outcome })
     }
 
     /// The input's columns with the line, as the input has them.
@@ -258,21 +254,7 @@ impl<'a> View<'a> {
         &self.text[index]
     }
 
-    fn to_record(&self) -> Record {
-        let [detail, request_id] = [3, 9].map(|index| &self.text[self.carried + index]);
-        let given = |text: &str| (!text.is_empty()).then(|| text.into());
-        let fields = self.text.iter().take(self.carried).collect();
-        let texts = Outcome {
-            error: given(self.error),
-            detail: detail.into(),
-            request_id: given(request_id),
-            ..self.outcome.clone()
-        };
-        Record { fields, line: self.line, outcome: texts }
+    fn into_record(self) -> Record {
+        Record { fields: self.text.iter().take(self.carried).collect(), line: self.line, outcome: self.outcome }
     }
-}
-
-/// An empty column is none, and one that does not parse is damage.
-fn optional<T>(name: &'static str, text: &str, parse: impl FnOnce(&str) -> Option<T>) -> Result<Option<T>, Damage> {
-    if text.is_empty() { Ok(None) } else { parse(text).ok_or(Damage::Column(name)).map(Some) }
 }

@@ -4,35 +4,19 @@
 //! pages of the file: then whole records stand there and at most one torn tail, none of them shown yet, and [`super::scan`]
 //! passes over the tail. A write that the disk cut short is cut back to the last record that is whole.
 
-use super::cell::printable;
+use super::columns::{ResultsHeader, cell, encoding};
 use super::resume::{Fresh, Start};
 use super::sync::Syncer;
 pub use super::whole::NotAdded;
 use super::whole::Whole;
 pub use crate::files::{Fingerprint, fingerprint};
 use crate::files::{Seen, during, private, sync_folder_of};
-use crate::model::{Fields, Outcome, Row, Stamp};
-use csv::{QuoteStyle, Terminator, WriterBuilder};
+use crate::model::{Fields, Outcome, Row};
 use std::cell::RefCell;
-use std::fmt::Write as _;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// Our columns; they follow the input's (contract.md, "Results").
-pub const COLUMNS: [&str; 10] = [
-    "line",
-    "status",
-    "error",
-    "detail",
-    "http_status",
-    "attempts",
-    "rate_limited",
-    "first_sent_at",
-    "finished_at",
-    "request_id",
-];
 
 /// Why the results could not be begun.
 #[derive(Debug, thiserror::Error)]
@@ -73,32 +57,49 @@ impl Write for Encoded {
     }
 }
 
+/// Results that a scan found, for a run to go on in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FoundResults {
+    pub seen: Seen,
+    /// `None` if the header isn't whole.
+    pub header: Option<ResultsHeader>,
+}
+
 /// Writes results. Dropped without [`Self::finish`], it leaves the last half second to the operating system.
 #[derive(Debug)]
 pub struct ResultsWriter {
     file: Whole,
     encoder: csv::Writer<Encoded>,
-    /// How many of the columns are the input's.
-    carried: usize,
-    /// For numbers and stamps on their way into a field.
+    header: ResultsHeader,
+    /// For numbers and times on their way into a field.
     scratch: String,
     syncer: Syncer,
 }
 
 impl ResultsWriter {
-    /// Begins or continues the results, as it was decided from what was `seen` there. `columns` are the input's.
+    /// Begins or continues the results, as it was decided from what was `found` there. `columns` are the input's.
     ///
     /// # Errors
     /// See [`Self::create`] and [`Self::resume`].
-    pub fn start(path: &Path, columns: &Fields, start: &Start, seen: Option<Seen>) -> Result<Self, CreateError> {
+    pub fn start(
+        path: &Path,
+        columns: &Fields,
+        start: &Start,
+        found: Option<FoundResults>,
+    ) -> Result<Self, CreateError> {
         let valid_len = match start {
-            Start::Fresh(Fresh::FirstRun | Fresh::NothingToResume | Fresh::PutsAside) => None,
+            Start::Fresh(Fresh::FirstRun | Fresh::NothingToResume | Fresh::PutsAside) => {
+                return Self::create(path, columns);
+            }
             Start::Fresh(Fresh::ReplacesRehearsal) => return Self::replace(path, columns),
-            Start::Fresh(Fresh::NothingWritten) => seen.map(|seen| (seen, 0)),
-            Start::Continue { valid_len, .. } => seen.map(|seen| (seen, *valid_len)),
+            Start::Fresh(Fresh::NothingWritten) => 0,
+            Start::Continue { valid_len, .. } => *valid_len,
         };
-        match valid_len {
-            Some((seen, valid_len)) => Self::resume(path, columns, seen, valid_len),
+        match found {
+            Some(FoundResults { seen, header: Some(header) }) if valid_len > 0 => {
+                Self::resume(path, header, seen, valid_len)
+            }
+            Some(FoundResults { seen, .. }) => Self::resume(path, ResultsHeader::new(columns), seen, 0),
             None => Self::create(path, columns),
         }
     }
@@ -114,7 +115,7 @@ impl ResultsWriter {
         })?;
         lock(&file, path)?;
         sync_folder_of(path);
-        Ok(Self::open(file, path, columns, 0)?)
+        Ok(Self::open(file, path, ResultsHeader::new(columns), 0)?)
     }
 
     /// As [`Self::create`], in the place of what is there. For rehearsals; [`super::resume::decide`] says when.
@@ -129,11 +130,11 @@ impl ResultsWriter {
     }
 
     /// Continues the file that a scan has `seen`, whose first `valid_len` bytes are whole records; what follows them is a torn
-    /// tail and is cut off. With 0 the file is begun anew.
+    /// tail and is cut off. With 0 the file is begun anew. `header` is the one that it has, or gets.
     ///
     /// # Errors
     /// [`CreateError::Held`]; or if the file can't be opened, cut or written, or isn't what was seen.
-    pub fn resume(path: &Path, columns: &Fields, seen: Seen, valid_len: u64) -> Result<Self, CreateError> {
+    pub fn resume(path: &Path, header: ResultsHeader, seen: Seen, valid_len: u64) -> Result<Self, CreateError> {
         let context = during("continue", path);
         let file = private().append(true).open(path).map_err(context)?;
         lock(&file, path)?;
@@ -141,18 +142,18 @@ impl ResultsWriter {
             return Err(context(io::Error::other("it was changed or replaced since it was read; start again")).into());
         }
         file.set_len(valid_len).map_err(context)?;
-        Ok(Self::open(file, path, columns, valid_len)?)
+        Ok(Self::open(file, path, header, valid_len)?)
     }
 
-    fn open(file: File, path: &Path, columns: &Fields, len: u64) -> io::Result<Self> {
+    fn open(file: File, path: &Path, header: ResultsHeader, len: u64) -> io::Result<Self> {
         let syncer = Syncer::start(&file, path, len)?;
         let mut file = Whole::new(file, path, len, Arc::clone(syncer.watched()));
         if len == 0 {
-            let header = encoded_header(columns);
+            let header = header.encoded();
             file.add(&header, &[header.len()]).map_err(|refused| refused.error)?;
         }
         let encoder = encoding().from_writer(Encoded::default());
-        Ok(Self { file, encoder, carried: columns.len(), scratch: String::new(), syncer })
+        Ok(Self { file, encoder, header, scratch: String::new(), syncer })
     }
 
     /// Adds the records of rows that have ended, in one write. When this returns, they survive the death of the process.
@@ -206,37 +207,13 @@ impl ResultsWriter {
     }
 
     fn encode(&mut self, row: &Row, outcome: &Outcome) -> csv::Result<()> {
-        for index in 0..self.carried {
+        for index in 0..self.header.input.len() {
             self.encoder.write_field(row.fields.get(index).unwrap_or(""))?;
         }
-        self.number(row.line)?;
-        self.encoder.write_field(outcome.status.as_str())?;
-        self.encoder.write_field(&*printable(outcome.error.as_deref().unwrap_or("")))?;
-        self.encoder.write_field(&*printable(&outcome.detail))?;
-        match outcome.http_status {
-            Some(status) => self.number(status.into())?,
-            None => self.encoder.write_field("")?,
+        for column in &self.header.ours {
+            self.encoder.write_field(&*cell(column, row.line, outcome, &mut self.scratch))?;
         }
-        self.number(outcome.attempts.into())?;
-        self.number(outcome.rate_limited.into())?;
-        self.stamp(outcome.first_sent_at)?;
-        self.stamp(Some(outcome.finished_at))?;
-        self.encoder.write_field(&*printable(outcome.request_id.as_deref().unwrap_or("")))?;
         self.encoder.write_record(None::<&[u8]>)
-    }
-
-    fn number(&mut self, number: u64) -> csv::Result<()> {
-        self.scratch.clear();
-        let _ = write!(self.scratch, "{number}");
-        self.encoder.write_field(&self.scratch)
-    }
-
-    fn stamp(&mut self, stamp: Option<Stamp>) -> csv::Result<()> {
-        self.scratch.clear();
-        if let Some(stamp) = stamp {
-            stamp.push_to(&mut self.scratch);
-        }
-        self.encoder.write_field(&self.scratch)
     }
 }
 
@@ -246,25 +223,6 @@ fn lock(file: &File, path: &Path) -> Result<(), CreateError> {
         TryLockError::WouldBlock => CreateError::Held(path.to_owned()),
         TryLockError::Error(error) => CreateError::Io(during("lock", path)(error)),
     })
-}
-
-/// Comma and `\n` always, whatever the input used.
-fn encoding() -> WriterBuilder {
-    let mut builder = WriterBuilder::new();
-    builder.flexible(true).terminator(Terminator::Any(b'\n'));
-    builder
-}
-
-/// The header record for an input of these columns.
-pub(super) fn encoded_header(columns: &Fields) -> Vec<u8> {
-    let mut builder = encoding();
-    if columns.get(0).is_some_and(|first| first.starts_with('\u{feff}')) {
-        // Unquoted it would be taken for the file's byte order mark, and be gone when it is read.
-        builder.quote_style(QuoteStyle::Always);
-    }
-    let mut writer = builder.from_writer(Vec::new());
-    writer.write_record(columns.iter().chain(COLUMNS)).expect("a Vec takes whatever is written to it");
-    writer.into_inner().expect("a Vec takes whatever is written to it")
 }
 
 #[cfg(test)]

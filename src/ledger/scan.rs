@@ -3,9 +3,10 @@
 //! The file may have been cut at any byte. A record counts if its `\n` is there, outside quotes; everything after the last
 //! such record is a torn tail, and [`Scan::valid_len`] says where it begins.
 
+use super::columns::ResultsHeader;
 use super::record::Reader;
 pub use super::record::{Record, Records, records};
-use super::results::encoded_header;
+use super::results::FoundResults;
 pub use super::scan_error::{Damage, ScanError};
 pub use crate::files::Seen;
 use crate::files::atomic::open_regular;
@@ -22,14 +23,12 @@ use std::path::Path;
 pub struct Scan {
     /// Bytes up to the end of the last whole record; 0 where not even the header is whole.
     pub valid_len: u64,
-    /// The input's columns, from the header; none where the header is not whole.
-    pub columns: Option<Fields>,
     /// The rows that have ended.
     pub recorded: Recorded,
     /// What the records carry of them.
     pub carried: Carried,
     /// The file that was read: a run goes on in this one only.
-    pub seen: Seen,
+    pub found: FoundResults,
 }
 
 /// The rows that have ended, without their records. A run goes on counting in the one that the scan gave.
@@ -64,6 +63,14 @@ pub struct Window {
     pub to: Stamp,
 }
 
+impl Scan {
+    /// The input's columns, from the header; `None` if the header isn't whole.
+    #[must_use]
+    pub fn columns(&self) -> Option<&Fields> {
+        self.found.header.as_ref().map(|header| &header.input)
+    }
+}
+
 impl Recorded {
     /// Makes room for so many users more than have rows that ended.
     pub fn expect_users(&mut self, more: u64) {
@@ -72,21 +79,14 @@ impl Recorded {
 
     /// Takes in one row that has ended; false, and nothing is counted, where its line has ended before.
     pub fn add(&mut self, row: &Row, columns: IdColumns, outcome: &Outcome) -> bool {
-        let error = outcome.error.as_deref().unwrap_or_default();
-        self.count(row.line, outcome, error, owners(columns, |index| row.fields.get(index)))
+        self.count(row.line, outcome, owners(columns, |index| row.fields.get(index)))
     }
 
-    fn count(
-        &mut self,
-        line: u64,
-        outcome: &Outcome,
-        error: &str,
-        (team, user): (Option<TeamId>, Option<UserId>),
-    ) -> bool {
+    fn count(&mut self, line: u64, outcome: &Outcome, (team, user): (Option<TeamId>, Option<UserId>)) -> bool {
         if !self.done.insert(line) {
             return false;
         }
-        let Outcome { status, first_sent_at, finished_at, .. } = outcome;
+        let Outcome { status, error, first_sent_at, finished_at, .. } = outcome;
         match (status.remains(false), status.remains(true)) {
             (true, _) => self.remains.insert(line),
             (false, true) => self.remains_strictly.insert(line),
@@ -96,7 +96,7 @@ impl Recorded {
             self.may_be_gone.insert(line);
         }
         self.tally.add(*status, team.as_ref(), user.as_ref());
-        self.failures.add(*status, error);
+        self.failures.add(*status, error.as_deref().unwrap_or_default());
         let (from, to) = (first_sent_at.unwrap_or(*finished_at), *finished_at);
         self.window = Some(match self.window {
             Some(window) => Window { from: window.from.min(from), to: window.to.max(to) },
@@ -165,20 +165,21 @@ fn owners<'a>(columns: IdColumns, field: impl Fn(usize) -> Option<&'a str>) -> (
 pub fn scan(path: &Path, expected: Option<&Fields>, names: &ColumnNames) -> Result<Scan, ScanError> {
     let mut reader = Reader::open(path)?;
     let seen = reader.seen()?;
-    let columns = reader.header()?;
+    let header = reader.header()?;
+    let columns = header.as_ref().map(|header| &header.input);
     if let Some(expected) = expected {
-        match &columns {
+        match columns {
             Some(found) if found != expected => return Err(other_columns(path, expected, found)),
             None if !is_torn_header(path, expected)? => return Err(ScanError::NotResults(path.to_owned())),
             Some(_) | None => {}
         }
     }
-    let (recorded, carried) = match &columns {
+    let (recorded, carried) = match columns {
         // An input with such a header is refused; only totals depend on it here.
         Some(columns) => record_all(&mut reader, path, names.find(&columns.iter()).unwrap_or_default())?,
         None => Default::default(),
     };
-    Ok(Scan { valid_len: reader.valid_len(), columns, recorded, carried, seen })
+    Ok(Scan { valid_len: reader.valid_len(), recorded, carried, found: FoundResults { seen, header } })
 }
 
 /// Reads the input again, and calls its argument with the line and the content of each row.
@@ -211,7 +212,7 @@ fn record_all(reader: &mut Reader, path: &Path, columns: IdColumns) -> Result<(R
     while let Some(view) = reader.next_view()? {
         carried.add(view.row());
         let owners = owners(columns, |index| Some(view.carried(index)));
-        if !recorded.count(view.line, &view.outcome, view.error, owners) {
+        if !recorded.count(view.line, &view.outcome, owners) {
             let row = view.line;
             return Err(ScanError::Twice { path: path.to_owned(), line: reader.line(), row });
         }
@@ -227,7 +228,7 @@ fn other_columns(path: &Path, expected: &Fields, found: &Fields) -> ScanError {
 /// Whether a file without a whole header is the beginning of ours, and nothing or, where the data never arrived before a
 /// power loss, zeros behind it. Anything else is another program's, and must not be written over.
 fn is_torn_header(path: &Path, columns: &Fields) -> io::Result<bool> {
-    let header = encoded_header(columns);
+    let header = ResultsHeader::new(columns).encoded();
     let mut file = BufReader::new(open_regular(path)?);
     let mut start = Vec::new();
     file.by_ref().take(header.len() as u64).read_to_end(&mut start)?;

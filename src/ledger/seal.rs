@@ -32,7 +32,7 @@ impl Seal {
         let (Some(sha256), Some(bytes)) = (&manifest.results.sha256, manifest.results.bytes) else {
             return Ok(Self::Unsealed);
         };
-        if scan.seen.len() < bytes {
+        if scan.found.seen.len() < bytes {
             return Ok(if is_cut(manifest, scan) { Self::Cut } else { Self::Edited });
         }
         let print = fingerprint(path)?;
@@ -44,7 +44,7 @@ impl Seal {
 fn is_cut(manifest: &Manifest, scan: &Scan) -> bool {
     let (found, sealed) = (scan.recorded.tally().counts(), &manifest.totals.by_status);
     let ended: u64 = sealed.iter().map(|(_, rows)| rows).sum();
-    let is_less = scan.columns.is_none() || found.ended() < ended;
+    let is_less = scan.columns().is_none() || found.ended() < ended;
     is_less && found.iter().all(|(status, rows)| rows <= sealed.of(status))
 }
 

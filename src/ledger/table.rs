@@ -1,6 +1,6 @@
 //! CSV that commands other than `run` write: to standard output, to a new file that grows, or in the place of an old one.
 
-use super::cell::printable;
+use super::columns::printable;
 use super::paths::resolve;
 use super::results::CreateError;
 use crate::files::atomic::AtomicFile;

@@ -1,12 +1,10 @@
 //! `….verified.csv`: the results again, and beside each record what a later listing says of its session.
 
-use super::cell::printable;
+use super::columns::{ResultsHeader, cell, printable};
 use super::page_file;
 use super::record::Record;
-use super::results::COLUMNS;
 use super::table::Table;
-use crate::model::Fields;
-use crate::model::Stamp;
+use crate::model::{Fields, RESULT_COLUMNS};
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -35,11 +33,9 @@ pub fn is_at(path: &Path) -> io::Result<bool> {
     let mut header = csv::ByteRecord::new();
     let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(&*beginning);
     let found = reader.read_byte_record(&mut header).map_err(io::Error::other)?;
-    let ours = COLUMNS.iter().chain(&ANSWER).rev().map(|name| name.as_bytes());
-    let last = header.iter().collect::<Vec<_>>();
-    Ok(!found
-        || (last.len() > ANSWER.len() + COLUMNS.len()
-            && ours.eq(last.into_iter().rev().take(COLUMNS.len() + ANSWER.len()))))
+    let names: Vec<_> = header.iter().map(|name| str::from_utf8(name).unwrap_or_default()).collect();
+    let is_ours = |results: &[&str]| ResultsHeader::parse(results).is_some_and(|header| !header.input.is_empty());
+    Ok(!found || names.strip_suffix(&ANSWER).is_some_and(is_ours))
 }
 
 /// Writes results with answers; nothing is there before [`Self::finish`].
@@ -52,7 +48,7 @@ impl VerifiedWriter {
     /// Where no file can be made there.
     pub fn start(path: &Path, columns: &Fields) -> io::Result<Self> {
         let mut table = Table::replace(path)?;
-        table.row(columns.iter().chain(COLUMNS).chain(ANSWER));
+        table.row(ResultsHeader::new(columns).names().chain(ANSWER));
         Ok(Self(table))
     }
 
@@ -61,10 +57,11 @@ impl VerifiedWriter {
     /// # Errors
     /// Where it cannot be written.
     pub fn append(&mut self, record: &Record, answer: [&str; 3]) -> io::Result<()> {
-        let outcome = texts(record);
+        let text = |column| cell(column, record.line, &record.outcome, &mut String::new()).into_owned();
+        let ours: Vec<_> = RESULT_COLUMNS.iter().map(text).collect();
         let answer = answer.map(printable);
-        let ours = outcome.iter().map(String::as_str).chain(answer.iter().map(|answer| &**answer));
-        self.0.row(record.fields.iter().chain(ours));
+        self.0
+            .row(record.fields.iter().chain(ours.iter().map(String::as_str)).chain(answer.iter().map(|text| &**text)));
         self.0.flush_beyond(64 * 1024)
     }
 
@@ -75,22 +72,4 @@ impl VerifiedWriter {
     pub fn finish(self) -> io::Result<()> {
         self.0.finish()
     }
-}
-
-/// Our columns of a record, as the results have them.
-fn texts(record: &Record) -> [String; COLUMNS.len()] {
-    let outcome = &record.outcome;
-    let given = |text: &Option<Box<str>>| text.as_deref().unwrap_or_default().to_owned();
-    [
-        record.line.to_string(),
-        outcome.status.as_str().to_owned(),
-        given(&outcome.error),
-        outcome.detail.to_string(),
-        outcome.http_status.map(|status| status.to_string()).unwrap_or_default(),
-        outcome.attempts.to_string(),
-        outcome.rate_limited.to_string(),
-        outcome.first_sent_at.map(Stamp::rfc3339).unwrap_or_default(),
-        outcome.finished_at.rfc3339(),
-        given(&outcome.request_id),
-    ]
 }

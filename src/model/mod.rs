@@ -16,6 +16,7 @@ mod owner;
 mod possibly_sent;
 mod rate;
 mod reply;
+mod result_columns;
 mod row;
 mod stamp;
 mod tally;
@@ -33,11 +34,12 @@ pub use options::{
     API_URL, BucketPolicy, Delimiter, Identify, InputMatch, InputSource, LogFormat, MaxFailures, RateChoice,
     ScreenMode, TokenSource, Verbosity, is_loopback_host,
 };
-pub use outcome::{Outcome, Status};
+pub use outcome::{Outcome, Status, StatusGroup};
 pub use owner::TokenOwner;
 pub use possibly_sent::PossiblySent;
 pub use rate::{Per, Rate, RateError};
 pub use reply::{Answer, Fault, Reply, UNSTATED_PAUSE};
+pub use result_columns::{ColumnValue, RESULT_COLUMNS, ResultColumn};
 pub use row::{Fields, IdentifyBy, Rejection, Row, SessionTarget, Target, UserTarget};
 pub use stamp::Stamp;
 pub use tally::{Counts, Tally};

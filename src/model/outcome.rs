@@ -2,57 +2,181 @@
 
 use super::Stamp;
 
-/// The `status` column (contract.md, "Results").
+/// The `status` column (contract.md, "Results"); what each means is in its entry of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Status {
-    /// Slack ended the session for us.
     Revoked,
-    /// Slack has queued the end of all sessions of the row's user. It says so before it is done.
     Requested,
-    /// It was gone already, or went in an attempt whose answer was lost.
     AlreadyRevoked,
-    /// Slack knows no such session under this id: gone, or a wrong pair of ids.
     NotFound,
-    /// Slack refused, clearly.
     Failed,
-    /// The attempts are used up, one of them may have taken effect, and no clear answer came.
     Unknown,
-    /// The row cannot be sent.
     Invalid,
-    /// The same session stands on an earlier line.
     Duplicate,
-    /// The row must not be sent.
     Protected,
 }
 
+/// Whether something has to be done about a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unsettled {
+    Never,
+    /// Under `--strict`.
+    Strictly,
+    Always,
+}
+
+/// How a row with a status is shown: its colour in charts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatusGroup {
+    /// The session is gone.
+    Gone,
+    /// Slack has said that it will end it, and `verify` can prove it.
+    Asked,
+    /// Nothing was done, and nothing has to be.
+    Aside,
+    /// Needs attention.
+    Trouble,
+}
+
+/// All that is said of a status.
+struct Entry {
+    status: Status,
+    /// In the results.
+    word: &'static str,
+    /// For people.
+    label: &'static str,
+    meaning: &'static str,
+    group: StatusGroup,
+    /// Whether the row fails the run (exit code 1) and stays in the remaining file.
+    unsettled: Unsettled,
+    /// Whether the row's session is gone, or may be, through one of the run's calls or by itself.
+    may_be_gone: bool,
+}
+
+/// In the order of the totals. `not_found` counts only under `--strict`: without it, it reads as "was not there". What was
+/// requested is left to `verify`, which proves it. A duplicate's session is another row's, and a protected row must not reach
+/// the remaining file, which people are asked to run without a word of `--protect`.
+const TABLE: [Entry; 9] = [
+    Entry {
+        status: Status::Revoked,
+        word: "revoked",
+        label: "Revoked",
+        meaning: "Slack ended the session",
+        group: StatusGroup::Gone,
+        unsettled: Unsettled::Never,
+        may_be_gone: true,
+    },
+    Entry {
+        status: Status::Requested,
+        word: "requested",
+        label: "Requested",
+        meaning: "Slack has queued the end of all sessions of the row's user (`--whole-users`); `verify` proves it",
+        group: StatusGroup::Asked,
+        unsettled: Unsettled::Never,
+        may_be_gone: false,
+    },
+    Entry {
+        status: Status::AlreadyRevoked,
+        word: "already_revoked",
+        label: "Already gone",
+        meaning: "it had expired, or it was gone after an earlier attempt of ours whose answer was lost",
+        group: StatusGroup::Gone,
+        unsettled: Unsettled::Never,
+        may_be_gone: true,
+    },
+    Entry {
+        status: Status::NotFound,
+        word: "not_found",
+        label: "Not found",
+        meaning: "Slack knows no such session: it is gone, or the two ids do not belong together",
+        group: StatusGroup::Aside,
+        unsettled: Unsettled::Strictly,
+        may_be_gone: false,
+    },
+    Entry {
+        status: Status::Failed,
+        word: "failed",
+        label: "Failed",
+        meaning: "Slack refused, or could not be connected to for this row",
+        group: StatusGroup::Trouble,
+        unsettled: Unsettled::Always,
+        may_be_gone: false,
+    },
+    Entry {
+        status: Status::Unknown,
+        word: "unknown",
+        label: "Unknown",
+        meaning: "the attempts are used up, one of them may have ended the session, and no clear answer came",
+        group: StatusGroup::Trouble,
+        unsettled: Unsettled::Always,
+        may_be_gone: true,
+    },
+    Entry {
+        status: Status::Invalid,
+        word: "invalid",
+        label: "Invalid",
+        meaning: "the row cannot be sent",
+        group: StatusGroup::Trouble,
+        unsettled: Unsettled::Always,
+        may_be_gone: false,
+    },
+    Entry {
+        status: Status::Duplicate,
+        word: "duplicate",
+        label: "Duplicate",
+        meaning: "the same session stands on an earlier line",
+        group: StatusGroup::Aside,
+        unsettled: Unsettled::Never,
+        may_be_gone: false,
+    },
+    Entry {
+        status: Status::Protected,
+        word: "protected",
+        label: "Protected",
+        meaning: "the row must not be sent",
+        group: StatusGroup::Aside,
+        unsettled: Unsettled::Never,
+        may_be_gone: false,
+    },
+];
+
 impl Status {
     /// Every status, in the order of the totals.
-    pub const ALL: [Self; 9] = [
-        Self::Revoked,
-        Self::Requested,
-        Self::AlreadyRevoked,
-        Self::NotFound,
-        Self::Failed,
-        Self::Unknown,
-        Self::Invalid,
-        Self::Duplicate,
-        Self::Protected,
-    ];
+    pub const ALL: [Self; TABLE.len()] = {
+        let mut all = [Self::Revoked; TABLE.len()];
+        let mut index = 0;
+        while index < all.len() {
+            all[index] = TABLE[index].status;
+            index += 1;
+        }
+        all
+    };
+
+    fn entry(self) -> &'static Entry {
+        &TABLE[self as usize]
+    }
 
     /// The word in the results.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Revoked => "revoked",
-            Self::Requested => "requested",
-            Self::AlreadyRevoked => "already_revoked",
-            Self::NotFound => "not_found",
-            Self::Failed => "failed",
-            Self::Unknown => "unknown",
-            Self::Invalid => "invalid",
-            Self::Duplicate => "duplicate",
-            Self::Protected => "protected",
-        }
+        self.entry().word
+    }
+
+    /// The name for people.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        self.entry().label
+    }
+
+    /// What it means, without a full stop. Code is between backticks.
+    #[must_use]
+    pub fn meaning(self) -> &'static str {
+        self.entry().meaning
+    }
+
+    #[must_use]
+    pub fn group(self) -> StatusGroup {
+        self.entry().group
     }
 
     /// The status that a word in a results file stands for.
@@ -64,24 +188,17 @@ impl Status {
     /// Whether the row's session is gone, or may be, through one of the run's calls or by itself.
     #[must_use]
     pub fn may_be_gone(self) -> bool {
-        match self {
-            Self::Revoked | Self::AlreadyRevoked | Self::Unknown => true,
-            Self::Requested | Self::NotFound | Self::Failed | Self::Invalid | Self::Duplicate | Self::Protected => {
-                false
-            }
-        }
+        self.entry().may_be_gone
     }
 
-    /// Whether the row stays in `--remaining`: its session is not known to be gone, no other row stands for it, and it may be
-    /// sent: people are asked to run that file, with no word of `--protect`.
-    /// `not_found` stays only under `--strict`: without it, it reads as "was not there". What was requested is left to
-    /// `verify`, which proves it.
+    /// Whether the row fails the run and stays in `--remaining`: its session is not known to be gone, no other row stands for it,
+    /// and it may be sent.
     #[must_use]
     pub fn remains(self, strict: bool) -> bool {
-        match self {
-            Self::Revoked | Self::Requested | Self::AlreadyRevoked | Self::Duplicate | Self::Protected => false,
-            Self::NotFound => strict,
-            Self::Failed | Self::Unknown | Self::Invalid => true,
+        match self.entry().unsettled {
+            Unsettled::Never => false,
+            Unsettled::Strictly => strict,
+            Unsettled::Always => true,
         }
     }
 }
@@ -115,7 +232,8 @@ mod tests {
 
     #[test]
     fn statuses_read_back_as_themselves() {
-        for status in Status::ALL {
+        for (place, status) in Status::ALL.into_iter().enumerate() {
+            assert_eq!(status as usize, place, "{status:?} is not in its own place");
             assert_eq!(Status::parse(status.as_str()), Some(status));
         }
         assert_eq!(Status::parse("Revoked"), None);

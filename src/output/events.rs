@@ -11,7 +11,8 @@ use super::lines::millis;
 use super::logs::WEAKENED;
 use super::text::clean;
 use super::words::{stop_word, why};
-use crate::model::{BucketKind, Counts, Event, Outcome, Row, SessionId, Stamp, Target, TeamId, UserId};
+use crate::model::{BucketKind, ColumnValue, Counts, Event, Outcome, RESULT_COLUMNS, Row, Stamp, TeamId, UserId};
+use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 use std::borrow::Cow;
 use std::io;
@@ -194,48 +195,34 @@ enum Body<'a> {
     },
 }
 
-#[derive(Serialize)]
+/// A row with its columns of the results.
 struct RowEnded<'a> {
-    line: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    session_id: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    team_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user_id: Option<&'a str>,
-    status: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<Cow<'a, str>>,
-    detail: Cow<'a, str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    http_status: Option<u16>,
-    attempts: u32,
-    rate_limited: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    first_sent_at: Option<String>,
-    finished_at: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    request_id: Option<Cow<'a, str>>,
+    row: &'a Row,
+    outcome: &'a Outcome,
 }
 
-impl<'a> RowEnded<'a> {
-    fn new(row: &'a Row, outcome: &'a Outcome) -> Self {
-        let target = row.target.as_ref().ok();
-        Self {
-            line: row.line,
-            session_id: target.and_then(Target::session).map(SessionId::get),
-            team_id: target.and_then(|target| target.team()).map(TeamId::as_str),
-            user_id: target.and_then(|target| target.user()).map(UserId::as_str),
-            status: outcome.status.as_str(),
-            error: outcome.error.as_deref().map(clean),
-            detail: clean(&outcome.detail),
-            http_status: outcome.http_status,
-            attempts: outcome.attempts,
-            rate_limited: outcome.rate_limited,
-            first_sent_at: outcome.first_sent_at.map(Stamp::rfc3339),
-            finished_at: outcome.finished_at.rfc3339(),
-            request_id: outcome.request_id.as_deref().map(clean),
+impl Serialize for RowEnded<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { row, outcome } = *self;
+        let mut map = serializer.serialize_map(None)?;
+        for column in &RESULT_COLUMNS {
+            match (column.value)(row.line, outcome) {
+                ColumnValue::Empty => {}
+                ColumnValue::Number(number) => map.serialize_entry(column.name, &number)?,
+                ColumnValue::Text(text) => map.serialize_entry(column.name, &clean(text))?,
+                ColumnValue::Time(time) => map.serialize_entry(column.name, &time.rfc3339())?,
+            }
         }
+        if let Ok(target) = &row.target {
+            if let Some(session) = target.session() {
+                map.serialize_entry("session_id", &session.get())?;
+            }
+            let ids = [("team_id", target.team().map(TeamId::as_str)), ("user_id", target.user().map(UserId::as_str))];
+            for (name, id) in ids.into_iter().filter_map(|(name, id)| Some((name, id?))) {
+                map.serialize_entry(name, id)?;
+            }
+        }
+        map.end()
     }
 }
 
@@ -251,7 +238,7 @@ impl Serialize for Rows<'_> {
 fn body(event: &Event) -> Body<'_> {
     match event {
         Event::Sending { line, call } => Body::Sending { line: *line, call: *call },
-        Event::Ended { row, outcome } => Body::RowEnded(RowEnded::new(row, outcome)),
+        Event::Ended { row, outcome } => Body::RowEnded(RowEnded { row, outcome }),
         Event::Retrying { line, attempt, error, wait } => {
             Body::Retrying { line: *line, attempt: *attempt, error: clean(error), wait_ms: millis(*wait) }
         }

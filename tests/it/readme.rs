@@ -3,8 +3,7 @@
 use crate::harness::{Workdir, config, rows, sessions, start};
 use slack_revoke::cli;
 use slack_revoke::exit::ExitStatus;
-use slack_revoke::ledger::results::COLUMNS;
-use slack_revoke::model::{CodeClass, Counts, ErrorCode, Status};
+use slack_revoke::model::{CodeClass, Counts, ErrorCode, ResultColumn, Status};
 use slack_revoke::stand_in::{Config, Prescribed, Script, Scripted};
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -227,6 +226,7 @@ fn the_statuses_are_the_programs_and_lead_where_it_says() {
         let mut counts = Counts::default();
         counts.add(status);
         let fails = |strict| ExitStatus::of_end(&counts, 0, strict, false) == ExitStatus::RowsFailed;
+        assert_eq!(row[1], status.meaning(), "the meaning of {}", row[0]);
         assert_eq!(row[2], words(fails(false), fails(true)), "exit code of {}", row[0]);
         assert_eq!(row[3], words(status.remains(false), status.remains(true)), "--remaining of {}", row[0]);
     }
@@ -234,9 +234,9 @@ fn the_statuses_are_the_programs_and_lead_where_it_says() {
 
 #[test]
 fn the_columns_of_the_results_are_the_programs() {
-    assert!(code_blocks().contains(&vec![COLUMNS.join(",").as_str()]), "{}", COLUMNS.join(","));
+    assert!(code_blocks().contains(&vec![ResultColumn::NAMES.join(",").as_str()]), "{:?}", ResultColumn::NAMES);
     let told: Vec<_> = tables("| column | |").concat().iter().flat_map(|row| row[0].split("`, `")).collect();
-    for column in COLUMNS {
+    for column in ResultColumn::NAMES {
         assert!(told.contains(&column), "{column} is not explained");
     }
 }

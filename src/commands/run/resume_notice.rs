@@ -4,10 +4,9 @@ use super::Preflight;
 use crate::input::{Guards, Survey};
 use crate::ledger::archive::ArchivedRun;
 use crate::ledger::manifest::Protections;
-use crate::ledger::results::COLUMNS;
 use crate::ledger::resume::{Fresh, Start};
 use crate::ledger::seal::Seal;
-use crate::model::UserId;
+use crate::model::{RESULT_COLUMNS, ResultColumn, UserId};
 use crate::output::{self, counted, quoted};
 use std::ffi::OsStr;
 use std::path::Path;
@@ -64,7 +63,7 @@ fn tell_losses(prepared: &Preflight) {
 /// Results were taken for a list: rows that have ended, and those that were protected, would be sent.
 fn tell_results(prepared: &Preflight) {
     let header: Vec<_> = prepared.survey.header.iter().collect();
-    if header.windows(COLUMNS.len()).any(|columns| columns == COLUMNS) {
+    if header.windows(RESULT_COLUMNS.len()).any(|columns| columns == ResultColumn::NAMES) {
         tracing::warn!(
             target: output::WEAKENED,
             "{} holds the results of a run: all of its rows would be sent again, also those that were protected; to continue \

@@ -1,13 +1,18 @@
 use super::*;
+use crate::ledger::columns::{MOST_TEXT, printable};
 use crate::ledger::scan::{Record, records};
 use crate::ledger::testing::{ended, fields, inputs, row_of};
-use crate::model::Status;
+use crate::model::{Stamp, Status};
 use proptest::prelude::*;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 fn columns() -> Fields {
     fields(&["session_id", "note"])
+}
+
+fn header() -> ResultsHeader {
+    ResultsHeader::new(&columns())
 }
 
 #[test]
@@ -70,15 +75,15 @@ fn a_second_writer_is_turned_away_by_every_name_of_the_file() {
     let writer = ResultsWriter::create(&path, &columns()).unwrap();
     fs::hard_link(&path, &hard).unwrap();
     let seen = || Seen::of(&File::open(&hard).unwrap()).unwrap();
-    assert!(matches!(ResultsWriter::resume(&hard, &columns(), seen(), 0), Err(CreateError::Held(_))));
+    assert!(matches!(ResultsWriter::resume(&hard, header(), seen(), 0), Err(CreateError::Held(_))));
     drop(writer);
-    assert!(ResultsWriter::resume(&hard, &columns(), seen(), 0).is_ok());
+    assert!(ResultsWriter::resume(&hard, header(), seen(), 0).is_ok());
 }
 
 #[test]
 fn a_long_text_is_cut_at_a_character() {
     assert_eq!(printable("plain"), "plain");
-    assert_eq!(printable(&"é".repeat(5000)).chars().count(), crate::ledger::cell::MOST_TEXT);
+    assert_eq!(printable(&"é".repeat(5000)).chars().count(), MOST_TEXT);
 }
 
 #[test]
@@ -117,13 +122,13 @@ fn a_file_that_was_changed_or_replaced_since_its_scan_is_left_alone() {
     fs::write(&path, "1234").unwrap();
     let seen = Seen::of(&File::open(&path).unwrap()).unwrap();
     fs::write(&path, "123").unwrap();
-    assert!(ResultsWriter::resume(&path, &columns(), seen, 0).is_err());
+    assert!(ResultsWriter::resume(&path, header(), seen, 0).is_err());
     assert_eq!(fs::read(&path).unwrap(), b"123");
-    assert!(ResultsWriter::resume(&folder.path().join("none"), &columns(), seen, 0).is_err());
+    assert!(ResultsWriter::resume(&folder.path().join("none"), header(), seen, 0).is_err());
     fs::write(&path, "1234").unwrap();
     fs::rename(&path, folder.path().join("old")).unwrap();
     fs::write(&path, "4321").unwrap();
-    let error = ResultsWriter::resume(&path, &columns(), seen, 0).unwrap_err().to_string();
+    let error = ResultsWriter::resume(&path, header(), seen, 0).unwrap_err().to_string();
     assert!(error.contains("changed or replaced"), "{error}");
     assert_eq!(fs::read(&path).unwrap(), b"4321");
 }

@@ -1,8 +1,8 @@
 use super::*;
 use crate::ledger::results::ResultsWriter;
-use crate::ledger::scan::{Record, Scan, records, scan};
-use crate::ledger::testing::{ended, inputs};
-use crate::model::{ColumnNames, Fields, Outcome, Row, Status};
+use crate::ledger::scan::{Record, Scan, ScanError, records, scan};
+use crate::ledger::testing::{ended, fields, inputs, row_of};
+use crate::model::{ColumnNames, Fields, Outcome, Row, Stamp, Status};
 use proptest::prelude::*;
 use std::fs;
 use std::path::Path;
@@ -185,13 +185,50 @@ fn finish_rows(path: &Path, columns: &Fields, rows: &[(Row, Outcome)], start: &S
         Start::Continue { done, .. } => done.clone(),
         Start::Fresh(_) => RoaringTreemap::new(),
     };
-    let seen = scan(path, Some(columns), &ColumnNames::default()).unwrap().seen;
-    let mut writer = ResultsWriter::start(path, columns, start, Some(seen)).unwrap();
+    let found = scan(path, Some(columns), &ColumnNames::default()).unwrap().found;
+    let mut writer = ResultsWriter::start(path, columns, start, Some(found)).unwrap();
     for (row, _) in rows.iter().filter(|(row, _)| !done.contains(row.line)) {
         writer.append([(row, &again())]).unwrap();
     }
     drop(writer);
     records(path).unwrap().map(Result::unwrap).collect()
+}
+
+/// A version that had fewer columns, and had them in another order.
+#[test]
+fn a_run_goes_on_in_results_with_other_columns() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("older.csv");
+    let older = "line,session_id,line,finished_at,error,status\n\
+                 x,7,2,2026-11-23T18:42:02.000Z,user_not_found,failed\n";
+    fs::write(&path, older).unwrap();
+    let columns = fields(&["line", "session_id"]);
+    let found = scan(&path, Some(&columns), &ColumnNames::default()).unwrap();
+    assert_eq!(found.recorded.done().iter().collect::<Vec<_>>(), [2]);
+    assert_eq!(found.recorded.failures().most_first(false), [(Status::Failed, "user_not_found", 1)]);
+
+    let rows = [(2, "x", "7"), (3, "y", "8")].map(|(line, own, id)| (row_of(line, &[own, id]), ended(Status::Revoked)));
+    let records = finish_rows(&path, &columns, &rows, &start_of(&found, true, 2).unwrap());
+    let texts = format!("{older}y,8,3,2026-11-23T18:42:01.123Z,,already_revoked\n");
+    assert_eq!(fs::read_to_string(&path).unwrap(), texts, "each record has the columns of its file");
+    let finished_at = Stamp::parse("2026-11-23T18:42:02.000Z").unwrap();
+    let first = Outcome { error: Some("user_not_found".into()), finished_at, ..ended(Status::Failed) };
+    assert_eq!(
+        records.iter().map(|record| &record.outcome).collect::<Vec<_>>(),
+        [&first, &ended(Status::AlreadyRevoked)]
+    );
+}
+
+#[test]
+fn columns_of_others_or_too_few_are_no_results() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.csv");
+    for header in
+        ["a,line,status", "a,line,status,finished_at,note", "a,line,status,status,finished_at", "a,status,finished_at"]
+    {
+        fs::write(&path, format!("{header}\n")).unwrap();
+        assert!(matches!(scan(&path, None, &ColumnNames::default()), Err(ScanError::NotResults(_))), "{header}");
+    }
 }
 
 fn again() -> Outcome {

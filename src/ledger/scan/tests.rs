@@ -90,7 +90,7 @@ fn a_header_that_ends_in_zeros_is_torn() {
     for content in ["Team_ID,user\0\0\0", "Team_ID,user_id,session_id,li\0\0\0\0\0\0\0\0\0\0\0\0\0"] {
         let (_folder, path) = file([content.as_bytes(), &[0; 300]].concat().as_slice());
         let scan = scan(&path, Some(&columns()), &ColumnNames::default()).unwrap();
-        assert_eq!((scan.valid_len, scan.columns), (0, None));
+        assert_eq!((scan.valid_len, scan.columns()), (0, None));
     }
 }
 
@@ -99,7 +99,7 @@ fn results_of_another_input_name_both_headers() {
     let (_folder, path) = file(HEADER.as_bytes());
     let text = scan(&path, Some(&fields(&["session_id", "team_id"])), &ColumnNames::default()).unwrap_err().to_string();
     assert!(text.contains("Team_ID,user_id,session_id,") && text.contains("has session_id,team_id;"), "{text}");
-    assert_eq!(scan(&path, None, &ColumnNames::default()).unwrap().columns, Some(columns()));
+    assert_eq!(scan(&path, None, &ColumnNames::default()).unwrap().columns(), Some(&columns()));
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn a_record_that_never_ends_is_not_read_into_memory() {
 fn a_missing_file_and_an_empty_one_differ() {
     let (folder, path) = file(b"");
     let found = scan(&path, Some(&columns()), &ColumnNames::default()).unwrap();
-    assert_eq!((found.valid_len, found.columns, found.recorded), (0, None, Recorded::default()));
+    assert_eq!((found.valid_len, found.columns(), &found.recorded), (0, None, &Recorded::default()));
     assert!(matches!(scan(&folder.path().join("none"), None, &ColumnNames::default()), Err(ScanError::Missing(_))));
 }
 
@@ -171,7 +171,7 @@ proptest::proptest! {
             proptest::prop_assert!(valid <= bytes.len() && (valid == 0 || bytes[valid - 1] == b'\n'));
             fs::write(&path, &bytes[..valid]).unwrap();
             let again = scan(&path, None, &ColumnNames::default()).unwrap();
-            proptest::prop_assert_eq!((again.valid_len, &again.columns), (found.valid_len, &found.columns));
+            proptest::prop_assert_eq!((again.valid_len, again.columns()), (found.valid_len, found.columns()));
             proptest::prop_assert_eq!((again.recorded, again.carried), (found.recorded, found.carried));
         }
     }

@@ -1,7 +1,7 @@
 //! The figures of a page, gathered record by record in memory that does not grow with them.
 
 use super::bars::Timeline;
-use super::ends::{End, explained};
+use super::ends::End;
 use super::groups::Groups;
 use crate::model::{Counts, Outcome, Stamp, TeamId};
 
@@ -80,7 +80,7 @@ impl Figures {
     /// Takes in a record.
     pub fn add(&mut self, seen: Seen<'_>) {
         let Outcome { status, error, attempts, rate_limited, first_sent_at, finished_at, .. } = seen.outcome;
-        let end = explained(*status).end;
+        let end = status.group();
         self.counts.add(*status);
         self.workspaces.add(TeamId::parse(seen.team).as_ref().map_or("", TeamId::as_str), *status);
         if let Some(error) = error {

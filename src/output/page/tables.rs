@@ -1,6 +1,6 @@
 //! The tables of the page, row by row, as the templates take them.
 
-use super::ends::{End, explained};
+use super::ends::End;
 use super::facts::{Check, Facts, Run};
 use super::figures::{Figures, Trouble};
 use super::groups::Groups;
@@ -27,7 +27,7 @@ impl fmt::Display for Number {
 pub struct StatusRow {
     pub word: &'static str,
     pub label: &'static str,
-    pub meaning: &'static str,
+    pub meaning: String,
     pub class: &'static str,
     pub rows: Number,
     pub percent: String,
@@ -35,18 +35,23 @@ pub struct StatusRow {
 
 /// Every status, those without rows too: a zero is an answer.
 pub fn statuses(counts: &Counts) -> Vec<StatusRow> {
-    let row = |(status, rows): (Status, u64)| {
-        let told = explained(status);
-        StatusRow {
-            word: status.as_str(),
-            label: told.label,
-            meaning: told.meaning,
-            class: told.end.class(),
-            rows: Number(rows),
-            percent: percent(rows, counts.ended()),
-        }
+    let row = |(status, rows): (Status, u64)| StatusRow {
+        word: status.as_str(),
+        label: status.label(),
+        meaning: sentence(status.meaning()),
+        class: status.group().class(),
+        rows: Number(rows),
+        percent: percent(rows, counts.ended()),
     };
     counts.iter().map(row).collect()
+}
+
+/// With a capital and a full stop; the page has no code in its texts.
+fn sentence(meaning: &str) -> String {
+    let meaning = meaning.replace('`', "");
+    let mut letters = meaning.chars();
+    let first = letters.next().into_iter().flat_map(char::to_uppercase);
+    first.chain(letters).chain(['.']).collect()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a share, to one decimal")]
@@ -149,7 +154,7 @@ impl TroubleRow {
             user,
             team,
             status: outcome.status.as_str(),
-            label: explained(outcome.status).label,
+            label: outcome.status.label(),
             error: given(&outcome.error),
             detail: clean(&outcome.detail).into_owned(),
             attempts: outcome.attempts,
