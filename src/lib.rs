@@ -2,8 +2,6 @@
 //!
 //! Imports point inward: `model` ← `engine` ← {`slack`, `input`, `ledger`, `output`, `signals`, `stand_in`} ← `commands` ← `main`.
 
-pub mod advice;
-
 pub mod cli;
 pub mod commands;
 pub mod engine;

@@ -8,6 +8,7 @@ mod code;
 mod columns;
 mod event;
 mod failures;
+mod hint;
 mod ids;
 mod invisible;
 mod options;
@@ -28,6 +29,7 @@ pub use code::{CodeClass, ErrorCode};
 pub use columns::{ColumnError, ColumnNames, IdColumn, IdColumns};
 pub use event::{BucketKind, Event, Snapshot, StopReason};
 pub use failures::Failures;
+pub use hint::error_hint;
 pub use ids::{IdError, SessionId, TeamId, UserId};
 pub use invisible::{is_blank, is_invisible, name_of};
 pub use options::{

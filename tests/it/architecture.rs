@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room with those that it may import. An edge takes the engine's ports, and nothing else of the engine.
-const ROOMS: [(&str, &[&str]); 16] = [
+const ROOMS: [(&str, &[&str]); 15] = [
     ("model", &[]),
     ("engine", &["model"]),
     // What every kind of file that is kept has in common.
@@ -19,7 +19,6 @@ const ROOMS: [(&str, &[&str]); 16] = [
     ("signals", &["model", "engine::ports"]),
     // Beside the way of the data: what was typed, what it means, and how it ends.
     ("exit", &["model"]),
-    ("advice", &["model"]),
     // The help ends with the table of exit codes.
     ("cli", &["model", "exit"]),
     // Wrong usage is one of the errors.
@@ -30,8 +29,8 @@ const ROOMS: [(&str, &[&str]); 16] = [
 ];
 
 const EVERY_ROOM: &[&str] = &[
-    "advice", "cli", "commands", "engine", "error", "exit", "files", "input", "ledger", "model", "output", "signals",
-    "slack", "stand_in",
+    "cli", "commands", "engine", "error", "exit", "files", "input", "ledger", "model", "output", "signals", "slack",
+    "stand_in",
 ];
 
 /// Crates that may be anywhere but in the model: how data, errors, logs and tasks are written in this language.

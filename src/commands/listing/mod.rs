@@ -8,7 +8,6 @@ pub use crate::commands::waiting::block_on;
 pub use lister::Lister;
 pub use pages::{ListProgress, Pages, count};
 
-use crate::advice;
 use crate::error::RunError;
 use crate::exit::ExitStatus;
 use crate::model::{ErrorCode, StopReason};
@@ -93,7 +92,7 @@ impl ListError {
             Self::Stop(StopReason::Refused { code, .. }) if is_about_the_query(code) => {
                 Some("check that the ids of --team and --user belong to this organization".into())
             }
-            Self::Stop(reason) => Some(advice::advice(reason)),
+            Self::Stop(reason) => Some(reason.hint()),
             Self::Incomplete(_) => None,
             Self::Error(error) => error.hint().map(Cow::from),
         }

@@ -3,7 +3,6 @@
 use super::recorder::{Facts, OpenFiles, Recorder};
 use super::remote::Remote;
 use super::staleness;
-use crate::advice;
 use crate::cli::{Mode, Settings};
 use crate::engine::RunEnd;
 use crate::engine::clock::wall;
@@ -13,7 +12,7 @@ use crate::input::CopyError;
 use crate::ledger::ledger::{Ending, Errors, FinishedLedger, Ledger};
 use crate::ledger::manifest::{self, Manifest, Run, RunCounts};
 use crate::ledger::scan::Recorded;
-use crate::model::{ErrorCode, InputSource, Stamp, Status, StopReason, TeamId, UserId, Verbosity};
+use crate::model::{ErrorCode, InputSource, Stamp, Status, StopReason, TeamId, UserId, Verbosity, error_hint};
 use crate::output::{self, Console, EventLog, FailureGroup, Files, Pacing, Totals, metrics, summary_json};
 use std::cmp::Reverse;
 use std::ffi::{OsStr, OsString};
@@ -184,7 +183,7 @@ impl Finish<'_> {
             status,
             error: error.into(),
             rows,
-            hint: advice::of_error(status, error).into(),
+            hint: error_hint(status, error).into(),
         };
         recorded.failures().most_first(self.settings.safety.strict).into_iter().map(group).collect()
     }
@@ -217,7 +216,7 @@ impl Finish<'_> {
     fn advice(&self) -> Option<String> {
         match self.end.stop.as_ref()? {
             StopReason::Interrupted | StopReason::Terminated => None,
-            reason => Some(advice::advice(reason).into_owned()),
+            reason => Some(reason.hint().into_owned()),
         }
     }
 
@@ -253,7 +252,7 @@ impl Finish<'_> {
         let command = totals.resume_command.as_ref();
         let next = command.map(|command| format!("; to continue: {command}")).unwrap_or_default();
         match &self.end.stop {
-            Some(reason) => tracing::error!("{}; {}{next}", output::why(reason), advice::advice(reason)),
+            Some(reason) => tracing::error!("{}; {}{next}", output::why(reason), reason.hint()),
             None if exit == ExitStatus::Success => {}
             None => tracing::error!("{}: see {}{next}", exit.meaning(), totals.files.results.display()),
         }

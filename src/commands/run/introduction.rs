@@ -1,11 +1,10 @@
 //! `auth.test` before the first row: whose sessions must be spared. Without a clear answer, nothing is sent that may be theirs.
 
 use super::Preflight;
-use crate::advice;
 use crate::cli::Settings;
 use crate::commands::token::{Identified, Patience, identify};
 use crate::error::RunError;
-use crate::model::Status;
+use crate::model::{Status, error_hint};
 use crate::output::{self, human};
 use crate::slack::{CallError, Client, Objection};
 
@@ -66,7 +65,7 @@ fn remedy(error: &CallError) -> String {
             format!("run the same command again in {}, not before", human(*pause))
         }
         CallError::RateLimited { retry_after: None } | CallError::Refused { .. } | CallError::Fault { .. } => {
-            advice::of_error(Status::Unknown, &error.name()).into()
+            error_hint(Status::Unknown, &error.name()).into()
         }
     }
 }

@@ -1,13 +1,14 @@
-//! What to do about a run that stopped, in words for whoever reads its last lines. What happened is `report::why`.
+//! What to do about a run that stopped, and about rows that ended with an error. The hint of a code is in the table of codes.
 
-use crate::model::{ErrorCode, Status, StopReason};
+use super::{ErrorCode, Status, StopReason};
 use std::borrow::Cow;
 use std::time::Duration;
 
-/// What to do before a run that stopped is continued.
-#[must_use]
-pub fn advice(reason: &StopReason) -> Cow<'static, str> {
-    match reason {
+impl StopReason {
+    /// What to do before a run that stopped is continued.
+    #[must_use]
+    pub fn hint(&self) -> Cow<'static, str> {
+        match self {
         StopReason::Interrupted | StopReason::Terminated => {
             "what was in flight was finished; continue when ready".into()
         }
@@ -21,7 +22,7 @@ pub fn advice(reason: &StopReason) -> Cow<'static, str> {
             code.hint().into()
         }
         StopReason::Unavailable { error, .. } => {
-            format!("{}; continue when Slack answers again", of_error(Status::Unknown, error)).into()
+            format!("{}; continue when Slack answers again", error_hint(Status::Unknown, error)).into()
         }
         StopReason::Unwritable(_) => {
             "nothing is sent that cannot be recorded; make room or rights on the disk of the results, then continue"
@@ -36,6 +37,7 @@ pub fn advice(reason: &StopReason) -> Cow<'static, str> {
                 .into()
         }
     }
+    }
 }
 
 const TRY_AGAIN: &str =
@@ -45,7 +47,7 @@ const NOT_SLACK: &str =
 
 /// What the `error` of rows that ended like this means, a colon, and what to do about it.
 #[must_use]
-pub fn of_error(status: Status, error: &str) -> &'static str {
+pub fn error_hint(status: Status, error: &str) -> &'static str {
     if status == Status::Invalid {
         return "these rows can't be sent as they are: correct what the detail column of the results names";
     }
@@ -78,7 +80,6 @@ fn in_words(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::ErrorCode;
 
     fn every_reason() -> Vec<StopReason> {
         let code = ErrorCode::InvalidArguments;
@@ -101,7 +102,7 @@ mod tests {
     #[test]
     fn every_stop_says_what_to_do() {
         for reason in every_reason() {
-            let next = advice(&reason);
+            let next = reason.hint();
             assert!(!next.is_empty() && !next.ends_with('.') && !next.contains('\n'), "{next:?}");
         }
     }
@@ -115,7 +116,7 @@ mod tests {
             (StopReason::Refused { code: ErrorCode::MissingScope, detail: "needed: x".into() }, "admin.users:write"),
             (StopReason::Unwritable("disk full".into()), "disk"),
         ] {
-            assert!(advice(&reason).contains(next), "{reason:?}");
+            assert!(reason.hint().contains(next), "{reason:?}");
         }
     }
 
@@ -132,7 +133,7 @@ mod tests {
             (Status::Failed, "http_x", "Slack's support"),
             (Status::Invalid, "bad_session_id", "detail column"),
         ] {
-            let hint = of_error(status, error);
+            let hint = error_hint(status, error);
             assert!(hint.contains(want) && hint.contains(": "), "{error}: {hint}");
         }
     }
