@@ -19,12 +19,10 @@ pub use protections::Protections;
 pub use saving::between_saves;
 pub use verified::Verified;
 
-use super::resume::Prior;
 use super::scan::Recorded;
-use super::seal::Seal;
 use crate::files::atomic::read_regular;
 use crate::files::during;
-use crate::model::{Counts, InputMatch, Stamp};
+use crate::model::{Counts, Stamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, HashSet};
@@ -180,24 +178,6 @@ impl Manifest {
     /// The run under way.
     pub fn current(&mut self) -> Option<&mut Run> {
         self.runs.last_mut()
-    }
-
-    /// What a resumption goes by; `input` is how the input with SHA-256 `given` compares with [`Self::input`], and `seal` how
-    /// the results do.
-    #[must_use]
-    pub fn prior(&self, input: InputMatch, given: &str, seal: Seal) -> Prior {
-        let rehearsal = self.runs.iter().any(|run| run.rehearsal);
-        let ended_before = self.runs.last().map_or(0, |run| run.recorded_before);
-        Prior {
-            rehearsal,
-            complete: self.complete,
-            rows: self.input.rows,
-            ended_before,
-            input,
-            recorded_sha256: self.input.sha256.as_str().into(),
-            given_sha256: given.into(),
-            seal,
-        }
     }
 
     /// Reads a manifest and sees to it that it makes sense.

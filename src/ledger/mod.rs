@@ -16,7 +16,6 @@ pub mod remaining;
 pub mod results;
 pub mod resume;
 pub mod scan;
-mod scan_error;
 pub mod seal;
 mod sync;
 pub mod table;

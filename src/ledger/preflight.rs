@@ -4,10 +4,9 @@ use super::archive::ArchivedRun;
 use super::manifest::{Columns, Manifest, ManifestError, Protections, Remaining};
 use super::paths::{self, RunFiles};
 use super::remaining;
-use super::results::FoundResults;
-use super::resume::{self, ExistingResults, Fresh, OnExisting, Refusal, ResumeRequest, Start};
-use super::scan::{self, EachRow, Recorded, Scan, ScanError, check_rows};
-use super::seal::Seal;
+use super::resume::{self, ExistingResults, NewRunReason, OnExisting, Prior, Refusal, ResumeRequest, Seal, Start};
+use super::scan::{self, EachRow, FoundResults, Recorded, Scan, ScanError, check_rows};
+use super::seal;
 use crate::model::{Carried, ColumnNames, Fields, IdColumns, InputMatch, PossiblySent};
 use roaring::RoaringTreemap;
 use std::io;
@@ -113,7 +112,7 @@ impl<'a> PreviousRun<'a> {
         if is_read {
             this.scan = this.scan_at(&files.results, None)?;
         }
-        let seal = |manifest: &Manifest| Seal::of(manifest, this.scan.as_ref(), &files.results);
+        let seal = |manifest: &Manifest| seal::check(manifest, this.scan.as_ref(), &files.results);
         this.seal = this.manifest.as_ref().map(seal).transpose().map_err(PreflightError::Uncompared)?;
         Ok(this)
     }
@@ -147,10 +146,10 @@ impl<'a> PreviousRun<'a> {
     }
 
     fn decide(&self, input: &InputFacts<'_>, journal: Option<PossiblySent>) -> Result<Start, PreflightError> {
-        let Some(files) = self.files else { return Ok(Start::Fresh(Fresh::FirstRun)) };
+        let Some(files) = self.files else { return Ok(Start::Fresh(NewRunReason::FirstRun)) };
         let wants = self.ask.wants;
         let prior = self.manifest.as_ref().zip(self.seal);
-        let prior = prior.map(|(manifest, seal)| manifest.prior(input.matches, input.sha256, seal));
+        let prior = prior.map(|(manifest, seal)| Prior::of(manifest, input.matches, input.sha256, seal));
         // Another input may have other columns; its results aren't written to. Nor are those that a run left which died
         // before its manifest: they are begun again, or refused.
         let may_differ = match &prior {
@@ -190,7 +189,9 @@ impl<'a> PreviousRun<'a> {
 
     /// The run that makes room if this one begins where another input's results are.
     fn aside(&self, start: &Start) -> Result<Option<ArchivedRun>, PreflightError> {
-        let (Start::Fresh(Fresh::PutsAside), Some(manifest), Some(files)) = (start, &self.manifest, self.files) else {
+        let (Start::Fresh(NewRunReason::ArchivesOther), Some(manifest), Some(files)) =
+            (start, &self.manifest, self.files)
+        else {
             return Ok(None);
         };
         let Some(mut aside) = ArchivedRun::of(manifest, &files.results) else { return Ok(None) };
@@ -218,6 +219,23 @@ impl<'a> PreviousRun<'a> {
             Ok(scan) => Ok(Some(scan)),
             Err(ScanError::Missing(_)) => Ok(None),
             Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl Prior {
+    /// What a resumption goes by; `input` is how the input with SHA-256 `given` compares with the manifest's, and `seal` how
+    /// the results do.
+    pub(super) fn of(manifest: &Manifest, input: InputMatch, given: &str, seal: Seal) -> Self {
+        Self {
+            rehearsal: manifest.runs.iter().any(|run| run.rehearsal),
+            complete: manifest.complete,
+            rows: manifest.input.rows,
+            ended_before: manifest.runs.last().map_or(0, |run| run.recorded_before),
+            input,
+            recorded_sha256: manifest.input.sha256.as_str().into(),
+            given_sha256: given.into(),
+            seal,
         }
     }
 }

@@ -5,7 +5,8 @@
 //! passes over the tail. A write that the disk cut short is cut back to the last record that is whole.
 
 use super::columns::{ResultsHeader, cell, encoding};
-use super::resume::{Fresh, Start};
+use super::resume::{NewRunReason, Start};
+use super::scan::FoundResults;
 use super::sync::Syncer;
 pub use super::whole::NotAdded;
 use super::whole::Whole;
@@ -57,14 +58,6 @@ impl Write for Encoded {
     }
 }
 
-/// Results that a scan found, for a run to go on in.
-#[derive(Debug, Clone, PartialEq)]
-pub struct FoundResults {
-    pub seen: Seen,
-    /// `None` if the header isn't whole.
-    pub header: Option<ResultsHeader>,
-}
-
 /// Writes results. Dropped without [`Self::finish`], it leaves the last half second to the operating system.
 #[derive(Debug)]
 pub struct ResultsWriter {
@@ -88,11 +81,11 @@ impl ResultsWriter {
         found: Option<FoundResults>,
     ) -> Result<Self, CreateError> {
         let valid_len = match start {
-            Start::Fresh(Fresh::FirstRun | Fresh::NothingToResume | Fresh::PutsAside) => {
+            Start::Fresh(NewRunReason::FirstRun | NewRunReason::NothingToResume | NewRunReason::ArchivesOther) => {
                 return Self::create(path, columns);
             }
-            Start::Fresh(Fresh::ReplacesRehearsal) => return Self::replace(path, columns),
-            Start::Fresh(Fresh::NothingWritten) => 0,
+            Start::Fresh(NewRunReason::ReplacesRehearsal) => return Self::replace(path, columns),
+            Start::Fresh(NewRunReason::NothingWritten) => 0,
             Start::Continue { valid_len, .. } => *valid_len,
         };
         match found {

@@ -1,6 +1,5 @@
 //! Whether a run may write where it was told to, and where it begins. Pure: the facts go in, the decision comes out.
 
-use super::seal::Seal;
 use crate::model::{InputMatch, PossiblySent};
 use roaring::RoaringTreemap;
 
@@ -24,6 +23,21 @@ pub enum OnExisting {
     ResumeOrStart,
     /// The results of a rehearsal, to be replaced.
     Replace,
+}
+
+/// How results compare with what the manifest says of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seal {
+    /// The last run died before it could say anything.
+    Unsealed,
+    /// They are as they were.
+    Intact,
+    /// Their end is missing.
+    Cut,
+    /// They are gone.
+    Missing,
+    /// They were changed.
+    Edited,
 }
 
 /// What the manifest says about the runs before.
@@ -68,7 +82,7 @@ pub struct ExistingResults {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Start {
     /// With the first row.
-    Fresh(Fresh),
+    Fresh(NewRunReason),
     /// After the records that are there.
     Continue {
         /// Bytes of the results that stay; what follows is torn.
@@ -82,7 +96,7 @@ pub enum Start {
 
 /// Why a run begins with the first row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fresh {
+pub enum NewRunReason {
     /// Nothing is there, and nothing was expected.
     FirstRun,
     /// `--resume` was asked for, and there is nothing to resume: worth a note.
@@ -92,7 +106,7 @@ pub enum Fresh {
     /// A rehearsal's results make room.
     ReplacesRehearsal,
     /// What is there belongs to another input: it is put aside whole, then the run begins.
-    PutsAside,
+    ArchivesOther,
 }
 
 /// Why a run may not write there.
@@ -152,7 +166,7 @@ pub fn decide(
     journal: Option<PossiblySent>,
 ) -> Result<Start, Refusal> {
     match ask.wants {
-        OnExisting::Fresh if prior.is_none() && found.is_none() => Ok(Start::Fresh(Fresh::FirstRun)),
+        OnExisting::Fresh if prior.is_none() && found.is_none() => Ok(Start::Fresh(NewRunReason::FirstRun)),
         OnExisting::Fresh => Err(Refusal::Exists),
         OnExisting::Replace => replace(prior.as_ref(), found.as_ref()).map(Start::Fresh),
         OnExisting::Resume => resume(ask.rehearsal, prior, found, journal),
@@ -160,12 +174,12 @@ pub fn decide(
     }
 }
 
-fn replace(prior: Option<&Prior>, found: Option<&ExistingResults>) -> Result<Fresh, Refusal> {
+fn replace(prior: Option<&Prior>, found: Option<&ExistingResults>) -> Result<NewRunReason, Refusal> {
     match (prior, found) {
-        (None, None) => Ok(Fresh::FirstRun),
-        (Some(prior), _) if prior.rehearsal => Ok(Fresh::ReplacesRehearsal),
+        (None, None) => Ok(NewRunReason::FirstRun),
+        (Some(prior), _) if prior.rehearsal => Ok(NewRunReason::ReplacesRehearsal),
         (Some(_), _) => Err(Refusal::IsReal),
-        (None, Some(found)) if found.done.is_empty() => Ok(Fresh::NothingWritten),
+        (None, Some(found)) if found.done.is_empty() => Ok(NewRunReason::NothingWritten),
         (None, Some(_)) => Err(Refusal::NoManifest),
     }
 }
@@ -178,8 +192,8 @@ fn resume(
 ) -> Result<Start, Refusal> {
     let Some(prior) = prior else {
         return match found {
-            None => Ok(Start::Fresh(Fresh::NothingToResume)),
-            Some(found) if found.done.is_empty() => Ok(Start::Fresh(Fresh::NothingWritten)),
+            None => Ok(Start::Fresh(NewRunReason::NothingToResume)),
+            Some(found) if found.done.is_empty() => Ok(Start::Fresh(NewRunReason::NothingWritten)),
             Some(_) => Err(Refusal::NoManifest),
         };
     };
@@ -210,8 +224,8 @@ fn resume_or_start(
     journal: Option<PossiblySent>,
 ) -> Result<Start, Refusal> {
     match resume(rehearsal, prior, found, journal) {
-        Err(Refusal::OtherInput { .. }) => Ok(Start::Fresh(Fresh::PutsAside)),
-        Ok(Start::Fresh(Fresh::NothingToResume)) => Ok(Start::Fresh(Fresh::FirstRun)),
+        Err(Refusal::OtherInput { .. }) => Ok(Start::Fresh(NewRunReason::ArchivesOther)),
+        Ok(Start::Fresh(NewRunReason::NothingToResume)) => Ok(Start::Fresh(NewRunReason::FirstRun)),
         decided => decided,
     }
 }

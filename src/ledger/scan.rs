@@ -5,9 +5,7 @@
 
 use super::columns::ResultsHeader;
 use super::record::Reader;
-pub use super::record::{Record, Records, records};
-use super::results::FoundResults;
-pub use super::scan_error::{Damage, ScanError};
+pub use super::record::{Damage, Record, Records, ScanError, records};
 pub use crate::files::Seen;
 use crate::files::atomic::open_regular;
 use crate::files::during;
@@ -29,6 +27,14 @@ pub struct Scan {
     pub carried: Carried,
     /// The file that was read: a run goes on in this one only.
     pub found: FoundResults,
+}
+
+/// Results that a scan found, for a run to go on in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FoundResults {
+    pub seen: Seen,
+    /// `None` if the header isn't whole.
+    pub header: Option<ResultsHeader>,
 }
 
 /// The rows that have ended, without their records. A run goes on counting in the one that the scan gave.

@@ -2,42 +2,26 @@
 //! changed since the last write of ours is not evidence; what was only cut off is sent again.
 
 use super::manifest::Manifest;
+use super::resume::Seal;
 use super::scan::Scan;
 use crate::files::fingerprint;
 use std::io;
 use std::path::Path;
 
-/// How results compare with what the manifest says of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Seal {
-    /// The last run died before it could say anything.
-    Unsealed,
-    /// They are as they were.
-    Intact,
-    /// Their end is missing.
-    Cut,
-    /// They are gone.
-    Missing,
-    /// They were changed.
-    Edited,
-}
-
-impl Seal {
-    /// Compares what a scan of `path` found with what `manifest` says.
-    ///
-    /// # Errors
-    /// If the results can't be read again.
-    pub fn of(manifest: &Manifest, scan: Option<&Scan>, path: &Path) -> io::Result<Self> {
-        let Some(scan) = scan else { return Ok(Self::Missing) };
-        let (Some(sha256), Some(bytes)) = (&manifest.results.sha256, manifest.results.bytes) else {
-            return Ok(Self::Unsealed);
-        };
-        if scan.found.seen.len() < bytes {
-            return Ok(if is_cut(manifest, scan) { Self::Cut } else { Self::Edited });
-        }
-        let print = fingerprint(path)?;
-        Ok(if print.bytes == bytes && print.sha256 == *sha256 { Self::Intact } else { Self::Edited })
+/// Compares what a scan of `path` found with what `manifest` says.
+///
+/// # Errors
+/// If the results can't be read again.
+pub fn check(manifest: &Manifest, scan: Option<&Scan>, path: &Path) -> io::Result<Seal> {
+    let Some(scan) = scan else { return Ok(Seal::Missing) };
+    let (Some(sha256), Some(bytes)) = (&manifest.results.sha256, manifest.results.bytes) else {
+        return Ok(Seal::Unsealed);
+    };
+    if scan.found.seen.len() < bytes {
+        return Ok(if is_cut(manifest, scan) { Seal::Cut } else { Seal::Edited });
     }
+    let print = fingerprint(path)?;
+    Ok(if print.bytes == bytes && print.sha256 == *sha256 { Seal::Intact } else { Seal::Edited })
 }
 
 /// Whether what is left of a file that became shorter can be its beginning: a record less, and of no status more.
@@ -75,7 +59,7 @@ mod tests {
         );
         let look = |manifest: &Manifest, text: &str| {
             fs::write(&path, text).unwrap();
-            Seal::of(manifest, Some(&scan(&path, None, &crate::model::ColumnNames::default()).unwrap()), &path).unwrap()
+            check(manifest, Some(&scan(&path, None, &crate::model::ColumnNames::default()).unwrap()), &path).unwrap()
         };
         assert_eq!(look(&manifest, &whole), Seal::Unsealed);
         let print = fingerprint(&path).unwrap();
@@ -87,7 +71,7 @@ mod tests {
             )
             .unwrap();
         assert_eq!(look(&manifest, &whole), Seal::Intact);
-        assert_eq!(Seal::of(&manifest, None, &path).unwrap(), Seal::Missing);
+        assert_eq!(check(&manifest, None, &path).unwrap(), Seal::Missing);
         for bytes in 0..whole.len() {
             assert_eq!(look(&manifest, &whole[..bytes]), Seal::Cut, "cut at {bytes}");
         }

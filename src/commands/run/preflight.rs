@@ -10,7 +10,7 @@ use crate::ledger::journal::{Lock, LockError};
 use crate::ledger::manifest::{self, Protections};
 use crate::ledger::paths::RunFiles;
 use crate::ledger::preflight::{InputFacts, Output, PreflightError, PreviousRun};
-use crate::ledger::resume::{Fresh, OnExisting, ResumeRequest, Start};
+use crate::ledger::resume::{NewRunReason, OnExisting, ResumeRequest, Start};
 use crate::model::{Carried, InputSource, PossiblySent, Stamp, UserId};
 use crate::output;
 use std::collections::HashSet;
@@ -115,7 +115,7 @@ impl Preflight {
 
     /// The lines that an earlier run ended are another input's where it is put aside.
     fn forget_other_rows(&mut self) -> Result<(), RunError> {
-        if self.output.start == Start::Fresh(Fresh::PutsAside) && self.survey.already_done > 0 {
+        if self.output.start == Start::Fresh(NewRunReason::ArchivesOther) && self.survey.already_done > 0 {
             let again = self.content.survey_again(self.rules.clone(), self.output.recorded.done().clone());
             (self.content, self.survey) = again.map_err(|error| input_error(&error))?;
         }

@@ -4,8 +4,7 @@ use super::Preflight;
 use crate::input::{Guards, Survey};
 use crate::ledger::archive::ArchivedRun;
 use crate::ledger::manifest::Protections;
-use crate::ledger::resume::{Fresh, Start};
-use crate::ledger::seal::Seal;
+use crate::ledger::resume::{NewRunReason, Seal, Start};
 use crate::model::{RESULT_COLUMNS, ResultColumn, UserId};
 use crate::output::{self, counted, quoted};
 use std::ffi::OsStr;
@@ -17,7 +16,7 @@ pub(super) fn tell(prepared: &Preflight, allow_self: bool) {
     tell_losses(prepared);
     tell_results(prepared);
     match (&prepared.output.start, &prepared.output.aside) {
-        (Start::Fresh(Fresh::NothingToResume), _) => {
+        (Start::Fresh(NewRunReason::NothingToResume), _) => {
             let results = prepared.files.as_ref().map(|files| files.results.display().to_string()).unwrap_or_default();
             tracing::warn!(
                 target: output::WEAKENED,
@@ -25,12 +24,17 @@ pub(super) fn tell(prepared: &Preflight, allow_self: bool) {
                  earlier one"
             );
         }
-        (Start::Fresh(Fresh::PutsAside), Some(aside)) => tell_aside(aside),
+        (Start::Fresh(NewRunReason::ArchivesOther), Some(aside)) => tell_aside(aside),
         (Start::Continue { done, .. }, _) if done.len() >= prepared.survey.rows => {
             tracing::info!("nothing to do: every row of this input has ended");
         }
         (
-            Start::Fresh(Fresh::FirstRun | Fresh::NothingWritten | Fresh::ReplacesRehearsal | Fresh::PutsAside)
+            Start::Fresh(
+                NewRunReason::FirstRun
+                | NewRunReason::NothingWritten
+                | NewRunReason::ReplacesRehearsal
+                | NewRunReason::ArchivesOther,
+            )
             | Start::Continue { .. },
             _,
         ) => {}

@@ -1,6 +1,7 @@
 use super::*;
+use crate::ledger::resume::{Prior, Seal};
 use crate::ledger::testing::{ended, row_of};
-use crate::model::{BucketKind, IdColumns, Status};
+use crate::model::{BucketKind, IdColumns, InputMatch, Status};
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -156,7 +157,7 @@ fn a_new_run_makes_the_old_end_void() {
     manifest.complete = true;
     manifest.results.sha256 = Some("0".repeat(64));
     let (same, seal) = (InputMatch::Same, Seal::Intact);
-    let prior = manifest.prior(same, "given", seal);
+    let prior = Prior::of(&manifest, same, "given", seal);
     let (recorded_sha256, given_sha256) = (manifest.input.sha256.as_str().into(), "given".into());
     let want = Prior {
         rehearsal: false,

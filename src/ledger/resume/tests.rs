@@ -42,8 +42,8 @@ fn goes_on(valid_len: u64, done: &[u64], maybe_sent: PossiblySent) -> Result<Sta
 fn without_resume_nothing_may_be_there() {
     let ask = ResumeRequest { wants: OnExisting::Fresh, rehearsal: false };
     let there = Some(ExistingResults::default());
-    assert_eq!(decide(ask, None, None, None), Ok(Start::Fresh(Fresh::FirstRun)));
-    assert_eq!(decide(ask, None, None, Some(lines(&[2]))), Ok(Start::Fresh(Fresh::FirstRun)));
+    assert_eq!(decide(ask, None, None, None), Ok(Start::Fresh(NewRunReason::FirstRun)));
+    assert_eq!(decide(ask, None, None, Some(lines(&[2]))), Ok(Start::Fresh(NewRunReason::FirstRun)));
     assert_eq!(decide(ask, None, there.clone(), None), Err(Refusal::Exists));
     assert_eq!(decide(ask, prior(false, true, SAME), None, None), Err(Refusal::Exists));
     assert_eq!(decide(ask, prior(true, true, SAME), there, None), Err(Refusal::Exists));
@@ -54,10 +54,10 @@ fn a_resumption_goes_by_the_manifest() {
     let ask = ResumeRequest { wants: OnExisting::Resume, rehearsal: false };
     let other = InputMatch::Other;
     let table = [
-        (None, None, None, Ok(Start::Fresh(Fresh::NothingToResume))),
-        (None, found(0, &[]), None, Ok(Start::Fresh(Fresh::NothingWritten))),
+        (None, None, None, Ok(Start::Fresh(NewRunReason::NothingToResume))),
+        (None, found(0, &[]), None, Ok(Start::Fresh(NewRunReason::NothingWritten))),
         // Killed between its header and its manifest.
-        (None, found(90, &[]), None, Ok(Start::Fresh(Fresh::NothingWritten))),
+        (None, found(90, &[]), None, Ok(Start::Fresh(NewRunReason::NothingWritten))),
         (None, found(90, &[2]), Some(lines(&[2])), Err(Refusal::NoManifest)),
         (prior(false, false, SAME), found(120, &[2]), Some(lines(&[2, 3])), goes_on(120, &[2], lines(&[2, 3]))),
         (prior(false, false, InputMatch::Appended), found(120, &[2]), Some(lines(&[])), goes_on(120, &[2], lines(&[]))),
@@ -88,18 +88,23 @@ fn a_timer_goes_on_begins_or_puts_aside() {
     let ask = ResumeRequest { wants: OnExisting::ResumeOrStart, rehearsal: false };
     let other = || InputMatch::Other;
     let table = [
-        (None, None, None, Ok(Start::Fresh(Fresh::FirstRun))),
-        (None, found(0, &[]), None, Ok(Start::Fresh(Fresh::NothingWritten))),
-        (None, found(90, &[]), None, Ok(Start::Fresh(Fresh::NothingWritten))),
+        (None, None, None, Ok(Start::Fresh(NewRunReason::FirstRun))),
+        (None, found(0, &[]), None, Ok(Start::Fresh(NewRunReason::NothingWritten))),
+        (None, found(90, &[]), None, Ok(Start::Fresh(NewRunReason::NothingWritten))),
         (None, found(90, &[2]), None, Err(Refusal::NoManifest)),
         (prior(false, false, SAME), found(120, &[2]), Some(lines(&[2, 3])), goes_on(120, &[2], lines(&[2, 3]))),
         (prior(false, false, SAME), None, None, goes_on(0, &[], PossiblySent::All)),
         (prior(false, true, SAME), found(200, &[2, 3, 4]), None, goes_on(200, &[2, 3, 4], lines(&[]))),
         (prior(false, true, InputMatch::Appended), found(200, &[2, 3, 4]), None, goes_on(200, &[2, 3, 4], lines(&[]))),
-        (prior(false, true, other()), found(200, &[2, 3, 4]), None, Ok(Start::Fresh(Fresh::PutsAside))),
-        (prior(false, false, other()), found(120, &[2]), Some(lines(&[3])), Ok(Start::Fresh(Fresh::PutsAside))),
+        (prior(false, true, other()), found(200, &[2, 3, 4]), None, Ok(Start::Fresh(NewRunReason::ArchivesOther))),
+        (
+            prior(false, false, other()),
+            found(120, &[2]),
+            Some(lines(&[3])),
+            Ok(Start::Fresh(NewRunReason::ArchivesOther)),
+        ),
         // A death in the middle of putting aside: the manifest goes last.
-        (prior(false, false, other()), None, None, Ok(Start::Fresh(Fresh::PutsAside))),
+        (prior(false, false, other()), None, None, Ok(Start::Fresh(NewRunReason::ArchivesOther))),
         (prior(true, true, other()), found(120, &[2]), None, Err(Refusal::IsRehearsal)),
     ];
     for (index, (prior, found, journal, want)) in table.into_iter().enumerate() {
@@ -122,7 +127,11 @@ fn what_was_changed_is_refused_and_what_was_lost_is_sent_again() {
             let other = InputMatch::Other;
             let decided = decide(ResumeRequest { wants, rehearsal: false }, sealed(other), None, None);
             let makes_room = wants == OnExisting::ResumeOrStart;
-            assert_eq!(decided == Ok(Start::Fresh(Fresh::PutsAside)), makes_room, "another input's are left alone");
+            assert_eq!(
+                decided == Ok(Start::Fresh(NewRunReason::ArchivesOther)),
+                makes_room,
+                "another input's are left alone"
+            );
         }
     }
 }
@@ -143,12 +152,12 @@ fn a_list_that_was_begun_on_records_says_nothing_of_them() {
 fn a_rehearsal_replaces_rehearsals_only() {
     let ask = ResumeRequest { wants: OnExisting::Replace, rehearsal: true };
     let table = [
-        (None, None, Ok(Fresh::FirstRun)),
-        (None, found(0, &[]), Ok(Fresh::NothingWritten)),
-        (None, found(90, &[]), Ok(Fresh::NothingWritten)),
+        (None, None, Ok(NewRunReason::FirstRun)),
+        (None, found(0, &[]), Ok(NewRunReason::NothingWritten)),
+        (None, found(90, &[]), Ok(NewRunReason::NothingWritten)),
         (None, found(90, &[2]), Err(Refusal::NoManifest)),
-        (prior(true, true, SAME), found(90, &[2]), Ok(Fresh::ReplacesRehearsal)),
-        (prior(true, false, SAME), None, Ok(Fresh::ReplacesRehearsal)),
+        (prior(true, true, SAME), found(90, &[2]), Ok(NewRunReason::ReplacesRehearsal)),
+        (prior(true, false, SAME), None, Ok(NewRunReason::ReplacesRehearsal)),
         (prior(false, true, SAME), found(90, &[2]), Err(Refusal::IsReal)),
         (prior(false, true, SAME), None, Err(Refusal::IsReal)),
     ];
@@ -253,7 +262,7 @@ proptest! {
             let scan = scan(&path, Some(&columns), &ColumnNames::default()).unwrap();
             prop_assert_eq!(scan.valid_len, if kept == 0 { 0 } else { ends[kept - 1] }, "cut at {}", cut);
             let unnamed = start_of(&scan, false, rows.len() as u64);
-            prop_assert_eq!(unnamed, if kept <= 1 { Ok(Start::Fresh(Fresh::NothingWritten)) } else { Err(Refusal::NoManifest) });
+            prop_assert_eq!(unnamed, if kept <= 1 { Ok(Start::Fresh(NewRunReason::NothingWritten)) } else { Err(Refusal::NoManifest) });
 
             let start = start_of(&scan, true, rows.len() as u64).unwrap();
             let records = finish_rows(&path, &columns, &rows, &start);
