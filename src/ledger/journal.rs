@@ -293,14 +293,14 @@ fn locked(file: File, path: &Path) -> Result<Locked, LockError> {
 }
 
 /// What the first bytes say.
-struct Header {
+struct JournalHeader {
     /// `None` if a power loss took it.
     pid: Option<u32>,
     marks: Marks,
 }
 
 /// `None` if there is no whole header.
-fn read_header(file: &File, path: &Path) -> Result<Option<Header>, LockError> {
+fn read_header(file: &File, path: &Path) -> Result<Option<JournalHeader>, LockError> {
     let mut header = [0; HEADER_LEN];
     let mut len = 0;
     while len < HEADER_LEN {
@@ -312,7 +312,7 @@ fn read_header(file: &File, path: &Path) -> Result<Option<Header>, LockError> {
     let not_ours = || LockError::NotAJournal(path.to_owned());
     // Its name was on the disk and its bytes weren't when the power went: nobody knows what was sent by then.
     if len > 0 && header[..len].iter().all(|byte| *byte == 0) {
-        return Ok(Some(Header { pid: None, marks: Marks::All }));
+        return Ok(Some(JournalHeader { pid: None, marks: Marks::All }));
     }
     if len < HEADER_LEN {
         let ours = Marks::Unset.header(0);
@@ -327,10 +327,10 @@ fn read_header(file: &File, path: &Path) -> Result<Option<Header>, LockError> {
     parse_header(rest).map(Some).ok_or_else(not_ours)
 }
 
-fn parse_header(rest: &str) -> Option<Header> {
+fn parse_header(rest: &str) -> Option<JournalHeader> {
     let (pid, marks) = rest.strip_prefix("pid ")?.split_once(" marks ")?;
     let known = Marks::EVERY.iter().find(|(_, word)| word.trim_end() == marks.trim_end());
-    Some(Header { pid: Some(pid.parse().ok()?), marks: known?.0 })
+    Some(JournalHeader { pid: Some(pid.parse().ok()?), marks: known?.0 })
 }
 
 /// The list of a run under way. Dropped, it stays for the next run; the lock ends.
@@ -356,12 +356,12 @@ impl Journal {
     /// Where an entry cannot be written, or the journal was lost since, and with it the lock: then none of the rows must be
     /// sent.
     pub fn mark_sent(&mut self, lines: impl IntoIterator<Item = u64>) -> io::Result<()> {
-        self.syncer.watched().check()?;
+        self.syncer.synced_file().check()?;
         self.entries.clear();
         self.entries.extend(lines.into_iter().flat_map(u64::to_le_bytes));
         self.file.write_all_at(&self.entries, self.end).map_err(during("write", &self.path))?;
         self.end += self.entries.len() as u64;
-        self.syncer.watched().grew_to(self.end);
+        self.syncer.synced_file().grew_to(self.end);
         Ok(())
     }
 

@@ -54,7 +54,7 @@ pub struct Listing {
     /// The output.
     pub output: Written,
     /// The file for the sessions that the filters leave out.
-    pub others: Option<Others>,
+    pub others: Option<OthersFile>,
     /// What the next query's cursor has to be; `None` before the first page and after the last.
     pub cursor: Option<Box<str>>,
 }
@@ -70,7 +70,7 @@ pub struct Written {
 
 /// `--others`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Others {
+pub struct OthersFile {
     /// As it was typed.
     pub path: String,
     /// Sessions written to it.
@@ -148,7 +148,7 @@ impl Listing {
     /// What is noted beside the file of `--others`: it is as unfinished as the list itself.
     #[must_use]
     pub fn of_others(&self) -> Option<Self> {
-        let Others { rows, written, .. } = self.others.clone()?;
+        let OthersFile { rows, written, .. } = self.others.clone()?;
         Some(Self { is_others: true, rows, output: written, others: None, cursor: None, ..self.clone() })
     }
 

@@ -1,5 +1,6 @@
 //! Everything that lasts: the input, the results, the manifest and the journal.
 
+mod append_file;
 pub mod archive;
 pub mod columns;
 pub mod input_age;
@@ -20,7 +21,6 @@ pub mod seal;
 mod sync;
 pub mod table;
 pub mod verified;
-mod whole;
 
 #[cfg(test)]
 mod testing;

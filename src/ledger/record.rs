@@ -118,7 +118,7 @@ impl fmt::Display for Damage {
 
 /// One record of a results file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
+pub struct ResultRecord {
     /// The input's columns, unchanged.
     pub fields: Fields,
     /// The row's line in the input.
@@ -174,7 +174,7 @@ impl Records {
 }
 
 impl Iterator for Records {
-    type Item = Result<Record, ScanError>;
+    type Item = Result<ResultRecord, ScanError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.failed {
@@ -255,7 +255,7 @@ impl Reader {
         parsed.map(Some).map_err(|damage| ScanError::Damaged { path: self.path.clone(), line: self.line, damage })
     }
 
-    fn next(&mut self) -> Result<Option<Record>, ScanError> {
+    fn next(&mut self) -> Result<Option<ResultRecord>, ScanError> {
         Ok(self.next_view()?.map(View::into_record))
     }
 
@@ -355,7 +355,7 @@ impl<'a> View<'a> {
         &self.text[index]
     }
 
-    fn into_record(self) -> Record {
-        Record { fields: self.text.iter().take(self.carried).collect(), line: self.line, outcome: self.outcome }
+    fn into_record(self) -> ResultRecord {
+        ResultRecord { fields: self.text.iter().take(self.carried).collect(), line: self.line, outcome: self.outcome }
     }
 }

@@ -4,12 +4,12 @@
 //! pages of the file: then whole records stand there and at most one torn tail, none of them shown yet, and [`super::scan`]
 //! passes over the tail. A write that the disk cut short is cut back to the last record that is whole.
 
+use super::append_file::AppendFile;
+pub use super::append_file::NotAdded;
 use super::columns::{ResultsHeader, cell, encoding};
 use super::resume::{NewRunReason, Start};
 use super::scan::FoundResults;
 use super::sync::Syncer;
-pub use super::whole::NotAdded;
-use super::whole::Whole;
 pub use crate::files::{Fingerprint, fingerprint};
 use crate::files::{Seen, during, private, sync_folder_of};
 use crate::model::{Fields, Outcome, Row};
@@ -35,7 +35,7 @@ pub enum CreateError {
 
 /// Records that are encoded and not yet written.
 #[derive(Debug, Default)]
-struct Batch {
+struct EncodedRecords {
     bytes: Vec<u8>,
     /// Where in `bytes` each record ends.
     ends: Vec<usize>,
@@ -43,7 +43,7 @@ struct Batch {
 
 /// Where the encoder writes to: a flush is the end of a record. In a cell, for the encoder lends it only to be read.
 #[derive(Debug, Default)]
-struct Encoded(RefCell<Batch>);
+struct Encoded(RefCell<EncodedRecords>);
 
 impl Write for Encoded {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -61,7 +61,7 @@ impl Write for Encoded {
 /// Writes results. Dropped without [`Self::finish`], it leaves the last half second to the operating system.
 #[derive(Debug)]
 pub struct ResultsWriter {
-    file: Whole,
+    file: AppendFile,
     encoder: csv::Writer<Encoded>,
     header: ResultsHeader,
     /// For numbers and times on their way into a field.
@@ -140,7 +140,7 @@ impl ResultsWriter {
 
     fn open(file: File, path: &Path, header: ResultsHeader, len: u64) -> io::Result<Self> {
         let syncer = Syncer::start(&file, path, len)?;
-        let mut file = Whole::new(file, path, len, Arc::clone(syncer.watched()));
+        let mut file = AppendFile::new(file, path, len, Arc::clone(syncer.synced_file()));
         if len == 0 {
             let header = header.encoded();
             file.add(&header, &[header.len()]).map_err(|refused| refused.error)?;
@@ -179,7 +179,7 @@ impl ResultsWriter {
     /// # Errors
     /// As [`Self::append`], for what was found since.
     pub fn check(&self) -> io::Result<()> {
-        self.syncer.watched().check()
+        self.syncer.synced_file().check()
     }
 
     /// Syncs the last records and closes the file.
@@ -187,7 +187,7 @@ impl ResultsWriter {
     /// # Errors
     /// Where the file cannot be synced, or is no longer what was written.
     pub fn finish(self) -> io::Result<()> {
-        let is_ours = self.syncer.watched().ends_with_ours();
+        let is_ours = self.syncer.synced_file().ends_with_ours();
         self.syncer.finish().and(is_ours)
     }
 
@@ -196,7 +196,7 @@ impl ResultsWriter {
     /// # Errors
     /// If it can't be removed.
     pub fn discard(self) -> io::Result<()> {
-        fs::remove_file(self.syncer.watched().path())
+        fs::remove_file(self.syncer.synced_file().path())
     }
 
     fn encode(&mut self, row: &Row, outcome: &Outcome) -> csv::Result<()> {

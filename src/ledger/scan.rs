@@ -5,7 +5,7 @@
 
 use super::columns::ResultsHeader;
 use super::record::Reader;
-pub use super::record::{Damage, Record, Records, ScanError, records};
+pub use super::record::{Damage, Records, ResultRecord, ScanError, records};
 pub use crate::files::Seen;
 use crate::files::atomic::open_regular;
 use crate::files::during;
@@ -201,7 +201,7 @@ pub fn check_rows(scan: &Scan, path: &Path, carried: Carried, each_row: EachRow<
     }
     let mut carried = HashMap::new();
     for record in records(path)? {
-        let Record { fields, line, .. } = record?;
+        let ResultRecord { fields, line, .. } = record?;
         carried.insert(line, Carried::row(line, fields.iter()));
     }
     each_row(&mut |line, row| {

@@ -1,14 +1,13 @@
-//! A growing file, brought to the disk at least once a second and watched while it grows.
+//! A growing file, brought to the disk at least once a second and synced_file while it grows.
 //!
 //! The writer never waits for the disk: `write` alone survives the death of the process, and only a power loss needs the
 //! sync. So a thread of its own does it, and what it finds is told at the next write. The first write after a pause wakes
 //! it and is synced at once; what follows waits until half a second after the last sync. While nothing is written nothing
 //! wakes it, and the writer looks at the file itself before it breaks the pause.
 
-mod bell;
+mod wakeup;
 
 use crate::files::{during, identity};
-use bell::Bell;
 use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -17,6 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+use wakeup::Wakeup;
 
 /// From the end of one sync to the next at least, and for a write to its sync at most: half of the second that contract.md
 /// promises, so that the sync itself fits into it too.
@@ -24,7 +24,7 @@ const PERIOD: Duration = Duration::from_millis(500);
 
 /// What the writer and the thread both know of the file.
 #[derive(Debug)]
-pub(super) struct Watched {
+pub(super) struct SyncedFile {
     file: File,
     path: PathBuf,
     /// Bytes that the writer vouches for.
@@ -34,10 +34,10 @@ pub(super) struct Watched {
     /// Whether `failure` holds one: the writer looks at this on every record.
     failed: AtomicBool,
     failure: Mutex<Option<(io::ErrorKind, String)>>,
-    bell: Bell,
+    wakeup: Wakeup,
 }
 
-impl Watched {
+impl SyncedFile {
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
@@ -45,13 +45,13 @@ impl Watched {
     /// Takes in that the file now has `len` whole bytes.
     pub(super) fn grew_to(&self, len: u64) {
         self.len.store(len, Ordering::SeqCst);
-        self.bell.ring();
+        self.wakeup.notify();
     }
 
     /// Fails with what was found, and from then on always: after a failed sync, a later one that succeeds says nothing
     /// about the pages that were lost.
     pub(super) fn check(&self) -> io::Result<()> {
-        if self.bell.is_listened_for() {
+        if self.wakeup.is_listened_for() {
             self.note(self.look());
         }
         self.noted()
@@ -146,10 +146,10 @@ impl Watched {
     /// What the thread does, until it is stopped.
     fn keep_synced(&self) {
         let mut rest = PERIOD;
-        while self.bell.rest(rest) {
+        while self.wakeup.rest(rest) {
             self.tick();
             let ticked = monotonic();
-            if !self.bell.listen(|| self.is_at_rest()) {
+            if !self.wakeup.listen(|| self.is_at_rest()) {
                 return;
             }
             rest = PERIOD.saturating_sub(monotonic().saturating_duration_since(ticked));
@@ -166,14 +166,14 @@ fn monotonic() -> Instant {
 /// The thread, and the way to end it.
 #[derive(Debug)]
 pub(super) struct Syncer {
-    watched: Arc<Watched>,
+    synced_file: Arc<SyncedFile>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Syncer {
     /// Starts watching `file`, which is at `path` and has `len` whole bytes.
     pub(super) fn start(file: &File, path: &Path, len: u64) -> io::Result<Self> {
-        let watched = Arc::new(Watched {
+        let synced_file = Arc::new(SyncedFile {
             file: file.try_clone().map_err(during("open", path))?,
             path: path.to_owned(),
             len: AtomicU64::new(len),
@@ -181,28 +181,28 @@ impl Syncer {
             synced: AtomicU64::new(u64::MAX),
             failed: AtomicBool::new(false),
             failure: Mutex::new(None),
-            bell: Bell::default(),
+            wakeup: Wakeup::default(),
         });
-        let kept = Arc::clone(&watched);
+        let kept = Arc::clone(&synced_file);
         let thread = thread::Builder::new().name("sync".into()).spawn(move || kept.keep_synced())?;
-        Ok(Self { watched, thread: Some(thread) })
+        Ok(Self { synced_file, thread: Some(thread) })
     }
 
     /// What the writer shares with the thread.
-    pub(super) fn watched(&self) -> &Arc<Watched> {
-        &self.watched
+    pub(super) fn synced_file(&self) -> &Arc<SyncedFile> {
+        &self.synced_file
     }
 
     /// Ends the thread, and does its work a last time.
     pub(super) fn finish(mut self) -> io::Result<()> {
         self.stop();
-        self.watched.tick();
-        self.watched.check()
+        self.synced_file.tick();
+        self.synced_file.check()
     }
 
     /// Waits for the thread: its handle holds the file open, and with it a lock.
     fn stop(&mut self) {
-        self.watched.bell.stop();
+        self.synced_file.wakeup.stop();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -242,11 +242,11 @@ mod tests {
         for (want, lose) in losses {
             let folder = tempfile::tempdir().unwrap();
             let (path, syncer) = watching(folder.path());
-            syncer.watched().tick();
-            syncer.watched().check().unwrap();
+            syncer.synced_file().tick();
+            syncer.synced_file().check().unwrap();
             lose(&path);
-            syncer.watched().tick();
-            let text = syncer.watched().check().unwrap_err().to_string();
+            syncer.synced_file().tick();
+            let text = syncer.synced_file().check().unwrap_err().to_string();
             assert!(text.contains(want) && text.contains("kept"), "{text}");
             assert!(syncer.finish().is_err(), "a failure is never forgotten");
         }
@@ -257,9 +257,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (path, syncer) = watching(folder.path());
         fs::write(&path, "123456789").unwrap();
-        syncer.watched().grew_to(9);
-        syncer.watched().tick();
-        assert_eq!(syncer.watched().synced.load(Ordering::Relaxed), 9);
+        syncer.synced_file().grew_to(9);
+        syncer.synced_file().tick();
+        assert_eq!(syncer.synced_file().synced.load(Ordering::Relaxed), 9);
         syncer.finish().unwrap();
     }
 
@@ -273,25 +273,25 @@ mod tests {
     fn while_nothing_is_written_the_thread_sleeps_and_the_writer_looks_itself() {
         let folder = tempfile::tempdir().unwrap();
         let (path, syncer) = watching(folder.path());
-        let watched = syncer.watched();
-        until(|| watched.bell.is_listened_for());
-        assert_eq!(watched.synced.load(Ordering::Relaxed), 8);
-        watched.check().unwrap();
+        let synced_file = syncer.synced_file();
+        until(|| synced_file.wakeup.is_listened_for());
+        assert_eq!(synced_file.synced.load(Ordering::Relaxed), 8);
+        synced_file.check().unwrap();
         fs::remove_file(&path).unwrap();
-        assert!(watched.check().unwrap_err().to_string().contains("was deleted"));
+        assert!(synced_file.check().unwrap_err().to_string().contains("was deleted"));
     }
 
     #[test]
     fn a_write_wakes_the_thread_whenever_it_comes() {
         let folder = tempfile::tempdir().unwrap();
         let (path, syncer) = watching(folder.path());
-        let watched = syncer.watched();
+        let synced_file = syncer.synced_file();
         for (len, content) in [(9, "123456789"), (10, "1234567890"), (11, "12345678901")] {
             fs::write(&path, content).unwrap();
-            watched.grew_to(len);
-            until(|| watched.synced.load(Ordering::Relaxed) == len);
+            synced_file.grew_to(len);
+            until(|| synced_file.synced.load(Ordering::Relaxed) == len);
         }
-        until(|| watched.bell.is_listened_for());
-        watched.check().unwrap();
+        until(|| synced_file.wakeup.is_listened_for());
+        synced_file.check().unwrap();
     }
 }

@@ -2,7 +2,7 @@
 
 use super::columns::{ResultsHeader, cell, printable};
 use super::page_file;
-use super::record::Record;
+use super::record::ResultRecord;
 use super::table::Table;
 use crate::model::{Fields, RESULT_COLUMNS};
 use std::ffi::OsString;
@@ -56,7 +56,7 @@ impl VerifiedWriter {
     ///
     /// # Errors
     /// Where it cannot be written.
-    pub fn append(&mut self, record: &Record, answer: [&str; 3]) -> io::Result<()> {
+    pub fn append(&mut self, record: &ResultRecord, answer: [&str; 3]) -> io::Result<()> {
         let text = |column| cell(column, record.line, &record.outcome, &mut String::new()).into_owned();
         let ours: Vec<_> = RESULT_COLUMNS.iter().map(text).collect();
         let answer = answer.map(printable);

@@ -39,7 +39,7 @@ pub enum StatusGroup {
 }
 
 /// All that is said of a status.
-struct Entry {
+struct StatusEntry {
     status: Status,
     /// In the results.
     word: &'static str,
@@ -56,8 +56,8 @@ struct Entry {
 /// In the order of the totals. `not_found` counts only under `--strict`: without it, it reads as "was not there". What was
 /// requested is left to `verify`, which proves it. A duplicate's session is another row's, and a protected row must not reach
 /// the remaining file, which people are asked to run without a word of `--protect`.
-const TABLE: [Entry; 9] = [
-    Entry {
+const TABLE: [StatusEntry; 9] = [
+    StatusEntry {
         status: Status::Revoked,
         word: "revoked",
         label: "Revoked",
@@ -66,7 +66,7 @@ const TABLE: [Entry; 9] = [
         unsettled: Unsettled::Never,
         may_be_gone: true,
     },
-    Entry {
+    StatusEntry {
         status: Status::Requested,
         word: "requested",
         label: "Requested",
@@ -75,7 +75,7 @@ const TABLE: [Entry; 9] = [
         unsettled: Unsettled::Never,
         may_be_gone: false,
     },
-    Entry {
+    StatusEntry {
         status: Status::AlreadyRevoked,
         word: "already_revoked",
         label: "Already gone",
@@ -84,7 +84,7 @@ const TABLE: [Entry; 9] = [
         unsettled: Unsettled::Never,
         may_be_gone: true,
     },
-    Entry {
+    StatusEntry {
         status: Status::NotFound,
         word: "not_found",
         label: "Not found",
@@ -93,7 +93,7 @@ const TABLE: [Entry; 9] = [
         unsettled: Unsettled::Strictly,
         may_be_gone: false,
     },
-    Entry {
+    StatusEntry {
         status: Status::Failed,
         word: "failed",
         label: "Failed",
@@ -102,7 +102,7 @@ const TABLE: [Entry; 9] = [
         unsettled: Unsettled::Always,
         may_be_gone: false,
     },
-    Entry {
+    StatusEntry {
         status: Status::Unknown,
         word: "unknown",
         label: "Unknown",
@@ -111,7 +111,7 @@ const TABLE: [Entry; 9] = [
         unsettled: Unsettled::Always,
         may_be_gone: true,
     },
-    Entry {
+    StatusEntry {
         status: Status::Invalid,
         word: "invalid",
         label: "Invalid",
@@ -120,7 +120,7 @@ const TABLE: [Entry; 9] = [
         unsettled: Unsettled::Always,
         may_be_gone: false,
     },
-    Entry {
+    StatusEntry {
         status: Status::Duplicate,
         word: "duplicate",
         label: "Duplicate",
@@ -129,7 +129,7 @@ const TABLE: [Entry; 9] = [
         unsettled: Unsettled::Never,
         may_be_gone: false,
     },
-    Entry {
+    StatusEntry {
         status: Status::Protected,
         word: "protected",
         label: "Protected",
@@ -152,7 +152,7 @@ impl Status {
         all
     };
 
-    fn entry(self) -> &'static Entry {
+    fn entry(self) -> &'static StatusEntry {
         &TABLE[self as usize]
     }
 

@@ -4,7 +4,7 @@ use crate::case::{Case, Fate};
 use crate::round::{Concluded, Ended, Place, Round};
 use crate::slack::{Answered, Seen, Slack};
 use crate::weather::{Meaning, says_it_lives};
-use slack_revoke::ledger::scan::{Record, Scan, records, scan};
+use slack_revoke::ledger::scan::{ResultRecord, Scan, records, scan};
 use slack_revoke::model::PossiblySent;
 use slack_revoke::model::{Answer, ColumnNames, ErrorCode, Outcome, Status};
 use std::collections::BTreeMap;
@@ -22,7 +22,7 @@ pub struct Oracle<'a> {
     pub slack: &'a Slack,
     pub rows: usize,
     /// The records after the last run, as long as nothing was cut off.
-    pub kept: BTreeMap<u64, Record>,
+    pub kept: BTreeMap<u64, ResultRecord>,
     pub faults: Vec<String>,
 }
 
@@ -105,8 +105,8 @@ impl Oracle<'_> {
         self.kept = found;
     }
 
-    fn look_at_record(&mut self, round: &Round, record: &Record) {
-        let Record { fields, line, outcome } = record;
+    fn look_at_record(&mut self, round: &Round, record: &ResultRecord) {
+        let ResultRecord { fields, line, outcome } = record;
         let Some(row) = self.case.lines.get(line) else {
             self.faults.push(format!("there is no row on line {line}"));
             return;

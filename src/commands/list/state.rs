@@ -8,7 +8,7 @@ use crate::engine::clock::wall;
 use crate::error::RunError;
 use crate::exit::ExitStatus;
 use crate::ledger::input_age;
-use crate::ledger::listing::{Listing, Others, Written};
+use crate::ledger::listing::{Listing, OthersFile, Written};
 use crate::ledger::manifest::At;
 use crate::ledger::paths;
 use crate::ledger::table::Table;
@@ -89,7 +89,7 @@ impl State {
 
     /// In files: from the start, or, with `resume`, after what an earlier listing left.
     pub fn open(files: ListFiles, resume: bool, mut fresh: Listing) -> Result<Self, RunError> {
-        fresh.others = files.others.as_ref().map(|path| Others {
+        fresh.others = files.others.as_ref().map(|path| OthersFile {
             path: path.to_string_lossy().into_owned(),
             rows: 0,
             written: Written::default(),

@@ -14,7 +14,7 @@ use crate::ledger::manifest::{Manifest, ManifestError};
 use crate::ledger::page_file;
 use crate::ledger::paths::{is_there, remaining_beside};
 use crate::ledger::results::fingerprint;
-use crate::ledger::scan::{Record, Records, SeenLines, records};
+use crate::ledger::scan::{Records, ResultRecord, SeenLines, records};
 use crate::model::IdColumns;
 use crate::output::page::{self as html, Events, Facts, Figures, ResultsFile, Seen};
 use crate::output::{self, Console};
@@ -120,7 +120,7 @@ fn figures_of(
     Ok((figures, found))
 }
 
-fn seen(record: &Record, ids: IdColumns) -> Seen<'_> {
+fn seen(record: &ResultRecord, ids: IdColumns) -> Seen<'_> {
     let field = |column: Option<usize>| column.and_then(|column| record.fields.get(column)).unwrap_or_default();
     let [session, team, user] = [ids.session, ids.team, ids.user].map(field);
     Seen { line: record.line, session, team, user, outcome: &record.outcome }

@@ -1,6 +1,6 @@
 //! The end of a run: files finished, totals told, exit status found.
 
-use super::recorder::{Facts, OpenFiles, Recorder};
+use super::recorder::{OpenFiles, Recorder, RunFacts};
 use super::remote::Remote;
 use super::staleness;
 use crate::cli::{Mode, Settings};
@@ -35,7 +35,7 @@ pub struct Finish<'a> {
     /// Where it is told.
     pub console: &'a Console,
     /// What did not change.
-    pub facts: Facts,
+    pub facts: RunFacts,
     /// Who was called.
     pub remote: &'a Remote,
     /// When it began.
@@ -81,7 +81,7 @@ impl Finish<'_> {
     }
 
     fn finish_ledger(&self, ledger: Ledger) -> FinishedLedger {
-        let Facts { content, files, .. } = &self.facts;
+        let RunFacts { content, files, .. } = &self.facts;
         let in_doubt: Vec<u64> = self.end.in_doubt.iter().chain(&self.end.unrecorded).copied().collect();
         let ending = Ending {
             is_fault: self.end.fault.is_some(),

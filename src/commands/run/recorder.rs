@@ -28,7 +28,7 @@ pub struct Recorder {
 }
 
 /// What stays the same while the recorder changes.
-pub struct Facts {
+pub struct RunFacts {
     /// This run's id.
     pub run_id: String,
     /// The input, for `--remaining`.
@@ -59,7 +59,7 @@ impl Recorder {
         mut events: Option<EventLog>,
         screen: Screen,
         started: Stamp,
-    ) -> Result<(Self, Facts), RunError> {
+    ) -> Result<(Self, RunFacts), RunError> {
         let protections = prepared.protections();
         let Preflight { content, survey, files, lock, output, .. } = prepared;
         let (Some(files), Some(lock)) = (files, lock) else {
@@ -91,7 +91,7 @@ impl Recorder {
         if let Some(events) = &mut events {
             events.started(started, &run_id, survey.rows);
         }
-        let facts = Facts { run_id, content, rows: survey.rows, files };
+        let facts = RunFacts { run_id, content, rows: survey.rows, files };
         let recorder = Self { ledger, events, screen, last: Snapshot::default(), suspended: Vec::new() };
         Ok((recorder, facts))
     }

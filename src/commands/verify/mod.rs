@@ -12,11 +12,11 @@ use crate::error::RunError;
 use crate::exit::ExitStatus;
 use crate::ledger::manifest::{Manifest, ManifestError};
 use crate::ledger::paths::{self, RunFiles};
-use crate::ledger::scan::{Record, Records, ScanError, records};
+use crate::ledger::scan::{Records, ResultRecord, ScanError, records};
 use crate::ledger::verified::{self, VerifiedWriter};
 use crate::model::{ColumnNames, IdColumns, InputSource, SessionId, Status, UserId};
 use crate::output::{self, Console, counted};
-use sightings::{Concerned, Sightings, Verdict};
+use sightings::{Concerned, ListingSnapshot, Verdict};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 pub fn verify(typed: VerifyArgs, argv: &[OsString], console: &Console) -> Result<ExitStatus, RunError> {
     let VerifyArgs { results, output, before, remote } = typed;
     let settings = RemoteSettings::resolve(remote, &InputSource::File(results.clone()), &Environment::capture())?;
-    let files = Files::of(&results, output)?;
+    let files = VerifyFiles::of(&results, output)?;
     // A run that is under way would write the manifest over, and is not over yet.
     let is_run = paths::is_there(&files.run.manifest).map_err(|error| unwritable(&error))?;
     let _lock = is_run.then(|| run::acquire(&files.run)).transpose()?;
@@ -43,7 +43,7 @@ pub fn verify(typed: VerifyArgs, argv: &[OsString], console: &Console) -> Result
         }
         let (mut lister, _) = Lister::connect(&settings).await?;
         let mut progress = ListProgress::new(console, lister.clock());
-        let seen = Sightings::new(is_compared);
+        let seen = ListingSnapshot::new(is_compared);
         let answer = survey(&mut lister, seen, &concerned, &mut progress).await;
         Ok(answer.map(|seen| Listed { seen, calls: lister.calls() }))
     })?;
@@ -66,17 +66,17 @@ pub fn verify(typed: VerifyArgs, argv: &[OsString], console: &Console) -> Result
 
 /// What a listing brought.
 struct Listed {
-    seen: Sightings,
+    seen: ListingSnapshot,
     calls: u64,
 }
 
 /// Lists the whole organization: a user's sessions may be in any workspace, whatever the rows say.
 async fn survey(
     lister: &mut Lister,
-    mut seen: Sightings,
+    mut seen: ListingSnapshot,
     concerned: &Concerned,
     progress: &mut ListProgress<'_>,
-) -> Result<Sightings, ListError> {
+) -> Result<ListingSnapshot, ListError> {
     if concerned.sessions.is_empty() && concerned.users.is_empty() {
         return Ok(seen);
     }
@@ -101,12 +101,12 @@ async fn survey(
 }
 
 /// Where everything is.
-struct Files {
+struct VerifyFiles {
     run: RunFiles,
     verified: PathBuf,
 }
 
-impl Files {
+impl VerifyFiles {
     fn of(results: &Path, output: Option<PathBuf>) -> Result<Self, RunError> {
         let refused = |what: String, next: &str| RunError::input(what, next);
         let real = paths::resolve(results).map_err(|error| refused(error.to_string(), "give the results of a run"))?;
@@ -115,7 +115,7 @@ impl Files {
     }
 }
 
-impl Files {
+impl VerifyFiles {
     /// Refuses an output that is anything else than answers of an earlier verification, or can't be written.
     fn check(
         &self,
@@ -145,7 +145,7 @@ impl Files {
 }
 
 /// The manifest beside the results; none, and a warning, where it is gone.
-fn manifest_of(files: &Files) -> Result<Option<Manifest>, RunError> {
+fn manifest_of(files: &VerifyFiles) -> Result<Option<Manifest>, RunError> {
     let refused = |what: String, next: &str| Err(RunError::input(what, next));
     match Manifest::load(&files.run.manifest) {
         Ok(manifest) if manifest.runs.iter().any(|run| run.rehearsal) => refused(
@@ -173,11 +173,11 @@ pub(in crate::commands) fn unreadable(error: &ScanError) -> RunError {
 struct Ids(IdColumns);
 
 impl Ids {
-    fn session(&self, record: &Record) -> Option<SessionId> {
+    fn session(&self, record: &ResultRecord) -> Option<SessionId> {
         SessionId::parse(record.fields.get(self.0.session?)?).ok()
     }
 
-    fn user(&self, record: &Record) -> Option<UserId> {
+    fn user(&self, record: &ResultRecord) -> Option<UserId> {
         UserId::parse(record.fields.get(self.0.user?)?).ok()
     }
 }
@@ -233,10 +233,10 @@ async fn remember(concerned: &mut Concerned, listing: PathBuf) -> Result<(), Run
 }
 
 /// The second reading: every record with its answer.
-fn answer(files: &Files, names: &ColumnNames, seen: &Sightings) -> Result<Totals, RunError> {
+fn answer(files: &VerifyFiles, names: &ColumnNames, seen: &ListingSnapshot) -> Result<VerifyTotals, RunError> {
     let (records, ids) = open(&files.run.results, names)?;
     let mut out = VerifiedWriter::start(&files.verified, records.columns()).map_err(|error| unwritable(&error))?;
-    let mut totals = Totals { new_sessions: seen.new_sessions(), ..Totals::default() };
+    let mut totals = VerifyTotals { new_sessions: seen.new_sessions(), ..VerifyTotals::default() };
     for record in records {
         let record = record.map_err(|error| unreadable(&error))?;
         let user = ids.user(&record);
@@ -256,7 +256,7 @@ fn answer(files: &Files, names: &ColumnNames, seen: &Sightings) -> Result<Totals
 
 /// Records by their answer.
 #[derive(Debug, Default)]
-struct Totals {
+struct VerifyTotals {
     by_verdict: BTreeMap<Verdict, u64>,
     /// Sessions of `revoked` and `already_revoked` records that are not proved gone.
     living: u64,
@@ -265,7 +265,7 @@ struct Totals {
     new_sessions: u64,
 }
 
-impl Totals {
+impl VerifyTotals {
     fn add(&mut self, status: Status, verdict: Verdict) {
         *self.by_verdict.entry(verdict).or_default() += 1;
         let claimed = matches!(status, Status::Revoked | Status::AlreadyRevoked);
@@ -277,7 +277,7 @@ impl Totals {
         self.by_verdict.get(&verdict).copied().unwrap_or(0)
     }
 
-    fn to_json(&self, listed: &Listed, files: &Files) -> serde_json::Value {
+    fn to_json(&self, listed: &Listed, files: &VerifyFiles) -> serde_json::Value {
         serde_json::json!({
             "at": wall().rfc3339(),
             "file": files.verified.to_string_lossy(),
@@ -296,7 +296,7 @@ impl Totals {
         })
     }
 
-    fn tell(&self, listed: &Listed, files: &Files, console: &Console) {
+    fn tell(&self, listed: &Listed, files: &VerifyFiles, console: &Console) {
         if listed.seen.unreadable() > 0 {
             let sessions = counted(listed.seen.unreadable(), "listed session", "listed sessions");
             tracing::warn!(

@@ -29,7 +29,7 @@ pub struct Back {
 
 /// What was seen.
 #[derive(Debug, Default)]
-pub struct Sightings {
+pub struct ListingSnapshot {
     alive: HashSet<SessionId>,
     /// Users with a session that the results or `--before` name.
     alive_users: HashSet<UserId>,
@@ -98,7 +98,7 @@ impl Verdict {
     }
 }
 
-impl Sightings {
+impl ListingSnapshot {
     /// Before the first page.
     #[must_use]
     pub fn new(is_compared: bool) -> Self {

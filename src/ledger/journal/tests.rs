@@ -160,7 +160,7 @@ fn a_run_that_lost_its_journal_may_send_nothing_more() {
     let (_folder, path) = place();
     let mut journal = Lock::acquire(&path, 1).unwrap().begin().unwrap();
     fs::remove_file(&path).unwrap();
-    journal.syncer.watched().tick();
+    journal.syncer.synced_file().tick();
     assert!(journal.mark_sent([2]).unwrap_err().to_string().contains("was deleted"));
 }
 

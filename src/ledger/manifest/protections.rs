@@ -8,7 +8,7 @@ use std::fmt::{self, Write as _};
 
 /// Ids that no run on the results may send, in order.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(try_from = "Stored", into = "Stored")]
+#[serde(try_from = "StoredProtections", into = "StoredProtections")]
 pub struct Protections {
     users: BTreeSet<UserId>,
     sessions: BTreeSet<SessionId>,
@@ -17,16 +17,16 @@ pub struct Protections {
 
 /// As it is written. The counts and the hash make an edit visible.
 #[derive(Clone, Serialize, Deserialize)]
-struct Stored {
+struct StoredProtections {
     user_ids: Vec<String>,
     session_ids: Vec<u64>,
     own_user_ids: Vec<String>,
-    counts: Counts,
+    counts: ProtectionCounts,
     sha256: String,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct Counts {
+struct ProtectionCounts {
     users: usize,
     sessions: usize,
     own_users: usize,
@@ -87,13 +87,13 @@ impl Protections {
         sha256_hex(text.as_bytes())
     }
 
-    fn counts(&self) -> Counts {
+    fn counts(&self) -> ProtectionCounts {
         let (users, sessions) = self.named();
-        Counts { users, sessions, own_users: self.own_users.len() }
+        ProtectionCounts { users, sessions, own_users: self.own_users.len() }
     }
 }
 
-impl From<Protections> for Stored {
+impl From<Protections> for StoredProtections {
     fn from(known: Protections) -> Self {
         let texts = |ids: &BTreeSet<UserId>| ids.iter().map(UserId::to_string).collect();
         Self {
@@ -106,10 +106,10 @@ impl From<Protections> for Stored {
     }
 }
 
-impl TryFrom<Stored> for Protections {
+impl TryFrom<StoredProtections> for Protections {
     type Error = String;
 
-    fn try_from(stored: Stored) -> Result<Self, String> {
+    fn try_from(stored: StoredProtections) -> Result<Self, String> {
         let users = |ids: &[String]| -> Result<BTreeSet<UserId>, String> {
             let parse =
                 |id: &String| UserId::parse(id).map_err(|_| format!("the protections: {id:?} is not a user id"));

@@ -49,7 +49,7 @@ impl Manifest {
         let mut file = AtomicFile::create(path, PRIVATE).map_err(context)?;
         // Straight into the file: with many users the text has megabytes.
         let mut out = BufWriter::new(&mut file);
-        serde_json::to_writer_pretty(&mut out, &Text { manifest: self, per_user })
+        serde_json::to_writer_pretty(&mut out, &ManifestText { manifest: self, per_user })
             .map_err(|error| context(error.into()))?;
         out.write_all(b"\n").and_then(|()| out.flush()).map_err(context)?;
         drop(out);
@@ -61,7 +61,7 @@ impl Manifest {
 
 /// What is in the file: the users come last, for whoever reads the rest with his own eyes.
 #[derive(Serialize)]
-struct Text<'a> {
+struct ManifestText<'a> {
     #[serde(flatten)]
     manifest: &'a Manifest,
     per_user: Users<'a>,

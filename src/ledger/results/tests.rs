@@ -1,6 +1,6 @@
 use super::*;
 use crate::ledger::columns::{MOST_TEXT, printable};
-use crate::ledger::scan::{Record, records};
+use crate::ledger::scan::{ResultRecord, records};
 use crate::ledger::testing::{ended, fields, inputs, row_of};
 use crate::model::{Stamp, Status};
 use proptest::prelude::*;
@@ -108,7 +108,7 @@ fn a_file_lost_since_takes_no_record() {
     let path = folder.path().join("r.csv");
     let mut writer = ResultsWriter::create(&path, &columns()).unwrap();
     fs::remove_file(&path).unwrap();
-    writer.syncer.watched().tick();
+    writer.syncer.synced_file().tick();
     assert!(writer.check().is_err());
     let error = writer.append([(&row_of(2, &["1"]), &ended(Status::Revoked))]).unwrap_err().error;
     assert!(error.to_string().contains("r.csv was deleted"), "{error}");
@@ -146,7 +146,7 @@ fn a_record_that_does_not_fit_leaves_nothing() {
         .output()
         .unwrap();
     assert!(status.status.success(), "{}", String::from_utf8_lossy(&status.stdout));
-    let records: Vec<Record> = records(&path).unwrap().map(Result::unwrap).collect();
+    let records: Vec<ResultRecord> = records(&path).unwrap().map(Result::unwrap).collect();
     assert!(fs::read(&path).unwrap().ends_with(b"\n"), "the part that was written is cut back");
     assert!(!records.is_empty());
     for (line, record) in (1..).zip(records) {
@@ -190,8 +190,8 @@ proptest! {
         drop(writer);
         let found = records(&path).unwrap();
         prop_assert_eq!(found.columns(), &columns);
-        let found: Vec<Record> = found.map(Result::unwrap).collect();
-        let want = rows.into_iter().map(|(row, outcome)| Record { fields: row.fields, line: row.line, outcome });
+        let found: Vec<ResultRecord> = found.map(Result::unwrap).collect();
+        let want = rows.into_iter().map(|(row, outcome)| ResultRecord { fields: row.fields, line: row.line, outcome });
         prop_assert_eq!(found, want.collect::<Vec<_>>());
     }
 }

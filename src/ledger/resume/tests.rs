@@ -1,6 +1,6 @@
 use super::*;
 use crate::ledger::results::ResultsWriter;
-use crate::ledger::scan::{Record, Scan, ScanError, records, scan};
+use crate::ledger::scan::{ResultRecord, Scan, ScanError, records, scan};
 use crate::ledger::testing::{ended, fields, inputs, row_of};
 use crate::model::{ColumnNames, Fields, Outcome, Row, Stamp, Status};
 use proptest::prelude::*;
@@ -189,7 +189,7 @@ fn start_of(scan: &Scan, manifest: bool, rows: u64) -> Result<Start, Refusal> {
     decide(ask, prior, Some(found), Some(PossiblySent::All))
 }
 
-fn finish_rows(path: &Path, columns: &Fields, rows: &[(Row, Outcome)], start: &Start) -> Vec<Record> {
+fn finish_rows(path: &Path, columns: &Fields, rows: &[(Row, Outcome)], start: &Start) -> Vec<ResultRecord> {
     let done = match start {
         Start::Continue { done, .. } => done.clone(),
         Start::Fresh(_) => RoaringTreemap::new(),
@@ -266,7 +266,7 @@ proptest! {
 
             let start = start_of(&scan, true, rows.len() as u64).unwrap();
             let records = finish_rows(&path, &columns, &rows, &start);
-            let want: Vec<Record> = rows.iter().enumerate().map(|(index, (row, outcome))| Record {
+            let want: Vec<ResultRecord> = rows.iter().enumerate().map(|(index, (row, outcome))| ResultRecord {
                 fields: row.fields.clone(),
                 line: row.line,
                 outcome: if index + 1 < kept { outcome.clone() } else { again() },

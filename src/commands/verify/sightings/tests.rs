@@ -24,13 +24,13 @@ fn concerned() -> Concerned {
     }
 }
 
-fn listed(sessions: Vec<ActiveSession>) -> Sightings {
-    let mut seen = Sightings::default();
+fn listed(sessions: Vec<ActiveSession>) -> ListingSnapshot {
+    let mut seen = ListingSnapshot::default();
     seen.take(Page { sessions, ..Page::default() }, &concerned());
     seen
 }
 
-fn verdict(seen: &Sightings, id: u64, owner: &str) -> Verdict {
+fn verdict(seen: &ListingSnapshot, id: u64, owner: &str) -> Verdict {
     seen.verdict(Some(SessionId::from(id)), UserId::parse(owner).ok().as_ref())
 }
 
@@ -68,7 +68,7 @@ fn what_cannot_be_read_leaves_unproven_only_what_it_could_be() {
         (unreadable("", 7), gone, gone, gone),
         (unreadable("", 1), Verdict::StillThere, gone, gone),
     ] {
-        let mut seen = Sightings::default();
+        let mut seen = ListingSnapshot::default();
         seen.take(Page { unreadable: vec![entry.clone()], ..Page::default() }, &concerned());
         assert_eq!(verdict(&seen, 1, "U1"), of_u1, "{entry:?}");
         assert_eq!(verdict(&seen, 2, "U2"), of_u2, "{entry:?}");
@@ -100,7 +100,7 @@ fn a_whole_user_is_gone_only_if_no_session_is_seen_in_any_workspace() {
         (vec![session(9, "U2", "T1", "192.0.2.9")], Verdict::Gone, Verdict::Gone, Verdict::Gone),
     ] {
         let mut seen = listed(sessions);
-        let verdict = |seen: &Sightings, session| seen.verdict_of_user(session, &user("U1"));
+        let verdict = |seen: &ListingSnapshot, session| seen.verdict_of_user(session, &user("U1"));
         assert_eq!((verdict(&seen, one), verdict(&seen, None)), (named, whole));
         seen.is_compared = true;
         assert_eq!(verdict(&seen, one), compared);

@@ -1,6 +1,6 @@
 //! A file that takes whole records only.
 
-use super::sync::Watched;
+use super::sync::SyncedFile;
 use crate::files::during;
 use std::fs::File;
 use std::io::{self, Write};
@@ -9,14 +9,14 @@ use std::sync::Arc;
 
 /// A file, open for appending, that is added to record by record. A record that did not fit leaves nothing.
 #[derive(Debug)]
-pub(super) struct Whole {
+pub(super) struct AppendFile {
     file: File,
     path: PathBuf,
     /// The length of the whole records.
     len: u64,
     /// Whether a part of a record may stand behind `len`, because cutting it off failed.
     torn: bool,
-    watched: Arc<Watched>,
+    synced_file: Arc<SyncedFile>,
 }
 
 /// Why records were not added, and how many of those before them were.
@@ -34,10 +34,10 @@ impl From<io::Error> for NotAdded {
     }
 }
 
-impl Whole {
+impl AppendFile {
     /// Over a file that is open for appending, and holds `len` bytes of whole records and nothing else.
-    pub(super) fn new(file: File, path: &Path, len: u64, watched: Arc<Watched>) -> Self {
-        Self { file, path: path.to_owned(), len, torn: false, watched }
+    pub(super) fn new(file: File, path: &Path, len: u64, synced_file: Arc<SyncedFile>) -> Self {
+        Self { file, path: path.to_owned(), len, torn: false, synced_file }
     }
 
     /// Adds records in one write; `ends` says where in `bytes` each of them ends.
@@ -48,7 +48,7 @@ impl Whole {
         if self.torn {
             self.cut_back()?;
         }
-        self.watched.ends_with_ours()?;
+        self.synced_file.ends_with_ours()?;
         let (written, result) = write_as_far_as_it_goes(&mut self.file, bytes);
         let added = ends.partition_point(|end| *end <= written);
         let kept = added.checked_sub(1).map_or(0, |last| ends[last]);
@@ -57,10 +57,10 @@ impl Whole {
             // The first error is the one to tell. Where the cut fails too, no record is written before it succeeds.
             self.torn = true;
             let _ = self.cut_back();
-            self.watched.grew_to(self.len);
+            self.synced_file.grew_to(self.len);
             return Err(NotAdded { added, error: during("write", &self.path)(error) });
         }
-        self.watched.grew_to(self.len);
+        self.synced_file.grew_to(self.len);
         Ok(())
     }
 

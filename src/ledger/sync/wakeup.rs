@@ -7,13 +7,13 @@ use std::time::Duration;
 
 /// One thread listens, others ring. A ring that nobody listens for costs one look at a flag, and no system call.
 #[derive(Debug, Default)]
-pub(super) struct Bell {
+pub(super) struct Wakeup {
     listening: AtomicBool,
     stopped: Mutex<bool>,
     rung: Condvar,
 }
 
-impl Bell {
+impl Wakeup {
     /// Whether the thread sleeps until somebody rings, and so finds out nothing by itself.
     pub(super) fn is_listened_for(&self) -> bool {
         self.listening.load(Ordering::SeqCst)
@@ -21,7 +21,7 @@ impl Bell {
 
     /// Wakes the thread where it listens. What it is woken for must be stored before, and as `SeqCst`: then either the
     /// ring finds the thread listening, or the thread finds what was stored.
-    pub(super) fn ring(&self) {
+    pub(super) fn notify(&self) {
         if self.is_listened_for() && self.listening.swap(false, Ordering::SeqCst) {
             // Held for a moment, so that the ring does not fall between the thread's last look and its sleep.
             drop(self.stopped());
@@ -70,11 +70,11 @@ mod tests {
     #[test]
     fn no_ring_is_lost_and_none_is_heard_for_nothing() {
         const WRITES: u64 = 20_000;
-        let (bell, written, taken) = (Bell::default(), AtomicU64::new(0), AtomicU64::new(0));
+        let (wakeup, written, taken) = (Wakeup::default(), AtomicU64::new(0), AtomicU64::new(0));
         let rounds = thread::scope(|scope| {
             let worker = scope.spawn(|| {
                 let mut rounds = 0;
-                while bell.listen(|| written.load(Ordering::SeqCst) == taken.load(Ordering::SeqCst)) {
+                while wakeup.listen(|| written.load(Ordering::SeqCst) == taken.load(Ordering::SeqCst)) {
                     taken.store(written.load(Ordering::SeqCst), Ordering::SeqCst);
                     rounds += 1;
                 }
@@ -82,12 +82,12 @@ mod tests {
             });
             for write in 1..=WRITES {
                 written.store(write, Ordering::SeqCst);
-                bell.ring();
+                wakeup.notify();
                 while taken.load(Ordering::SeqCst) != write {
                     thread::yield_now();
                 }
             }
-            bell.stop();
+            wakeup.stop();
             worker.join().unwrap()
         });
         assert_eq!(rounds, WRITES, "once for each");
@@ -95,13 +95,13 @@ mod tests {
 
     #[test]
     fn a_stop_ends_every_sleep_and_those_to_come() {
-        let bell = Bell::default();
+        let wakeup = Wakeup::default();
         thread::scope(|scope| {
-            let resting = scope.spawn(|| bell.rest(Duration::MAX));
-            let listening = scope.spawn(|| bell.listen(|| true));
-            bell.stop();
+            let resting = scope.spawn(|| wakeup.rest(Duration::MAX));
+            let listening = scope.spawn(|| wakeup.listen(|| true));
+            wakeup.stop();
             assert!(!resting.join().unwrap() && !listening.join().unwrap());
         });
-        assert!(!bell.rest(Duration::MAX) && !bell.listen(|| true));
+        assert!(!wakeup.rest(Duration::MAX) && !wakeup.listen(|| true));
     }
 }
