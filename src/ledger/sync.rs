@@ -1,4 +1,4 @@
-//! A growing file, brought to the disk at least once a second and synced_file while it grows.
+//! A growing file, brought to the disk at least once a second and watched while it grows.
 //!
 //! The writer never waits for the disk: `write` alone survives the death of the process, and only a power loss needs the
 //! sync. So a thread of its own does it, and what it finds is told at the next write. The first write after a pause wakes

@@ -1,7 +1,7 @@
 //! Slack as the engine of a run sees it: the client, and whose token it goes on with after a refresh.
 
-use super::introduction::must_know;
-use super::{Preflight, remote};
+use super::Preflight;
+use super::introduction::{must_know, owner};
 use crate::cli::Settings;
 use crate::commands::token::{Patience, identify};
 use crate::engine::ports::{Permit, Refreshed, Request, SessionApi};
@@ -42,7 +42,7 @@ impl RunApi {
         if !self.owners.borrow_mut().insert(auth.user_id.clone()) {
             return Refreshed::Changed;
         }
-        Refreshed::OtherOwner { owner: Box::new(remote::owner(auth)), is_spared: self.spares_owners }
+        Refreshed::OtherOwner { owner: Box::new(owner(auth)), is_spared: self.spares_owners }
     }
 
     fn unidentified(&self, error: &CallError) -> Refreshed {

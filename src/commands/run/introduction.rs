@@ -4,9 +4,9 @@ use super::Preflight;
 use crate::cli::Settings;
 use crate::commands::token::{Identified, Patience, identify};
 use crate::error::RunError;
-use crate::model::{Status, error_hint};
+use crate::model::{Status, TokenOwner, error_hint};
 use crate::output::{self, human};
-use crate::slack::{CallError, Client, Objection};
+use crate::slack::{AuthTest, CallError, Client, Objection};
 
 /// What the first call is made for.
 pub(super) struct Introduction<'a> {
@@ -48,6 +48,19 @@ impl Introduction<'_> {
 /// Whether a row could belong to the token's own user and must not be sent then.
 pub(super) fn must_know(settings: &Settings, prepared: &Preflight) -> bool {
     !settings.safety.allow_self && prepared.survey.without_user < prepared.survey.sendable
+}
+
+/// Whose token it is, of what Slack said about it.
+pub(super) fn owner(auth: &AuthTest) -> TokenOwner {
+    let text = |text: &Option<Box<str>>| text.clone().unwrap_or_default();
+    TokenOwner {
+        id: auth.user_id.clone(),
+        name: text(&auth.user),
+        team_id: auth.team_id.clone(),
+        team: text(&auth.team),
+        enterprise_id: auth.enterprise_id.clone(),
+        url: text(&auth.url),
+    }
 }
 
 fn rejected(error: &CallError) -> RunError {

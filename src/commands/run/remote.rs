@@ -2,7 +2,7 @@
 
 use super::Preflight;
 use super::api::RunApi;
-use super::introduction::Introduction;
+use super::introduction::{Introduction, owner};
 use crate::cli::{Mode, Settings};
 use crate::commands::checks::{self, Check, Checks};
 use crate::commands::connection::{self, Connection};
@@ -10,7 +10,7 @@ use crate::commands::{rows, token};
 use crate::error::RunError;
 use crate::input::Content;
 use crate::ledger::manifest::Identity;
-use crate::model::{SessionId, TeamId, TokenOwner, UserId};
+use crate::model::{SessionId, TeamId, UserId};
 use crate::slack::{ApiUrl, AuthTest, CallError, Proxy, Token};
 use crate::stand_in::{self, REHEARSAL_TOKEN, Server};
 
@@ -115,19 +115,6 @@ async fn stand_in(content: &Content) -> Result<Server, RunError> {
     .await?;
     Server::start(stand_in::Config::rehearsal(sessions))
         .map_err(|error| RunError::internal(format!("the stand-in cannot be started: {error}")))
-}
-
-/// Whose token it is, of what Slack said about it.
-pub(super) fn owner(auth: &AuthTest) -> TokenOwner {
-    let text = |text: &Option<Box<str>>| text.clone().unwrap_or_default();
-    TokenOwner {
-        id: auth.user_id.clone(),
-        name: text(&auth.user),
-        team_id: auth.team_id.clone(),
-        team: text(&auth.team),
-        enterprise_id: auth.enterprise_id.clone(),
-        url: text(&auth.url),
-    }
 }
 
 /// What an answer tells of the other end and of the token.
