@@ -57,7 +57,6 @@ impl RunError {
         Self::new(ExitStatus::Unavailable, what, hint)
     }
 
-    /// Another run holds the output.
     pub fn locked(what: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::new(ExitStatus::Locked, what, hint)
     }
@@ -67,7 +66,6 @@ impl RunError {
         Self::new(ExitStatus::Unwritable, what, hint)
     }
 
-    /// A fault of the program.
     pub fn internal(fault: impl Into<String>) -> Self {
         let hint = "this is a fault of slack-revoke; run the same command again, and report it if it happens again";
         Self::new(ExitStatus::Internal, fault, hint)
@@ -98,7 +96,6 @@ impl RunError {
         Self { place: Some(place.to_string()), ..self }
     }
 
-    /// What happened, and where.
     #[must_use]
     pub fn what(&self) -> Cow<'_, str> {
         match &self.place {
@@ -113,7 +110,6 @@ impl RunError {
         self.hint.as_deref()
     }
 
-    /// How the program exits.
     #[must_use]
     pub fn exit_status(&self) -> ExitStatus {
         self.exit

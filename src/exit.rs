@@ -17,11 +17,9 @@ pub enum ExitStatus {
     Denied,
     /// Slack cannot be reached.
     Unavailable,
-    /// Another run holds the output.
     Locked,
     /// The results cannot be written.
     Unwritable,
-    /// A fault of the program.
     Internal,
     /// SIGINT.
     Interrupted,
@@ -49,7 +47,6 @@ impl ExitStatus {
         Self::TABLE[self as usize]
     }
 
-    /// The number.
     #[must_use]
     pub fn code(self) -> u8 {
         self.row().1

@@ -32,7 +32,6 @@ pub struct Check {
     pub name: &'static str,
     pub mark: CheckMark,
     pub text: String,
-    /// What to do.
     pub next: Option<String>,
 }
 

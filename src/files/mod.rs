@@ -63,7 +63,6 @@ pub(crate) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     }
 }
 
-/// A file's content in short.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fingerprint {
     /// SHA-256 in lower-case hexadecimal, as `sha256sum` prints it.

@@ -13,7 +13,6 @@ use std::{fs, io};
 /// An earlier run whose files make room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArchivedRun {
-    /// Where its files go.
     pub files: RunFiles,
     /// The id of its last run.
     pub run_id: String,

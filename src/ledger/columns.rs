@@ -10,7 +10,6 @@ use std::fmt::{self, Write as _};
 /// version has fewer of them, and a run that continues it goes on with those.
 #[derive(Clone)]
 pub struct ResultsHeader {
-    /// The input's columns.
     pub input: Fields,
     /// Ours, without those that the file doesn't have.
     pub ours: Vec<&'static ResultColumn>,

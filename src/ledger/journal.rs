@@ -28,7 +28,6 @@ use std::time::Duration;
 const MAGIC: &str = "slack-revoke journal ";
 const VERSION: &str = "1";
 const HEADER_LEN: usize = 64;
-/// Where the entries begin.
 const FIRST_ENTRY: u64 = HEADER_LEN as u64;
 const ENTRY_LEN: u64 = 8;
 /// Where data never arrived, after a power loss, there are zeros; no row is on line 0.
@@ -37,13 +36,11 @@ const NO_ENTRY: [u8; 8] = [0; 8];
 /// Why the output could not be locked.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// Another run holds it.
     #[error(
         "{} is held by another run{}; wait for it to end, or name another file with -o",
         .path.display(), .pid.map(|pid| format!(" (process {pid})")).unwrap_or_default()
     )]
     Held {
-        /// The journal.
         path: PathBuf,
         /// The other process; none where it has only just begun.
         pid: Option<u32>,
@@ -51,22 +48,11 @@ pub enum LockError {
     /// The file is something else, and is left as it is.
     #[error("{} is no journal of slack-revoke; move it away, or name another file with -o", .0.display())]
     NotAJournal(PathBuf),
-    /// Written by another version.
     #[error("{} is of version {version}, this program writes {VERSION}; resume with the program that began the run", .path.display())]
-    OtherVersion {
-        /// The journal.
-        path: PathBuf,
-        /// Its version.
-        version: String,
-    },
+    OtherVersion { path: PathBuf, version: String },
     /// Two runs on one output would send every row twice, so there is none without a lock.
     #[error("{} can't be locked ({error}): nothing would keep a second run off the same results", .path.display())]
-    NoLocks {
-        /// The journal.
-        path: PathBuf,
-        /// What the filesystem says.
-        error: io::Error,
-    },
+    NoLocks { path: PathBuf, error: io::Error },
     /// The file could not be made, opened or locked.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -264,7 +250,6 @@ fn lock_file(path: &Path) -> Result<File, LockError> {
     }
 }
 
-/// What became of a lock.
 #[derive(Debug)]
 enum Locked {
     Ours(File),
@@ -339,7 +324,6 @@ pub struct Journal {
     file: File,
     path: PathBuf,
     pid: u32,
-    /// What earlier runs left open.
     before: PossiblySent,
     /// Where the next entry goes. A write that failed in the middle is written over by the next.
     end: u64,

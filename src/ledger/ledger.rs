@@ -34,7 +34,6 @@ pub struct NewRun {
     pub run: Run,
     pub started: Stamp,
     pub input: Input,
-    /// The columns of the input.
     pub header: Fields,
     /// Where the ids stand among them.
     pub columns: IdColumns,

@@ -20,7 +20,6 @@ const FORMAT_VERSION: u64 = 1;
 /// Values by the name of their flag, without dashes in front.
 pub type Filters = BTreeMap<String, Vec<String>>;
 
-/// A list, finished or not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listing {
     format_version: u64,
@@ -31,17 +30,12 @@ pub struct Listing {
     pub finished_at: Option<At>,
     /// Whether it is finished and holds every session that passes the filters.
     pub complete: bool,
-    /// Where it comes from.
     pub api_host: String,
     /// The organization that the token belongs to; `None` if Slack didn't say.
     pub organization: Option<String>,
-    /// What was asked for.
     pub filters: Filters,
-    /// Pages read.
     pub pages: u64,
-    /// Sessions seen.
     pub seen: u64,
-    /// Sessions written to the output.
     pub rows: u64,
     /// Sessions that couldn't be read, and are in neither file.
     pub unreadable: u64,
@@ -51,7 +45,6 @@ pub struct Listing {
     /// Whether the file beside it is the `--others` of a listing: it holds what the filters leave out.
     #[serde(default)]
     pub is_others: bool,
-    /// The output.
     pub output: Written,
     /// The file for the sessions that the filters leave out.
     pub others: Option<OthersFile>,
@@ -59,7 +52,6 @@ pub struct Listing {
     pub cursor: Option<Box<str>>,
 }
 
-/// A file of a list.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Written {
     /// How long it is, or how many bytes of it hold whole pages.
@@ -73,15 +65,12 @@ pub struct Written {
 pub struct OthersFile {
     /// As it was typed.
     pub path: String,
-    /// Sessions written to it.
     pub rows: u64,
-    /// Its content.
     #[serde(flatten)]
     pub written: Written,
 }
 
 impl Listing {
-    /// Before the first page.
     #[must_use]
     pub fn new(began_at: At, api_host: String, organization: Option<String>, filters: Filters) -> Self {
         Self {
@@ -105,7 +94,6 @@ impl Listing {
         }
     }
 
-    /// The file beside an output.
     #[must_use]
     pub fn beside(output: &Path) -> PathBuf {
         let mut name = OsString::from(output);

@@ -54,10 +54,8 @@ pub struct Manifest {
     pub complete: bool,
     /// The runs, the first one first; of many the first [`FIRST_RUNS`] and the last [`LAST_RUNS`].
     pub runs: Vec<Run>,
-    /// Those between.
     #[serde(default, skip_serializing_if = "LeftOutRuns::is_none")]
     pub runs_left_out: LeftOutRuns,
-    /// What the rows came from.
     pub input: Input,
     /// What no run on these results may send; `None` in manifests of versions that didn't record it.
     #[serde(default)]
@@ -65,9 +63,7 @@ pub struct Manifest {
     /// The remaining file; `None` if nothing remains, or the file isn't written yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remaining: Option<Remaining>,
-    /// Where the records are.
     pub results: Results,
-    /// Rows by how they ended.
     pub totals: Totals,
     /// The same by workspace; a status without rows is left out.
     pub per_workspace: BTreeMap<String, StatusRows>,
@@ -87,32 +83,19 @@ pub struct Manifest {
 /// Why a manifest cannot be used. Each says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
-    /// There is none.
     #[error("{} does not exist; put it back beside the results, or name another file with -o", .0.display())]
     Missing(PathBuf),
     /// It could not be read.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// Not JSON.
     #[error("{} is not JSON ({source}); it was changed or cut: restore it, or name another file with -o", .path.display())]
-    NotJson {
-        /// The manifest.
-        path: PathBuf,
-        /// Where it stops being JSON.
-        source: serde_json::Error,
-    },
+    NotJson { path: PathBuf, source: serde_json::Error },
     /// Written by another version of this program.
     #[error("{} has format version {found}, this program knows {FORMAT_VERSION}; go on with the program that wrote it", .path.display())]
-    OtherVersion {
-        /// The manifest.
-        path: PathBuf,
-        /// Its version.
-        found: u64,
-    },
+    OtherVersion { path: PathBuf, found: u64 },
     /// JSON, but not what is written there.
     #[error("{}: {why}; it was changed by hand: restore it, or name another file with -o", .path.display())]
     Nonsense {
-        /// The manifest.
         path: PathBuf,
         /// What does not fit.
         why: Box<str>,
@@ -175,7 +158,6 @@ impl Manifest {
         self.window = recorded.window().map(|window| Window { from: At(window.from), to: At(window.to) });
     }
 
-    /// The run under way.
     pub fn current(&mut self) -> Option<&mut Run> {
         self.runs.last_mut()
     }

@@ -18,7 +18,6 @@ const MOST_RECORD: u64 = 4 << 20;
 /// Why a results file cannot be used. Each says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum ScanError {
-    /// There is no such file.
     #[error("{} does not exist", .0.display())]
     Missing(PathBuf),
     /// The file could not be read.
@@ -33,32 +32,23 @@ pub enum ScanError {
          it belongs to, or another file with -o", .path.display()
     )]
     OtherColumns {
-        /// The results file.
         path: PathBuf,
-        /// The input's columns.
         expected: String,
         /// The columns that the results carry.
         found: String,
     },
     /// Which of the input's columns hold the ids isn't clear.
     #[error("{}: {why}", .path.display())]
-    Columns {
-        /// The results file.
-        path: PathBuf,
-        /// What isn't clear.
-        why: Box<str>,
-    },
+    Columns { path: PathBuf, why: Box<str> },
     /// A record in the middle is not as it was written.
     #[error(
         "{}, line {line}: {damage}; the file was changed after it was written: restore it, or correct that line, or name \
          another file with -o", .path.display()
     )]
     Damaged {
-        /// The results file.
         path: PathBuf,
         /// The line on which the record starts, in the results.
         line: u64,
-        /// What is wrong with it.
         damage: Damage,
     },
     /// A record of a row that isn't the input's.
@@ -67,7 +57,6 @@ pub enum ScanError {
          were edited: restore them, or name another file with -o", .path.display()
     )]
     OtherRow {
-        /// The results file.
         path: PathBuf,
         /// The line in the input; the first such one.
         line: u64,
@@ -78,7 +67,6 @@ pub enum ScanError {
          one of the two, or name another file with -o", .path.display()
     )]
     Twice {
-        /// The results file.
         path: PathBuf,
         /// The line on which the second record starts, in the results.
         line: u64,
@@ -91,12 +79,7 @@ pub enum ScanError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Damage {
     /// Not as many columns as the header has.
-    Columns {
-        /// In this record.
-        found: usize,
-        /// In the header.
-        expected: usize,
-    },
+    Columns { found: usize, expected: usize },
     /// A column of ours that does not read back.
     Column(&'static str),
     /// Not UTF-8.
@@ -123,7 +106,6 @@ pub struct ResultRecord {
     pub fields: Fields,
     /// The row's line in the input.
     pub line: u64,
-    /// How it ended.
     pub outcome: Outcome,
 }
 
@@ -146,7 +128,6 @@ pub fn records(path: &Path) -> Result<Records, ScanError> {
 }
 
 impl Records {
-    /// The input's columns.
     #[must_use]
     pub fn columns(&self) -> &Fields {
         &self.columns

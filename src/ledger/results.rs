@@ -22,10 +22,8 @@ use std::sync::Arc;
 /// Why the results could not be begun.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateError {
-    /// The file is there already.
     #[error("{} exists already; continue it with --resume, or name another file with -o", .0.display())]
     Exists(PathBuf),
-    /// Another run writes to it.
     #[error("{} is held by another run, under another name; wait for it to end, or name another file with -o", .0.display())]
     Held(PathBuf),
     /// The file could not be made or opened.

@@ -3,16 +3,13 @@
 use crate::model::{InputMatch, PossiblySent};
 use roaring::RoaringTreemap;
 
-/// What the user asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ResumeRequest {
-    /// What may be there already.
     pub wants: OnExisting,
     /// Whether the calls go to the stand-in.
     pub rehearsal: bool,
 }
 
-/// What may be there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnExisting {
     /// Nothing: the default.
@@ -30,13 +27,9 @@ pub enum OnExisting {
 pub enum Seal {
     /// The last run died before it could say anything.
     Unsealed,
-    /// They are as they were.
     Intact,
-    /// Their end is missing.
     Cut,
-    /// They are gone.
     Missing,
-    /// They were changed.
     Edited,
 }
 
@@ -78,16 +71,13 @@ pub struct ExistingResults {
     pub done: RoaringTreemap,
 }
 
-/// Where a run begins.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Start {
-    /// With the first row.
     Fresh(NewRunReason),
     /// After the records that are there.
     Continue {
         /// Bytes of the results that stay; what follows is torn.
         valid_len: u64,
-        /// The rows that have ended.
         done: RoaringTreemap,
         /// The rows whose `session_not_found` now means `already_revoked`.
         maybe_sent: PossiblySent,
@@ -103,7 +93,6 @@ pub enum NewRunReason {
     NothingToResume,
     /// An earlier run died before its first record, and perhaps before its manifest.
     NothingWritten,
-    /// A rehearsal's results make room.
     ReplacesRehearsal,
     /// What is there belongs to another input: it is put aside whole, then the run begins.
     ArchivesOther,
@@ -121,13 +110,11 @@ pub enum Refusal {
          back, or name another file with -o"
     )]
     NoManifest,
-    /// The manifest names another input.
     #[error(
         "the results belong to another input: the manifest has SHA-256 {recorded}, the input given has {given}; give the \
          first one, or name another file with -o"
     )]
     OtherInput {
-        /// In the manifest.
         recorded: Box<str>,
         /// Of the input given.
         given: Box<str>,

@@ -21,7 +21,6 @@ use std::path::Path;
 pub struct Scan {
     /// Bytes up to the end of the last whole record; 0 where not even the header is whole.
     pub valid_len: u64,
-    /// The rows that have ended.
     pub recorded: Recorded,
     /// What the records carry of them.
     pub carried: Carried,
@@ -65,7 +64,6 @@ impl SeenLines {
 pub struct Window {
     /// The first call was sent, or the first row ended without one.
     pub from: Stamp,
-    /// The last row ended.
     pub to: Stamp,
 }
 
@@ -135,7 +133,6 @@ impl Recorded {
         &self.tally
     }
 
-    /// Why rows didn't end well.
     #[must_use]
     pub fn failures(&self) -> &Failures {
         &self.failures

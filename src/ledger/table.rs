@@ -31,7 +31,6 @@ impl Table {
         Self { encoder, sink, len }
     }
 
-    /// On standard output.
     #[must_use]
     pub fn stdout() -> Self {
         Self::on(Sink::Stdout, 0)

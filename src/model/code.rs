@@ -3,11 +3,9 @@
 /// What an error code says about the rows of a run (slack.md, "What each answer means").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CodeClass {
-    /// The session had ended before.
     AlreadyGone,
     /// Slack knows no such session; what that means depends on earlier attempts.
     NotFound,
-    /// A rate limit.
     RateLimited,
     /// Worth another attempt; the call may have taken effect.
     Transient,
@@ -19,7 +17,6 @@ pub enum CodeClass {
     Workspace,
     /// The token has expired; a fresh one continues the run.
     TokenExpired,
-    /// Every later row would fail.
     Run,
     /// A code that only `admin.users.session.list` is documented to return.
     Listing,
@@ -31,12 +28,10 @@ macro_rules! error_codes {
         #[derive(Debug, Clone, PartialEq, Eq, Hash)]
         pub enum ErrorCode {
             $(#[doc = concat!("`", $text, "`")] $variant,)+
-            /// Not in the table.
             Other(Box<str>),
         }
 
         impl ErrorCode {
-            /// Every code of the table.
             pub const LISTED: &'static [(&'static str, ErrorCode)] = &[$(($text, ErrorCode::$variant)),+];
 
             /// The code as Slack writes it.

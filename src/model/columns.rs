@@ -15,10 +15,8 @@ pub enum IdColumn {
 }
 
 impl IdColumn {
-    /// All of them.
     pub const ALL: [Self; 3] = [Self::Session, Self::User, Self::Team];
 
-    /// The column's name.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -65,7 +63,6 @@ pub struct IdColumns {
 }
 
 impl IdColumns {
-    /// Where an id stands.
     #[must_use]
     pub fn of(self, column: IdColumn) -> Option<usize> {
         match column {
@@ -88,26 +85,11 @@ pub struct ColumnNames {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ColumnError {
     /// Two headers name the same id.
-    Ambiguous {
-        /// The id.
-        column: IdColumn,
-        /// The two headers.
-        headers: [Box<str>; 2],
-    },
+    Ambiguous { column: IdColumn, headers: [Box<str>; 2] },
     /// One header is given for two ids.
-    Shared {
-        /// The ids.
-        columns: [IdColumn; 2],
-        /// The header.
-        header: Box<str>,
-    },
+    Shared { columns: [IdColumn; 2], header: Box<str> },
     /// The header that `--column` names isn't there.
-    Absent {
-        /// The id.
-        column: IdColumn,
-        /// The header.
-        header: Box<str>,
-    },
+    Absent { column: IdColumn, header: Box<str> },
 }
 
 impl fmt::Display for ColumnError {

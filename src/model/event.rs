@@ -8,7 +8,6 @@ use std::time::Duration;
 pub enum Event {
     /// A row is about to be sent; until its `Ended` is kept, a crash leaves its fate open.
     Sending {
-        /// The row's line.
         line: u64,
         /// 1 for the first call of the row.
         call: u32,
@@ -17,23 +16,17 @@ pub enum Event {
     Ended {
         /// The row, given up by the engine.
         row: Box<Row>,
-        /// How it ended.
         outcome: Outcome,
     },
     /// A transient answer: the row is sent again, not before `wait` from now.
     Retrying {
-        /// The row's line.
         line: u64,
-        /// Attempts made so far.
         attempt: u32,
-        /// The fault or Slack's code.
         error: Box<str>,
-        /// The backoff.
         wait: Duration,
     },
     /// A 429 paused a bucket.
     RateLimited {
-        /// The row that met it.
         line: u64,
         /// The workspace whose bucket is paused; none where one bucket serves all.
         team: Option<TeamId>,
@@ -53,23 +46,18 @@ pub enum Event {
     },
     /// A workspace refuses: its rows are set aside, the others go on.
     Parked {
-        /// The workspace.
         team: TeamId,
-        /// What it said.
         code: ErrorCode,
     },
     /// Slack answers nobody: calls are held back to one at a time.
     OutageBegan {
-        /// The fault or Slack's code.
         error: Box<str>,
     },
-    /// A clear answer came again.
     OutageEnded,
     /// The token expired and a fresh one was found where the old one came from.
     TokenRefreshed,
     /// The fresh token belongs to a user whose token the run didn't have before.
     OtherOwner {
-        /// The user.
         owner: Box<TokenOwner>,
         /// Whether the user's rows are left alone from here on.
         is_spared: bool,
@@ -96,10 +84,8 @@ impl Event {
     }
 }
 
-/// Which rows share a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BucketKind {
-    /// One for the token.
     Org,
     /// One for each workspace named in a request.
     Team,
@@ -114,7 +100,6 @@ pub enum StopReason {
     Terminated,
     /// `--max-failures` was reached.
     MaxFailures {
-        /// Rows failed or unknown.
         failed: u64,
         /// Rows ended by an answer or by exhaustion.
         of: u64,
@@ -122,30 +107,19 @@ pub enum StopReason {
     /// `--deadline` passed.
     Deadline,
     /// Slack asked for a longer pause than `--max-retry-after`.
-    RetryAfter {
-        /// The pause asked for.
-        pause: Duration,
-    },
+    RetryAfter { pause: Duration },
     /// The same ambiguous code five times running, with no success so far.
-    Breaker {
-        /// The code.
-        code: ErrorCode,
-    },
+    Breaker { code: ErrorCode },
     /// An answer that every later row would get too.
     Refused {
-        /// The code.
         code: ErrorCode,
         /// Slack's own words.
         detail: Box<str>,
     },
     /// The only workspace, or a second one, refused with a code of the workspace class.
-    Workspaces {
-        /// The code.
-        code: ErrorCode,
-    },
+    Workspaces { code: ErrorCode },
     /// Slack could not be reached, or answered nothing clear for longer than `--max-retry-after`.
     Unavailable {
-        /// The last fault or code.
         error: Box<str>,
         /// The transport's words about it; may be empty.
         detail: Box<str>,
@@ -182,15 +156,12 @@ impl StopReason {
 pub struct Snapshot {
     /// Rows of the whole input by how they ended, those of earlier runs on the same results included.
     pub counts: Counts,
-    /// Rows in the input.
     pub total: u64,
     /// Rows that had ended before this run began.
     pub already_done: u64,
-    /// Calls in flight.
     pub in_flight: u32,
     /// 429s met in this run.
     pub rate_limited: u64,
-    /// Calls made in this run.
     pub calls: u64,
     /// Since the run's first call; zero before it.
     pub elapsed: Duration,

@@ -10,9 +10,7 @@ use text::IdText;
 /// Why a text is not the identifier it should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IdError {
-    /// Nothing there, or only blanks.
     Missing,
-    /// Not made of decimal digits.
     NotAnInteger,
     /// `1.11228E+12`: a spreadsheet rounded the id, and the lost digits cannot be had back.
     SpreadsheetDamage,
@@ -65,7 +63,6 @@ impl SessionId {
         Err(if damaged { IdError::SpreadsheetDamage } else { IdError::NotAnInteger })
     }
 
-    /// The id as a number.
     #[must_use]
     pub fn get(self) -> u64 {
         self.0

@@ -5,7 +5,6 @@ use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-/// Slack's API.
 pub const API_URL: &str = "https://slack.com/api/";
 
 /// Whether a URL's host, without brackets, is 127.0.0.0/8, `::1`, or `localhost`, which the client resolves to these itself.
@@ -14,7 +13,6 @@ pub fn is_loopback_host(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// Where rows are read from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InputSource {
     /// `-`, or another name of standard input.
@@ -35,7 +33,6 @@ impl fmt::Display for InputSource {
     }
 }
 
-/// The byte between two columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Delimiter(u8);
 
@@ -93,8 +90,10 @@ impl Identify {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RateChoice {
     /// The limit is found during the run. `start` is never above `max`.
-    Auto { start: Rate, max: Rate },
-    /// This total rate.
+    Auto {
+        start: Rate,
+        max: Rate,
+    },
     Fixed(Rate),
     /// Only on the loopback address.
     Unlimited,
@@ -105,7 +104,6 @@ pub enum RateChoice {
 pub enum BucketPolicy {
     /// Find out (pacing.md, "Learn the buckets").
     Auto,
-    /// One bucket for the token.
     Org,
     /// One bucket for each workspace that a request names.
     Team,
@@ -114,7 +112,6 @@ pub enum BucketPolicy {
 /// When failed rows stop the run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum MaxFailures {
-    /// This many rows.
     Rows(u64),
     /// This share of the rows ended by an answer or by exhaustion, 0 to 1, once 50 of them have ended.
     Share(f64),
@@ -135,7 +132,6 @@ impl MaxFailures {
     }
 }
 
-/// Where a token comes from.
 #[derive(Clone, PartialEq, Eq)]
 pub enum TokenSource {
     /// The variable `SLACK_TOKEN`.
@@ -146,7 +142,6 @@ pub enum TokenSource {
     Command(String),
     /// `$CREDENTIALS_DIRECTORY/slack-token`, from systemd.
     Credential(PathBuf),
-    /// The person at the terminal.
     Prompt,
 }
 
@@ -185,7 +180,6 @@ impl fmt::Debug for TokenSource {
 pub enum LogFormat {
     #[default]
     Text,
-    /// One JSON object a line.
     Json,
 }
 
@@ -194,7 +188,6 @@ pub enum LogFormat {
 pub enum Verbosity {
     /// Errors and warnings: no progress, no notices, no totals.
     Quiet,
-    /// Progress and notices.
     #[default]
     Normal,
     /// Also a line for each row that ended.
@@ -203,25 +196,20 @@ pub enum Verbosity {
     Calls,
 }
 
-/// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ScreenMode {
-    /// A bar, redrawn in place.
     Bar,
     /// A line about every 10 s.
     Plain,
-    /// Nothing.
     None,
 }
 
 /// How an input compares with that of an earlier run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InputMatch {
-    /// The same content.
     Same,
     /// The earlier content, and whole lines behind it.
     Appended,
-    /// Neither.
     Other,
 }
 

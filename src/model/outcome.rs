@@ -28,22 +28,18 @@ enum Unsettled {
 /// How a row with a status is shown: its colour in charts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StatusGroup {
-    /// The session is gone.
     Gone,
     /// Slack has said that it will end it, and `verify` can prove it.
     Asked,
     /// Nothing was done, and nothing has to be.
     Aside,
-    /// Needs attention.
     Trouble,
 }
 
 /// All that is said of a status.
 struct StatusEntry {
     status: Status,
-    /// In the results.
     word: &'static str,
-    /// For people.
     label: &'static str,
     meaning: &'static str,
     group: StatusGroup,
@@ -156,13 +152,11 @@ impl Status {
         &TABLE[self as usize]
     }
 
-    /// The word in the results.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.entry().word
     }
 
-    /// The name for people.
     #[must_use]
     pub fn label(self) -> &'static str {
         self.entry().label
@@ -206,7 +200,6 @@ impl Status {
 /// The record of a row: everything that the results file says about it beside its own columns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
-    /// How it ended.
     pub status: Status,
     /// Slack's code, the transport's fault, or the rule that an unsent row broke; none on success.
     pub error: Option<Box<str>>,
@@ -220,7 +213,6 @@ pub struct Outcome {
     pub rate_limited: u32,
     /// When the first call was sent; none where none was.
     pub first_sent_at: Option<Stamp>,
-    /// When the row ended.
     pub finished_at: Stamp,
     /// `x-slack-req-id` of the deciding answer.
     pub request_id: Option<Box<str>>,

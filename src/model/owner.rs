@@ -5,16 +5,12 @@ use super::{TeamId, UserId};
 /// The owner of a token, as `auth.test` names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenOwner {
-    /// The user.
     pub id: UserId,
     /// The user's name; may be empty, as all names here.
     pub name: Box<str>,
     /// The workspace or, for an organization's token, the organization.
     pub team_id: Option<TeamId>,
-    /// Its name.
     pub team: Box<str>,
-    /// The organization.
     pub enterprise_id: Option<TeamId>,
-    /// The workspace's address.
     pub url: Box<str>,
 }

@@ -5,7 +5,6 @@ use roaring::RoaringTreemap;
 /// Rows that a run which died may have sent without recording an answer.
 #[derive(Debug, Clone, PartialEq)]
 pub enum PossiblySent {
-    /// Those of the journal.
     Lines(RoaringTreemap),
     /// Any: there is no journal to tell.
     All,

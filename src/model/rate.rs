@@ -4,7 +4,6 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// The period of a rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Per {
     /// `/s`
@@ -45,17 +44,13 @@ impl Per {
 /// Why a text is not a rate that calls could be made at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RateError {
-    /// A number alone.
     NoPeriod,
     /// Something other than `s`, `min` or `h` after the slash.
     UnknownPeriod,
     /// Other than decimal digits, with or without a point, before the slash.
     NotANumber,
-    /// Below zero.
     Negative,
-    /// Nothing would ever be sent.
     Zero,
-    /// More than three decimals.
     TooPrecise,
     /// More than 1,000 calls a second.
     TooFast,

@@ -9,7 +9,6 @@ pub const UNSTATED_PAUSE: Duration = Duration::from_secs(30);
 /// The answer to one call that ends sessions, reduced to what the engine decides by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
-    /// What was said.
     pub answer: Answer,
     /// The HTTP status, where there was an HTTP answer at all.
     pub http_status: Option<u16>,
@@ -32,7 +31,6 @@ impl Reply {
     }
 }
 
-/// The kinds of answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     /// HTTP 200, a JSON body, and `ok` exactly `true`. Nothing else is success.
@@ -44,7 +42,6 @@ pub enum Answer {
         /// From `Retry-After`: seconds, or an HTTP date less now. `None` where it is missing or unreadable.
         retry_after: Option<Duration>,
     },
-    /// No answer that means anything.
     Fault(Fault),
 }
 

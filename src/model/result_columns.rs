@@ -14,7 +14,6 @@ pub enum ColumnValue<'a> {
     Time(Stamp),
 }
 
-/// One column of the results.
 pub struct ResultColumn {
     pub name: &'static str,
     /// Whether no results file can do without it. The others may have been added later than a file was written.

@@ -25,7 +25,6 @@ impl Fields {
         Self { text, ends }
     }
 
-    /// How many fields there are.
     #[must_use]
     pub fn len(&self) -> usize {
         self.ends.len()
@@ -77,10 +76,8 @@ pub enum IdentifyBy {
     Team,
 }
 
-/// What a row asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
-    /// The end of one session.
     Session(SessionTarget),
     /// The end of every session of a user.
     User(UserTarget),
@@ -185,7 +182,6 @@ impl SessionTarget {
         &self.also_on
     }
 
-    /// The session.
     #[must_use]
     pub fn session(&self) -> SessionId {
         self.session
@@ -225,7 +221,6 @@ pub struct UserTarget {
 }
 
 impl UserTarget {
-    /// The user.
     #[must_use]
     pub fn user(&self) -> &UserId {
         &self.user
@@ -236,19 +231,12 @@ impl UserTarget {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rejection {
     /// Fewer or more fields than the header has.
-    Columns {
-        /// Fields of this row.
-        found: usize,
-        /// Fields of the header.
-        expected: usize,
-    },
+    Columns { found: usize, expected: usize },
     /// A column holds something else than it should.
     Id {
         /// The column's name: `session_id`, `team_id` or `user_id`.
         column: &'static str,
-        /// What is wrong with it.
         error: IdError,
-        /// What stands there.
         value: Box<str>,
     },
     /// Neither `user_id` nor `team_id` is given, or not the one that `--identify-by` asks for.

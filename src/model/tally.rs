@@ -4,12 +4,10 @@ use super::{Status, TeamId, UserId};
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 
-/// Rows by status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts([u64; Status::ALL.len()]);
 
 impl Counts {
-    /// Counts one row.
     pub fn add(&mut self, status: Status) {
         self.0[status as usize] += 1;
     }
@@ -19,7 +17,6 @@ impl Counts {
         self.0.iter_mut().zip(other.0).for_each(|(rows, more)| *rows += more);
     }
 
-    /// Rows of this status.
     #[must_use]
     pub fn of(&self, status: Status) -> u64 {
         self.0[status as usize]
@@ -124,7 +121,6 @@ impl Tally {
         }
     }
 
-    /// Rows by status.
     #[must_use]
     pub fn counts(&self) -> &Counts {
         &self.counts

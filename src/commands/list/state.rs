@@ -170,7 +170,6 @@ impl State {
         if is_begun { Ok(this) } else { this.with_header() }
     }
 
-    /// Writes the header.
     fn with_header(mut self) -> Result<Self, RunError> {
         self.table.row(COLUMNS);
         if let Some(others) = &mut self.others {

@@ -14,7 +14,6 @@ use std::collections::BTreeSet;
 /// Fresh tokens that have expired already, one after another, before that is believed.
 const MOST_EXPIRED: usize = 3;
 
-/// The client of a run.
 pub struct RunApi {
     client: Client,
     patience: Patience,

@@ -28,32 +28,22 @@ const NAMED: usize = 20;
 
 /// What the end is put together from.
 pub struct Finish<'a> {
-    /// The settings.
     pub settings: &'a Settings,
-    /// The command line.
     pub argv: &'a [OsString],
-    /// Where it is told.
     pub console: &'a Console,
     /// What did not change.
     pub facts: RunFacts,
-    /// Who was called.
     pub remote: &'a Remote,
-    /// When it began.
     pub started: Stamp,
-    /// How the engine ended.
     pub end: RunEnd,
-    /// The workspaces that refused.
     pub suspended: Vec<(TeamId, ErrorCode)>,
 }
 
 /// A run that has ended, with all that it leaves.
 #[derive(Debug)]
 pub struct Finished {
-    /// How it ended.
     pub exit: ExitStatus,
-    /// Its id.
     pub run_id: String,
-    /// The results.
     pub results: PathBuf,
     /// The totals as JSON, where they were asked for and could be written.
     pub summary: Option<PathBuf>,

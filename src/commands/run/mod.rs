@@ -60,11 +60,9 @@ pub fn run(
 enum Ready {
     /// A plan was all that was asked for.
     Planned(ExitStatus),
-    /// Everybody has agreed.
     ToSend(Box<ToSend>),
 }
 
-/// What a run begins with.
 struct ToSend {
     prepared: Preflight,
     remote: Remote,

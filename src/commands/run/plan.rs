@@ -20,12 +20,9 @@ use std::cmp::Reverse;
 /// Workspaces that are named; the others are counted.
 const NAMED: usize = 5;
 
-/// How a plan is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutputFormat {
-    /// For people.
     Text,
-    /// One JSON object.
     Json,
 }
 

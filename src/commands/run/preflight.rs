@@ -19,9 +19,7 @@ use std::path::{Path, PathBuf};
 
 /// An input that was read to its end, and the place where its results go.
 pub struct Preflight {
-    /// The input.
     pub content: Content,
-    /// What it holds.
     pub survey: Survey,
     /// Where everything goes; none for the plan of standard input.
     pub files: Option<RunFiles>,

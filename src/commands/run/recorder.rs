@@ -29,13 +29,10 @@ pub struct Recorder {
 
 /// What stays the same while the recorder changes.
 pub struct RunFacts {
-    /// This run's id.
     pub run_id: String,
     /// The input, for `--remaining`.
     pub content: Content,
-    /// Rows of the input.
     pub rows: u64,
-    /// Where everything is.
     pub files: RunFiles,
 }
 

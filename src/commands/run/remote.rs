@@ -65,12 +65,10 @@ impl Remote {
         Ok(Self { calls, api, proxy, auth, checks, _stand_in: stand_in })
     }
 
-    /// What the engine calls.
     pub fn api(&self) -> &RunApi {
         &self.calls
     }
 
-    /// The host that is called.
     pub fn host(&self) -> &str {
         self.api.host()
     }

@@ -64,7 +64,6 @@ pub fn verify(typed: VerifyArgs, argv: &[OsString], console: &Console) -> Result
     Ok(if is_proved { ExitStatus::Success } else { ExitStatus::RowsFailed })
 }
 
-/// What a listing brought.
 struct Listed {
     seen: ListingSnapshot,
     calls: u64,
@@ -100,7 +99,6 @@ async fn survey(
     }
 }
 
-/// Where everything is.
 struct VerifyFiles {
     run: RunFiles,
     verified: PathBuf,
@@ -169,7 +167,6 @@ pub(in crate::commands) fn unreadable(error: &ScanError) -> RunError {
     RunError::input(error.to_string(), "give the results of a run, as it wrote them")
 }
 
-/// Reads the ids of records.
 struct Ids(IdColumns);
 
 impl Ids {
@@ -254,7 +251,6 @@ fn answer(files: &VerifyFiles, names: &ColumnNames, seen: &ListingSnapshot) -> R
     Ok(totals)
 }
 
-/// Records by their answer.
 #[derive(Debug, Default)]
 struct VerifyTotals {
     by_verdict: BTreeMap<Verdict, u64>,

@@ -12,7 +12,6 @@ const MOST_IPS: usize = 20;
 pub struct Concerned {
     /// Every session that the results name.
     pub sessions: HashSet<SessionId>,
-    /// Every user that they name.
     pub users: HashSet<UserId>,
     /// Other sessions of theirs that were there before the run, as far as `--before` tells.
     pub before: HashSet<SessionId>,
@@ -27,7 +26,6 @@ pub struct Back {
     pub ips: BTreeSet<Box<str>>,
 }
 
-/// What was seen.
 #[derive(Debug, Default)]
 pub struct ListingSnapshot {
     alive: HashSet<SessionId>,
@@ -46,7 +44,6 @@ pub struct ListingSnapshot {
 struct Unread {
     /// All of them, those of strangers included.
     all: u64,
-    /// Neither id can be read.
     neither: u64,
     /// The user can't be read.
     userless: u64,
@@ -56,7 +53,6 @@ struct Unread {
     users: HashSet<UserId>,
 }
 
-/// The answer to a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Verdict {
     /// The session is not listed, and its user has no other.
@@ -76,7 +72,6 @@ impl Verdict {
     /// Every verdict, in the order of the totals.
     pub const ALL: [Self; 5] = [Self::Gone, Self::UserBack, Self::StillThere, Self::Unproven, Self::NotAsked];
 
-    /// The word in the file.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -99,13 +94,11 @@ impl Verdict {
 }
 
 impl ListingSnapshot {
-    /// Before the first page.
     #[must_use]
     pub fn new(is_compared: bool) -> Self {
         Self { is_compared, ..Self::default() }
     }
 
-    /// Takes in a page.
     pub fn take(&mut self, page: Page, concerned: &Concerned) {
         for session in page.sessions {
             self.see(session, concerned);

@@ -13,12 +13,10 @@ const MOST_FILES: usize = 20;
 /// A manifest with a hundred thousand users has some megabytes; for one number none of that size is read.
 const MOST_BYTES: u64 = 1024 * 1024;
 
-/// What a run learnt.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Learnt {
     /// Calls a minute that one bucket takes.
     pub per_minute: f64,
-    /// When that run ended.
     pub at: At,
 }
 

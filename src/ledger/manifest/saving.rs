@@ -67,7 +67,6 @@ struct ManifestText<'a> {
     per_user: Users<'a>,
 }
 
-/// Where the users' rows are.
 enum Users<'a> {
     Loaded(&'a BTreeMap<String, StatusRows>),
     Counted(&'a Tally),
