@@ -309,17 +309,7 @@ impl<'a> View<'a> {
         }
         // A column that the file doesn't have says nothing.
         let mut line = 0;
-        let mut outcome = Outcome {
-            status: Status::Unknown,
-            error: None,
-            detail: Box::default(),
-            http_status: None,
-            attempts: 0,
-            rate_limited: 0,
-            first_sent_at: None,
-            finished_at: Stamp::from_millis(0),
-            request_id: None,
-        };
+        let mut outcome = Outcome::bare(Status::Unknown, Stamp::from_millis(0));
         for (column, text) in header.ours.iter().zip(text.iter().skip(carried)) {
             (column.read)(text, &mut line, &mut outcome).ok_or(Damage::Column(column.name))?;
         }

@@ -90,15 +90,5 @@ pub(super) fn row_of<T: AsRef<str>>(line: u64, texts: &[T]) -> Row {
 
 /// An outcome with nothing but its status.
 pub(super) fn ended(status: Status) -> Outcome {
-    Outcome {
-        status,
-        error: None,
-        detail: "".into(),
-        http_status: None,
-        attempts: 0,
-        rate_limited: 0,
-        first_sent_at: None,
-        finished_at: Stamp::from_millis(1_795_459_321_123),
-        request_id: None,
-    }
+    Outcome::bare(status, Stamp::from_millis(1_795_459_321_123))
 }

@@ -218,6 +218,24 @@ pub struct Outcome {
     pub request_id: Option<Box<str>>,
 }
 
+impl Outcome {
+    /// Nothing but a status; the others start from here.
+    #[must_use]
+    pub fn bare(status: Status, finished_at: Stamp) -> Self {
+        Self {
+            status,
+            error: None,
+            detail: Box::default(),
+            http_status: None,
+            attempts: 0,
+            rate_limited: 0,
+            first_sent_at: None,
+            finished_at,
+            request_id: None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,7 @@
 //! The directions of the design, over the paths in `src`: imports point inward, the edges never import each other, and one
 //! outside crate has one place. Tests inside `src` may import what they like.
 
+use slack_revoke::model::{ErrorCode, ResultColumn};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -241,4 +242,37 @@ fn the_rules_of_this_test_would_be_broken_by_a_wrong_import() {
     assert_eq!(source.paths_from("csv"), ["csv::Writer::new"]);
     assert_eq!(source.paths_from("tokio").len(), 0);
     assert_eq!(without_tests("use a;\n// csv::x\nmod tests {\n    use csv::x;\n}\n"), "use a;\n");
+}
+
+/// A code is in the table of codes and a column in the table of columns; nothing else spells one.
+#[test]
+fn codes_and_columns_are_spelled_in_their_tables_alone() {
+    let mut sources = sources();
+    sources.retain(|source| Path::new(&source.path).extension().is_some_and(|kind| kind == "rs"));
+    // Also the name of an event.
+    let codes =
+        ErrorCode::LISTED.iter().map(|(text, _)| (*text, "model/code.rs")).filter(|(text, _)| *text != "rate_limited");
+    // Words that are not only a column's name.
+    let common = ["line", "status", "error", "detail", "rate_limited"];
+    let columns = ResultColumn::NAMES.into_iter().filter(|name| !common.contains(name));
+    let columns = columns.map(|name| (name, "model/result_columns.rs"));
+    for (word, home) in codes.chain(columns) {
+        let spelled = format!("\"{word}\"");
+        let having = sources.iter().filter(|source| source.code.contains(&spelled));
+        let found: Vec<_> = having.map(|source| &*source.path).collect();
+        assert_eq!(found, [home], "{word}");
+    }
+}
+
+#[test]
+fn the_files_that_contributing_names_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = include_str!("../../CONTRIBUTING.md");
+    let is_ours = |path: &&str| ["src/", "tests/", "docs/", "benches/"].iter().any(|root| path.starts_with(root));
+    let paths = text.split('`').skip(1).step_by(2).filter(is_ours);
+    let paths: Vec<_> = paths.filter(|path| !path.contains("NAME") && !path.contains(' ')).collect();
+    assert!(paths.len() > 20, "{paths:?}");
+    for path in paths {
+        assert!(root.join(path).exists(), "{path}");
+    }
 }
