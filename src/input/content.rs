@@ -2,100 +2,25 @@
 
 use super::SurveyOptions;
 use super::deal::Dealer;
-use super::duplicates::Firsts;
 use super::error::{InputError, Trouble};
-use super::framing::{Frames, Place, Record};
+use super::framing::Frames;
 use super::header::Header;
-use super::identity::InputIdentity;
-use super::index::Index;
+use super::index::IndexedInput;
 use super::intake::{FirstReading, Intake};
-use super::original::Original;
 use super::rules::Rules;
 use super::source::Source;
-use super::stored::{Span, Stored};
+use super::stored::CHUNK;
 use super::survey::{Count, Judges, Survey};
-use crate::model::{Carried, InputMatch, InputSource, PossiblySent, Rejection, Row, Status, Target};
+use crate::model::{Carried, InputSource, PossiblySent, Status};
 use roaring::RoaringTreemap;
 use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
-
-/// Bytes read at a time, from the start to the end.
-pub(super) const CHUNK: usize = 64 * 1024;
-/// Bytes read at a time where rows are looked up: some 64 of the usual ones, as far apart as known places are.
-const LOOKUP_CHUNK: usize = 4 * 1024;
-
-/// What the survey leaves for the second reading. A million rows of it are well under a megabyte.
-#[derive(Debug)]
-pub(super) struct Surveyed {
-    pub(super) stored: Stored,
-    /// `None` if the bytes came from a pipe.
-    original: Option<Original>,
-    pub(super) header: Header,
-    pub(super) rows_at: Place,
-    pub(super) index: Index,
-    pub(super) done: RoaringTreemap,
-    rules: Rules,
-    firsts: Firsts,
-    identity: InputIdentity,
-    continuation: Option<InputMatch>,
-}
-
-impl Surveyed {
-    /// A record as the engine gets it.
-    pub(super) fn row(&self, record: &Record<'_>, maybe_sent: &PossiblySent) -> Row {
-        let line = record.place.line;
-        let fields = record.to_fields(self.header.fields().len());
-        let mut target = self.judge(record);
-        let mut may_have_been_sent = maybe_sent.contains(line);
-        if let Ok(Target::Session(session)) = &mut target {
-            session.set_also_on(self.firsts.other_names_of(session));
-            may_have_been_sent |= session.also_on().iter().any(|line| maybe_sent.contains(*line));
-        }
-        Row { line, fields, target, may_have_been_sent }
-    }
-
-    fn judge(&self, record: &Record<'_>) -> Result<Target, Rejection> {
-        let target = self.rules.judge(&self.header, record)?;
-        let ahead = match &target {
-            Target::Session(session) => self.firsts.ahead_of(session, record.place.line),
-            Target::User(_) => None,
-        };
-        match ahead {
-            Some(first) => Err(Rejection::Duplicate { first_line: Some(first) }),
-            None => Ok(target),
-        }
-    }
-
-    /// All rows, in order.
-    pub(super) fn frames(&self) -> Frames<Span> {
-        self.stored.frames(self.rows_at, self.header.dialect(), CHUNK)
-    }
-
-    /// Rows here and there; [`Self::look_up`] goes to them.
-    pub(super) fn lookup(&self) -> Frames<Span> {
-        self.stored.frames(self.rows_at, self.header.dialect(), LOOKUP_CHUNK)
-    }
-
-    pub(super) fn look_up(&self, place: Place, lookup: &mut Frames<Span>) {
-        lookup.move_to(place, self.stored.span(place.offset, LOOKUP_CHUNK));
-    }
-
-    /// Fails if the rows come from a copy, and the file isn't what was copied any more.
-    pub(super) fn check_original(&self) -> Result<(), Trouble> {
-        if self.stored.is_original() { Ok(()) } else { self.compare_original() }
-    }
-
-    fn compare_original(&self) -> Result<(), Trouble> {
-        let Some(original) = &self.original else { return Ok(()) };
-        original.check(&self.identity.sha256, self.identity.bytes)
-    }
-}
 
 /// An input that has been surveyed. Clones share the one open file and what the survey found.
 #[derive(Debug, Clone)]
 pub struct Content {
     input: InputSource,
-    surveyed: Arc<Surveyed>,
+    surveyed: Arc<IndexedInput>,
 }
 
 impl Content {
@@ -116,7 +41,7 @@ impl Content {
         let found = count.settle(&stored, rows_at)?;
         let (survey, index, firsts) = found.into_survey(&header, identity.clone(), continuation);
         let surveyed =
-            Surveyed { stored, original, header, rows_at, index, done, rules, firsts, identity, continuation };
+            IndexedInput { stored, original, header, rows_at, index, done, rules, firsts, identity, continuation };
         Ok((Self { input, surveyed: Arc::new(surveyed) }, survey))
     }
 
@@ -130,7 +55,7 @@ impl Content {
     }
 
     fn resurvey(&self, rules: Rules, done: RoaringTreemap) -> Result<(Self, Survey), Trouble> {
-        let Surveyed { stored, original, header, rows_at, identity, continuation, .. } = &*self.surveyed;
+        let IndexedInput { stored, original, header, rows_at, identity, continuation, .. } = &*self.surveyed;
         header.require(rules.identify)?;
         let judges = Judges { header, rules: &rules, done: &done };
         let count = Count::first(judges, &mut self.surveyed.frames())?;
@@ -140,7 +65,7 @@ impl Content {
         let (header, identity) = (header.clone(), identity.clone());
         let (rows_at, continuation) = (*rows_at, *continuation);
         let surveyed =
-            Surveyed { stored, original, header, rows_at, index, done, rules, firsts, identity, continuation };
+            IndexedInput { stored, original, header, rows_at, index, done, rules, firsts, identity, continuation };
         Ok((Self { input: self.input.clone(), surveyed: Arc::new(surveyed) }, survey))
     }
 

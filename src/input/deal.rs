@@ -1,8 +1,8 @@
 //! The second reading: which rows answer which request. No thread and no channel, so that it can be tested as it is.
 
-use super::content::Surveyed;
 use super::error::Trouble;
 use super::framing::Frames;
+use super::index::IndexedInput;
 use super::stored::Span;
 use crate::engine::ports::{Batch, Want};
 use crate::model::{PossiblySent, Row, TeamId};
@@ -31,7 +31,7 @@ const LEAST_OF_TEAM: usize = 8;
 /// Hands out every row once.
 #[derive(Debug)]
 pub(super) struct Dealer {
-    surveyed: Arc<Surveyed>,
+    surveyed: Arc<IndexedInput>,
     maybe_sent: PossiblySent,
     /// In the input's order: `ordinal` is the next; all before it have been handed out.
     forward: Cursor,
@@ -60,7 +60,7 @@ struct Ahead {
 }
 
 impl Dealer {
-    pub(super) fn new(surveyed: Arc<Surveyed>, maybe_sent: PossiblySent) -> Self {
+    pub(super) fn new(surveyed: Arc<IndexedInput>, maybe_sent: PossiblySent) -> Self {
         Self {
             forward: Cursor { frames: surveyed.frames(), ordinal: 0 },
             lookup: Cursor { frames: surveyed.lookup(), ordinal: 0 },

@@ -1,4 +1,4 @@
-use super::super::content::CHUNK;
+use super::super::stored::CHUNK;
 use super::super::testing::content_and_dealer;
 use super::super::{Identify, Rules, SurveyOptions};
 use super::*;

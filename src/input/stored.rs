@@ -10,6 +10,9 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
+/// Bytes read at a time, from the start to the end.
+pub(super) const CHUNK: usize = 64 * 1024;
+
 /// Bytes that have a hash of their own. Rows of one workspace are looked up one by one, and each costs a block or two.
 pub(super) const BLOCK: usize = 4 * 1024;
 

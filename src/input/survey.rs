@@ -1,6 +1,5 @@
 //! The first reading: everything is checked and counted before anything is sent.
 
-use super::content::CHUNK;
 use super::duplicates::{Firsts, Sightings};
 use super::error::Trouble;
 use super::framing::{Feed, Frames, Place, Record};
@@ -9,7 +8,7 @@ use super::identity::InputIdentity;
 use super::index::Index;
 use super::keys::{Distinct, Key, Keys};
 use super::rules::{Identify, Rules};
-use super::stored::Stored;
+use super::stored::{CHUNK, Stored};
 use crate::model::{Carried, InputMatch};
 use crate::model::{Counts, Fields, IdColumns, IdentifyBy, Rejection, SessionId, Status, Target, TeamId, UserId};
 use roaring::RoaringTreemap;

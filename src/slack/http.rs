@@ -1,6 +1,6 @@
 //! The client: one way to make a call, and the four methods that are called.
 
-use super::failure::Failure;
+use super::call_error::Failure;
 use super::form::Form;
 use super::permitted_body::PermittedBody;
 use super::retry_after;

@@ -12,7 +12,6 @@ pub mod token;
 pub mod wire;
 
 mod call_error;
-mod failure;
 mod form;
 mod retry_after;
 mod text;

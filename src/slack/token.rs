@@ -5,15 +5,12 @@
 //! long as the process lives, because nothing can take it out of there again. A file of mode 0600, a command, or
 //! systemd's credential has no such trace.
 
-mod check;
-mod error;
 mod read;
 
 pub use crate::model::TokenSource;
-pub use error::TokenError;
-pub use read::kill_command;
+pub use read::{TokenError, kill_command, secret_variables};
 
-use read::{Permissions, from_command, from_file};
+use read::{OTHER_VARIABLES, Permissions, from_command, from_file};
 use reqwest::header::HeaderValue;
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
@@ -24,14 +21,6 @@ use std::time::Duration;
 
 /// The first time, a command may have to ask somebody.
 const LONGEST_COMMAND: Duration = Duration::from_mins(2);
-
-/// Variables with which other programs are given a token of Slack's. This one doesn't read them.
-const OTHER_VARIABLES: [&str; 4] = ["SLACK_API_TOKEN", "SLACK_REVOKE_TOKEN", "SLACK_USER_TOKEN", "SLACK_BOT_TOKEN"];
-
-/// What may hold a token or tell how to get one: no command that the program starts finds these.
-pub fn secret_variables() -> impl Iterator<Item = &'static str> {
-    ["SLACK_TOKEN", "SLACK_REVOKE_TOKEN_COMMAND"].into_iter().chain(OTHER_VARIABLES)
-}
 
 /// A token that has the form of a user token, and its source. Shown without the token.
 #[derive(Clone)]
@@ -57,7 +46,7 @@ impl Token {
     /// The value of the one header that carries the token; marked so that nothing shows it.
     pub(super) fn bearer(&self) -> HeaderValue {
         let text = Zeroizing::new(format!("Bearer {}", self.secret.expose_secret()));
-        let mut value = HeaderValue::from_str(&text).expect("a token is printable ASCII: check::token saw to that");
+        let mut value = HeaderValue::from_str(&text).expect("a token is printable ASCII: `checked` saw to that");
         value.set_sensitive(true);
         value
     }
@@ -81,7 +70,7 @@ impl Token {
                 ask().map(|answer| read::from_os(answer.expose_secret().into())).map_err(read::Trouble::Prompt)
             }
         };
-        check::token(&text.map_err(|trouble| trouble.at(source))?, source)
+        checked(&text.map_err(|trouble| trouble.at(source))?, source)
     }
 
     /// Reads the token once more from its source; none where the source cannot be asked again. A command gets `limit`.
@@ -94,7 +83,7 @@ impl Token {
             TokenSource::Command(command) => from_command(command, limit),
             TokenSource::Env | TokenSource::Credential(_) | TokenSource::Prompt => return Ok(None),
         };
-        check::token(&text.map_err(|trouble| trouble.at(source))?, source).map(Some)
+        checked(&text.map_err(|trouble| trouble.at(source))?, source).map(Some)
     }
 }
 
@@ -119,6 +108,57 @@ pub fn unread_variable(env: &dyn Fn(&str) -> Option<OsString>) -> Option<&'stati
 /// Where there is no terminal, or it cannot be read.
 pub fn ask_on_terminal() -> io::Result<SecretString> {
     rpassword::prompt_password("Slack user token (xoxp-…; it is not shown): ").map(SecretString::from)
+}
+
+/// The kinds that will not do, most specific first: prefix, and what it is.
+const REFUSED: [(&str, &str); 9] = [
+    ("xoxb-", "a bot token (xoxb-…), and a bot can never have the user scope admin.users:write"),
+    ("xoxe.xoxb-", "a bot token (xoxe.xoxb-…), and a bot can never have the user scope admin.users:write"),
+    ("xoxe-", "a refresh token (xoxe-…), which only buys access tokens"),
+    ("xapp-", "an app-level token (xapp-…), which acts for no user"),
+    ("xoxa-", "a legacy workspace token (xoxa-…), which the admin methods do not accept"),
+    ("xoxc-", "the token of a browser session (xoxc-…), which the admin methods do not accept"),
+    ("xoxd-", "a browser's cookie (xoxd-…), which is no token of the API"),
+    ("xox", "a kind of Slack token that the admin methods do not accept"),
+    ("", "something that does not look like a Slack user token"),
+];
+
+/// What a token is often copied with, in any case, and how that is said.
+const AROUND: [(&str, &str); 8] = [
+    ("\"", "it is in quotes"),
+    ("'", "it is in quotes"),
+    ("\u{201c}", "it is in typographic quotes"),
+    ("\u{2018}", "it is in typographic quotes"),
+    ("bearer ", "the word Bearer precedes it"),
+    ("authorization:", "it is a whole Authorization header"),
+    ("slack_token=", "SLACK_TOKEN= precedes it"),
+    ("export ", "it is a line of a shell script: SLACK_TOKEN= precedes the token"),
+];
+
+/// A user token, or the reason why it is none.
+fn checked(bytes: &[u8], source: &TokenSource) -> Result<Token, TokenError> {
+    let origin = || source.clone();
+    let bytes = bytes.trim_ascii();
+    if bytes.is_empty() {
+        return Err(TokenError::Empty { origin: origin() });
+    }
+    let malformed = |what| TokenError::Malformed { origin: origin(), what };
+    // Compared in place: a copy would stay in memory that nobody wipes.
+    let begins =
+        |around: &str| bytes.get(..around.len()).is_some_and(|start| start.eq_ignore_ascii_case(around.as_bytes()));
+    if let Some((_, what)) = AROUND.iter().find(|(around, _)| begins(around)) {
+        return Err(malformed(what));
+    }
+    if bytes.iter().any(u8::is_ascii_whitespace) {
+        return Err(malformed("there are blanks or several lines in it"));
+    }
+    let text = std::str::from_utf8(bytes).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_graphic()));
+    let text = text.ok_or_else(|| malformed("there are other than ASCII characters in it"))?;
+    if ["xoxp-", "xoxe.xoxp-"].iter().any(|prefix| text.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty())) {
+        return Ok(Token { secret: SecretString::from(text), source: origin() });
+    }
+    let kind = REFUSED.iter().find(|(prefix, _)| text.starts_with(prefix)).map_or("no token", |(_, kind)| kind);
+    Err(TokenError::WrongKind { origin: origin(), kind })
 }
 
 #[cfg(test)]

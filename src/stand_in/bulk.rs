@@ -1,9 +1,8 @@
 //! `admin.users.session.resetBulk`: what was asked for, and what is queued and not done yet.
 
 use super::config::Bulk;
-use super::faults::{Effect, Fault, Prescribed, Scripted, mix};
+use super::faults::{Effect, Fault, Prescribed, Scripted, StandInReply, mix};
 use super::sessions::Population;
-use super::world::Told;
 use crate::model::ErrorCode;
 use std::collections::{HashMap, VecDeque};
 
@@ -13,7 +12,7 @@ pub struct BulkCall {
     /// The users that it named; none where its arguments could not be read.
     pub users: Vec<String>,
     /// The answer.
-    pub told: Told,
+    pub told: StandInReply,
 }
 
 /// The jobs that were queued, by the number of the call with which each is done.
@@ -42,10 +41,10 @@ impl BulkQueue {
     }
 
     /// The answer to a call for these users, and what it queues.
-    pub(super) fn answer(&mut self, users: &[&str], population: &mut Population) -> Told {
+    pub(super) fn answer(&mut self, users: &[&str], population: &mut Population) -> StandInReply {
         match self.prescribe(users) {
             None => self.truth(users, population),
-            Some(Prescribed::Refused(code)) => Told::Refused(code),
+            Some(Prescribed::Refused(code)) => StandInReply::Refused(code),
             Some(Prescribed::Fault(fault, effect)) => {
                 let taken = match effect {
                     Effect::None => None,
@@ -54,22 +53,22 @@ impl BulkQueue {
                 match (fault, taken) {
                     (Fault::Slow(_), Some(told)) => told,
                     (Fault::Slow(_), None) => self.truth(users, population),
-                    _ => Told::Fault(fault),
+                    _ => StandInReply::Fault(fault),
                 }
             }
         }
     }
 
-    fn truth(&mut self, users: &[&str], population: &mut Population) -> Told {
+    fn truth(&mut self, users: &[&str], population: &mut Population) -> StandInReply {
         if users.iter().any(|user| !population.knows(user)) {
-            return Told::Refused(ErrorCode::UserNotFound);
+            return StandInReply::Refused(ErrorCode::UserNotFound);
         }
         let users: Vec<String> = users.iter().map(|user| (*user).to_owned()).collect();
         match self.config.done_after {
             0 => population.end_all_of(&users),
             after => self.jobs.push_back((self.calls + after, users)),
         }
-        Told::Ok
+        StandInReply::Ok
     }
 
     fn prescribe(&mut self, users: &[&str]) -> Option<Prescribed> {
@@ -86,7 +85,7 @@ impl BulkQueue {
     }
 
     /// Keeps a call, where there is room left.
-    pub(super) fn record(&mut self, users: &[&str], told: &Told) {
+    pub(super) fn record(&mut self, users: &[&str], told: &StandInReply) {
         if self.log.len() < self.log_room {
             let users = users.iter().map(|user| (*user).to_owned()).collect();
             self.log.push(BulkCall { users, told: told.clone() });

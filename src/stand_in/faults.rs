@@ -42,6 +42,19 @@ pub enum Fault {
     Slow(Duration),
 }
 
+/// What a call was answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StandInReply {
+    /// `ok: true`.
+    Ok,
+    /// `ok: false` and this code.
+    Refused(ErrorCode),
+    /// `ratelimited`.
+    Limited,
+    /// Trouble.
+    Fault(Fault),
+}
+
 /// What is laid down for a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Prescribed {

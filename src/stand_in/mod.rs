@@ -37,8 +37,8 @@ pub use config::{
 };
 pub use devices::{Device, Devices};
 pub use drill::REHEARSAL_TOKEN;
-pub use faults::{Effect, Fault, Faults, Prescribed, Script, Scripted};
+pub use faults::{Effect, Fault, Faults, Prescribed, Script, Scripted, StandInReply};
 pub use limiter::{LimitKind, Limiter, WindowStart};
 pub use server::Server;
 pub use sessions::{Population, Session};
-pub use world::{BucketStats, Call, Stats, Told};
+pub use world::{BucketStats, Call, Stats};

@@ -4,10 +4,10 @@ use super::answers::{self, TORN_OFF};
 use super::arguments::{self, Arguments, Method};
 use super::clock::Clock;
 use super::config::{Latency, RetryAfter};
-use super::faults::{Effect, Fault, Prescribed, mix};
+use super::faults::{Effect, Fault, Prescribed, StandInReply, mix};
 use super::line::Line;
 use super::sessions::Owner;
-use super::world::{Admission, BucketId, Told, World};
+use super::world::{Admission, BucketId, World};
 use crate::model::ErrorCode;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method as HttpMethod};
@@ -114,10 +114,10 @@ impl Call {
     async fn limited(&self, method: Method, bucket: BucketId, wait: Duration) -> Response {
         let session = self.session();
         match method {
-            Method::Invalidate => self.shared.world().record(self.arrived, session, &Told::Limited),
+            Method::Invalidate => self.shared.world().record(self.arrived, session, &StandInReply::Limited),
             Method::ResetBulk => {
                 let users = self.arguments.as_ref().ok().and_then(|arguments| arguments.users().ok());
-                self.shared.world().bulk.record(&users.unwrap_or_default(), &Told::Limited);
+                self.shared.world().bulk.record(&users.unwrap_or_default(), &StandInReply::Limited);
             }
             Method::List | Method::AuthTest => {}
         }
@@ -140,7 +140,7 @@ impl Call {
         let prescribed = self.shared.world().prescribe(session, owner);
         let (told, late) = match prescribed {
             None => (self.end(session, owner), Duration::ZERO),
-            Some(Prescribed::Refused(code)) => (Told::Refused(code), Duration::ZERO),
+            Some(Prescribed::Refused(code)) => (StandInReply::Refused(code), Duration::ZERO),
             Some(Prescribed::Fault(fault, effect)) => self.suffer(fault, effect, session, owner).await,
         };
         self.shared.world().record(self.arrived, Some(session), &told);
@@ -149,12 +149,12 @@ impl Call {
     }
 
     /// The true answer.
-    fn end(&self, session: u64, owner: Owner<'_>) -> Told {
-        self.shared.world().population.end(session, owner).map_or_else(Told::Refused, |()| Told::Ok)
+    fn end(&self, session: u64, owner: Owner<'_>) -> StandInReply {
+        self.shared.world().population.end(session, owner).map_or_else(StandInReply::Refused, |()| StandInReply::Ok)
     }
 
     /// The answer of a call that meets trouble, and how late it goes out.
-    async fn suffer(&self, fault: Fault, effect: Effect, session: u64, owner: Owner<'_>) -> (Told, Duration) {
+    async fn suffer(&self, fault: Fault, effect: Effect, session: u64, owner: Owner<'_>) -> (StandInReply, Duration) {
         match effect {
             Effect::None => {
                 if let Fault::Slow(delay) = fault {
@@ -169,7 +169,7 @@ impl Call {
                 }
             }
         }
-        (Told::Fault(fault), Duration::ZERO)
+        (StandInReply::Fault(fault), Duration::ZERO)
     }
 
     async fn reset_bulk(&self) -> Response {
@@ -179,30 +179,30 @@ impl Call {
                 let told = world.bulk.answer(&users, &mut world.population);
                 (users, told, None)
             }
-            Ok(Err(words)) => (Vec::new(), Told::Refused(ErrorCode::InvalidArguments), Some(words)),
-            Err(code) => (Vec::new(), Told::Refused(code.clone()), None),
+            Ok(Err(words)) => (Vec::new(), StandInReply::Refused(ErrorCode::InvalidArguments), Some(words)),
+            Err(code) => (Vec::new(), StandInReply::Refused(code.clone()), None),
         };
         self.shared.world().bulk.record(&users, &told);
         self.delay(None).await;
         match (told, words) {
-            (Told::Refused(code), Some(words)) => answers::refused(&code, Some(words), self.warning),
+            (StandInReply::Refused(code), Some(words)) => answers::refused(&code, Some(words), self.warning),
             (told, _) => self.say(told),
         }
     }
 
-    fn tell(&self, session: u64, told: Told) -> Response {
-        if told == Told::Ok {
+    fn tell(&self, session: u64, told: StandInReply) -> Response {
+        if told == StandInReply::Ok {
             self.shared.world().population.tell(session);
         }
         self.say(told)
     }
 
-    fn say(&self, told: Told) -> Response {
+    fn say(&self, told: StandInReply) -> Response {
         match told {
-            Told::Ok => answers::ok(self.warning),
-            Told::Refused(code) => answers::refused(&code, None, self.warning),
-            Told::Limited => answers::refused(&ErrorCode::Ratelimited, None, self.warning),
-            Told::Fault(fault) => {
+            StandInReply::Ok => answers::ok(self.warning),
+            StandInReply::Refused(code) => answers::refused(&code, None, self.warning),
+            StandInReply::Limited => answers::refused(&ErrorCode::Ratelimited, None, self.warning),
+            StandInReply::Fault(fault) => {
                 match fault {
                     Fault::Reset => self.line.reset(),
                     Fault::Torn => self.line.tear(TORN_OFF),
@@ -221,7 +221,7 @@ impl Call {
     }
 
     fn misread(&self, code: &ErrorCode, words: Option<&str>) -> Response {
-        self.shared.world().record(self.arrived, None, &Told::Refused(code.clone()));
+        self.shared.world().record(self.arrived, None, &StandInReply::Refused(code.clone()));
         answers::refused(code, words, self.warning)
     }
 

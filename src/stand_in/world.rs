@@ -4,7 +4,7 @@ use super::arguments::Method;
 use super::bucket::{Bucket, Counts};
 use super::bulk::BulkQueue;
 use super::config::{Config, Identity, Limit, LimitScope, Limits, Token, TokenEnd};
-use super::faults::{Fault, Faults, Prescribed, Script};
+use super::faults::{Faults, Prescribed, Script, StandInReply};
 use super::names::{NameId, Names};
 use super::sessions::{Owner, Population};
 use crate::model::ErrorCode;
@@ -57,20 +57,7 @@ pub struct Call {
     /// The session, where the arguments named one.
     pub session: Option<u64>,
     /// The answer.
-    pub told: Told,
-}
-
-/// What a call was answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Told {
-    /// `ok: true`.
-    Ok,
-    /// `ok: false` and this code.
-    Refused(ErrorCode),
-    /// `ratelimited`.
-    Limited,
-    /// Trouble.
-    Fault(Fault),
+    pub told: StandInReply,
 }
 
 /// Why a token will not do.
@@ -258,7 +245,7 @@ impl World {
     }
 
     /// Keeps a call, where there is room left.
-    pub(super) fn record(&mut self, at: Duration, session: Option<u64>, told: &Told) {
+    pub(super) fn record(&mut self, at: Duration, session: Option<u64>, told: &StandInReply) {
         if self.log.len() < self.log_room {
             let at_ms = u64::try_from(at.as_millis()).expect("a server's life in milliseconds");
             self.log.push(Call { at_ms, session, told: told.clone() });

@@ -3,7 +3,8 @@
 use crate::harness::{Program, TOKEN, Workdir, config, start, until};
 use slack_revoke::model::ErrorCode;
 use slack_revoke::stand_in::{
-    Bulk, Config, Effect, Fault, Latency, Limit, LimitKind, Limits, Method, Prescribed, Scripted, Server, Session, Told,
+    Bulk, Config, Effect, Fault, Latency, Limit, LimitKind, Limits, Method, Prescribed, Scripted, Server, Session,
+    StandInReply,
 };
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -51,7 +52,7 @@ fn two_and_a_half_thousand_users_take_four_calls_and_verify_proves_it() {
     work.write("in.csv", input(2_500, 2));
     let said = run(&work, &server, 2_500).args(["--summary-json", "sum.json", "--strict"]).exits(0).stderr();
     assert_eq!(sizes(&server), [1, 1000, 1000, 499]);
-    assert!(server.bulks().iter().all(|call| call.told == Told::Ok));
+    assert!(server.bulks().iter().all(|call| call.told == StandInReply::Ok));
     assert_eq!(server.stats().of(Method::Invalidate).calls, 0);
 
     let results = work.results("in.results.csv");

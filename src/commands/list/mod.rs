@@ -8,34 +8,14 @@ use crate::error::RunError;
 use crate::exit::ExitStatus;
 use crate::ledger::listing::Listing;
 use crate::ledger::manifest::At;
-use crate::ledger::table::Table;
-use crate::model::{InputSource, TeamId};
+use crate::model::InputSource;
 use crate::output::Console;
-use crate::slack::{ActiveSession, Device};
 use std::ffi::OsString;
-use std::io;
 use std::path::PathBuf;
 
 mod state;
 
 use state::{ListFiles, State};
-
-/// The columns: the ids that `run` reads, then the device that signed in and the one last seen.
-const COLUMNS: [&str; 13] = [
-    "user_id",
-    "team_id",
-    "session_id",
-    "created_device_hardware",
-    "created_os",
-    "created_os_version",
-    "created_slack_client_version",
-    "created_ip",
-    "recent_device_hardware",
-    "recent_os",
-    "recent_os_version",
-    "recent_slack_client_version",
-    "recent_ip",
-];
 
 /// `argv` is the command line as it was typed, for the command that continues the listing.
 ///
@@ -86,21 +66,4 @@ fn filter(typed: FilterArgs) -> Result<Filter, RunError> {
         users: users("--users", typed.users)?,
         excluded: users("--exclude-user", typed.exclude_user)?.unwrap_or_default(),
     })
-}
-
-fn unusable(error: &io::Error) -> RunError {
-    RunError::input(error.to_string(), "remove it and the output, and list afresh")
-}
-
-fn write(table: &mut Table, session: &ActiveSession) {
-    let id = session.session_id.to_string();
-    let ids = [session.user_id.as_str(), session.team_id.as_ref().map_or("", TeamId::as_str), &id];
-    let devices = [&session.created, &session.recent].into_iter().flat_map(|device| columns(device.as_ref()));
-    table.foreign_row(ids.into_iter().chain(devices));
-}
-
-fn columns(device: Option<&Device>) -> [&str; 5] {
-    let Some(device) = device else { return [""; 5] };
-    let Device { device_hardware, os, os_version, slack_client_version, ip } = device;
-    [device_hardware, os, os_version, slack_client_version, ip].map(|text| text.as_deref().unwrap_or_default())
 }

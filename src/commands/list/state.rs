@@ -1,6 +1,5 @@
 //! The output files of a listing and its progress: created or resumed, written page by page, and finished.
 
-use super::{COLUMNS, unusable, write};
 use crate::commands::listing::filter::{Filter, Fit};
 use crate::commands::listing::{ListError, count};
 use crate::commands::outputs::{self, Named, created, exists_already, unwritable};
@@ -12,11 +11,30 @@ use crate::ledger::listing::{Listing, OthersFile, Written};
 use crate::ledger::manifest::At;
 use crate::ledger::paths;
 use crate::ledger::table::Table;
+use crate::model::TeamId;
 use crate::output::{self, Console, WEAKENED};
-use crate::slack::Page;
+use crate::slack::{ActiveSession, Device, Page};
 use std::ffi::OsString;
 use std::fs;
+use std::io;
 use std::path::PathBuf;
+
+/// The columns: the ids that `run` reads, then the device that signed in and the one last seen.
+const COLUMNS: [&str; 13] = [
+    "user_id",
+    "team_id",
+    "session_id",
+    "created_device_hardware",
+    "created_os",
+    "created_os_version",
+    "created_slack_client_version",
+    "created_ip",
+    "recent_device_hardware",
+    "recent_os",
+    "recent_os_version",
+    "recent_slack_client_version",
+    "recent_ip",
+];
 
 pub struct ListFiles {
     output: PathBuf,
@@ -59,10 +77,10 @@ impl ListFiles {
     }
 
     /// Removes outputs that hold only their header, so that the same command can be run again.
-    fn abandon(&self) -> std::io::Result<()> {
+    fn abandon(&self) -> io::Result<()> {
         for path in [Some(&self.output), self.others.as_ref()].into_iter().flatten() {
             match fs::remove_file(path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 Ok(()) | Err(_) => {}
             }
         }
@@ -294,4 +312,21 @@ impl State {
         };
         Ok(halt.end(Some(&next)))
     }
+}
+
+fn unusable(error: &io::Error) -> RunError {
+    RunError::input(error.to_string(), "remove it and the output, and list afresh")
+}
+
+fn write(table: &mut Table, session: &ActiveSession) {
+    let id = session.session_id.to_string();
+    let ids = [session.user_id.as_str(), session.team_id.as_ref().map_or("", TeamId::as_str), &id];
+    let devices = [&session.created, &session.recent].into_iter().flat_map(|device| columns(device.as_ref()));
+    table.foreign_row(ids.into_iter().chain(devices));
+}
+
+fn columns(device: Option<&Device>) -> [&str; 5] {
+    let Some(device) = device else { return [""; 5] };
+    let Device { device_hardware, os, os_version, slack_client_version, ip } = device;
+    [device_hardware, os, os_version, slack_client_version, ip].map(|text| text.as_deref().unwrap_or_default())
 }

@@ -1,6 +1,6 @@
-//! Reading the token's bytes. The buffers are wiped when they go.
+//! Reading the token's bytes, and what can go wrong: never the token. The buffers are wiped when they go.
 
-use super::{TokenError, TokenSource, secret_variables};
+use crate::model::TokenSource;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use secrecy::zeroize::Zeroizing;
 use std::ffi::OsString;
@@ -16,6 +16,15 @@ use std::time::Duration;
 
 /// Slack's tokens have some hundred characters at most; `/dev/zero` has more.
 const MOST_BYTES: usize = 16 * 1024;
+
+/// Variables with which other programs are given a token of Slack's. This one doesn't read them.
+pub(super) const OTHER_VARIABLES: [&str; 4] =
+    ["SLACK_API_TOKEN", "SLACK_REVOKE_TOKEN", "SLACK_USER_TOKEN", "SLACK_BOT_TOKEN"];
+
+/// What may hold a token or tell how to get one: no command that the program starts finds these.
+pub fn secret_variables() -> impl Iterator<Item = &'static str> {
+    ["SLACK_TOKEN", "SLACK_REVOKE_TOKEN_COMMAND"].into_iter().chain(OTHER_VARIABLES)
+}
 
 /// Bytes that may be a token.
 pub(super) type Bytes = Zeroizing<Vec<u8>>;
@@ -128,3 +137,83 @@ fn read_all(source: impl Read) -> Result<Bytes, Trouble> {
     source.take(MOST_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(Trouble::Io)?;
     if bytes.len() > MOST_BYTES { Err(Trouble::TooLong) } else { Ok(bytes) }
 }
+
+/// No token, or one that cannot work.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// A file could not be read.
+    #[error("{origin} cannot be read: {error}")]
+    Unreadable {
+        /// Where.
+        origin: TokenSource,
+        /// Why.
+        #[source]
+        error: io::Error,
+    },
+    /// Others than the owner may read the file.
+    #[error("{origin} can be read by others (mode {mode:04o})")]
+    Exposed {
+        /// Where.
+        origin: TokenSource,
+        /// The permission bits.
+        mode: u32,
+    },
+    /// The command ended with another code than 0.
+    #[error("{origin} failed ({status})")]
+    CommandFailed {
+        /// Where.
+        origin: TokenSource,
+        /// How it ended.
+        status: ExitStatus,
+    },
+    /// It didn't end in time.
+    #[error("{origin} brought no token within {} s", limit.as_secs_f64())]
+    TooSlow {
+        /// Where.
+        origin: TokenSource,
+        /// The time that it had.
+        limit: Duration,
+    },
+    /// Nothing but blanks.
+    #[error("{origin} holds no token: it is empty")]
+    Empty {
+        /// Where.
+        origin: TokenSource,
+    },
+    /// Something that no token is made of.
+    #[error("{origin} does not hold a token alone: {what}")]
+    Malformed {
+        /// Where.
+        origin: TokenSource,
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// Another kind of token, or no token.
+    #[error("{origin} holds {kind}")]
+    WrongKind {
+        /// Where.
+        origin: TokenSource,
+        /// What it is, and why it will not do.
+        kind: &'static str,
+    },
+}
+
+impl TokenError {
+    /// What to do next.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Unreadable { .. } => "nothing was sent; check its name and its rights",
+            Self::Exposed { .. } => "run chmod 600 on it",
+            Self::CommandFailed { .. } => "what it printed on standard error says why",
+            Self::TooSlow { .. } => "run it by hand to see what it waits for",
+            Self::Empty { .. } | Self::Malformed { .. } => "it has to hold the user token and nothing else",
+            Self::WrongKind { .. } => ADVICE,
+        }
+    }
+}
+
+/// What every wrong token is answered with.
+const ADVICE: &str = "use the user token (xoxp-…, or xoxe.xoxp-… where tokens rotate) of an app that an Org Owner or \
+                      Org Admin installed on the organization with the user scope admin.users:write, or admin.users:read to \
+                      list only";

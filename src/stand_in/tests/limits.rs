@@ -31,7 +31,10 @@ fn a_refusal_is_a_429_that_leaves_the_session_alone() {
     assert_eq!((counts.calls, counts.accepted, counts.limited), (5, 2, 3));
     assert_eq!((counts.most_in_a_minute, counts.most_in_flight), (5, 1));
     assert_eq!(stats.of(Method::AuthTest).calls, 1);
-    assert_eq!(server.calls().iter().filter(|call| call.told == Told::Limited && call.session == Some(3)).count(), 3);
+    assert_eq!(
+        server.calls().iter().filter(|call| call.told == StandInReply::Limited && call.session == Some(3)).count(),
+        3
+    );
 }
 
 #[test]

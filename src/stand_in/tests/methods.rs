@@ -22,8 +22,8 @@ fn a_session_is_revoked_once_by_either_identifier() {
     let stats = server.stats();
     assert_eq!((stats.revoked, stats.repeats, stats.after_ok), (2, 1, 1));
     let told: Vec<_> = server.calls().into_iter().map(|call| (call.session, call.told)).collect();
-    let missing = Told::Refused(ErrorCode::SessionNotFound);
-    let want = [(1, Told::Ok), (1, missing.clone()), (3, missing), (3, Told::Ok)];
+    let missing = StandInReply::Refused(ErrorCode::SessionNotFound);
+    let want = [(1, StandInReply::Ok), (1, missing.clone()), (3, missing), (3, StandInReply::Ok)];
     assert_eq!(told, want.map(|(session, told)| (Some(session), told)));
 }
 
@@ -47,7 +47,8 @@ fn a_bulk_is_queued_and_done_some_calls_later() {
         assert_eq!(answer.error(), Some("invalid_arguments"));
         assert!(answer.body.contains(words), "{answer:?}");
     }
-    let told: Vec<_> = server.bulks().into_iter().map(|call| (call.users.len(), call.told == Told::Ok)).collect();
+    let told: Vec<_> =
+        server.bulks().into_iter().map(|call| (call.users.len(), call.told == StandInReply::Ok)).collect();
     assert_eq!(told, [(2, true), (2, false), (0, false), (0, false)]);
 }
 

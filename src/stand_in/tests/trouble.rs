@@ -41,7 +41,7 @@ fn a_reset_is_a_reset_before_and_after_the_effect() {
         let (server, mut client) = start(troubled(Fault::Reset, effect));
         assert_eq!(client.invalidate(1, "T1").unwrap_err().kind(), ErrorKind::ConnectionReset);
         assert_eq!(server.is_alive(1), effect == Effect::None);
-        assert_eq!(server.calls()[0].told, Told::Fault(Fault::Reset));
+        assert_eq!(server.calls()[0].told, StandInReply::Fault(Fault::Reset));
         assert!(client.invalidate(2, "T1").unwrap().ok(), "the next connection is whole");
     }
 }
