@@ -2,8 +2,7 @@
 
 use crate::commands::listing;
 use crate::commands::token::Identified;
-use crate::ledger::manifest::{CheckMark, Checked};
-use crate::model::{RateChoice, Stamp, TeamId};
+use crate::model::{CheckMark, Checked, RateChoice, Stamp, TeamId};
 use crate::output::{WEAKENED, clean, human};
 use crate::slack::{AuthTest, Proxy, Token};
 use std::fmt::Write as _;

@@ -1,11 +1,10 @@
 //! Checks the files that a command names: no two are the same file, none replaces another program's, and each can be written.
 
 use crate::error::RunError;
-use crate::ledger::manifest::Input;
 use crate::ledger::paths;
 use crate::ledger::results::CreateError;
 use crate::ledger::table::Table;
-use crate::model::TokenSource;
+use crate::model::{InputRecord, TokenSource};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -94,7 +93,7 @@ pub(super) fn unwritable(error: &io::Error) -> RunError {
 }
 
 /// Where the input of a run may be: at the path given to the run, which may be another machine's, or beside its results.
-pub(super) fn inputs(input: &Input, results: &Path) -> Vec<PathBuf> {
+pub(super) fn inputs(input: &InputRecord, results: &Path) -> Vec<PathBuf> {
     let given = PathBuf::from(&input.path);
     let beside = given.file_name().map(|name| results.with_file_name(name));
     let beside = beside.filter(|beside| !paths::same_file(beside, &given).unwrap_or(false));

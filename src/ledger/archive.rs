@@ -2,10 +2,11 @@
 //! with the earlier input `--resume -o` goes on there.
 
 use super::journal::Lock;
-use super::manifest::{Manifest, Remaining};
+use super::manifest::Manifest;
 use super::paths::{RunFiles, appended, is_there, put_aside, report_beside};
 use super::{remaining, verified};
 use crate::files::{during, fingerprint, private, sync_folder_of};
+use crate::model::Remaining;
 use std::fs::File;
 use std::path::Path;
 use std::{fs, io};

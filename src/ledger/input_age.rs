@@ -19,7 +19,7 @@ pub fn at(path: &Path) -> Option<Stamp> {
     if let Ok(Some(listing)) = Listing::of(path)
         && listing.describes(found.len())
     {
-        return Some(listing.began_at.0);
+        return Some(listing.began_at);
     }
     let changed = found.modified().ok()?;
     let millis = changed.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();

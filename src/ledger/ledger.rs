@@ -1,7 +1,7 @@
 //! What a run writes while it goes on, as one unit: the results, the journal, and the manifest.
 
 use super::journal::{Journal, Lock};
-use super::manifest::{self, At, Bucket, Input, Manifest, Protections, Run, RunCounts};
+use super::manifest::{self, Manifest, Protections};
 use super::paths::RunFiles;
 use super::preflight::Output;
 use super::remaining::{self, Keep};
@@ -9,7 +9,7 @@ use super::results::{self, CreateError, ResultsWriter};
 use super::resume::Start;
 use super::scan::Recorded;
 use crate::engine::ports::Unwritable;
-use crate::model::{Event, Fields, IdColumns, Snapshot, Stamp, TokenOwner};
+use crate::model::{BucketKind, Event, Fields, IdColumns, InputRecord, Run, RunCounts, Snapshot, Stamp, TokenOwner};
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -33,7 +33,7 @@ pub struct NewRun {
     pub tool_version: &'static str,
     pub run: Run,
     pub started: Stamp,
-    pub input: Input,
+    pub input: InputRecord,
     pub header: Fields,
     /// Where the ids stand among them.
     pub columns: IdColumns,
@@ -67,7 +67,7 @@ pub struct Ending<'a> {
     /// output.
     pub is_input_lost: bool,
     pub counts: RunCounts,
-    pub bucket: Option<Bucket>,
+    pub bucket: Option<BucketKind>,
     pub learnt_per_minute: Option<f64>,
     /// Whether rows with the status `not_found` remain.
     pub strict: bool,
@@ -222,11 +222,11 @@ impl Ledger {
     fn note(&mut self, event: &Event, now: Stamp) {
         let Some(run) = self.manifest.current() else { return };
         match event {
-            Event::Estimate { team, per_minute } => run.note_estimate(now, team.as_ref(), *per_minute),
+            Event::Estimate { team, per_minute } => run.pacing.note_estimate(now, team.as_ref(), *per_minute),
             Event::RateLimited { team, pause, stated, .. } => {
-                run.note_rate_limit(now, team.as_ref(), *pause, *stated);
+                run.pacing.note_rate_limit(now, team.as_ref(), *pause, *stated);
             }
-            Event::BucketKnown(kind) => run.bucket = Some((*kind).into()),
+            Event::BucketKnown(kind) => run.pacing.bucket = Some(*kind),
             Event::Parked { .. }
             | Event::Sending { .. }
             | Event::Ended { .. }
@@ -284,12 +284,12 @@ impl Ledger {
         }
         let exit_code = exit_code(&errors);
         if let Some(run) = manifest.current() {
-            run.ended_at = Some(At(ending.ended_at));
+            run.ended_at = Some(ending.ended_at);
             run.exit_code = Some(exit_code);
             run.stop_reason = ending.stop_reason;
             run.counts = ending.counts;
-            run.bucket = ending.bucket;
-            run.learnt_per_minute = ending.learnt_per_minute;
+            run.pacing.bucket = ending.bucket;
+            run.pacing.learnt_per_minute = ending.learnt_per_minute;
         }
         errors.note(manifest.save_counted(&recorded, &files.manifest));
         passed(Step::ManifestSealed);

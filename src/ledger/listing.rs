@@ -4,9 +4,9 @@
 //! It is there before the output and says that the list isn't finished until all of it is on the disk: a list that was cut off at
 //! whatever moment isn't taken for a whole one.
 
-use super::manifest::At;
 use crate::files::atomic::{AtomicFile, read_regular};
 use crate::files::{Fingerprint, PRIVATE, during, fingerprint};
+use crate::model::Stamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -25,9 +25,9 @@ pub struct Listing {
     format_version: u64,
     tool_version: String,
     /// When it began: a session that began later may be missing from it.
-    pub began_at: At,
+    pub began_at: Stamp,
     /// When the last page was written; `None` before.
-    pub finished_at: Option<At>,
+    pub finished_at: Option<Stamp>,
     /// Whether it is finished and holds every session that passes the filters.
     pub complete: bool,
     pub api_host: String,
@@ -72,7 +72,7 @@ pub struct OthersFile {
 
 impl Listing {
     #[must_use]
-    pub fn new(began_at: At, api_host: String, organization: Option<String>, filters: Filters) -> Self {
+    pub fn new(began_at: Stamp, api_host: String, organization: Option<String>, filters: Filters) -> Self {
         Self {
             format_version: FORMAT_VERSION,
             tool_version: env!("CARGO_PKG_VERSION").into(),
@@ -150,7 +150,7 @@ impl Listing {
     ///
     /// # Errors
     /// If they can't be read again.
-    pub fn finish(&mut self, at: At, output: &Path, others: Option<&Path>) -> io::Result<()> {
+    pub fn finish(&mut self, at: Stamp, output: &Path, others: Option<&Path>) -> io::Result<()> {
         self.output = Written::whole(fingerprint(output)?);
         if let Some((others, path)) = self.others.as_mut().zip(others) {
             others.written = Written::whole(fingerprint(path)?);
@@ -206,18 +206,18 @@ mod tests {
         assert!(path.ends_with("list.csv.listing.json"));
         assert_eq!(Listing::load(&path).unwrap(), None);
         let filters = Filters::from([("ip".into(), vec!["192.0.2.0/24".into()])]);
-        let mut listing = Listing::new(At(Stamp::from_millis(7)), "slack.com".into(), Some("E1".into()), filters);
+        let mut listing = Listing::new(Stamp::from_millis(7), "slack.com".into(), Some("E1".into()), filters);
         listing.cursor = Some("abc=".into());
         listing.save(&path).unwrap();
         assert_eq!(Listing::load(&path).unwrap(), Some(listing.clone()));
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
 
         fs::write(&list, "abc").unwrap();
-        listing.finish(At(Stamp::from_millis(9)), &list, None).unwrap();
+        listing.finish(Stamp::from_millis(9), &list, None).unwrap();
         assert!(listing.complete && listing.is_finished() && listing.cursor.is_none());
         assert_eq!((listing.output.bytes, listing.output.sha256.as_deref().map(str::len)), (3, Some(64)));
         listing.unreadable = 1;
-        listing.finish(At(Stamp::from_millis(9)), &list, None).unwrap();
+        listing.finish(Stamp::from_millis(9), &list, None).unwrap();
         assert!(!listing.complete && listing.is_finished());
 
         fs::write(&path, "{}").unwrap();

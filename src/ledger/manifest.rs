@@ -4,27 +4,21 @@
 //! for it. What a later version or another command has added is kept.
 
 mod learnt;
-mod parts;
 mod protections;
 mod saving;
-mod verified;
 
 pub use learnt::{Learnt, last_learnt};
-pub use parts::{
-    At, Bucket, CheckMark, Checked, Columns, Estimate, History, Identity, Input, LeftOutRuns, Pause, Remaining,
-    Results, Run, RunCounts, StatusRows, Totals, Window,
-};
-
 pub use protections::Protections;
 pub use saving::between_saves;
-pub use verified::Verified;
 
 use super::scan::Recorded;
 use crate::files::atomic::read_regular;
 use crate::files::during;
-use crate::model::{Counts, Stamp};
+use crate::model::{
+    Counts, Extra, InputRecord, LeftOutRuns, Remaining, Results, RowTotals, Run, Stamp, StatusRows, Verified, Window,
+};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::io;
@@ -37,9 +31,6 @@ pub const FORMAT_VERSION: u64 = 1;
 pub const FIRST_RUNS: usize = 5;
 /// As for [`FIRST_RUNS`].
 pub const LAST_RUNS: usize = 45;
-
-/// Members that this version does not know.
-pub type Extra = Map<String, Value>;
 
 /// What is known of all runs on one results file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -56,7 +47,7 @@ pub struct Manifest {
     pub runs: Vec<Run>,
     #[serde(default, skip_serializing_if = "LeftOutRuns::is_none")]
     pub runs_left_out: LeftOutRuns,
-    pub input: Input,
+    pub input: InputRecord,
     /// What no run on these results may send; `None` in manifests of versions that didn't record it.
     #[serde(default)]
     pub protections: Option<Protections>,
@@ -64,7 +55,7 @@ pub struct Manifest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remaining: Option<Remaining>,
     pub results: Results,
-    pub totals: Totals,
+    pub totals: RowTotals,
     /// The same by workspace; a status without rows is left out.
     pub per_workspace: BTreeMap<String, StatusRows>,
     /// The same by user; a status without rows is left out. As it was loaded: a run writes its own from the rows that
@@ -105,8 +96,8 @@ pub enum ManifestError {
 impl Manifest {
     /// A manifest before its first run.
     #[must_use]
-    pub fn new(tool_version: &str, input: Input, results: &Path) -> Self {
-        let totals = Totals::of(&Counts::default(), input.rows);
+    pub fn new(tool_version: &str, input: InputRecord, results: &Path) -> Self {
+        let totals = RowTotals::of(&Counts::default(), input.rows);
         Self {
             format_version: FORMAT_VERSION,
             tool: "slack-revoke".into(),
@@ -129,7 +120,7 @@ impl Manifest {
 
     /// Adds a run, on an input that may have grown since the last one. The results change from here on, so what was
     /// known of their content goes.
-    pub fn begin(&mut self, tool_version: &str, mut run: Run, input: Input, recorded: &Recorded) {
+    pub fn begin(&mut self, tool_version: &str, mut run: Run, input: InputRecord, recorded: &Recorded) {
         // A resumption reckons with the most there ever were: what was found cut off once stays in doubt, even where this
         // run dies before its journal says so.
         let before = self.runs.last().map_or(0, |run| run.recorded_before);
@@ -150,16 +141,22 @@ impl Manifest {
     /// [`Self::save_counted`].
     fn count(&mut self, recorded: &Recorded) {
         let tally = recorded.tally();
-        self.totals = Totals::of(tally.counts(), self.input.rows);
+        self.totals = RowTotals::of(tally.counts(), self.input.rows);
         self.per_workspace =
             tally.teams().iter().map(|(team, rows)| (team.to_string(), StatusRows::some(rows))).collect();
         self.per_user.clear();
         self.users_left_out = tally.users_left_out();
-        self.window = recorded.window().map(|window| Window { from: At(window.from), to: At(window.to) });
+        self.window = recorded.window();
     }
 
     pub fn current(&mut self) -> Option<&mut Run> {
         self.runs.last_mut()
+    }
+
+    /// What the last `verify` found; `None` if there was none, or another version wrote it otherwise.
+    #[must_use]
+    pub fn verified(&self) -> Option<Verified> {
+        serde_json::from_value(self.extra.get("verified")?.clone()).ok()
     }
 
     /// Reads a manifest and sees to it that it makes sense.

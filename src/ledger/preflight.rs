@@ -1,13 +1,13 @@
 //! What is at an output before a run, and where the run begins in it. Writes nothing.
 
 use super::archive::ArchivedRun;
-use super::manifest::{Columns, Manifest, ManifestError, Protections, Remaining};
+use super::manifest::{Manifest, ManifestError, Protections};
 use super::paths::{self, RunFiles};
 use super::remaining;
 use super::resume::{self, ExistingResults, NewRunReason, OnExisting, Prior, Refusal, ResumeRequest, Seal, Start};
 use super::scan::{self, EachRow, FoundResults, Recorded, Scan, ScanError, check_rows};
 use super::seal;
-use crate::model::{Carried, ColumnNames, Fields, IdColumns, InputMatch, PossiblySent};
+use crate::model::{Carried, ColumnNames, Columns, Fields, IdColumns, InputMatch, PossiblySent, Remaining};
 use roaring::RoaringTreemap;
 use std::io;
 use std::path::{Path, PathBuf};

@@ -3,12 +3,12 @@
 //! The file is replaced or removed only while it is what a run on the same results wrote: the manifest has its hash. Each run
 //! removes it before its first row, since rows of it may be done soon, and writes a new one at its end.
 
-use super::manifest::{Manifest, Remaining};
+use super::manifest::Manifest;
 use super::paths::{RunFiles, is_there, remaining_beside};
 use super::scan::Recorded;
 use crate::files::atomic::AtomicFile;
 use crate::files::{Fingerprint, Hashing, PRIVATE, during, fingerprint};
-use crate::model::Status;
+use crate::model::{Remaining, Status};
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};

@@ -9,7 +9,7 @@ pub use super::record::{Damage, Records, ResultRecord, ScanError, records};
 pub use crate::files::Seen;
 use crate::files::atomic::open_regular;
 use crate::files::during;
-use crate::model::{Carried, ColumnNames, Failures, Fields, IdColumns, Outcome, Row, Stamp, Tally, TeamId, UserId};
+use crate::model::{Carried, ColumnNames, Failures, Fields, IdColumns, Outcome, Row, Tally, TeamId, UserId, Window};
 use roaring::RoaringTreemap;
 use std::collections::HashMap;
 use std::io;
@@ -57,14 +57,6 @@ impl SeenLines {
     pub fn note(&mut self, line: u64) -> bool {
         self.0.insert(line)
     }
-}
-
-/// From the first moment to the last, of all that was done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Window {
-    /// The first call was sent, or the first row ended without one.
-    pub from: Stamp,
-    pub to: Stamp,
 }
 
 impl Scan {

@@ -35,10 +35,10 @@ fn is_cut(manifest: &Manifest, scan: &Scan) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::manifest::Input;
     use crate::ledger::results::ResultsWriter;
     use crate::ledger::scan::scan;
     use crate::ledger::testing::{ended, fields, row_of};
+    use crate::model::InputRecord;
     use crate::model::Status;
     use std::fs;
 
@@ -54,7 +54,7 @@ mod tests {
         let whole = fs::read_to_string(&path).unwrap();
         let mut manifest = Manifest::new(
             "1",
-            Input { rows: 3, sha256: "0".repeat(64), content_sha256: "0".repeat(64), ..Input::default() },
+            InputRecord { rows: 3, sha256: "0".repeat(64), content_sha256: "0".repeat(64), ..InputRecord::default() },
             &path,
         );
         let look = |manifest: &Manifest, text: &str| {

@@ -1,6 +1,7 @@
 //! What happens in a run, told once to whoever keeps or shows it.
 
 use super::{Counts, ErrorCode, Outcome, Row, TeamId, TokenOwner};
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// One thing that happened. The results see it first, then the screen, then the totals.
@@ -84,7 +85,8 @@ impl Event {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum BucketKind {
     Org,
     /// One for each workspace named in a request.

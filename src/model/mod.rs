@@ -1,6 +1,7 @@
 //! The nouns of a run: ids, rows, replies, outcomes, events, totals.
 //!
-//! Standard library only, except for the calendar of [`Stamp`] and the set of lines in [`PossiblySent`]. Everything else in the crate may import this room; it imports nothing of the crate.
+//! The standard library and serde, except for the calendar of [`Stamp`] and the set of lines in [`PossiblySent`]. Everything
+//! else in the crate may import this room; it imports nothing of the crate.
 
 mod carried;
 pub mod cidr;
@@ -11,6 +12,7 @@ mod failures;
 mod hint;
 mod ids;
 mod invisible;
+mod manifest;
 mod options;
 mod outcome;
 mod owner;
@@ -19,6 +21,7 @@ mod rate;
 mod reply;
 mod result_columns;
 mod row;
+mod run_record;
 mod stamp;
 mod tally;
 mod token_text;
@@ -32,6 +35,7 @@ pub use failures::Failures;
 pub use hint::error_hint;
 pub use ids::{IdError, SessionId, TeamId, UserId};
 pub use invisible::{is_blank, is_invisible, name_of};
+pub use manifest::{Columns, InputRecord, Remaining, Results, RowTotals, StatusRows, Verified, Window};
 pub use options::{
     API_URL, BucketPolicy, Delimiter, Identify, InputMatch, InputSource, LogFormat, MaxFailures, RateChoice,
     ScreenMode, TokenSource, Verbosity, is_loopback_host,
@@ -43,6 +47,9 @@ pub use rate::{Per, Rate, RateError};
 pub use reply::{Answer, Fault, Reply, UNSTATED_PAUSE};
 pub use result_columns::{ColumnValue, RESULT_COLUMNS, ResultColumn};
 pub use row::{Fields, IdentifyBy, Rejection, Row, SessionTarget, Target, UserTarget};
+pub use run_record::{
+    CheckMark, Checked, Estimate, Extra, History, Identity, LeftOutRuns, Pacing, Pause, Run, RunCounts,
+};
 pub use stamp::Stamp;
 pub use tally::{Counts, Tally};
 pub use token_text::{begins_as_token, without_possible_tokens, without_tokens};

@@ -156,7 +156,7 @@ enum Body<'a> {
         stated_ms: Option<u64>,
     },
     BucketKnown {
-        bucket: &'static str,
+        bucket: BucketKind,
     },
     Estimate {
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -247,8 +247,7 @@ fn body(event: &Event) -> Body<'_> {
             let stated_ms = stated.map(millis);
             Body::RateLimited { line: *line, team_id, pause_ms: millis(*pause), stated: stated.is_some(), stated_ms }
         }
-        Event::BucketKnown(BucketKind::Org) => Body::BucketKnown { bucket: "org" },
-        Event::BucketKnown(BucketKind::Team) => Body::BucketKnown { bucket: "team" },
+        Event::BucketKnown(bucket) => Body::BucketKnown { bucket: *bucket },
         Event::Estimate { team, per_minute } => {
             Body::Estimate { team_id: team.as_ref().map(TeamId::as_str), per_minute: *per_minute }
         }

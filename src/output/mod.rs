@@ -35,6 +35,6 @@ pub use plan::{InvalidExample, Pace, PlanFacts, Start, WorkspaceRows, plan_json,
 pub use question::{confirm, confirm_users};
 pub use screen::Screen;
 pub use shell::{command_line, quoted, resume_command, retry_command};
-pub use summary::{FailureGroup, Files, Pacing, Totals};
+pub use summary::{FailureGroup, Files, Totals};
 pub use text::{clean, counted, human, listed, local, rate, thousands, without_userinfo};
 pub use words::{stop_word, why};

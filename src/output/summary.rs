@@ -4,7 +4,7 @@ use super::logs::{NOTICE, tone_of};
 use super::mode::{Palette, Tone};
 use super::text::{clean, counted, human, rate, thousands};
 use super::words::{stop_word, why};
-use crate::model::{BucketKind, Counts, Stamp, Status, StopReason, UserId};
+use crate::model::{Counts, Pacing, Stamp, Status, StopReason, UserId};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -86,19 +86,6 @@ impl FailureGroup {
 
 /// Errors that are named at the end; the summary has all.
 const NAMED_ERRORS: usize = 10;
-
-/// How the limit showed itself: what the manifest keeps, for whoever reads the summary alone.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Pacing {
-    /// When the estimate changed, and to how many calls a minute. The first thousand.
-    pub estimates: Vec<(Stamp, f64)>,
-    /// When a 429 came, and the pause that it asked for. The first thousand.
-    pub pauses: Vec<(Stamp, Duration)>,
-    /// Calls a minute that one bucket was found to take; none where no limit was met.
-    pub learnt_per_minute: Option<f64>,
-    /// Which rows shared a limit, once known.
-    pub bucket: Option<BucketKind>,
-}
 
 /// What a run leaves behind.
 #[derive(Debug, Clone, PartialEq, Eq)]

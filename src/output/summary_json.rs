@@ -6,14 +6,13 @@ use super::files::{PRIVATE, begins_as, json_text, replace};
 use super::summary::{FailureGroup, Totals};
 use super::text::clean;
 use super::words::{stop_word, why};
-use crate::model::{BucketKind, Stamp};
+use crate::model::{BucketKind, Estimate, Pause};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
-use std::time::Duration;
 
 #[derive(Serialize)]
 struct Summary<'a> {
@@ -30,7 +29,7 @@ struct Summary<'a> {
     elapsed_seconds: f64,
     per_minute: Option<f64>,
     learnt_per_minute: Option<f64>,
-    bucket: Option<&'static str>,
+    bucket: Option<BucketKind>,
     estimates: Vec<Value>,
     pauses: Vec<Value>,
     window: Option<Value>,
@@ -66,8 +65,8 @@ pub fn render(totals: &Totals, exit_code: u8) -> String {
     let window = totals.window.map(|(from, to)| json!({"from": from.rfc3339(), "to": to.rfc3339()}));
     let stop = totals.stop.as_ref().map(|reason| json!({"reason": stop_word(reason), "text": why(reason)}));
     let user = |(user, rows): &(crate::model::UserId, u64)| json!({"user_id": user.as_str(), "revocations": rows});
-    let estimate = |(at, rate): &(Stamp, f64)| json!({"at": at.rfc3339(), "per_minute": rate});
-    let pause = |(at, pause): &(Stamp, Duration)| json!({"at": at.rfc3339(), "seconds": pause.as_secs_f64()});
+    let estimate = |estimate: &Estimate| json!({"at": estimate.at, "per_minute": estimate.per_minute});
+    let pause = |pause: &Pause| json!({"at": pause.at, "seconds": pause.pause_seconds.max(0.0)});
     let failure = |FailureGroup { status, error, rows, hint }: &FailureGroup| json!({"status": status.as_str(), "error": clean(error), "rows": rows, "hint": hint});
     let summary = Summary {
         v: 1,
@@ -83,9 +82,9 @@ pub fn render(totals: &Totals, exit_code: u8) -> String {
         elapsed_seconds: totals.elapsed.as_secs_f64(),
         per_minute: totals.per_minute,
         learnt_per_minute: totals.pacing.learnt_per_minute,
-        bucket: totals.pacing.bucket.map(bucket_word),
-        estimates: totals.pacing.estimates.iter().map(estimate).collect(),
-        pauses: totals.pacing.pauses.iter().map(pause).collect(),
+        bucket: totals.pacing.bucket,
+        estimates: totals.pacing.estimate_history.entries.iter().map(estimate).collect(),
+        pauses: totals.pacing.rate_limits.entries.iter().map(pause).collect(),
         window,
         actor: totals.actor.as_deref().map(clean),
         files: totals.files.named().map(|(name, path)| (name, path.to_string_lossy().into_owned())).collect(),
@@ -99,18 +98,11 @@ pub fn render(totals: &Totals, exit_code: u8) -> String {
     json_text(&summary)
 }
 
-fn bucket_word(kind: BucketKind) -> &'static str {
-    match kind {
-        BucketKind::Org => "org",
-        BucketKind::Team => "team",
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::summary::{Pacing, tests::totals};
+    use super::super::summary::tests::totals;
     use super::*;
-    use crate::model::{StopReason, UserId};
+    use crate::model::{Pacing, StopReason, UserId};
     use crate::output::documented::Documented;
 
     fn object(totals: &Totals, exit_code: u8) -> Value {

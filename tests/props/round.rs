@@ -12,12 +12,14 @@ use slack_revoke::engine::{self, RunEnd};
 use slack_revoke::input::{Content, Earlier, Guards, Input, InputMatch, InputSource, Survey, SurveyOptions};
 use slack_revoke::ledger::journal::Lock;
 use slack_revoke::ledger::ledger::{Ending, FinishedLedger, Ledger, NewRun, Step};
-use slack_revoke::ledger::manifest::{self, At, Protections, Run, RunCounts};
+use slack_revoke::ledger::manifest::Protections;
 use slack_revoke::ledger::paths::RunFiles;
 use slack_revoke::ledger::preflight::{InputFacts, Output, PreviousRun};
 use slack_revoke::ledger::resume::{OnExisting, ResumeRequest, Start};
 use slack_revoke::ledger::scan::Recorded;
-use slack_revoke::model::{Carried, ColumnNames, Outcome, PossiblySent, Rate};
+use slack_revoke::model::{
+    Carried, ColumnNames, Columns, Extra, InputRecord, Outcome, Pacing, PossiblySent, Rate, Run, RunCounts,
+};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
@@ -185,23 +187,23 @@ fn prepare(case: &Case, place: &Place, wants: OnExisting) -> Prepared {
     Prepared { lock, content, survey, output }
 }
 
-fn input_of(survey: &Survey, path: &Path) -> manifest::Input {
-    manifest::Input {
+fn input_of(survey: &Survey, path: &Path) -> InputRecord {
+    InputRecord {
         path: path.display().to_string(),
         sha256: survey.identity.sha256.clone(),
         bytes: survey.identity.bytes,
         content_sha256: survey.identity.content_sha256.clone(),
         content_bytes: survey.identity.content_bytes,
         rows: survey.rows,
-        columns: manifest::Columns::of(survey.columns, &survey.header),
-        extra: manifest::Extra::new(),
+        columns: Columns::of(survey.columns, &survey.header),
+        extra: Extra::new(),
     }
 }
 
 fn run_of(number: usize) -> Run {
     Run {
         run_id: format!("run-{number}"),
-        started_at: At(wall()),
+        started_at: wall(),
         ended_at: None,
         host: String::new(),
         pid: 1,
@@ -220,11 +222,8 @@ fn run_of(number: usize) -> Run {
         checks: Vec::new(),
         recorded_before: 0,
         counts: RunCounts::default(),
-        bucket: None,
-        learnt_per_minute: None,
-        estimate_history: manifest::History::default(),
-        rate_limits: manifest::History::default(),
-        extra: manifest::Extra::new(),
+        pacing: Pacing::default(),
+        extra: Extra::new(),
     }
 }
 

@@ -7,7 +7,6 @@ use crate::engine::clock::wall;
 use crate::error::RunError;
 use crate::exit::ExitStatus;
 use crate::ledger::listing::Listing;
-use crate::ledger::manifest::At;
 use crate::model::InputSource;
 use crate::output::Console;
 use std::ffi::OsString;
@@ -28,7 +27,7 @@ pub fn list(typed: ListArgs, argv: &[OsString], console: &Console) -> Result<Exi
     let filter = filter(filters)?;
     block_on(async {
         let (mut lister, host) = Lister::connect(&settings).await?;
-        let began_at = At(wall());
+        let began_at = wall();
         // Only a listing in a file can be continued with another token.
         let organization = if output.is_some() { lister.organization().await } else { None };
         let fresh = Listing::new(began_at, host, organization, filter.described());

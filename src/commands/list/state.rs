@@ -8,7 +8,6 @@ use crate::error::RunError;
 use crate::exit::ExitStatus;
 use crate::ledger::input_age;
 use crate::ledger::listing::{Listing, OthersFile, Written};
-use crate::ledger::manifest::At;
 use crate::ledger::paths;
 use crate::ledger::table::Table;
 use crate::model::TeamId;
@@ -246,10 +245,10 @@ impl State {
     /// All pages are in the files. The time of change is set before the list counts as finished.
     fn finish(&mut self) -> Result<(), RunError> {
         let Some(files) = &self.files else { return Ok(()) };
-        if let Err(error) = input_age::set(&files.output, self.at.began_at.0) {
+        if let Err(error) = input_age::set(&files.output, self.at.began_at) {
             tracing::warn!(target: WEAKENED, "{error}; a copy of the list is taken for younger than it is");
         }
-        let finished = self.at.finish(At(wall()), &files.output, files.others.as_deref());
+        let finished = self.at.finish(wall(), &files.output, files.others.as_deref());
         finished.map_err(|error| unwritable(&error))?;
         // Before the list itself: if it is cut off here, the list can be continued, and both are recorded again.
         files.save_others(&self.at)?;

@@ -2,7 +2,7 @@
 
 use super::files::Files;
 use crate::exit::ExitStatus;
-use crate::ledger::manifest::{self, Manifest};
+use crate::ledger::manifest::Manifest;
 use crate::output::page::{ManifestFacts, Told, Verified};
 use std::time::Duration;
 
@@ -21,11 +21,11 @@ pub fn of(manifest: &Manifest, files: &Files) -> ManifestFacts {
     }
 }
 
-fn verified(found: manifest::Verified, manifest: &Manifest) -> Verified {
+fn verified(found: crate::model::Verified, manifest: &Manifest) -> Verified {
     let last = manifest.runs.last();
-    let is_older = last.is_some_and(|run| run.ended_at.is_none_or(|ended| ended.0 > found.at.0));
+    let is_older = last.is_some_and(|run| run.ended_at.is_none_or(|ended| ended > found.at));
     Verified {
-        at: found.at.0,
+        at: found.at,
         file: found.file,
         is_older_than_the_run: is_older,
         gone: found.gone,
@@ -39,7 +39,7 @@ fn verified(found: manifest::Verified, manifest: &Manifest) -> Verified {
 }
 
 /// What only a manifest tells of a run.
-pub fn told(run: &manifest::Run) -> Told {
+pub fn told(run: &crate::model::Run) -> Told {
     let named = |id: &str, name: &str| if name.is_empty() { id.to_owned() } else { format!("{name} ({id})") };
     let actor = run.identity.as_ref().map(|who| named(&who.user_id, &who.user));
     let organisation = run.identity.as_ref().map(|who| {
@@ -57,7 +57,7 @@ pub fn told(run: &manifest::Run) -> Told {
         calls: run.counts.calls,
         rate_limited: run.counts.rate_limited,
         paused: seconds(run.counts.paused_seconds),
-        learnt_per_minute: run.learnt_per_minute,
+        learnt_per_minute: run.pacing.learnt_per_minute,
     }
 }
 

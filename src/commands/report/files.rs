@@ -4,11 +4,12 @@ use super::refused;
 use crate::commands::outputs::{self, Named, unwritable};
 use crate::error::RunError;
 use crate::ledger::journal::Lock;
-use crate::ledger::manifest::{Input, Manifest};
+use crate::ledger::manifest::Manifest;
 use crate::ledger::page_file;
 use crate::ledger::paths::{self, RunFiles};
 use crate::ledger::results::fingerprint;
 use crate::ledger::verified;
+use crate::model::InputRecord;
 use crate::output::page::{Check, is_page};
 use std::path::{Path, PathBuf};
 
@@ -69,7 +70,7 @@ impl Files {
     }
 
     /// The input's content against what was read of it.
-    pub fn check_input(&self, input: &Input) -> Check {
+    pub fn check_input(&self, input: &InputRecord) -> Check {
         let found = outputs::inputs(input, &self.run.results).into_iter().filter(|path| path.is_file());
         let prints: Vec<_> = found.filter_map(|path| fingerprint(&path).ok()).collect();
         match &prints[..] {

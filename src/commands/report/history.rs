@@ -1,7 +1,7 @@
 //! The runs on some results, from the manifest and from the events; where both tell of a run, the events tell more.
 
 use super::facts::{exit, seconds, told};
-use crate::ledger::manifest::{self, FIRST_RUNS, LAST_RUNS, Manifest};
+use crate::ledger::manifest::{FIRST_RUNS, LAST_RUNS, Manifest};
 use crate::output::counted;
 use crate::output::page::{Events, Run, RunEvents, Spans, Steps};
 
@@ -17,19 +17,19 @@ pub fn runs(manifest: Option<&Manifest>, events: Option<&Events>) -> Vec<Run> {
     runs
 }
 
-fn from_manifest(run: &manifest::Run, events: &[RunEvents]) -> Run {
+fn from_manifest(run: &crate::model::Run, events: &[RunEvents]) -> Run {
     let (mut estimates, mut pauses) = (Steps::default(), Spans::default());
     // One bucket serves all, or the sum over the buckets is told: neither names a workspace.
-    for estimate in run.estimate_history.entries.iter().filter(|estimate| estimate.team.is_none()) {
-        estimates.push(estimate.at.0, estimate.per_minute);
+    for estimate in run.pacing.estimate_history.entries.iter().filter(|estimate| estimate.team.is_none()) {
+        estimates.push(estimate.at, estimate.per_minute);
     }
-    for pause in &run.rate_limits.entries {
-        pauses.add(pause.at.0, seconds(pause.pause_seconds));
+    for pause in &run.pacing.rate_limits.entries {
+        pauses.add(pause.at, seconds(pause.pause_seconds));
     }
     let kept = Run {
         run_id: run.run_id.clone(),
-        started: run.started_at.0,
-        ended: run.ended_at.map(|at| at.0),
+        started: run.started_at,
+        ended: run.ended_at,
         exit: exit(run.exit_code),
         stop_reason: run.stop_reason.clone(),
         is_rehearsal: run.rehearsal,
@@ -37,7 +37,7 @@ fn from_manifest(run: &manifest::Run, events: &[RunEvents]) -> Run {
         estimates,
         pauses,
         outages: Spans::default(),
-        is_history_cut: run.estimate_history.left_out + run.rate_limits.left_out > 0,
+        is_history_cut: run.pacing.estimate_history.left_out + run.pacing.rate_limits.left_out > 0,
     };
     match events.iter().find(|events| events.run_id == run.run_id) {
         Some(events) => Run {

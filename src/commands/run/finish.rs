@@ -10,15 +10,16 @@ use crate::exit::ExitStatus;
 use crate::files::during;
 use crate::input::CopyError;
 use crate::ledger::ledger::{Ending, Errors, FinishedLedger, Ledger};
-use crate::ledger::manifest::{self, Manifest, Run, RunCounts};
+use crate::ledger::manifest::Manifest;
 use crate::ledger::scan::Recorded;
-use crate::model::{ErrorCode, InputSource, Stamp, Status, StopReason, TeamId, UserId, Verbosity, error_hint};
-use crate::output::{self, Console, EventLog, FailureGroup, Files, Pacing, Totals, metrics, summary_json};
+use crate::model::{
+    ErrorCode, InputSource, RunCounts, Stamp, Status, StopReason, TeamId, UserId, Verbosity, error_hint,
+};
+use crate::output::{self, Console, EventLog, FailureGroup, Files, Totals, metrics, summary_json};
 use std::cmp::Reverse;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// Users that the totals look at: enough to see an alert coming.
 const HEAVIEST: usize = 5;
@@ -84,7 +85,7 @@ impl Finish<'_> {
                 rate_limited: self.end.calls.rate_limited,
                 paused_seconds: self.end.calls.paused.as_secs_f64(),
             },
-            bucket: self.end.bucket.map(Into::into),
+            bucket: self.end.bucket,
             learnt_per_minute: self.end.learnt,
             strict: self.settings.safety.strict,
         };
@@ -138,7 +139,6 @@ impl Finish<'_> {
     fn totals(&self, manifest: &mut Manifest, recorded: &Recorded, remains: bool) -> Totals {
         let files = &self.facts.files;
         let continues = !manifest.complete && self.settings.mode == Mode::Run;
-        let pacing = manifest.current().map(|run| pacing_of(run)).unwrap_or_default();
         let revoked = recorded.tally().users().map(|(user, rows)| (user, rows.of(Status::Revoked)));
         Totals {
             // Those of the engine hold the row too whose record could not be written.
@@ -149,7 +149,7 @@ impl Finish<'_> {
             paused: self.end.calls.paused,
             elapsed: self.end.elapsed,
             per_minute: self.end.estimate,
-            pacing: Pacing { bucket: self.end.bucket, learnt_per_minute: self.end.learnt, ..pacing },
+            pacing: manifest.current().map(|run| run.pacing.clone()).unwrap_or_default(),
             stop: self.end.stop.clone(),
             files: Files {
                 results: files.results.clone(),
@@ -260,16 +260,6 @@ impl Finish<'_> {
 fn warn_where(path: &Path, written: io::Result<()>) -> bool {
     let warn = |error| tracing::warn!(target: output::WEAKENED, "cannot write {}: {error}", path.display());
     written.map_err(warn).is_ok()
-}
-
-/// How the limit showed itself, as the manifest has kept it.
-fn pacing_of(run: &Run) -> Pacing {
-    let pause = |pause: &manifest::Pause| (pause.at.0, Duration::from_secs_f64(pause.pause_seconds.max(0.0)));
-    Pacing {
-        estimates: run.estimate_history.entries.iter().map(|estimate| (estimate.at.0, estimate.per_minute)).collect(),
-        pauses: run.rate_limits.entries.iter().map(pause).collect(),
-        ..Pacing::default()
-    }
 }
 
 /// The rows whose calls went out and whose answers are in no record.

@@ -9,10 +9,11 @@ use crate::engine::ports::{Observer, Unwritable};
 use crate::error::RunError;
 use crate::input::{Content, Survey};
 use crate::ledger::ledger::{Ledger, NewRun};
-use crate::ledger::manifest::{self, Run, RunCounts};
 use crate::ledger::paths::RunFiles;
 use crate::ledger::results::CreateError;
-use crate::model::{ErrorCode, Event, RateChoice, Snapshot, Stamp, TeamId};
+use crate::model::{
+    Columns, ErrorCode, Event, Extra, InputRecord, Pacing, RateChoice, Run, RunCounts, Snapshot, Stamp, TeamId,
+};
 use crate::output::{self, EventLog, Screen};
 
 /// Workspaces that are named at the end.
@@ -129,16 +130,16 @@ impl Observer for Recorder {
     }
 }
 
-fn input_of(content: &Content, survey: &Survey) -> manifest::Input {
-    manifest::Input {
+fn input_of(content: &Content, survey: &Survey) -> InputRecord {
+    InputRecord {
         path: content.path().to_string(),
         sha256: survey.identity.sha256.clone(),
         bytes: survey.identity.bytes,
         content_sha256: survey.identity.content_sha256.clone(),
         content_bytes: survey.identity.content_bytes,
         rows: survey.rows,
-        columns: manifest::Columns::of(survey.columns, &survey.header),
-        extra: manifest::Extra::new(),
+        columns: Columns::of(survey.columns, &survey.header),
+        extra: Extra::new(),
     }
 }
 
@@ -150,7 +151,7 @@ fn run_of(settings: &Settings, remote: &Remote, run_id: &str, started: Stamp) ->
     };
     Run {
         run_id: run_id.into(),
-        started_at: manifest::At(started),
+        started_at: started,
         ended_at: None,
         host: host(),
         pid: std::process::id(),
@@ -169,11 +170,8 @@ fn run_of(settings: &Settings, remote: &Remote, run_id: &str, started: Stamp) ->
         checks: remote.checks().to_manifest(),
         recorded_before: 0,
         counts: RunCounts::default(),
-        bucket: None,
-        learnt_per_minute: None,
-        estimate_history: manifest::History::default(),
-        rate_limits: manifest::History::default(),
-        extra: manifest::Extra::new(),
+        pacing: Pacing::default(),
+        extra: Extra::new(),
     }
 }
 

@@ -9,8 +9,7 @@ use crate::commands::connection::{self, Connection};
 use crate::commands::{rows, token};
 use crate::error::RunError;
 use crate::input::Content;
-use crate::ledger::manifest::Identity;
-use crate::model::{SessionId, TeamId, UserId};
+use crate::model::{Identity, SessionId, TeamId, UserId};
 use crate::slack::{ApiUrl, AuthTest, CallError, Proxy, Token};
 use crate::stand_in::{self, REHEARSAL_TOKEN, Server};
 

@@ -1,7 +1,7 @@
 //! What earlier runs in a folder learnt of the limit: the start that the next one is offered.
 
-use super::parts::At;
-use super::{Manifest, Run};
+use super::Manifest;
+use crate::model::{Run, Stamp};
 use std::cmp::Reverse;
 use std::ffi::OsStr;
 use std::fs::{self, Metadata};
@@ -17,7 +17,7 @@ const MOST_BYTES: u64 = 1024 * 1024;
 pub struct Learnt {
     /// Calls a minute that one bucket takes.
     pub per_minute: f64,
-    pub at: At,
+    pub at: Stamp,
 }
 
 /// What the last run on `api_host` learnt, as far as manifests in `folder` tell. `organisation` is that of the token;
@@ -27,8 +27,8 @@ pub fn last_learnt(folder: &Path, api_host: &str, organisation: Option<&str>) ->
     let manifests = newest(folder).into_iter().filter_map(|path| Manifest::load(&path).ok());
     let runs = manifests.flat_map(|manifest| manifest.runs);
     let same = runs.filter(|run| !run.rehearsal && run.api_host == api_host && is_of(run, organisation));
-    let learnt = same.filter_map(|run| Some(Learnt { per_minute: run.learnt_per_minute?, at: run.ended_at? }));
-    learnt.max_by_key(|learnt| learnt.at.0)
+    let learnt = same.filter_map(|run| Some(Learnt { per_minute: run.pacing.learnt_per_minute?, at: run.ended_at? }));
+    learnt.max_by_key(|learnt| learnt.at)
 }
 
 fn is_of(run: &Run, organisation: Option<&str>) -> bool {

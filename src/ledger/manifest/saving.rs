@@ -1,11 +1,10 @@
 //! Writes a manifest.
 
 use super::Manifest;
-use super::parts::StatusRows;
 use crate::files::atomic::AtomicFile;
 use crate::files::{PRIVATE, during};
 use crate::ledger::scan::Recorded;
-use crate::model::Tally;
+use crate::model::{StatusRows, Tally};
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};

@@ -1,21 +1,29 @@
 use super::*;
 use crate::ledger::resume::{Prior, Seal};
 use crate::ledger::testing::{ended, row_of};
-use crate::model::{BucketKind, IdColumns, InputMatch, Status};
+use crate::model::{BucketKind, IdColumns, Identity, InputMatch, Pacing, RunCounts, Status};
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-fn input(rows: u64) -> Input {
+fn input(rows: u64) -> InputRecord {
     let (sha256, content_sha256) = ("0a".repeat(32), "1b".repeat(32));
-    Input { path: "s.csv".into(), sha256, bytes: 10, content_sha256, content_bytes: 20, rows, ..Input::default() }
+    InputRecord {
+        path: "s.csv".into(),
+        sha256,
+        bytes: 10,
+        content_sha256,
+        content_bytes: 20,
+        rows,
+        ..InputRecord::default()
+    }
 }
 
 fn run(run_id: &str) -> Run {
     Run {
         run_id: run_id.into(),
-        started_at: At(Stamp::from_millis(1_795_459_321_123)),
+        started_at: Stamp::from_millis(1_795_459_321_123),
         ended_at: None,
         host: "jump-1".into(),
         pid: 42,
@@ -34,10 +42,7 @@ fn run(run_id: &str) -> Run {
         checks: Vec::new(),
         recorded_before: 0,
         counts: RunCounts::default(),
-        bucket: Some(BucketKind::Org.into()),
-        learnt_per_minute: None,
-        estimate_history: History::default(),
-        rate_limits: History::default(),
+        pacing: Pacing { bucket: Some(BucketKind::Org), ..Pacing::default() },
         extra: Extra::new(),
     }
 }
@@ -68,8 +73,8 @@ fn a_manifest_reads_back_and_is_private() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m.json");
     let mut manifest = begun();
-    manifest.current().unwrap().note_estimate(Stamp::from_millis(1), None, 42.5);
-    manifest.current().unwrap().note_rate_limit(
+    manifest.current().unwrap().pacing.note_estimate(Stamp::from_millis(1), None, 42.5);
+    manifest.current().unwrap().pacing.note_rate_limit(
         Stamp::from_millis(2),
         None,
         Duration::from_millis(1500),
@@ -180,9 +185,9 @@ fn a_new_run_makes_the_old_end_void() {
 fn histories_stop_growing() {
     let mut run = run("a");
     for index in 0..1200 {
-        run.note_estimate(Stamp::from_millis(index), None, 20.0);
+        run.pacing.note_estimate(Stamp::from_millis(index), None, 20.0);
     }
-    assert_eq!((run.estimate_history.entries.len(), run.estimate_history.left_out), (1000, 200));
+    assert_eq!((run.pacing.estimate_history.entries.len(), run.pacing.estimate_history.left_out), (1000, 200));
 }
 
 #[test]
@@ -197,12 +202,12 @@ fn the_last_run_of_the_same_host_and_organisation_tells_where_to_start() {
     let write = |name: &str, ended: i64, host: &str, organisation: &str, learnt: Option<f64>| {
         let mut manifest = Manifest::new("0.1.0", input(0), Path::new("r.csv"));
         let identity = Identity { enterprise_id: Some(organisation.into()), ..Identity::default() };
-        let ended_at = Some(At(Stamp::from_millis(ended)));
+        let ended_at = Some(Stamp::from_millis(ended));
         let run = Run {
             ended_at,
             api_host: host.into(),
             identity: Some(identity),
-            learnt_per_minute: learnt,
+            pacing: Pacing { learnt_per_minute: learnt, ..Pacing::default() },
             ..run(&format!("{name}-{ended}"))
         };
         manifest.begin("0.1.0", run, input(0), &Recorded::default());

@@ -1,7 +1,7 @@
 use super::*;
 use crate::ledger::results::ResultsWriter;
 use crate::ledger::testing::{ended, fields, row_of};
-use crate::model::{ColumnNames, Status};
+use crate::model::{ColumnNames, Stamp, Status};
 use std::fs;
 use std::path::PathBuf;
 use tempfile::TempDir;
