@@ -2,8 +2,9 @@
 
 use super::values;
 use super::{CallArgs, TokenArgs};
-use crate::model::{Cidr, Delimiter, IdColumn, InputSource, Rate, RateChoice, TeamId, UserId};
+use crate::model::{Delimiter, IdColumn, InputSource, Rate, RateChoice, TeamId, UserId};
 use clap::Args;
+use ipnet::IpNet;
 use std::path::PathBuf;
 
 /// How Slack is called by commands other than `run`.
@@ -75,13 +76,13 @@ pub struct FilterArgs {
     /// Only sessions that began at, or were last seen at, an address of this range; may be repeated
     ///
     /// IPv4 or IPv6: 192.0.2.7, 203.0.113.0/24, 2001:db8::/32. A session whose address can't be read is left out, and counted.
-    #[arg(long, value_name = "CIDR", value_delimiter = ',', value_parser = str::parse::<Cidr>)]
-    pub ip: Vec<Cidr>,
+    #[arg(long, value_name = "CIDR", value_delimiter = ',', value_parser = values::address_range)]
+    pub ip: Vec<IpNet>,
     /// No session that began at, or was last seen at, an address of this range; may be repeated
     ///
     /// A session whose address can't be read may be in the range: it is left out, and counted.
-    #[arg(long, value_name = "CIDR", value_delimiter = ',', value_parser = str::parse::<Cidr>)]
-    pub not_ip: Vec<Cidr>,
+    #[arg(long, value_name = "CIDR", value_delimiter = ',', value_parser = values::address_range)]
+    pub not_ip: Vec<IpNet>,
     /// Only sessions whose operating system has this in its name or version; may be repeated
     #[arg(long, value_name = "TEXT", value_parser = values::text)]
     pub os: Vec<String>,

@@ -5,6 +5,8 @@ use crate::model::{
 };
 use clap::ValueEnum;
 use clap::builder::{PathBufValueParser, PossibleValue, TypedValueParser};
+use ipnet::IpNet;
+use std::net::IpAddr;
 use std::num::{NonZeroU8, NonZeroU64};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -52,6 +54,29 @@ pub(super) fn rate(text: &str) -> Result<RateChoice, RateError> {
         "unlimited" => Ok(RateChoice::Unlimited),
         rate => rate.parse().map(RateChoice::Fixed),
     }
+}
+
+/// A range of addresses; an address alone is a range of one.
+pub(super) fn address_range(text: &str) -> Result<IpNet, &'static str> {
+    const ADDRESS: &str = "it is an address or a range, as in 192.0.2.7, 203.0.113.0/24 or 2001:db8::/32";
+    const PREFIX: &str = "a prefix has 0 to 32 bits of an IPv4 address, 0 to 128 of an IPv6 address";
+    let (address, prefix) = text.trim().split_once('/').map_or((text.trim(), None), |(a, prefix)| (a, Some(prefix)));
+    // The address is parsed by std, which takes no leading zeros: some programs read these as octal.
+    let address: IpAddr = address.parse().map_err(|_| ADDRESS)?;
+    let range = match prefix {
+        None => IpNet::from(address),
+        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+            digits.parse().ok().and_then(|bits| IpNet::new(address, bits).ok()).ok_or(PREFIX)?
+        }
+        Some(_) => return Err(PREFIX),
+    };
+    Ok(match range.addr().to_canonical() {
+        // Sessions have their IPv4 addresses as such, so a range of mapped ones (`::ffff:192.0.2.0/120`) is one of those.
+        mapped @ IpAddr::V4(_) if range.addr().is_ipv6() && range.prefix_len() >= 96 => {
+            IpNet::new(mapped, range.prefix_len() - 96).map_err(|_| PREFIX)?
+        }
+        IpAddr::V4(_) | IpAddr::V6(_) => range,
+    })
 }
 
 /// Any length of time, including zero.
@@ -378,6 +403,49 @@ mod tests {
         assert_eq!(host("[::1]"), Ok("[::1]".into()));
         for text in ["", "https://example.com", "example.com/api", "user@example.com", "a b", "*.example.com"] {
             assert!(host(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn ranges_hold_their_addresses_and_no_other() {
+        for (range, address, want) in [
+            ("203.0.113.0/24", "203.0.113.255", true),
+            ("203.0.113.77/24", "203.0.113.1", true),
+            ("203.0.113.0/24", "203.0.114.0", false),
+            ("203.0.113.0/25", "203.0.113.128", false),
+            ("192.0.2.7", "192.0.2.7", true),
+            ("192.0.2.7", "192.0.2.8", false),
+            ("0.0.0.0/0", "255.255.255.255", true),
+            ("0.0.0.0/0", "::1", false),
+            ("2001:db8::/32", "2001:db8:ffff::1", true),
+            ("2001:db8::/32", "2001:db9::1", false),
+            ("::/0", "2001:db8::1", true),
+            ("2001:db8::1", "2001:db8::1", true),
+            ("192.0.2.0/24", "::ffff:192.0.2.9", true),
+            ("::ffff:192.0.2.0/120", "192.0.2.9", true),
+            ("::ffff:192.0.2.0/120", "192.0.3.9", false),
+        ] {
+            let range = address_range(range).unwrap();
+            let address: IpAddr = address.parse().unwrap();
+            assert_eq!(range.contains(&address.to_canonical()), want, "{range} {address}");
+        }
+    }
+
+    #[test]
+    fn texts_that_are_no_range_are_refused() {
+        for (text, want) in [
+            ("", "it is an address or a range"),
+            ("office", "it is an address or a range"),
+            ("203.0.113/24", "it is an address or a range"),
+            ("/24", "it is an address or a range"),
+            ("203.0.113.0/33", "a prefix has 0 to 32 bits"),
+            ("2001:db8::/129", "a prefix has 0 to 32 bits"),
+            ("203.0.113.0/", "a prefix has 0 to 32 bits"),
+            ("203.0.113.0/+8", "a prefix has 0 to 32 bits"),
+            ("203.0.113.0/-1", "a prefix has 0 to 32 bits"),
+            ("203.0.113.0/255.255.255.0", "a prefix has 0 to 32 bits"),
+        ] {
+            assert!(address_range(text).unwrap_err().starts_with(want), "{text:?}");
         }
     }
 }

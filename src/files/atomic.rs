@@ -76,6 +76,17 @@ impl AtomicFile {
     }
 }
 
+/// Replaces `target` with what `write` writes; if that fails, what was there stays.
+///
+/// # Errors
+/// If the file can't be made, written or put in its place.
+pub fn replace<T>(target: &Path, mode: u32, write: impl FnOnce(&mut AtomicFile) -> io::Result<T>) -> io::Result<T> {
+    let mut file = AtomicFile::create(target, mode)?;
+    let written = write(&mut file)?;
+    file.commit()?;
+    Ok(written)
+}
+
 impl Write for AtomicFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.file.write(bytes)
@@ -229,9 +240,7 @@ mod tests {
     }
 
     fn put(target: &Path, text: &str, mode: u32) -> io::Result<()> {
-        let mut file = AtomicFile::create(target, mode)?;
-        file.write_all(text.as_bytes())?;
-        file.commit()
+        replace(target, mode, |file| file.write_all(text.as_bytes()))
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Which input this is: by its bytes, not by its name or its date.
 
+use crate::files::hex;
 use crate::model::InputMatch;
 use sha2::{Digest, Sha256};
-use std::fmt::Write as _;
 use std::io::{self, Read};
 
 /// The fingerprint of an input; goes into the manifest.
@@ -52,7 +52,7 @@ impl Meter {
         let Some(at) = self.border_within(chunk.len()) else { return self.absorb(chunk) };
         let (before, after) = chunk.split_at(at);
         self.absorb(before);
-        let digest = hex(self.sha.clone());
+        let digest = hex(&self.sha.clone().finalize());
         let same = self.earlier.as_ref().is_some_and(|earlier| earlier.content_sha256 == digest);
         // Where the last line had no end, only a line end may have been added to it.
         let ends_line = self.last.is_some_and(is_line_end) || after.first().copied().is_some_and(is_line_end);
@@ -75,7 +75,8 @@ impl Meter {
     /// How the content compares with the earlier one, if there was one.
     pub(super) fn continuation(&self) -> Option<InputMatch> {
         let earlier = self.earlier.as_ref()?;
-        let same = || self.bytes == earlier.content_bytes && hex(self.sha.clone()) == earlier.content_sha256;
+        let same =
+            || self.bytes == earlier.content_bytes && hex(&self.sha.clone().finalize()) == earlier.content_sha256;
         Some(match &self.border {
             Some(Border { same: true, ends_line: true }) => InputMatch::Appended,
             None if same() => InputMatch::Same,
@@ -90,20 +91,12 @@ impl Meter {
 
     /// SHA-256 in hex, and the bytes.
     pub(super) fn finish(self) -> (String, u64) {
-        (hex(self.sha), self.bytes)
+        (hex(&self.sha.finalize()), self.bytes)
     }
 }
 
 fn is_line_end(byte: u8) -> bool {
     matches!(byte, b'\n' | b'\r')
-}
-
-fn hex(sha: Sha256) -> String {
-    sha.finalize().iter().fold(String::with_capacity(64), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// Hashes what is read through it: the compressed bytes on their way to the decoder.

@@ -14,7 +14,7 @@
 //! lost, so any row may have been.
 
 use super::sync::Syncer;
-use crate::files::atomic::{AtomicFile, has_no_locks, open_regular};
+use crate::files::atomic::{self, has_no_locks, open_regular};
 use crate::files::{PRIVATE, during, is_at, private, sync_folder_of};
 use crate::model::PossiblySent;
 use roaring::RoaringTreemap;
@@ -141,12 +141,8 @@ impl Lock {
         if self.marks == Marks::Unset {
             return Ok(false);
         }
-        let copy = || {
-            let mut copy = AtomicFile::create(path, PRIVATE)?;
-            io::copy(&mut open_regular(&self.path)?, &mut copy)?;
-            copy.commit()
-        };
-        copy().map(|()| true).map_err(during("write", path))
+        let copied = atomic::replace(path, PRIVATE, |copy| io::copy(&mut open_regular(&self.path)?, copy));
+        copied.map(|_| true).map_err(during("write", path))
     }
 
     /// Begins an empty list, for a run that starts with the first row.

@@ -4,7 +4,7 @@
 //! It is there before the output and says that the list isn't finished until all of it is on the disk: a list that was cut off at
 //! whatever moment isn't taken for a whole one.
 
-use crate::files::atomic::{AtomicFile, read_regular};
+use crate::files::atomic::{self, read_regular};
 use crate::files::{Fingerprint, PRIVATE, during, fingerprint};
 use crate::model::Stamp;
 use serde::{Deserialize, Serialize};
@@ -167,11 +167,9 @@ impl Listing {
     /// If it can't be written; then the old one stays.
     pub fn save(&self, path: &Path) -> io::Result<()> {
         let context = during("write", path);
-        let mut file = AtomicFile::create(path, PRIVATE).map_err(context)?;
         let mut text = serde_json::to_vec_pretty(self).map_err(|error| context(error.into()))?;
         text.push(b'\n');
-        file.write_all(&text).map_err(context)?;
-        file.commit().map_err(context)
+        atomic::replace(path, PRIVATE, |file| file.write_all(&text)).map_err(context)
     }
 
     /// Removes the file.

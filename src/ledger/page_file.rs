@@ -1,6 +1,6 @@
 //! A text that takes its place as a whole: the page of `report`.
 
-use crate::files::atomic::{AtomicFile, open_regular};
+use crate::files::atomic::{self, open_regular};
 use crate::files::{PRIVATE, during};
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -10,10 +10,7 @@ use std::path::Path;
 /// # Errors
 /// Where it cannot be written; then what was there stays.
 pub fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let context = during("write", path);
-    let mut file = AtomicFile::create(path, PRIVATE).map_err(context)?;
-    file.write_all(text.as_bytes()).map_err(context)?;
-    file.commit().map_err(context)
+    atomic::replace(path, PRIVATE, |file| file.write_all(text.as_bytes())).map_err(during("write", path))
 }
 
 /// The first bytes of a file, at most `most`; none where there is no such file.

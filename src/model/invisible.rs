@@ -1,4 +1,4 @@
-//! Characters that nothing shows: they can make two texts that look alike differ.
+//! Characters that nothing shows, or that change how others are shown: they can make two texts that look alike differ.
 
 /// Whether a character takes no room of its own, or moves or reorders what is around it: controls, zero width, marks of
 /// direction, variation selectors, fillers, tags. A blank, however wide, isn't one.
@@ -15,6 +15,23 @@ pub fn is_invisible(c: char) -> bool {
             | '\u{fe00}'..='\u{fe0f}'
             | '\u{fff9}'..='\u{fffb}'
             | '\u{e0000}'..='\u{e0fff}'
+        )
+}
+
+/// Whether a character could move a cursor, recolour a terminal, or make a line read otherwise than it is: C0, DEL and C1 (ESC
+/// among them), bidirectional controls, and characters without a width of their own. Unlike [`is_invisible`], this leaves out
+/// joiners of a script and variation selectors, which a name may need.
+#[must_use]
+pub fn is_unsafe_to_print(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{61c}' | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'   // zero width, marks of direction
+            | '\u{2028}'..='\u{202e}'   // line and paragraph separators, embeddings and overrides
+            | '\u{2060}'..='\u{206f}'   // word joiner, isolates, deprecated format characters
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}' // tags, which spell text that nothing shows
         )
 }
 

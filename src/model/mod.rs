@@ -4,7 +4,6 @@
 //! else in the crate may import this room; it imports nothing of the crate.
 
 mod carried;
-pub mod cidr;
 mod code;
 mod columns;
 mod event;
@@ -27,14 +26,13 @@ mod tally;
 mod token_text;
 
 pub use carried::Carried;
-pub use cidr::{Cidr, CidrError};
 pub use code::{CodeClass, ErrorCode};
 pub use columns::{ColumnError, ColumnNames, IdColumn, IdColumns};
 pub use event::{BucketKind, Event, Snapshot, StopReason};
 pub use failures::Failures;
 pub use hint::error_hint;
 pub use ids::{IdError, SessionId, TeamId, UserId};
-pub use invisible::{is_blank, is_invisible, name_of};
+pub use invisible::{is_blank, is_invisible, is_unsafe_to_print, name_of};
 pub use manifest::{Columns, InputRecord, Remaining, Results, RowTotals, StatusRows, Verified, Window};
 pub use options::{
     API_URL, BucketPolicy, Delimiter, Identify, InputMatch, InputSource, LogFormat, MaxFailures, RateChoice,

@@ -1,7 +1,7 @@
 //! Files for machines: whole or not there, and never in the way of the run.
 
 use super::logs::WEAKENED;
-use crate::files::atomic::AtomicFile;
+use crate::files::atomic;
 use serde::Serialize;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -32,9 +32,7 @@ pub(super) fn replace(path: &Path, text: &str, mode: u32) -> io::Result<()> {
         return write_special(path, text);
     }
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let mut file = AtomicFile::create(&path, mode)?;
-    file.write_all(text.as_bytes())?;
-    file.commit()
+    atomic::replace(&path, mode, |file| file.write_all(text.as_bytes()))
 }
 
 /// Writes to a pipe or a device, for 5 s at most: the reader of a pipe may never come, or stand still.

@@ -1,6 +1,6 @@
 //! Text for people: cleaned, counted, timed. Pure.
 
-use crate::model::Stamp;
+use crate::model::{Stamp, is_unsafe_to_print};
 use jiff::tz::TimeZone;
 use std::borrow::Cow;
 use std::time::Duration;
@@ -11,27 +11,17 @@ use std::time::Duration;
 /// All that comes from the input or from Slack passes through here before it is shown.
 #[must_use]
 pub fn clean(text: &str) -> Cow<'_, str> {
-    if text.chars().any(is_unsafe) { Cow::Owned(text.chars().map(harmless).collect()) } else { Cow::Borrowed(text) }
-}
-
-/// C0, DEL and C1 (ESC among them), bidirectional controls, and characters without a width of their own.
-fn is_unsafe(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{ad}' | '\u{61c}' | '\u{180e}'
-            | '\u{200b}'..='\u{200f}'   // zero width, marks of direction
-            | '\u{2028}'..='\u{202e}'   // line and paragraph separators, embeddings and overrides
-            | '\u{2060}'..='\u{206f}'   // word joiner, isolates, deprecated format characters
-            | '\u{feff}'
-            | '\u{fff9}'..='\u{fffb}'
-            | '\u{e0000}'..='\u{e007f}' // tags, which spell text that nothing shows
-        )
+    if text.chars().any(is_unsafe_to_print) {
+        Cow::Owned(text.chars().map(harmless).collect())
+    } else {
+        Cow::Borrowed(text)
+    }
 }
 
 fn harmless(c: char) -> char {
     match c {
         '\t' | '\n' | '\r' => ' ',
-        c if is_unsafe(c) => char::REPLACEMENT_CHARACTER,
+        c if is_unsafe_to_print(c) => char::REPLACEMENT_CHARACTER,
         c => c,
     }
 }
@@ -151,7 +141,7 @@ mod tests {
         #[test]
         fn cleaned_text_is_safe_keeps_its_length_and_stays_as_it_is(text in ".*") {
             let cleaned = clean(&text).into_owned();
-            prop_assert!(!cleaned.chars().any(|c| c.is_control() || is_unsafe(c)));
+            prop_assert!(!cleaned.chars().any(|c| c.is_control() || is_unsafe_to_print(c)));
             prop_assert_eq!(cleaned.chars().count(), text.chars().count());
             prop_assert!(matches!(clean(&cleaned), Cow::Borrowed(_)));
         }

@@ -1,6 +1,7 @@
 //! The proxy that the environment asks for: one reading of it, for the client and for those who show it.
 
 use super::ApiUrl;
+use ipnet::IpNet;
 use reqwest::Url;
 use std::ffi::OsString;
 use std::fmt;
@@ -89,24 +90,11 @@ fn is_below(host: &str, domain: &str) -> bool {
 /// Whether an entry, an address or a network in CIDR form, covers the address.
 fn covers(entry: &str, address: IpAddr) -> bool {
     let (network, prefix) = entry.split_once('/').unwrap_or((entry, ""));
-    let (bits, width) = as_bits(address);
-    let Ok((network, network_width)) = network.trim_matches(['[', ']']).parse().map(as_bits) else {
-        return false;
-    };
-    let prefix = if prefix.is_empty() { Ok(width) } else { prefix.parse::<u32>() };
-    let Ok(host_bits) = prefix.map(|prefix| width.saturating_sub(prefix)) else {
-        return false;
-    };
-    // A prefix of 0 leaves no bit to compare, and shifting all 128 out is no shift.
-    width == network_width && (bits ^ network).checked_shr(host_bits).unwrap_or(0) == 0
-}
-
-/// An address as a number, and how many bits wide it is.
-fn as_bits(address: IpAddr) -> (u128, u32) {
-    match address {
-        IpAddr::V4(address) => (u128::from(address.to_bits()), 32),
-        IpAddr::V6(address) => (address.to_bits(), 128),
-    }
+    let Ok(network) = network.trim_matches(['[', ']']).parse::<IpAddr>().map(IpNet::from) else { return false };
+    let prefix = if prefix.is_empty() { Ok(u32::MAX) } else { prefix.parse::<u32>() };
+    // More bits than an address has mean the address alone.
+    let prefix = prefix.map(|bits| u8::try_from(bits).unwrap_or(u8::MAX).min(network.max_prefix_len()));
+    prefix.is_ok_and(|bits| IpNet::new(network.addr(), bits).is_ok_and(|range| range.contains(&address)))
 }
 
 #[cfg(test)]

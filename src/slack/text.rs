@@ -1,17 +1,9 @@
 //! Foreign text, made fit for a terminal, a log line and a CSV field.
 
-use crate::model::without_possible_tokens;
+use crate::model::{is_unsafe_to_print, without_possible_tokens};
 
 /// The longest text kept of an answer, in characters.
 pub(super) const MOST_CHARS: usize = 500;
-
-/// Control characters (C0, DEL, C1) and those that turn the writing direction or show nothing: they can hide or forge
-/// what a person reads in a terminal.
-fn is_unsafe(char: char) -> bool {
-    char.is_control()
-        || matches!(char, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}' | '\u{2066}'..='\u{2069}')
-        || matches!(char, '\u{061C}' | '\u{FEFF}')
-}
 
 /// The text without unsafe characters and without tokens, cut to [`MOST_CHARS`]: whoever answers in Slack's place may repeat the
 /// request, and what it says is kept.
@@ -20,7 +12,7 @@ pub(super) fn clean(text: &str) -> Box<str> {
     if text.len() <= MOST_CHARS && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
         return without_possible_tokens(text).into();
     }
-    let safe: String = text.chars().filter(|char| !is_unsafe(*char)).collect();
+    let safe: String = text.chars().filter(|char| !is_unsafe_to_print(*char)).collect();
     without_possible_tokens(&safe).chars().take(MOST_CHARS).collect::<String>().into()
 }
 
@@ -73,7 +65,7 @@ mod tests {
         fn whatever_comes_ends_safe_and_short(text in any::<String>()) {
             let cleaned = clean(&text);
             prop_assert!(cleaned.chars().count() <= MOST_CHARS);
-            prop_assert!(!cleaned.chars().any(is_unsafe));
+            prop_assert!(!cleaned.chars().any(is_unsafe_to_print));
             prop_assert_eq!(clean(&cleaned), cleaned);
         }
     }

@@ -38,7 +38,7 @@ const EVERY_ROOM: &[&str] = &[
 const ANYWHERE: [&str; 4] = ["serde", "thiserror", "tokio", "tracing"];
 
 /// Every other crate with its place; where there is more than one, why.
-const PLACES: [(&str, &[&str]); 28] = [
+const PLACES: [(&str, &[&str]); 29] = [
     ("anstream", &["output/"]),
     ("anstyle", &["output/"]),
     ("askama", &["output/page/"]),
@@ -59,6 +59,8 @@ const PLACES: [(&str, &[&str]); 28] = [
     ("httpdate", &["slack/retry_after.rs", "stand_in/service.rs"]),
     ("http_body", &["slack/permitted_body.rs"]),
     ("indicatif", &["output/bar.rs"]),
+    // What `--ip` takes, what it is compared with, and what a proxy is not used for.
+    ("ipnet", &["cli/", "commands/listing/filter.rs", "slack/proxy.rs"]),
     // Spans as flags, stamps as columns, times for people; a plan hands over the local time zone.
     ("jiff", &["cli/values.rs", "model/stamp.rs", "output/", "commands/run/plan.rs"]),
     ("reqwest", &["slack/"]),

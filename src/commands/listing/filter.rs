@@ -3,10 +3,11 @@
 use crate::error::RunError;
 use crate::input::Guards;
 use crate::ledger::listing::Filters;
-use crate::model::{Cidr, TeamId, UserId, cidr};
+use crate::model::{TeamId, UserId};
 use crate::slack::{ActiveSession, Device};
+use ipnet::IpNet;
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::path::Path;
 
 /// A session has to pass every kind of filter that is given; of several filters of one kind, one has to match.
@@ -15,9 +16,9 @@ pub struct Filter {
     /// Only the sessions of this user in this workspace: Slack is asked for no others.
     pub owner: Option<(TeamId, UserId)>,
     /// An address has to be in one of these.
-    pub ip: Vec<Cidr>,
+    pub ip: Vec<IpNet>,
     /// No address may be in one of these.
-    pub not_ip: Vec<Cidr>,
+    pub not_ip: Vec<IpNet>,
     /// In the operating system's name or version; in lower case, as all texts here.
     pub os: Vec<String>,
     /// In the client's version.
@@ -58,7 +59,7 @@ impl Filter {
     fn fit_of_addresses(&self, session: &ActiveSession) -> Fit {
         let known: Vec<Option<IpAddr>> = session.created.iter().chain(&session.recent).map(address).collect();
         let is_unknown = known.is_empty() || known.contains(&None);
-        let within = |ranges: &[Cidr]| known.iter().flatten().any(|ip| ranges.iter().any(|range| range.contains(*ip)));
+        let within = |ranges: &[IpNet]| known.iter().flatten().any(|ip| ranges.iter().any(|range| range.contains(ip)));
         let (is_in, is_out) = (within(&self.ip), within(&self.not_ip));
         let asks_in = !self.ip.is_empty() && !is_in;
         if is_out || (asks_in && !is_unknown) {
@@ -114,7 +115,33 @@ impl Filter {
 }
 
 fn address(device: &Device) -> Option<IpAddr> {
-    cidr::address(device.ip.as_deref()?)
+    // An IPv4 address written as IPv6 (`::ffff:192.0.2.7`) is that IPv4 address.
+    parse_address(device.ip.as_deref()?).map(|address| address.to_canonical())
+}
+
+/// The address in a text as logs and proxies write it: with a zone (`fe80::1%eth0`), a port (`192.0.2.7:51234`) or in brackets
+/// (`[2001:db8::7]`, `[2001:db8::7]:443`). `None` if it is anything else, several addresses included.
+fn parse_address(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    if let Some(inside) = text.strip_prefix('[') {
+        let (address, behind) = inside.split_once(']')?;
+        let is_port = behind.is_empty() || behind.strip_prefix(':').is_some_and(is_port);
+        return without_zone(address).filter(|_| is_port).map(IpAddr::V6);
+    }
+    match text.split_once(':') {
+        Some((address, port)) if is_port(port) => address.parse().ok().map(IpAddr::V4),
+        Some(_) => without_zone(text).map(IpAddr::V6),
+        None => text.parse().ok(),
+    }
+}
+
+fn without_zone(text: &str) -> Option<Ipv6Addr> {
+    let (address, zone) = text.split_once('%').map_or((text, None), |(address, zone)| (address, Some(zone)));
+    address.parse().ok().filter(|_| zone != Some(""))
+}
+
+fn is_port(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok()
 }
 
 fn lower(parts: &[&Option<Box<str>>]) -> String {
@@ -170,7 +197,7 @@ mod tests {
     fn one_device_must_match_every_kind_of_filter() {
         let moved = session(Some(device("iOS", "17.6", "203.0.113.9")), Some(device("iOS", "18.0", "2001:db8::7")));
         let nameless = session(None, None);
-        let range = |text: &str| vec![text.parse::<Cidr>().unwrap()];
+        let range = |text: &str| vec![text.parse::<IpNet>().unwrap()];
         let texts = |text: &str| vec![text.to_owned()];
         let user = |id: &str| BTreeSet::from([UserId::parse(id).unwrap()]);
         let all = Filter::default;
@@ -203,7 +230,7 @@ mod tests {
 
     #[test]
     fn an_unreadable_address_passes_no_address_filter() {
-        let range = |text: &str| vec![text.parse::<Cidr>().unwrap()];
+        let range = |text: &str| vec![text.parse::<IpNet>().unwrap()];
         let office = || range("203.0.113.0/24");
         let is_in = Filter { ip: office(), ..Filter::default() };
         let is_out = Filter { not_ip: office(), ..Filter::default() };
@@ -239,5 +266,35 @@ mod tests {
         assert_ne!(filter(&["a", "b"], &[]), filter(&["a, b"], &[]));
         let nobody = Filter { users: Some(BTreeSet::new()), ..Filter::default() };
         assert_ne!(nobody.described(), Filter::default().described());
+    }
+
+    #[test]
+    fn addresses_are_read_as_logs_write_them() {
+        for (text, want) in [
+            ("192.0.2.7", Some("192.0.2.7")),
+            (" 192.0.2.7 ", Some("192.0.2.7")),
+            ("192.0.2.7:51234", Some("192.0.2.7")),
+            ("2001:db8::7", Some("2001:db8::7")),
+            ("::1234", Some("::1234")),
+            ("fe80::1%eth0", Some("fe80::1")),
+            ("[2001:db8::7]", Some("2001:db8::7")),
+            ("[2001:db8::7]:443", Some("2001:db8::7")),
+            ("[fe80::1%3]:443", Some("fe80::1")),
+            ("::ffff:192.0.2.7", Some("::ffff:192.0.2.7")),
+            ("", None),
+            ("unknown", None),
+            ("192.0.2.7, 198.51.100.1", None),
+            ("192.0.2.7 198.51.100.1", None),
+            ("192.0.2.7:65536", None),
+            ("192.0.2.7:", None),
+            ("192.0.2.7%eth0", None),
+            ("[192.0.2.7]", None),
+            ("[2001:db8::7", None),
+            ("[2001:db8::7]x", None),
+            ("fe80::1%", None),
+            ("010.0.0.1", None),
+        ] {
+            assert_eq!(parse_address(text), want.map(|want| want.parse().unwrap()), "{text:?}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Writes a manifest.
 
 use super::Manifest;
-use crate::files::atomic::AtomicFile;
+use crate::files::atomic::{self, AtomicFile};
 use crate::files::{PRIVATE, during};
 use crate::ledger::scan::Recorded;
 use crate::model::{StatusRows, Tally};
@@ -44,17 +44,15 @@ impl Manifest {
 
     fn write(&self, per_user: Users<'_>, path: &Path) -> io::Result<u64> {
         debug_assert_eq!(self.sense(), Ok(()), "what is saved must be loadable");
-        let context = during("write", path);
-        let mut file = AtomicFile::create(path, PRIVATE).map_err(context)?;
-        // Straight into the file: with many users the text has megabytes.
-        let mut out = BufWriter::new(&mut file);
-        serde_json::to_writer_pretty(&mut out, &ManifestText { manifest: self, per_user })
-            .map_err(|error| context(error.into()))?;
-        out.write_all(b"\n").and_then(|()| out.flush()).map_err(context)?;
-        drop(out);
-        let bytes = file.bytes().map_err(context)?;
-        file.commit().map_err(context)?;
-        Ok(bytes)
+        let write = |file: &mut AtomicFile| {
+            // Straight into the file: with many users the text has megabytes.
+            let mut out = BufWriter::new(&mut *file);
+            serde_json::to_writer_pretty(&mut out, &ManifestText { manifest: self, per_user })?;
+            out.write_all(b"\n").and_then(|()| out.flush())?;
+            drop(out);
+            file.bytes()
+        };
+        atomic::replace(path, PRIVATE, write).map_err(during("write", path))
     }
 }
 
