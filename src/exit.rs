@@ -30,17 +30,17 @@ pub enum ExitStatus {
 impl ExitStatus {
     /// Every way to end, with its number and its meaning.
     pub const TABLE: [(Self, u8, &'static str); 11] = [
-        (Self::Success, 0, "every row's session is gone, or was not there"),
-        (Self::RowsFailed, 1, "the run ended and some rows are failed, unknown or invalid"),
-        (Self::Usage, 2, "wrong usage, or an input that cannot be used: nothing was sent"),
-        (Self::Stopped, 3, "stopped by a limit of its own: continue with --resume"),
-        (Self::Denied, 4, "the token or the permission will not do"),
-        (Self::Unavailable, 5, "Slack cannot be reached, or stayed unavailable"),
-        (Self::Locked, 6, "another run holds this output"),
-        (Self::Unwritable, 7, "the results cannot be written: disk full, read-only, gone"),
-        (Self::Internal, 70, "a fault of the program"),
-        (Self::Interrupted, 130, "stopped by SIGINT after finishing what was in flight: continue with --resume"),
-        (Self::Terminated, 143, "stopped by SIGTERM after finishing what was in flight: continue with --resume"),
+        (Self::Success, 0, "every session is gone, or was already gone"),
+        (Self::RowsFailed, 1, "the run ended, but some rows are failed, unknown or invalid"),
+        (Self::Usage, 2, "usage error or unusable input; nothing was sent"),
+        (Self::Stopped, 3, "stopped by one of the run's own limits; continue with --resume"),
+        (Self::Denied, 4, "authentication or permission failure"),
+        (Self::Unavailable, 5, "Slack is unreachable or unavailable"),
+        (Self::Locked, 6, "another run is using this output"),
+        (Self::Unwritable, 7, "results can't be written (disk full, read-only, deleted)"),
+        (Self::Internal, 70, "internal error"),
+        (Self::Interrupted, 130, "interrupted (SIGINT) after calls in flight were finished; continue with --resume"),
+        (Self::Terminated, 143, "terminated (SIGTERM) after calls in flight were finished; continue with --resume"),
     ];
 
     fn row(self) -> (Self, u8, &'static str) {

@@ -28,6 +28,10 @@ fn program() -> ExitStatus {
     let result = match cli.command {
         Command::Completions(typed) => console::print(|out| completions::write(typed.shell, out)),
         Command::Doctor(typed) => with_console(global, |_| doctor::doctor(*typed)),
+        Command::Help(typed) => {
+            let text = typed.topic.as_deref().and_then(cli::help_text::topic).unwrap_or_default();
+            console::print(|out| out.write_all(text.as_bytes()))
+        }
         Command::List(typed) => with_console(global, |console| list::list(*typed, argv, console)),
         Command::Man(typed) => console::print(|out| man::write(typed.command.as_deref(), out)),
         Command::Plan(typed) => {

@@ -1,6 +1,8 @@
-//! The end of the help and the manual page of every command: examples and exit codes.
+//! Examples and exit codes of every command, and the topics of `help`.
 
+use super::variables;
 use crate::exit::ExitStatus;
+use clap::CommandFactory as _;
 use std::fmt::Write as _;
 
 /// A task, and the command line that does it.
@@ -16,23 +18,86 @@ pub struct Guide {
 }
 
 impl Guide {
-    /// What `-h` ends with.
+    /// The end of `-h`: the most common tasks.
     #[must_use]
     pub fn short(&self) -> String {
+        self.first_examples(4)
+    }
+
+    /// The end of `--help`.
+    #[must_use]
+    pub fn long(&self) -> String {
+        format!("{}\n\n{SEE_TOPICS}", self.first_examples(usize::MAX))
+    }
+
+    fn first_examples(&self, most: usize) -> String {
         let mut text = String::from("Examples:");
-        for (task, line) in self.examples {
-            // A string takes everything.
+        for (task, line) in self.examples.iter().take(most) {
+            // Writing to a `String` can't fail.
             let _ = write!(text, "\n  # {task}\n  {line}");
         }
         text
     }
 
-    /// What `--help` ends with.
-    #[must_use]
-    pub fn long(&self) -> String {
-        let codes: Vec<String> = self.exits.iter().map(|(code, meaning)| format!("{code:>5}  {meaning}")).collect();
-        format!("{}\n\nExit codes:\n{}", self.short(), codes.join("\n"))
+    fn exit_codes(&self) -> String {
+        self.exits.iter().fold(String::new(), |text, (code, meaning)| format!("{text}{code:>5}  {meaning}\n"))
     }
+}
+
+const SEE_TOPICS: &str = "See also:\n  slack-revoke help environment   environment variables\n  \
+                          slack-revoke help exit-codes    exit codes";
+
+/// What `help` explains besides commands.
+pub const TOPICS: [(&str, &str); 2] =
+    [("environment", "Environment variables"), ("exit-codes", "Exit codes of every command")];
+
+/// The text of a topic, or `None` if there is no such topic.
+#[must_use]
+pub fn topic(name: &str) -> Option<String> {
+    match name {
+        "environment" => Some(environment()),
+        "exit-codes" => Some(exit_codes()),
+        _ => None,
+    }
+}
+
+/// Variables that are not a flag's, with their meanings.
+pub const VARIABLES: [(&str, &str); 6] = [
+    ("SLACK_TOKEN", "the token, if neither --token-file nor --token-command is given"),
+    ("SLACK_REVOKE_*", "every flag, for example SLACK_REVOKE_MAX_FAILURES; the command line overrides it"),
+    ("SLACK_REVOKE_LOG", "filter for log lines, for example debug; replaces -q and -v"),
+    ("CREDENTIALS_DIRECTORY", "directory in which systemd stores the credential slack-token"),
+    ("HTTPS_PROXY, ALL_PROXY, NO_PROXY", "proxy for calls, and hosts that are called directly"),
+    ("NO_COLOR", "no color, unless --color asks for it"),
+];
+
+fn environment() -> String {
+    let mut text = String::from(
+        "Every flag has an environment variable: SLACK_REVOKE_ and the flag's name in upper case, for example\n\
+         SLACK_REVOKE_MAX_FAILURES=10 or SLACK_REVOKE_YES=1. Command-line flags override environment variables.\n\
+         An empty variable counts as unset. Separate the values of a repeatable flag with commas.\n\
+         A name that is almost a flag's (PROTCET for PROTECT) is refused.\n\n\
+         SLACK_REVOKE_OUTPUT and SLACK_REVOKE_RESUME apply to run and plan; other commands have their own.\n\n\
+         Other variables:\n",
+    );
+    for (name, meaning) in VARIABLES.iter().filter(|(name, _)| !name.ends_with('*')) {
+        let _ = writeln!(text, "  {name:<34}{meaning}");
+    }
+    text.push_str("\nVariables of flags:\n");
+    for name in variables::names_in(&super::Cli::command()) {
+        let _ = writeln!(text, "  {name}");
+    }
+    text
+}
+
+fn exit_codes() -> String {
+    let mut text = format!("run:\n{}", of_program().exit_codes());
+    for command in super::Cli::command().get_subcommands().map(clap::Command::get_name) {
+        if let Some(guide) = of_command(command).filter(|_| command != "run") {
+            let _ = write!(text, "\n{command}:\n{}", guide.exit_codes());
+        }
+    }
+    text
 }
 
 #[must_use]
@@ -45,16 +110,16 @@ pub fn of_program() -> Guide {
 pub fn of_command(name: &str) -> Option<Guide> {
     use ExitStatus::{Denied, Internal, Interrupted, Locked, RowsFailed, Stopped, Success, Terminated};
     use ExitStatus::{Unavailable, Unwritable, Usage};
-    let again = "stopped by a limit of its own: give the same command again, later";
-    let (interrupted, terminated) = ("stopped by SIGINT", "stopped by SIGTERM");
+    let again = "stopped by one of its own limits; run the same command again later";
+    let (interrupted, terminated) = ("interrupted (SIGINT)", "terminated (SIGTERM)");
     let remote = |success, stopped, own: &[_]| {
         let common = [
             (Success, success),
-            (Usage, "wrong usage, or a file that cannot be used"),
+            (Usage, "usage error or unusable file"),
             (Stopped, stopped),
             (Denied, Denied.meaning()),
             (Unavailable, Unavailable.meaning()),
-            (Unwritable, "what was found cannot be written: disk full, read-only, gone"),
+            (Unwritable, "the output can't be written (disk full, read-only, deleted)"),
             (Internal, Internal.meaning()),
             (Interrupted, interrupted),
             (Terminated, terminated),
@@ -68,7 +133,7 @@ pub fn of_command(name: &str) -> Option<Guide> {
             exits(&[
                 (Success, "there are rows to send; others may be invalid"),
                 (RowsFailed, "there is nothing to send"),
-                (Usage, "wrong usage, or an input that cannot be used"),
+                (Usage, "usage error or unusable input"),
                 (Unwritable, UNPRINTED),
                 (Internal, Internal.meaning()),
             ]),
@@ -77,7 +142,7 @@ pub fn of_command(name: &str) -> Option<Guide> {
             DOCTOR,
             exits(&[
                 (Success, "no check failed"),
-                (Usage, "wrong usage, or an input that cannot be used"),
+                (Usage, "usage error or unusable input"),
                 (Denied, Denied.meaning()),
                 (Unavailable, Unavailable.meaning()),
                 (Unwritable, UNPRINTED),
@@ -90,25 +155,25 @@ pub fn of_command(name: &str) -> Option<Guide> {
                 "the list is complete",
                 Stopped.meaning(),
                 &[
-                    (RowsFailed, "the list is not complete: sessions could not be read, or Slack's pages did not end"),
-                    (Locked, "another listing holds this output"),
+                    (RowsFailed, "the list is incomplete: sessions couldn't be read, or Slack's pages didn't end"),
+                    (Locked, "another listing is using this output"),
                 ],
             ),
         ),
         "resolve" => {
-            let own = [(RowsFailed, "every row was written, and some are not resolved")];
+            let own = [(RowsFailed, "every row was written, but some aren't resolved")];
             (RESOLVE, remote("every row was resolved", again, &own))
         }
         "verify" => {
-            let own = [(RowsFailed, "a session that was revoked is not proved gone"), (Locked, Locked.meaning())];
-            (VERIFY, remote("every session that was revoked is gone", again, &own))
+            let own = [(RowsFailed, "a revoked session isn't verified as gone"), (Locked, Locked.meaning())];
+            (VERIFY, remote("every revoked session is gone", again, &own))
         }
         "report" => (
             REPORT,
             exits(&[
-                (Success, "the page is written"),
-                (Usage, "wrong usage, or a file that cannot be used"),
-                (Unwritable, "the page cannot be written: disk full, read-only, gone"),
+                (Success, "the report was written"),
+                (Usage, "usage error or unusable file"),
+                (Unwritable, "the report can't be written (disk full, read-only, deleted)"),
                 (Internal, Internal.meaning()),
             ]),
         ),
@@ -124,14 +189,10 @@ fn every_exit() -> Vec<(u8, &'static str)> {
 }
 
 fn printing() -> Vec<(u8, &'static str)> {
-    exits(&[
-        (ExitStatus::Success, "it was printed"),
-        (ExitStatus::Usage, "wrong usage"),
-        (ExitStatus::Unwritable, UNPRINTED),
-    ])
+    exits(&[(ExitStatus::Success, "printed"), (ExitStatus::Usage, "usage error"), (ExitStatus::Unwritable, UNPRINTED)])
 }
 
-const UNPRINTED: &str = "standard output cannot be written";
+const UNPRINTED: &str = "standard output can't be written";
 
 /// In the order of their numbers.
 fn exits(told: &[(ExitStatus, &'static str)]) -> Vec<(u8, &'static str)> {
@@ -141,86 +202,74 @@ fn exits(told: &[(ExitStatus, &'static str)]) -> Vec<(u8, &'static str)> {
 }
 
 const PROGRAM: &[Example] = &[
-    ("See the whole job work against a stand-in for Slack, with no token", "slack-revoke run --rehearse sessions.csv"),
-    ("What would be sent, and how long it would take", "slack-revoke plan sessions.csv"),
-    ("Send, after asking once", "slack-revoke run sessions.csv"),
-    ("Continue a run that was stopped", "slack-revoke run sessions.csv --resume"),
+    ("Try it: no token needed, nothing is revoked", "slack-revoke run --rehearse sessions.csv"),
+    ("Show what would be sent and how long it would take", "slack-revoke plan sessions.csv"),
+    ("Revoke, after asking once", "slack-revoke run sessions.csv"),
+    ("Continue an interrupted run", "slack-revoke run sessions.csv --resume"),
 ];
 
 const RUN: &[Example] = &[
+    ("Try it: no token needed, nothing is revoked", "slack-revoke run --rehearse sessions.csv"),
     (
-        "The whole job against a stand-in for Slack; needs no token, revokes nothing",
-        "slack-revoke run --rehearse sessions.csv",
-    ),
-    (
-        "Send after asking once, with the token of a password manager, and spare some users",
+        "Revoke after asking once, with a token from a password manager; protect some users",
         "slack-revoke run sessions.csv --token-command \"pass slack/admin\" --protect keep.txt",
     ),
-    ("Continue a run that was stopped, by whatever", "slack-revoke run sessions.csv --resume"),
-    ("Try the rows again that failed", "slack-revoke run sessions.results.remaining.csv"),
+    ("Continue an interrupted run", "slack-revoke run sessions.csv --resume"),
+    ("Retry failed rows", "slack-revoke run sessions.results.remaining.csv"),
     (
-        "Every night: no question, errors alone are told, and what was cut off is continued",
+        "Nightly: no questions, print only problems, continue an interrupted run",
         "slack-revoke run sessions.csv --resume-or-start --yes --quiet --token-file /etc/slack-revoke/token",
     ),
-    ("Every session of 250 users, in one call", "slack-revoke run users.csv --whole-users --confirm-users 250"),
+    ("End every session of 250 users, in one call", "slack-revoke run users.csv --whole-users --confirm-users 250"),
     ("From a pipe", "zcat sessions.csv.gz | slack-revoke run - -o results.csv --yes"),
 ];
 
 const PLAN: &[Example] = &[
-    (
-        "Rows, workspaces, users, what is wrong with the list, and the time that it will take",
-        "slack-revoke plan sessions.csv",
-    ),
-    ("The same at a given pace, for a program to read", "slack-revoke plan sessions.csv --rate 40/min --json"),
-    ("What is left of a run that was stopped", "slack-revoke plan sessions.csv --resume"),
+    ("Rows, workspaces, users, problems in the list, and the duration", "slack-revoke plan sessions.csv"),
+    ("The same at a given rate, as JSON", "slack-revoke plan sessions.csv --rate 40/min --json"),
+    ("What is left of an interrupted run", "slack-revoke plan sessions.csv --resume"),
 ];
 
 const DOCTOR: &[Example] = &[
-    ("Is the token fit, and can Slack be reached from here?", "slack-revoke doctor"),
+    ("Is the token valid, and is Slack reachable?", "slack-revoke doctor"),
     (
-        "And will the token live as long as this list takes?",
+        "Will the token outlive a run of this list?",
         "slack-revoke doctor sessions.csv --token-file /etc/slack-revoke/token",
     ),
-    (
-        "Only what is not good, for a program to read",
-        "slack-revoke doctor --json | jq '.checks[] | select(.mark != \"ok\")'",
-    ),
+    ("Only warnings and failures, as JSON", "slack-revoke doctor --json | jq '.checks[] | select(.mark != \"ok\")'"),
 ];
 
 const LIST: &[Example] = &[
-    ("Every session of the organisation, as the input of a run", "slack-revoke list -o sessions.csv"),
+    ("Every session of the organization, as input of a run", "slack-revoke list -o sessions.csv"),
     (
-        "Sessions from two suspicious networks, but none of these users",
+        "Sessions from two suspicious networks, except those of some users",
         "slack-revoke list -o suspects.csv --ip 203.0.113.0/24 --ip 2001:db8::/32 --exclude-user staff.txt",
     ),
-    ("All sessions of the users who left", "slack-revoke list -o sessions.csv --users offboarded.txt"),
+    ("All sessions of users who left", "slack-revoke list -o sessions.csv --users offboarded.txt"),
     (
         "Android sessions of one user in one workspace",
         "slack-revoke list --team T0123 --user U0456 --os android > phone.csv",
     ),
-    ("Continue a listing that was interrupted", "slack-revoke list -o sessions.csv --resume"),
+    ("Continue an interrupted listing", "slack-revoke list -o sessions.csv --resume"),
 ];
 
 const RESOLVE: &[Example] = &[
-    (
-        "Add the owners, so that --protect and your own user's protection can see them",
-        "slack-revoke resolve sessions.csv -o resolved.csv",
-    ),
-    ("In a pipe", "zcat sessions.csv.gz | slack-revoke resolve - > resolved.csv"),
+    ("Add the owners, so that --protect can recognize their rows", "slack-revoke resolve sessions.csv -o resolved.csv"),
+    ("Read from a pipe", "zcat sessions.csv.gz | slack-revoke resolve - > resolved.csv"),
 ];
 
 const VERIFY: &[Example] = &[
-    ("Prove what is gone; the answers go to sessions.results.verified.csv", "slack-revoke verify sessions.results.csv"),
+    ("Verify; writes sessions.results.verified.csv", "slack-revoke verify sessions.results.csv"),
     (
-        "In a script: exit code 1 where a revoked session still lives",
+        "In a script: exit code 1 if a revoked session still exists",
         "slack-revoke verify sessions.results.csv -o proof.csv --quiet",
     ),
 ];
 
 const REPORT: &[Example] = &[
-    ("The page of a run, beside its results", "slack-revoke report sessions.results.csv"),
+    ("Report next to the results", "slack-revoke report sessions.results.csv"),
     (
-        "Under another name, with every pause and estimate from the events",
+        "Under another name, with all pauses and estimates from the events file",
         "slack-revoke report sessions.results.csv -o INC-1234.html --events events.ndjson",
     ),
 ];
@@ -229,11 +278,11 @@ const COMPLETIONS: &[Example] = &[
     ("bash", "slack-revoke completions bash > ~/.local/share/bash-completion/completions/slack-revoke"),
     ("zsh, in a directory of your fpath", "slack-revoke completions zsh > ~/.zfunc/_slack-revoke"),
     ("fish", "slack-revoke completions fish > ~/.config/fish/completions/slack-revoke.fish"),
-    ("PowerShell and elvish, for their start-up files", "slack-revoke completions powershell"),
+    ("PowerShell and elvish, for their startup files", "slack-revoke completions powershell"),
 ];
 
 const MAN: &[Example] = &[
-    ("One page with every command", "slack-revoke man > ~/.local/share/man/man1/slack-revoke.1"),
+    ("The page of the program", "slack-revoke man > ~/.local/share/man/man1/slack-revoke.1"),
     ("The page of one command", "slack-revoke man run > ~/.local/share/man/man1/slack-revoke-run.1"),
     ("Read it without installing it", "slack-revoke man run | man -l -"),
 ];

@@ -1,5 +1,6 @@
 //! Mistakes on a command line that clap doesn't know: a typed token, and words of other programs.
 
+use super::help_text::topic;
 use crate::model::begins_as_token;
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -48,13 +49,18 @@ const MEANT: &[(&[&str], &str)] = &[
     (&["manual", "manpage"], "slack-revoke man"),
 ];
 
-/// `help -h` is help.
-pub(super) fn without_help_of_help(mut argv: Vec<OsString>) -> Vec<OsString> {
-    let is_help =
-        |word: Option<&OsString>, names: &[&str]| word.is_some_and(|word| names.iter().any(|name| word == name));
-    if argv.len() == 3 && is_help(argv.get(1), &["help"]) && is_help(argv.get(2), &["-h", "--help", "help"]) {
-        argv.truncate(2);
-    }
+/// `help run` is `run --help`, and `help` alone or of itself is `--help`. A topic is left to the command `help`.
+pub(super) fn help_as_flag(mut argv: Vec<OsString>) -> Vec<OsString> {
+    let word = |at: usize| argv.get(at).and_then(|word| word.to_str());
+    let command = match (word(1), word(2), argv.len()) {
+        (Some("help"), None | Some("-h" | "--help" | "help"), 2 | 3) => None,
+        (Some("help"), Some(name), 3) if topic(name).is_none() => argv.get(2).cloned(),
+        _ => return argv,
+    };
+    let is_short = word(2) == Some("-h");
+    argv.truncate(1);
+    argv.extend(command);
+    argv.push(if is_short { "-h" } else { "--help" }.into());
     argv
 }
 

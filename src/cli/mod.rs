@@ -26,23 +26,23 @@ use crate::exit::ExitStatus;
 use crate::model::LogFormat;
 use clap::builder::PossibleValuesParser;
 use clap::error::ErrorKind;
-use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint};
 use std::ffi::OsString;
 use std::io::{self, Write as _};
 
 /// Wider than this, lines of help are hard to read.
 const HELP_WIDTH: usize = 100;
 
-/// End sessions of a Slack Enterprise Grid organisation in bulk: a CSV in, one result per row out
+/// Revoke Slack Enterprise Grid sessions in bulk: a CSV of sessions in, one result per row out
 ///
-/// Reads a CSV of sessions, revokes each of them through admin.users.session.invalidate as fast as Slack's rate limit
-/// allows, and writes one record per row that says how it ended. A run that was stopped, by whatever, is continued with
-/// --resume and ends with exactly one record per row.
+/// Revokes each session through admin.users.session.invalidate as fast as Slack's rate limit allows, and records the result of
+/// every row. A run can be interrupted at any point and continued with --resume; it ends with exactly one record per row.
 ///
-/// The token is a user token (xoxp-…) with the user scope admin.users:write. It is read from --token-file or
-/// --token-command, else from SLACK_TOKEN, else from systemd's credential slack-token; never from the command line.
+/// Needs a user token (xoxp-…) with the user scope admin.users:write, read from --token-file, --token-command, SLACK_TOKEN or
+/// systemd credential slack-token; never from the command line.
 #[derive(Debug, Parser)]
-#[command(name = "slack-revoke", version, max_term_width = HELP_WIDTH, arg_required_else_help = true)]
+#[command(name = "slack-revoke", version, max_term_width = HELP_WIDTH, arg_required_else_help = true,
+    disable_help_subcommand = true)]
 pub struct Cli {
     /// Flags that every command takes.
     #[command(flatten)]
@@ -55,61 +55,61 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Revoke every session of the input, and write one result per row
+    /// Revoke every session in the input and write one result per row
     ///
-    /// The input has a header line, then rows. Columns are found by name, in any order: session_id, and user_id and/or team_id,
-    /// also written as User ID or userId (--column reads other names); every other column is carried through to the results.
-    /// Gzip and zstd are recognised.
+    /// The input has a header line. Columns are matched by name, in any order: session_id, and user_id and/or team_id, also
+    /// written as User ID or userId (see --column for other names). All other columns are copied to the results. Gzip and zstd
+    /// are recognized.
     ///
-    /// No session is revoked before the whole input was read and checked, the plan was shown, and it was agreed to, by an
-    /// answer or by --yes.
+    /// Nothing is revoked until the whole input has been read and checked, the plan has been shown, and it has been confirmed.
     Run(Box<RunArgs>),
-    /// Read and check everything as `run` would, send nothing, and say what it would do and how long it would take
+    /// Check an input, and show what `run` would do and how long it would take; send nothing
     ///
-    /// The same as `run --dry-run`. Every flag of `run` is accepted, so that the one word can be changed for the other;
-    /// those that only matter to sending are not listed.
+    /// Same as `run --dry-run`. Accepts every flag of `run`; flags that only affect sending aren't listed here.
     Plan(Box<PlanArgs>),
-    /// Check whether the token, its scopes and the network are fit for a run
+    /// Check the token, its scopes and the network
     ///
-    /// Asks auth.test, and nothing else. A line a check: ✓ is good, ! is worth a look, ✗ will not do. Exits with 0 where no
-    /// check failed, with 4 where the token or its scope will not do, and with 5 where Slack cannot be reached.
+    /// Calls auth.test and nothing else. Prints one line per check: ✓ passed, ! warning, ✗ failed.
     Doctor(Box<DoctorArgs>),
-    /// List the sessions of the organisation as CSV, ready to be the input of `run`
+    /// List the organization's sessions as CSV, ready to use as input of `run`
     ///
-    /// Reads admin.users.session.list page by page, with the user scope admin.users:read. The columns are user_id, team_id,
-    /// session_id, then those of the device that signed in (created_…) and of the device last seen (recent_…).
+    /// Calls admin.users.session.list page by page; needs the user scope admin.users:read. The columns are user_id, team_id,
+    /// session_id, then the device that signed in (created_…) and the device last seen (recent_…).
     ///
-    /// A session is listed where it passes every kind of filter that is given; of a kind that is repeated, one has to fit.
+    /// A session must match every kind of filter given. If a filter is repeated, one of its values must match.
     List(Box<ListArgs>),
-    /// Add user_id to the rows that hold only team_id and session_id
+    /// Add user_id to rows that only have team_id and session_id
     ///
-    /// Finds the owners in admin.users.session.list, with the user scope admin.users:read. Every row is written, in the
-    /// input's order; one whose session is not listed keeps an empty user_id, and is counted.
+    /// Looks the owners up with admin.users.session.list; needs the user scope admin.users:read. Every row is written, in the
+    /// input's order. A row whose session isn't listed keeps an empty user_id and is counted.
     Resolve(Box<ResolveArgs>),
-    /// List the sessions again, and prove for every record of a run whether its session is gone
+    /// List the sessions again and verify for every record of a run that its session is gone
     ///
-    /// Each record is answered in the column verified: gone; still_there; user_back, where the session is gone and its user
-    /// has others that the results do not name (new_sessions, new_ips); unproven, where Slack listed sessions that cannot be
-    /// read, so that nothing is proved gone. It is empty where the record names no session.
+    /// The verdict is in the column verified: gone; still_there; user_back if the session is gone but its user has sessions that
+    /// aren't in the results (new_sessions, new_ips); unproven if Slack listed sessions that can't be read, so that absence proves
+    /// nothing. The column is empty if the record has no session.
     ///
-    /// Exits with 1 where a session that was revoked, or already revoked, is not proved gone.
+    /// Exits with 1 if a session that is revoked or already revoked isn't verified as gone.
     Verify(Box<VerifyArgs>),
-    /// Make one HTML page of a run: how it ended, what needs a hand, and the evidence
+    /// Create an HTML report of a run: the outcome, what needs attention, and the evidence
     ///
-    /// The page loads nothing and runs no script; it can be mailed, archived and printed. It is made from the results, the
-    /// manifest beside them and, where given, the events. Nothing is sent, and no token is needed. A run may be going on.
+    /// The page is self-contained and runs no scripts; it can be mailed, archived and printed. It is created from the results, the
+    /// manifest next to them and, if given, the events. Nothing is sent and no token is needed. The run may still be in progress.
     ///
-    /// The page names people and their sessions: only its owner can read the file.
+    /// The page names people and their sessions, so only its owner can read the file.
     Report(Box<PageArgs>),
-    /// Print the completions of a shell
+    /// Print shell completions
     ///
-    /// Commands, flags and their values. Where the script goes is the shell's own matter: see the examples.
+    /// Completes commands, flags and their values. The examples show where each shell expects the script.
     Completions(CompletionsArgs),
-    /// Print the manual page of the program, or of one of its commands, in roff
+    /// Print the manual page of the program or of a command, in roff
     ///
-    /// The page of the program holds those of all commands. Those of single commands are for `man slack-revoke-run`, as
-    /// packages have them.
+    /// Each command has its own page, such as slack-revoke-run(1).
     Man(ManArgs),
+    /// Print help for a command or a topic
+    ///
+    /// Topics: environment, exit-codes.
+    Help(HelpArgs),
 }
 
 /// What `plan` takes: all that `run` takes, and `--json`.
@@ -119,23 +119,30 @@ pub struct PlanArgs {
     /// The run that is planned.
     #[command(flatten)]
     pub run: RunArgs,
-    /// Print the plan as one JSON object on standard output
+    /// Print the plan as JSON on standard output
     #[arg(long, help_heading = "Reporting")]
     pub json: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct CompletionsArgs {
-    /// The shell
+    /// Shell to print completions for
     #[arg(value_name = "SHELL")]
     pub shell: Shell,
 }
 
 #[derive(Debug, Args)]
 pub struct ManArgs {
-    /// The command that the page is about [default: all of them]
+    /// Command to print the page of [default: the program itself]
     #[arg(value_name = "COMMAND")]
     pub command: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct HelpArgs {
+    /// Command or topic [default: the program itself]
+    #[arg(value_name = "COMMAND|TOPIC")]
+    pub topic: Option<String>,
 }
 
 /// Flags that every command takes.
@@ -143,30 +150,30 @@ pub struct ManArgs {
 #[command(next_help_heading = "Reporting")]
 #[group(skip)]
 pub struct GlobalArgs {
-    /// How progress is shown on standard error
+    /// How to show progress on standard error
     ///
-    /// `auto` is a bar with the time to come on a terminal, and a plain line about every 10 s elsewhere.
+    /// `auto` shows a bar on a terminal, and a plain line about every 10s otherwise.
     #[arg(long, global = true, value_name = "HOW", value_enum, default_value_t = Progress::Auto)]
     pub progress: Progress,
-    /// When colours are used
+    /// When to use color
     ///
-    /// `auto` is on a terminal, unless NO_COLOR is set or TERM is `dumb`.
+    /// `auto` uses color on a terminal, unless NO_COLOR is set or TERM is `dumb`.
     #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = Color::Auto)]
     pub color: Color,
-    /// Print nothing about a good run
+    /// Print nothing if everything succeeds
     ///
-    /// For timers that mail what is printed. Errors, failed rows, and every warning that a protection or the evidence is
-    /// weaker than requested are still printed.
+    /// For timers that mail their output. Errors, failed rows, and warnings about weakened protection or evidence are still
+    /// printed.
     #[arg(short, long, global = true)]
     pub quiet: bool,
-    /// Say how each row ends; -vv also each call and each retry
+    /// Log the result of each row; -vv also each call and retry
     ///
-    /// SLACK_REVOKE_LOG is a finer filter, as in SLACK_REVOKE_LOG=debug.
+    /// SLACK_REVOKE_LOG is a finer filter, for example SLACK_REVOKE_LOG=debug.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
-    /// How log lines on standard error are written
+    /// Format of log lines on standard error
     ///
-    /// An error before the command begins, such as wrong usage, is plain text in either.
+    /// Errors before the command starts, such as wrong usage, are always plain text.
     #[arg(long, global = true, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
 }
@@ -187,16 +194,56 @@ const ONLY_TO_SEND: [&str; 12] = [
     "reason",
 ];
 
+/// Flags that `-h` leaves out, to fit on a screen; `--help` has them.
+const ONLY_IN_LONG_HELP: [&str; 33] = [
+    "delimiter",
+    "column",
+    "max_input_size",
+    "identify_by",
+    "whole_users",
+    "remaining",
+    "start_rate",
+    "max_rate",
+    "bucket",
+    "workers",
+    "retries",
+    "timeout",
+    "max_retry_after",
+    "confirm_users",
+    "max_failures",
+    "deadline",
+    "allow_unowned",
+    "allow_self",
+    "no_canary",
+    "strict",
+    "token_command",
+    "api_url",
+    "allow_host",
+    "progress",
+    "color",
+    "log_format",
+    "summary_json",
+    "metrics_file",
+    "on_finish",
+    "os",
+    "client",
+    "device",
+    "not_ip",
+];
+
 /// Commands that only print: their help leaves out the flags of progress and logs.
-const PRINTING: [&str; 2] = ["completions", "man"];
+const PRINTING: [&str; 3] = ["completions", "help", "man"];
 
 /// The whole command line, as clap knows it: for parsing, for completions and for the manual.
 #[must_use]
 pub fn command() -> clap::Command {
     let command = variables::add_to(Cli::command()).args_override_self(true);
     // clap keeps names for as long as the program runs; the command is built once or twice in that time.
-    let names: Vec<&'static str> =
-        command.get_subcommands().map(|known| &*known.get_name().to_owned().leak()).collect();
+    let names: Vec<&'static str> = command
+        .get_subcommands()
+        .filter(|known| known.get_name() != "help")
+        .map(|known| &*known.get_name().to_owned().leak())
+        .collect();
     let global: Vec<clap::Arg> = command.get_arguments().filter(|arg| arg.is_global_set()).cloned().collect();
     let program = help_text::of_program();
     command
@@ -206,6 +253,10 @@ pub fn command() -> clap::Command {
                 if unlisted { arg.hide(true) } else { arg }
             }),
             "man" => known.mut_arg("command", |arg| arg.value_parser(PossibleValuesParser::new(names.clone()))),
+            "help" => known.mut_arg("topic", |arg| {
+                let topics = names.iter().copied().chain(help_text::TOPICS.map(|(name, _)| name));
+                arg.value_parser(PossibleValuesParser::new(topics)).hide_possible_values(true)
+            }),
             _ => known,
         })
         .mut_subcommands(|known| {
@@ -216,8 +267,23 @@ pub fn command() -> clap::Command {
             Some(guide) => known.after_help(guide.short()).after_long_help(guide.long()),
             None => known,
         })
+        .mut_args(for_short_help_and_completion)
+        .mut_subcommands(|known| known.mut_args(for_short_help_and_completion))
         .after_help(program.short())
         .after_long_help(program.long())
+}
+
+/// Hides rare flags from `-h`, and has files complete as files, and nothing else.
+fn for_short_help_and_completion(arg: clap::Arg) -> clap::Arg {
+    let is_rare = ONLY_IN_LONG_HELP.contains(&arg.get_id().as_str());
+    let arg = if is_rare { arg.hide_short_help(true) } else { arg };
+    let names = arg.get_value_names().unwrap_or_default();
+    let is_file = names.iter().any(|name| matches!(name.as_str(), "FILE" | "INPUT" | "RESULTS"));
+    match arg.get_action() {
+        ArgAction::Set | ArgAction::Append if is_file => arg.value_hint(ValueHint::FilePath),
+        ArgAction::Set | ArgAction::Append => arg.value_hint(ValueHint::Other),
+        _ => arg,
+    }
 }
 
 /// Reads a command line, program name first, and the `SLACK_REVOKE_` variables. Flags override variables.
@@ -230,7 +296,7 @@ pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Erro
     if mistakes::is_token_typed(&argv) {
         return Err(command.error(ErrorKind::UnknownArgument, mistakes::TYPED_TOKEN));
     }
-    let argv = mistakes::without_help_of_help(argv);
+    let argv = mistakes::help_as_flag(argv);
     let mut matches = matches_of(&mut command, &argv)?;
     if let Some(misspelled) = variables::first_misspelled(&command, std::env::vars_os()) {
         return Err(command.error(ErrorKind::UnknownArgument, misspelled.refusal()));
@@ -241,8 +307,13 @@ pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Erro
         matches = matches_of(&mut command, &argv)?;
     }
     let mut cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
-    if let Command::Plan(plan) = &mut cli.command {
-        plan.run.safety.dry_run = true;
+    match &mut cli.command {
+        Command::Plan(plan) => plan.run.safety.dry_run = true,
+        Command::Help(HelpArgs { topic }) if topic.as_deref().and_then(help_text::topic).is_none() => {
+            let of_command = topic.take().map(OsString::from);
+            return parse(argv.into_iter().take(1).chain(of_command).chain(["--help".into()]));
+        }
+        _ => {}
     }
     Ok(cli)
 }

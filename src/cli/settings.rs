@@ -99,43 +99,41 @@ pub struct ConsoleSettings {
 /// Why a command line was refused. Nothing was read or sent; exit code 2.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UsageError {
-    #[error(
-        "a plan sends nothing, and --rehearse sends everything to a stand-in: leave out --rehearse, or use run --rehearse without \
-         planning"
-    )]
+    #[error("plan and --rehearse exclude each other; leave out --rehearse, or use run --rehearse")]
     PlanAndRehearsal,
-    #[error("{flag} cannot be used with --rehearse: a rehearsal needs no token, reaches nobody, and starts afresh")]
+    #[error("{flag} can't be used with --rehearse, which needs no token, calls nobody and always starts over")]
     NotInRehearsal { flag: &'static str },
-    #[error("--token-file and --token-command exclude each other; give the one that holds the token")]
+    #[error("--token-file and --token-command exclude each other; give the one that has the token")]
     TwoTokens,
-    #[error("--resume and --resume-or-start exclude each other; --resume-or-start resumes too, so leave out --resume")]
+    #[error(
+        "--resume and --resume-or-start exclude each other; --resume-or-start includes resuming, so leave out --resume"
+    )]
     ResumeTwice,
     #[error(
-        "--rate unlimited is for a rehearsal or an --api-url on the loopback address; \
-         use --rate auto, which finds the limit, or a rate such as 20/min"
+        "--rate unlimited is only for rehearsals and an --api-url on the loopback address; use --rate auto, which finds the limit, or \
+         a rate such as 20/min"
     )]
     UnlimitedAbroad,
-    #[error("{flag} belongs to --rate auto; leave out either {flag} or --rate")]
+    #[error("{flag} only applies to --rate auto; leave out {flag} or --rate")]
     OnlyWithAuto { flag: &'static str },
-    #[error("--start-rate {start} is above --max-rate {max}; lower the one or raise the other")]
+    #[error("--start-rate {start} is above --max-rate {max}; lower one or raise the other")]
     StartAboveMax { start: Rate, max: Rate },
     /// Standard input has no name that the results could be named after.
     #[error(
-        "rows from standard input, or from anything that isn't a regular file, need a name for the results: add -o FILE, as in \
-         -o results.csv"
+        "input from standard input or another stream needs a name for the results: add -o FILE, for example -o results.csv"
     )]
     NoOutputForStdin,
     #[error(
-        "there is no terminal to ask on before sending: add --yes to send without asking, or use plan to look first"
+        "there is no terminal to ask for confirmation: add --yes to run without asking, or use plan to check first"
     )]
     NobodyToAsk,
-    #[error("--whole-users names users, so --identify-by team cannot be used with it; leave out one")]
+    #[error("--whole-users and --identify-by team exclude each other; leave out one")]
     WholeUsersByTeam,
-    #[error("--confirm-users belongs to --whole-users; leave it out, or add --whole-users")]
+    #[error("--confirm-users only applies to --whole-users; leave it out, or add --whole-users")]
     OnlyWithWholeUsers,
     #[error(
-        "--whole-users wants a second confirmation, and there is no terminal to ask on: add --confirm-users N, \
-         with the number of users that plan --whole-users tells"
+        "--whole-users needs a second confirmation, and there is no terminal to ask: add --confirm-users N, with the number of \
+         users that plan --whole-users prints"
     )]
     NobodyToConfirmUsers,
     #[error("--column names two headers for {column}; leave out one")]

@@ -39,12 +39,12 @@ fn source_of(path: PathBuf) -> InputSource {
 pub(super) fn file() -> impl TypedValueParser<Value = PathBuf> {
     PathBufValueParser::new().try_map(|path| {
         let is_dash = path.as_os_str() == "-";
-        if is_dash { Err("it has to be a file; for a file of that name write ./-") } else { Ok(path) }
+        if is_dash { Err("must be a file; for a file of that name write ./-") } else { Ok(path) }
     })
 }
 
 pub(super) fn text(text: &str) -> Result<String, String> {
-    if text.trim().is_empty() { Err("it is empty".into()) } else { Ok(text.into()) }
+    if text.trim().is_empty() { Err("is empty".into()) } else { Ok(text.into()) }
 }
 
 /// `--rate`. Where `auto` starts and ends is decided with `--start-rate` and `--max-rate`.
@@ -87,38 +87,38 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     }
     let time = jiff::fmt::friendly::SpanParser::new()
         .parse_unsigned_duration(text)
-        .map_err(|_| "a time is written in hours, minutes and seconds: 48h, 15m, 30s, 1h 30m")?;
+        .map_err(|_| "not a time; use hours, minutes and seconds: 48h, 15m, 30s, 1h 30m")?;
     if time > LONGEST { Err("longer than a year".into()) } else { Ok(time) }
 }
 
 pub(super) fn deadline(text: &str) -> Result<Duration, String> {
     let time = duration(text)?;
-    if time.is_zero() { Err("no time at all; nothing would be sent".into()) } else { Ok(time) }
+    if time.is_zero() { Err("must be longer than zero, or nothing would be sent".into()) } else { Ok(time) }
 }
 
 pub(super) fn timeout(text: &str) -> Result<Duration, String> {
     let time = duration(text)?;
     if time.is_zero() {
-        return Err("no call ends in no time; 30s is the default".into());
+        return Err("must be longer than zero; 30s is the default".into());
     }
-    if time > LONGEST_CALL { Err("a call of more than an hour; 30s is the default".into()) } else { Ok(time) }
+    if time > LONGEST_CALL { Err("must be at most an hour; 30s is the default".into()) } else { Ok(time) }
 }
 
 pub(super) fn max_failures(text: &str) -> Result<MaxFailures, String> {
-    const ZERO: &str = "1 stops at the first failed row, 100% only where every row fails";
+    const ZERO: &str = "1 stops at the first failed row, 100% only if every row fails";
     let text = text.trim();
     let (number, is_share) = text.strip_suffix('%').map_or((text, false), |number| (number.trim_end(), true));
     if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err("it is a whole number of rows, as in 50, or a share of them, as in 20%".into());
+        return Err("must be a number of rows, e.g. 50, or a percentage, e.g. 20%".into());
     }
     if !is_share {
-        let rows: u64 = number.parse().map_err(|_| "more rows than there can be")?;
+        let rows: u64 = number.parse().map_err(|_| "too large")?;
         return NonZeroU64::new(rows).map(|rows| MaxFailures::Rows(rows.get())).ok_or_else(|| ZERO.into());
     }
     match number.parse::<NonZeroU8>() {
         Ok(share) if share.get() <= 100 => Ok(MaxFailures::Share(f64::from(share.get()) / 100.0)),
         Err(_) if number.bytes().all(|byte| byte == b'0') => Err(ZERO.into()),
-        Ok(_) | Err(_) => Err("a share is at most 100%".into()),
+        Ok(_) | Err(_) => Err("must be at most 100%".into()),
     }
 }
 
@@ -130,7 +130,7 @@ pub(super) fn delimiter(text: &str) -> Result<Delimiter, String> {
         "tab" | "\\t" => "\t",
         "pipe" => "|",
         "," | ";" | "\t" | "|" | ":" | "^" | "~" | "!" | "#" | "&" => text,
-        _ => return Err("it is comma, semicolon, tab, pipe, or one such character".into()),
+        _ => return Err("must be comma, semicolon, tab, pipe, or one such character".into()),
     };
     Delimiter::parse(character).map_err(str::to_owned)
 }
@@ -145,21 +145,21 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
         "k" | "kb" | "kib" => 10,
         "m" | "mb" | "mib" => 20,
         "g" | "gb" | "gib" => 30,
-        _ => return Err("a size is a number of bytes, or of KiB, MiB or GiB, as in 512MiB".into()),
+        _ => return Err("must be a number of bytes, KiB, MiB or GiB, e.g. 512MiB".into()),
     };
-    let number: u64 = number.parse().map_err(|_| "a size is a whole number, as in 512MiB")?;
+    let number: u64 = number.parse().map_err(|_| "must be a whole number, e.g. 512MiB")?;
     match number.checked_mul(1 << shift) {
-        Some(0) => Err("no input has no bytes; 8GiB is the default".into()),
+        Some(0) => Err("must be larger than zero; 8GiB is the default".into()),
         Some(bytes) => Ok(bytes),
-        None => Err("more bytes than there can be".into()),
+        None => Err("too large".into()),
     }
 }
 
 /// `--column`: an id's name, and the header of another system.
 pub(super) fn column(text: &str) -> Result<(IdColumn, String), String> {
     let known = || IdColumn::ALL.map(IdColumn::as_str).join(", ");
-    let (name, header) = text.split_once('=').ok_or("it is NAME=HEADER, as in session_id=Session")?;
-    let column = IdColumn::parse(name.trim()).ok_or_else(|| format!("{name:?} is none of {}", known()))?;
+    let (name, header) = text.split_once('=').ok_or("must be NAME=HEADER, e.g. session_id=Session")?;
+    let column = IdColumn::parse(name.trim()).ok_or_else(|| format!("{name:?} isn't one of {}", known()))?;
     if header.trim().is_empty() { Err(format!("the header of {name} is empty")) } else { Ok((column, header.into())) }
 }
 
@@ -168,7 +168,7 @@ pub(super) fn host(text: &str) -> Result<String, String> {
     let text = text.trim();
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':' | b'[' | b']');
     if text.is_empty() || !text.bytes().all(is_name) || text.contains("//") {
-        return Err("it is a host's name alone, as in proxy.example.com".into());
+        return Err("must be a host name, e.g. proxy.example.com".into());
     }
     Ok(text.to_ascii_lowercase())
 }
@@ -193,30 +193,30 @@ macro_rules! value_enum {
 
 value_enum!(LogFormat {
     Text = "text": "For people",
-    Json = "json": "One JSON object a line",
+    Json = "json": "One JSON object per line",
 });
 
 value_enum!(BucketPolicy {
-    Auto = "auto": "Find out",
+    Auto = "auto": "Detect",
     Org = "org": "One limit for the token",
-    Team = "team": "One limit for each workspace",
+    Team = "team": "One limit per workspace",
 });
 
 value_enum!(Identify {
-    Auto = "auto": "user_id where the row has it, else team_id",
+    Auto = "auto": "user_id if the row has one, else team_id",
     User = "user": "Always user_id",
     Team = "team": "Always team_id",
 } WholeUsers);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Progress {
-    /// A bar on a terminal, plain lines elsewhere
+    /// A bar on a terminal, plain lines otherwise
     Auto,
-    /// A bar; lines where there is no terminal
+    /// A bar; plain lines if there is no terminal
     Bar,
-    /// A line about every 10 s
+    /// A line about every 10s
     Plain,
-    /// Nothing
+    /// No progress
     None,
 }
 
@@ -224,9 +224,9 @@ pub enum Progress {
 pub enum Color {
     /// On a terminal
     Auto,
-    /// Even into a file
+    /// Even in files and pipes
     Always,
-    /// Not at all
+    /// No color
     Never,
 }
 

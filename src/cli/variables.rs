@@ -49,9 +49,8 @@ pub(super) fn add_to(command: Command) -> Command {
 
 fn add(arg: Arg, command: &str) -> Arg {
     let Some(name) = arg.get_long().map(|flag| variable_in(command, flag)) else { return arg };
-    // clap would show the variable in the short help too, and its value in both.
-    let long_help = arg.get_long_help().or(arg.get_help()).map(ToString::to_string).unwrap_or_default();
-    let arg = arg.long_help(format!("{long_help}\n\n[env: {name}]")).hide_env(true);
+    // `help environment` lists the variables.
+    let arg = arg.hide_env(true);
     let arg =
         if matches!(arg.get_action(), ArgAction::SetTrue) { arg.value_parser(BoolishValueParser::new()) } else { arg };
     // An empty variable, common in service files, counts as unset.

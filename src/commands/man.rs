@@ -6,12 +6,12 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, italic, roman};
 use std::io::{self, Write};
 
-/// Writes a page in roff: that of a command, or that of the program with all of its commands.
+/// Writes a page in roff: that of a command, or that of the program, which lists the commands.
 ///
 /// # Errors
 /// If `out` can't be written, or there is no such command.
 pub fn write(about: Option<&str>, out: &mut dyn Write) -> io::Result<()> {
-    let mut program = cli::command();
+    let mut program = cli::command().subcommand_help_heading("COMMANDS");
     program.build();
     let (name, command, guide) = match about {
         None => ("slack-revoke".to_owned(), &program, Some(help_text::of_program())),
@@ -26,11 +26,11 @@ pub fn write(about: Option<&str>, out: &mut dyn Write) -> io::Result<()> {
     Man::new(command.clone()).render_name_section(out)?;
     out.write_all(sections(command)?.as_bytes())?;
     if about.is_none() {
-        commands(&program).try_for_each(|command| write_part(command, out))?;
+        Man::new(program.clone()).render_subcommands_section(out)?;
     }
     let mut end = Roff::default();
     if let Some(guide) = guide {
-        examples("SH", &guide, &mut end);
+        examples(&guide, &mut end);
         exit_status(&guide, &mut end);
     }
     environment(&mut end);
@@ -40,17 +40,6 @@ pub fn write(about: Option<&str>, out: &mut dyn Write) -> io::Result<()> {
 
 fn commands(program: &Command) -> impl Iterator<Item = &Command> {
     program.get_subcommands().filter(|command| command.get_name() != "help")
-}
-
-/// A command as a section of the program's page: clap's sections become subsections.
-fn write_part(command: &Command, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, ".SH {}", command.get_name().to_uppercase())?;
-    out.write_all(sections(command)?.replace(".SH ", ".SS ").as_bytes())?;
-    let mut end = Roff::default();
-    if let Some(guide) = help_text::of_command(command.get_name()) {
-        examples("SS", &guide, &mut end);
-    }
-    end.to_writer(out)
 }
 
 /// Synopsis, description and flags. The synopsis is that of the help: a list of all flags would be longer than their description.
@@ -65,8 +54,8 @@ fn sections(command: &Command) -> io::Result<String> {
 }
 
 /// Each task, and its command line.
-fn examples(level: &str, guide: &help_text::Guide, page: &mut Roff) {
-    page.control(level, ["EXAMPLES"]);
+fn examples(guide: &help_text::Guide, page: &mut Roff) {
+    page.control("SH", ["EXAMPLES"]);
     for (task, line) in guide.examples {
         page.control("TP", []).text([roman(*task)]).control("nf", []).text([bold(*line)]).control("fi", []);
     }
@@ -88,17 +77,7 @@ fn see_also(program: &Command, about: Option<&str>, page: &mut Roff) {
 
 fn environment(page: &mut Roff) {
     page.control("SH", ["ENVIRONMENT"]);
-    for (names, meaning) in [
-        ("SLACK_TOKEN", "the token, where neither --token-file nor --token-command is given"),
-        (
-            "SLACK_REVOKE_*",
-            "every flag has a variable of its name, as SLACK_REVOKE_MAX_FAILURES; what is typed goes first",
-        ),
-        ("SLACK_REVOKE_LOG", "a filter of log lines, as debug, in the place of -q and -v"),
-        ("CREDENTIALS_DIRECTORY", "where systemd keeps the credential slack-token"),
-        ("HTTPS_PROXY, ALL_PROXY, NO_PROXY", "the proxy that calls go through, and the hosts that need none"),
-        ("NO_COLOR", "no colours, unless --color asks for them"),
-    ] {
+    for (names, meaning) in help_text::VARIABLES {
         page.control("TP", []).text([bold(names)]).text([roman(meaning)]);
     }
 }
@@ -118,12 +97,12 @@ mod tests {
         let page = page(None);
         for want in [
             ".TH slack-revoke 1 \"\" \"slack-revoke ",
-            ".SH RUN",
-            ".SH PLAN",
-            ".SS PACE",
-            ".SS EXAMPLES",
+            ".SH COMMANDS",
+            "slack\\-revoke\\-run(1)",
+            "slack\\-revoke\\-plan(1)",
+            ".SH EXAMPLES",
             ".SH \"EXIT STATUS\"",
-            "SLACK_REVOKE_DRY_RUN",
+            "SLACK_REVOKE_",
             "143",
         ] {
             assert!(page.contains(want), "{want} is missing");

@@ -262,9 +262,10 @@ fn what_was_asked_for_is_exit_0_and_on_standard_output() {
     let work = Workdir::new();
     for (line, want) in [
         ("--version", env!("CARGO_PKG_VERSION")),
-        ("--help", "Exit codes"),
-        ("run --help", "SLACK_REVOKE_MAX_RETRY_AFTER"),
-        ("plan -h", "--identify-by"),
+        ("--help", "help exit-codes"),
+        ("help exit-codes", "  130  interrupted"),
+        ("help environment", "SLACK_REVOKE_MAX_RETRY_AFTER"),
+        ("plan -h", "--resume"),
         ("man", ".SH"),
         ("completions bash", "slack-revoke"),
     ] {

@@ -215,7 +215,7 @@ fn it_is_confirmed_twice_or_not_sent() {
     for (flags, want) in [
         (&[][..], "--confirm-users N"),
         (&["--confirm-users", "2"], "--confirm-users says 2, and in.csv has 3 users"),
-        (&["--confirm-users", "3", "--identify-by", "team"], "--identify-by team cannot be used"),
+        (&["--confirm-users", "3", "--identify-by", "team"], "--identify-by team exclude each other"),
     ] {
         let refused = whole(flags).exits(2).stderr();
         assert!(refused.contains(want), "{refused}");

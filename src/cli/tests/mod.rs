@@ -40,9 +40,11 @@ fn every_long_flag_has_the_variable_of_its_name() {
         for flag in flags {
             let variable = variable_of(flag.get_long().unwrap());
             assert_eq!(flag.get_env().and_then(|env| env.to_str()), Some(variable.as_str()));
-            let shown = flag.get_long_help().unwrap().to_string();
-            assert!(shown.ends_with(&format!("[env: {variable}]")), "{shown}");
-            assert!(!flag.get_help().unwrap().to_string().contains("[env"), "{variable} is in the short help");
+            let topic = help_text::topic("environment").unwrap();
+            assert!(topic.lines().any(|line| line.trim() == variable), "{variable} is not in `help environment`");
+            let help =
+                [flag.get_help(), flag.get_long_help()].map(|text| text.map(ToString::to_string).unwrap_or_default());
+            assert!(!help.concat().contains("[env"), "{variable} is in the help of its flag");
         }
     }
     assert_eq!(variable_of("max-failures"), "SLACK_REVOKE_MAX_FAILURES");
@@ -103,7 +105,7 @@ fn defaults_are_the_contracts() {
 #[test]
 fn help_shows_the_defaults_that_settings_hold() {
     let mut command = command();
-    let help = command.find_subcommand_mut("run").unwrap().render_help().to_string();
+    let help = command.find_subcommand_mut("run").unwrap().render_long_help().to_string();
     for default in ["20/min", "300/min", "https://slack.com/api/", "auto", "30s", "15m", "20%", "5"] {
         assert!(help.contains(&format!("[default: {default}]")), "{default}");
     }
@@ -113,9 +115,11 @@ fn help_shows_the_defaults_that_settings_hold() {
 }
 
 #[test]
-fn long_help_has_the_table_of_exit_codes() {
+fn a_topic_has_the_table_of_exit_codes_and_every_help_names_it() {
     let mut command = command();
-    let help = command.find_subcommand_mut("run").unwrap().render_long_help().to_string();
+    let long_help = command.find_subcommand_mut("run").unwrap().render_long_help().to_string();
+    assert!(help_text::TOPICS.iter().all(|(topic, _)| long_help.contains(&format!("help {topic}"))));
+    let help = help_text::topic("exit-codes").unwrap();
     for (_, code, meaning) in ExitStatus::TABLE {
         assert!(help.contains(&format!("{code:>5}  {meaning}")), "{code}");
     }
@@ -149,6 +153,51 @@ fn every_command_ends_its_help_with_examples_and_exit_codes() {
 }
 
 #[test]
+fn short_help_fits_on_a_screen_and_long_help_has_every_flag() {
+    let mut program = command();
+    program.build();
+    for command in program.get_subcommands_mut() {
+        let (short, long) = (command.render_help().to_string(), command.render_long_help().to_string());
+        assert!(short.lines().count() <= 60, "{}:\n{short}", command.get_name());
+        for flag in command.get_arguments().filter(|flag| !flag.is_hide_set()).filter_map(clap::Arg::get_long) {
+            assert!(long.contains(&format!("--{flag}")), "{}: --{flag}", command.get_name());
+        }
+    }
+    assert!(program.render_help().to_string().lines().count() <= 60);
+    let run = program.find_subcommand_mut("run").unwrap().render_help().to_string();
+    let places = ["--output", "--resume", "--dry-run", "--yes", "--rehearse", "--protect"].map(|flag| run.find(flag));
+    assert!(places.is_sorted() && places[0].is_some(), "{run}");
+    for id in ONLY_IN_LONG_HELP {
+        let mut commands = program.get_subcommands();
+        assert!(commands.any(|command| command.get_arguments().any(|flag| flag.get_id() == id)), "{id} is no flag");
+    }
+}
+
+#[test]
+fn help_explains_commands_and_topics() {
+    for (line, want) in
+        [("help run", "run [OPTIONS]"), ("help", "slack-revoke [OPTIONS]"), ("-q help plan", "plan [OPTIONS]")]
+    {
+        assert!(read(line).expect_err(line).to_string().contains(want), "{line}");
+    }
+    for (name, _) in help_text::TOPICS {
+        let Command::Help(help) = read(&format!("help {name}")).unwrap().command else { panic!("{name}") };
+        assert_eq!(help.topic.as_deref(), Some(name));
+    }
+}
+
+#[test]
+fn only_files_complete_as_files() {
+    for command in command().get_subcommands() {
+        for arg in command.get_arguments().filter(|arg| arg.get_action().takes_values()) {
+            let is_file = arg.get_value_hint() == ValueHint::FilePath;
+            let name = arg.get_value_names().unwrap_or_default()[0].as_str();
+            assert_eq!(is_file, ["FILE", "INPUT", "RESULTS"].contains(&name), "{}: {name}", command.get_name());
+        }
+    }
+}
+
+#[test]
 fn every_example_parses() {
     let mut program = command();
     program.build();
@@ -163,7 +212,7 @@ fn every_example_parses() {
 
 #[test]
 fn exit_codes_of_every_command_are_in_the_table() {
-    for command in command().get_subcommands() {
+    for command in command().get_subcommands().filter(|command| command.get_name() != "help") {
         let name = command.get_name();
         let guide = help_text::of_command(name).unwrap_or_else(|| panic!("{name} has no exit codes"));
         let codes: Vec<u8> = guide.exits.iter().map(|(code, _)| *code).collect();
