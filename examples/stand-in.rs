@@ -4,7 +4,9 @@
 //! `cargo run --release --example stand-in [-- window|sliding CALLS SECONDS token|team]`, without a limit where none is
 //! given.
 
-use slack_revoke::stand_in::{Config, Limit, LimitKind, LimitScope, Limits, Method, Server, Stats, WindowStart};
+use slack_revoke::stand_in::{
+    Limit, LimitKind, LimitScope, Method, MethodLimits, Server, StandInConfig, Stats, WindowStart,
+};
 use std::io::Read as _;
 use std::time::Duration;
 
@@ -12,14 +14,14 @@ fn main() -> std::io::Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let limits = match words[..] {
-        [] => Limits::default(),
+        [] => MethodLimits::default(),
         [kind, calls, seconds, scope] => match limit(kind, calls, seconds, scope) {
-            Some(invalidate) => Limits { invalidate, ..Limits::default() },
+            Some(invalidate) => MethodLimits { invalidate, ..MethodLimits::default() },
             None => return Err(std::io::Error::other("usage: stand-in [window|sliding CALLS SECONDS token|team]")),
         },
         _ => return Err(std::io::Error::other("usage: stand-in [window|sliding CALLS SECONDS token|team]")),
     };
-    let server = Server::start(Config { limits, ..Config::default() })?;
+    let server = Server::start(StandInConfig { limits, ..StandInConfig::default() })?;
     println!("{}", server.url());
     std::io::stdin().read_to_end(&mut Vec::new())?;
     println!("{}", counts(&server.stats()));

@@ -1,10 +1,10 @@
 //! The answers as they go over the wire.
 
-use super::config::{Identity, LimitStatus};
-use super::devices::Devices;
-use super::faults::Fault;
+use super::config::{LimitStatus, TokenIdentity};
+use super::faults::InjectedFault;
 use super::sessions::Session;
-use super::world::Denial;
+use super::sessions::SessionDevices;
+use super::state::Denial;
 use crate::model::ErrorCode;
 use axum::Json;
 use axum::body::Body;
@@ -21,7 +21,7 @@ const PROXY_PAGE: &str = "<html><head><title>Sign in to continue</title></head>\
     <body><form method=\"post\"><h1>Network access</h1></form></body></html>\n";
 
 /// How many bytes a torn answer lacks: `{"ok":` is left of it.
-pub(super) const TORN_OFF: usize = 5;
+pub(super) const TORN_BYTES: usize = 5;
 
 /// A reply of any method; what is absent is left out.
 #[derive(Debug, Default, Serialize)]
@@ -36,15 +36,15 @@ struct Envelope<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     warning: Option<&'a str>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    identity: Option<Identity>,
+    identity: Option<TokenIdentity>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    active_sessions: Option<Vec<ActiveSession>>,
+    active_sessions: Option<Vec<ListedSession>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    response_metadata: Option<Metadata<'a>>,
+    response_metadata: Option<AnswerMetadata<'a>>,
 }
 
 #[derive(Debug, Default, Serialize)]
-struct Metadata<'a> {
+struct AnswerMetadata<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     next_cursor: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -54,14 +54,14 @@ struct Metadata<'a> {
 }
 
 #[derive(Debug, Serialize)]
-struct ActiveSession {
+struct ListedSession {
     #[serde(skip_serializing_if = "Option::is_none")]
     user_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     team_id: Option<String>,
     session_id: u64,
     #[serde(flatten)]
-    devices: Option<Devices>,
+    devices: Option<SessionDevices>,
 }
 
 /// `ok: true`.
@@ -98,38 +98,38 @@ pub(super) fn limited(status: LimitStatus, retry_after: Option<HeaderValue>) -> 
 }
 
 /// What `auth.test` says.
-pub(super) fn identity(identity: Identity, warning: Option<&'static str>) -> Response {
+pub(super) fn identity(identity: TokenIdentity, warning: Option<&'static str>) -> Response {
     json(Envelope { ok: true, identity: Some(identity), ..Envelope::default() }, None, warning)
 }
 
 /// A page of sessions; the cursor is there and empty on the last page.
 pub(super) fn sessions(page: Vec<Session>, next_cursor: String) -> Response {
-    let active = page.into_iter().map(|session| ActiveSession {
+    let active = page.into_iter().map(|session| ListedSession {
         user_id: session.user,
         team_id: session.team,
         session_id: session.id,
         devices: session.devices,
     });
-    let metadata = Metadata { next_cursor: Some(next_cursor), ..Metadata::default() };
+    let metadata = AnswerMetadata { next_cursor: Some(next_cursor), ..AnswerMetadata::default() };
     let active_sessions = Some(active.collect());
     as_slack(Json(Envelope { ok: true, active_sessions, response_metadata: Some(metadata), ..Envelope::default() }))
 }
 
 /// What a fault looks like; a reset and a torn answer are this answer on a line that breaks.
-pub(super) fn fault(fault: Fault) -> Response {
+pub(super) fn fault(fault: InjectedFault) -> Response {
     match fault {
-        Fault::InternalError => {
+        InjectedFault::InternalError => {
             let mut response = refused(&ErrorCode::InternalError, None, None);
             *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
             response
         }
-        Fault::FatalError => refused(&ErrorCode::FatalError, None, None),
-        Fault::RequestTimeoutCode => refused(&ErrorCode::RequestTimeout, None, None),
-        Fault::Unavailable => plain(StatusCode::SERVICE_UNAVAILABLE, &HTML, OUTAGE_PAGE),
-        Fault::RequestTimeout => plain(StatusCode::REQUEST_TIMEOUT, &HTML, ""),
-        Fault::Garbage => plain(StatusCode::OK, &JSON, "{\"ok\":tr\u{0}\u{fffd}e"),
-        Fault::ProxyPage => plain(StatusCode::OK, &HTML, PROXY_PAGE),
-        Fault::Reset | Fault::Torn | Fault::Slow(_) => ok(None),
+        InjectedFault::FatalError => refused(&ErrorCode::FatalError, None, None),
+        InjectedFault::RequestTimeoutCode => refused(&ErrorCode::RequestTimeout, None, None),
+        InjectedFault::Unavailable => plain(StatusCode::SERVICE_UNAVAILABLE, &HTML, OUTAGE_PAGE),
+        InjectedFault::RequestTimeout => plain(StatusCode::REQUEST_TIMEOUT, &HTML, ""),
+        InjectedFault::Garbage => plain(StatusCode::OK, &JSON, "{\"ok\":tr\u{0}\u{fffd}e"),
+        InjectedFault::ProxyPage => plain(StatusCode::OK, &HTML, PROXY_PAGE),
+        InjectedFault::Reset | InjectedFault::Torn | InjectedFault::Slow(_) => ok(None),
     }
 }
 
@@ -137,7 +137,7 @@ fn json<'a>(mut envelope: Envelope<'a>, words: Option<&'a str>, warning: Option<
     if words.is_some() || warning.is_some() {
         let (messages, warnings) = (words.into_iter().collect(), warning.into_iter().collect());
         envelope.warning = warning;
-        envelope.response_metadata = Some(Metadata { messages, warnings, next_cursor: None });
+        envelope.response_metadata = Some(AnswerMetadata { messages, warnings, next_cursor: None });
     }
     as_slack(Json(envelope))
 }

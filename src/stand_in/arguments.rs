@@ -1,6 +1,6 @@
 //! A request's method, token and arguments, read as leniently as Slack reads them.
 
-use super::sessions::Owner;
+use super::sessions::SessionOwner;
 use crate::model::{ErrorCode, SessionId, TeamId, UserId};
 use axum::Json;
 use axum::extract::{Form, FromRequest, Request};
@@ -77,12 +77,12 @@ impl Arguments {
     ///
     /// # Errors
     /// What is wrong, in the words of `response_metadata.messages`.
-    pub(super) fn target(&self) -> Result<(u64, Owner<'_>), &'static str> {
+    pub(super) fn target(&self) -> Result<(u64, SessionOwner<'_>), &'static str> {
         let Some(session) = &self.session_id else { return Err("[ERROR] missing required field: session_id") };
         let session = SessionId::parse(session).map_err(|_| "[ERROR] must be an integer: session_id")?;
         let owner = match (&self.team_id, &self.user_id) {
-            (Some(team), None) if TeamId::parse(team).is_ok() => Owner::Team(team),
-            (None, Some(user)) if UserId::parse(user).is_ok() => Owner::User(user),
+            (Some(team), None) if TeamId::parse(team).is_ok() => SessionOwner::Team(team),
+            (None, Some(user)) if UserId::parse(user).is_ok() => SessionOwner::User(user),
             (Some(_), None) => return Err("[ERROR] invalid value: team_id"),
             (None, Some(_)) => return Err("[ERROR] invalid value: user_id"),
             (Some(_), Some(_)) => return Err("[ERROR] only one of team_id and user_id is allowed"),

@@ -1,29 +1,29 @@
 //! How a stand-in is set up.
 
-use super::faults::{Faults, Script, Scripted, per_mille};
+use super::faults::{FaultRates, RepeatedReply, ReplyScript, per_mille};
 use super::limiter::LimitKind;
-use super::sessions::Population;
+use super::sessions::SessionStore;
 use std::collections::HashMap;
 use std::time::Duration;
 
 /// Everything that a stand-in begins with. The default is the friendliest one: every session lives, no limit, no
-/// trouble, an answer at once, and [`Token::default`] is good.
+/// trouble, an answer at once, and [`StandInToken::default`] is good.
 #[derive(Debug)]
-pub struct Config {
+pub struct StandInConfig {
     /// Of the loopback address; 0 takes a free one.
     pub port: u16,
     /// Which sessions there are.
-    pub population: Population,
+    pub store: SessionStore,
     /// The tokens known at the start.
-    pub tokens: Vec<Token>,
+    pub tokens: Vec<StandInToken>,
     /// Limits by method; each method counts for itself.
-    pub limits: Limits,
+    pub limits: MethodLimits,
     /// Trouble by chance, for `admin.users.session.invalidate` alone.
-    pub faults: Faults,
+    pub faults: FaultRates,
     /// Answers laid down, for `admin.users.session.invalidate` alone.
-    pub script: Script,
+    pub script: ReplyScript,
     /// `admin.users.session.resetBulk`: its trouble, and when what it has queued is done.
-    pub bulk: Bulk,
+    pub bulk: BulkConfig,
     /// How long an answer takes.
     pub latency: Latency,
     /// How many calls of `admin.users.session.invalidate` are kept for [`super::Server::calls`], and how many of
@@ -31,16 +31,16 @@ pub struct Config {
     pub log: usize,
 }
 
-impl Default for Config {
+impl Default for StandInConfig {
     fn default() -> Self {
         Self {
             port: 0,
-            population: Population::everything(),
-            tokens: vec![Token::default()],
-            limits: Limits::default(),
-            faults: Faults::default(),
-            script: Script::default(),
-            bulk: Bulk::default(),
+            store: SessionStore::everything(),
+            tokens: vec![StandInToken::default()],
+            limits: MethodLimits::default(),
+            faults: FaultRates::default(),
+            script: ReplyScript::default(),
+            bulk: BulkConfig::default(),
             latency: Latency::None,
             log: 0,
         }
@@ -49,45 +49,45 @@ impl Default for Config {
 
 /// How `admin.users.session.resetBulk` behaves.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Bulk {
+pub struct BulkConfig {
     /// Answers laid down for every call that names this user; the first user in the call that has one left decides.
-    pub by_user: HashMap<String, Scripted>,
+    pub by_user: HashMap<String, RepeatedReply>,
     /// Answers laid down for every other call.
-    pub every: Option<Scripted>,
+    pub every: Option<RepeatedReply>,
     /// Trouble by chance, drawn by the call's first user and how often that user was named.
-    pub faults: Faults,
+    pub faults: FaultRates,
     /// What is queued is done when so many more calls of any method have been let through; 0 is at once.
     pub done_after: u64,
 }
 
 /// A token, whom it speaks for, and how long.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Token {
+pub struct StandInToken {
     /// As it stands in the `Authorization` header.
     pub text: String,
     /// As they stand in `x-oauth-scopes`, separated by commas.
     pub scopes: String,
     /// What `auth.test` says about it.
-    pub identity: Identity,
+    pub identity: TokenIdentity,
     /// After how many calls of `admin.users.session.invalidate` and `resetBulk` that were let through it ends, and how.
     pub ends: Option<(u64, TokenEnd)>,
 }
 
-impl Default for Token {
+impl Default for StandInToken {
     /// A user token with both scopes, without an end.
     fn default() -> Self {
         Self::named("xoxp-stand-in-0001")
     }
 }
 
-impl Token {
+impl StandInToken {
     /// A token of this text, with both scopes, without an end.
     #[must_use]
     pub fn named(text: &str) -> Self {
         Self {
             text: text.into(),
             scopes: "admin.users:read,admin.users:write".into(),
-            identity: Identity::default(),
+            identity: TokenIdentity::default(),
             ends: None,
         }
     }
@@ -104,7 +104,7 @@ pub enum TokenEnd {
 
 /// The answer to `auth.test`.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Identity {
+pub struct TokenIdentity {
     /// The organisation's address.
     pub url: String,
     /// The organisation's or workspace's name.
@@ -125,7 +125,7 @@ pub struct Identity {
     pub expires_in: Option<u64>,
 }
 
-impl Default for Identity {
+impl Default for TokenIdentity {
     fn default() -> Self {
         Self {
             url: "https://stand-in.enterprise.slack.com/".into(),
@@ -142,7 +142,7 @@ impl Default for Identity {
 
 /// A limit for each method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Limits {
+pub struct MethodLimits {
     /// `admin.users.session.invalidate`.
     pub invalidate: Limit,
     /// `admin.users.session.resetBulk`.

@@ -18,7 +18,7 @@ pub enum Effect {
 
 /// An answer that is none of the method's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Fault {
+pub enum InjectedFault {
     /// HTTP 500 with `internal_error` in JSON.
     InternalError,
     /// HTTP 200 with `fatal_error` in JSON.
@@ -52,42 +52,42 @@ pub enum StandInReply {
     /// `ratelimited`.
     Limited,
     /// Trouble.
-    Fault(Fault),
+    Fault(InjectedFault),
 }
 
 /// What is laid down for a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Prescribed {
+pub enum ScriptedReply {
     /// HTTP 200 with this code; the session is left alone.
     Refused(ErrorCode),
     /// Trouble.
-    Fault(Fault, Effect),
+    Fault(InjectedFault, Effect),
 }
 
 /// An answer laid down, and for how many calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Scripted {
+pub struct RepeatedReply {
     /// The answer.
-    pub answer: Prescribed,
+    pub answer: ScriptedReply,
     /// Calls that still get it, then the truth is told; `None` for all.
     pub times: Option<u32>,
 }
 
-impl Scripted {
+impl RepeatedReply {
     /// This answer, always.
     #[must_use]
-    pub fn always(answer: Prescribed) -> Self {
+    pub fn always(answer: ScriptedReply) -> Self {
         Self { answer, times: None }
     }
 
     /// This answer for the next `times` calls.
     #[must_use]
-    pub fn first(times: u32, answer: Prescribed) -> Self {
+    pub fn first(times: u32, answer: ScriptedReply) -> Self {
         Self { answer, times: Some(times) }
     }
 
     /// The answer for one more call, where there is one left.
-    pub(super) fn take(&mut self) -> Option<Prescribed> {
+    pub(super) fn next(&mut self) -> Option<ScriptedReply> {
         match &mut self.times {
             None => Some(self.answer.clone()),
             Some(0) => None,
@@ -101,42 +101,42 @@ impl Scripted {
 
 /// Answers laid down. The narrowest that has one left decides: session, then workspace, then all.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Script {
+pub struct ReplyScript {
     /// By session id.
-    pub by_session: HashMap<u64, Scripted>,
+    pub by_session: HashMap<u64, RepeatedReply>,
     /// By the workspace that the request names.
-    pub by_team: HashMap<String, Scripted>,
+    pub by_team: HashMap<String, RepeatedReply>,
     /// For every call.
-    pub every: Option<Scripted>,
+    pub every: Option<RepeatedReply>,
 }
 
-impl Script {
+impl ReplyScript {
     /// The answer for a call, counted as used.
-    pub(super) fn take(&mut self, session: u64, team: Option<&str>) -> Option<Prescribed> {
-        let by_session = self.by_session.get_mut(&session).and_then(Scripted::take);
-        let by_team = || team.and_then(|team| self.by_team.get_mut(team)).and_then(Scripted::take);
-        by_session.or_else(by_team).or_else(|| self.every.as_mut().and_then(Scripted::take))
+    pub(super) fn next_reply(&mut self, session: u64, team: Option<&str>) -> Option<ScriptedReply> {
+        let by_session = self.by_session.get_mut(&session).and_then(RepeatedReply::next);
+        let by_team = || team.and_then(|team| self.by_team.get_mut(team)).and_then(RepeatedReply::next);
+        by_session.or_else(by_team).or_else(|| self.every.as_mut().and_then(RepeatedReply::next))
     }
 }
 
 /// How much trouble there is, and of which kinds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Faults {
+pub struct FaultRates {
     /// Another seed, another run.
     pub seed: u64,
     /// Only so many calls of a session draw, those after them are served; `None` for all.
     pub first_calls: Option<u32>,
-    shares: Vec<Share>,
+    shares: Vec<FaultRate>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Share {
-    fault: Fault,
+struct FaultRate {
+    fault: InjectedFault,
     effect: Effect,
     per_mille: u32,
 }
 
-impl Faults {
+impl FaultRates {
     /// No trouble at all, until shares are added.
     #[must_use]
     pub fn seeded(seed: u64) -> Self {
@@ -148,8 +148,8 @@ impl Faults {
     /// # Panics
     /// Where the shares come to more than a thousand.
     #[must_use]
-    pub fn with(mut self, fault: Fault, effect: Effect, per_mille: u32) -> Self {
-        self.shares.push(Share { fault, effect, per_mille });
+    pub fn with(mut self, fault: InjectedFault, effect: Effect, per_mille: u32) -> Self {
+        self.shares.push(FaultRate { fault, effect, per_mille });
         assert!(self.shares.iter().map(|share| share.per_mille).sum::<u32>() <= 1000, "shares over a thousand");
         self
     }
@@ -163,15 +163,15 @@ impl Faults {
 
     /// The trouble of one call: `seen` calls of that session were taken before it.
     #[must_use]
-    pub fn draw(&self, session: u64, seen: u32) -> Option<(Fault, Effect)> {
+    pub fn draw(&self, session: u64, seen: u32) -> Option<(InjectedFault, Effect)> {
         if self.shares.is_empty() || self.first_calls.is_some_and(|calls| seen >= calls) {
             return None;
         }
-        let mut lot = per_mille(self.seed, session, seen);
+        let mut draw = per_mille(self.seed, session, seen);
         for share in &self.shares {
-            match lot.checked_sub(share.per_mille) {
+            match draw.checked_sub(share.per_mille) {
                 None => return Some((share.fault, share.effect)),
-                Some(rest) => lot = rest,
+                Some(rest) => draw = rest,
             }
         }
         None
@@ -197,48 +197,52 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const GONE: Prescribed = Prescribed::Refused(ErrorCode::SessionNotFound);
+    const GONE: ScriptedReply = ScriptedReply::Refused(ErrorCode::SessionNotFound);
 
     #[test]
     fn the_narrowest_answer_left_decides() {
-        let mut script = Script::default();
-        script.by_session.insert(1, Scripted::first(2, Prescribed::Fault(Fault::Reset, Effect::Done)));
-        script.by_team.insert("T1".into(), Scripted::first(1, GONE));
-        script.every = Some(Scripted::always(Prescribed::Refused(ErrorCode::FatalError)));
-        let reset = Some(Prescribed::Fault(Fault::Reset, Effect::Done));
-        let fatal = Some(Prescribed::Refused(ErrorCode::FatalError));
+        let mut script = ReplyScript::default();
+        script.by_session.insert(1, RepeatedReply::first(2, ScriptedReply::Fault(InjectedFault::Reset, Effect::Done)));
+        script.by_team.insert("T1".into(), RepeatedReply::first(1, GONE));
+        script.every = Some(RepeatedReply::always(ScriptedReply::Refused(ErrorCode::FatalError)));
+        let reset = Some(ScriptedReply::Fault(InjectedFault::Reset, Effect::Done));
+        let fatal = Some(ScriptedReply::Refused(ErrorCode::FatalError));
         for want in [reset.clone(), reset, Some(GONE), fatal.clone(), fatal.clone()] {
-            assert_eq!(script.take(1, Some("T1")), want);
+            assert_eq!(script.next_reply(1, Some("T1")), want);
         }
-        assert_eq!(script.take(2, None), fatal);
-        assert_eq!(Script::default().take(1, Some("T1")), None);
+        assert_eq!(script.next_reply(2, None), fatal);
+        assert_eq!(ReplyScript::default().next_reply(1, Some("T1")), None);
     }
 
     #[test]
     fn shares_are_met_closely_and_only_on_the_first_calls() {
-        let faults = Faults::seeded(7)
-            .with(Fault::Unavailable, Effect::None, 30)
-            .with(Fault::Reset, Effect::Done, 100)
+        let faults = FaultRates::seeded(7)
+            .with(InjectedFault::Unavailable, Effect::None, 30)
+            .with(InjectedFault::Reset, Effect::Done, 100)
             .on_first_calls(2);
         let drawn: Vec<_> = (0..10_000).map(|n| faults.draw(1_112_275_520_242 + n, 1)).collect();
         let of = |what| drawn.iter().filter(|&&fault| fault == Some(what)).count();
-        assert!((230..370).contains(&of((Fault::Unavailable, Effect::None))));
-        assert!((900..1100).contains(&of((Fault::Reset, Effect::Done))));
+        assert!((230..370).contains(&of((InjectedFault::Unavailable, Effect::None))));
+        assert!((900..1100).contains(&of((InjectedFault::Reset, Effect::Done))));
         assert!((0..10_000).all(|session| faults.draw(session, 2).is_none()));
     }
 
     #[test]
     #[should_panic(expected = "shares over a thousand")]
     fn more_trouble_than_calls_is_refused() {
-        let _ = Faults::default().with(Fault::Reset, Effect::None, 600).with(Fault::Torn, Effect::Done, 401);
+        let _ = FaultRates::default().with(InjectedFault::Reset, Effect::None, 600).with(
+            InjectedFault::Torn,
+            Effect::Done,
+            401,
+        );
     }
 
     proptest! {
         #[test]
         fn all_of_the_calls_can_be_trouble_and_none_can(session: u64, seen: u32, seed: u64) {
-            let all = Faults::seeded(seed).with(Fault::Garbage, Effect::None, 1000);
-            prop_assert_eq!(all.draw(session, seen), Some((Fault::Garbage, Effect::None)));
-            let none = Faults::seeded(seed).with(Fault::Garbage, Effect::None, 0);
+            let all = FaultRates::seeded(seed).with(InjectedFault::Garbage, Effect::None, 1000);
+            prop_assert_eq!(all.draw(session, seen), Some((InjectedFault::Garbage, Effect::None)));
+            let none = FaultRates::seeded(seed).with(InjectedFault::Garbage, Effect::None, 0);
             prop_assert_eq!(none.draw(session, seen), None);
         }
     }

@@ -4,41 +4,36 @@
 //! slack.md and shares no code with the client's side of the wire, so that a misreading there is not mirrored here.
 //!
 //! ```text
-//! line ─▶ service ─▶ arguments ─▶ world ─┬ token, bucket ─▶ limiter
-//!   ▲        │                           ├ script, faults
-//!   └─ answers ◀─────────────────────────┴ sessions
+//! stream ─▶ service ─▶ arguments ─▶ state ─┬ token, bucket ─▶ limiter
+//!   ▲          │                           ├ script, faults
+//!   └── answers ◀─────────────────────────┴ sessions
 //! ```
 
 mod answers;
 mod arguments;
-mod bucket;
-mod bulk;
-mod clock;
 mod config;
-mod devices;
-mod drill;
+mod defaults;
 mod faults;
+mod faulty_stream;
 mod limiter;
-mod line;
-mod names;
+mod reset_bulk;
 mod server;
 mod service;
 mod sessions;
-mod world;
+mod state;
 
 #[cfg(test)]
 mod tests;
 
 pub use arguments::Method;
-pub use bucket::Counts;
-pub use bulk::BulkCall;
 pub use config::{
-    Bulk, Config, Identity, Latency, Limit, LimitScope, LimitStatus, Limits, RetryAfter, Token, TokenEnd,
+    BulkConfig, Latency, Limit, LimitScope, LimitStatus, MethodLimits, RetryAfter, StandInConfig, StandInToken,
+    TokenEnd, TokenIdentity,
 };
-pub use devices::{Device, Devices};
-pub use drill::REHEARSAL_TOKEN;
-pub use faults::{Effect, Fault, Faults, Prescribed, Script, Scripted, StandInReply};
-pub use limiter::{LimitKind, Limiter, WindowStart};
+pub use defaults::REHEARSAL_TOKEN;
+pub use faults::{Effect, FaultRates, InjectedFault, RepeatedReply, ReplyScript, ScriptedReply, StandInReply};
+pub use limiter::{BucketCounts, LimitKind, Limiter, WindowStart};
+pub use reset_bulk::BulkCall;
 pub use server::Server;
-pub use sessions::{Population, Session};
-pub use world::{BucketStats, Call, Stats};
+pub use sessions::{ListedDevice, Session, SessionDevices, SessionStore};
+pub use state::{BucketStats, CallRecord, Stats};

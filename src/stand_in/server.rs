@@ -1,12 +1,12 @@
 //! The running stand-in: a thread with its own runtime, so that it takes no turn from the client's.
 
-use super::bulk::BulkCall;
-use super::config::{Bulk, Config, Token, TokenEnd};
-use super::faults::Script;
-use super::line::{BreakableListener, Line};
+use super::config::{BulkConfig, StandInConfig, StandInToken, TokenEnd};
+use super::faults::ReplyScript;
+use super::faulty_stream::{FaultyListener, StreamHandle};
+use super::reset_bulk::BulkCall;
 use super::service::{self, Shared};
 use super::sessions::Session;
-use super::world::{Call, Stats, World};
+use super::state::{CallRecord, ServerState, Stats};
 use axum::handler::Handler;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -29,7 +29,7 @@ impl Server {
     ///
     /// # Errors
     /// Where the port is taken, or the machine is out of sockets or threads.
-    pub fn start(config: Config) -> io::Result<Self> {
+    pub fn start(config: StandInConfig) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, config.port))?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
@@ -39,7 +39,7 @@ impl Server {
             tokio::net::TcpListener::from_std(listener)?
         };
         let latency = config.latency;
-        let shared = Arc::new(Shared::new(World::new(config), latency));
+        let shared = Arc::new(Shared::new(ServerState::new(config), latency));
         let (stop, stopped) = oneshot::channel();
         let serving = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("rehearsal".into());
@@ -62,67 +62,67 @@ impl Server {
     /// What was counted so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.shared.world().stats()
+        self.shared.state().stats()
     }
 
-    /// The calls kept ([`Config::log`]), in the order of their decision.
+    /// The calls kept ([`StandInConfig::log`]), in the order of their decision.
     #[must_use]
-    pub fn calls(&self) -> Vec<Call> {
-        self.shared.world().calls()
+    pub fn calls(&self) -> Vec<CallRecord> {
+        self.shared.state().calls()
     }
 
-    /// The calls of `admin.users.session.resetBulk` kept ([`Config::log`]), in the order of their decision.
+    /// The calls of `admin.users.session.resetBulk` kept ([`StandInConfig::log`]), in the order of their decision.
     #[must_use]
     pub fn bulks(&self) -> Vec<BulkCall> {
-        self.shared.world().bulk.calls()
+        self.shared.state().bulk.calls()
     }
 
     /// Users whose sessions a bulk has queued and not ended yet.
     #[must_use]
     pub fn queued_users(&self) -> usize {
-        self.shared.world().bulk.queued()
+        self.shared.state().bulk.queued()
     }
 
     /// Replaces how `admin.users.session.resetBulk` behaves; what is queued stays.
-    pub fn set_bulk(&self, bulk: Bulk) {
-        self.shared.world().bulk.set(bulk);
+    pub fn set_bulk(&self, bulk: BulkConfig) {
+        self.shared.state().bulk.set(bulk);
     }
 
     /// Adds sessions, or brings them back, under the owners given.
     pub fn set_alive(&self, sessions: impl IntoIterator<Item = Session>) {
-        sessions.into_iter().for_each(|session| self.shared.world().population.put(session));
+        sessions.into_iter().for_each(|session| self.shared.state().store.put(session));
     }
 
     /// Whether a call would find this session.
     #[must_use]
     pub fn is_alive(&self, session: u64) -> bool {
-        self.shared.world().population.is_alive(session)
+        self.shared.state().store.is_alive(session)
     }
 
     /// The live sessions that were listed, set alive or called for, in the order of their ids.
     #[must_use]
     pub fn live_sessions(&self) -> Vec<u64> {
-        self.shared.world().population.live()
+        self.shared.state().store.live()
     }
 
     /// Ends a token: its calls are answered `token_revoked` from now on.
     pub fn revoke_token(&self, token: &str) {
-        self.shared.world().end_token(token, TokenEnd::Revoked);
+        self.shared.state().end_token(token, TokenEnd::Revoked);
     }
 
     /// Ends a token: its calls are answered `token_expired` from now on.
     pub fn expire_token(&self, token: &str) {
-        self.shared.world().end_token(token, TokenEnd::Expired);
+        self.shared.state().end_token(token, TokenEnd::Expired);
     }
 
-    /// Takes a token as good from now on, as [`Token::named`] makes it, whatever became of it before.
+    /// Takes a token as good from now on, as [`StandInToken::named`] makes it, whatever became of it before.
     pub fn accept_token(&self, token: &str) {
-        self.shared.world().accept(Token::named(token));
+        self.shared.state().accept(StandInToken::named(token));
     }
 
     /// Replaces the answers laid down: an outage begins or ends.
-    pub fn set_script(&self, script: Script) {
-        self.shared.world().script = script;
+    pub fn set_script(&self, script: ReplyScript) {
+        self.shared.state().script = script;
     }
 }
 
@@ -138,11 +138,11 @@ impl Drop for Server {
 
 /// Serves until `stopped`; what is still in flight is dropped with the runtime.
 fn serve(runtime: &Runtime, listener: tokio::net::TcpListener, shared: Arc<Shared>, stopped: oneshot::Receiver<()>) {
-    let app = service::answer.with_state(shared).into_make_service_with_connect_info::<Line>();
+    let app = service::answer.with_state(shared).into_make_service_with_connect_info::<StreamHandle>();
     runtime.block_on(async {
         tokio::select! {
             _ = stopped => {}
-            _ = axum::serve(BreakableListener(listener), app) => {}
+            _ = axum::serve(FaultyListener(listener), app) => {}
         }
     });
 }

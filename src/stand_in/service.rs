@@ -1,41 +1,66 @@
 //! From a request to its answer.
 
-use super::answers::{self, TORN_OFF};
+use super::answers::{self, TORN_BYTES};
 use super::arguments::{self, Arguments, Method};
-use super::clock::Clock;
 use super::config::{Latency, RetryAfter};
-use super::faults::{Effect, Fault, Prescribed, StandInReply, mix};
-use super::line::Line;
-use super::sessions::Owner;
-use super::world::{Admission, BucketId, World};
+use super::faults::{Effect, InjectedFault, ScriptedReply, StandInReply, mix};
+use super::faulty_stream::StreamHandle;
+use super::sessions::SessionOwner;
+use super::state::{Admission, BucketId, ServerState};
 use crate::model::ErrorCode;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method as HttpMethod};
 use axum::response::Response;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::time::Instant;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-slack-req-id");
 const SCOPES: HeaderName = HeaderName::from_static("x-oauth-scopes");
 
+/// The stand-in's own time, since the server's start: it plays another machine, and takes none from the client's clock.
+#[derive(Debug, Clone, Copy)]
+struct ServerClock {
+    started: Instant,
+    started_at: SystemTime,
+}
+
+impl ServerClock {
+    /// Starts now.
+    #[expect(clippy::disallowed_methods, reason = "the server is the other side of the wire; this is its one clock")]
+    fn start() -> Self {
+        Self { started: Instant::now(), started_at: SystemTime::now() }
+    }
+
+    /// The time since the start; never runs backwards.
+    fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// The date at `time` after the start, for `Retry-After` dates.
+    fn date(&self, time: Duration) -> SystemTime {
+        self.started_at + time
+    }
+}
+
 /// What the handlers and the [`super::Server`] share.
 #[derive(Debug)]
 pub(super) struct Shared {
-    world: Mutex<World>,
-    clock: Clock,
+    state: Mutex<ServerState>,
+    clock: ServerClock,
     latency: Latency,
     answers: AtomicU64,
 }
 
 impl Shared {
-    pub(super) fn new(world: World, latency: Latency) -> Self {
-        Self { world: Mutex::new(world), clock: Clock::start(), latency, answers: AtomicU64::new(0) }
+    pub(super) fn new(state: ServerState, latency: Latency) -> Self {
+        Self { state: Mutex::new(state), clock: ServerClock::start(), latency, answers: AtomicU64::new(0) }
     }
 
     /// The state. A handler that panicked has left whole counts behind, so a poisoned lock is still good.
-    pub(super) fn world(&self) -> MutexGuard<'_, World> {
-        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn state(&self) -> MutexGuard<'_, ServerState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Another id for every answer.
@@ -54,14 +79,14 @@ struct InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.shared.world().leave(self.bucket);
+        self.shared.state().leave(self.bucket);
     }
 }
 
 /// A call that reached its bucket.
-struct Call {
+struct AdmittedCall {
     shared: Arc<Shared>,
-    line: Line,
+    handle: StreamHandle,
     arrived: Duration,
     arguments: Result<Arguments, ErrorCode>,
     warning: Option<&'static str>,
@@ -70,19 +95,19 @@ struct Call {
 /// Answers one request.
 pub(super) async fn answer(
     State(shared): State<Arc<Shared>>,
-    ConnectInfo(line): ConnectInfo<Line>,
+    ConnectInfo(handle): ConnectInfo<StreamHandle>,
     request: Request,
 ) -> Response {
     let request_id = shared.request_id();
     let mut response = match Method::of_path(request.uri().path()) {
-        Some(method) => dispatch(shared, line, method, request).await,
+        Some(method) => dispatch(shared, handle, method, request).await,
         None => answers::refused(&ErrorCode::UnknownMethod, None, None),
     };
     response.headers_mut().insert(REQUEST_ID, request_id);
     response
 }
 
-async fn dispatch(shared: Arc<Shared>, line: Line, method: Method, request: Request) -> Response {
+async fn dispatch(shared: Arc<Shared>, handle: StreamHandle, method: Method, request: Request) -> Response {
     let token = arguments::bearer(request.headers()).map(str::to_owned);
     let posted = request.method() == HttpMethod::POST;
     let (mut arguments, warning) = arguments::read(request).await;
@@ -91,13 +116,13 @@ async fn dispatch(shared: Arc<Shared>, line: Line, method: Method, request: Requ
     }
     let team = arguments.as_ref().ok().and_then(|arguments| arguments.team_id.as_deref());
     let arrived = shared.clock.now();
-    let admitted = shared.world().admit(method, token.as_deref(), team, arrived);
+    let admitted = shared.state().admit(method, token.as_deref(), team, arrived);
     let Admission { bucket, scopes, verdict } = match admitted {
         Ok(admission) => admission,
         Err(denial) => return answers::denied(&denial),
     };
     let _in_flight = InFlight { shared: Arc::clone(&shared), bucket };
-    let call = Call { shared, line, arrived, arguments, warning };
+    let call = AdmittedCall { shared, handle, arrived, arguments, warning };
     let mut response = match (verdict, method) {
         (Err(wait), _) => call.limited(method, bucket, wait).await,
         (Ok(()), Method::Invalidate) => call.invalidate().await,
@@ -109,24 +134,24 @@ async fn dispatch(shared: Arc<Shared>, line: Line, method: Method, request: Requ
     response
 }
 
-impl Call {
+impl AdmittedCall {
     /// Refuses. The pause begins when the answer goes out: nobody can honour what it has not been told.
     async fn limited(&self, method: Method, bucket: BucketId, wait: Duration) -> Response {
         let session = self.session();
         match method {
-            Method::Invalidate => self.shared.world().record(self.arrived, session, &StandInReply::Limited),
+            Method::Invalidate => self.shared.state().record(self.arrived, session, &StandInReply::Limited),
             Method::ResetBulk => {
                 let users = self.arguments.as_ref().ok().and_then(|arguments| arguments.users().ok());
-                self.shared.world().bulk.record(&users.unwrap_or_default(), &StandInReply::Limited);
+                self.shared.state().bulk.record(&users.unwrap_or_default(), &StandInReply::Limited);
             }
             Method::List | Method::AuthTest => {}
         }
         self.delay(session).await;
         let now = self.shared.clock.now();
-        let limit = self.shared.world().limit(method);
-        let stated = state(limit.retry_after, &self.shared.clock, self.arrived + wait, now);
+        let limit = self.shared.state().limit(method);
+        let stated = retry_after_header(limit.retry_after, &self.shared.clock, self.arrived + wait, now);
         if let Some((_, pause)) = stated {
-            self.shared.world().pause(bucket, now, pause);
+            self.shared.state().pause(bucket, now, pause);
         }
         answers::limited(limit.status, stated.map(|(header, _)| header))
     }
@@ -134,38 +159,44 @@ impl Call {
     async fn invalidate(&self) -> Response {
         let (session, owner) = match self.arguments.as_ref().map(Arguments::target) {
             Ok(Ok(target)) => target,
-            Ok(Err(words)) => return self.misread(&ErrorCode::InvalidArguments, Some(words)),
-            Err(code) => return self.misread(code, None),
+            Ok(Err(words)) => return self.refuse_arguments(&ErrorCode::InvalidArguments, Some(words)),
+            Err(code) => return self.refuse_arguments(code, None),
         };
-        let prescribed = self.shared.world().prescribe(session, owner);
-        let (told, late) = match prescribed {
+        let scripted = self.shared.state().scripted_reply(session, owner);
+        let (reply, late) = match scripted {
             None => (self.end(session, owner), Duration::ZERO),
-            Some(Prescribed::Refused(code)) => (StandInReply::Refused(code), Duration::ZERO),
-            Some(Prescribed::Fault(fault, effect)) => self.suffer(fault, effect, session, owner).await,
+            Some(ScriptedReply::Refused(code)) => (StandInReply::Refused(code), Duration::ZERO),
+            Some(ScriptedReply::Fault(fault, effect)) => self.with_fault(fault, effect, session, owner).await,
         };
-        self.shared.world().record(self.arrived, Some(session), &told);
+        self.shared.state().record(self.arrived, Some(session), &reply);
         pause(late + self.shared.latency.of(Some(session))).await;
-        self.tell(session, told)
+        self.respond_for(session, reply)
     }
 
     /// The true answer.
-    fn end(&self, session: u64, owner: Owner<'_>) -> StandInReply {
-        self.shared.world().population.end(session, owner).map_or_else(StandInReply::Refused, |()| StandInReply::Ok)
+    fn end(&self, session: u64, owner: SessionOwner<'_>) -> StandInReply {
+        self.shared.state().store.end(session, owner).map_or_else(StandInReply::Refused, |()| StandInReply::Ok)
     }
 
     /// The answer of a call that meets trouble, and how late it goes out.
-    async fn suffer(&self, fault: Fault, effect: Effect, session: u64, owner: Owner<'_>) -> (StandInReply, Duration) {
+    async fn with_fault(
+        &self,
+        fault: InjectedFault,
+        effect: Effect,
+        session: u64,
+        owner: SessionOwner<'_>,
+    ) -> (StandInReply, Duration) {
         match effect {
             Effect::None => {
-                if let Fault::Slow(delay) = fault {
+                if let InjectedFault::Slow(delay) = fault {
                     pause(delay).await;
                     return (self.end(session, owner), Duration::ZERO);
                 }
             }
             Effect::Done => {
-                let told = self.end(session, owner);
-                if let Fault::Slow(delay) = fault {
-                    return (told, delay);
+                let reply = self.end(session, owner);
+                if let InjectedFault::Slow(delay) = fault {
+                    return (reply, delay);
                 }
             }
         }
@@ -173,55 +204,55 @@ impl Call {
     }
 
     async fn reset_bulk(&self) -> Response {
-        let (users, told, words) = match self.arguments.as_ref().map(Arguments::users) {
+        let (users, reply, words) = match self.arguments.as_ref().map(Arguments::users) {
             Ok(Ok(users)) => {
-                let world = &mut *self.shared.world();
-                let told = world.bulk.answer(&users, &mut world.population);
-                (users, told, None)
+                let state = &mut *self.shared.state();
+                let reply = state.bulk.answer(&users, &mut state.store);
+                (users, reply, None)
             }
             Ok(Err(words)) => (Vec::new(), StandInReply::Refused(ErrorCode::InvalidArguments), Some(words)),
             Err(code) => (Vec::new(), StandInReply::Refused(code.clone()), None),
         };
-        self.shared.world().bulk.record(&users, &told);
+        self.shared.state().bulk.record(&users, &reply);
         self.delay(None).await;
-        match (told, words) {
+        match (reply, words) {
             (StandInReply::Refused(code), Some(words)) => answers::refused(&code, Some(words), self.warning),
-            (told, _) => self.say(told),
+            (reply, _) => self.respond(reply),
         }
     }
 
-    fn tell(&self, session: u64, told: StandInReply) -> Response {
-        if told == StandInReply::Ok {
-            self.shared.world().population.tell(session);
+    fn respond_for(&self, session: u64, reply: StandInReply) -> Response {
+        if reply == StandInReply::Ok {
+            self.shared.state().store.mark_confirmed(session);
         }
-        self.say(told)
+        self.respond(reply)
     }
 
-    fn say(&self, told: StandInReply) -> Response {
-        match told {
+    fn respond(&self, reply: StandInReply) -> Response {
+        match reply {
             StandInReply::Ok => answers::ok(self.warning),
             StandInReply::Refused(code) => answers::refused(&code, None, self.warning),
             StandInReply::Limited => answers::refused(&ErrorCode::Ratelimited, None, self.warning),
             StandInReply::Fault(fault) => {
                 match fault {
-                    Fault::Reset => self.line.reset(),
-                    Fault::Torn => self.line.tear(TORN_OFF),
-                    Fault::InternalError
-                    | Fault::FatalError
-                    | Fault::Unavailable
-                    | Fault::RequestTimeout
-                    | Fault::RequestTimeoutCode
-                    | Fault::Garbage
-                    | Fault::ProxyPage
-                    | Fault::Slow(_) => {}
+                    InjectedFault::Reset => self.handle.reset(),
+                    InjectedFault::Torn => self.handle.truncate(TORN_BYTES),
+                    InjectedFault::InternalError
+                    | InjectedFault::FatalError
+                    | InjectedFault::Unavailable
+                    | InjectedFault::RequestTimeout
+                    | InjectedFault::RequestTimeoutCode
+                    | InjectedFault::Garbage
+                    | InjectedFault::ProxyPage
+                    | InjectedFault::Slow(_) => {}
                 }
                 answers::fault(fault)
             }
         }
     }
 
-    fn misread(&self, code: &ErrorCode, words: Option<&str>) -> Response {
-        self.shared.world().record(self.arrived, None, &StandInReply::Refused(code.clone()));
+    fn refuse_arguments(&self, code: &ErrorCode, words: Option<&str>) -> Response {
+        self.shared.state().record(self.arrived, None, &StandInReply::Refused(code.clone()));
         answers::refused(code, words, self.warning)
     }
 
@@ -243,7 +274,7 @@ impl Call {
             Some(Some(after)) => Some(after),
             Some(None) => return refused(&ErrorCode::InvalidCursor),
         };
-        let (page, more) = self.shared.world().population.page(after, limit, of);
+        let (page, more) = self.shared.state().store.page(after, limit, of);
         if page.is_empty() && after.is_none() {
             return refused(&ErrorCode::NoActiveSessions);
         }
@@ -253,7 +284,7 @@ impl Call {
 
     async fn auth_test(&self, token: Option<&str>) -> Response {
         self.delay(None).await;
-        let identity = token.and_then(|token| self.shared.world().identity(token));
+        let identity = token.and_then(|token| self.shared.state().identity(token));
         match identity {
             Some(identity) => answers::identity(identity, self.warning),
             None => answers::refused(&ErrorCode::InvalidAuth, None, self.warning),
@@ -278,7 +309,12 @@ async fn pause(delay: Duration) {
 }
 
 /// The `Retry-After` of a refusal at `now` that will be let through at `until`, and the pause that it asks for.
-fn state(policy: RetryAfter, clock: &Clock, until: Duration, now: Duration) -> Option<(HeaderValue, Duration)> {
+fn retry_after_header(
+    policy: RetryAfter,
+    clock: &ServerClock,
+    until: Duration,
+    now: Duration,
+) -> Option<(HeaderValue, Duration)> {
     let seconds = |seconds: u64| Some((HeaderValue::from(seconds), Duration::from_secs(seconds)));
     match policy {
         RetryAfter::True => seconds(whole_seconds(until.saturating_sub(now)).max(1)),

@@ -1,9 +1,11 @@
 //! The sessions that the stand-in knows, at some fifty bytes each, found by their id.
 
-use super::devices::Devices;
-use super::names::{NameId, Names};
+use super::faults::mix;
 use crate::model::ErrorCode;
+use serde::Serialize;
 use std::collections::{HashMap, HashSet};
+use std::num::NonZeroU32;
+use std::sync::Arc;
 
 /// A session as it is told to the stand-in. An owner left out is not checked: any id names the session then.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +19,7 @@ pub struct Session {
     /// Whether it has run out by itself, and so answers `session_expired`.
     pub expired: bool,
     /// What `admin.users.session.list` shows; made up from the id where it is not given.
-    pub devices: Option<Devices>,
+    pub devices: Option<SessionDevices>,
 }
 
 impl Session {
@@ -30,14 +32,14 @@ impl Session {
 
 /// By which id a request names the owner of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Owner<'a> {
+pub(super) enum SessionOwner<'a> {
     Team(&'a str),
     User(&'a str),
 }
 
 /// Where a session stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standing {
+enum SessionState {
     Alive,
     Expired,
     /// Called for, but never there.
@@ -52,49 +54,49 @@ struct Entry {
     user: Option<NameId>,
     /// Calls taken for this session, trouble included.
     seen: u16,
-    standing: Standing,
+    state: SessionState,
     /// Whether an `ok: true` was sent for it.
-    told: bool,
+    confirmed: bool,
 }
 
 /// What had become of a session before a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Seen {
+pub(super) struct EarlierCalls {
     /// Calls taken for it.
     pub calls: u32,
     /// Whether one of them had ended it.
     pub revoked: bool,
     /// Whether one of them was answered `ok: true`.
-    pub told: bool,
+    pub confirmed: bool,
 }
 
 /// Which sessions there are.
 #[derive(Debug)]
-pub struct Population {
+pub struct SessionStore {
     entries: HashMap<u64, Entry>,
-    teams: Names,
-    users: Names,
-    devices: HashMap<u64, Devices>,
+    teams: Interner,
+    users: Interner,
+    devices: HashMap<u64, SessionDevices>,
     /// What a session that was never named is taken for.
-    unnamed: Standing,
+    unnamed: SessionState,
     /// The ids in order, once a list was asked for.
     order: Vec<u64>,
     revoked: u64,
 }
 
-impl Population {
+impl SessionStore {
     /// Every session lives until it is revoked, under whatever owner; only those called for take memory.
     #[must_use]
     pub fn everything() -> Self {
-        Self::empty(Standing::Alive, 0)
+        Self::empty(SessionState::Alive, 0)
     }
 
     /// These sessions and no other. Of two with the same id the first counts.
     pub fn listed(sessions: impl IntoIterator<Item = Session>) -> Self {
         let sessions = sessions.into_iter();
-        let mut population = Self::empty(Standing::Absent, sessions.size_hint().0);
-        sessions.for_each(|session| population.put_first(session));
-        population
+        let mut store = Self::empty(SessionState::Absent, sessions.size_hint().0);
+        sessions.for_each(|session| store.put_first(session));
+        store
     }
 
     /// Adds a session, unless there is one with its id.
@@ -105,31 +107,31 @@ impl Population {
     }
 
     /// Makes a user known who may have no session.
-    pub(super) fn know(&mut self, user: &str) {
+    pub(super) fn add_user(&mut self, user: &str) {
         self.users.intern(user);
     }
 
     /// Whether there is such a user.
-    pub(super) fn knows(&self, user: &str) -> bool {
-        self.unnamed == Standing::Alive || self.users.get(user).is_some()
+    pub(super) fn has_user(&self, user: &str) -> bool {
+        self.unnamed == SessionState::Alive || self.users.get(user).is_some()
     }
 
     /// Ends every live session of these users.
     pub(super) fn end_all_of(&mut self, users: &[String]) {
         let users: HashSet<NameId> = users.iter().filter_map(|user| self.users.get(user)).collect();
         for entry in self.entries.values_mut() {
-            if entry.standing == Standing::Alive && entry.user.is_some_and(|user| users.contains(&user)) {
-                entry.standing = Standing::Revoked;
+            if entry.state == SessionState::Alive && entry.user.is_some_and(|user| users.contains(&user)) {
+                entry.state = SessionState::Revoked;
                 self.revoked += 1;
             }
         }
     }
 
-    fn empty(unnamed: Standing, capacity: usize) -> Self {
+    fn empty(unnamed: SessionState, capacity: usize) -> Self {
         Self {
             entries: HashMap::with_capacity(capacity),
-            teams: Names::default(),
-            users: Names::default(),
+            teams: Interner::default(),
+            users: Interner::default(),
             devices: HashMap::new(),
             unnamed,
             order: Vec::new(),
@@ -139,67 +141,67 @@ impl Population {
 
     /// Adds a session, or brings it back under this owner.
     pub(super) fn put(&mut self, session: Session) {
-        let standing = if session.expired { Standing::Expired } else { Standing::Alive };
+        let state = if session.expired { SessionState::Expired } else { SessionState::Alive };
         let team = session.team.map(|team| self.teams.intern(&team));
         let user = session.user.map(|user| self.users.intern(&user));
         let seen = self.entries.get(&session.id).map_or(0, |entry| entry.seen);
-        self.entries.insert(session.id, Entry { team, user, seen, standing, told: false });
+        self.entries.insert(session.id, Entry { team, user, seen, state, confirmed: false });
         if let Some(devices) = session.devices {
             self.devices.insert(session.id, devices);
         }
     }
 
     /// Counts a call for `id`; gives what was before it.
-    pub(super) fn see(&mut self, id: u64) -> Seen {
+    pub(super) fn count_call(&mut self, id: u64) -> EarlierCalls {
         let entry = self.entry(id);
-        let revoked = entry.standing == Standing::Revoked;
-        let seen = Seen { calls: entry.seen.into(), revoked, told: entry.told };
+        let revoked = entry.state == SessionState::Revoked;
+        let seen = EarlierCalls { calls: entry.seen.into(), revoked, confirmed: entry.confirmed };
         entry.seen = entry.seen.saturating_add(1);
         seen
     }
 
     /// Notes that `ok: true` is sent for `id`.
-    pub(super) fn tell(&mut self, id: u64) {
-        self.entry(id).told = true;
+    pub(super) fn mark_confirmed(&mut self, id: u64) {
+        self.entry(id).confirmed = true;
     }
 
     /// Ends `id`.
     ///
     /// # Errors
     /// `session_expired`, or `session_not_found` where there is no such session under this owner, or no longer.
-    pub(super) fn end(&mut self, id: u64, owner: Owner<'_>) -> Result<(), ErrorCode> {
+    pub(super) fn end(&mut self, id: u64, owner: SessionOwner<'_>) -> Result<(), ErrorCode> {
         let named = match owner {
-            Owner::Team(team) => self.teams.get(team),
-            Owner::User(user) => self.users.get(user),
+            SessionOwner::Team(team) => self.teams.get(team),
+            SessionOwner::User(user) => self.users.get(user),
         };
         let entry = self.entry(id);
         let known = match owner {
-            Owner::Team(_) => entry.team,
-            Owner::User(_) => entry.user,
+            SessionOwner::Team(_) => entry.team,
+            SessionOwner::User(_) => entry.user,
         };
         if known.is_some() && known != named {
             return Err(ErrorCode::SessionNotFound);
         }
-        match entry.standing {
-            Standing::Alive => entry.standing = Standing::Revoked,
-            Standing::Expired => return Err(ErrorCode::SessionExpired),
-            Standing::Absent | Standing::Revoked => return Err(ErrorCode::SessionNotFound),
+        match entry.state {
+            SessionState::Alive => entry.state = SessionState::Revoked,
+            SessionState::Expired => return Err(ErrorCode::SessionExpired),
+            SessionState::Absent | SessionState::Revoked => return Err(ErrorCode::SessionNotFound),
         }
         self.revoked += 1;
         Ok(())
     }
 
     fn entry(&mut self, id: u64) -> &mut Entry {
-        let unnamed = Entry { team: None, user: None, seen: 0, standing: self.unnamed, told: false };
+        let unnamed = Entry { team: None, user: None, seen: 0, state: self.unnamed, confirmed: false };
         self.entries.entry(id).or_insert(unnamed)
     }
 
     pub(super) fn is_alive(&self, id: u64) -> bool {
-        self.standing(id) == Standing::Alive
+        self.state(id) == SessionState::Alive
     }
 
-    fn standing(&self, id: u64) -> Standing {
-        self.entries.get(&id).map_or(self.unnamed, |entry| entry.standing)
+    fn state(&self, id: u64) -> SessionState {
+        self.entries.get(&id).map_or(self.unnamed, |entry| entry.state)
     }
 
     /// Sessions ended by a call so far.
@@ -229,7 +231,7 @@ impl Population {
         let matches = |(team, user): (Option<_>, Option<_>)| {
             team == entry.team && team.is_some() && user == entry.user && user.is_some()
         };
-        entry.standing == Standing::Alive && wanted.is_none_or(matches)
+        entry.state == SessionState::Alive && wanted.is_none_or(matches)
     }
 
     fn describe(&self, id: u64) -> Session {
@@ -238,8 +240,8 @@ impl Population {
             id,
             team: entry.team.map(|team| self.teams.text(team).into()),
             user: entry.user.map(|user| self.users.text(user).into()),
-            expired: entry.standing == Standing::Expired,
-            devices: Some(self.devices.get(&id).cloned().unwrap_or_else(|| Devices::made_up(id))),
+            expired: entry.state == SessionState::Expired,
+            devices: Some(self.devices.get(&id).cloned().unwrap_or_else(|| SessionDevices::made_up(id))),
         }
     }
 
@@ -252,14 +254,109 @@ impl Population {
     }
 }
 
+/// A name's number, counted from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct NameId(NonZeroU32);
+
+/// Names by number and numbers by name.
+#[derive(Debug, Default)]
+pub(super) struct Interner {
+    by_number: Vec<Arc<str>>,
+    by_name: HashMap<Arc<str>, NameId>,
+}
+
+impl Interner {
+    /// The number of `name`, assigned now if it has none.
+    ///
+    /// # Panics
+    /// If there are four billion names.
+    pub(super) fn intern(&mut self, name: &str) -> NameId {
+        if let Some(id) = self.get(name) {
+            return id;
+        }
+        let name: Arc<str> = name.into();
+        self.by_number.push(Arc::clone(&name));
+        let number = u32::try_from(self.by_number.len()).ok().and_then(NonZeroU32::new);
+        let id = NameId(number.expect("fewer than four billion interner"));
+        self.by_name.insert(name, id);
+        id
+    }
+
+    /// The number of `name`, or `None` if it has none.
+    pub(super) fn get(&self, name: &str) -> Option<NameId> {
+        self.by_name.get(name).copied()
+    }
+
+    /// The name of a number that [`Self::intern`] returned.
+    pub(super) fn text(&self, id: NameId) -> &str {
+        &self.by_number[id.0.get() as usize - 1]
+    }
+}
+
+/// One device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ListedDevice {
+    /// `iPhone12,1`, `MacBookPro16,1`.
+    pub device_hardware: String,
+    /// `iOS`, `Windows`.
+    pub os: String,
+    /// `17.4`.
+    pub os_version: String,
+    /// `24.08.10`.
+    pub slack_client_version: String,
+    /// The address last seen.
+    pub ip: String,
+}
+
+/// What the session began on and, where that changed, what it was last seen on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SessionDevices {
+    /// At sign-in.
+    pub created: ListedDevice,
+    /// Last seen, where it is not the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recent: Option<ListedDevice>,
+}
+
+const MODELS: [(&str, &str, &str, &str); 4] = [
+    ("MacBookPro18,3", "macOS", "14.6.1", "4.39.95"),
+    ("iPhone15,2", "iOS", "17.6.1", "24.08.10"),
+    ("Pixel 8", "Android", "14", "24.08.20.0"),
+    ("Windows PC", "Windows", "10.0.22631", "4.39.95"),
+];
+
+impl SessionDevices {
+    /// The same devices for the same session, every time; every fourth session has moved to another address. The
+    /// addresses are of the ranges set aside for documentation (RFC 5737).
+    pub(super) fn made_up(session: u64) -> Self {
+        let draw = mix(session);
+        let [model, first, second, moved, ..] = draw.to_le_bytes();
+        let created = device(model, format!("203.0.113.{first}"));
+        let recent = (moved % 4 == 0).then(|| device(model, format!("198.51.100.{second}")));
+        Self { created, recent }
+    }
+}
+
+fn device(model: u8, ip: String) -> ListedDevice {
+    let (hardware, os, version, client) = MODELS[usize::from(model) % MODELS.len()];
+    ListedDevice {
+        device_hardware: hardware.into(),
+        os: os.into(),
+        os_version: version.into(),
+        slack_client_version: client.into(),
+        ip,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
-    fn small() -> Population {
+    fn small() -> SessionStore {
         let expired = Session { expired: true, ..Session::new(3, "T2", "U2") };
         let ownerless = Session { user: None, ..Session::new(4, "T2", "") };
-        Population::listed([
+        SessionStore::listed([
             Session::new(2, "T1", "U1"),
             Session::new(1, "T1", "U1"),
             expired,
@@ -270,51 +367,67 @@ mod tests {
 
     #[test]
     fn a_session_ends_once_and_only_under_its_owner() {
-        let mut population = small();
-        let mut end = |id, owner| population.end(id, owner);
-        assert_eq!(end(1, Owner::Team("T9")), Err(ErrorCode::SessionNotFound), "the first of two counts");
-        assert_eq!(end(1, Owner::Team("T8")), Err(ErrorCode::SessionNotFound), "a name never heard of");
-        assert_eq!(end(1, Owner::Team("T1")), Ok(()));
-        assert_eq!(end(1, Owner::Team("T1")), Err(ErrorCode::SessionNotFound));
-        assert_eq!(end(2, Owner::User("U1")), Ok(()));
-        assert_eq!(end(3, Owner::User("U2")), Err(ErrorCode::SessionExpired));
-        assert_eq!(end(3, Owner::User("U1")), Err(ErrorCode::SessionNotFound));
-        assert_eq!(end(4, Owner::User("U5")), Ok(()), "an owner left out is not checked");
-        assert_eq!(end(5, Owner::Team("T1")), Err(ErrorCode::SessionNotFound));
-        assert_eq!(population.revoked(), 3);
-        population.tell(1);
-        assert_eq!(population.see(1), Seen { calls: 0, revoked: true, told: true });
-        assert_eq!(population.see(2), Seen { calls: 0, revoked: true, told: false });
-        assert_eq!(population.see(2), Seen { calls: 1, revoked: true, told: false });
-        population.put(Session::new(1, "T9", "U9"));
-        assert_eq!(population.end(1, Owner::Team("T9")), Ok(()), "signed in again, elsewhere");
-        assert_eq!(population.see(1), Seen { calls: 1, revoked: true, told: false });
+        let mut store = small();
+        let mut end = |id, owner| store.end(id, owner);
+        assert_eq!(end(1, SessionOwner::Team("T9")), Err(ErrorCode::SessionNotFound), "the first of two counts");
+        assert_eq!(end(1, SessionOwner::Team("T8")), Err(ErrorCode::SessionNotFound), "a name never heard of");
+        assert_eq!(end(1, SessionOwner::Team("T1")), Ok(()));
+        assert_eq!(end(1, SessionOwner::Team("T1")), Err(ErrorCode::SessionNotFound));
+        assert_eq!(end(2, SessionOwner::User("U1")), Ok(()));
+        assert_eq!(end(3, SessionOwner::User("U2")), Err(ErrorCode::SessionExpired));
+        assert_eq!(end(3, SessionOwner::User("U1")), Err(ErrorCode::SessionNotFound));
+        assert_eq!(end(4, SessionOwner::User("U5")), Ok(()), "an owner left out is not checked");
+        assert_eq!(end(5, SessionOwner::Team("T1")), Err(ErrorCode::SessionNotFound));
+        assert_eq!(store.revoked(), 3);
+        store.mark_confirmed(1);
+        assert_eq!(store.count_call(1), EarlierCalls { calls: 0, revoked: true, confirmed: true });
+        assert_eq!(store.count_call(2), EarlierCalls { calls: 0, revoked: true, confirmed: false });
+        assert_eq!(store.count_call(2), EarlierCalls { calls: 1, revoked: true, confirmed: false });
+        store.put(Session::new(1, "T9", "U9"));
+        assert_eq!(store.end(1, SessionOwner::Team("T9")), Ok(()), "signed in again, elsewhere");
+        assert_eq!(store.count_call(1), EarlierCalls { calls: 1, revoked: true, confirmed: false });
     }
 
     #[test]
     fn everything_is_alive_until_it_is_revoked() {
-        let mut population = Population::everything();
-        assert!(population.is_alive(77));
-        assert_eq!(population.end(77, Owner::Team("T1")), Ok(()));
-        assert_eq!(population.end(77, Owner::Team("T1")), Err(ErrorCode::SessionNotFound));
-        assert!(!population.is_alive(77) && population.is_alive(78));
+        let mut store = SessionStore::everything();
+        assert!(store.is_alive(77));
+        assert_eq!(store.end(77, SessionOwner::Team("T1")), Ok(()));
+        assert_eq!(store.end(77, SessionOwner::Team("T1")), Err(ErrorCode::SessionNotFound));
+        assert!(!store.is_alive(77) && store.is_alive(78));
     }
 
     #[test]
     fn pages_go_through_the_live_sessions_once() {
         let of = |(page, more): (Vec<Session>, bool)| (page.iter().map(|session| session.id).collect::<Vec<_>>(), more);
-        let mut population = small();
-        assert_eq!(of(population.page(None, 2, None)), (vec![1, 2], true));
-        assert_eq!(of(population.page(Some(2), 2, None)), (vec![4], false));
-        assert_eq!(of(population.page(None, 9, Some(("T1", "U1")))), (vec![1, 2], false));
-        assert_eq!(of(population.page(None, 9, Some(("T1", "U2")))), (vec![], false));
-        population.end(1, Owner::Team("T1")).unwrap();
-        population.put(Session::new(9, "T1", "U1"));
-        assert_eq!(population.live(), [2, 4, 9]);
+        let mut store = small();
+        assert_eq!(of(store.page(None, 2, None)), (vec![1, 2], true));
+        assert_eq!(of(store.page(Some(2), 2, None)), (vec![4], false));
+        assert_eq!(of(store.page(None, 9, Some(("T1", "U1")))), (vec![1, 2], false));
+        assert_eq!(of(store.page(None, 9, Some(("T1", "U2")))), (vec![], false));
+        store.end(1, SessionOwner::Team("T1")).unwrap();
+        store.put(Session::new(9, "T1", "U1"));
+        assert_eq!(store.live(), [2, 4, 9]);
     }
 
     #[test]
     fn an_entry_stays_small() {
         assert!(size_of::<(u64, Entry)>() <= 24);
+    }
+
+    proptest! {
+        #[test]
+        fn a_name_has_one_number_and_a_number_one_name(given in prop::collection::vec("[TU][0-9A-C]{0,2}", 0..300)) {
+            let (mut interner, mut numbers) = (Interner::default(), HashMap::new());
+            for name in &given {
+                prop_assert_eq!(interner.get(name), numbers.get(name).copied());
+                let id = interner.intern(name);
+                prop_assert_eq!(*numbers.entry(name.clone()).or_insert(id), id);
+            }
+            for (name, &id) in &numbers {
+                prop_assert_eq!(interner.text(id), name);
+            }
+            prop_assert_eq!(interner.by_number.len(), numbers.len());
+        }
     }
 }

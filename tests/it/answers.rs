@@ -2,48 +2,50 @@
 
 use crate::harness::{Canned, Results, TOKEN, Workdir, config, rows, sessions, start};
 use slack_revoke::model::ErrorCode;
-use slack_revoke::stand_in::{Config, Effect, Fault, Prescribed, Script, Scripted, Server, Session};
+use slack_revoke::stand_in::{
+    Effect, InjectedFault, RepeatedReply, ReplyScript, ScriptedReply, Server, Session, StandInConfig,
+};
 use std::time::Duration;
 
 /// Longer than any call may take here.
 const NEVER: Duration = Duration::from_mins(1);
 
 /// What breaks or spoils an answer: the answer, and the `error` and `http_status` of a row that it ends.
-fn trouble() -> [(Prescribed, &'static str, &'static str); 13] {
-    let fault = |fault| Prescribed::Fault(fault, Effect::None);
+fn trouble() -> [(ScriptedReply, &'static str, &'static str); 13] {
+    let fault = |fault| ScriptedReply::Fault(fault, Effect::None);
     [
-        (fault(Fault::InternalError), "http_500", "500"),
-        (fault(Fault::FatalError), "fatal_error", "200"),
-        (fault(Fault::RequestTimeoutCode), "request_timeout", "200"),
+        (fault(InjectedFault::InternalError), "http_500", "500"),
+        (fault(InjectedFault::FatalError), "fatal_error", "200"),
+        (fault(InjectedFault::RequestTimeoutCode), "request_timeout", "200"),
         (refused("service_unavailable"), "service_unavailable", "200"),
         (refused("session_invalidation_failed"), "session_invalidation_failed", "200"),
-        (fault(Fault::Unavailable), "http_503", "503"),
-        (fault(Fault::RequestTimeout), "http_408", "408"),
-        (fault(Fault::Garbage), "bad_response", "200"),
-        (fault(Fault::ProxyPage), "bad_response", "200"),
-        (fault(Fault::Torn), "connection", ""),
-        (fault(Fault::Reset), "connection", ""),
-        (Prescribed::Fault(Fault::Reset, Effect::Done), "connection", ""),
-        (fault(Fault::Slow(NEVER)), "timeout", ""),
+        (fault(InjectedFault::Unavailable), "http_503", "503"),
+        (fault(InjectedFault::RequestTimeout), "http_408", "408"),
+        (fault(InjectedFault::Garbage), "bad_response", "200"),
+        (fault(InjectedFault::ProxyPage), "bad_response", "200"),
+        (fault(InjectedFault::Torn), "connection", ""),
+        (fault(InjectedFault::Reset), "connection", ""),
+        (ScriptedReply::Fault(InjectedFault::Reset, Effect::Done), "connection", ""),
+        (fault(InjectedFault::Slow(NEVER)), "timeout", ""),
     ]
 }
 
-fn refused(code: &str) -> Prescribed {
-    Prescribed::Refused(ErrorCode::from(code))
+fn refused(code: &str) -> ScriptedReply {
+    ScriptedReply::Refused(ErrorCode::from(code))
 }
 
-fn scripted(script: Script) -> Config {
-    Config { script, log: 100, ..config(sessions(1_000, 40)) }
+fn scripted(script: ReplyScript) -> StandInConfig {
+    StandInConfig { script, log: 100, ..config(sessions(1_000, 40)) }
 }
 
-fn everywhere(answer: Prescribed) -> Config {
-    scripted(Script { every: Some(Scripted::always(answer)), ..Script::default() })
+fn everywhere(answer: ScriptedReply) -> StandInConfig {
+    scripted(ReplyScript { every: Some(RepeatedReply::always(answer)), ..ReplyScript::default() })
 }
 
 /// Each of these sessions gets its answer, the first `times` times; the others get the truth.
-fn by_session(answers: impl IntoIterator<Item = (u64, Prescribed)>, times: u32) -> Config {
-    let by_session = answers.into_iter().map(|(session, answer)| (session, Scripted::first(times, answer)));
-    scripted(Script { by_session: by_session.collect(), ..Script::default() })
+fn by_session(answers: impl IntoIterator<Item = (u64, ScriptedReply)>, times: u32) -> StandInConfig {
+    let by_session = answers.into_iter().map(|(session, answer)| (session, RepeatedReply::first(times, answer)));
+    scripted(ReplyScript { by_session: by_session.collect(), ..ReplyScript::default() })
 }
 
 /// Runs `input` row by row; gives the results and what was said.
@@ -87,19 +89,19 @@ fn trouble_passes_and_what_it_did_is_found_out() {
     // Good rows between them: five rows in trouble one after the other would be an outage.
     let effects = [Effect::None, Effect::Done];
     let kinds = trouble().into_iter().flat_map(|(answer, ..)| match answer {
-        Prescribed::Fault(fault, _) => effects.map(|effect| Prescribed::Fault(fault, effect)).to_vec(),
-        refused @ Prescribed::Refused(_) => vec![refused],
+        ScriptedReply::Fault(fault, _) => effects.map(|effect| ScriptedReply::Fault(fault, effect)).to_vec(),
+        refused @ ScriptedReply::Refused(_) => vec![refused],
     });
-    let answers: Vec<(u64, Prescribed)> = (1_000..).step_by(2).zip(kinds).collect();
+    let answers: Vec<(u64, ScriptedReply)> = (1_000..).step_by(2).zip(kinds).collect();
     let sessions = sessions(1_000, 2 * answers.len() as u64);
-    let server = start(Config {
-        population: slack_revoke::stand_in::Population::listed(sessions),
+    let server = start(StandInConfig {
+        store: slack_revoke::stand_in::SessionStore::listed(sessions),
         ..by_session(answers.clone(), 1)
     });
     let (_, results, _) = run(&server, &rows(1_000, 2 * answers.len() as u64), &["-j", "8", "--timeout", "1s"], 0);
     for (session, answer) in answers {
         let record = results.line(session - 998);
-        let done = matches!(answer, Prescribed::Fault(_, Effect::Done));
+        let done = matches!(answer, ScriptedReply::Fault(_, Effect::Done));
         let want = if done { ("already_revoked", "session_not_found") } else { ("revoked", "") };
         assert_eq!((record.status(), record.get("error")), want, "{answer:?}");
         assert_eq!(record.get("attempts"), "2", "{answer:?}");
@@ -206,10 +208,10 @@ fn a_workspace_that_refuses_is_parked_or_stops_the_run() {
             (THREE, &["T1", "T2"], 2, 0, &["T1,1000", "T1,1001", "T2,1002", "T2,1003", "T3,1004", "T3,1005"]),
             (ONE, &["T1"], 1, 0, &["T1,1000", "T1,1001"]),
         ] {
-            let by_team = refusing.iter().map(|team| ((*team).to_owned(), Scripted::always(refused(code))));
-            let population = slack_revoke::stand_in::Population::everything();
-            let script = Script { by_team: by_team.collect(), ..Script::default() };
-            let server = start(Config { population, ..scripted(script) });
+            let by_team = refusing.iter().map(|team| ((*team).to_owned(), RepeatedReply::always(refused(code))));
+            let store = slack_revoke::stand_in::SessionStore::everything();
+            let script = ReplyScript { by_team: by_team.collect(), ..ReplyScript::default() };
+            let server = start(StandInConfig { store, ..scripted(script) });
             let (work, results, said) = run(&server, input, &[], 4);
             assert_eq!((server.calls().len(), results.count("revoked")), (calls, revoked), "{code} {refusing:?}");
             assert_eq!(results.records.len(), revoked, "{code} {refusing:?}");

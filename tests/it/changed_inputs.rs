@@ -1,7 +1,7 @@
 //! What was surveyed and confirmed is what is sent, whoever writes to the input meanwhile.
 
 use crate::harness::{TOKEN, Terminal, Workdir, accepted, config, rows, start, until};
-use slack_revoke::stand_in::{Config, Latency, Method, Server, Session};
+use slack_revoke::stand_in::{Latency, Method, Server, Session, StandInConfig};
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ fn slack(latency: Duration) -> Server {
         (first..first + 2 * ROWS).map(move |id| Session::new(id, "T1", &format!("U{}", user + id - first)))
     };
     let sessions = of(1_000, 10_000).chain(of(STRANGERS, 20_000)).collect();
-    start(Config { latency: Latency::Fixed(latency), ..config(sessions) })
+    start(StandInConfig { latency: Latency::Fixed(latency), ..config(sessions) })
 }
 
 /// Rows from this session on.

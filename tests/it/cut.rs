@@ -1,7 +1,7 @@
 //! Results cut at any byte, and continued: one record per row, whatever was lost.
 
 use crate::harness::{Results, TOKEN, Workdir, config, start};
-use slack_revoke::stand_in::{Config, Server, Session, Token, TokenEnd};
+use slack_revoke::stand_in::{Server, Session, StandInConfig, StandInToken, TokenEnd};
 use std::collections::BTreeMap;
 use std::fs;
 
@@ -40,10 +40,10 @@ const RESULTS: &str = "s.results.csv";
 const MANIFEST: &str = "s.results.csv.manifest.json";
 const JOURNAL: &str = "s.results.csv.journal";
 
-fn stand_in(tokens: Vec<Token>) -> Server {
+fn stand_in(tokens: Vec<StandInToken>) -> Server {
     let expired = Session { expired: true, ..Session::new(1005, "T1", "U1") };
     let living = (1001..=1009).filter(|id| *id != 1005).map(|id| Session::new(id, "T1", "U1"));
-    start(Config { tokens, ..config(living.chain([expired]).collect()) })
+    start(StandInConfig { tokens, ..config(living.chain([expired]).collect()) })
 }
 
 /// The files that a run left, to be put into another folder with less of the results.
@@ -133,7 +133,7 @@ fn assert_carries_the_input(results: &Results) {
 
 /// A run that reached every row, with everything gone behind it.
 fn finished() -> (Server, Left) {
-    let (work, server) = (Workdir::new(), stand_in(vec![Token::named(TOKEN)]));
+    let (work, server) = (Workdir::new(), stand_in(vec![StandInToken::named(TOKEN)]));
     work.write("s.csv", INPUT);
     work.run(&server, "s.csv").args(["--rate", "unlimited"]).exits(1);
     let statuses = work.results(RESULTS).statuses();
@@ -174,7 +174,7 @@ fn a_finished_run_is_continued_from_around_every_border_and_from_a_torn_header()
 #[test]
 fn of_a_run_that_stopped_only_rows_that_were_sent_may_be_gone_through_it() {
     let new = |ends| {
-        let (work, server) = (Workdir::new(), stand_in(vec![Token { ends, ..Token::named(TOKEN) }]));
+        let (work, server) = (Workdir::new(), stand_in(vec![StandInToken { ends, ..StandInToken::named(TOKEN) }]));
         // Nobody knows the last two sessions.
         work.write("s.csv", INPUT.replace("1008", "999008").replace("1009", "999009"));
         work.run(&server, "s.csv").args(["--rate", "unlimited", "-j", "1"]).exits(4);

@@ -2,7 +2,7 @@
 
 use crate::harness::{Finished, Program, TOKEN, Workdir, accepted, config, in_flight, rows, sessions, start, until};
 use rustix::process::Signal;
-use slack_revoke::stand_in::{Config, Latency, Server};
+use slack_revoke::stand_in::{Latency, Server, StandInConfig};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -14,7 +14,7 @@ const ROWS: u64 = 400;
 /// Slow enough for calls to be in flight together.
 fn stand_in() -> Server {
     let latency = Latency::Fixed(Duration::from_millis(5));
-    start(Config { latency, ..config(sessions(1_000, ROWS)) })
+    start(StandInConfig { latency, ..config(sessions(1_000, ROWS)) })
 }
 
 /// The lines behind `(line`, as the program names them.
@@ -119,7 +119,7 @@ fn on_a_disk_that_is_full_for_every_file_the_run_ends_as_well() {
 #[test]
 fn a_record_that_does_not_fit_weighs_more_than_the_signal_before_it() {
     let latency = Latency::Fixed(Duration::from_secs(1));
-    let (work, server) = (Workdir::new(), start(Config { latency, ..config(sessions(1_000, 2)) }));
+    let (work, server) = (Workdir::new(), start(StandInConfig { latency, ..config(sessions(1_000, 2)) }));
     let note = "x".repeat(200 * 1024);
     work.write("s.csv", format!("team_id,session_id,note\nT1,1000,{note}\nT1,1001,{note}\n"));
     let path = work.path("disk");
@@ -169,7 +169,7 @@ fn results_lost_under_the_run_stop_it_and_are_made_up_for() {
     let truncate: fn(&Path) = |path| fs::File::options().write(true).open(path).unwrap().set_len(0).unwrap();
     for (lose, word) in [(delete, "was deleted"), (truncate, "was truncated")] {
         let latency = Latency::Fixed(Duration::from_millis(20));
-        let (work, server) = (Workdir::new(), start(Config { latency, ..config(sessions(1_000, ROWS)) }));
+        let (work, server) = (Workdir::new(), start(StandInConfig { latency, ..config(sessions(1_000, ROWS)) }));
         work.write("s.csv", rows(1_000, ROWS));
         let finished = losing(&work, &server, lose);
         let text = finished.stderr();
@@ -192,7 +192,7 @@ fn results_that_another_program_adds_to_or_overwrites_stop_the_run() {
     let overwrite: fn(&Path) = |path| fs::write(path, "somebody's\n".repeat(5_000)).unwrap();
     for (change, code) in [(add, 0), (overwrite, 2)] {
         let latency = Latency::Fixed(Duration::from_millis(20));
-        let (work, server) = (Workdir::new(), start(Config { latency, ..config(sessions(1_000, ROWS)) }));
+        let (work, server) = (Workdir::new(), start(StandInConfig { latency, ..config(sessions(1_000, ROWS)) }));
         work.write("s.csv", rows(1_000, ROWS));
         let finished = losing(&work, &server, change);
         let text = finished.stderr();

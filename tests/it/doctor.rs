@@ -1,15 +1,15 @@
 //! `doctor`: fit for a run, or not.
 
 use crate::harness::{Program, TOKEN, Workdir, config, rows, sessions, start};
-use slack_revoke::stand_in::{Config, Identity, Method, Server, Token};
+use slack_revoke::stand_in::{Method, Server, StandInConfig, StandInToken, TokenIdentity};
 use std::collections::BTreeMap;
 
 fn doctor(work: &Workdir, server: &Server) -> Program {
     work.program(["doctor", "--api-url", &server.url()]).token(TOKEN)
 }
 
-fn with_token(token: Token) -> Server {
-    start(Config { tokens: vec![token], ..config(sessions(1, 1)) })
+fn with_token(token: StandInToken) -> Server {
+    start(StandInConfig { tokens: vec![token], ..config(sessions(1, 1)) })
 }
 
 fn line<'a>(text: &'a str, name: &str) -> &'a str {
@@ -41,7 +41,7 @@ fn scopes_are_held_against_what_the_commands_need() {
         ("admin.users:read", "✗", 4),
         ("identify", "✗", 4),
     ] {
-        let server = with_token(Token { scopes: scopes.into(), ..Token::named(TOKEN) });
+        let server = with_token(StandInToken { scopes: scopes.into(), ..StandInToken::named(TOKEN) });
         let text = doctor(&work, &server).exits(code).stdout();
         assert!(line(&text, "scopes").starts_with(mark), "{scopes}: {text}");
     }
@@ -50,8 +50,8 @@ fn scopes_are_held_against_what_the_commands_need() {
 #[test]
 fn the_token_has_to_outlive_the_run_of_an_input() {
     let work = Workdir::new();
-    let identity = Identity { expires_in: Some(3_600), ..Identity::default() };
-    let server = with_token(Token { identity, ..Token::named(TOKEN) });
+    let identity = TokenIdentity { expires_in: Some(3_600), ..TokenIdentity::default() };
+    let server = with_token(StandInToken { identity, ..StandInToken::named(TOKEN) });
     work.write("short.csv", rows(1, 100));
     work.write("long.csv", rows(1, 2_000));
     for (input, mark) in [("short.csv", "✓"), ("long.csv", "!")] {
@@ -100,9 +100,9 @@ fn a_run_checks_the_same_and_keeps_it_in_its_manifest() {
 
 #[test]
 fn a_run_warns_of_what_is_not_good_once() {
-    let identity = Identity { expires_in: Some(0), enterprise_id: None, ..Identity::default() };
-    let server = |token: Token| start(Config { tokens: vec![token], ..config(sessions(1, 30)) });
-    let weak = server(Token { scopes: "admin.users:read".into(), identity, ..Token::named(TOKEN) });
+    let identity = TokenIdentity { expires_in: Some(0), enterprise_id: None, ..TokenIdentity::default() };
+    let server = |token: StandInToken| start(StandInConfig { tokens: vec![token], ..config(sessions(1, 30)) });
+    let weak = server(StandInToken { scopes: "admin.users:read".into(), identity, ..StandInToken::named(TOKEN) });
     let work = Workdir::new();
     let (checks, said) = checked(&work, &weak, 4);
     for (name, mark) in [("scopes", "failed"), ("organisation", "warning"), ("expiry", "warning")] {
@@ -110,7 +110,8 @@ fn a_run_warns_of_what_is_not_good_once() {
         assert_eq!(said.matches(&format!("warning: {name}: ")).count(), 1, "{name}: {said}");
     }
     // What run does not need is nothing to warn it of.
-    let (work, narrow) = (Workdir::new(), server(Token { scopes: "admin.users:write".into(), ..Token::named(TOKEN) }));
+    let (work, narrow) =
+        (Workdir::new(), server(StandInToken { scopes: "admin.users:write".into(), ..StandInToken::named(TOKEN) }));
     let (checks, said) = checked(&work, &narrow, 0);
     assert!(checks["scopes"].0 == "ok" && !said.contains("scopes"), "{said}");
 }

@@ -3,7 +3,8 @@
 use crate::harness::{Program, TOKEN, Workdir, accepted, config, rows, sessions, start};
 use slack_revoke::model::ErrorCode;
 use slack_revoke::stand_in::{
-    Config, Limit, LimitKind, Limits, Prescribed, RetryAfter, Script, Scripted, Server, Token, TokenEnd, WindowStart,
+    Limit, LimitKind, MethodLimits, RepeatedReply, ReplyScript, RetryAfter, ScriptedReply, Server, StandInConfig,
+    StandInToken, TokenEnd, WindowStart,
 };
 use std::fs;
 use std::process::{Command, Stdio};
@@ -15,8 +16,8 @@ const JOURNAL: &str = "s.results.csv.journal";
 
 /// Ten rows, stopped after five.
 fn stopped() -> (Workdir, Server) {
-    let tokens = vec![Token { ends: Some((5, TokenEnd::Revoked)), ..Token::named(TOKEN) }];
-    let server = start(Config { tokens, ..config(sessions(1_000, 10)) });
+    let tokens = vec![StandInToken { ends: Some((5, TokenEnd::Revoked)), ..StandInToken::named(TOKEN) }];
+    let server = start(StandInConfig { tokens, ..config(sessions(1_000, 10)) });
     let work = Workdir::new();
     work.write("s.csv", rows(1_000, 10));
     work.run(&server, "s.csv").args(["--rate", "unlimited", "-j", "1"]).exits(4);
@@ -171,17 +172,19 @@ fn results_that_are_gone_are_made_anew_only_if_the_run_was_not_complete() {
 #[test]
 fn a_row_that_was_clearly_refused_is_not_called_gone_by_the_next_run() {
     let limit = LimitKind::FixedWindow { calls: 5, per: Duration::from_hours(1), starts: WindowStart::FirstCall };
-    let limits =
-        Limits { invalidate: Limit { retry_after: RetryAfter::Fixed(3_600), ..Limit::of(limit) }, ..Limits::default() };
-    let revoked = vec![Token { ends: Some((5, TokenEnd::Revoked)), ..Token::named(TOKEN) }];
-    let refused = Script {
-        by_session: [(1_005, Scripted::always(Prescribed::Refused(ErrorCode::NoPermission)))].into(),
-        ..Script::default()
+    let limits = MethodLimits {
+        invalidate: Limit { retry_after: RetryAfter::Fixed(3_600), ..Limit::of(limit) },
+        ..MethodLimits::default()
+    };
+    let revoked = vec![StandInToken { ends: Some((5, TokenEnd::Revoked)), ..StandInToken::named(TOKEN) }];
+    let refused = ReplyScript {
+        by_session: [(1_005, RepeatedReply::always(ScriptedReply::Refused(ErrorCode::NoPermission)))].into(),
+        ..ReplyScript::default()
     };
     for (trouble, code) in [
-        (Config { limits, ..config(sessions(1_000, 5)) }, 3),
-        (Config { tokens: revoked, ..config(sessions(1_000, 5)) }, 4),
-        (Config { script: refused, ..config(sessions(1_000, 5)) }, 4),
+        (StandInConfig { limits, ..config(sessions(1_000, 5)) }, 3),
+        (StandInConfig { tokens: revoked, ..config(sessions(1_000, 5)) }, 4),
+        (StandInConfig { script: refused, ..config(sessions(1_000, 5)) }, 4),
     ] {
         let (work, server) = (Workdir::new(), start(trouble));
         work.write("s.csv", rows(1_000, 10));

@@ -2,12 +2,18 @@
 
 use crate::harness::{TOKEN, Workdir, config, rows, sessions, start};
 use slack_revoke::model::ErrorCode;
-use slack_revoke::stand_in::{Config, Latency, Prescribed, Script, Scripted, Server, Token, TokenEnd};
+use slack_revoke::stand_in::{
+    Latency, RepeatedReply, ReplyScript, ScriptedReply, Server, StandInConfig, StandInToken, TokenEnd,
+};
 use std::time::Duration;
 
 fn slack(answer: Option<&str>) -> Server {
-    let every = answer.map(|code| Scripted::always(Prescribed::Refused(ErrorCode::from(code))));
-    start(Config { script: Script { every, ..Script::default() }, log: 1_000, ..config(sessions(1_000, 100)) })
+    let every = answer.map(|code| RepeatedReply::always(ScriptedReply::Refused(ErrorCode::from(code))));
+    start(StandInConfig {
+        script: ReplyScript { every, ..ReplyScript::default() },
+        log: 1_000,
+        ..config(sessions(1_000, 100))
+    })
 }
 
 /// `run in.csv` with 100 rows.
@@ -19,7 +25,7 @@ fn run(work: &Workdir, server: &Server, flags: &[&str], code: i32) -> String {
 
 /// The way on that every stopped run names, carried out.
 fn resume(work: &Workdir, server: &Server) {
-    server.set_script(Script::default());
+    server.set_script(ReplyScript::default());
     work.run(server, "in.csv").args(["--rate", "unlimited", "--resume", "--max-failures", "100%"]).finish();
     assert_eq!(work.results("in.results.csv").statuses().len(), 100);
 }
@@ -70,8 +76,8 @@ fn a_session_that_was_ended_under_its_other_id_is_not_missing() {
 
 #[test]
 fn a_session_that_an_earlier_run_ended_under_its_other_id_is_not_missing() {
-    let tokens = vec![Token { ends: Some((1, TokenEnd::Revoked)), ..Token::named(TOKEN) }];
-    let (work, server) = (Workdir::new(), start(Config { tokens, ..config(sessions(1_000, 10)) }));
+    let tokens = vec![StandInToken { ends: Some((1, TokenEnd::Revoked)), ..StandInToken::named(TOKEN) }];
+    let (work, server) = (Workdir::new(), start(StandInConfig { tokens, ..config(sessions(1_000, 10)) }));
     work.write("in.csv", "user_id,team_id,session_id\n,T1,1000\nU1,,1000\nU1,,1001\n");
     let run = || work.run(&server, "in.csv").args(["--rate", "unlimited", "--strict", "-j", "1", "--resume"]);
     run().exits(4);
@@ -105,7 +111,7 @@ fn failures_stop_the_run_at_their_limit() {
 #[test]
 fn a_deadline_stops_the_run() {
     let (work, latency) = (Workdir::new(), Latency::Fixed(Duration::from_millis(20)));
-    let server = start(Config { latency, ..config(sessions(1_000, 100)) });
+    let server = start(StandInConfig { latency, ..config(sessions(1_000, 100)) });
     let said = run(&work, &server, &["--deadline", "200ms"], 3);
     let recorded = work.results("in.results.csv").records.len();
     assert!((1..100).contains(&recorded), "{recorded}");
@@ -125,9 +131,9 @@ fn slack_out_of_reach_for_too_long_is_exit_5() {
 
 #[test]
 fn an_outage_under_way_ends_the_run_and_gives_up_no_row() {
-    let away = || Scripted::always(Prescribed::Refused(ErrorCode::from("service_unavailable")));
-    let script = Script { by_session: (1_001..1_100).map(|id| (id, away())).collect(), ..Script::default() };
-    let (work, server) = (Workdir::new(), start(Config { script, ..config(sessions(1_000, 100)) }));
+    let away = || RepeatedReply::always(ScriptedReply::Refused(ErrorCode::from("service_unavailable")));
+    let script = ReplyScript { by_session: (1_001..1_100).map(|id| (id, away())).collect(), ..ReplyScript::default() };
+    let (work, server) = (Workdir::new(), start(StandInConfig { script, ..config(sessions(1_000, 100)) }));
     run(&work, &server, &["--max-retry-after", "10ms"], 5);
     assert_eq!(work.results("in.results.csv").statuses().into_values().collect::<Vec<_>>(), ["revoked"]);
     assert_eq!(work.read("in.results.remaining.csv"), rows(1_001, 99));
@@ -137,7 +143,7 @@ fn an_outage_under_way_ends_the_run_and_gives_up_no_row() {
 #[test]
 fn another_run_on_the_same_output_is_exit_6() {
     let (work, latency) = (Workdir::new(), Latency::Fixed(Duration::from_millis(10)));
-    let server = start(Config { latency, ..config(sessions(1_000, 100)) });
+    let server = start(StandInConfig { latency, ..config(sessions(1_000, 100)) });
     work.write("in.csv", rows(1_000, 100));
     let mut first = work.run(&server, "in.csv").args(["--rate", "unlimited", "-j", "1"]).start();
     while server.stats().revoked == 0 && !first.is_over() {

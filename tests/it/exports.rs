@@ -1,12 +1,12 @@
 //! Lists as spreadsheets, databases and downloads write them: read if no digit can have been lost, otherwise named.
 
 use crate::harness::{Finished, Results, Workdir, config, start};
-use slack_revoke::stand_in::{Config, Server, Session};
+use slack_revoke::stand_in::{Server, Session, StandInConfig};
 
 /// Five sessions with ids as long as Slack's, one user each.
 fn slack() -> Server {
     let session = |row: u64| Session::new(4_471_902_286_613 + row, "T1", &format!("U{row}"));
-    start(Config { log: 100, ..config((0..5).map(session).collect()) })
+    start(StandInConfig { log: 100, ..config((0..5).map(session).collect()) })
 }
 
 fn run(work: &Workdir, server: &Server, input: &str, flags: &[&str], code: i32) -> Finished {

@@ -2,15 +2,15 @@
 
 use crate::harness::{Program, TOKEN, Workdir, config, rows, sessions, start};
 use slack_revoke::model::ErrorCode;
-use slack_revoke::stand_in::{Config, Prescribed, Script, Scripted, Server};
+use slack_revoke::stand_in::{RepeatedReply, ReplyScript, ScriptedReply, Server, StandInConfig};
 use std::fmt::Write as _;
 
 /// Ten rows, of which the sessions named are always answered with these codes.
 fn answering(codes: &[(u64, &str)]) -> (Workdir, Server) {
-    let always = |code: &str| Scripted::always(Prescribed::Refused(ErrorCode::from(code)));
+    let always = |code: &str| RepeatedReply::always(ScriptedReply::Refused(ErrorCode::from(code)));
     let by_session = codes.iter().map(|(session, code)| (*session, always(code))).collect();
-    let script = Script { by_session, ..Script::default() };
-    let server = start(Config { script, ..config(sessions(1_000, 10)) });
+    let script = ReplyScript { by_session, ..ReplyScript::default() };
+    let server = start(StandInConfig { script, ..config(sessions(1_000, 10)) });
     let work = Workdir::new();
     work.write("my list.csv", rows(1_000, 10) + "T1,bad\n");
     (work, server)
@@ -55,7 +55,7 @@ fn failed_rows_are_grouped_by_code_with_remedy_and_the_command_that_retries_them
             summary["retry_command"].as_str().map(|line| line.ends_with(&retry["slack-revoke ".len()..])),
             Some(true)
         );
-        server.set_script(Script::default());
+        server.set_script(ReplyScript::default());
         let again = work.shell(retry).token(TOKEN).finish();
         assert_eq!(again.code(), Some(1), "the invalid row: {}", again.stderr());
         assert_eq!(work.results("out.remaining.results.csv").count("revoked"), 4, "{}", again.stderr());
@@ -92,11 +92,12 @@ fn answers_that_slack_never_gave_have_remedies_too() {
 
 #[test]
 fn a_workspace_that_refuses_is_named_with_the_remedy() {
-    let always = Scripted::always(Prescribed::Refused(ErrorCode::from("team_access_not_granted")));
+    let always = RepeatedReply::always(ScriptedReply::Refused(ErrorCode::from("team_access_not_granted")));
     let mut all = sessions(1_000, 3);
     all.extend((2_000..2_003).map(|id| slack_revoke::stand_in::Session::new(id, "T2", "U2")));
-    let script = Script { by_session: (1_000..1_003).map(|id| (id, always.clone())).collect(), ..Script::default() };
-    let server = start(Config { script, ..config(all) });
+    let script =
+        ReplyScript { by_session: (1_000..1_003).map(|id| (id, always.clone())).collect(), ..ReplyScript::default() };
+    let server = start(StandInConfig { script, ..config(all) });
     let work = Workdir::new();
     let mut text = rows(1_000, 3);
     (2_000..2_003).for_each(|id| writeln!(text, "T2,{id}").expect("a string takes everything"));

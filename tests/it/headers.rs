@@ -1,10 +1,13 @@
 //! Ids are found by the names of their columns, however these are written; a protected user is never missed because of a header.
 
 use crate::harness::{Program, TOKEN, Terminal, Workdir, config, start, until};
-use slack_revoke::stand_in::{Config, Server, Session};
+use slack_revoke::stand_in::{Server, Session, StandInConfig};
 
 fn slack() -> Server {
-    start(Config { log: 100, ..config(vec![Session::new(1_000, "T1", "U1"), Session::new(1_001, "T1", "U0BOSS001")]) })
+    start(StandInConfig {
+        log: 100,
+        ..config(vec![Session::new(1_000, "T1", "U1"), Session::new(1_001, "T1", "U0BOSS001")])
+    })
 }
 
 fn run(work: &Workdir, server: &Server, flags: &[&str]) -> Program {

@@ -4,7 +4,7 @@ use crate::harness::{Act, Finished, Proxy, TOKEN, Workdir, config, rows, session
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
-use slack_revoke::stand_in::{Config, Method, Server};
+use slack_revoke::stand_in::{Method, Server, StandInConfig};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
@@ -336,7 +336,7 @@ fn a_manifest_edited_by_hand_is_refused_and_nothing_is_touched() {
 fn a_refused_input_leaves_nothing_behind() {
     let work = Workdir::new();
     work.write("sessions.csv", "who,when\n1,2\n");
-    let server = start(Config { log: 10, ..config(Vec::new()) });
+    let server = start(StandInConfig { log: 10, ..config(Vec::new()) });
     work.run(&server, "sessions.csv").exits(2);
     assert_eq!(everything(&work).keys().collect::<Vec<_>>(), ["sessions.csv"]);
     assert!(server.calls().is_empty());

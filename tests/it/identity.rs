@@ -2,15 +2,15 @@
 
 use crate::harness::{Act, Canned, Program, Proxy, TOKEN, Workdir, config, rows, start, until};
 use rustix::process::Signal;
-use slack_revoke::stand_in::{Config, Identity, Method, Server, Session, Token, TokenEnd};
+use slack_revoke::stand_in::{Method, Server, Session, StandInConfig, StandInToken, TokenEnd, TokenIdentity};
 
 const OWNER: &str = "W1ME";
 
 /// Sessions of two users, one of them the token's.
 fn server() -> Server {
-    let identity = Identity { user_id: OWNER.into(), ..Identity::default() };
+    let identity = TokenIdentity { user_id: OWNER.into(), ..TokenIdentity::default() };
     let sessions = vec![Session::new(1_000, "T1", OWNER), Session::new(1_001, "T1", "U2")];
-    start(Config { tokens: vec![Token { identity, ..Token::named(TOKEN) }], ..config(sessions) })
+    start(StandInConfig { tokens: vec![StandInToken { identity, ..StandInToken::named(TOKEN) }], ..config(sessions) })
 }
 
 fn with_users(work: &Workdir) {
@@ -169,10 +169,10 @@ fn a_call_without_a_body_says_so() {
 
 /// A token that expires after two calls, and the one that replaces it, of this user.
 fn with_successor(user: &str, sessions: Vec<Session>) -> Server {
-    let of = |user: &str| Identity { user_id: user.into(), ..Identity::default() };
-    let first = Token { identity: of(OWNER), ends: Some((2, TokenEnd::Expired)), ..Token::named(TOKEN) };
-    let second = Token { identity: of(user), ..Token::named("xoxp-second") };
-    start(Config { tokens: vec![first, second], ..config(sessions) })
+    let of = |user: &str| TokenIdentity { user_id: user.into(), ..TokenIdentity::default() };
+    let first = StandInToken { identity: of(OWNER), ends: Some((2, TokenEnd::Expired)), ..StandInToken::named(TOKEN) };
+    let second = StandInToken { identity: of(user), ..StandInToken::named("xoxp-second") };
+    start(StandInConfig { tokens: vec![first, second], ..config(sessions) })
 }
 
 const SUCCESSOR: &str = "W2ADMIN";

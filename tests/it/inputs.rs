@@ -1,7 +1,7 @@
 //! Every shape that an input may have, and every one that is refused (contract.md, "Input").
 
 use crate::harness::{Finished, Results, TOKEN, Workdir, config, sessions, start};
-use slack_revoke::stand_in::{Config, Method, Server};
+use slack_revoke::stand_in::{Method, Server, StandInConfig};
 use std::io::Write as _;
 
 /// The columns that a run adds behind the input's.
@@ -19,7 +19,7 @@ const ADDED: [&str; 10] = [
 ];
 
 fn slack() -> Server {
-    start(Config { log: 100, ..config(sessions(1_000, 10)) })
+    start(StandInConfig { log: 100, ..config(sessions(1_000, 10)) })
 }
 
 /// `run INPUT` as fast as it goes, with more flags behind.
@@ -222,7 +222,7 @@ fn a_header_alone_is_a_run_of_no_rows() {
 
 #[test]
 fn the_messy_sample_is_read_to_its_last_row() {
-    let (work, server) = (Workdir::new(), start(Config::default()));
+    let (work, server) = (Workdir::new(), start(StandInConfig::default()));
     work.sample("messy.csv");
     work.program(["run", "messy.csv", "--yes", "--api-url", &server.url()]).token(TOKEN).exits(1);
     let results = work.results("messy.results.csv");

@@ -1,7 +1,7 @@
 //! SIGKILL: what is on the disk then is all that the next run has.
 
 use crate::harness::{Program, Running, Workdir, accepted, config, rows, sessions, start, until};
-use slack_revoke::stand_in::{Config, Latency, Server};
+use slack_revoke::stand_in::{Latency, Server, StandInConfig};
 use std::fs;
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ fn kill_at(server: &Server, calls: u64, mut running: Running) {
 
 #[test]
 fn killed_ten_times_a_run_ends_with_one_record_for_each_of_five_thousand_rows() {
-    let server = start(Config { latency: LATENCY, ..config(sessions(1_000, 5_000)) });
+    let server = start(StandInConfig { latency: LATENCY, ..config(sessions(1_000, 5_000)) });
     let work = Workdir::new();
     work.write("sessions.csv", rows(1_000, 5_000));
     let mut records = 0;
@@ -51,7 +51,7 @@ fn killed_ten_times_a_run_ends_with_one_record_for_each_of_five_thousand_rows() 
 /// part: cut off at any byte, as a file system may after a power loss. The journal is what the kernel still had.
 #[test]
 fn killed_fifty_times_and_robbed_of_unsynced_bytes_no_row_is_lost() {
-    let server = start(Config { latency: LATENCY, ..config(sessions(1_000, 5_000)) });
+    let server = start(StandInConfig { latency: LATENCY, ..config(sessions(1_000, 5_000)) });
     let work = Workdir::new();
     work.write("sessions.csv", rows(1_000, 5_000));
     let (mut dice, mut synced) = (fastrand::Rng::with_seed(4), 0);
@@ -73,7 +73,7 @@ fn killed_fifty_times_and_robbed_of_unsynced_bytes_no_row_is_lost() {
 #[test]
 fn a_session_that_was_never_there_is_called_gone_only_where_its_row_was_in_flight() {
     // The second half of the rows names nobody's sessions.
-    let server = start(Config { latency: LATENCY, ..config(sessions(1_000, 600)) });
+    let server = start(StandInConfig { latency: LATENCY, ..config(sessions(1_000, 600)) });
     let work = Workdir::new();
     work.write("sessions.csv", rows(1_000, 1_200));
     kill_at(&server, 300, resume(&work, &server).start());

@@ -2,13 +2,15 @@
 
 use crate::harness::{Workdir, config, rows, sessions, start};
 use serde_json::Value;
-use slack_revoke::stand_in::{Config, Limit, LimitKind, LimitStatus, Limits, Method, RetryAfter, WindowStart};
+use slack_revoke::stand_in::{
+    Limit, LimitKind, LimitStatus, Method, MethodLimits, RetryAfter, StandInConfig, WindowStart,
+};
 use std::time::Duration;
 
 /// One call a minute, counted from the first.
-fn once_a_minute(retry_after: RetryAfter, status: LimitStatus) -> Limits {
+fn once_a_minute(retry_after: RetryAfter, status: LimitStatus) -> MethodLimits {
     let kind = LimitKind::FixedWindow { calls: 1, per: Duration::from_mins(1), starts: WindowStart::FirstCall };
-    Limits { invalidate: Limit { retry_after, status, ..Limit::of(kind) }, ..Limits::default() }
+    MethodLimits { invalidate: Limit { retry_after, status, ..Limit::of(kind) }, ..MethodLimits::default() }
 }
 
 /// The events of this type.
@@ -30,7 +32,7 @@ fn every_form_of_retry_after_is_a_pause() {
         (RetryAfter::True, Ok, 50_000, 60_000, true),
         (RetryAfter::Missing, Ok, 30_000, 30_000, false),
     ] {
-        let server = start(Config { limits: once_a_minute(retry_after, status), ..config(sessions(1_000, 3)) });
+        let server = start(StandInConfig { limits: once_a_minute(retry_after, status), ..config(sessions(1_000, 3)) });
         let work = Workdir::new();
         work.write("in.csv", rows(1_000, 3));
         let flags = ["-j", "1", "--rate", "unlimited", "--max-retry-after", "500ms", "--events", "events.ndjson"];
@@ -50,8 +52,8 @@ fn every_form_of_retry_after_is_a_pause() {
 #[test]
 fn a_pause_is_waited_for_and_is_no_attempt() {
     let kind = LimitKind::SlidingLog { calls: 6, per: Duration::from_millis(900) };
-    let limits = Limits { invalidate: Limit::of(kind), ..Limits::default() };
-    let server = start(Config { limits, ..config(sessions(1_000, 12)) });
+    let limits = MethodLimits { invalidate: Limit::of(kind), ..MethodLimits::default() };
+    let server = start(StandInConfig { limits, ..config(sessions(1_000, 12)) });
     let work = Workdir::new();
     work.write("in.csv", rows(1_000, 12));
     work.run(&server, "in.csv").args(["--rate", "unlimited", "--retries", "0"]).exits(0);
@@ -70,8 +72,8 @@ fn a_pause_is_waited_for_and_is_no_attempt() {
 #[test]
 fn a_limit_on_auth_test_does_not_end_the_run() {
     let kind = LimitKind::FixedWindow { calls: 1, per: Duration::from_hours(1), starts: WindowStart::FirstCall };
-    let limits = Limits { auth_test: Limit::of(kind), ..Limits::default() };
-    let server = start(Config { limits, ..config(sessions(1_000, 2)) });
+    let limits = MethodLimits { auth_test: Limit::of(kind), ..MethodLimits::default() };
+    let server = start(StandInConfig { limits, ..config(sessions(1_000, 2)) });
     let work = Workdir::new();
     work.write("one.csv", rows(1_000, 1));
     work.write("two.csv", rows(1_001, 1));

@@ -3,7 +3,8 @@
 use crate::harness::{Program, TOKEN, Workdir, config, sessions, start};
 use rustix::process::Signal;
 use slack_revoke::stand_in::{
-    Config, Device, Devices, Limit, LimitKind, Limits, Method, Population, RetryAfter, Server, Session, Token,
+    Limit, LimitKind, ListedDevice, Method, MethodLimits, RetryAfter, Server, Session, SessionDevices, SessionStore,
+    StandInConfig, StandInToken,
 };
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
@@ -18,8 +19,8 @@ fn ids(text: &str) -> Vec<u64> {
     reader.records().map(|record| record.unwrap()[2].parse().unwrap()).collect()
 }
 
-fn device(os: &str, client: &str, hardware: &str, ip: &str) -> Device {
-    Device {
+fn device(os: &str, client: &str, hardware: &str, ip: &str) -> ListedDevice {
+    ListedDevice {
         device_hardware: hardware.into(),
         os: os.into(),
         os_version: "1.0".into(),
@@ -31,7 +32,7 @@ fn device(os: &str, client: &str, hardware: &str, ip: &str) -> Device {
 /// Four sessions of three users; the third has moved to an IPv6 address.
 fn people() -> Vec<Session> {
     let on = |id, user, created, recent| Session {
-        devices: Some(Devices { created, recent }),
+        devices: Some(SessionDevices { created, recent }),
         ..Session::new(id, "T1", user)
     };
     let moved = device("iOS", "24.08", "iPhone15,2", "2001:db8::7");
@@ -113,8 +114,8 @@ fn both_devices_have_their_columns() {
 fn a_limit_is_waited_for_and_no_call_is_made_in_its_pause() {
     let second = Duration::from_secs(1);
     let bucket = LimitKind::TokenBucket { calls: 1, per: second, burst: 1 };
-    let limits = Limits { list: Limit::of(bucket), ..Limits::default() };
-    let server = start(Config { limits, ..config(sessions(1, 2_001)) });
+    let limits = MethodLimits { list: Limit::of(bucket), ..MethodLimits::default() };
+    let server = start(StandInConfig { limits, ..config(sessions(1, 2_001)) });
     let work = Workdir::new();
     assert_eq!(ids(&list(&work, &server).exits(0).stdout()).len(), 2_001);
     let counts = server.stats().of(Method::List);
@@ -126,8 +127,8 @@ fn a_limit_is_waited_for_and_no_call_is_made_in_its_pause() {
 fn a_demand_beyond_the_patience_ends_the_listing_to_be_continued() {
     let bucket = LimitKind::TokenBucket { calls: 1, per: Duration::from_hours(1), burst: 1 };
     let limit = Limit { retry_after: RetryAfter::Fixed(3_000), ..Limit::of(bucket) };
-    let limits = Limits { list: limit, ..Limits::default() };
-    let server = start(Config { limits, ..config(sessions(1, 1_500)) });
+    let limits = MethodLimits { list: limit, ..MethodLimits::default() };
+    let server = start(StandInConfig { limits, ..config(sessions(1, 1_500)) });
     let work = Workdir::new();
     let finished = list(&work, &server).args(["-o", "s.csv"]).exits(3);
     assert!(finished.stderr().contains("-o s.csv --resume"), "{}", finished.stderr());
@@ -203,8 +204,8 @@ fn no_session_at_all_is_an_empty_list() {
 #[test]
 fn every_kind_of_trouble_has_its_code() {
     let work = Workdir::new();
-    let unscoped = Token { scopes: "admin.users:write".into(), ..Token::named(TOKEN) };
-    let server = start(Config { tokens: vec![unscoped], ..config(sessions(1, 3)) });
+    let unscoped = StandInToken { scopes: "admin.users:write".into(), ..StandInToken::named(TOKEN) };
+    let server = start(StandInConfig { tokens: vec![unscoped], ..config(sessions(1, 3)) });
     let scope = list(&work, &server).exits(4).stderr();
     assert!(scope.contains("admin.users:read") && !scope.contains("admin.users:write: add"), "{scope}");
     for _ in 0..2 {
@@ -228,7 +229,7 @@ fn every_kind_of_trouble_has_its_code() {
 #[test]
 fn a_token_that_expired_is_read_again() {
     let work = Workdir::new();
-    let server = start(Config { population: Population::listed(sessions(1, 3)), ..config(vec![]) });
+    let server = start(StandInConfig { store: SessionStore::listed(sessions(1, 3)), ..config(vec![]) });
     server.expire_token(TOKEN);
     server.accept_token("xoxp-fresh");
     let fetch = "if [ -e used ]; then echo xoxp-fresh; else touch used; echo xoxp-stand-in-0001; fi";

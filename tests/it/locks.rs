@@ -1,7 +1,7 @@
 //! One run per output at a time.
 
 use crate::harness::{Program, Running, Workdir, accepted, config, in_flight, rows, sessions, start, until};
-use slack_revoke::stand_in::{Config, Latency, Server};
+use slack_revoke::stand_in::{Latency, Server, StandInConfig};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::time::Duration;
@@ -12,7 +12,7 @@ const ROWS: u64 = 60;
 /// A folder with an input, and a stand-in whose answers take long enough for a second run to begin and end.
 fn slow(count: u64) -> (Workdir, Server) {
     let latency = Latency::Fixed(Duration::from_millis(100));
-    let (work, server) = (Workdir::new(), start(Config { latency, ..config(sessions(1_000, count)) }));
+    let (work, server) = (Workdir::new(), start(StandInConfig { latency, ..config(sessions(1_000, count)) }));
     work.write("s.csv", rows(1_000, count));
     (work, server)
 }

@@ -1,7 +1,7 @@
 //! A job on a timer: the same command line every night, whatever the night before left.
 
 use crate::harness::{Finished, Program, TOKEN, Workdir, accepted, config, rows, sessions, start, until};
-use slack_revoke::stand_in::{Config, Latency, Server, Token, TokenEnd};
+use slack_revoke::stand_in::{Latency, Server, StandInConfig, StandInToken, TokenEnd};
 use std::fs::File;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -35,7 +35,7 @@ fn cut_off(work: &Workdir, server: &Server, count: u64) {
 
 #[test]
 fn a_run_that_a_reboot_cut_off_is_continued_by_the_same_command() {
-    let (work, server) = (Workdir::new(), start(Config { latency: LATENCY, ..config(sessions(1_000, 300)) }));
+    let (work, server) = (Workdir::new(), start(StandInConfig { latency: LATENCY, ..config(sessions(1_000, 300)) }));
     work.write("in.csv", rows(1_000, 300));
     cut_off(&work, &server, 300);
     nightly(&work, &server).exits(0);
@@ -88,7 +88,7 @@ fn another_input_begins_a_new_run_and_the_old_evidence_is_kept() {
 
 #[test]
 fn rows_of_another_input_that_never_ended_are_warned_of_and_can_still_be_sent() {
-    let (work, server) = (Workdir::new(), start(Config { latency: LATENCY, ..config(sessions(1_000, 301)) }));
+    let (work, server) = (Workdir::new(), start(StandInConfig { latency: LATENCY, ..config(sessions(1_000, 301)) }));
     work.write("in.csv", rows(1_000, 300));
     cut_off(&work, &server, 300);
     let ended = work.read("in.results.csv").lines().count() - 1;
@@ -137,8 +137,8 @@ fn a_remaining_file_on_another_disk_is_put_aside_wherever_an_earlier_try_was_cut
     let remaining = other_disk.path().join("r.csv");
     let flags = ["--remaining", remaining.to_str().expect("text")];
     for left in ["", "copy", "part"] {
-        let tokens = vec![Token { ends: Some((2, TokenEnd::Revoked)), ..Token::named(TOKEN) }];
-        let (work, server) = (Workdir::new(), start(Config { tokens, ..config(sessions(1_000, 6)) }));
+        let tokens = vec![StandInToken { ends: Some((2, TokenEnd::Revoked)), ..StandInToken::named(TOKEN) }];
+        let (work, server) = (Workdir::new(), start(StandInConfig { tokens, ..config(sessions(1_000, 6)) }));
         work.write("in.csv", rows(1_000, 5));
         nightly(&work, &server).args(flags).exits(4);
         server.accept_token(TOKEN);
@@ -175,8 +175,8 @@ fn a_file_that_is_no_runs_is_not_put_aside_as_remaining() {
 /// Another night, another `--remaining`: the file of the first name must not stay in the way of it.
 #[test]
 fn the_remaining_file_is_put_aside_under_whatever_name_it_was_written() {
-    let tokens = vec![Token { ends: Some((2, TokenEnd::Revoked)), ..Token::named(TOKEN) }];
-    let (work, server) = (Workdir::new(), start(Config { tokens, ..config(sessions(1_000, 7)) }));
+    let tokens = vec![StandInToken { ends: Some((2, TokenEnd::Revoked)), ..StandInToken::named(TOKEN) }];
+    let (work, server) = (Workdir::new(), start(StandInConfig { tokens, ..config(sessions(1_000, 7)) }));
     work.write("in.csv", rows(1_000, 5));
     nightly(&work, &server).exits(4);
     server.accept_token(TOKEN);

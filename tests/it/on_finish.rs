@@ -3,7 +3,7 @@
 use crate::harness::{Program, TOKEN, Workdir, config, in_flight, rows, sessions, start, until};
 use rustix::process::Signal;
 use slack_revoke::model::ErrorCode;
-use slack_revoke::stand_in::{Config, Latency, Prescribed, Script, Scripted, Server};
+use slack_revoke::stand_in::{Latency, RepeatedReply, ReplyScript, ScriptedReply, Server, StandInConfig};
 use std::time::Duration;
 
 /// Notes what it was told and what it finds, whole.
@@ -11,8 +11,8 @@ const NOTE: &str =
     r#"{ env; echo "rows=$(wc -l < "$SLACK_REVOKE_RESULTS")"; cat "$SLACK_REVOKE_SUMMARY"; } > n; mv n noted"#;
 
 fn slack(answer: Option<&str>) -> Server {
-    let every = answer.map(|code| Scripted::always(Prescribed::Refused(ErrorCode::from(code))));
-    start(Config { script: Script { every, ..Script::default() }, ..config(sessions(1_000, 100)) })
+    let every = answer.map(|code| RepeatedReply::always(ScriptedReply::Refused(ErrorCode::from(code))));
+    start(StandInConfig { script: ReplyScript { every, ..ReplyScript::default() }, ..config(sessions(1_000, 100)) })
 }
 
 fn run(work: &Workdir, server: &Server) -> Program {
@@ -114,8 +114,10 @@ fn a_plan_and_a_refusal_do_not_run_it_and_a_rehearsal_does() {
 #[test]
 fn the_first_signal_lets_it_run_and_the_second_does_not() {
     for (signals, ran) in [(1, true), (2, false)] {
-        let server =
-            start(Config { latency: Latency::Fixed(Duration::from_millis(400)), ..config(sessions(1_000, 100)) });
+        let server = start(StandInConfig {
+            latency: Latency::Fixed(Duration::from_millis(400)),
+            ..config(sessions(1_000, 100))
+        });
         let work = Workdir::new();
         let mut running = run(&work, &server).args(["--events", "events"]).start();
         until(&mut running, || in_flight(&server) > 0);

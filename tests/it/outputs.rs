@@ -1,7 +1,7 @@
 //! Every file that a run writes: it is its own, it can be written before the first row, and no two of them are one.
 
 use crate::harness::{Program, TOKEN, Workdir, config, rows, sessions, start};
-use slack_revoke::stand_in::{Config, Latency, Server, Token, TokenEnd};
+use slack_revoke::stand_in::{Latency, Server, StandInConfig, StandInToken, TokenEnd};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
@@ -16,8 +16,8 @@ fn stopping() -> (Workdir, Server) {
 }
 
 fn stopping_after(latency: Latency) -> (Workdir, Server) {
-    let tokens = vec![Token { ends: Some((10, TokenEnd::Revoked)), ..Token::named(TOKEN) }];
-    let server = start(Config { tokens, latency, ..config(sessions(1_000, 20)) });
+    let tokens = vec![StandInToken { ends: Some((10, TokenEnd::Revoked)), ..StandInToken::named(TOKEN) }];
+    let server = start(StandInConfig { tokens, latency, ..config(sessions(1_000, 20)) });
     let work = Workdir::new();
     work.write("s.csv", rows(1_000, 20));
     work.write("keep.txt", "U9\n");

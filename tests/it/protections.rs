@@ -1,7 +1,7 @@
 //! Protections outlive the run that was given them: a resumed run keeps them, and the remaining file never names the protected.
 
 use crate::harness::{Program, TOKEN, Workdir, config, start};
-use slack_revoke::stand_in::{Config, Server, Session, Token, TokenEnd};
+use slack_revoke::stand_in::{Server, Session, StandInConfig, StandInToken, TokenEnd};
 use std::fmt::Write as _;
 
 const REMAINING: &str = "s.results.remaining.csv";
@@ -20,8 +20,8 @@ const ROWS: u64 = 400;
 /// One user a row; the token ends after ten revocations.
 fn prepared() -> (Workdir, Server) {
     let sessions = (0..ROWS).map(|row| Session::new(1_000 + row, "T1", &user(row))).collect();
-    let tokens = vec![Token { ends: Some((10, TokenEnd::Revoked)), ..Token::named(TOKEN) }];
-    let server = start(Config { tokens, ..config(sessions) });
+    let tokens = vec![StandInToken { ends: Some((10, TokenEnd::Revoked)), ..StandInToken::named(TOKEN) }];
+    let server = start(StandInConfig { tokens, ..config(sessions) });
     let work = Workdir::new();
     let mut text = String::from("user_id,session_id\n");
     (0..ROWS).for_each(|row| writeln!(text, "{},{}", user(row), 1_000 + row).expect("a string takes everything"));

@@ -4,7 +4,7 @@ use crate::harness::{Workdir, config, rows, sessions, start};
 use slack_revoke::cli;
 use slack_revoke::exit::ExitStatus;
 use slack_revoke::model::{CodeClass, Counts, ErrorCode, ResultColumn, Status};
-use slack_revoke::stand_in::{Config, Prescribed, Script, Scripted};
+use slack_revoke::stand_in::{RepeatedReply, ReplyScript, ScriptedReply, StandInConfig};
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::Permissions;
@@ -290,9 +290,9 @@ fn quiet_is_quiet_about_a_good_run_and_tells_why_one_stopped() {
     std::fs::set_permissions(work.write("token", "xoxp-another"), Permissions::from_mode(0o600)).expect("chmod");
     assert!(stopped.exits(4).stderr().contains("invalid_auth"));
 
-    let refuses = Scripted::always(Prescribed::Refused(ErrorCode::MissingScope));
-    let script = Script { every: Some(refuses), ..Script::default() };
-    let refusing = start(Config { script, ..config(sessions(1_000, 3)) });
+    let refuses = RepeatedReply::always(ScriptedReply::Refused(ErrorCode::MissingScope));
+    let script = ReplyScript { every: Some(refuses), ..ReplyScript::default() };
+    let refusing = start(StandInConfig { script, ..config(sessions(1_000, 3)) });
     let stopped = work.run(&refusing, "sessions.csv").args(["-q"]).exits(4).stderr();
     for want in ["missing_scope", "admin.users:write", "--resume"] {
         assert!(stopped.contains(want), "{want} is missing in: {stopped}");

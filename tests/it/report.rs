@@ -4,8 +4,11 @@ use crate::harness::{Finished, TOKEN, Workdir, accepted, config, start, until};
 use rustix::process::Signal;
 use sha2::{Digest as _, Sha256};
 use slack_revoke::model::{ErrorCode, Status};
-use slack_revoke::stand_in::{Config, Effect, Fault, Limit, LimitKind, Limits, Prescribed, Script, Scripted, Server};
-use slack_revoke::stand_in::{Population, Session};
+use slack_revoke::stand_in::{
+    Effect, InjectedFault, Limit, LimitKind, MethodLimits, RepeatedReply, ReplyScript, ScriptedReply, Server,
+    StandInConfig,
+};
+use slack_revoke::stand_in::{Session, SessionStore};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
@@ -61,14 +64,15 @@ fn assert_tells(work: &Workdir, page: &str, results: &str) {
 
 /// Two workspaces; sessions that are refused, that nobody answers for, and that are gone; a limit with short pauses.
 fn troubled() -> Server {
-    let refused = Scripted::always(Prescribed::Refused(ErrorCode::from(HOSTILE)));
-    let primary = Scripted::always(Prescribed::Refused(ErrorCode::CannotInvalidatePrimaryOwner));
-    let silent = Scripted::always(Prescribed::Fault(Fault::Unavailable, Effect::None));
-    let script = Script { by_session: [(5, refused), (9, primary), (14, silent)].into(), ..Script::default() };
+    let refused = RepeatedReply::always(ScriptedReply::Refused(ErrorCode::from(HOSTILE)));
+    let primary = RepeatedReply::always(ScriptedReply::Refused(ErrorCode::CannotInvalidatePrimaryOwner));
+    let silent = RepeatedReply::always(ScriptedReply::Fault(InjectedFault::Unavailable, Effect::None));
+    let script =
+        ReplyScript { by_session: [(5, refused), (9, primary), (14, silent)].into(), ..ReplyScript::default() };
     let kind = LimitKind::SlidingLog { calls: 25, per: Duration::from_millis(1_200) };
-    let limits = Limits { invalidate: Limit::of(kind), ..Limits::default() };
+    let limits = MethodLimits { invalidate: Limit::of(kind), ..MethodLimits::default() };
     let sessions: Vec<_> = (0..40).map(|id| Session::new(id, &format!("T{}", id % 2), "U1")).collect();
-    start(Config { script, limits, population: Population::listed(sessions), ..config(Vec::new()) })
+    start(StandInConfig { script, limits, store: SessionStore::listed(sessions), ..config(Vec::new()) })
 }
 
 fn input() -> String {

@@ -4,7 +4,7 @@ use crate::harness::{Canned, Finished, TOKEN, Workdir, config, rows, sessions, s
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use slack_revoke::model::ErrorCode;
-use slack_revoke::stand_in::{Config, Prescribed, Script, Scripted, Session};
+use slack_revoke::stand_in::{RepeatedReply, ReplyScript, ScriptedReply, Session, StandInConfig};
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -13,11 +13,11 @@ const INPUT: &str = "team_id,session_id,user_id\nT1,1000,U1\nT1,1001,U1\nT2,1002
 
 /// Runs `INPUT`: one row revoked by user, one not found, one failed, one revoked by team, a duplicate, an invalid one.
 fn run(work: &Workdir, flags: &[&str]) -> Finished {
-    let failing = Scripted::always(Prescribed::Refused(ErrorCode::CannotInvalidatePrimaryOwner));
-    let script = Script { by_session: [(1_002, failing)].into(), ..Script::default() };
+    let failing = RepeatedReply::always(ScriptedReply::Refused(ErrorCode::CannotInvalidatePrimaryOwner));
+    let script = ReplyScript { by_session: [(1_002, failing)].into(), ..ReplyScript::default() };
     let sessions = [(1_000, "T1", "U1"), (1_002, "T2", "U2"), (1_003, "T2", "U3")];
     let sessions = sessions.map(|(id, team, user)| Session::new(id, team, user)).to_vec();
-    let server = start(Config { script, ..config(sessions) });
+    let server = start(StandInConfig { script, ..config(sessions) });
     work.write("in.csv", INPUT);
     work.run(&server, "in.csv").args(["--rate", "unlimited"]).args(flags.iter().copied()).exits(1)
 }
@@ -93,8 +93,8 @@ fn the_time_of_the_last_success_outlives_runs_that_fail() {
     night(0);
     let first = value(&work, SUCCESS).expect("a success");
     assert_eq!(value(&work, "slack_revoke_last_run_timestamp_seconds"), Some(first.clone()));
-    let every = Some(Scripted::always(Prescribed::Refused(ErrorCode::UserNotFound)));
-    server.set_script(Script { every, ..Script::default() });
+    let every = Some(RepeatedReply::always(ScriptedReply::Refused(ErrorCode::UserNotFound)));
+    server.set_script(ReplyScript { every, ..ReplyScript::default() });
     work.write("in.csv", rows(1_002, 2));
     night(3);
     assert_eq!(value(&work, SUCCESS), Some(first.clone()));
@@ -104,7 +104,7 @@ fn the_time_of_the_last_success_outlives_runs_that_fail() {
     night(2);
     assert_eq!(value(&work, SUCCESS), Some(first.clone()), "a refused run is no success");
     assert_eq!(value(&work, "slack_revoke_exit_code").as_deref(), Some("2"));
-    server.set_script(Script::default());
+    server.set_script(ReplyScript::default());
     work.write("in.csv", rows(1_000, 1));
     night(0);
     let last = value(&work, SUCCESS);

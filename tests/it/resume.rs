@@ -3,7 +3,7 @@
 use crate::harness::{Finished, Program, TOKEN, Workdir, config, in_flight, rows, sessions, start, until};
 use flate2::{Compression, write::GzEncoder};
 use rustix::process::Signal;
-use slack_revoke::stand_in::{Config, Latency, Server, Session, Token, TokenEnd};
+use slack_revoke::stand_in::{Latency, Server, Session, StandInConfig, StandInToken, TokenEnd};
 use std::fs;
 use std::io::Write as _;
 use std::time::Duration;
@@ -24,8 +24,8 @@ fn resume(work: &Workdir, server: &Server, input: &str) -> Program {
 
 /// Twenty rows, stopped by the end of the token when ten were revoked.
 fn stopped() -> (Workdir, Server) {
-    let tokens = vec![Token { ends: Some((10, TokenEnd::Revoked)), ..Token::named(TOKEN) }];
-    let server = start(Config { tokens, ..config(sessions(1_000, 20)) });
+    let tokens = vec![StandInToken { ends: Some((10, TokenEnd::Revoked)), ..StandInToken::named(TOKEN) }];
+    let server = start(StandInConfig { tokens, ..config(sessions(1_000, 20)) });
     let work = Workdir::new();
     work.write("s.csv", rows(1_000, 20));
     let stopped = work.run(&server, "s.csv").args(["--rate", "unlimited"]).exits(4);
@@ -178,7 +178,7 @@ fn interrupt(program: Program, server: &Server) -> Finished {
 #[test]
 fn the_totals_of_all_runs_on_one_output_add_up_to_the_input() {
     let few = (1_000..1_150).map(|id| Session::new(id, "T1", "U1")).collect();
-    let server = start(Config { latency: Latency::Fixed(Duration::from_millis(50)), ..config(few) });
+    let server = start(StandInConfig { latency: Latency::Fixed(Duration::from_millis(50)), ..config(few) });
     let work = Workdir::new();
     work.write("s.csv", rows(1_000, 200));
     let total = |ended: u64| {

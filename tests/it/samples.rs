@@ -5,7 +5,7 @@ use crate::harness::{Results, TOKEN, Workdir, config, sessions, start};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use slack_revoke::cli;
 use slack_revoke::exit::ExitStatus;
-use slack_revoke::stand_in::{Config, Latency, Server};
+use slack_revoke::stand_in::{Latency, Server, StandInConfig};
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -301,7 +301,7 @@ fn every_list_of_the_queue_is_worked_off_the_oldest_first() {
 /// Three nights: the first one's list is cut off, and the other two lists arrive by the same name.
 #[test]
 fn a_run_that_was_cut_off_is_continued_by_the_next_start_and_no_list_is_lost() {
-    let slow = Config { latency: Latency::Fixed(Duration::from_millis(20)), ..config(sessions(1_000, 70)) };
+    let slow = StandInConfig { latency: Latency::Fixed(Duration::from_millis(20)), ..config(sessions(1_000, 70)) };
     let server = start(slow);
     let night = nightly().remove(0);
     let work = folder();
@@ -370,7 +370,7 @@ fn a_command_that_refuses_every_list_leaves_them_where_they_are() {
 /// The list that it leaves unfinished blocks the others, and is the one that the next start continues.
 #[test]
 fn a_run_that_is_stopped_leaves_the_others_in_the_queue() {
-    let server = start(Config { tokens: Vec::new(), ..config(sessions(1_000, 3)) });
+    let server = start(StandInConfig { tokens: Vec::new(), ..config(sessions(1_000, 3)) });
     let (work, night) = (folder(), nightly().remove(0));
     queue(&work, &[("1.csv", owned(1_000, 1)), ("2.csv", owned(1_001, 1))]);
     night.ends(&work, &server, 4);
@@ -403,7 +403,7 @@ fn a_folder_that_is_missing_is_exit_2() {
 /// The shell passes it on once, and the first one lets calls in flight finish.
 #[test]
 fn a_sigterm_ends_the_run_as_it_would_without_the_queue() {
-    let slow = Config { latency: Latency::Fixed(Duration::from_millis(20)), ..config(sessions(1_000, 40)) };
+    let slow = StandInConfig { latency: Latency::Fixed(Duration::from_millis(20)), ..config(sessions(1_000, 40)) };
     let server = start(slow);
     let (work, night) = (folder(), nightly().remove(0));
     queue(&work, &[("1.csv", owned(1_000, 40)), ("2.csv", owned(1_000, 1))]);

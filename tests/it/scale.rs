@@ -1,7 +1,7 @@
 //! Many rows: each recorded once, in memory that hardly grows with them.
 
 use crate::harness::{Peak, TOKEN, Workdir, start};
-use slack_revoke::stand_in::{Config, Method, Population, Token};
+use slack_revoke::stand_in::{Method, SessionStore, StandInConfig, StandInToken};
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
 use std::path::Path;
@@ -36,8 +36,8 @@ fn assert_each_is_revoked(path: &Path, rows: u64) {
 
 /// Revokes so many sessions and sees to their records; gives what the program used.
 fn revoke(rows: u64) -> Peak {
-    let tokens = vec![Token::named(TOKEN)];
-    let server = start(Config { population: Population::everything(), tokens, ..Config::default() });
+    let tokens = vec![StandInToken::named(TOKEN)];
+    let server = start(StandInConfig { store: SessionStore::everything(), tokens, ..StandInConfig::default() });
     let work = Workdir::new();
     write_rows(&work.path("sessions.csv"), rows);
     let program = work.run(&server, "sessions.csv").args(["--rate", "unlimited", "-j", "16"]);

@@ -3,7 +3,10 @@
 use crate::harness::{Act, Finished, Program, Proxy, Running, Workdir, config, rows, sessions, start};
 use rustix::process::Signal;
 use slack_revoke::model::ErrorCode;
-use slack_revoke::stand_in::{Config, Effect, Fault, Latency, Method, Prescribed, Script, Scripted, Server, Token};
+use slack_revoke::stand_in::{
+    Effect, InjectedFault, Latency, Method, RepeatedReply, ReplyScript, ScriptedReply, Server, StandInConfig,
+    StandInToken,
+};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -13,8 +16,8 @@ use std::time::Duration;
 const MARK: &str = "MARKED7f3a91";
 const MARKED: &str = "xoxp-1-MARKED7f3a91-secret";
 
-fn marked(config: Config) -> Server {
-    start(Config { tokens: vec![Token::named(MARKED)], ..config })
+fn marked(config: StandInConfig) -> Server {
+    start(StandInConfig { tokens: vec![StandInToken::named(MARKED)], ..config })
 }
 
 fn folder(count: u64) -> Workdir {
@@ -57,8 +60,8 @@ fn ends(work: &Workdir, program: Program, code: i32) -> Finished {
     finished
 }
 
-fn every(answer: Prescribed) -> Script {
-    Script { every: Some(Scripted::always(answer)), ..Script::default() }
+fn every(answer: ScriptedReply) -> ReplyScript {
+    ReplyScript { every: Some(RepeatedReply::always(answer)), ..ReplyScript::default() }
 }
 
 #[test]
@@ -74,8 +77,8 @@ fn a_good_run_in_text_and_in_json() {
 
 #[test]
 fn rows_that_fail_and_limits_that_stop() {
-    let refused = |code: ErrorCode| every(Prescribed::Refused(code));
-    let fault = |fault| every(Prescribed::Fault(fault, Effect::None));
+    let refused = |code: ErrorCode| every(ScriptedReply::Refused(code));
+    let fault = |fault| every(ScriptedReply::Fault(fault, Effect::None));
     for (script, code, flags) in [
         (refused(ErrorCode::UserNotFound), 1, &["--max-failures", "100%"][..]),
         (refused(ErrorCode::UserNotFound), 3, &["--max-failures", "1"]),
@@ -83,12 +86,12 @@ fn rows_that_fail_and_limits_that_stop() {
         (refused(ErrorCode::InvalidAuth), 4, &[]),
         (refused(ErrorCode::MissingScope), 4, &[]),
         (refused(ErrorCode::TokenExpired), 4, &[]),
-        (fault(Fault::Reset), 5, &[]),
-        (fault(Fault::Torn), 5, &[]),
-        (fault(Fault::Unavailable), 5, &[]),
-        (fault(Fault::ProxyPage), 5, &[]),
+        (fault(InjectedFault::Reset), 5, &[]),
+        (fault(InjectedFault::Torn), 5, &[]),
+        (fault(InjectedFault::Unavailable), 5, &[]),
+        (fault(InjectedFault::ProxyPage), 5, &[]),
     ] {
-        let (work, server) = (folder(6), marked(Config { script, ..config(sessions(1_000, 6)) }));
+        let (work, server) = (folder(6), marked(StandInConfig { script, ..config(sessions(1_000, 6)) }));
         ends(&work, loud(&work, &server.url()).args(flags), code);
     }
 }
@@ -118,8 +121,11 @@ fn files_and_commands_that_hold_the_token() {
         let program = loud(&work, &server.url()).token("").args(["--token-file", file.to_str().unwrap()]);
         ends(&work, program, code);
     }
-    let expired = Config {
-        tokens: vec![Token { ends: Some((1, slack_revoke::stand_in::TokenEnd::Expired)), ..Token::named(MARKED) }],
+    let expired = StandInConfig {
+        tokens: vec![StandInToken {
+            ends: Some((1, slack_revoke::stand_in::TokenEnd::Expired)),
+            ..StandInToken::named(MARKED)
+        }],
         ..config(sessions(1_000, 3))
     };
     let server = start(expired);
@@ -149,7 +155,8 @@ fn unreachable_locked_and_unwritable() {
 
 /// A run that is in the middle of a call that takes long.
 fn under_way(work: &Workdir) -> (Server, Running) {
-    let server = marked(Config { latency: Latency::Fixed(Duration::from_secs(1)), ..config(sessions(1_000, 20)) });
+    let server =
+        marked(StandInConfig { latency: Latency::Fixed(Duration::from_secs(1)), ..config(sessions(1_000, 20)) });
     let running = loud(work, &server.url()).args(["--workers", "1"]).start();
     while server.stats().of(Method::Invalidate).calls == 0 {
         std::thread::yield_now();
@@ -249,8 +256,8 @@ fn what_is_written_is_for_its_owner_alone() {
 
 #[test]
 fn what_a_stopped_or_killed_run_leaves_is_for_its_owner_alone() {
-    let script = every(Prescribed::Fault(Fault::Unavailable, Effect::None));
-    let (work, server) = (folder(9), marked(Config { script, ..config(sessions(1_000, 9)) }));
+    let script = every(ScriptedReply::Fault(InjectedFault::Unavailable, Effect::None));
+    let (work, server) = (folder(9), marked(StandInConfig { script, ..config(sessions(1_000, 9)) }));
     run_open(&work, &server.url(), &["--retries", "0"]);
     assert!(
         assert_private(&work)

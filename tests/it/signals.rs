@@ -2,7 +2,9 @@
 
 use crate::harness::{Program, Running, TOKEN, Workdir, accepted, config, in_flight, rows, sessions, start, until};
 use rustix::process::Signal;
-use slack_revoke::stand_in::{Config, Effect, Fault, Latency, Prescribed, Script, Scripted, Server};
+use slack_revoke::stand_in::{
+    Effect, InjectedFault, Latency, RepeatedReply, ReplyScript, ScriptedReply, Server, StandInConfig,
+};
 use std::fs;
 use std::process::Command;
 use std::time::Duration;
@@ -53,7 +55,7 @@ fn the_first_signal_lets_calls_in_flight_finish_and_tells_how_to_go_on() {
             println!("left out: SIGHUP is ignored here");
             continue;
         }
-        let slow = Config { latency: Latency::Fixed(LATENCY), ..config(sessions(1_000, 40)) };
+        let slow = StandInConfig { latency: Latency::Fixed(LATENCY), ..config(sessions(1_000, 40)) };
         let (work, server) = (Workdir::new(), start(slow));
         let mut running = four_at_once(&work, &server, 40).start();
         until(&mut running, || accepted(&server) > 8 && in_flight(&server) == 4);
@@ -88,10 +90,10 @@ fn draining_for_minutes(work: &Workdir, server: &Server) -> Running {
 
 #[test]
 fn the_second_signal_stops_at_once_and_names_what_was_cut_off() {
-    let late = Prescribed::Fault(Fault::Slow(Duration::from_mins(4)), Effect::Done);
+    let late = ScriptedReply::Fault(InjectedFault::Slow(Duration::from_mins(4)), Effect::Done);
     for signal in [Signal::INT, Signal::TERM] {
-        let script = Script { every: Some(Scripted::always(late.clone())), ..Script::default() };
-        let (work, server) = (Workdir::new(), start(Config { script, ..config(sessions(1_000, 40)) }));
+        let script = ReplyScript { every: Some(RepeatedReply::always(late.clone())), ..ReplyScript::default() };
+        let (work, server) = (Workdir::new(), start(StandInConfig { script, ..config(sessions(1_000, 40)) }));
         let running = draining_for_minutes(&work, &server);
         running.signal(signal);
         let finished = running.wait();
@@ -102,7 +104,7 @@ fn the_second_signal_stops_at_once_and_names_what_was_cut_off() {
         assert_eq!(work.results(RESULTS).records.len(), 0);
         assert_eq!(server.live_sessions().len(), 36, "the four calls had taken effect");
 
-        server.set_script(Script::default());
+        server.set_script(ReplyScript::default());
         paste(&work, continuation(&text));
         let results = work.results(RESULTS);
         assert_eq!((results.count("already_revoked"), results.count("revoked")), (4, 36));

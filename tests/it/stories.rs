@@ -1,7 +1,7 @@
 //! The two uses from their first command to their last, in the words of README: what it tells a reader to type is run here.
 
 use crate::harness::{Program, Record, TOKEN, Workdir, accepted, config, rows, sessions, start, until};
-use slack_revoke::stand_in::{Device, Devices, Method, Server, Session};
+use slack_revoke::stand_in::{ListedDevice, Method, Server, Session, SessionDevices};
 use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -26,14 +26,14 @@ fn typed(work: &Workdir, server: &Server, line: &str) -> Program {
 }
 
 fn session_at(id: u64, user: &str, ip: &str) -> Session {
-    let created = Device {
+    let created = ListedDevice {
         device_hardware: "MacBookPro18,3".into(),
         os: "macOS".into(),
         os_version: "14.6.1".into(),
         slack_client_version: "4.39.95".into(),
         ip: ip.into(),
     };
-    Session { devices: Some(Devices { created, recent: None }), ..Session::new(id, "T1", user) }
+    Session { devices: Some(SessionDevices { created, recent: None }), ..Session::new(id, "T1", user) }
 }
 
 /// Forty sessions of eight users, every second one at the suspicious addresses; the last two users' are UKEEP's and the

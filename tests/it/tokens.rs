@@ -1,7 +1,9 @@
 //! The token: where it comes from, which ones are refused, and that nobody ever sees it; and whom it must not touch.
 
 use crate::harness::{Program, TOKEN, Workdir, config, rows, sessions, start};
-use slack_revoke::stand_in::{Config, Effect, Fault, Faults, Identity, Server, Session, Token, TokenEnd};
+use slack_revoke::stand_in::{
+    Effect, FaultRates, InjectedFault, Server, Session, StandInConfig, StandInToken, TokenEnd, TokenIdentity,
+};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -106,8 +108,8 @@ fn a_token_that_slack_refuses_is_exit_4_before_any_row() {
     assert!(said.contains("invalid_auth"), "{said}");
     assert_eq!((server.stats().revoked, work.exists("in.results.csv")), (0, false));
 
-    let scopeless = Token { scopes: "admin.users:read".into(), ..Token::named(TOKEN) };
-    let server = start(Config { tokens: vec![scopeless], ..config(sessions(1_000, 10)) });
+    let scopeless = StandInToken { scopes: "admin.users:read".into(), ..StandInToken::named(TOKEN) };
+    let server = start(StandInConfig { tokens: vec![scopeless], ..config(sessions(1_000, 10)) });
     let said = program(&work, &server).token(TOKEN).exits(4).stderr();
     assert!(said.contains("missing_scope") && said.contains("admin.users:write"), "{said}");
     assert_eq!(work.results("in.results.csv").records.len(), 0);
@@ -115,9 +117,9 @@ fn a_token_that_slack_refuses_is_exit_4_before_any_row() {
 
 #[test]
 fn nobody_sees_the_token() {
-    let faults = Faults::seeded(1).with(Fault::Unavailable, Effect::None, 300).on_first_calls(1);
-    let token = Token { ends: Some((8, TokenEnd::Revoked)), ..Token::named(TOKEN) };
-    let server = start(Config { faults, tokens: vec![token], ..config(sessions(1_000, 10)) });
+    let faults = FaultRates::seeded(1).with(InjectedFault::Unavailable, Effect::None, 300).on_first_calls(1);
+    let token = StandInToken { ends: Some((8, TokenEnd::Revoked)), ..StandInToken::named(TOKEN) };
+    let server = start(StandInConfig { faults, tokens: vec![token], ..config(sessions(1_000, 10)) });
     let work = Workdir::new();
     let flags = ["-vv", "--events", "events", "--summary-json", "summary", "--metrics-file", "metrics"];
     let program = program(&work, &server).args(flags).token(TOKEN).env("SLACK_REVOKE_LOG", "trace");
@@ -136,8 +138,8 @@ fn nobody_sees_the_token() {
 #[test]
 fn a_fresh_token_continues_the_run() {
     let tokens = [("xoxp-old", Some((3, TokenEnd::Expired))), ("xoxe.xoxp-new", None)];
-    let tokens = tokens.map(|(text, ends)| Token { ends, ..Token::named(text) });
-    let server = start(Config { tokens: tokens.to_vec(), ..config(sessions(1_000, 10)) });
+    let tokens = tokens.map(|(text, ends)| StandInToken { ends, ..StandInToken::named(text) });
+    let server = start(StandInConfig { tokens: tokens.to_vec(), ..config(sessions(1_000, 10)) });
     let work = Workdir::new();
     let command = "if [ -e used ]; then echo xoxe.xoxp-new; else touch used; echo xoxp-old; fi";
     program(&work, &server).args(["--token-command", command, "--events", "events"]).exits(0);
@@ -149,8 +151,8 @@ fn a_fresh_token_continues_the_run() {
 #[test]
 fn an_expired_token_without_a_fresh_one_is_exit_4() {
     for from_command in [false, true] {
-        let token = Token { ends: Some((3, TokenEnd::Expired)), ..Token::named(TOKEN) };
-        let server = start(Config { tokens: vec![token], ..config(sessions(1_000, 10)) });
+        let token = StandInToken { ends: Some((3, TokenEnd::Expired)), ..StandInToken::named(TOKEN) };
+        let server = start(StandInConfig { tokens: vec![token], ..config(sessions(1_000, 10)) });
         let work = Workdir::new();
         let program = program(&work, &server);
         let command = format!("echo {TOKEN}");
@@ -164,10 +166,10 @@ fn an_expired_token_without_a_fresh_one_is_exit_4() {
 
 /// Sessions of three users, and a token of the first one's.
 fn of_three_users() -> Server {
-    let identity = Identity { user_id: "W1ME".into(), ..Identity::default() };
+    let identity = TokenIdentity { user_id: "W1ME".into(), ..TokenIdentity::default() };
     let sessions = [(1_000, "W1ME"), (1_001, "U2"), (1_002, "U3"), (1_003, "W1ME")];
     let sessions = sessions.map(|(id, user)| Session::new(id, "T1", user)).to_vec();
-    start(Config { tokens: vec![Token { identity, ..Token::named(TOKEN) }], ..config(sessions) })
+    start(StandInConfig { tokens: vec![StandInToken { identity, ..StandInToken::named(TOKEN) }], ..config(sessions) })
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use crate::harness::{Program, Results, TOKEN, Workdir, accepted, config, rows, sessions, start, until};
 use slack_revoke::stand_in::{
-    Config, Effect, Fault, Faults, Limit, LimitKind, LimitScope, Limits, Method, Population, RetryAfter, Server,
-    Session, Token, TokenEnd, WindowStart,
+    Effect, FaultRates, InjectedFault, Limit, LimitKind, LimitScope, Method, MethodLimits, RetryAfter, Server, Session,
+    SessionStore, StandInConfig, StandInToken, TokenEnd, WindowStart,
 };
 use std::collections::BTreeSet;
 use std::fs;
@@ -22,8 +22,8 @@ fn session_of(first: u64, line: u64) -> u64 {
 fn a_pause_is_honoured_by_every_call_and_no_row_is_lost_to_it() {
     let window = LimitKind::FixedWindow { calls: 40, per: Duration::from_secs(2), starts: WindowStart::FirstCall };
     let invalidate = Limit { retry_after: RetryAfter::Fixed(2), ..Limit::of(window) };
-    let limits = Limits { invalidate, ..Limits::default() };
-    let server = start(Config { limits, ..config(sessions(1_000, 400)) });
+    let limits = MethodLimits { invalidate, ..MethodLimits::default() };
+    let server = start(StandInConfig { limits, ..config(sessions(1_000, 400)) });
     let work = Workdir::new();
     work.write("s.csv", rows(1_000, 400));
     work.run(&server, "s.csv").args(["--rate", "unlimited"]).exits(0);
@@ -46,7 +46,8 @@ fn a_pause_holds_for_every_workspace_of_its_bucket() {
     ] {
         let invalidate = Limit { retry_after: RetryAfter::Fixed(1), scope, ..Limit::of(window) };
         let all = (1_000..1_060).map(|id| Session::new(id, if id % 2 == 0 { "T1" } else { "T2" }, "U1")).collect();
-        let server = start(Config { limits: Limits { invalidate, ..Limits::default() }, ..config(all) });
+        let server =
+            start(StandInConfig { limits: MethodLimits { invalidate, ..MethodLimits::default() }, ..config(all) });
         let work = Workdir::new();
         let rows = (1_000..1_060).map(|id| format!("T{},{id}\n", if id % 2 == 0 { 1 } else { 2 }));
         work.write("s.csv", "team_id,session_id\n".to_owned() + &rows.collect::<String>());
@@ -58,27 +59,27 @@ fn a_pause_holds_for_every_workspace_of_its_bucket() {
 }
 
 /// Two of a hundred calls meet each of these. No session meets four in a row: its backoffs would be most of the test.
-fn every_fault(sessions: Range<u64>) -> Faults {
-    let bearable = |faults: &Faults| sessions.clone().all(|id| (0..4).any(|call| faults.draw(id, call).is_none()));
+fn every_fault(sessions: Range<u64>) -> FaultRates {
+    let bearable = |faults: &FaultRates| sessions.clone().all(|id| (0..4).any(|call| faults.draw(id, call).is_none()));
     (0..1_000).map(seeded_with_every_fault).find(bearable).expect("one of a hundred seeds")
 }
 
-fn seeded_with_every_fault(seed: u64) -> Faults {
-    let slow = Fault::Slow(Duration::from_millis(900));
+fn seeded_with_every_fault(seed: u64) -> FaultRates {
+    let slow = InjectedFault::Slow(Duration::from_millis(900));
     let kinds = [
-        (Fault::InternalError, Effect::None),
-        (Fault::Unavailable, Effect::Done),
-        (Fault::Reset, Effect::None),
-        (Fault::Reset, Effect::Done),
-        (Fault::Torn, Effect::Done),
-        (Fault::Garbage, Effect::None),
-        (Fault::ProxyPage, Effect::None),
+        (InjectedFault::InternalError, Effect::None),
+        (InjectedFault::Unavailable, Effect::Done),
+        (InjectedFault::Reset, Effect::None),
+        (InjectedFault::Reset, Effect::Done),
+        (InjectedFault::Torn, Effect::Done),
+        (InjectedFault::Garbage, Effect::None),
+        (InjectedFault::ProxyPage, Effect::None),
         (slow, Effect::None),
         (slow, Effect::Done),
-        (Fault::FatalError, Effect::None),
-        (Fault::FatalError, Effect::Done),
+        (InjectedFault::FatalError, Effect::None),
+        (InjectedFault::FatalError, Effect::Done),
     ];
-    kinds.into_iter().fold(Faults::seeded(seed), |faults, (fault, effect)| faults.with(fault, effect, 20))
+    kinds.into_iter().fold(FaultRates::seeded(seed), |faults, (fault, effect)| faults.with(fault, effect, 20))
 }
 
 /// Nobody is told that a session lives which is gone, nor that one is gone which lives.
@@ -101,7 +102,7 @@ fn assert_honest(results: &Results, server: &Server, first: u64, rows: u64) {
 
 #[test]
 fn with_every_fault_at_once_each_row_has_one_honest_record() {
-    let server = start(Config { faults: every_fault(1_000..3_000), ..config(sessions(1_000, 2_000)) });
+    let server = start(StandInConfig { faults: every_fault(1_000..3_000), ..config(sessions(1_000, 2_000)) });
     let work = Workdir::new();
     work.write("s.csv", rows(1_000, 2_000));
     let flags = ["--rate", "unlimited", "-j", "16", "--timeout", "600ms"];
@@ -115,15 +116,20 @@ fn with_every_fault_at_once_each_row_has_one_honest_record() {
 }
 
 /// Trouble for four of ten calls, but for the first row's: a run that is never answered ends there.
-fn hard_times() -> Faults {
-    let seeded =
-        |seed| Faults::seeded(seed).with(Fault::FatalError, Effect::Done, 200).with(Fault::Reset, Effect::None, 200);
+fn hard_times() -> FaultRates {
+    let seeded = |seed| {
+        FaultRates::seeded(seed).with(InjectedFault::FatalError, Effect::Done, 200).with(
+            InjectedFault::Reset,
+            Effect::None,
+            200,
+        )
+    };
     (0..1_000).map(seeded).find(|faults| faults.draw(1_000, 0).is_none()).expect("six of ten seeds")
 }
 
 #[test]
 fn out_of_attempts_a_row_is_unknown_and_remains() {
-    let server = start(Config { faults: hard_times(), ..config(sessions(1_000, 100)) });
+    let server = start(StandInConfig { faults: hard_times(), ..config(sessions(1_000, 100)) });
     let work = Workdir::new();
     work.write("s.csv", rows(1_000, 100));
     let flags = ["--rate", "unlimited", "-j", "4", "--retries", "0", "--max-failures", "100%"];
@@ -140,8 +146,8 @@ fn out_of_attempts_a_row_is_unknown_and_remains() {
 
 #[test]
 fn a_token_that_is_revoked_stops_the_run_at_once_and_another_completes_it() {
-    let tokens = vec![Token { ends: Some((100, TokenEnd::Revoked)), ..Token::named(TOKEN) }];
-    let server = start(Config { tokens, ..config(sessions(1_000, 10_000)) });
+    let tokens = vec![StandInToken { ends: Some((100, TokenEnd::Revoked)), ..StandInToken::named(TOKEN) }];
+    let server = start(StandInConfig { tokens, ..config(sessions(1_000, 10_000)) });
     let work = Workdir::new();
     work.write("s.csv", rows(1_000, 10_000));
     let stopped = work.run(&server, "s.csv").args(["--rate", "unlimited", "-j", "16"]).exits(4);
@@ -193,8 +199,8 @@ fn no_row_that_names_a_user_is_sent_before_it_is_known_whose_token_it_is() {
 
 #[test]
 fn a_server_that_goes_away_and_comes_back_loses_no_row() {
-    let population = || Population::listed(sessions(1_000, 2_000));
-    let first = start(Config { population: population(), ..config(Vec::new()) });
+    let store = || SessionStore::listed(sessions(1_000, 2_000));
+    let first = start(StandInConfig { store: store(), ..config(Vec::new()) });
     let port = first.address().port();
     let work = Workdir::new();
     work.write("s.csv", rows(1_000, 2_000));
@@ -203,7 +209,7 @@ fn a_server_that_goes_away_and_comes_back_loses_no_row() {
     until(&mut running, || accepted(&first) >= 300);
     drop(first);
     until(&mut running, || fs::read_to_string(work.path("events")).is_ok_and(|text| text.contains("outage_began")));
-    let second = start(Config { port, population: population(), ..config(Vec::new()) });
+    let second = start(StandInConfig { port, store: store(), ..config(Vec::new()) });
     let finished = running.wait();
     assert_eq!(finished.code(), Some(0), "{}", finished.stderr());
     let results = work.results(RESULTS);

@@ -2,7 +2,7 @@
 
 use crate::harness::{Program, TOKEN, Workdir, config, rows, sessions, start};
 use slack_revoke::cli;
-use slack_revoke::stand_in::{Device, Devices, Server, Session};
+use slack_revoke::stand_in::{ListedDevice, Server, Session, SessionDevices};
 use std::collections::BTreeSet;
 
 fn slack() -> Server {
@@ -77,8 +77,8 @@ fn every_flag_has_a_variable_that_works() {
 fn every_flag_that_may_be_repeated_takes_several_values_from_its_variable() {
     let people = [("iOS", "4.1", "iPhone"), ("macOS", "4.2", "Mac"), ("Windows", "4.3", "PC")];
     let people = (1..).zip(people).map(|(id, (os, client, device))| Session {
-        devices: Some(Devices {
-            created: Device {
+        devices: Some(SessionDevices {
+            created: ListedDevice {
                 device_hardware: device.into(),
                 os: os.into(),
                 os_version: "1".into(),

@@ -3,8 +3,8 @@
 use crate::harness::{Program, TOKEN, Workdir, config, start, until};
 use slack_revoke::model::ErrorCode;
 use slack_revoke::stand_in::{
-    Bulk, Config, Effect, Fault, Latency, Limit, LimitKind, Limits, Method, Prescribed, Scripted, Server, Session,
-    StandInReply,
+    BulkConfig, Effect, InjectedFault, Latency, Limit, LimitKind, Method, MethodLimits, RepeatedReply, ScriptedReply,
+    Server, Session, StandInConfig, StandInReply,
 };
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -20,9 +20,9 @@ fn input(users: u64, each: u64) -> String {
 }
 
 /// A stand-in with these sessions.
-fn standing(users: u64, each: u64, adjust: impl FnOnce(&mut Config)) -> Server {
+fn standing(users: u64, each: u64, adjust: impl FnOnce(&mut StandInConfig)) -> Server {
     let sessions = (0..users * each).map(|row| Session::new(1_000 + row, "T1", &format!("U{}", row / each)));
-    let mut config = Config { log: 99_999, ..config(sessions.collect()) };
+    let mut config = StandInConfig { log: 99_999, ..config(sessions.collect()) };
     adjust(&mut config);
     start(config)
 }
@@ -33,8 +33,8 @@ fn run(work: &Workdir, server: &Server, users: u64) -> Program {
     work.run(server, "in.csv").args(["--whole-users", "--confirm-users", &confirmed, "--rate", "unlimited"])
 }
 
-fn refusing(user: &str, code: ErrorCode) -> HashMap<String, Scripted> {
-    HashMap::from([(user.to_owned(), Scripted::always(Prescribed::Refused(code)))])
+fn refusing(user: &str, code: ErrorCode) -> HashMap<String, RepeatedReply> {
+    HashMap::from([(user.to_owned(), RepeatedReply::always(ScriptedReply::Refused(code)))])
 }
 
 /// The number of users in each call.
@@ -52,7 +52,7 @@ fn two_and_a_half_thousand_users_take_four_calls_and_verify_proves_it() {
     work.write("in.csv", input(2_500, 2));
     let said = run(&work, &server, 2_500).args(["--summary-json", "sum.json", "--strict"]).exits(0).stderr();
     assert_eq!(sizes(&server), [1, 1000, 1000, 499]);
-    assert!(server.bulks().iter().all(|call| call.told == StandInReply::Ok));
+    assert!(server.bulks().iter().all(|call| call.reply == StandInReply::Ok));
     assert_eq!(server.stats().of(Method::Invalidate).calls, 0);
 
     let results = work.results("in.results.csv");
@@ -80,7 +80,7 @@ fn two_and_a_half_thousand_users_take_four_calls_and_verify_proves_it() {
 
 #[test]
 fn one_bad_user_among_a_thousand_fails_alone_and_remains() {
-    let bulk = Bulk { by_user: refusing("U321", ErrorCode::CannotResetPrimaryOwner), ..Bulk::default() };
+    let bulk = BulkConfig { by_user: refusing("U321", ErrorCode::CannotResetPrimaryOwner), ..BulkConfig::default() };
     let (work, server) = (Workdir::new(), standing(1_001, 1, |config| config.bulk = bulk));
     work.write("in.csv", input(1_001, 1));
     run(&work, &server, 1_001).exits(1);
@@ -96,7 +96,7 @@ fn one_bad_user_among_a_thousand_fails_alone_and_remains() {
 #[test]
 fn a_429_in_the_middle_pauses_and_costs_no_attempt() {
     let limited = Limit::of(LimitKind::TokenBucket { calls: 2, per: Duration::from_secs(1), burst: 2 });
-    let limits = Limits { reset_bulk: limited, ..Limits::default() };
+    let limits = MethodLimits { reset_bulk: limited, ..MethodLimits::default() };
     let (work, server) = (Workdir::new(), standing(4_001, 1, |config| config.limits = limits));
     work.write("in.csv", input(4_001, 1));
     run(&work, &server, 4_001).exits(0);
@@ -110,8 +110,8 @@ fn a_429_in_the_middle_pauses_and_costs_no_attempt() {
 
 #[test]
 fn a_lost_answer_is_tried_again_with_the_same_users() {
-    let lost = Scripted::first(1, Prescribed::Fault(Fault::Reset, Effect::Done));
-    let bulk = Bulk { by_user: HashMap::from([("U5".to_owned(), lost)]), ..Bulk::default() };
+    let lost = RepeatedReply::first(1, ScriptedReply::Fault(InjectedFault::Reset, Effect::Done));
+    let bulk = BulkConfig { by_user: HashMap::from([("U5".to_owned(), lost)]), ..BulkConfig::default() };
     let (work, server) = (Workdir::new(), standing(10, 1, |config| config.bulk = bulk));
     work.write("in.csv", input(10, 1));
     run(&work, &server, 10).exits(0);
@@ -179,7 +179,7 @@ fn a_protected_session_protects_its_user_and_your_own_user_is_spared() {
 
 /// The user of the stand-in's token.
 fn server_user() -> String {
-    slack_revoke::stand_in::Identity::default().user_id
+    slack_revoke::stand_in::TokenIdentity::default().user_id
 }
 
 #[test]
@@ -266,7 +266,7 @@ fn a_rehearsal_of_whole_users_asks_nothing_and_fails_nobody() {
 
 #[test]
 fn restricted_action_stops_the_run_after_one_call() {
-    let bulk = Bulk { by_user: refusing("U0", ErrorCode::from("restricted_action")), ..Bulk::default() };
+    let bulk = BulkConfig { by_user: refusing("U0", ErrorCode::from("restricted_action")), ..BulkConfig::default() };
     let (work, server) = (Workdir::new(), standing(8, 1, |config| config.bulk = bulk));
     work.write("in.csv", input(8, 1));
     let said = run(&work, &server, 8).exits(4).stderr();

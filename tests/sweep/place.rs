@@ -1,6 +1,6 @@
 //! The folder, the second file system and the stand-in of one point.
 
-use slack_revoke::stand_in::{Config, Population, Server, Session, Token};
+use slack_revoke::stand_in::{Server, Session, SessionStore, StandInConfig, StandInToken};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -32,11 +32,11 @@ pub struct Place {
 impl Place {
     pub fn new() -> Self {
         let alive = ALIVE.iter().map(|&(id, user)| Session::new(id, "T1", user));
-        let config = Config {
-            population: Population::listed(alive.collect::<Vec<_>>()),
-            tokens: vec![Token::named(TOKEN)],
+        let config = StandInConfig {
+            store: SessionStore::listed(alive.collect::<Vec<_>>()),
+            tokens: vec![StandInToken::named(TOKEN)],
             log: 1_000,
-            ..Config::default()
+            ..StandInConfig::default()
         };
         let memory = Path::new("/dev/shm");
         let folder = || tempfile::tempdir().expect("a temporary folder");

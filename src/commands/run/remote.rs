@@ -110,7 +110,7 @@ async fn stand_in(content: &Content) -> Result<Server, RunError> {
         }
     })
     .await?;
-    Server::start(stand_in::Config::rehearsal(sessions))
+    Server::start(stand_in::StandInConfig::rehearsal(sessions))
         .map_err(|error| RunError::internal(format!("the stand-in cannot be started: {error}")))
 }
 

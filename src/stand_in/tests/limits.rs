@@ -9,8 +9,12 @@ fn limited(calls: u32) -> Limit {
     Limit::of(LimitKind::SlidingLog { calls, per: HOUR })
 }
 
-fn with(invalidate: Limit) -> Config {
-    Config { limits: Limits { invalidate, ..Limits::default() }, log: 99, ..Config::default() }
+fn with(invalidate: Limit) -> StandInConfig {
+    StandInConfig {
+        limits: MethodLimits { invalidate, ..MethodLimits::default() },
+        log: 99,
+        ..StandInConfig::default()
+    }
 }
 
 #[test]
@@ -32,7 +36,7 @@ fn a_refusal_is_a_429_that_leaves_the_session_alone() {
     assert_eq!((counts.most_in_a_minute, counts.most_in_flight), (5, 1));
     assert_eq!(stats.of(Method::AuthTest).calls, 1);
     assert_eq!(
-        server.calls().iter().filter(|call| call.told == StandInReply::Limited && call.session == Some(3)).count(),
+        server.calls().iter().filter(|call| call.reply == StandInReply::Limited && call.session == Some(3)).count(),
         3
     );
 }

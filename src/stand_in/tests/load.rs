@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 
 #[test]
 fn calls_from_many_connections_end_each_session_once() {
-    let (server, client) = start(Config::default());
+    let (server, client) = start(StandInConfig::default());
     let authorization = client.authorization.clone();
     let revoke_all = || {
         let mut client = Client::new(server.address(), "");
@@ -25,14 +25,14 @@ fn calls_from_many_connections_end_each_session_once() {
 
 #[test]
 fn a_dropped_server_is_gone_with_its_connections() {
-    let (server, mut client) = start(Config::default());
+    let (server, mut client) = start(StandInConfig::default());
     let address = server.address();
     assert_eq!(server.url(), format!("http://{address}/api/"));
     assert!(client.invalidate(1, "T1").unwrap().ok());
     drop(server);
     assert!(client.invalidate(2, "T1").is_err());
     assert_eq!(client.invalidate(2, "T1").unwrap_err().kind(), ErrorKind::ConnectionRefused);
-    let again = Server::start(Config { port: address.port(), ..Config::default() }).unwrap();
+    let again = Server::start(StandInConfig { port: address.port(), ..StandInConfig::default() }).unwrap();
     assert_eq!(again.address(), address);
     assert!(client.invalidate(2, "T1").unwrap().ok());
 }

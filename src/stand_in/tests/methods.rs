@@ -11,7 +11,7 @@ const BULK: &str = "admin.users.session.resetBulk";
 
 #[test]
 fn a_session_is_revoked_once_by_either_identifier() {
-    let (server, mut client) = start(Config { population: three(), log: 9, ..Config::default() });
+    let (server, mut client) = start(StandInConfig { store: three(), log: 9, ..StandInConfig::default() });
     let first = client.invalidate(1, "T1").unwrap();
     assert_eq!((first.status, first.body.as_str()), (200, r#"{"ok":true}"#));
     assert_eq!(client.invalidate(1, "T1").unwrap().error(), Some("session_not_found"));
@@ -21,16 +21,16 @@ fn a_session_is_revoked_once_by_either_identifier() {
     assert_eq!(server.live_sessions(), [2]);
     let stats = server.stats();
     assert_eq!((stats.revoked, stats.repeats, stats.after_ok), (2, 1, 1));
-    let told: Vec<_> = server.calls().into_iter().map(|call| (call.session, call.told)).collect();
+    let reply: Vec<_> = server.calls().into_iter().map(|call| (call.session, call.reply)).collect();
     let missing = StandInReply::Refused(ErrorCode::SessionNotFound);
     let want = [(1, StandInReply::Ok), (1, missing.clone()), (3, missing), (3, StandInReply::Ok)];
-    assert_eq!(told, want.map(|(session, told)| (Some(session), told)));
+    assert_eq!(reply, want.map(|(session, reply)| (Some(session), reply)));
 }
 
 #[test]
 fn a_bulk_is_queued_and_done_some_calls_later() {
-    let bulk = Bulk { done_after: 2, ..Bulk::default() };
-    let (server, mut client) = start(Config { population: three(), bulk, log: 9, ..Config::default() });
+    let bulk = BulkConfig { done_after: 2, ..BulkConfig::default() };
+    let (server, mut client) = start(StandInConfig { store: three(), bulk, log: 9, ..StandInConfig::default() });
     assert_eq!(client.form(BULK, "user_ids=U1%2CU1").unwrap().body, r#"{"ok":true}"#);
     assert_eq!((server.queued_users(), server.live_sessions().len()), (2, 3));
     assert!(client.form(LIST, "").unwrap().ok());
@@ -47,27 +47,32 @@ fn a_bulk_is_queued_and_done_some_calls_later() {
         assert_eq!(answer.error(), Some("invalid_arguments"));
         assert!(answer.body.contains(words), "{answer:?}");
     }
-    let told: Vec<_> =
-        server.bulks().into_iter().map(|call| (call.users.len(), call.told == StandInReply::Ok)).collect();
-    assert_eq!(told, [(2, true), (2, false), (0, false), (0, false)]);
+    let reply: Vec<_> =
+        server.bulks().into_iter().map(|call| (call.users.len(), call.reply == StandInReply::Ok)).collect();
+    assert_eq!(reply, [(2, true), (2, false), (0, false), (0, false)]);
 }
 
 #[test]
 fn a_bulk_meets_trouble_a_limit_and_a_missing_scope() {
-    let half =
-        |effect| HashMap::from([("U1".into(), Scripted::first(1, Prescribed::Fault(Fault::InternalError, effect)))]);
+    let half = |effect| {
+        HashMap::from([(
+            "U1".into(),
+            RepeatedReply::first(1, ScriptedReply::Fault(InjectedFault::InternalError, effect)),
+        )])
+    };
     for (effect, left) in [(Effect::None, 3), (Effect::Done, 0)] {
-        let bulk = Bulk { by_user: half(effect), ..Bulk::default() };
-        let (server, mut client) = start(Config { population: three(), bulk, ..Config::default() });
+        let bulk = BulkConfig { by_user: half(effect), ..BulkConfig::default() };
+        let (server, mut client) = start(StandInConfig { store: three(), bulk, ..StandInConfig::default() });
         let answer = client.form(BULK, "user_ids=U2,U1").unwrap();
         assert_eq!((answer.status, answer.error()), (500, Some("internal_error")));
         assert_eq!(server.live_sessions().len(), left, "{effect:?}");
         assert!(client.form(BULK, "user_ids=U2,U1").unwrap().ok());
     }
     let once = Limit::of(LimitKind::TokenBucket { calls: 1, per: Duration::from_mins(1), burst: 1 });
-    let reader = Token { scopes: "admin.users:read".into(), ..Token::named("xoxp-reader") };
-    let limits = Limits { reset_bulk: once, ..Limits::default() };
-    let (server, mut client) = start(Config { limits, tokens: vec![Token::default(), reader], ..Config::default() });
+    let reader = StandInToken { scopes: "admin.users:read".into(), ..StandInToken::named("xoxp-reader") };
+    let limits = MethodLimits { reset_bulk: once, ..MethodLimits::default() };
+    let (server, mut client) =
+        start(StandInConfig { limits, tokens: vec![StandInToken::default(), reader], ..StandInConfig::default() });
     assert!(client.form(BULK, "user_ids=U1").unwrap().ok());
     assert_eq!(client.form(BULK, "user_ids=U1").unwrap().status, 429);
     assert!(client.invalidate(1, "T1").unwrap().ok(), "a limit of its own");
@@ -78,7 +83,7 @@ fn a_bulk_meets_trouble_a_limit_and_a_missing_scope() {
 
 #[test]
 fn json_is_taken_as_well_and_a_content_type_may_earn_a_warning() {
-    let (_server, mut client) = start(Config::default());
+    let (_server, mut client) = start(StandInConfig::default());
     let json = r#"{"session_id":1112275520242,"team_id":"T1"}"#;
     assert_eq!(client.post(INVALIDATE, "application/json; charset=utf-8", json).unwrap().body, r#"{"ok":true}"#);
     for (kind, body, warning) in [
@@ -92,7 +97,7 @@ fn json_is_taken_as_well_and_a_content_type_may_earn_a_warning() {
 
 #[test]
 fn arguments_that_will_not_do_are_refused_in_words() {
-    let (server, mut client) = start(Config::default());
+    let (server, mut client) = start(StandInConfig::default());
     for body in ["session_id=1", "session_id=1&team_id=T1&user_id=U1", "team_id=T1", "session_id=1.1E%2B12&team_id=T1"]
     {
         let answer = client.form(INVALIDATE, body).unwrap();
@@ -106,7 +111,7 @@ fn arguments_that_will_not_do_are_refused_in_words() {
 
 #[test]
 fn each_answer_has_an_id_of_its_own_a_date_and_the_scopes() {
-    let (_server, mut client) = start(Config::default());
+    let (_server, mut client) = start(StandInConfig::default());
     let answers: Vec<_> = (0..50).map(|session| client.invalidate(session, "T1").unwrap()).collect();
     let ids: HashSet<_> = answers.iter().filter_map(|answer| answer.header("x-slack-req-id")).collect();
     assert_eq!(ids.len(), 50);
@@ -119,8 +124,9 @@ fn each_answer_has_an_id_of_its_own_a_date_and_the_scopes() {
 
 #[test]
 fn tokens_are_checked_before_anything_else() {
-    let narrow = Token { scopes: "admin.users:read".into(), ..Token::named("xoxp-narrow") };
-    let (server, mut client) = start(Config { tokens: vec![Token::default(), narrow], ..Config::default() });
+    let narrow = StandInToken { scopes: "admin.users:read".into(), ..StandInToken::named("xoxp-narrow") };
+    let (server, mut client) =
+        start(StandInConfig { tokens: vec![StandInToken::default(), narrow], ..StandInConfig::default() });
     let good = client.authorization.clone();
     for (authorization, error) in [
         (None, "not_authed"),
@@ -136,7 +142,7 @@ fn tokens_are_checked_before_anything_else() {
         assert_eq!(answer.body.contains(scopes), error == "missing_scope");
     }
     client.authorization = good;
-    let text = Token::default().text;
+    let text = StandInToken::default().text;
     server.revoke_token(&text);
     assert_eq!(client.invalidate(1, "T1").unwrap().error(), Some("token_revoked"));
     server.expire_token(&text);
@@ -148,8 +154,8 @@ fn tokens_are_checked_before_anything_else() {
 
 #[test]
 fn a_token_ends_after_its_number_of_calls() {
-    let short = Token { ends: Some((2, TokenEnd::Expired)), ..Token::default() };
-    let (server, mut client) = start(Config { tokens: vec![short], ..Config::default() });
+    let short = StandInToken { ends: Some((2, TokenEnd::Expired)), ..StandInToken::default() };
+    let (server, mut client) = start(StandInConfig { tokens: vec![short], ..StandInConfig::default() });
     assert!(client.form("auth.test", "").unwrap().ok(), "which does not count");
     assert!(client.invalidate(1, "T1").unwrap().ok() && client.invalidate(2, "T1").unwrap().ok());
     assert_eq!(client.invalidate(3, "T1").unwrap().error(), Some("token_expired"));
@@ -160,9 +166,9 @@ fn a_token_ends_after_its_number_of_calls() {
 
 #[test]
 fn auth_test_says_who_the_token_is() {
-    let identity = Identity { expires_in: Some(43_200), ..Identity::default() };
-    let token = Token { identity, ..Token::default() };
-    let (_server, mut client) = start(Config { tokens: vec![token], ..Config::default() });
+    let identity = TokenIdentity { expires_in: Some(43_200), ..TokenIdentity::default() };
+    let token = StandInToken { identity, ..StandInToken::default() };
+    let (_server, mut client) = start(StandInConfig { tokens: vec![token], ..StandInConfig::default() });
     let answer = client.form("auth.test", "").unwrap();
     for member in [
         r#""ok":true"#,
@@ -185,7 +191,8 @@ fn page(body: &str) -> (Vec<u64>, &str) {
 #[test]
 fn a_list_is_paged_to_its_end_while_sessions_go() {
     let sessions = (1..=25).map(|id| Session::new(id, "T1", if id % 2 == 0 { "U2" } else { "U1" }));
-    let (_server, mut client) = start(Config { population: Population::listed(sessions), ..Config::default() });
+    let (_server, mut client) =
+        start(StandInConfig { store: SessionStore::listed(sessions), ..StandInConfig::default() });
     let (mut seen, mut cursor) = (Vec::new(), String::new());
     loop {
         let answer = client.form(LIST, &format!("limit=10&cursor={}", cursor.replace('=', "%3D"))).unwrap();
@@ -205,7 +212,7 @@ fn a_list_is_paged_to_its_end_while_sessions_go() {
 
 #[test]
 fn a_list_refuses_what_it_cannot_do() {
-    let (_server, mut client) = start(Config { population: three(), ..Config::default() });
+    let (_server, mut client) = start(StandInConfig { store: three(), ..StandInConfig::default() });
     for (body, error) in [
         ("team_id=T1", "invalid_arguments"),
         ("user_id=U1", "invalid_arguments"),

@@ -21,7 +21,7 @@ fn rows() -> impl Iterator<Item = Row> {
 
 /// The server of a rehearsal that answers at once, and its client.
 fn rehearse(rows: impl IntoIterator<Item = Row>) -> (Server, Client) {
-    start(Config { latency: Latency::None, ..Config::rehearsal(rows) })
+    start(StandInConfig { latency: Latency::None, ..StandInConfig::rehearsal(rows) })
 }
 
 /// The answers to a session's calls, up to the first clear one.
@@ -40,7 +40,8 @@ fn call(client: &mut Client, session: SessionId, team: &TeamId) -> Vec<String> {
 #[test]
 fn the_sample_meets_every_answer_and_ends_well() {
     // The limit is left out: whoever calls as fast as this test does would meet it.
-    let config = Config { latency: Latency::None, limits: Limits::default(), ..Config::rehearsal(rows()) };
+    let config =
+        StandInConfig { latency: Latency::None, limits: MethodLimits::default(), ..StandInConfig::rehearsal(rows()) };
     let (server, mut client) = start(config);
     let (mut met, mut seen) = (BTreeMap::new(), HashSet::new());
     for (session, team, _) in rows().filter(|row| seen.insert(row.0)) {
@@ -69,7 +70,7 @@ fn a_rehearsal_has_slacks_limit_and_takes_its_own_token_alone() {
     // A slow machine gains a call every three seconds; it never loses one of the burst.
     assert!(refused.is_some_and(|accepted| accepted >= 25), "{refused:?}");
     assert_eq!(server.stats().of(Method::Invalidate).limited, 1);
-    client.authorization = Some(format!("Bearer {}", Token::default().text));
+    client.authorization = Some(format!("Bearer {}", StandInToken::default().text));
     assert_eq!(client.form("auth.test", "").unwrap().error(), Some("invalid_auth"));
     client.authorization = Some(format!("Bearer {REHEARSAL_TOKEN}"));
     assert!(client.form("auth.test", "").unwrap().ok());
@@ -81,8 +82,8 @@ proptest! {
     fn no_row_of_a_rehearsal_fails(ids in prop::collection::hash_set(1_000_000_000_000_u64..9_999_999_999_999, 50)) {
         let team = TeamId::parse("T1").unwrap();
         let rows: Vec<Row> = ids.iter().map(|&id| (SessionId::from(id), Some(team.clone()), None)).collect();
-        let limits = Limits::default();
-        let (_server, mut client) = start(Config { latency: Latency::None, limits, ..Config::rehearsal(rows.clone()) });
+        let limits = MethodLimits::default();
+        let (_server, mut client) = start(StandInConfig { latency: Latency::None, limits, ..StandInConfig::rehearsal(rows.clone()) });
         for (session, _, _) in rows {
             let answers = call(&mut client, session, &team);
             prop_assert!(answers.len() <= 2, "{session}: {answers:?}");
@@ -95,8 +96,8 @@ proptest! {
 #[test]
 fn a_list_of_any_size_meets_the_mixture() {
     let rows = (0..20_000).map(|n| (SessionId::from(1_112_275_520_242 + n), None, None));
-    let config = Config::rehearsal(rows);
-    let live = (0..20_000).filter(|n| config.population.is_alive(1_112_275_520_242 + n)).count();
+    let config = StandInConfig::rehearsal(rows);
+    let live = (0..20_000).filter(|n| config.store.is_alive(1_112_275_520_242 + n)).count();
     assert!((18_800..19_400).contains(&live), "{live}");
 }
 

@@ -5,21 +5,24 @@ use crate::model::ErrorCode;
 use std::io::ErrorKind;
 use std::time::Duration;
 
-fn troubled(fault: Fault, effect: Effect) -> Config {
-    let script = Script { every: Some(Scripted::first(1, Prescribed::Fault(fault, effect))), ..Script::default() };
-    Config { population: three(), script, log: 9, ..Config::default() }
+fn troubled(fault: InjectedFault, effect: Effect) -> StandInConfig {
+    let script = ReplyScript {
+        every: Some(RepeatedReply::first(1, ScriptedReply::Fault(fault, effect))),
+        ..ReplyScript::default()
+    };
+    StandInConfig { store: three(), script, log: 9, ..StandInConfig::default() }
 }
 
 #[test]
 fn each_fault_looks_like_its_own_and_is_followed_by_the_truth() {
     for (fault, status, body) in [
-        (Fault::InternalError, 500, r#"{"ok":false,"error":"internal_error"}"#),
-        (Fault::FatalError, 200, r#"{"ok":false,"error":"fatal_error"}"#),
-        (Fault::RequestTimeoutCode, 200, r#"{"ok":false,"error":"request_timeout"}"#),
-        (Fault::RequestTimeout, 408, ""),
-        (Fault::Unavailable, 503, "<!DOCTYPE html>"),
-        (Fault::ProxyPage, 200, "<html>"),
-        (Fault::Garbage, 200, r#"{"ok":tr"#),
+        (InjectedFault::InternalError, 500, r#"{"ok":false,"error":"internal_error"}"#),
+        (InjectedFault::FatalError, 200, r#"{"ok":false,"error":"fatal_error"}"#),
+        (InjectedFault::RequestTimeoutCode, 200, r#"{"ok":false,"error":"request_timeout"}"#),
+        (InjectedFault::RequestTimeout, 408, ""),
+        (InjectedFault::Unavailable, 503, "<!DOCTYPE html>"),
+        (InjectedFault::ProxyPage, 200, "<html>"),
+        (InjectedFault::Garbage, 200, r#"{"ok":tr"#),
     ] {
         for effect in [Effect::None, Effect::Done] {
             let (server, mut client) = start(troubled(fault, effect));
@@ -38,17 +41,17 @@ fn each_fault_looks_like_its_own_and_is_followed_by_the_truth() {
 #[test]
 fn a_reset_is_a_reset_before_and_after_the_effect() {
     for effect in [Effect::None, Effect::Done] {
-        let (server, mut client) = start(troubled(Fault::Reset, effect));
+        let (server, mut client) = start(troubled(InjectedFault::Reset, effect));
         assert_eq!(client.invalidate(1, "T1").unwrap_err().kind(), ErrorKind::ConnectionReset);
         assert_eq!(server.is_alive(1), effect == Effect::None);
-        assert_eq!(server.calls()[0].told, StandInReply::Fault(Fault::Reset));
+        assert_eq!(server.calls()[0].reply, StandInReply::Fault(InjectedFault::Reset));
         assert!(client.invalidate(2, "T1").unwrap().ok(), "the next connection is whole");
     }
 }
 
 #[test]
 fn a_torn_answer_ends_before_its_length() {
-    let (server, mut client) = start(troubled(Fault::Torn, Effect::Done));
+    let (server, mut client) = start(troubled(InjectedFault::Torn, Effect::Done));
     let answer = client.invalidate(1, "T1").unwrap();
     assert!(answer.torn && answer.body == r#"{"ok":"# && answer.header("content-length") == Some("11"), "{answer:?}");
     assert!(!server.is_alive(1));
@@ -57,9 +60,9 @@ fn a_torn_answer_ends_before_its_length() {
 
 #[test]
 fn a_kept_connection_breaks_only_at_its_own_call() {
-    let mut script = Script::default();
-    script.by_session.insert(3, Scripted::first(1, Prescribed::Fault(Fault::Reset, Effect::None)));
-    let (_server, mut client) = start(Config { script, ..Config::default() });
+    let mut script = ReplyScript::default();
+    script.by_session.insert(3, RepeatedReply::first(1, ScriptedReply::Fault(InjectedFault::Reset, Effect::None)));
+    let (_server, mut client) = start(StandInConfig { script, ..StandInConfig::default() });
     assert!(client.invalidate(1, "T1").unwrap().ok() && client.invalidate(2, "T1").unwrap().ok());
     assert_eq!(client.invalidate(3, "T1").unwrap_err().kind(), ErrorKind::ConnectionReset);
     assert!(client.invalidate(3, "T1").unwrap().ok());
@@ -68,7 +71,7 @@ fn a_kept_connection_breaks_only_at_its_own_call() {
 #[test]
 fn a_slow_answer_is_the_truth_all_the_same() {
     for effect in [Effect::None, Effect::Done] {
-        let (server, mut client) = start(troubled(Fault::Slow(Duration::from_millis(5)), effect));
+        let (server, mut client) = start(troubled(InjectedFault::Slow(Duration::from_millis(5)), effect));
         assert!(client.invalidate(1, "T1").unwrap().ok());
         assert!(!server.is_alive(1));
     }
@@ -83,7 +86,7 @@ fn until(client: &mut Client, done: impl Fn() -> bool) {
 #[test]
 fn who_hangs_up_on_a_slow_answer_may_or_may_not_have_ended_the_session() {
     for effect in [Effect::None, Effect::Done] {
-        let (server, mut client) = start(troubled(Fault::Slow(Duration::from_hours(1)), effect));
+        let (server, mut client) = start(troubled(InjectedFault::Slow(Duration::from_hours(1)), effect));
         let waiting = client.send_alone(1, "T1").unwrap();
         until(&mut client, || server.stats().of(Method::Invalidate).in_flight == 1);
         drop(waiting);
@@ -94,29 +97,29 @@ fn who_hangs_up_on_a_slow_answer_may_or_may_not_have_ended_the_session() {
 
 #[test]
 fn codes_can_be_laid_down_for_a_session_a_workspace_or_all() {
-    let mut script = Script::default();
-    let refused = |code: &str| Prescribed::Refused(ErrorCode::from(code));
-    script.by_session.insert(1, Scripted::always(refused("cannot_invalidate_primary_owner")));
-    script.by_team.insert("T2".into(), Scripted::always(refused("org_login_required")));
-    let (server, mut client) = start(Config { script, ..Config::default() });
+    let mut script = ReplyScript::default();
+    let refused = |code: &str| ScriptedReply::Refused(ErrorCode::from(code));
+    script.by_session.insert(1, RepeatedReply::always(refused("cannot_invalidate_primary_owner")));
+    script.by_team.insert("T2".into(), RepeatedReply::always(refused("org_login_required")));
+    let (server, mut client) = start(StandInConfig { script, ..StandInConfig::default() });
     for _ in 0..2 {
         assert_eq!(client.invalidate(1, "T1").unwrap().error(), Some("cannot_invalidate_primary_owner"));
         assert_eq!(client.invalidate(3, "T2").unwrap().error(), Some("org_login_required"));
     }
     assert!(client.invalidate(2, "T1").unwrap().ok());
-    server.set_script(Script { every: Some(Scripted::always(refused("made_up"))), ..Script::default() });
+    server.set_script(ReplyScript { every: Some(RepeatedReply::always(refused("made_up"))), ..ReplyScript::default() });
     assert_eq!(client.invalidate(7, "T1").unwrap().error(), Some("made_up"));
-    server.set_script(Script::default());
+    server.set_script(ReplyScript::default());
     assert!(client.invalidate(7, "T1").unwrap().ok());
 }
 
 /// The answers to each session's calls, in whatever order the sessions come.
 fn answers(order: &[u64]) -> Vec<Vec<u16>> {
-    let faults = Faults::seeded(42)
-        .with(Fault::Unavailable, Effect::None, 300)
-        .with(Fault::InternalError, Effect::Done, 300)
+    let faults = FaultRates::seeded(42)
+        .with(InjectedFault::Unavailable, Effect::None, 300)
+        .with(InjectedFault::InternalError, Effect::Done, 300)
         .on_first_calls(2);
-    let (_server, mut client) = start(Config { faults, ..Config::default() });
+    let (_server, mut client) = start(StandInConfig { faults, ..StandInConfig::default() });
     let mut answers = vec![Vec::new(); order.len()];
     for _ in 0..3 {
         for &session in order {
@@ -139,10 +142,10 @@ fn drawn_trouble_repeats_whatever_the_order() {
 
 #[test]
 fn a_refusal_by_the_limit_draws_nothing() {
-    let faults = Faults::seeded(1).with(Fault::Unavailable, Effect::None, 1000).on_first_calls(1);
+    let faults = FaultRates::seeded(1).with(InjectedFault::Unavailable, Effect::None, 1000).on_first_calls(1);
     let invalidate = Limit::of(LimitKind::SlidingLog { calls: 1, per: Duration::from_hours(1) });
-    let limits = Limits { invalidate, ..Limits::default() };
-    let (server, mut client) = start(Config { limits, faults, ..Config::default() });
+    let limits = MethodLimits { invalidate, ..MethodLimits::default() };
+    let (server, mut client) = start(StandInConfig { limits, faults, ..StandInConfig::default() });
     assert_eq!(client.invalidate(1, "T1").unwrap().status, 503);
     assert_eq!(client.invalidate(2, "T1").unwrap().status, 429);
     server.accept_token("xoxp-second");

@@ -15,7 +15,7 @@ pub use run::{Finished, Program, Running};
 pub use terminal::Terminal;
 pub use watch::{Peak, accepted, in_flight, until};
 
-use slack_revoke::stand_in::{Config, Population, Server, Session, Token};
+use slack_revoke::stand_in::{Server, Session, SessionStore, StandInConfig, StandInToken};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -109,10 +109,14 @@ pub fn sessions(first: u64, count: u64) -> Vec<Session> {
 }
 
 /// A stand-in with these sessions and no trouble of its own.
-pub fn config(sessions: Vec<Session>) -> Config {
-    Config { population: Population::listed(sessions), tokens: vec![Token::named(TOKEN)], ..Config::default() }
+pub fn config(sessions: Vec<Session>) -> StandInConfig {
+    StandInConfig {
+        store: SessionStore::listed(sessions),
+        tokens: vec![StandInToken::named(TOKEN)],
+        ..StandInConfig::default()
+    }
 }
 
-pub fn start(config: Config) -> Server {
+pub fn start(config: StandInConfig) -> Server {
     Server::start(config).expect("a loopback port")
 }

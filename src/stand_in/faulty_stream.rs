@@ -1,6 +1,6 @@
 //! A listener whose connections can be told to break: a reset and a torn body are nothing that a handler can answer.
 //!
-//! A handler finds its connection's [`Line`] in the request (`ConnectInfo`), tells it how the next answer goes wrong, and
+//! A handler finds its connection's [`StreamHandle`] in the request (`ConnectInfo`), sets how the next answer goes wrong, and
 //! then answers as if nothing were wrong.
 
 use axum::extract::connect_info::Connected;
@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// What becomes of a connection's next bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
+enum NextWrite {
     /// They are sent.
     Whole,
     /// None is sent, and the peer gets a RST.
@@ -28,47 +28,47 @@ enum Fate {
 
 /// A handler's hold on its connection.
 #[derive(Debug, Clone)]
-pub(super) struct Line(Arc<Mutex<Fate>>);
+pub(super) struct StreamHandle(Arc<Mutex<NextWrite>>);
 
-impl Line {
+impl StreamHandle {
     /// The next answer is a reset.
     pub(super) fn reset(&self) {
-        self.set(Fate::Reset);
+        self.set(NextWrite::Reset);
     }
 
     /// The next answer lacks its last `withheld` bytes, and the connection ends after it.
-    pub(super) fn tear(&self, withheld: usize) {
-        self.set(Fate::Torn(withheld));
+    pub(super) fn truncate(&self, withheld: usize) {
+        self.set(NextWrite::Torn(withheld));
     }
 
-    fn fate(&self) -> Fate {
+    fn next_write(&self) -> NextWrite {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn set(&self, fate: Fate) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = fate;
+    fn set(&self, next_write: NextWrite) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = next_write;
     }
 }
 
-impl Connected<IncomingStream<'_, BreakableListener>> for Line {
-    fn connect_info(stream: IncomingStream<'_, BreakableListener>) -> Self {
-        stream.io().line.clone()
+impl Connected<IncomingStream<'_, FaultyListener>> for StreamHandle {
+    fn connect_info(stream: IncomingStream<'_, FaultyListener>) -> Self {
+        stream.io().handle.clone()
     }
 }
 
-/// Accepts [`BreakableStream`]s.
+/// Accepts [`FaultyStream`]s.
 #[derive(Debug)]
-pub(super) struct BreakableListener(pub TcpListener);
+pub(super) struct FaultyListener(pub TcpListener);
 
-impl Listener for BreakableListener {
-    type Io = BreakableStream;
+impl Listener for FaultyListener {
+    type Io = FaultyStream;
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         let (stream, peer) = Listener::accept(&mut self.0).await;
         // Without it every answer waits for the delayed ACK of the last; where it cannot be set, that is all that happens.
         let _ = stream.set_nodelay(true);
-        (BreakableStream { stream, line: Line(Arc::new(Mutex::new(Fate::Whole))) }, peer)
+        (FaultyStream { stream, handle: StreamHandle(Arc::new(Mutex::new(NextWrite::Whole))) }, peer)
     }
 
     fn local_addr(&self) -> io::Result<Self::Addr> {
@@ -76,42 +76,42 @@ impl Listener for BreakableListener {
     }
 }
 
-/// A connection that goes by its [`Line`].
+/// A connection that goes by its [`StreamHandle`].
 #[derive(Debug)]
-pub(super) struct BreakableStream {
+pub(super) struct FaultyStream {
     stream: TcpStream,
-    line: Line,
+    handle: StreamHandle,
 }
 
-impl BreakableStream {
+impl FaultyStream {
     /// An error from a write makes hyper drop the stream at once, and with no time to linger that sends the RST.
     fn reset(&self) -> io::Error {
-        self.line.set(Fate::Broken);
+        self.handle.set(NextWrite::Broken);
         self.stream.set_zero_linger().err().unwrap_or_else(|| io::ErrorKind::ConnectionReset.into())
     }
 }
 
-impl AsyncRead for BreakableStream {
+impl AsyncRead for FaultyStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 
 /// Vectored writes are left at "no": hyper then hands over a short answer, head and body, as one buffer.
-impl AsyncWrite for BreakableStream {
+impl AsyncWrite for FaultyStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match self.line.fate() {
-            Fate::Whole => Pin::new(&mut self.stream).poll_write(cx, buf),
-            Fate::Reset => Poll::Ready(Err(self.reset())),
-            Fate::Torn(withheld) => {
+        match self.handle.next_write() {
+            NextWrite::Whole => Pin::new(&mut self.stream).poll_write(cx, buf),
+            NextWrite::Reset => Poll::Ready(Err(self.reset())),
+            NextWrite::Torn(withheld) => {
                 let kept = buf.len().saturating_sub(withheld);
                 let written = std::task::ready!(Pin::new(&mut self.stream).poll_write(cx, &buf[..kept]))?;
                 if written == kept {
-                    self.line.set(Fate::Broken);
+                    self.handle.set(NextWrite::Broken);
                 }
                 Poll::Ready(Ok(written))
             }
-            Fate::Broken => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+            NextWrite::Broken => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
         }
     }
 
@@ -120,10 +120,10 @@ impl AsyncWrite for BreakableStream {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.line.fate() {
+        match self.handle.next_write() {
             // A FIN ahead of the RST would look like an orderly end.
-            Fate::Reset | Fate::Broken => Poll::Ready(Ok(())),
-            Fate::Whole | Fate::Torn(_) => Pin::new(&mut self.stream).poll_shutdown(cx),
+            NextWrite::Reset | NextWrite::Broken => Poll::Ready(Ok(())),
+            NextWrite::Whole | NextWrite::Torn(_) => Pin::new(&mut self.stream).poll_shutdown(cx),
         }
     }
 }

@@ -1,12 +1,12 @@
 //! What the stand-in knows and counts: one value behind one lock, which no handler holds while it waits.
 
 use super::arguments::Method;
-use super::bucket::{Bucket, Counts};
-use super::bulk::BulkQueue;
-use super::config::{Config, Identity, Limit, LimitScope, Limits, Token, TokenEnd};
-use super::faults::{Faults, Prescribed, Script, StandInReply};
-use super::names::{NameId, Names};
-use super::sessions::{Owner, Population};
+use super::config::{Limit, LimitScope, MethodLimits, StandInConfig, StandInToken, TokenEnd, TokenIdentity};
+use super::faults::{FaultRates, ReplyScript, ScriptedReply, StandInReply};
+use super::limiter::{BucketCounts, CallBucket};
+use super::reset_bulk::BulkQueue;
+use super::sessions::{Interner, NameId};
+use super::sessions::{SessionOwner, SessionStore};
 use crate::model::ErrorCode;
 use axum::http::HeaderValue;
 use std::collections::HashMap;
@@ -30,9 +30,9 @@ pub struct Stats {
 impl Stats {
     /// The counts of one method over all its buckets; the peaks are those of the busiest bucket.
     #[must_use]
-    pub fn of(&self, method: Method) -> Counts {
+    pub fn of(&self, method: Method) -> BucketCounts {
         let buckets = self.buckets.iter().filter(|bucket| bucket.method == method);
-        buckets.fold(Counts::default(), |sum, bucket| sum.plus(bucket.counts))
+        buckets.fold(BucketCounts::default(), |sum, bucket| sum.plus(bucket.counts))
     }
 }
 
@@ -46,18 +46,18 @@ pub struct BucketStats {
     /// The workspace, where the bucket is one's own.
     pub team: Option<String>,
     /// What it counted.
-    pub counts: Counts,
+    pub counts: BucketCounts,
 }
 
 /// One call of `admin.users.session.invalidate` that reached its bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Call {
+pub struct CallRecord {
     /// Milliseconds from the server's start to the call's arrival.
     pub at_ms: u64,
     /// The session, where the arguments named one.
     pub session: Option<u64>,
     /// The answer.
-    pub told: StandInReply,
+    pub reply: StandInReply,
 }
 
 /// Why a token will not do.
@@ -71,7 +71,7 @@ pub(super) struct Denial {
 /// A call with a good token.
 #[derive(Debug)]
 pub(super) struct Admission {
-    /// The bucket that it counts in; [`World::leave`] gives its place back.
+    /// The bucket that it counts in; [`ServerState::leave`] gives its place back.
     pub bucket: BucketId,
     /// The token's scopes.
     pub scopes: HeaderValue,
@@ -87,7 +87,7 @@ pub(super) struct BucketId(usize);
 struct TokenState {
     number: NameId,
     scopes: HeaderValue,
-    token: Token,
+    token: StandInToken,
     taken: u64,
     end: Option<TokenEnd>,
 }
@@ -96,45 +96,45 @@ type BucketKey = (Method, NameId, Option<NameId>);
 
 /// The whole state.
 #[derive(Debug)]
-pub(super) struct World {
-    pub population: Population,
-    pub script: Script,
+pub(super) struct ServerState {
+    pub store: SessionStore,
+    pub script: ReplyScript,
     pub bulk: BulkQueue,
-    faults: Faults,
-    limits: Limits,
+    faults: FaultRates,
+    limits: MethodLimits,
     tokens: HashMap<String, TokenState>,
     /// Tokens and workspaces that buckets are named by.
-    names: Names,
+    interner: Interner,
     places: HashMap<BucketKey, BucketId>,
-    buckets: Vec<(BucketKey, Bucket)>,
-    log: Vec<Call>,
-    log_room: usize,
+    buckets: Vec<(BucketKey, CallBucket)>,
+    log: Vec<CallRecord>,
+    log_capacity: usize,
     stats: Stats,
 }
 
-impl World {
-    pub(super) fn new(config: Config) -> Self {
-        let mut world = Self {
-            population: config.population,
+impl ServerState {
+    pub(super) fn new(config: StandInConfig) -> Self {
+        let mut state = Self {
+            store: config.store,
             script: config.script,
             bulk: BulkQueue::new(config.bulk, config.log),
             faults: config.faults,
             limits: config.limits,
             tokens: HashMap::new(),
-            names: Names::default(),
+            interner: Interner::default(),
             places: HashMap::new(),
             buckets: Vec::new(),
             log: Vec::new(),
-            log_room: config.log,
+            log_capacity: config.log,
             stats: Stats::default(),
         };
-        config.tokens.into_iter().for_each(|token| world.accept(token));
-        world
+        config.tokens.into_iter().for_each(|token| state.accept(token));
+        state
     }
 
     /// Takes a token as good, from now on.
-    pub(super) fn accept(&mut self, token: Token) {
-        let number = self.names.intern(&token.text);
+    pub(super) fn accept(&mut self, token: StandInToken) {
+        let number = self.interner.intern(&token.text);
         // Scopes that no header can carry are sent as none at all.
         let scopes = HeaderValue::from_str(&token.scopes).unwrap_or(HeaderValue::from_static(""));
         self.tokens.insert(token.text.clone(), TokenState { number, scopes, token, taken: 0, end: None });
@@ -148,7 +148,7 @@ impl World {
     }
 
     /// What `auth.test` says of a token.
-    pub(super) fn identity(&self, text: &str) -> Option<Identity> {
+    pub(super) fn identity(&self, text: &str) -> Option<TokenIdentity> {
         self.tokens.get(text).map(|token| token.token.identity.clone())
     }
 
@@ -167,7 +167,7 @@ impl World {
         let bucket = self.place(method, number, team);
         let verdict = self.buckets[bucket.0].1.arrive(now);
         if verdict.is_ok() {
-            self.bulk.count_a_call(&mut self.population);
+            self.bulk.count_call(&mut self.store);
             if let (true, Some(token)) = (method.writes(), token.and_then(|token| self.tokens.get_mut(token))) {
                 token.count();
             }
@@ -211,11 +211,11 @@ impl World {
         let limit = self.limit(method);
         let team = match limit.scope {
             LimitScope::Token => None,
-            LimitScope::Team => team.map(|team| self.names.intern(team)),
+            LimitScope::Team => team.map(|team| self.interner.intern(team)),
         };
         let key = (method, token, team);
         *self.places.entry(key).or_insert_with(|| {
-            self.buckets.push((key, Bucket::new(limit.kind)));
+            self.buckets.push((key, CallBucket::new(limit.kind)));
             BucketId(self.buckets.len() - 1)
         })
     }
@@ -231,29 +231,30 @@ impl World {
     }
 
     /// Counts a call that was let through for `session`; gives the answer that is laid down or drawn for it.
-    pub(super) fn prescribe(&mut self, session: u64, owner: Owner<'_>) -> Option<Prescribed> {
-        let seen = self.population.see(session);
+    pub(super) fn scripted_reply(&mut self, session: u64, owner: SessionOwner<'_>) -> Option<ScriptedReply> {
+        let seen = self.store.count_call(session);
         self.stats.repeats += u64::from(seen.revoked);
-        self.stats.after_ok += u64::from(seen.told);
+        self.stats.after_ok += u64::from(seen.confirmed);
         let team = match owner {
-            Owner::Team(team) => Some(team),
-            Owner::User(_) => None,
+            SessionOwner::Team(team) => Some(team),
+            SessionOwner::User(_) => None,
         };
-        let scripted = self.script.take(session, team);
-        scripted
-            .or_else(|| self.faults.draw(session, seen.calls).map(|(fault, effect)| Prescribed::Fault(fault, effect)))
+        let scripted = self.script.next_reply(session, team);
+        scripted.or_else(|| {
+            self.faults.draw(session, seen.calls).map(|(fault, effect)| ScriptedReply::Fault(fault, effect))
+        })
     }
 
     /// Keeps a call, where there is room left.
-    pub(super) fn record(&mut self, at: Duration, session: Option<u64>, told: &StandInReply) {
-        if self.log.len() < self.log_room {
+    pub(super) fn record(&mut self, at: Duration, session: Option<u64>, reply: &StandInReply) {
+        if self.log.len() < self.log_capacity {
             let at_ms = u64::try_from(at.as_millis()).expect("a server's life in milliseconds");
-            self.log.push(Call { at_ms, session, told: told.clone() });
+            self.log.push(CallRecord { at_ms, session, reply: reply.clone() });
         }
     }
 
     /// The calls kept, in the order of their decision.
-    pub(super) fn calls(&self) -> Vec<Call> {
+    pub(super) fn calls(&self) -> Vec<CallRecord> {
         self.log.clone()
     }
 
@@ -261,11 +262,11 @@ impl World {
     pub(super) fn stats(&self) -> Stats {
         let buckets = self.buckets.iter().map(|((method, token, team), bucket)| BucketStats {
             method: *method,
-            token: self.names.text(*token).into(),
-            team: team.map(|team| self.names.text(team).into()),
+            token: self.interner.text(*token).into(),
+            team: team.map(|team| self.interner.text(team).into()),
             counts: bucket.counts(),
         });
-        Stats { buckets: buckets.collect(), revoked: self.population.revoked(), ..self.stats.clone() }
+        Stats { buckets: buckets.collect(), revoked: self.store.revoked(), ..self.stats.clone() }
     }
 }
 

@@ -1,9 +1,9 @@
 //! The stand-in behind `run --rehearse`: Slack's documented limit, and every answer that a good list may meet.
 
-use super::config::{Bulk, Config, Identity, Latency, Limit, Limits, Token};
-use super::faults::{Effect, Fault, Faults, per_mille};
+use super::config::{BulkConfig, Latency, Limit, MethodLimits, StandInConfig, StandInToken, TokenIdentity};
+use super::faults::{Effect, FaultRates, InjectedFault, per_mille};
 use super::limiter::LimitKind;
-use super::sessions::{Population, Session};
+use super::sessions::{Session, SessionStore};
 use crate::model::{SessionId, TeamId, UserId};
 use std::time::Duration;
 
@@ -25,38 +25,38 @@ const QUEUED: u64 = 3;
 
 /// What is the matter with a session before the run begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
+enum InitialState {
     Live,
     Gone,
     Expired,
 }
 
-impl Config {
+impl StandInConfig {
     /// A rehearsal for the rows of one input: their session, and what they name of its workspace and owner.
     ///
     /// Most sessions live; a few are gone or expired, and a few meet trouble on their first call and the truth on the
     /// next. All of it depends on the session ids alone, so that a rehearsal can be repeated, and none of it fails a row.
     /// Takes some fifty bytes a row, and some thirty for each user.
     pub fn rehearsal(rows: impl IntoIterator<Item = (SessionId, Option<TeamId>, Option<UserId>)>) -> Self {
-        let mut population = Population::listed([]);
+        let mut store = SessionStore::listed([]);
         for (session, team, user) in rows {
             // A user is known whose sessions are gone.
             if let Some(user) = &user {
-                population.know(user.as_str());
+                store.add_user(user.as_str());
             }
             if let Some(session) = to_session(session.get(), team, user) {
-                population.put_first(session);
+                store.put_first(session);
             }
         }
         Self {
-            population,
-            tokens: vec![Token { identity: identity(), ..Token::named(REHEARSAL_TOKEN) }],
+            store,
+            tokens: vec![StandInToken { identity: identity(), ..StandInToken::named(REHEARSAL_TOKEN) }],
             limits: limits(),
-            faults: Faults::seeded(SEED)
-                .with(Fault::Unavailable, Effect::None, UNAVAILABLE)
-                .with(Fault::InternalError, Effect::Done, HALF_DONE)
+            faults: FaultRates::seeded(SEED)
+                .with(InjectedFault::Unavailable, Effect::None, UNAVAILABLE)
+                .with(InjectedFault::InternalError, Effect::Done, HALF_DONE)
                 .on_first_calls(1),
-            bulk: Bulk { done_after: QUEUED, ..Bulk::default() },
+            bulk: BulkConfig { done_after: QUEUED, ..BulkConfig::default() },
             latency: Latency::Between(Duration::from_millis(30), Duration::from_millis(80)),
             ..Self::default()
         }
@@ -65,34 +65,34 @@ impl Config {
 
 /// A session that is gone is one that the stand-in has never heard of.
 fn to_session(id: u64, team: Option<TeamId>, user: Option<UserId>) -> Option<Session> {
-    let expired = match fate(id) {
-        Fate::Gone => return None,
-        Fate::Expired => true,
-        Fate::Live => false,
+    let expired = match initial_state(id) {
+        InitialState::Gone => return None,
+        InitialState::Expired => true,
+        InitialState::Live => false,
     };
     let (team, user) = (team.map(|team| team.to_string()), user.map(|user| user.to_string()));
     Some(Session { id, team, user, expired, devices: None })
 }
 
-fn fate(session: u64) -> Fate {
+fn initial_state(session: u64) -> InitialState {
     match per_mille(!SEED, session, 0) {
-        lot if lot < GONE => Fate::Gone,
-        lot if lot < GONE + EXPIRED => Fate::Expired,
-        _ => Fate::Live,
+        draw if draw < GONE => InitialState::Gone,
+        draw if draw < GONE + EXPIRED => InitialState::Expired,
+        _ => InitialState::Live,
     }
 }
 
 /// Tier 2 with an occasional burst for the admin methods (slack.md, "Rate limits"), hundreds a minute for `auth.test`.
-fn limits() -> Limits {
+fn limits() -> MethodLimits {
     let minute = Duration::from_mins(1);
     let tier2 = Limit::of(LimitKind::TokenBucket { calls: 20, per: minute, burst: 40 });
     let hundreds = Limit::of(LimitKind::TokenBucket { calls: 300, per: minute, burst: 100 });
-    Limits { invalidate: tier2, reset_bulk: tier2, list: tier2, auth_test: hundreds }
+    MethodLimits { invalidate: tier2, reset_bulk: tier2, list: tier2, auth_test: hundreds }
 }
 
 /// Nobody of the input: a real user id here could turn a row into one of the token's own sessions.
-fn identity() -> Identity {
-    Identity {
+fn identity() -> TokenIdentity {
+    TokenIdentity {
         url: "https://rehearsal.enterprise.slack.com/".into(),
         team: "Rehearsal".into(),
         user: "rehearsal".into(),
