@@ -15,7 +15,8 @@ use super::scan::Recorded;
 use crate::files::atomic::read_regular;
 use crate::files::during;
 use crate::model::{
-    Counts, Extra, InputRecord, LeftOutRuns, Remaining, Results, RowTotals, Run, Stamp, StatusRows, Verified, Window,
+    Counts, Extra, FIRST_RUNS, InputRecord, LAST_RUNS, LeftOutRuns, Remaining, Results, RowTotals, Run, Stamp,
+    StatusRows, Verified, Window,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -26,11 +27,6 @@ use std::path::{Path, PathBuf};
 
 /// The version that this program writes and reads.
 pub const FORMAT_VERSION: u64 = 1;
-
-/// Runs on one results file that are kept from the beginning, and up to now: a timer adds one every night.
-pub const FIRST_RUNS: usize = 5;
-/// As for [`FIRST_RUNS`].
-pub const LAST_RUNS: usize = 45;
 
 /// What is known of all runs on one results file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -8,6 +8,11 @@ use std::time::Duration;
 /// Members that this version does not know.
 pub type Extra = Map<String, Value>;
 
+/// Runs on one results file that are kept from the beginning, and up to now: a timer adds one every night.
+pub const FIRST_RUNS: usize = 5;
+/// As for [`FIRST_RUNS`].
+pub const LAST_RUNS: usize = 45;
+
 /// Runs that are no longer kept one by one.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct LeftOutRuns {

@@ -15,7 +15,8 @@ const ROOMS: [(&str, &[&str]); 15] = [
     ("slack", &["model", "engine::ports"]),
     ("input", &["model", "engine::ports", "files"]),
     ("ledger", &["model", "engine::ports", "files"]),
-    ("output", &["model", "files"]),
+    // The page says what an exit code means.
+    ("output", &["model", "files", "exit"]),
     ("stand_in", &["model"]),
     ("signals", &["model", "engine::ports"]),
     // Beside the way of the data: what was typed, what it means, and how it ends.

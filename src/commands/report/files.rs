@@ -10,14 +10,14 @@ use crate::ledger::paths::{self, RunFiles};
 use crate::ledger::results::fingerprint;
 use crate::ledger::verified;
 use crate::model::InputRecord;
-use crate::output::page::{Check, is_page};
+use crate::output::page::{HashCheck, is_page};
 use std::path::{Path, PathBuf};
 
 /// Enough of a file to know a page by.
 const BEGINNING: u64 = 256;
 
 /// Where everything is.
-pub struct Files {
+pub struct ReportFiles {
     /// The results, as they were given.
     pub given: PathBuf,
     /// The run's own.
@@ -28,7 +28,7 @@ pub struct Files {
     pub output: PathBuf,
 }
 
-impl Files {
+impl ReportFiles {
     /// From what was typed.
     pub fn of(given: &Path, output: Option<PathBuf>, events: Option<PathBuf>) -> Result<Self, RunError> {
         let real = paths::resolve(given).map_err(|error| refused(error.to_string(), "give the results of a run"))?;
@@ -70,13 +70,13 @@ impl Files {
     }
 
     /// The input's content against what was read of it.
-    pub fn check_input(&self, input: &InputRecord) -> Check {
+    pub fn check_input(&self, input: &InputRecord) -> HashCheck {
         let found = outputs::inputs(input, &self.run.results).into_iter().filter(|path| path.is_file());
         let prints: Vec<_> = found.filter_map(|path| fingerprint(&path).ok()).collect();
         match &prints[..] {
-            [] => Check::Absent,
-            prints if prints.iter().any(|print| print.sha256 == input.sha256) => Check::Matches,
-            _ => Check::Differs,
+            [] => HashCheck::Absent,
+            prints if prints.iter().any(|print| print.sha256 == input.sha256) => HashCheck::Matches,
+            _ => HashCheck::Differs,
         }
     }
 }

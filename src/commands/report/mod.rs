@@ -1,8 +1,6 @@
 //! `report`: a run on one page, from its results, its manifest and, where given, its events. Sends nothing.
 
-mod facts;
 mod files;
-mod history;
 
 use crate::cli::PageArgs;
 use crate::commands::outputs::unwritable;
@@ -16,9 +14,9 @@ use crate::ledger::paths::{is_there, remaining_beside};
 use crate::ledger::results::fingerprint;
 use crate::ledger::scan::{Records, ResultRecord, SeenLines, records};
 use crate::model::IdColumns;
-use crate::output::page::{self as html, Events, Facts, Figures, ResultsFile, Seen};
+use crate::output::page::{self, Aggregates, Events, FoundFile, PageInput, PageManifest, PageRun, RecordView};
 use crate::output::{self, Console};
-use files::Files;
+use files::ReportFiles;
 use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::Path;
@@ -29,36 +27,50 @@ use std::path::Path;
 /// Where the results, the manifest or the events cannot be used, and where the page cannot be written.
 pub fn report(typed: PageArgs, console: &Console) -> Result<ExitStatus, RunError> {
     let PageArgs { results, output, events } = typed;
-    let files = Files::of(&results, output, events)?;
+    let files = ReportFiles::of(&results, output, events)?;
     let records = records(&files.run.results).map_err(|error| unreadable(&error))?;
     let manifest = manifest_of(&files)?;
     files.check(manifest.as_ref())?;
     let events = files.events.as_deref().map(events_of).transpose()?;
-    let runs = history::runs(manifest.as_ref(), events.as_ref());
+    let recorded = manifest.as_ref().map(|manifest| &*manifest.runs);
+    let runs = PageRun::all(recorded, events.as_ref());
     let starts: Vec<_> = runs.iter().map(|run| run.started).collect();
     // Asked before the results are read: a run that ends in between is told as one that was going on.
     let is_running = files.is_held(manifest.as_ref())?;
     let names = manifest.as_ref().map(|manifest| manifest.input.columns.names()).unwrap_or_default();
     let ids = records.id_columns(&names).map_err(|error| unreadable(&error))?;
-    let (figures, found) = figures_of(records, ids, &files, Figures::new(&starts))?;
-    let facts = Facts {
+    let (aggregates, found) = aggregated(records, ids, &files, Aggregates::new(&starts))?;
+    let left_out = manifest.as_ref().map(|manifest| (&*manifest.runs, &manifest.runs_left_out));
+    let input = PageInput {
         made_at: wall(),
         tool_version: env!("CARGO_PKG_VERSION"),
         results: found,
         is_running,
-        event_notes: notes(events.as_ref(), manifest.as_ref()),
-        manifest: manifest.as_ref().map(|manifest| facts::of(manifest, &files)),
         runs,
+        manifest: manifest.as_ref().map(|manifest| recorded_by(manifest, &files)),
+        event_notes: page::event_notes(events.as_ref(), left_out),
     };
-    let text = html::page(&facts, &figures)
+    let text = page::page(&input, &aggregates)
         .map_err(|error| RunError::internal(format!("the page cannot be put together: {error}")))?;
     page_file::replace(&files.output, &text).map_err(|error| unwritable(&error))?;
     console.note(&format!("written: {}", files.output.display()));
     Ok(ExitStatus::Success)
 }
 
+fn recorded_by<'a>(manifest: &'a Manifest, files: &ReportFiles) -> PageManifest<'a> {
+    PageManifest {
+        tool_version: &manifest.tool_version,
+        runs: &manifest.runs,
+        input: &manifest.input,
+        input_now: files.check_input(&manifest.input),
+        results: &manifest.results,
+        totals: &manifest.totals,
+        verified: manifest.verified(),
+    }
+}
+
 /// The manifest beside the results; none, and a warning, where it is gone.
-fn manifest_of(files: &Files) -> Result<Option<Manifest>, RunError> {
+fn manifest_of(files: &ReportFiles) -> Result<Option<Manifest>, RunError> {
     match Manifest::load(&files.run.manifest) {
         Ok(manifest) => Ok(Some(manifest)),
         Err(ManifestError::Missing(path)) => {
@@ -73,13 +85,8 @@ fn manifest_of(files: &Files) -> Result<Option<Manifest>, RunError> {
     }
 }
 
-fn notes(events: Option<&Events>, manifest: Option<&Manifest>) -> Vec<String> {
-    let of_events = events.map(|events| history::notes(events, manifest)).unwrap_or_default();
-    of_events.into_iter().chain(manifest.and_then(history::left_out)).collect()
-}
-
 fn events_of(path: &Path) -> Result<Events, RunError> {
-    let read = || html::read_events(BufReader::new(File::open(path)?));
+    let read = || page::read_events(BufReader::new(File::open(path)?));
     let next = "name the file that run --events wrote, or leave --events out";
     let events =
         read().map_err(|error: io::Error| refused(format!("cannot read {}: {error}", path.display()), next))?;
@@ -89,18 +96,18 @@ fn events_of(path: &Path) -> Result<Events, RunError> {
     Ok(events)
 }
 
-/// Reads the results once for the figures, and once for their hash.
-fn figures_of(
+/// Reads the results once for the aggregates, and once for their hash.
+fn aggregated(
     mut records: Records,
     ids: IdColumns,
-    files: &Files,
-    mut figures: Figures,
-) -> Result<(Figures, ResultsFile), RunError> {
+    files: &ReportFiles,
+    mut aggregates: Aggregates,
+) -> Result<(Aggregates, FoundFile), RunError> {
     let (mut lines, mut recorded_twice) = (SeenLines::default(), 0);
     for record in &mut records {
         let record = record.map_err(|error| unreadable(&error))?;
         if lines.note(record.line) {
-            figures.add(seen(&record, ids));
+            aggregates.add(view(&record, ids));
         } else {
             recorded_twice += 1;
         }
@@ -109,21 +116,20 @@ fn figures_of(
     let is_torn = records.is_torn().map_err(failed)?;
     let print = fingerprint(&files.run.results).map_err(failed)?;
     let remains = is_there(&files.run.remaining).map_err(failed)?;
-    let found = ResultsFile {
+    let found = FoundFile {
         path: files.given.to_string_lossy().into_owned(),
         sha256: print.sha256,
-        bytes: print.bytes,
         is_torn,
         recorded_twice,
         remaining: remains.then(|| remaining_beside(&files.given).to_string_lossy().into_owned()),
     };
-    Ok((figures, found))
+    Ok((aggregates, found))
 }
 
-fn seen(record: &ResultRecord, ids: IdColumns) -> Seen<'_> {
+fn view(record: &ResultRecord, ids: IdColumns) -> RecordView<'_> {
     let field = |column: Option<usize>| column.and_then(|column| record.fields.get(column)).unwrap_or_default();
     let [session, team, user] = [ids.session, ids.team, ids.user].map(field);
-    Seen { line: record.line, session, team, user, outcome: &record.outcome }
+    RecordView { line: record.line, session, team, user, outcome: &record.outcome }
 }
 
 fn refused(what: String, next: &str) -> RunError {

@@ -3,12 +3,9 @@
 //! It is inline SVG that stretches with the page; what must not stretch, the labels, stands around it as HTML. Colours
 //! are classes, so that the page's style sheet can give them for light, dark and paper.
 
-use super::bars::Bars;
-use super::ends::End;
-use super::facts::Run;
-use super::scale::{Ticks, clock, moment, nice, stretch, time_step, width_words};
-use super::spans::Spans;
-use crate::model::Stamp;
+use super::page_input::PageRun;
+use super::timeline::{Bars, ByGroup, Spans};
+use crate::model::{Stamp, StatusGroup};
 use crate::output::text::{rate, thousands};
 
 /// The drawing's own units. Whole per mille are fine enough, and short.
@@ -18,9 +15,11 @@ const HIGH: f64 = 240.0;
 /// An axis is never shorter, in milliseconds: a few seconds are no time for bars to fill a page.
 const SHORTEST: i64 = 12_000;
 
-/// The chart of one run.
+/// The chart of one run. Places and lengths are texts in the drawing's units.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Chart {
+    /// The run's number, from 1.
+    pub number: usize,
     /// How wide a bar is, in words.
     pub bar: String,
     /// From when to when it shows.
@@ -28,63 +27,33 @@ pub struct Chart {
     /// Rows that ended in it.
     pub rows: u64,
     /// Its bars, empty ones left out.
-    pub bars: Vec<Bar>,
-    /// When a 429 paused calls.
-    pub pauses: Vec<Shade>,
-    /// When Slack did not answer.
-    pub outages: Vec<Shade>,
-    /// The estimate, where there was one.
-    pub estimate: Option<Line>,
+    pub bars: Vec<ChartBar>,
+    /// When a 429 paused calls: from the left, width, and in words.
+    pub pauses: Vec<(String, String, String)>,
+    /// When Slack did not answer, as for `pauses`.
+    pub outages: Vec<(String, String, String)>,
+    pub estimate: Option<EstimateLine>,
     /// Rows a bar, from the ground up.
     pub rows_axis: Vec<Tick>,
-    /// Times.
     pub time_axis: Vec<Tick>,
+    /// Whether there were more estimates or pauses than were kept.
+    pub is_history_cut: bool,
 }
 
-/// A bar.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Bar {
+pub struct ChartBar {
     /// When it begins.
     pub at: String,
     /// The same as a time of day.
     pub clock: String,
-    /// Rows in the order of [`End::ALL`].
-    pub by_end: [u64; End::ALL.len()],
-    /// All rows.
+    pub by_group: ByGroup,
     pub rows: u64,
-    /// Its parts, from the ground up.
-    pub parts: Vec<Part>,
+    /// From the ground up: class, then x, y, width and height.
+    pub parts: Vec<(&'static str, [String; 4])>,
 }
 
-/// A part of a bar, in the drawing's units.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Part {
-    /// The class that colours it.
-    pub class: &'static str,
-    /// From the left.
-    pub x: String,
-    /// From the top.
-    pub y: String,
-    /// Its width.
-    pub width: String,
-    /// Its height.
-    pub height: String,
-}
-
-/// A shaded stretch, in the drawing's units.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Shade {
-    /// From the left.
-    pub x: String,
-    /// Its width.
-    pub width: String,
-    /// In words.
-    pub title: String,
-}
-
-/// The estimate.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Line {
+pub struct EstimateLine {
     /// An SVG path.
     pub path: String,
     /// Calls a minute, from the ground up.
@@ -100,24 +69,23 @@ pub struct Line {
 pub struct Tick {
     /// In per cent, from the left or from the ground.
     pub place: String,
-    /// What it says.
     pub label: String,
-    /// In the drawing's units, from the top, for the line across.
+    /// From the top, for the line across.
     pub y: String,
     /// Whether a narrow page leaves it out.
     pub is_minor: bool,
 }
 
-/// The time that is shown, and where a moment of it is.
+/// The time that is shown, in milliseconds.
 #[derive(Debug, Clone, Copy)]
-struct Frame {
+struct TimeAxis {
     from: i64,
     to: i64,
 }
 
-impl Frame {
+impl TimeAxis {
     /// All bars, and all of the run.
-    fn of(run: Option<&Run>, bars: &Bars) -> Option<Self> {
+    fn of(run: Option<&PageRun<'_>>, bars: &Bars) -> Option<Self> {
         let run = run.map(|run| (run.started, run.ended.unwrap_or(run.started)));
         let both = [run, bars.extent()];
         let from = both.iter().flatten().map(|(from, _)| from.as_millis()).min()?;
@@ -131,46 +99,56 @@ impl Frame {
         let part = at.saturating_sub(self.from) as f64 / self.to.saturating_sub(self.from).max(1) as f64;
         (part * WIDE).clamp(0.0, WIDE)
     }
+
+    fn ticks(self) -> Vec<Tick> {
+        let step = time_step(self.to.saturating_sub(self.from));
+        let first = self.from.div_euclid(step).saturating_add(1).saturating_mul(step);
+        let moments = std::iter::successors(Some(first), |at| at.checked_add(step)).take_while(|at| *at <= self.to);
+        let tick = |(index, at): (usize, i64)| {
+            let (place, stamp) = (self.x(at) / WIDE * 100.0, Stamp::from_millis(at));
+            let is_day = step >= 86_400_000;
+            let label = if is_day { moment(stamp).chars().take(10).collect() } else { clock(stamp, step < 60_000) };
+            Tick { place: short(place), label, y: String::new(), is_minor: index % 2 == 1 }
+        };
+        moments.enumerate().map(tick).collect()
+    }
 }
 
-/// Draws one run; none where there is neither a run nor a row.
+/// Draws one run; `None` if there is neither a run nor a row.
 #[must_use]
-pub fn draw(run: Option<&Run>, bars: &Bars) -> Option<Chart> {
-    let frame = Frame::of(run, bars)?;
+pub fn draw(number: usize, run: Option<&PageRun<'_>>, bars: &Bars) -> Option<Chart> {
+    let axis = TimeAxis::of(run, bars)?;
     let most = bars.iter().map(|(_, rows)| rows.iter().sum::<u64>()).max().unwrap_or(0);
-    let rows_ticks = nice(most);
-    let drawn: Vec<_> = bars.iter().map(|(at, rows)| bar(frame, at, bars.width(), rows, rows_ticks.top())).collect();
-    let shades = |spans: fn(&Run) -> &Spans, what| run.map(|run| shades(frame, spans(run), what)).unwrap_or_default();
+    let ticks = nice(most);
+    let drawn: Vec<_> = bars.iter().map(|(at, rows)| bar(axis, at, bars.width(), rows, top(&ticks))).collect();
+    let shades = |spans: Option<&Spans>, what| spans.map(|spans| shades(axis, spans, what)).unwrap_or_default();
     Some(Chart {
+        number,
         bar: width_words(bars.width()),
-        stretch: stretch(Stamp::from_millis(frame.from), Stamp::from_millis(frame.to)),
+        stretch: stretch(Stamp::from_millis(axis.from), Stamp::from_millis(axis.to)),
         rows: drawn.iter().map(|bar| bar.rows).sum(),
         bars: drawn,
-        pauses: shades(|run| &run.pauses, "paused for Slack’s limit"),
-        outages: shades(|run| &run.outages, "no answer from Slack"),
-        estimate: run.and_then(|run| estimate(frame, run)),
-        rows_axis: upwards(rows_ticks),
-        time_axis: times(frame),
+        pauses: shades(run.map(|run| &run.pauses), "paused for Slack’s limit"),
+        outages: shades(run.map(|run| &run.outages), "no answer from Slack"),
+        estimate: run.and_then(|run| estimate(axis, run)),
+        rows_axis: upwards(&ticks),
+        time_axis: axis.ticks(),
+        is_history_cut: run.is_some_and(|run| run.is_history_cut),
     })
 }
 
-fn bar(frame: Frame, at: Stamp, width: i64, by_end: [u64; End::ALL.len()], top: f64) -> Bar {
-    let (left, right) = (frame.x(at.as_millis()), frame.x(at.as_millis().saturating_add(width)));
-    // A gap where there is room for one.
+fn bar(axis: TimeAxis, at: Stamp, width: i64, by_group: ByGroup, top: f64) -> ChartBar {
+    let (left, right) = (axis.x(at.as_millis()), axis.x(at.as_millis().saturating_add(width)));
+    // A gap if there is room for one.
     let gap = ((right - left) * 0.15).min(2.0);
+    let width = (right - left - gap).max(0.6);
     let (mut parts, mut below) = (Vec::new(), 0.0);
-    for (end, rows) in End::ALL.into_iter().zip(by_end).filter(|(_, rows)| *rows > 0) {
+    for (group, rows) in StatusGroup::ALL.into_iter().zip(by_group).filter(|(_, rows)| *rows > 0) {
         let height = height(rows, top);
         below += height;
-        parts.push(Part {
-            class: end.class(),
-            x: short(left),
-            y: short(HIGH - below),
-            width: short((right - left - gap).max(0.6)),
-            height: short(height),
-        });
+        parts.push((group.class(), [left, HIGH - below, width, height].map(short)));
     }
-    Bar { at: moment(at), clock: clock(at, true), by_end, rows: by_end.iter().sum(), parts }
+    ChartBar { at: moment(at), clock: clock(at, true), by_group, rows: by_group.iter().sum(), parts }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a count of rows, as a height")]
@@ -178,18 +156,18 @@ fn height(rows: u64, top: f64) -> f64 {
     rows as f64 / top * HIGH
 }
 
-fn shades(frame: Frame, spans: &Spans, what: &str) -> Vec<Shade> {
-    let seen = spans.iter().filter(|(from, to)| from.as_millis() < frame.to && to.as_millis() > frame.from);
+fn shades(axis: TimeAxis, spans: &Spans, what: &str) -> Vec<(String, String, String)> {
+    let seen = spans.iter().filter(|(from, to)| from.as_millis() < axis.to && to.as_millis() > axis.from);
     let shade = |(from, to): (Stamp, Stamp)| {
-        let (left, right) = (frame.x(from.as_millis()), frame.x(to.as_millis()));
+        let (left, right) = (axis.x(from.as_millis()), axis.x(to.as_millis()));
         let title = format!("{what}, {} to {}", clock(from, true), clock(to, true));
-        Shade { x: short(left), width: short((right - left).max(1.0)), title }
+        (short(left), short((right - left).max(1.0)), title)
     };
     seen.map(shade).collect()
 }
 
 /// Steps: the estimate holds until the next one.
-fn estimate(frame: Frame, run: &Run) -> Option<Line> {
+fn estimate(axis: TimeAxis, run: &PageRun<'_>) -> Option<EstimateLine> {
     let changes: Vec<_> = run.estimates.iter().filter(|(_, rate)| rate.is_finite() && *rate >= 0.0).collect();
     let (_, last) = changes.last()?;
     let lowest = changes.iter().map(|(_, rate)| *rate).fold(f64::MAX, f64::min);
@@ -197,33 +175,20 @@ fn estimate(frame: Frame, run: &Run) -> Option<Line> {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "finite and not negative")]
     let ticks = nice(highest.ceil() as u64);
     let point = |(index, (at, rate)): (usize, &(Stamp, f64))| {
-        let (x, y) = (short(frame.x(at.as_millis())), short(HIGH - rate / ticks.top() * HIGH));
+        let (x, y) = (short(axis.x(at.as_millis())), short(HIGH - rate / top(&ticks) * HIGH));
         if index == 0 { format!("M{x} {y}") } else { format!("H{x}V{y}") }
     };
     let path = changes.iter().enumerate().map(point).chain([format!("H{WIDE}")]).collect();
     let range = if lowest < highest { format!("{} to {}", rate(lowest), rate(highest)) } else { rate(highest) };
-    Some(Line { path, axis: upwards(ticks), range, last: rate(*last) })
+    Some(EstimateLine { path, axis: upwards(&ticks), range, last: rate(*last) })
 }
 
-fn upwards(ticks: Ticks) -> Vec<Tick> {
-    let tick = |value: u64| {
-        let part = height(value, ticks.top()) / HIGH;
-        Tick { place: short(part * 100.0), label: thousands(value), y: short(HIGH - part * HIGH), is_minor: false }
+fn upwards(ticks: &[u64]) -> Vec<Tick> {
+    let tick = |value: &u64| {
+        let part = height(*value, top(ticks)) / HIGH;
+        Tick { place: short(part * 100.0), label: thousands(*value), y: short(HIGH - part * HIGH), is_minor: false }
     };
-    ticks.values().map(tick).collect()
-}
-
-fn times(frame: Frame) -> Vec<Tick> {
-    let step = time_step(frame.to.saturating_sub(frame.from));
-    let first = frame.from.div_euclid(step).saturating_add(1).saturating_mul(step);
-    let moments = std::iter::successors(Some(first), |at| at.checked_add(step)).take_while(|at| *at <= frame.to);
-    let tick = |(index, at): (usize, i64)| {
-        let (place, stamp) = (frame.x(at) / WIDE * 100.0, Stamp::from_millis(at));
-        let is_day = step >= 86_400_000;
-        let label = if is_day { moment(stamp).chars().take(10).collect() } else { clock(stamp, step < 60_000) };
-        Tick { place: short(place), label, y: String::new(), is_minor: index % 2 == 1 }
-    };
-    moments.enumerate().map(tick).collect()
+    ticks.iter().map(tick).collect()
 }
 
 /// One decimal is fine enough for a drawing, and short.
@@ -232,21 +197,101 @@ fn short(number: f64) -> String {
     text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
 }
 
+#[expect(clippy::cast_precision_loss, reason = "the end of an axis")]
+fn top(ticks: &[u64]) -> f64 {
+    ticks.last().copied().unwrap_or(1) as f64
+}
+
+/// From 0 up to `most` or beyond, in at most four steps of 1, 2 or 5 times a power of ten.
+fn nice(most: u64) -> Vec<u64> {
+    let most = most.max(1);
+    let mut power = 1_u64;
+    loop {
+        for digit in [1, 2, 5] {
+            let step = power.saturating_mul(digit);
+            if most.div_ceil(step) <= 4 || step == u64::MAX {
+                return (0..=most.div_ceil(step)).map(|count| count.saturating_mul(step)).collect();
+            }
+        }
+        power = power.saturating_mul(10);
+    }
+}
+
+/// Steps of a time axis, in milliseconds.
+const STEPS: [i64; 17] = [
+    1_000,
+    2_000,
+    5_000,
+    10_000,
+    30_000,
+    60_000,
+    120_000,
+    300_000,
+    600_000,
+    1_800_000,
+    3_600_000,
+    7_200_000,
+    21_600_000,
+    43_200_000,
+    86_400_000,
+    172_800_000,
+    604_800_000,
+];
+
+/// At most six labels have room.
+const MOST_LABELS: i64 = 6;
+
+/// The step of a time axis of this length, both in milliseconds.
+fn time_step(length: i64) -> i64 {
+    let fits = |step: &i64| length / step <= MOST_LABELS;
+    STEPS.into_iter().find(fits).unwrap_or_else(|| (length / MOST_LABELS).max(1))
+}
+
+/// The time of day in UTC: `18:42`, or `18:42:01`.
+fn clock(at: Stamp, seconds: bool) -> String {
+    let text = at.rfc3339_seconds();
+    let time = text.rsplit_once('T').map_or("", |(_, time)| time);
+    time.chars().take(if seconds { 8 } else { 5 }).collect()
+}
+
+/// `2026-11-23 18:42:01`, in UTC.
+#[must_use]
+pub fn moment(at: Stamp) -> String {
+    at.rfc3339_seconds().trim_end_matches('Z').replacen('T', " ", 1)
+}
+
+/// From one moment to another, with the day only once if it is the same: `2026-11-23 18:42:01 to 18:50:00`.
+#[must_use]
+pub fn stretch(from: Stamp, to: Stamp) -> String {
+    let (from_text, to_text) = (moment(from), moment(to));
+    let day = |text: &str| text.split(' ').next().map(str::to_owned);
+    let to_text = if day(&from_text) == day(&to_text) { clock(to, true) } else { to_text };
+    format!("{from_text} to {to_text}")
+}
+
+/// A width of [`Bars`] in words: `10 s`, `30 min`, `2 h`, `4 d`.
+fn width_words(millis: i64) -> String {
+    match millis {
+        ..60_000 => format!("{} s", millis / 1_000),
+        60_000..3_600_000 => format!("{} min", millis / 60_000),
+        3_600_000..86_400_000 => format!("{} h", millis / 3_600_000),
+        _ => format!("{} d", millis / 86_400_000),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::spans::Steps;
+    use super::super::timeline::Steps;
     use super::*;
     use std::time::Duration;
 
-    fn run(started: i64, ended: i64) -> Run {
-        Run {
-            run_id: "one".into(),
+    fn run(started: i64, ended: i64) -> PageRun<'static> {
+        PageRun {
+            run_id: "one",
             started: Stamp::from_millis(started),
             ended: Some(Stamp::from_millis(ended)),
-            exit: None,
-            stop_reason: None,
-            is_rehearsal: false,
-            told: None,
+            exit_code: None,
+            record: None,
             estimates: Steps::default(),
             pauses: Spans::default(),
             outages: Spans::default(),
@@ -261,18 +306,20 @@ mod tests {
     #[test]
     fn bars_stand_on_the_ground_and_fit_below_the_top() {
         let mut bars = Bars::default();
-        for (second, end, rows) in [(0, End::Gone, 3), (0, End::Trouble, 4), (50, End::Aside, 2)] {
+        for (second, end, rows) in
+            [(0, StatusGroup::Gone, 3), (0, StatusGroup::ActionNeeded, 4), (50, StatusGroup::Skipped, 2)]
+        {
             (0..rows).for_each(|_| bars.add(Stamp::from_millis(second * 1_000), end));
         }
-        let chart = draw(Some(&run(0, 100_000)), &bars).unwrap();
+        let chart = draw(1, Some(&run(0, 100_000)), &bars).unwrap();
         assert_eq!((chart.rows, chart.bars.len(), chart.bars[0].rows), (9, 2, 7));
         let tops: Vec<_> = chart.rows_axis.iter().map(|tick| (&*tick.label, &*tick.y)).collect();
         assert_eq!((tops[0], tops[4]), (("0", "240"), ("8", "0")));
         let [gone, trouble] = &chart.bars[0].parts[..] else { panic!("{chart:?}") };
-        assert_eq!((gone.class, &*gone.y, &*gone.height), ("gone", "150", "90"));
-        assert_eq!((trouble.class, &*trouble.y, &*trouble.height), ("trouble", "30", "120"));
-        let half = &chart.bars[1].parts[0];
-        assert_eq!((&*half.x, number(&half.y) + number(&half.height)), ("500", HIGH));
+        assert_eq!((gone.0, &*gone.1[1], &*gone.1[3]), ("gone", "150", "90"));
+        assert_eq!((trouble.0, &*trouble.1[1], &*trouble.1[3]), ("trouble", "30", "120"));
+        let [x, y, _, height] = &chart.bars[1].parts[0].1;
+        assert_eq!((&**x, number(y) + number(height)), ("500", HIGH));
     }
 
     #[test]
@@ -283,8 +330,8 @@ mod tests {
         run.estimates.push(Stamp::from_millis(10_000), 20.0);
         run.estimates.push(Stamp::from_millis(60_000), 10.0);
         run.estimates.push(Stamp::from_millis(70_000), f64::NAN);
-        let chart = draw(Some(&run), &Bars::default()).unwrap();
-        let shades: Vec<_> = chart.pauses.iter().map(|shade| (&*shade.x, &*shade.width)).collect();
+        let chart = draw(1, Some(&run), &Bars::default()).unwrap();
+        let shades: Vec<_> = chart.pauses.iter().map(|shade| (&*shade.0, &*shade.1)).collect();
         assert_eq!(shades, [("200", "300"), ("900", "100")], "cut off at the end of the run");
         let estimate = chart.estimate.unwrap();
         assert_eq!(estimate.path, "M100 0H600V120H1000");
@@ -293,12 +340,45 @@ mod tests {
 
     #[test]
     fn any_run_has_an_axis_of_some_labels() {
-        assert_eq!(draw(None, &Bars::default()), None);
+        assert_eq!(draw(1, None, &Bars::default()), None);
         for length in [0, 900, 12_000, 61_000, 3_600_000, 86_400_000, 40 * 86_400_000, 20_000 * 86_400_000] {
-            let chart = draw(Some(&run(1_700_000_000_000, 1_700_000_000_000 + length)), &Bars::default()).unwrap();
+            let chart = draw(1, Some(&run(1_700_000_000_000, 1_700_000_000_000 + length)), &Bars::default()).unwrap();
             let places: Vec<_> = chart.time_axis.iter().map(|tick| number(&tick.place)).collect();
             assert!((1..=7).contains(&places.len()), "{length}: {places:?}");
             assert!(places.is_sorted() && places.iter().all(|place| (0.0..=100.0).contains(place)));
+        }
+    }
+
+    #[test]
+    fn axes_are_round_and_reach_the_top() {
+        for (most, want) in [
+            (0, &[0, 1][..]),
+            (1, &[0, 1]),
+            (3, &[0, 1, 2, 3]),
+            (7, &[0, 2, 4, 6, 8]),
+            (20, &[0, 5, 10, 15, 20]),
+            (21, &[0, 10, 20, 30]),
+            (999, &[0, 500, 1000]),
+        ] {
+            assert_eq!(nice(most), want, "{most}");
+        }
+        assert!(nice(u64::MAX).len() <= 6);
+    }
+
+    #[test]
+    fn times_are_said_as_people_say_them() {
+        let at = Stamp::from_millis(1_795_459_321_000);
+        assert_eq!((clock(at, true), clock(at, false)), ("18:42:01".into(), "18:42".into()));
+        let (soon, late) = (Stamp::from_millis(1_795_459_921_000), Stamp::from_millis(1_795_545_721_000));
+        assert_eq!(stretch(at, soon), "2026-11-23 18:42:01 to 18:52:01");
+        assert_eq!(stretch(at, late), "2026-11-23 18:42:01 to 2026-11-24 18:42:01");
+        for (millis, want) in
+            [(1_000, "1 s"), (2_000, "2 s"), (600_000, "10 min"), (7_200_000, "2 h"), (172_800_000, "2 d")]
+        {
+            assert_eq!(width_words(millis), want);
+        }
+        for (length, want) in [(1_000, 1_000), (60_000, 10_000), (86_400_000, 21_600_000), (i64::MAX, i64::MAX / 6)] {
+            assert_eq!(time_step(length), want);
         }
     }
 }

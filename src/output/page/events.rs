@@ -2,7 +2,7 @@
 //!
 //! The format is that of [`crate::output::EventLog`]. Rows are not read here: the results are the evidence of them.
 
-use super::spans::{Spans, Steps};
+use super::timeline::{Spans, Steps};
 use crate::model::Stamp;
 use jiff::Timestamp;
 use serde::Deserialize;

@@ -4,25 +4,159 @@
 //! Content-Security-Policy in it says so to the browser. Everything that comes from the input, from Slack or from a file
 //! is cleaned ([`clean`]) and then escaped by askama. The templates are in `templates/`.
 //!
-//! Pure: [`Figures`] take in the records one by one, [`Facts`] are what else is known, [`page`] gives the text.
+//! Pure: [`Aggregates`] take in the records one by one, [`PageInput`] is what else is known, [`page`] gives the text.
 
-mod bars;
+mod aggregates;
 mod chart;
-mod ends;
 mod events;
-mod facts;
-mod figures;
-mod groups;
-mod scale;
-mod spans;
-mod story;
+mod page_input;
 mod tables;
-mod template;
 #[cfg(test)]
 mod tests;
+mod timeline;
+mod verdict;
 
-pub use events::{Events, RunEvents, read as read_events};
-pub use facts::{Check, Facts, ManifestFacts, ResultsFile, Run, Told, Verified};
-pub use figures::{Figures, Seen};
-pub use spans::{Spans, Steps};
-pub use template::{is_page, page};
+pub use aggregates::{Aggregates, RecordView};
+pub use events::{Events, read as read_events};
+pub use page_input::{FoundFile, HashCheck, PageInput, PageManifest, PageRun, event_notes};
+
+use super::text::clean;
+use crate::model::{Status, StatusGroup};
+use aggregates::{Number, ProblemRow};
+use askama::Template;
+use chart::{Chart, draw, moment};
+use tables::{BarPart, GroupRow, HashRow, RunRow, StatusRow, VerifiedRows, hint_of};
+use verdict::Verdict;
+
+/// Runs that are drawn, the last ones.
+const MOST_CHARTS: usize = 8;
+
+/// How every page begins: by this a file is known to be one.
+const BEGINNING: &str = "<!doctype html>\n<!-- slack-revoke report -->";
+
+/// Whether a file that begins with these bytes is a page of ours, and may be replaced by another.
+#[must_use]
+pub fn is_page(beginning: &[u8]) -> bool {
+    beginning.starts_with(BEGINNING.as_bytes())
+}
+
+/// A key figure.
+struct Tile {
+    name: &'static str,
+    label: &'static str,
+    value: Number,
+    class: &'static str,
+}
+
+#[derive(Template)]
+#[template(path = "page.html", config = "src/output/page/askama.toml")]
+struct PageTemplate<'a> {
+    beginning: &'static str,
+    tool_version: &'a str,
+    /// The version that ran last, if it is another one.
+    run_version: Option<String>,
+    has_manifest: bool,
+    title: String,
+    made_at: String,
+    results_path: String,
+    remaining: Option<String>,
+    verdict: Verdict,
+    is_rehearsal: bool,
+    tiles: Vec<Tile>,
+    facts: Vec<(&'static str, String)>,
+    runs: Vec<RunRow>,
+    run_count: usize,
+    ended: Number,
+    not_reached: Option<Number>,
+    bar: Vec<BarPart>,
+    statuses: Vec<StatusRow>,
+    charts: Vec<Chart>,
+    not_drawn: usize,
+    workspaces: Vec<GroupRow>,
+    errors: Vec<GroupRow>,
+    problems: &'a [ProblemRow],
+    all_problems: Number,
+    more_problems: Number,
+    verified: Option<VerifiedRows>,
+    hashes: Vec<HashRow>,
+    legend: [(&'static str, &'static str); StatusGroup::ALL.len()],
+}
+
+/// The text of the page.
+///
+/// # Errors
+/// If the template fails, which it never does: it writes to memory.
+pub fn page(input: &PageInput<'_>, aggregates: &Aggregates) -> Result<String, askama::Error> {
+    let counts = &aggregates.counts;
+    let (charts, not_drawn) = charts(input, aggregates);
+    let name = input.results.path.rsplit('/').next().unwrap_or_default();
+    let several_runs = input.runs.len() > 1;
+    let template = PageTemplate {
+        beginning: BEGINNING,
+        tool_version: input.tool_version,
+        run_version: run_version(input),
+        has_manifest: input.manifest.is_some(),
+        title: clean(name).into_owned(),
+        made_at: moment(input.made_at),
+        results_path: clean(&input.results.path).into_owned(),
+        remaining: input.results.remaining.as_deref().map(|path| clean(path).into_owned()),
+        verdict: Verdict::of(input, counts),
+        is_rehearsal: input.is_rehearsal(),
+        tiles: tiles(input, aggregates),
+        facts: tables::facts(input, aggregates),
+        runs: if several_runs { tables::runs(input, aggregates) } else { Vec::new() },
+        run_count: input.runs.len(),
+        ended: Number(counts.ended()),
+        not_reached: input.not_reached(counts).map(Number),
+        bar: tables::bar(counts, input.rows().unwrap_or(0).max(counts.ended())),
+        statuses: tables::statuses(counts),
+        charts,
+        not_drawn,
+        workspaces: tables::groups(&aggregates.workspaces, "no workspace named", "workspaces", |_| ""),
+        errors: tables::groups(&aggregates.errors, "", "errors", hint_of),
+        problems: &aggregates.problems,
+        all_problems: Number(StatusGroup::ActionNeeded.of(counts)),
+        more_problems: Number(aggregates.more_problems()),
+        verified: tables::verified(input),
+        hashes: tables::hashes(input),
+        legend: StatusGroup::ALL.map(|group| (group.class(), group.legend())),
+    };
+    template.render()
+}
+
+fn run_version(input: &PageInput<'_>) -> Option<String> {
+    let version = input.manifest.as_ref()?.tool_version;
+    (version != input.tool_version).then(|| clean(version).into_owned())
+}
+
+fn tiles(input: &PageInput<'_>, aggregates: &Aggregates) -> Vec<Tile> {
+    let counts = &aggregates.counts;
+    let tile = |name, label, value, class| Tile { name, label, value: Number(value), class };
+    let problems = StatusGroup::ActionNeeded.of(counts);
+    let rows = match input.rows() {
+        Some(rows) => tile("rows", "rows asked for", rows, ""),
+        None => tile("rows", "rows recorded", counts.ended(), ""),
+    };
+    let mut tiles = vec![
+        rows,
+        tile("revoked", "sessions revoked", counts.of(Status::Revoked), "gone"),
+        tile("requested", "asked for", counts.of(Status::Requested), "asked"),
+        tile("already_revoked", "gone already", counts.of(Status::AlreadyRevoked), "gone"),
+        tile("trouble", "need a hand", problems, if problems > 0 { "trouble" } else { "" }),
+    ];
+    tiles.retain(|tile| tile.name != "requested" || tile.value.0 > 0);
+    if let Some(not_reached) = input.not_reached(counts) {
+        tiles.push(tile("not_reached", "not reached", not_reached, if not_reached > 0 { "trouble" } else { "" }));
+    }
+    tiles.push(tile("rate_limited", "times slowed by Slack (429)", aggregates.rate_limited, ""));
+    tiles
+}
+
+/// The last runs in which there is something to see, and how many others have rows that are not drawn.
+fn charts(input: &PageInput<'_>, aggregates: &Aggregates) -> (Vec<Chart>, usize) {
+    let drawn = aggregates.timeline.runs().iter().enumerate();
+    let drawn = drawn.filter_map(|(index, bars)| draw(index + 1, input.runs.get(index), bars));
+    let mut all: Vec<_> = drawn.filter(|chart| chart.rows > 0 || !chart.pauses.is_empty()).collect();
+    let not_drawn = all.len().saturating_sub(MOST_CHARTS);
+    (all.split_off(not_drawn), not_drawn)
+}

@@ -1,9 +1,11 @@
 //! The page as a whole, from facts that are laid down.
 
-use super::figures::tests::outcome;
+use super::aggregates::tests::outcome;
 use super::*;
-use crate::model::{Outcome, Stamp, Status};
-use std::time::Duration;
+use crate::model::{
+    Counts, Extra, Identity, InputRecord, Outcome, Pacing, Results, RowTotals, Run, RunCounts, Stamp, Status,
+    StatusRows, Verified,
+};
 
 const HOSTILE: &str =
     "</td></style><script>alert(1)</script>\"'><img src=x onerror=alert(2)>&amp;\u{202e}\u{1b}[2J\u{7}";
@@ -11,79 +13,108 @@ const HOSTILE: &str =
 fn run(run_id: &str, started: i64, ended: Option<i64>) -> Run {
     Run {
         run_id: run_id.into(),
-        started: Stamp::from_millis(started),
-        ended: ended.map(Stamp::from_millis),
-        exit: Some((0, "every row's session is gone, or was not there")),
+        started_at: Stamp::from_millis(started),
+        ended_at: ended.map(Stamp::from_millis),
+        host: "host".into(),
+        pid: 7,
+        exit_code: Some(0),
         stop_reason: None,
-        is_rehearsal: false,
-        told: Some(Told {
-            actor: Some("admin (W1)".into()),
-            organisation: None,
-            machine: "host, process 7".into(),
-            api_host: "slack.com".into(),
-            rate: "auto".into(),
-            reason: Some("INC-1".into()),
-            calls: 3,
-            rate_limited: 0,
-            paused: Duration::ZERO,
-            learnt_per_minute: None,
-        }),
-        estimates: Steps::default(),
-        pauses: Spans::default(),
-        outages: Spans::default(),
-        is_history_cut: false,
+        api_host: "slack.com".into(),
+        rate: "auto".into(),
+        max_rate: None,
+        workers: None,
+        identify_by: "auto".into(),
+        whole_users: false,
+        reason: Some("INC-1".into()),
+        rehearsal: false,
+        identity: Some(Identity { user_id: "W1".into(), user: "admin".into(), ..Identity::default() }),
+        later_identities: Vec::new(),
+        checks: Vec::new(),
+        recorded_before: 0,
+        counts: RunCounts { calls: 3, ..RunCounts::default() },
+        pacing: Pacing::default(),
+        extra: Extra::new(),
     }
 }
 
-fn facts(rows: u64, counts: Vec<(&'static str, u64)>, runs: Vec<Run>) -> Facts {
-    let sha256 = "ab".repeat(32);
-    Facts {
-        made_at: Stamp::from_millis(9_000_000),
-        tool_version: "1.2.3",
-        results: ResultsFile {
-            path: "x/s.results.csv".into(),
-            sha256: sha256.clone(),
-            bytes: 7,
-            is_torn: false,
-            recorded_twice: 0,
-            remaining: None,
-        },
-        is_running: false,
-        runs,
-        manifest: Some(ManifestFacts {
+/// What a page is made from, with what it borrows.
+struct Known {
+    has_manifest: bool,
+    tool_version: String,
+    runs: Vec<Run>,
+    input: InputRecord,
+    recorded: Results,
+    totals: RowTotals,
+    verified: Option<Verified>,
+    found: FoundFile,
+    is_running: bool,
+    event_notes: Vec<String>,
+}
+
+impl Known {
+    fn new(rows: u64, counts: &Counts, runs: Vec<Run>) -> Self {
+        let sha256 = "ab".repeat(32);
+        Self {
+            has_manifest: true,
             tool_version: "1.2.3".into(),
-            input_path: "s.csv".into(),
-            input_sha256: "cd".repeat(32),
-            input_now: Check::Absent,
-            input_rows: rows,
-            results_sha256: Some(sha256),
-            counts,
+            runs,
+            input: InputRecord { path: "s.csv".into(), sha256: "cd".repeat(32), rows, ..InputRecord::default() },
+            recorded: Results { sha256: Some(sha256.clone()), ..Results::default() },
+            totals: RowTotals::of(counts, rows),
             verified: None,
-        }),
-        event_notes: Vec::new(),
+            found: FoundFile {
+                path: "x/s.results.csv".into(),
+                sha256,
+                is_torn: false,
+                recorded_twice: 0,
+                remaining: None,
+            },
+            is_running: false,
+            event_notes: Vec::new(),
+        }
+    }
+
+    fn input(&self) -> PageInput<'_> {
+        let manifest = PageManifest {
+            tool_version: &self.tool_version,
+            runs: &self.runs,
+            input: &self.input,
+            input_now: HashCheck::Absent,
+            results: &self.recorded,
+            totals: &self.totals,
+            verified: self.verified.clone(),
+        };
+        PageInput {
+            made_at: Stamp::from_millis(9_000_000),
+            tool_version: "1.2.3",
+            results: self.found.clone(),
+            is_running: self.is_running,
+            runs: PageRun::all(Some(&self.runs), None),
+            manifest: self.has_manifest.then_some(manifest),
+            event_notes: self.event_notes.clone(),
+        }
+    }
+
+    fn aggregates(&self, rows: &[(Status, Option<&str>)]) -> Aggregates {
+        let starts: Vec<_> = self.runs.iter().map(|run| run.started_at).collect();
+        let mut aggregates = Aggregates::new(&starts);
+        for (line, (status, error)) in (2..).zip(rows) {
+            let outcome = outcome(*status, *error, 1_000_000 + i64::try_from(line).unwrap() * 500);
+            aggregates.add(RecordView { line, session: "1", team: "T1", user: "U1", outcome: &outcome });
+        }
+        aggregates
     }
 }
 
-fn figures(facts: &Facts, rows: &[(Status, Option<&str>)]) -> Figures {
-    let starts: Vec<_> = facts.runs.iter().map(|run| run.started).collect();
-    let mut figures = Figures::new(&starts);
-    for (line, (status, error)) in (2..).zip(rows) {
-        let outcome = outcome(*status, *error, 1_000_000 + i64::try_from(line).unwrap() * 500);
-        figures.add(Seen { line, session: "1", team: "T1", user: "U1", outcome: &outcome });
-    }
-    figures
-}
-
-/// The figures of rows that ended so, their facts changed, and the page of both.
-fn told(rows: &[(Status, Option<&str>)], of: u64, change: impl FnOnce(&mut Facts)) -> String {
-    let mut counts = crate::model::Counts::default();
+/// The page of rows that ended like this, after a change to what is known.
+fn page_of(rows: &[(Status, Option<&str>)], of: u64, change: impl FnOnce(&mut Known)) -> String {
+    let mut counts = Counts::default();
     for (status, _) in rows {
         counts.add(*status);
     }
-    let counts = counts.iter().map(|(status, rows)| (status.as_str(), rows)).collect();
-    let mut facts = facts(of, counts, vec![run("one", 1_000_000, Some(1_060_000))]);
-    change(&mut facts);
-    page(&facts, &figures(&facts, rows)).unwrap()
+    let mut known = Known::new(of, &counts, vec![run("one", 1_000_000, Some(1_060_000))]);
+    change(&mut known);
+    page(&known.input(), &known.aggregates(rows)).unwrap()
 }
 
 #[track_caller]
@@ -95,7 +126,7 @@ const GONE: (Status, Option<&str>) = (Status::Revoked, None);
 const FAILED: (Status, Option<&str>) = (Status::Failed, Some("user_not_found"));
 const ABSENT: (Status, Option<&str>) = (Status::NotFound, Some("session_not_found"));
 
-type Case = (&'static [(Status, Option<&'static str>)], u64, fn(&mut Facts), &'static str, &'static str);
+type Case = (&'static [(Status, Option<&'static str>)], u64, fn(&mut Known), &'static str, &'static str);
 
 #[test]
 fn the_headline_says_how_it_ended() {
@@ -105,44 +136,53 @@ fn the_headline_says_how_it_ended() {
         (&[GONE, ABSENT, GONE], 3, |_| {}, "good", "Finished: every one of 3 rows is settled"),
         (&[GONE, FAILED], 2, |_| {}, "attention", "Finished, and 1 of 2 rows needs a hand"),
         (&[GONE, FAILED], 3, |_| {}, "attention", "Stopped before its end: 2 of 3 rows have ended"),
-        (&[GONE], 3, |facts| facts.runs[0].ended = None, "attention", "Cut off: 1 of 3 rows have ended"),
-        (&[GONE], 3, |facts| facts.is_running = true, "open", "Still running: 1 of 3 rows have ended"),
-        (&[GONE], 3, |facts| facts.manifest = None, "open", "1 row is recorded; whether these are all is not known"),
+        (&[GONE], 3, |known| known.runs[0].ended_at = None, "attention", "Cut off: 1 of 3 rows have ended"),
+        (&[GONE], 3, |known| known.is_running = true, "open", "Still running: 1 of 3 rows have ended"),
+        (
+            &[GONE],
+            3,
+            |known| known.has_manifest = false,
+            "open",
+            "1 row is recorded; whether these are all is not known",
+        ),
         (&[], 3, |_| {}, "attention", "Stopped before its end: 0 of 3 rows have ended"),
-        (&[], 0, |facts| facts.runs.clear(), "good", "Finished: all 0 sessions are gone"),
+        (&[], 0, |known| known.runs.clear(), "good", "Finished: all 0 sessions are gone"),
     ];
     for (rows, of, change, mood, headline) in cases {
-        let page = told(rows, of, change);
+        let page = page_of(rows, of, change);
         assert_has(&page, &format!("<h1>{headline}</h1>"));
         assert_has(&page, &format!("data-mood=\"{mood}\""));
     }
 }
 
 #[test]
-fn what_must_not_be_overlooked_is_said() {
-    type Noted = (fn(&mut Facts), &'static str);
+fn notes_are_shown_only_if_they_apply() {
+    type Noted = (fn(&mut Known), &'static str);
     let cases: [Noted; 8] = [
-        (|facts| facts.is_running = true, "A run was still writing these results at 1970-01-01 02:30:00 UTC"),
-        (|facts| facts.manifest = None, "There is no manifest beside the results"),
-        (|facts| facts.results.sha256 = "00".repeat(32), "The results are not what the run wrote"),
-        (|facts| facts.results.is_torn = true, "The last record of the results is torn"),
-        (|facts| facts.results.recorded_twice = 2, "2 rows have more than one record"),
-        (|facts| facts.manifest.as_mut().unwrap().counts[0].1 = 7, "The records do not add up to the totals"),
-        (|facts| facts.event_notes = vec!["3 lines are no events".into()], "<li>3 lines are no events</li>"),
-        (|facts| facts.runs[0].stop_reason = Some("interrupted".into()), "The last run stopped: interrupted."),
+        (|known| known.is_running = true, "A run was still writing these results at 1970-01-01 02:30:00 UTC"),
+        (|known| known.has_manifest = false, "There is no manifest beside the results"),
+        (|known| known.found.sha256 = "00".repeat(32), "The results are not what the run wrote"),
+        (|known| known.found.is_torn = true, "The last record of the results is torn"),
+        (|known| known.found.recorded_twice = 2, "2 rows have more than one record"),
+        (
+            |known| known.totals.by_status = StatusRows::from_iter([(Status::Revoked, 7)]),
+            "The records do not add up to the totals",
+        ),
+        (|known| known.event_notes = vec!["3 lines are no events".into()], "<li>3 lines are no events</li>"),
+        (|known| known.runs[0].stop_reason = Some("interrupted".into()), "The last run stopped: interrupted."),
     ];
-    let plain = told(&[GONE, GONE], 2, |_| {});
+    let plain = page_of(&[GONE, GONE], 2, |_| {});
     for (change, want) in cases {
         assert!(!plain.contains(want), "{want} is said of a good run");
-        assert_has(&told(&[GONE, GONE], 2, change), want);
+        assert_has(&page_of(&[GONE, GONE], 2, change), want);
     }
-    assert_has(&told(&[GONE, ABSENT, ABSENT], 3, |_| {}), "2 of 3 rows were not found");
-    assert_has(&told(&[GONE], 1, |facts| facts.runs[0].is_rehearsal = true), "data-rehearsal=\"true\"");
+    assert_has(&page_of(&[GONE, ABSENT, ABSENT], 3, |_| {}), "2 of 3 rows were not found");
+    assert_has(&page_of(&[GONE], 1, |known| known.runs[0].rehearsal = true), "data-rehearsal=\"true\"");
 }
 
 #[test]
 fn the_figures_are_in_the_page() {
-    let page = told(&[GONE, GONE, ABSENT, FAILED, FAILED], 7, |_| {});
+    let page = page_of(&[GONE, GONE, ABSENT, FAILED, FAILED], 7, |_| {});
     for want in [
         r#"data-status="revoked" data-count="2""#,
         r#"data-status="invalid" data-count="0""#,
@@ -163,11 +203,10 @@ fn the_figures_are_in_the_page() {
 }
 
 #[test]
-fn what_verify_found_is_told() {
+fn what_verify_found_is_page_of() {
     let verified = Verified {
-        at: Stamp::from_millis(2_000_000),
+        at: Stamp::from_millis(1_050_000),
         file: "s.verified.csv".into(),
-        is_older_than_the_run: true,
         gone: 1,
         user_back: 2,
         still_there: 3,
@@ -176,7 +215,7 @@ fn what_verify_found_is_told() {
         revoked_but_not_gone: 3,
         new_sessions: 9,
     };
-    let page = told(&[GONE], 1, |facts| facts.manifest.as_mut().unwrap().verified = Some(verified));
+    let page = page_of(&[GONE], 1, |known| known.verified = Some(verified));
     for want in [
         "data-verified=\"still_there\" data-count=\"3\"",
         "3 sessions recorded as revoked could not be shown to be gone",
@@ -189,27 +228,26 @@ fn what_verify_found_is_told() {
 }
 
 #[test]
-fn nothing_that_came_from_elsewhere_is_markup() {
+fn foreign_text_is_never_markup() {
     let hostile = || HOSTILE.to_owned();
-    let mut facts = facts(9, Vec::new(), vec![run(HOSTILE, 1_000_000, None), run("two", 1_030_000, None)]);
-    facts.results.path = hostile();
-    facts.results.remaining = Some(hostile());
-    facts.event_notes = vec![hostile()];
-    let manifest = facts.manifest.as_mut().unwrap();
-    (manifest.tool_version, manifest.input_path, manifest.input_sha256) = (hostile(), hostile(), hostile());
-    let run = &mut facts.runs[1];
+    let runs = vec![run(HOSTILE, 1_000_000, None), run("two", 1_030_000, None)];
+    let mut known = Known::new(9, &Counts::default(), runs);
+    known.found.path = hostile();
+    known.found.remaining = Some(hostile());
+    known.event_notes = vec![hostile()];
+    (known.tool_version, known.input.path, known.input.sha256) = (hostile(), hostile(), hostile());
+    let run = &mut known.runs[1];
     run.stop_reason = Some(hostile());
-    let told = run.told.as_mut().unwrap();
-    (told.actor, told.organisation, told.reason) = (Some(hostile()), Some(hostile()), Some(hostile()));
-    (told.machine, told.api_host, told.rate) = (hostile(), hostile(), hostile());
-    let mut figures = figures(&facts, &[]);
+    run.identity = Some(Identity { user: hostile(), team: hostile(), url: hostile(), ..Identity::default() });
+    (run.reason, run.host, run.api_host, run.rate) = (Some(hostile()), hostile(), hostile(), hostile());
+    let mut aggregates = known.aggregates(&[]);
     let failed = Outcome {
         detail: HOSTILE.into(),
         request_id: Some(HOSTILE.into()),
         ..outcome(Status::Failed, Some(HOSTILE), 1_001_000)
     };
-    figures.add(Seen { line: 2, session: HOSTILE, team: HOSTILE, user: HOSTILE, outcome: &failed });
-    let page = page(&facts, &figures).unwrap();
+    aggregates.add(RecordView { line: 2, session: HOSTILE, team: HOSTILE, user: HOSTILE, outcome: &failed });
+    let page = page(&known.input(), &aggregates).unwrap();
     assert!(page.matches("alert(1)").count() >= 10, "the texts are on the page");
     for markup in ["<script", "<img", "</style></", "onerror=alert(2)>", "\u{202e}", "\u{1b}", "\u{7}"] {
         assert!(!page.contains(markup), "{}", markup.escape_debug());
@@ -218,8 +256,8 @@ fn nothing_that_came_from_elsewhere_is_markup() {
 }
 
 #[test]
-fn a_page_is_known_by_its_beginning_and_asks_for_nothing() {
-    let page = told(&[GONE], 1, |_| {});
+fn a_page_is_recognised_by_its_beginning_and_loads_nothing() {
+    let page = page_of(&[GONE], 1, |_| {});
     assert!(is_page(page.as_bytes()) && page.find("</head>").is_some());
     assert!(!is_page(b"<!doctype html>\n<html>") && !is_page(b"") && !is_page(b"session_id,line,status"));
     assert_has(&page, "default-src 'none'");
@@ -232,14 +270,13 @@ fn a_page_is_known_by_its_beginning_and_asks_for_nothing() {
 fn of_many_runs_the_last_are_drawn() {
     let runs: Vec<_> =
         (0..20).map(|run_at| run(&format!("run-{run_at}"), run_at * 100_000, Some(run_at * 100_000 + 5_000))).collect();
-    let facts = facts(20, Vec::new(), runs);
-    let starts: Vec<_> = facts.runs.iter().map(|run| run.started).collect();
-    let mut figures = Figures::new(&starts);
-    for (line, start) in (2..).zip(&starts) {
-        let ended = outcome(Status::Revoked, None, start.as_millis() + 2_000);
-        figures.add(Seen { line, session: "1", team: "T1", user: "U1", outcome: &ended });
+    let known = Known::new(20, &Counts::default(), runs);
+    let mut aggregates = known.aggregates(&[]);
+    for (line, run) in (2..).zip(&known.runs) {
+        let ended = outcome(Status::Revoked, None, run.started_at.as_millis() + 2_000);
+        aggregates.add(RecordView { line, session: "1", team: "T1", user: "U1", outcome: &ended });
     }
-    let page = page(&facts, &figures).unwrap();
+    let page = page(&known.input(), &aggregates).unwrap();
     assert_eq!(page.matches("data-panel=").count(), 8);
     assert_has(&page, "12 earlier runs are not drawn");
     assert_has(&page, "data-panel=\"20\"");

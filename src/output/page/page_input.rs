@@ -1,0 +1,215 @@
+//! What a page is made from beside the aggregates: the files as they were found, and the runs that the manifest and the events
+//! know of.
+
+use super::events::{Events, RunEvents};
+use super::timeline::{Spans, Steps};
+use crate::model::{Counts, FIRST_RUNS, InputRecord, LAST_RUNS, LeftOutRuns, Results, RowTotals, Run, Stamp, Verified};
+use crate::output::text::counted;
+use std::time::Duration;
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct PageInput<'a> {
+    /// When the page is made.
+    pub made_at: Stamp,
+    /// The version of this program.
+    pub tool_version: &'a str,
+    pub results: FoundFile,
+    /// Whether a run was writing the results.
+    pub is_running: bool,
+    /// The runs, the first one first: from the manifest, or else from the events.
+    pub runs: Vec<PageRun<'a>>,
+    pub manifest: Option<PageManifest<'a>>,
+    /// What was wrong with the events, each in a sentence.
+    pub event_notes: Vec<String>,
+}
+
+/// The results, as they were found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundFile {
+    /// As it was given.
+    pub path: String,
+    /// Of the file as it is now.
+    pub sha256: String,
+    /// Whether its last record is not whole.
+    pub is_torn: bool,
+    /// Lines of the input that have more than one record.
+    pub recorded_twice: u64,
+    /// The file of the rows that can be run again, if it exists.
+    pub remaining: Option<String>,
+}
+
+/// What the manifest says of all runs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PageManifest<'a> {
+    /// The version of the program that ran last.
+    pub tool_version: &'a str,
+    /// In the order of the manifest.
+    pub runs: &'a [Run],
+    pub input: &'a InputRecord,
+    /// The input as it is now.
+    pub input_now: HashCheck,
+    pub results: &'a Results,
+    pub totals: &'a RowTotals,
+    pub verified: Option<Verified>,
+}
+
+impl PageManifest<'_> {
+    /// What `verify` found, and whether the last run ended after that, or did not end.
+    pub(super) fn verified(&self) -> Option<(&Verified, bool)> {
+        let found = self.verified.as_ref()?;
+        Some((found, self.runs.last().is_some_and(|run| run.ended_at.is_none_or(|ended| ended > found.at))))
+    }
+}
+
+/// A file's content against a hash that was recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HashCheck {
+    Matches,
+    Differs,
+    NotRecorded,
+    /// The file doesn't exist any more, or can't be read.
+    Absent,
+}
+
+/// One run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PageRun<'a> {
+    pub run_id: &'a str,
+    pub started: Stamp,
+    /// `None` if the run did not say that it ended.
+    pub ended: Option<Stamp>,
+    pub exit_code: Option<u8>,
+    /// `None` if only the events know of the run.
+    pub record: Option<&'a Run>,
+    /// Calls a minute that the limit was taken for.
+    pub estimates: Steps,
+    /// When a 429 paused calls.
+    pub pauses: Spans,
+    /// When Slack did not answer; only events tell.
+    pub outages: Spans,
+    /// Whether the manifest kept only the first estimates or pauses.
+    pub is_history_cut: bool,
+}
+
+impl<'a> PageRun<'a> {
+    /// The runs in the order of time. If both the manifest and the events know a run, the chart is drawn from the events, which
+    /// have all of it.
+    #[must_use]
+    pub fn all(recorded: Option<&'a [Run]>, events: Option<&'a Events>) -> Vec<Self> {
+        let logged = events.map_or(&[][..], |events| &events.runs);
+        let mut runs: Vec<Self> = match recorded {
+            Some(recorded) => recorded.iter().map(|run| Self::of_record(run, logged)).collect(),
+            None => logged.iter().filter_map(|events| Some(Self::of_events(events, events.started?))).collect(),
+        };
+        // A clock may have been set back between two runs; the chart goes by time.
+        runs.sort_by_key(|run| run.started);
+        runs
+    }
+
+    fn of_record(run: &'a Run, logged: &'a [RunEvents]) -> Self {
+        let (record, started, ended, exit_code) = (Some(run), run.started_at, run.ended_at, run.exit_code);
+        if let Some(events) = logged.iter().find(|events| events.run_id == run.run_id) {
+            return Self { ended, exit_code, record, ..Self::of_events(events, started) };
+        }
+        let (mut estimates, mut pauses) = (Steps::default(), Spans::default());
+        let (history, limits) = (&run.pacing.estimate_history, &run.pacing.rate_limits);
+        // One bucket serves all, or the sum over the buckets is recorded: neither names a workspace.
+        for estimate in history.entries.iter().filter(|estimate| estimate.team.is_none()) {
+            estimates.push(estimate.at, estimate.per_minute);
+        }
+        for pause in &limits.entries {
+            pauses.add(pause.at, duration(pause.pause_seconds));
+        }
+        let (outages, is_history_cut) = (Spans::default(), history.left_out + limits.left_out > 0);
+        Self { run_id: &run.run_id, started, ended, exit_code, record, estimates, pauses, outages, is_history_cut }
+    }
+
+    fn of_events(events: &'a RunEvents, started: Stamp) -> Self {
+        Self {
+            run_id: &events.run_id,
+            started,
+            ended: events.ended,
+            exit_code: events.exit_code,
+            record: None,
+            estimates: events.estimates.clone(),
+            pauses: events.pauses.clone(),
+            outages: events.outages.clone(),
+            is_history_cut: false,
+        }
+    }
+}
+
+/// A manifest may have been edited, so a number that is no duration counts as zero.
+pub(super) fn duration(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or_default()
+}
+
+/// What is wrong with the events, and which runs the manifest no longer has, each in a sentence. `recorded` are the manifest's
+/// runs and those that it left out.
+#[must_use]
+pub fn event_notes(events: Option<&Events>, recorded: Option<(&[Run], &LeftOutRuns)>) -> Vec<String> {
+    let of_events = events.map(|events| notes_on(events, recorded)).unwrap_or_default();
+    of_events.into_iter().chain(recorded.and_then(|(_, left_out)| left_out_note(left_out))).collect()
+}
+
+fn notes_on(events: &Events, recorded: Option<(&[Run], &LeftOutRuns)>) -> Vec<String> {
+    let is_other = |run: &&RunEvents| {
+        let is_known = |runs: &[Run]| runs.iter().any(|known| known.run_id == run.run_id);
+        recorded.is_some_and(|(runs, left_out)| left_out.runs == 0 && !is_known(runs))
+    };
+    let others = events.runs.iter().filter(is_other).count() as u64;
+    let first = events.first_unreadable.map(|line| format!(", the first one in line {line}")).unwrap_or_default();
+    let unreadable = counted(events.unreadable, "line is no event", "lines are no events");
+    let is = if others == 1 { "is" } else { "are" };
+    let notes = [
+        (events.unreadable > 0, format!("In the log of events {unreadable}{first}; left out here.")),
+        (
+            events.left_out > 0,
+            format!("The log of events lacks {} that could not be written.", counted(events.left_out, "line", "lines")),
+        ),
+        (
+            others > 0,
+            format!("In the log of events {} {is} of other results; left out here.", counted(others, "run", "runs")),
+        ),
+    ];
+    notes.into_iter().filter_map(|(applies, note)| applies.then_some(note)).collect()
+}
+
+fn left_out_note(left_out: &LeftOutRuns) -> Option<String> {
+    (left_out.runs > 0).then(|| {
+        format!(
+            "The manifest keeps the first {FIRST_RUNS} and the last {LAST_RUNS} runs; {} between them, with {}, left out here.",
+            counted(left_out.runs, "run is", "runs are"),
+            counted(left_out.counts.calls, "call", "calls")
+        )
+    })
+}
+
+impl PageInput<'_> {
+    /// Rows of the input; `None` without a manifest.
+    #[must_use]
+    pub fn rows(&self) -> Option<u64> {
+        self.manifest.as_ref().map(|manifest| manifest.input.rows)
+    }
+
+    /// Rows of the input without a record; `None` without a manifest.
+    #[must_use]
+    pub fn not_reached(&self, counts: &Counts) -> Option<u64> {
+        self.rows().map(|rows| rows.saturating_sub(counts.ended()))
+    }
+
+    #[must_use]
+    pub fn is_rehearsal(&self) -> bool {
+        self.runs.iter().any(|run| run.record.is_some_and(|record| record.rehearsal))
+    }
+
+    /// The content of the results against the hash in the manifest.
+    #[must_use]
+    pub fn results_check(&self) -> HashCheck {
+        match self.manifest.as_ref().and_then(|manifest| manifest.results.sha256.as_ref()) {
+            None => HashCheck::NotRecorded,
+            Some(recorded) if *recorded == self.results.sha256 => HashCheck::Matches,
+            Some(_) => HashCheck::Differs,
+        }
+    }
+}
