@@ -3,7 +3,7 @@
 use crate::cli::RemoteSettings;
 use crate::engine::clock::wall;
 use crate::error::RunError;
-use crate::slack::{ApiUrl, Client, Config, Proxy, Token};
+use crate::slack::{ApiUrl, Client, ClientConfig, Proxy, Token};
 use std::time::Duration;
 
 /// Slack, found and not called yet.
@@ -20,7 +20,7 @@ impl Connection {
     /// If the proxy that the environment names can't be used.
     pub fn to(api: ApiUrl, token: Token, timeout: Duration) -> Result<Self, RunError> {
         let proxy = proxy(&api)?;
-        let config = Config { api: api.clone(), token, proxy: proxy.clone(), timeout, now: wall };
+        let config = ClientConfig { api: api.clone(), token, proxy: proxy.clone(), timeout, now: wall };
         let client =
             Client::new(config).map_err(|error| RunError::unreachable(error.to_string(), "nothing was sent"))?;
         Ok(Self { client, api, proxy })

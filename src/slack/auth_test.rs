@@ -1,8 +1,7 @@
 //! `auth.test`: who the token is. Pure; [`super::Client::auth_test`] makes the call.
 
 use super::retry_after;
-use super::text::clean;
-use super::wire::{Headers, Loose};
+use super::wire::{Headers, Lenient, clean};
 use crate::model::{Stamp, TeamId, UserId};
 use serde::Deserialize;
 use std::time::Duration;
@@ -41,22 +40,22 @@ impl AuthTest {
 }
 
 #[derive(Deserialize)]
-struct Body {
-    url: Option<Loose<String>>,
-    team: Option<Loose<String>>,
-    user: Option<Loose<String>>,
-    team_id: Option<Loose<String>>,
+struct AuthTestBody {
+    url: Option<Lenient<String>>,
+    team: Option<Lenient<String>>,
+    user: Option<Lenient<String>>,
+    team_id: Option<Lenient<String>>,
     user_id: String,
-    enterprise_id: Option<Loose<String>>,
-    is_enterprise_install: Option<Loose<bool>>,
-    expires_in: Option<Loose<u64>>,
+    enterprise_id: Option<Lenient<String>>,
+    is_enterprise_install: Option<Lenient<bool>>,
+    expires_in: Option<Lenient<u64>>,
 }
 
 /// Reads the body of a successful answer. `None` if it doesn't say whose token it is; any other member that isn't what is
 /// documented counts as absent.
 pub(super) fn read(headers: &Headers<'_>, body: &[u8]) -> Option<AuthTest> {
-    let body: Body = serde_json::from_slice(body).ok()?;
-    let text = |text: Option<Loose<String>>| text.and_then(Loose::into_value);
+    let body: AuthTestBody = serde_json::from_slice(body).ok()?;
+    let text = |text: Option<Lenient<String>>| text.and_then(Lenient::into_value);
     let shown = |member| text(member).map(|text| clean(&text)).filter(|text| !text.is_empty());
     let team = |member| text(member).and_then(|id| TeamId::parse(&id).ok());
     Some(AuthTest {
@@ -66,8 +65,8 @@ pub(super) fn read(headers: &Headers<'_>, body: &[u8]) -> Option<AuthTest> {
         team_id: team(body.team_id),
         user_id: UserId::parse(&body.user_id).ok()?,
         enterprise_id: team(body.enterprise_id),
-        is_enterprise_install: body.is_enterprise_install.and_then(Loose::into_value),
-        expires_in: body.expires_in.and_then(Loose::into_value).map(Duration::from_secs),
+        is_enterprise_install: body.is_enterprise_install.and_then(Lenient::into_value),
+        expires_in: body.expires_in.and_then(Lenient::into_value).map(Duration::from_secs),
         scopes: headers.scopes.map(scopes),
         server_date: headers.date.and_then(retry_after::stamp),
     })

@@ -1,6 +1,6 @@
 //! Why a call other than a revocation brought no answer.
 
-use super::text::clean;
+use super::wire::clean;
 use crate::model::{Answer, CodeClass, ErrorCode, Fault, Reply};
 use std::error::Error;
 use std::time::Duration;
@@ -186,12 +186,12 @@ fn name(fault: Fault, detail: &str) -> String {
 
 /// A call that brought no answer, and the cause in words, without the address and without the token.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Failure {
+pub(super) struct TransportError {
     pub(super) fault: Fault,
     pub(super) detail: Box<str>,
 }
 
-impl Failure {
+impl TransportError {
     /// From the transport's error, before or after the request went out.
     ///
     /// A connect timeout is a connection that was never made; the order of the questions is the rule.

@@ -1,8 +1,8 @@
 //! `admin.users.session.list`: pages of sessions. Pure; [`super::Client::list_sessions`] makes the call.
 
 use super::CallError;
-use super::form::Form;
-use super::text::clean;
+use super::request::Form;
+use super::wire::clean;
 use crate::model::{IdError, SessionId, TeamId, UserId};
 use serde::Deserialize;
 use serde_json::Value;
@@ -34,22 +34,22 @@ impl ListQuery {
 }
 
 /// A page, or why there is none.
-pub type ListReply = Result<Page, CallError>;
+pub type ListReply = Result<SessionPage, CallError>;
 
 /// One page of sessions.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Page {
+pub struct SessionPage {
     /// The sessions, in Slack's order.
     pub sessions: Vec<ActiveSession>,
     /// Sessions that exist, but whose user or id can't be read.
-    pub unreadable: Vec<Unreadable>,
+    pub unreadable: Vec<UnreadableSession>,
     /// What the next query's cursor has to be; none after the last page.
     pub next_cursor: Option<Box<str>>,
 }
 
 /// A session with one of its ids at most.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Unreadable {
+pub struct UnreadableSession {
     /// Its owner.
     pub user_id: Option<UserId>,
     /// The session.
@@ -87,7 +87,7 @@ pub struct Device {
 }
 
 #[derive(Deserialize)]
-struct Body {
+struct ListBody {
     active_sessions: Vec<Value>,
     #[serde(default)]
     response_metadata: Value,
@@ -95,10 +95,10 @@ struct Body {
 
 /// Reads the body of a successful answer; `None` if it holds no list of sessions, or it can't be read whether another page
 /// follows.
-pub(super) fn read(body: &[u8]) -> Option<Page> {
-    let body: Body = serde_json::from_slice(body).ok()?;
+pub(super) fn read(body: &[u8]) -> Option<SessionPage> {
+    let body: ListBody = serde_json::from_slice(body).ok()?;
     let next_cursor = Some(next_cursor(&body.response_metadata)?).filter(|cursor| !cursor.is_empty());
-    let mut page = Page { next_cursor, ..Page::default() };
+    let mut page = SessionPage { next_cursor, ..SessionPage::default() };
     for value in &body.active_sessions {
         match session(value) {
             Ok(session) => page.sessions.push(session),
@@ -117,13 +117,13 @@ fn next_cursor(metadata: &Value) -> Option<Box<str>> {
 }
 
 /// Only the user and the session have to be readable, whatever else is odd: a session left out of a list stays alive.
-fn session(value: &Value) -> Result<ActiveSession, Unreadable> {
-    let ids = Unreadable {
+fn session(value: &Value) -> Result<ActiveSession, UnreadableSession> {
+    let ids = UnreadableSession {
         user_id: id(value, "user_id", UserId::parse),
         session_id: id(value, "session_id", SessionId::parse),
     };
     match ids {
-        Unreadable { user_id: Some(user_id), session_id: Some(session_id) } => Ok(ActiveSession {
+        UnreadableSession { user_id: Some(user_id), session_id: Some(session_id) } => Ok(ActiveSession {
             user_id,
             team_id: id(value, "team_id", TeamId::parse),
             session_id,
@@ -231,7 +231,7 @@ mod tests {
             ("[]", None, None),
         ] {
             let page = read(format!(r#"{{"active_sessions":[{entry}]}}"#).as_bytes()).unwrap();
-            let ids = Unreadable {
+            let ids = UnreadableSession {
                 user_id: user.map(|user| UserId::parse(user).unwrap()),
                 session_id: session.map(SessionId::from),
             };
@@ -248,7 +248,7 @@ mod tests {
             r#"{"ok":true,"active_sessions":[],"response_metadata":[]}"#,
             r#"{"ok":true,"active_sessions":[],"response_metadata":{"next_cursor":null}}"#,
         ] {
-            assert_eq!(read(body.as_bytes()), Some(Page::default()), "{body}");
+            assert_eq!(read(body.as_bytes()), Some(SessionPage::default()), "{body}");
         }
         for body in [
             r#"{"ok":true}"#,

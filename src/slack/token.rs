@@ -10,7 +10,7 @@ mod read;
 pub use crate::model::TokenSource;
 pub use read::{TokenError, kill_command, secret_variables};
 
-use read::{OTHER_VARIABLES, Permissions, from_command, from_file};
+use read::{FileAccess, OTHER_VARIABLES, from_command, from_file};
 use reqwest::header::HeaderValue;
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
@@ -61,16 +61,16 @@ impl Token {
         ask: Ask<'_>,
     ) -> Result<Self, TokenError> {
         let text = match source {
-            TokenSource::File(path) => from_file(path, Permissions::OwnerOnly),
+            TokenSource::File(path) => from_file(path, FileAccess::OwnerOnly),
             // systemd alone decides who may read its credentials.
-            TokenSource::Credential(path) => from_file(path, Permissions::Any),
+            TokenSource::Credential(path) => from_file(path, FileAccess::Any),
             TokenSource::Command(command) => from_command(command, LONGEST_COMMAND),
             TokenSource::Env => Ok(read::from_os(env("SLACK_TOKEN").unwrap_or_default())),
             TokenSource::Prompt => {
-                ask().map(|answer| read::from_os(answer.expose_secret().into())).map_err(read::Trouble::Prompt)
+                ask().map(|answer| read::from_os(answer.expose_secret().into())).map_err(read::TokenReadError::Prompt)
             }
         };
-        checked(&text.map_err(|trouble| trouble.at(source))?, source)
+        checked(&text.map_err(|error| error.at(source))?, source)
     }
 
     /// Reads the token once more from its source; none where the source cannot be asked again. A command gets `limit`.
@@ -79,11 +79,11 @@ impl Token {
     /// As [`Self::read`], for a file or a command.
     pub(super) fn read_again(source: &TokenSource, limit: Duration) -> Result<Option<Self>, TokenError> {
         let text = match source {
-            TokenSource::File(path) => from_file(path, Permissions::OwnerOnly),
+            TokenSource::File(path) => from_file(path, FileAccess::OwnerOnly),
             TokenSource::Command(command) => from_command(command, limit),
             TokenSource::Env | TokenSource::Credential(_) | TokenSource::Prompt => return Ok(None),
         };
-        checked(&text.map_err(|trouble| trouble.at(source))?, source).map(Some)
+        checked(&text.map_err(|error| error.at(source))?, source).map(Some)
     }
 }
 

@@ -1,8 +1,9 @@
 //! Bytes into replies. Pure: no network and no clock.
 
 use super::retry_after;
-use super::text::{MOST_CHARS, clean};
-use crate::model::{Answer, CodeClass, ErrorCode, Fault, Reply, Stamp, UNSTATED_PAUSE};
+use crate::model::{
+    Answer, CodeClass, ErrorCode, Fault, Reply, Stamp, UNSTATED_PAUSE, is_unsafe_to_print, without_possible_tokens,
+};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use std::borrow::Cow;
@@ -29,12 +30,12 @@ pub struct Headers<'a> {
 /// people must not be able to spoil an answer.
 #[derive(Deserialize)]
 #[serde(untagged)]
-pub(super) enum Loose<T> {
+pub(super) enum Lenient<T> {
     As(T),
     Other(IgnoredAny),
 }
 
-impl<T> Loose<T> {
+impl<T> Lenient<T> {
     fn get(&self) -> Option<&T> {
         match self {
             Self::As(value) => Some(value),
@@ -52,35 +53,35 @@ impl<T> Loose<T> {
 
 /// A string, borrowed from the body wherever it holds no escapes.
 #[derive(Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+struct LenientText<'a>(#[serde(borrow)] Cow<'a, str>);
 
 #[derive(Deserialize)]
-struct Body<'a> {
-    ok: Option<Loose<bool>>,
+struct ReplyBody<'a> {
+    ok: Option<Lenient<bool>>,
     #[serde(borrow)]
-    error: Option<Loose<Text<'a>>>,
+    error: Option<Lenient<LenientText<'a>>>,
     #[serde(borrow)]
-    needed: Option<Loose<Text<'a>>>,
+    needed: Option<Lenient<LenientText<'a>>>,
     #[serde(borrow)]
-    provided: Option<Loose<Text<'a>>>,
+    provided: Option<Lenient<LenientText<'a>>>,
     #[serde(borrow)]
-    warning: Option<Loose<Text<'a>>>,
+    warning: Option<Lenient<LenientText<'a>>>,
     #[serde(borrow)]
-    response_metadata: Option<Loose<Metadata<'a>>>,
+    response_metadata: Option<Lenient<ResponseMetadata<'a>>>,
 }
 
 #[derive(Deserialize)]
-struct Metadata<'a> {
+struct ResponseMetadata<'a> {
     #[serde(borrow)]
-    messages: Option<Loose<Vec<Loose<Text<'a>>>>>,
+    messages: Option<Lenient<Vec<Lenient<LenientText<'a>>>>>,
 }
 
 /// The text of a member, where it is there and is a string.
-fn text<'b>(member: Option<&'b Loose<Text<'_>>>) -> Option<&'b str> {
-    member.and_then(Loose::get).map(|text| &*text.0)
+fn text<'b>(member: Option<&'b Lenient<LenientText<'_>>>) -> Option<&'b str> {
+    member.and_then(Lenient::get).map(|text| &*text.0)
 }
 
-impl<'a> Body<'a> {
+impl<'a> ReplyBody<'a> {
     /// The body, where it is one JSON object and nothing after it. serde would read a list as a struct too.
     fn read(bytes: &'a [u8]) -> Option<Self> {
         let text = std::str::from_utf8(bytes).ok()?;
@@ -91,7 +92,7 @@ impl<'a> Body<'a> {
     }
 
     fn ok(&self) -> Option<bool> {
-        self.ok.as_ref().and_then(Loose::get).copied()
+        self.ok.as_ref().and_then(Lenient::get).copied()
     }
 
     /// Slack's code; one that nothing readable is left of counts as absent.
@@ -109,8 +110,8 @@ impl<'a> Body<'a> {
         if let Some(provided) = text(self.provided.as_ref()) {
             parts.push(format!("provided: {provided}"));
         }
-        let metadata = self.response_metadata.as_ref().and_then(Loose::get);
-        let messages = metadata.and_then(|metadata| metadata.messages.as_ref()).and_then(Loose::get);
+        let metadata = self.response_metadata.as_ref().and_then(Lenient::get);
+        let messages = metadata.and_then(|metadata| metadata.messages.as_ref()).and_then(Lenient::get);
         // A body of 64 KiB can hold thousands of messages: no more are joined than can be kept.
         let messages = messages.into_iter().flatten().take(MOST_CHARS);
         parts.extend(messages.filter_map(|message| message.get()).map(|message| message.0.to_string()));
@@ -124,12 +125,14 @@ impl<'a> Body<'a> {
 /// `Retry-After` that is a date, where the answer has no `Date`.
 #[must_use]
 pub fn reply(status: u16, headers: &Headers<'_>, body: &[u8], now: Stamp) -> Reply {
-    let parsed = Body::read(body);
+    let parsed = ReplyBody::read(body);
     let answer = answer(status, headers, parsed.as_ref(), now);
     let detail = match &answer {
-        Answer::Fault(_) => fault_detail(status, headers, body.len(), parsed.as_ref().and_then(Body::code).as_ref()),
+        Answer::Fault(_) => {
+            fault_detail(status, headers, body.len(), parsed.as_ref().and_then(ReplyBody::code).as_ref())
+        }
         Answer::Ok | Answer::Refused(_) | Answer::RateLimited { .. } => {
-            parsed.as_ref().map_or_else(Box::default, Body::detail)
+            parsed.as_ref().map_or_else(Box::default, ReplyBody::detail)
         }
     };
     let warning = parsed.as_ref().and_then(|body| text(body.warning.as_ref())).map(clean);
@@ -144,13 +147,13 @@ pub fn reply(status: u16, headers: &Headers<'_>, body: &[u8], now: Stamp) -> Rep
 }
 
 /// Decides what kind of answer it is. A limit comes first: a call inside a pause is what must never happen.
-fn answer(status: u16, headers: &Headers<'_>, body: Option<&Body<'_>>, now: Stamp) -> Answer {
-    let code = body.and_then(Body::code);
+fn answer(status: u16, headers: &Headers<'_>, body: Option<&ReplyBody<'_>>, now: Stamp) -> Answer {
+    let code = body.and_then(ReplyBody::code);
     let limited = matches!(code, Some(ErrorCode::Ratelimited | ErrorCode::RateLimited));
     if status == 429 || limited {
         return Answer::RateLimited { retry_after: pause(headers, now) };
     }
-    match (body.and_then(Body::ok), code) {
+    match (body.and_then(ReplyBody::ok), code) {
         // Slack never redirects its API, and behind an overload or a crash a body proves nothing: the call may have taken
         // effect whatever it says.
         _ if matches!(status, 300..400 | 408 | 500..) => Answer::Fault(Fault::Http(status)),
@@ -197,6 +200,20 @@ fn fault_detail(status: u16, headers: &Headers<'_>, length: usize, code: Option<
 /// A portal's address, without what it says about whoever was sent there.
 fn without_query(location: &str) -> &str {
     location.split(['?', '#', ';']).next().unwrap_or_default()
+}
+
+/// The longest text kept of an answer, in characters.
+const MOST_CHARS: usize = 500;
+
+/// The text without unsafe characters and without tokens, cut to [`MOST_CHARS`]: whoever answers in Slack's place may repeat the
+/// request, and what it says is kept.
+#[must_use]
+pub(super) fn clean(text: &str) -> Box<str> {
+    if text.len() <= MOST_CHARS && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return without_possible_tokens(text).into();
+    }
+    let safe: String = text.chars().filter(|char| !is_unsafe_to_print(*char)).collect();
+    without_possible_tokens(&safe).chars().take(MOST_CHARS).collect::<String>().into()
 }
 
 #[cfg(test)]

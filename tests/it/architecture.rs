@@ -58,7 +58,7 @@ const PLACES: [(&str, &[&str]); 29] = [
     ("governor", &["engine/spacing.rs"]),
     // The stand-in writes the dates that the client reads, and shares no code with it.
     ("httpdate", &["slack/retry_after.rs", "stand_in/service.rs"]),
-    ("http_body", &["slack/permitted_body.rs"]),
+    ("http_body", &["slack/request.rs"]),
     ("indicatif", &["output/bar.rs"]),
     // What `--ip` takes, what it is compared with, and what a proxy is not used for.
     ("ipnet", &["cli/", "commands/listing/filter.rs", "slack/proxy.rs"]),
@@ -241,7 +241,7 @@ fn an_error_is_not_taken_for_a_missing_file() {
 #[test]
 fn the_rules_of_this_test_would_be_broken_by_a_wrong_import() {
     let code = "use crate::input;\nuse super::tokio;\nlet x = my_csv::Reader; csv::Writer::new()\n";
-    let source = Source { path: "slack/http.rs".into(), code: code.into() };
+    let source = Source { path: "slack/client.rs".into(), code: code.into() };
     assert_eq!((source.room(), source.paths_from("crate")), ("slack", vec!["crate::input"]));
     assert_eq!(source.paths_from("csv"), ["csv::Writer::new"]);
     assert_eq!(source.paths_from("tokio").len(), 0);

@@ -41,7 +41,7 @@ pub fn list(typed: ListArgs, argv: &[OsString], console: &Console) -> Result<Exi
             let page = match pages.next(&mut lister).await {
                 Ok(Some(page)) => page,
                 Ok(None) => break Ok(()),
-                Err(halt) => break Err(halt),
+                Err(error) => break Err(error),
             };
             if let Err(error) = state.add_page(&page, &filter, pages.has_next()) {
                 break Err(error.into());

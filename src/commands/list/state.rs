@@ -12,7 +12,7 @@ use crate::ledger::paths;
 use crate::ledger::table::Table;
 use crate::model::TeamId;
 use crate::output::{self, Console, WEAKENED};
-use crate::slack::{ActiveSession, Device, Page};
+use crate::slack::{ActiveSession, Device, SessionPage};
 use std::ffi::OsString;
 use std::fs;
 use std::io;
@@ -198,7 +198,7 @@ impl State {
     }
 
     /// Writes a page: first its rows, then, if another page follows, the progress.
-    pub fn add_page(&mut self, page: &Page, filter: &Filter, goes_on: bool) -> Result<(), RunError> {
+    pub fn add_page(&mut self, page: &SessionPage, filter: &Filter, goes_on: bool) -> Result<(), RunError> {
         if self.at.pages == 0 {
             self.unmet = filter.lists().map(|(flag, _)| flag).collect();
         }
@@ -286,7 +286,7 @@ impl State {
         }
         let (pages, seen, rows) = (self.at.pages, self.at.seen, self.at.rows);
         console.note(&format!("{}, {} listed", count(pages, seen), output::thousands(rows)));
-        let Err(halt) = end else {
+        let Err(error) = end else {
             self.finish()?;
             if self.at.unreadable > 0 {
                 return Ok(ExitStatus::RowsFailed);
@@ -301,7 +301,7 @@ impl State {
                 Ok(()) => "nothing was listed; run the same command again".into(),
                 Err(error) => error.to_string(),
             },
-            Some(files) if matches!(halt, ListError::Incomplete(_)) => format!(
+            Some(files) if matches!(error, ListError::Incomplete(_)) => format!(
                 "to list again from the start, remove {} and {}, or name another file with -o",
                 files.output.display(),
                 files.listing.display()
@@ -309,7 +309,7 @@ impl State {
             Some(_) => format!("continue with: {}", output::resume_command(argv)),
             None => "the list is not complete; with -o FILE it could be continued".into(),
         };
-        Ok(halt.end(Some(&next)))
+        Ok(error.end(Some(&next)))
     }
 }
 

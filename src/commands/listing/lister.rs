@@ -14,7 +14,7 @@ use crate::engine::run_limit::RunLimit;
 use crate::error::RunError;
 use crate::model::{Answer, ErrorCode, Fault, Reply, StopReason};
 use crate::signals::Shutdown;
-use crate::slack::{CallError, Client, ListQuery, ListReply, Page};
+use crate::slack::{CallError, Client, ListQuery, ListReply, SessionPage};
 use std::pin::pin;
 use std::time::Duration;
 
@@ -84,7 +84,7 @@ impl Lister {
     ///
     /// # Errors
     /// If the listing can't, or mustn't, go on.
-    pub async fn page(&mut self, query: &ListQuery) -> Result<Page, ListError> {
+    pub async fn page(&mut self, query: &ListQuery) -> Result<SessionPage, ListError> {
         loop {
             let permit = self.permit().await?;
             let sent_at = self.clock.elapsed();
@@ -99,7 +99,7 @@ impl Lister {
             match self.retry.on_error(error, sent_at, self.clock.elapsed()) {
                 Decision::Again => {}
                 Decision::RefreshToken(otherwise) => self.refresh_token(otherwise).await?,
-                Decision::Stop(halt) => return Err(halt),
+                Decision::Stop(error) => return Err(error),
             }
         }
     }
@@ -377,7 +377,7 @@ mod tests {
             ("no_active_sessions", 1),
         ] {
             match retrying(Pace::Unlimited).on_error(refusal(code), NOW, NOW) {
-                Decision::Stop(halt) => assert_eq!(halt.exit_status().code(), exit, "{code}"),
+                Decision::Stop(error) => assert_eq!(error.exit_status().code(), exit, "{code}"),
                 other => panic!("{code}: {other:?}"),
             }
         }

@@ -4,7 +4,7 @@ use super::{Incomplete, ListError, Lister, PAGE};
 use crate::engine::clock::Clock;
 use crate::model::{TeamId, UserId};
 use crate::output::{Console, ScreenMode, counted};
-use crate::slack::{ListQuery, Page};
+use crate::slack::{ListQuery, SessionPage};
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ impl Pages {
     ///
     /// # Errors
     /// If the listing can't, or mustn't, go on.
-    pub async fn next(&mut self, lister: &mut Lister) -> Result<Option<Page>, ListError> {
+    pub async fn next(&mut self, lister: &mut Lister) -> Result<Option<SessionPage>, ListError> {
         match self.next {
             Position::Over => return Ok(None),
             Position::Repeats => return Err(ListError::Incomplete(Incomplete::CursorRepeated)),

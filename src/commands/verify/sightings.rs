@@ -1,7 +1,7 @@
 //! What a listing shows of the sessions and the users of a run. Pure; memory is bounded by the results.
 
 use crate::model::{SessionId, UserId};
-use crate::slack::{ActiveSession, Page};
+use crate::slack::{ActiveSession, SessionPage};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// Addresses kept for one user: enough to see where somebody is back from.
@@ -99,7 +99,7 @@ impl ListingSnapshot {
         Self { is_compared, ..Self::default() }
     }
 
-    pub fn take(&mut self, page: Page, concerned: &Concerned) {
+    pub fn take(&mut self, page: SessionPage, concerned: &Concerned) {
         for session in page.sessions {
             self.see(session, concerned);
         }

@@ -31,7 +31,7 @@ pub(super) type Bytes = Zeroizing<Vec<u8>>;
 
 /// Whether a file that others can read will do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Permissions {
+pub(super) enum FileAccess {
     /// Only the owner may have any right on it.
     OwnerOnly,
     /// Somebody else saw to that.
@@ -40,7 +40,7 @@ pub(super) enum Permissions {
 
 /// Why there are no bytes; the source is not known here.
 #[derive(Debug)]
-pub(super) enum Trouble {
+pub(super) enum TokenReadError {
     Io(io::Error),
     Prompt(io::Error),
     Exposed(u32),
@@ -49,7 +49,7 @@ pub(super) enum Trouble {
     TooSlow(Duration),
 }
 
-impl Trouble {
+impl TokenReadError {
     /// The error with its place.
     pub(super) fn at(self, source: &TokenSource) -> TokenError {
         let origin = source.clone();
@@ -65,12 +65,12 @@ impl Trouble {
 
 /// Reads a file. Permissions are asked of the opened file, not of its name, and of regular files alone: a pipe
 /// (`--token-file <(command)`) leaves nothing behind that somebody could read later.
-pub(super) fn from_file(path: &Path, permissions: Permissions) -> Result<Bytes, Trouble> {
-    let file = File::open(path).map_err(Trouble::Io)?;
-    let metadata = file.metadata().map_err(Trouble::Io)?;
+pub(super) fn from_file(path: &Path, access: FileAccess) -> Result<Bytes, TokenReadError> {
+    let file = File::open(path).map_err(TokenReadError::Io)?;
+    let metadata = file.metadata().map_err(TokenReadError::Io)?;
     let mode = metadata.permissions().mode() & 0o7777;
-    if permissions == Permissions::OwnerOnly && metadata.is_file() && mode & 0o077 != 0 {
-        return Err(Trouble::Exposed(mode));
+    if access == FileAccess::OwnerOnly && metadata.is_file() && mode & 0o077 != 0 {
+        return Err(TokenReadError::Exposed(mode));
     }
     read_all(file)
 }
@@ -78,7 +78,7 @@ pub(super) fn from_file(path: &Path, permissions: Permissions) -> Result<Bytes, 
 /// Runs a command; what it prints on standard output is the token. Standard input stays with the rows. A command that takes
 /// longer than `limit` is killed, with what it started unless there is a terminal, which such a command may ask on: there
 /// the whole group hears Ctrl-C.
-pub(super) fn from_command(command: &str, limit: Duration) -> Result<Bytes, Trouble> {
+pub(super) fn from_command(command: &str, limit: Duration) -> Result<Bytes, TokenReadError> {
     let mut shell = Command::new("sh");
     shell.args(["-c", command]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
     for name in secret_variables() {
@@ -88,7 +88,7 @@ pub(super) fn from_command(command: &str, limit: Duration) -> Result<Bytes, Trou
     if !has_terminal {
         shell.process_group(0);
     }
-    let child = shell.spawn().map_err(Trouble::Io)?;
+    let child = shell.spawn().map_err(TokenReadError::Io)?;
     let process = i32::try_from(child.id()).ok().and_then(Pid::from_raw).map(|process| (process, has_terminal));
     *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) = process;
     let (send, ended) = mpsc::channel();
@@ -98,7 +98,7 @@ pub(super) fn from_command(command: &str, limit: Duration) -> Result<Bytes, Trou
         kill(process);
     }
     *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    end.unwrap_or(Err(Trouble::TooSlow(limit)))
+    end.unwrap_or(Err(TokenReadError::TooSlow(limit)))
 }
 
 /// The command that is running, and whether it shares its process group with this program.
@@ -116,12 +116,12 @@ fn kill((process, shares_group): (Pid, bool)) {
     let _ = if shares_group { kill_process(process, Signal::KILL) } else { kill_process_group(process, Signal::KILL) };
 }
 
-fn end_of(mut child: Child) -> Result<Bytes, Trouble> {
+fn end_of(mut child: Child) -> Result<Bytes, TokenReadError> {
     // The pipe is closed before the wait, so a command that prints without end dies of it.
     let bytes = child.stdout.take().map_or_else(|| Ok(Bytes::default()), read_all);
-    let status = child.wait().map_err(Trouble::Io)?;
+    let status = child.wait().map_err(TokenReadError::Io)?;
     match bytes {
-        Ok(_) if !status.success() => Err(Trouble::Failed(status)),
+        Ok(_) if !status.success() => Err(TokenReadError::Failed(status)),
         bytes => bytes,
     }
 }
@@ -132,10 +132,10 @@ pub(super) fn from_os(text: OsString) -> Bytes {
 }
 
 /// Reads to the end, into a buffer that never grows: growing would leave copies behind.
-fn read_all(source: impl Read) -> Result<Bytes, Trouble> {
+fn read_all(source: impl Read) -> Result<Bytes, TokenReadError> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(MOST_BYTES + 1));
-    source.take(MOST_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(Trouble::Io)?;
-    if bytes.len() > MOST_BYTES { Err(Trouble::TooLong) } else { Ok(bytes) }
+    source.take(MOST_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(TokenReadError::Io)?;
+    if bytes.len() > MOST_BYTES { Err(TokenReadError::TooLong) } else { Ok(bytes) }
 }
 
 /// No token, or one that cannot work.

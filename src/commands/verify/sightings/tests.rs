@@ -1,6 +1,6 @@
 use super::*;
 use crate::model::TeamId;
-use crate::slack::{Device, Unreadable};
+use crate::slack::{Device, UnreadableSession};
 
 fn user(id: &str) -> UserId {
     UserId::parse(id).unwrap()
@@ -26,7 +26,7 @@ fn concerned() -> Concerned {
 
 fn listed(sessions: Vec<ActiveSession>) -> ListingSnapshot {
     let mut seen = ListingSnapshot::default();
-    seen.take(Page { sessions, ..Page::default() }, &concerned());
+    seen.take(SessionPage { sessions, ..SessionPage::default() }, &concerned());
     seen
 }
 
@@ -56,7 +56,7 @@ fn sessions_are_gone_there_or_replaced() {
 
 #[test]
 fn what_cannot_be_read_leaves_unproven_only_what_it_could_be() {
-    let unreadable = |user: &str, session| Unreadable {
+    let unreadable = |user: &str, session| UnreadableSession {
         user_id: UserId::parse(user).ok(),
         session_id: (session > 0).then(|| SessionId::from(session)),
     };
@@ -69,7 +69,7 @@ fn what_cannot_be_read_leaves_unproven_only_what_it_could_be() {
         (unreadable("", 1), Verdict::StillThere, gone, gone),
     ] {
         let mut seen = ListingSnapshot::default();
-        seen.take(Page { unreadable: vec![entry.clone()], ..Page::default() }, &concerned());
+        seen.take(SessionPage { unreadable: vec![entry.clone()], ..SessionPage::default() }, &concerned());
         assert_eq!(verdict(&seen, 1, "U1"), of_u1, "{entry:?}");
         assert_eq!(verdict(&seen, 2, "U2"), of_u2, "{entry:?}");
         assert_eq!(verdict(&seen, 3, ""), of_nobody, "{entry:?}");

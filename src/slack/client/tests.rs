@@ -1,6 +1,6 @@
 use super::*;
 use crate::engine::rate_gate::{Pace, RateGate};
-use crate::model::{Answer, Fault, SessionId, Target, TeamId, UserId};
+use crate::model::{Answer, Fault, SessionId, SessionTarget, Target, TeamId, UserId};
 use crate::slack::token::TokenSource;
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -126,7 +126,7 @@ fn now() -> Stamp {
 
 fn client(url: &str, timeout: Duration) -> Client {
     let api = ApiUrl::parse(url, &[]).unwrap();
-    Client::new(Config { api, token: token("xoxp-secret"), proxy: None, timeout, now }).unwrap()
+    Client::new(ClientConfig { api, token: token("xoxp-secret"), proxy: None, timeout, now }).unwrap()
 }
 
 fn session(target: Target) -> SessionTarget {
@@ -339,7 +339,7 @@ async fn what_is_no_tls_and_what_the_proxy_refuses_was_never_connected() {
     let api = ApiUrl::parse(ApiUrl::DEFAULT, &[]).unwrap();
     let proxied = Proxy::in_use(&api, &env).unwrap();
     assert!(proxied.is_some());
-    let config = Config { api, token: token("xoxp-secret"), proxy: proxied, timeout: PATIENT, now };
+    let config = ClientConfig { api, token: token("xoxp-secret"), proxy: proxied, timeout: PATIENT, now };
     let reply = revoke(&Client::new(config).unwrap()).await;
     assert_eq!(reply.answer, Answer::Fault(Fault::NotConnected), "{}", reply.detail);
     let request = proxy.asked.recv().unwrap();
@@ -363,7 +363,7 @@ async fn the_other_methods_share_the_way() {
     let bad = |result| matches!(result, Some(CallError::Fault { fault: Fault::BadResponse, .. }));
     assert!(bad(inner.auth_test().await.err()));
     assert_eq!(inner.list_sessions(&query).await.unwrap().sessions.len(), 1);
-    assert_eq!(inner.list_sessions(&query).await, Ok(Page::default()));
+    assert_eq!(inner.list_sessions(&query).await, Ok(SessionPage::default()));
     assert!(bad(inner.list_sessions(&query).await.err()));
     let refused =
         CallError::Refused { code: ErrorCode::MissingScope, detail: "needed: admin.users:read".into(), wait: None };
@@ -386,7 +386,7 @@ async fn a_fresh_token_is_taken_from_its_file_and_used_at_once() {
     let api = ApiUrl::parse(&format!("http://127.0.0.1:{}/", server.listener_port), &[]).unwrap();
     let source = TokenSource::File(path.clone());
     let token_of_file = Token::read(&source, &|_| None, &|| Err(std::io::ErrorKind::NotFound.into())).unwrap();
-    let client = Client::new(Config { api, token: token_of_file, proxy: None, timeout: PATIENT, now }).unwrap();
+    let client = Client::new(ClientConfig { api, token: token_of_file, proxy: None, timeout: PATIENT, now }).unwrap();
 
     assert_eq!(client.refresh_token().await, Refreshed::Unchanged);
     write(&path, "no token");

@@ -1,17 +1,15 @@
 //! The client: one way to make a call, and the four methods that are called.
 
-use super::call_error::Failure;
-use super::form::Form;
-use super::permitted_body::PermittedBody;
+use super::call_error::TransportError;
+use super::request::{Form, NAME, PermittedBody, headers, session_form, users_form};
 use super::retry_after;
 use super::token::{Token, TokenError, TokenSource};
 use super::wire::{self, Headers};
-use super::{ApiUrl, AuthTest, CallError, ListQuery, ListReply, Page, Proxy, auth_test, list};
+use super::{ApiUrl, AuthTest, CallError, ListQuery, ListReply, Proxy, SessionPage, auth_test, list};
 use crate::engine::ports::{self, Permit, Refreshed, SessionApi};
-use crate::model::{Answer, ErrorCode, Reply, SessionTarget, Stamp, UserId};
+use crate::model::{Answer, ErrorCode, Reply, Stamp};
 use reqwest::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION,
-    RETRY_AFTER, USER_AGENT,
+    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
 };
 use reqwest::{Body, Method, Request, Response, Url};
 use std::borrow::Cow;
@@ -27,9 +25,6 @@ const SMALL: usize = 64 * 1024;
 /// Bytes read of a page of sessions; a thousand of them have half a megabyte.
 const LARGE: usize = 8 * 1024 * 1024;
 
-/// What the program calls itself.
-const NAME: &str = concat!("slack-revoke/", env!("CARGO_PKG_VERSION"));
-
 /// Connections idle for longer are closed by us, before a server or a proxy does it under a request.
 const IDLE: Duration = Duration::from_secs(15);
 
@@ -44,7 +39,7 @@ const SCOPES: HeaderName = HeaderName::from_static("x-oauth-scopes");
 
 /// What a client is made of.
 #[derive(Debug)]
-pub struct Config {
+pub struct ClientConfig {
     /// Where the calls go.
     pub api: ApiUrl,
     /// What they are signed with.
@@ -72,10 +67,10 @@ pub enum ClientError {
 
 /// Slack, as the engine and the commands see it. Clones share the connections and the token.
 #[derive(Debug, Clone)]
-pub struct Client(Arc<Inner>);
+pub struct Client(Arc<ClientInner>);
 
 #[derive(Debug)]
-struct Inner {
+struct ClientInner {
     http: reqwest::Client,
     invalidate: Url,
     reset_bulk: Url,
@@ -90,12 +85,12 @@ struct Inner {
 }
 
 /// An HTTP answer, whatever it says.
-struct Received {
+struct RawResponse {
     status: u16,
     headers: HeaderMap,
     body: Vec<u8>,
     /// Why the body is not there, though the status and the headers are.
-    lost: Option<Box<str>>,
+    body_error: Option<Box<str>>,
 }
 
 impl Client {
@@ -103,9 +98,9 @@ impl Client {
     ///
     /// # Errors
     /// Where TLS cannot be set up, or the proxy is of no kind that the transport knows.
-    pub fn new(config: Config) -> Result<Self, ClientError> {
-        let Config { api, token, proxy, timeout, now } = config;
-        let inner = Inner {
+    pub fn new(config: ClientConfig) -> Result<Self, ClientError> {
+        let ClientConfig { api, token, proxy, timeout, now } = config;
+        let inner = ClientInner {
             http: transport(&api, proxy, timeout)?,
             invalidate: api.method("admin.users.session.invalidate"),
             reset_bulk: api.method("admin.users.session.resetBulk"),
@@ -176,7 +171,7 @@ impl SessionApi for Client {
     }
 }
 
-impl Inner {
+impl ClientInner {
     async fn read_token_again(&self) -> Result<Option<Token>, TokenError> {
         let (send, receive) = oneshot::channel();
         let (source, limit) = (self.source.clone(), self.timeout);
@@ -194,8 +189,8 @@ impl Inner {
             ports::Request::Users(users) => (&self.reset_bulk, users_form(users)),
         };
         let reply = match self.call(url, form, SMALL, Some(permit)).await {
-            Ok(received) => self.reply(&received),
-            Err(failure) => failure.into_reply(),
+            Ok(response) => self.reply(&response),
+            Err(error) => error.into_reply(),
         };
         if matches!(reply.answer, Answer::RateLimited { .. }) || reply.wait.is_some() {
             permit.announce_pause();
@@ -204,29 +199,36 @@ impl Inner {
     }
 
     async fn auth_test(&self) -> Result<AuthTest, CallError> {
-        let received = self.call(&self.auth_test, Form::new(), SMALL, None).await.map_err(Failure::into_error)?;
-        match CallError::of(self.reply(&received)) {
+        let response =
+            self.call(&self.auth_test, Form::new(), SMALL, None).await.map_err(TransportError::into_error)?;
+        match CallError::of(self.reply(&response)) {
             Some(error) => Err(error),
-            None => auth_test::read(&kept(&received.headers), &received.body)
+            None => auth_test::read(&relevant_headers(&response.headers), &response.body)
                 .ok_or_else(|| CallError::bad_response("auth.test answered ok, but not who the token is")),
         }
     }
 
     async fn list_sessions(&self, query: &ListQuery) -> ListReply {
-        let received = self.call(&self.list, query.form(), LARGE, None).await.map_err(Failure::into_error)?;
-        match CallError::of(self.reply(&received)) {
+        let response = self.call(&self.list, query.form(), LARGE, None).await.map_err(TransportError::into_error)?;
+        match CallError::of(self.reply(&response)) {
             Some(CallError::Refused { code: ErrorCode::NoActiveSessions, .. }) if query.cursor.is_none() => {
-                Ok(Page::default())
+                Ok(SessionPage::default())
             }
             Some(error) => Err(error),
-            None => list::read(&received.body)
+            None => list::read(&response.body)
                 .ok_or_else(|| CallError::bad_response("the answer is ok, but holds no list of sessions")),
         }
     }
 
     /// Makes one call: a form out, a status and at most `cap` bytes back. With a permit, nothing is sent once that is
     /// withdrawn, and a pause is announced to it before the body of the answer is waited for.
-    async fn call(&self, url: &Url, form: Form, cap: usize, permit: Option<&Arc<Permit>>) -> Result<Received, Failure> {
+    async fn call(
+        &self,
+        url: &Url,
+        form: Form,
+        cap: usize,
+        permit: Option<&Arc<Permit>>,
+    ) -> Result<RawResponse, TransportError> {
         let mut request = Request::new(Method::POST, url.clone());
         request.headers_mut().clone_from(&self.headers.read().unwrap_or_else(PoisonError::into_inner));
         let form = form.finish();
@@ -239,31 +241,31 @@ impl Inner {
             Some(permit) => Body::wrap(PermittedBody::new(Arc::clone(permit), body)),
             None => body,
         });
-        let mut response = self.http.execute(request).await.map_err(Failure::from_transport)?;
+        let mut response = self.http.execute(request).await.map_err(TransportError::from_transport)?;
         let status = response.status().as_u16();
         let asks_for_pause = status == 429 || response.headers().contains_key(RETRY_AFTER);
         if let (true, Some(permit)) = (asks_for_pause, permit) {
             permit.announce_pause();
         }
-        let (body, lost) = match read(&mut response, cap).await {
+        let (body, body_error) = match read(&mut response, cap).await {
             Ok(Some(body)) => (body, None),
             Ok(None) => (Vec::new(), Some(format!("the answer is longer than {cap} bytes").into())),
-            // The pause is in the headers and must be kept, whatever became of the body.
-            Err(error) if asks_for_pause => (Vec::new(), Some(Failure::from_transport(error).detail)),
-            Err(error) => return Err(Failure::from_transport(error)),
+            // The pause is in the headers and must be relevant_headers, whatever became of the body.
+            Err(error) if asks_for_pause => (Vec::new(), Some(TransportError::from_transport(error).detail)),
+            Err(error) => return Err(TransportError::from_transport(error)),
         };
-        Ok(Received { status, headers: std::mem::take(response.headers_mut()), body, lost })
+        Ok(RawResponse { status, headers: std::mem::take(response.headers_mut()), body, body_error })
     }
 
-    fn reply(&self, received: &Received) -> Reply {
-        let headers = kept(&received.headers);
-        let reply = wire::reply(received.status, &headers, &received.body, (self.now)());
+    fn reply(&self, response: &RawResponse) -> Reply {
+        let headers = relevant_headers(&response.headers);
+        let reply = wire::reply(response.status, &headers, &response.body, (self.now)());
         if let Some(header) = headers.retry_after.as_deref()
             && let Some(remark) = retry_after::remark(header)
         {
             tracing::warn!("{remark}");
         }
-        match &received.lost {
+        match &response.body_error {
             Some(why) => Reply { detail: why.clone(), ..reply },
             None => reply,
         }
@@ -290,7 +292,7 @@ fn transport(api: &ApiUrl, proxy: Option<Proxy>, timeout: Duration) -> Result<re
         .http1_only()
         .tcp_nodelay(true)
         .pool_idle_timeout(IDLE)
-        // The whole time bounds every read too. A connection gets half, so that its failure is told as what it is:
+        // The whole time bounds every read too. A connection gets half, so that its failure is reported as what it is:
         // nothing was sent, and the row is as it was.
         .timeout(timeout)
         .connect_timeout(timeout / 2)
@@ -308,36 +310,11 @@ fn transport(api: &ApiUrl, proxy: Option<Proxy>, timeout: Duration) -> Result<re
         // Plain http to this machine needs no root certificates, which take a while to load and may not be there.
         builder = builder.tls_certs_only([]);
     }
-    builder.build().map_err(|error| ClientError::Setup(Failure::from_transport(error).detail))
-}
-
-fn session_form(target: &SessionTarget) -> Form {
-    let (name, value) = target.identifier();
-    Form::new().with("session_id", &target.session().to_string()).with(name, value)
-}
-
-/// In a form a list is one argument with commas between, as Slack's own SDKs send it.
-fn users_form(users: &[UserId]) -> Form {
-    let users: Vec<&str> = users.iter().map(UserId::as_str).collect();
-    Form::new().with("user_ids", &users.join(","))
-}
-
-/// The headers of every call; the only place where the token is put into anything. With the two that the transport would
-/// add to each call by itself: here they are made once.
-fn headers(api: &ApiUrl, token: &Token) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(8);
-    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
-    headers.insert(USER_AGENT, HeaderValue::from_static(NAME));
-    headers.insert(AUTHORIZATION, token.bearer());
-    if let Ok(host) = HeaderValue::from_str(api.authority()) {
-        headers.insert(HOST, host);
-    }
-    headers
+    builder.build().map_err(|error| ClientError::Setup(TransportError::from_transport(error).detail))
 }
 
 /// The headers that mean something; one that is not text counts as missing.
-fn kept(headers: &HeaderMap) -> Headers<'_> {
+fn relevant_headers(headers: &HeaderMap) -> Headers<'_> {
     let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     // Any of these may ask for a pause, and one that can't be read asks for one all the same.
     let pauses = headers.get_all(RETRY_AFTER).iter().map(|value| Cow::from(value.to_str().unwrap_or_default()));
