@@ -3,10 +3,10 @@
 
 use libfuzzer_sys::fuzz_target;
 use slack_revoke::engine::ports::{RowSource, Want};
-use slack_revoke::input::{Content, Input, InputSource, PossiblySent, Survey, SurveyOptions};
+use slack_revoke::input::{Content, Input, InputSource, PossiblySent, InputSummary, SurveyOptions};
 use std::fs;
 
-fn survey(bytes: &[u8]) -> Option<(Content, Survey, tempfile::TempDir)> {
+fn survey(bytes: &[u8]) -> Option<(Content, InputSummary, tempfile::TempDir)> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("input");
     fs::write(&path, bytes).unwrap();

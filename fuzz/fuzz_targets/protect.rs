@@ -2,10 +2,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use slack_revoke::input::Guards;
+use slack_revoke::input::Protection;
 
 fuzz_target!(|text: &str| {
-    let mut guards = Guards::default();
+    let mut guards = Protection::default();
     let named = |line: &&str| !line.split('#').next().unwrap_or_default().trim().is_empty();
     let lines = text.strip_prefix('\u{feff}').unwrap_or(text).lines();
     match guards.protect(text) {

@@ -2,7 +2,7 @@
 
 use crate::engine::ports::{RowSource, Want};
 use crate::error::RunError;
-use crate::input::{Content, Delimiter, Input, InputError, PossiblySent, SurveyOptions, Trouble};
+use crate::input::{Content, Delimiter, Input, InputError, InputProblem, PossiblySent, SurveyOptions};
 use crate::ledger::listing::Listing;
 use crate::model::{ColumnNames, InputSource, Row};
 use crate::output::{WEAKENED, counted, why};
@@ -51,13 +51,13 @@ pub(super) fn read_input(
 
 /// An input that can't be used. `prefix` goes before a hint that doesn't name what to correct.
 pub(super) fn unusable(prefix: &str, error: &InputError) -> RunError {
-    let is_changed = matches!(error.trouble, Trouble::Changed);
+    let is_changed = matches!(error.problem, InputProblem::Changed);
     let hint = match error.hint() {
         Some(hint) if !is_changed => hint,
         hint => format!("{prefix}{}", hint.as_deref().unwrap_or("correct the input and run it again")),
     };
     let to_error = if is_changed { RunError::input_changed } else { RunError::input };
-    to_error(error.trouble.to_string(), hint).at(&error.input)
+    to_error(error.problem.to_string(), hint).at(&error.input)
 }
 
 /// Calls `take` with every row, in the input's order.

@@ -1,16 +1,16 @@
 //! A surveyed input: it can be read again, by as many readers as are wanted, each with a position of its own.
 
 use super::SurveyOptions;
-use super::deal::Dealer;
-use super::error::{InputError, Trouble};
-use super::framing::Frames;
+use super::batches::BatchReader;
+use super::batches::Source;
+use super::error::{InputError, InputProblem};
 use super::header::Header;
 use super::index::IndexedInput;
-use super::intake::{FirstReading, Intake};
-use super::rules::Rules;
-use super::source::Source;
+use super::reader::{FirstReading, InputReader};
+use super::records::RecordReader;
 use super::stored::CHUNK;
-use super::survey::{Count, Judges, Survey};
+use super::survey::{InputSummary, Pass, RowContext};
+use super::validation::Rules;
 use crate::model::{Carried, InputSource, PossiblySent, Status};
 use roaring::RoaringTreemap;
 use std::io::{self, BufWriter, Write};
@@ -27,21 +27,21 @@ impl Content {
     /// The first reading.
     pub(super) fn survey(
         input: InputSource,
-        intake: Intake,
+        reader: InputReader,
         options: SurveyOptions,
-    ) -> Result<(Self, Survey), Trouble> {
+    ) -> Result<(Self, InputSummary), InputProblem> {
         let SurveyOptions { delimiter, columns, rules, done, most_bytes: _ } = options;
-        let mut frames = Frames::at_start(intake, CHUNK)?;
-        let header = Header::read(&mut frames, delimiter, &columns, rules.identify)?;
+        let mut records = RecordReader::at_start(reader, CHUNK)?;
+        let header = Header::read(&mut records, delimiter, &columns, rules.identify)?;
         header.require(rules.identify)?;
-        let rows_at = frames.place();
-        let judges = Judges { header: &header, rules: &rules, done: &done };
-        let count = Count::first(judges, &mut frames)?;
-        let FirstReading { stored, original, identity, continuation } = frames.into_feed().finish()?;
-        let found = count.settle(&stored, rows_at)?;
-        let (survey, index, firsts) = found.into_survey(&header, identity.clone(), continuation);
+        let rows_at = records.position();
+        let context = RowContext { header: &header, rules: &rules, done: &done };
+        let pass = Pass::first(context, &mut records)?;
+        let FirstReading { stored, original, identity, continuation } = records.into_source().finish()?;
+        let result = pass.finish(&stored, rows_at)?;
+        let (survey, index, first_lines) = result.into_summary(&header, identity.clone(), continuation);
         let surveyed =
-            IndexedInput { stored, original, header, rows_at, index, done, rules, firsts, identity, continuation };
+            IndexedInput { stored, original, header, rows_at, index, done, rules, first_lines, identity, continuation };
         Ok((Self { input, surveyed: Arc::new(surveyed) }, survey))
     }
 
@@ -50,22 +50,22 @@ impl Content {
     ///
     /// # Errors
     /// As [`Input::survey`](super::Input::survey).
-    pub fn survey_again(&self, rules: Rules, done: RoaringTreemap) -> Result<(Self, Survey), InputError> {
-        self.resurvey(rules, done).map_err(|trouble| trouble.of(&self.input))
+    pub fn survey_again(&self, rules: Rules, done: RoaringTreemap) -> Result<(Self, InputSummary), InputError> {
+        self.resurvey(rules, done).map_err(|problem| problem.of(&self.input))
     }
 
-    fn resurvey(&self, rules: Rules, done: RoaringTreemap) -> Result<(Self, Survey), Trouble> {
+    fn resurvey(&self, rules: Rules, done: RoaringTreemap) -> Result<(Self, InputSummary), InputProblem> {
         let IndexedInput { stored, original, header, rows_at, identity, continuation, .. } = &*self.surveyed;
         header.require(rules.identify)?;
-        let judges = Judges { header, rules: &rules, done: &done };
-        let count = Count::first(judges, &mut self.surveyed.frames())?;
-        let found = count.settle(stored, *rows_at)?;
-        let (survey, index, firsts) = found.into_survey(header, identity.clone(), *continuation);
+        let context = RowContext { header, rules: &rules, done: &done };
+        let pass = Pass::first(context, &mut self.surveyed.records())?;
+        let result = pass.finish(stored, *rows_at)?;
+        let (survey, index, first_lines) = result.into_summary(header, identity.clone(), *continuation);
         let (stored, original) = (stored.clone(), original.clone());
         let (header, identity) = (header.clone(), identity.clone());
         let (rows_at, continuation) = (*rows_at, *continuation);
         let surveyed =
-            IndexedInput { stored, original, header, rows_at, index, done, rules, firsts, identity, continuation };
+            IndexedInput { stored, original, header, rows_at, index, done, rules, first_lines, identity, continuation };
         Ok((Self { input: self.input.clone(), surveyed: Arc::new(surveyed) }, survey))
     }
 
@@ -75,9 +75,9 @@ impl Content {
     /// If the input can't be read again.
     pub fn each_carried(&self, take: &mut dyn FnMut(u64, Carried)) -> Result<(), InputError> {
         let columns = self.surveyed.header.fields().len();
-        let mut frames = self.surveyed.frames();
-        while let Some(record) = frames.next().map_err(|trouble| trouble.of(&self.input))? {
-            take(record.place.line, record.carried(columns));
+        let mut records = self.surveyed.records();
+        while let Some(record) = records.next().map_err(|problem| problem.of(&self.input))? {
+            take(record.position.line, record.carried(columns));
         }
         Ok(())
     }
@@ -97,9 +97,9 @@ impl Content {
     /// Fails if the input was changed since it was surveyed, other than by rows that were appended.
     ///
     /// # Errors
-    /// [`Trouble::Changed`], and if the file can't be read.
+    /// [`InputProblem::Changed`], and if the file can't be read.
     pub fn check_unchanged(&self) -> Result<(), InputError> {
-        self.surveyed.compare_original().map_err(|trouble| trouble.of(&self.input))
+        self.surveyed.compare_original().map_err(|problem| problem.of(&self.input))
     }
 
     /// Starts the second reading, on a thread of its own. Rows that the survey was told are done are left out.
@@ -107,12 +107,12 @@ impl Content {
     /// # Errors
     /// Where the thread cannot be started.
     pub fn source(&self, maybe_sent: PossiblySent) -> Result<Source, InputError> {
-        Source::start(self.input.clone(), self.dealer(maybe_sent))
-            .map_err(|cause| Trouble::Thread(cause).of(&self.input))
+        Source::start(self.input.clone(), self.batches(maybe_sent))
+            .map_err(|cause| InputProblem::Thread(cause).of(&self.input))
     }
 
-    pub(super) fn dealer(&self, maybe_sent: PossiblySent) -> Dealer {
-        Dealer::new(Arc::clone(&self.surveyed), maybe_sent)
+    pub(super) fn batches(&self, maybe_sent: PossiblySent) -> BatchReader {
+        BatchReader::new(Arc::clone(&self.surveyed), maybe_sent)
     }
 
     /// Writes the header and the rows that are kept as they stand in the input, so that they can be fed back as they are.
@@ -126,12 +126,12 @@ impl Content {
         mut keep: impl FnMut(u64, Option<Status>) -> bool,
         out: &mut dyn Write,
     ) -> Result<u64, CopyError> {
-        let unreadable = |trouble: Trouble| CopyError::Input(trouble.of(&self.input));
+        let unreadable = |problem: InputProblem| CopyError::Input(problem.of(&self.input));
         let (mut out, mut rows) = (BufWriter::with_capacity(CHUNK, out), 0);
-        let mut frames = self.surveyed.frames();
-        while let Some(record) = frames.next().map_err(unreadable)? {
-            let rejected = self.surveyed.judge(&record).err().map(|rejection| rejection.status());
-            if !keep(record.place.line, rejected) {
+        let mut records = self.surveyed.records();
+        while let Some(record) = records.next().map_err(unreadable)? {
+            let rejected = self.surveyed.validate(&record).err().map(|rejection| rejection.status());
+            if !keep(record.position.line, rejected) {
                 continue;
             }
             if rows == 0 {

@@ -1,6 +1,6 @@
 //! The same session twice is sent once. Exact: a hash alone would now and then leave a session alive.
 
-use super::keys::{Key, Keys};
+use super::id_interner::{IdInterner, PackedId};
 use crate::model::{SessionTarget, Target};
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
@@ -11,53 +11,53 @@ const MOST_OTHER_NAMES: usize = 8;
 
 /// What the survey sees of the sessions: its first pass gathers them all, its second knows the repeated ones.
 #[derive(Debug)]
-pub(super) enum Sightings {
+pub(super) enum DuplicateTracker {
     /// Every session id so far.
-    Gathering(Vec<u64>),
+    Collecting(Vec<u64>),
     /// Ids known to be repeated, with who came first.
-    Knowing(Firsts),
+    Resolving(FirstLines),
 }
 
-impl Sightings {
-    pub(super) fn gather() -> Self {
-        Self::Gathering(Vec::new())
+impl DuplicateTracker {
+    pub(super) fn collect_ids() -> Self {
+        Self::Collecting(Vec::new())
     }
 
     /// Takes in a row that could be sent. Gives the line of the first row for the same session, where it is another.
     /// Rows that ask for a whole user are no duplicates: each ends with the answer to that user.
-    pub(super) fn see(&mut self, target: &Target, line: u64) -> Option<u64> {
+    pub(super) fn observe(&mut self, target: &Target, line: u64) -> Option<u64> {
         let Target::Session(target) = target else { return None };
         match self {
-            Self::Gathering(ids) => {
+            Self::Collecting(ids) => {
                 ids.push(target.session().get());
                 None
             }
-            Self::Knowing(firsts) => firsts.see(target, line),
+            Self::Resolving(first_lines) => first_lines.observe(target, line),
         }
     }
 
     /// What the second reading needs.
-    pub(super) fn firsts(self) -> Firsts {
+    pub(super) fn into_first_lines(self) -> FirstLines {
         match self {
-            Self::Gathering(ids) => Firsts::of_repeated(ids),
-            Self::Knowing(firsts) => firsts,
+            Self::Collecting(ids) => FirstLines::of_repeated(ids),
+            Self::Resolving(first_lines) => first_lines,
         }
     }
 }
 
 /// For each session id that stands in more than one row: the first row of each identifier it would be sent under.
 #[derive(Debug, Default)]
-pub(super) struct Firsts {
+pub(super) struct FirstLines {
     /// Ascending; `first` has the same positions.
     repeated: Vec<u64>,
-    first: Vec<Option<First>>,
+    first: Vec<Option<FirstLine>>,
     /// The rare case of one session id under several identifiers.
-    others: BTreeMap<(u64, Key), First>,
-    keys: Keys,
+    others: BTreeMap<(u64, PackedId), FirstLine>,
+    interner: IdInterner,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct First {
+struct FirstLine {
     owner: Owner,
     line: NonZeroU64,
 }
@@ -66,12 +66,12 @@ struct First {
 #[derive(Debug, Clone, Copy)]
 struct Owner {
     /// `None` in a row that is sent by its workspace.
-    user: Option<Key>,
-    team: Option<Key>,
+    user: Option<PackedId>,
+    team: Option<PackedId>,
 }
 
 impl Owner {
-    fn identifier(self) -> Option<Key> {
+    fn identifier(self) -> Option<PackedId> {
         self.user.or(self.team)
     }
 
@@ -83,7 +83,7 @@ impl Owner {
     }
 }
 
-impl Firsts {
+impl FirstLines {
     /// From all session ids; none of them has been seen yet.
     fn of_repeated(mut ids: Vec<u64>) -> Self {
         ids.sort_unstable();
@@ -97,11 +97,11 @@ impl Firsts {
         self.repeated.is_empty()
     }
 
-    fn see(&mut self, target: &SessionTarget, line: u64) -> Option<u64> {
+    fn observe(&mut self, target: &SessionTarget, line: u64) -> Option<u64> {
         let id = target.session().get();
         let position = self.repeated.binary_search(&id).ok()?;
-        let owner = owner(target, |id| Some(self.keys.key(id)))?;
-        let row = First { owner, line: NonZeroU64::new(line)? };
+        let owner = owner(target, |id| Some(self.interner.intern(id)))?;
+        let row = FirstLine { owner, line: NonZeroU64::new(line)? };
         let first = match &mut self.first[position] {
             Some(first) if first.owner.identifier() == owner.identifier() => first.line,
             Some(_) => self.others.entry((id, owner.identifier()?)).or_insert(row).line,
@@ -111,9 +111,9 @@ impl Firsts {
     }
 
     /// The line of the first row for the same session, where `line` is another.
-    pub(super) fn ahead_of(&self, target: &SessionTarget, line: u64) -> Option<u64> {
-        let identifier = self.keys.known(target.identifier().1)?;
-        let of_identifier = |first: &&First| first.owner.identifier() == Some(identifier);
+    pub(super) fn earlier_line(&self, target: &SessionTarget, line: u64) -> Option<u64> {
+        let identifier = self.interner.known(target.identifier().1)?;
+        let of_identifier = |first: &&FirstLine| first.owner.identifier() == Some(identifier);
         let first = self.of_session(target).find(of_identifier)?.line.get();
         (first != line).then_some(first)
     }
@@ -123,20 +123,20 @@ impl Firsts {
         if self.others.is_empty() {
             return Box::default();
         }
-        let Some(owner) = owner(target, |id| self.keys.known(id)) else { return Box::default() };
+        let Some(owner) = owner(target, |id| self.interner.known(id)) else { return Box::default() };
         let others = self.of_session(target).filter(|first| first.owner.agrees_with(owner));
         others.take(MOST_OTHER_NAMES).map(|first| first.line.get()).collect()
     }
 
-    fn of_session(&self, target: &SessionTarget) -> impl Iterator<Item = &First> {
+    fn of_session(&self, target: &SessionTarget) -> impl Iterator<Item = &FirstLine> {
         let id = target.session().get();
         let first = self.repeated.binary_search(&id).ok().and_then(|position| self.first[position].as_ref());
-        first.into_iter().chain(self.others.range((id, Key::LEAST)..=(id, Key::MOST)).map(|(_, first)| first))
+        first.into_iter().chain(self.others.range((id, PackedId::LEAST)..=(id, PackedId::MOST)).map(|(_, first)| first))
     }
 }
 
 /// `None` if an id has no key.
-fn owner(target: &SessionTarget, mut key: impl FnMut(&str) -> Option<Key>) -> Option<Owner> {
+fn owner(target: &SessionTarget, mut key: impl FnMut(&str) -> Option<PackedId>) -> Option<Owner> {
     let user = if target.addressed_team().is_none() { Some(key(target.identifier().1)?) } else { None };
     let team = if let Some(team) = target.team() { Some(key(team.as_str())?) } else { None };
     Some(Owner { user, team })
@@ -163,23 +163,23 @@ mod tests {
         #[test]
         fn duplicates_are_those_of_a_plain_map(rows in prop::collection::vec((0_u64..12, 0_u8..4), 0..60)) {
             let rows: Vec<Target> = rows.into_iter().map(|(session, owner)| target(session, owner)).collect();
-            let mut gathering = Sightings::gather();
+            let mut gathering = DuplicateTracker::collect_ids();
             for (target, line) in rows.iter().zip(2..) {
-                prop_assert_eq!(gathering.see(target, line), None);
+                prop_assert_eq!(gathering.observe(target, line), None);
             }
-            let mut knowing = Sightings::Knowing(gathering.firsts());
+            let mut knowing = DuplicateTracker::Resolving(gathering.into_first_lines());
             let mut oracle: HashMap<(u64, String), u64> = HashMap::new();
             let mut want = Vec::new();
             for (target, line) in rows.iter().zip(2..) {
                 let Target::Session(session) = target else { unreachable!("made above") };
                 let first = *oracle.entry((session.session().get(), session.identifier().1.into())).or_insert(line);
                 want.push((first != line).then_some(first));
-                prop_assert_eq!(&knowing.see(target, line), want.last().unwrap());
+                prop_assert_eq!(&knowing.observe(target, line), want.last().unwrap());
             }
-            let firsts = knowing.firsts();
+            let first_lines = knowing.into_first_lines();
             for ((target, line), want) in rows.iter().zip(2..).zip(want) {
                 let Target::Session(target) = target else { unreachable!("made above") };
-                prop_assert_eq!(firsts.ahead_of(target, line), want);
+                prop_assert_eq!(first_lines.earlier_line(target, line), want);
             }
         }
     }
@@ -201,16 +201,16 @@ mod tests {
             (vec![by_user(1, "U1", None), by_user(1, "U2", None)], vec!["", ""]),
             (vec![by_team(1, "T1"), by_team(1, "T2"), by_user(1, "U1", None)], vec!["4", "4", "2 3"]),
         ] {
-            let mut gathering = Sightings::gather();
-            rows.iter().zip(2..).for_each(|(target, line)| assert_eq!(gathering.see(target, line), None));
-            let mut knowing = Sightings::Knowing(gathering.firsts());
+            let mut gathering = DuplicateTracker::collect_ids();
+            rows.iter().zip(2..).for_each(|(target, line)| assert_eq!(gathering.observe(target, line), None));
+            let mut knowing = DuplicateTracker::Resolving(gathering.into_first_lines());
             rows.iter().zip(2..).for_each(|(target, line)| {
-                knowing.see(target, line);
+                knowing.observe(target, line);
             });
-            let firsts = knowing.firsts();
+            let first_lines = knowing.into_first_lines();
             let shown = |target: &Target| {
                 let Target::Session(target) = target else { unreachable!("made above") };
-                let lines: Vec<_> = firsts.other_names_of(target).iter().map(ToString::to_string).collect();
+                let lines: Vec<_> = first_lines.other_names_of(target).iter().map(ToString::to_string).collect();
                 lines.join(" ")
             };
             assert_eq!(rows.iter().map(shown).collect::<Vec<_>>(), want, "{rows:?}");

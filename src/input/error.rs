@@ -6,25 +6,25 @@ use std::path::PathBuf;
 
 /// An input that cannot be used. Its text has the cause, and [`Self::hint`] what to do.
 #[derive(Debug, thiserror::Error)]
-#[error("{input}: {trouble}")]
+#[error("{input}: {problem}")]
 pub struct InputError {
     /// The input.
     pub input: InputSource,
     /// What is wrong with it.
-    pub trouble: Trouble,
+    pub problem: InputProblem,
 }
 
 impl InputError {
     /// What to do next, if there is an answer for this trouble alone.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
-        self.trouble.hint()
+        self.problem.hint()
     }
 }
 
 /// What is wrong with an input, in words that go behind its name.
 #[derive(Debug, thiserror::Error)]
-pub enum Trouble {
+pub enum InputProblem {
     /// Nothing of that name.
     #[error("no such file")]
     NotFound,
@@ -174,10 +174,10 @@ fn size(bytes: u64) -> String {
     if bytes < 1 << 20 { format!("{bytes} bytes") } else { format!("{} MiB", bytes.div_ceil(1 << 20)) }
 }
 
-impl Trouble {
+impl InputProblem {
     /// Names the input that has this trouble.
     pub(super) fn of(self, input: &InputSource) -> InputError {
-        InputError { input: input.clone(), trouble: self }
+        InputError { input: input.clone(), problem: self }
     }
 
     /// What to do next, if this kind of trouble has an answer of its own.
@@ -212,7 +212,7 @@ mod tests {
 
     #[test]
     fn an_error_says_what_where_and_what_next() {
-        let error = Trouble::NotUtf8 { line: 3, offset: 70 }.of(&InputSource::File("a; b.csv".into()));
+        let error = InputProblem::NotUtf8 { line: 3, offset: 70 }.of(&InputSource::File("a; b.csv".into()));
         assert_eq!(error.to_string(), "a; b.csv: line 3: not UTF-8 at byte 70");
         assert_eq!(error.hint().as_deref(), Some("save the file as CSV UTF-8"));
     }

@@ -1,8 +1,8 @@
 //! The header: which column is which, and what stands between columns.
 
-use super::error::Trouble;
-use super::framing::{Dialect, Feed, Frames, Record};
-use super::rules::Identify;
+use super::error::InputProblem;
+use super::records::{ByteSource, Dialect, Record, RecordReader};
+use super::validation::Identify;
 pub use crate::model::Delimiter;
 use crate::model::{ColumnError, ColumnNames, Fields, IdColumn, IdColumns, SessionId, UserId, is_blank};
 
@@ -21,43 +21,43 @@ pub struct Header {
 impl Header {
     /// Reads the first record, under the delimiter that makes a `session_id` column of it, or a `user_id` column where
     /// whole users are asked for.
-    pub(super) fn read<F: Feed>(
-        frames: &mut Frames<F>,
+    pub(super) fn read<S: ByteSource>(
+        records: &mut RecordReader<S>,
         forced: Option<Delimiter>,
         names: &ColumnNames,
         identify: Identify,
-    ) -> Result<Self, Trouble> {
-        let (stated, mut ahead) = stated_delimiter(frames)?;
-        ahead.splice(..0, frames.bom().iter().copied());
+    ) -> Result<Self, InputProblem> {
+        let (stated, mut ahead) = stated_delimiter(records)?;
+        ahead.splice(..0, records.bom().iter().copied());
         let guesses = [Delimiter::COMMA, Delimiter::SEMICOLON, Delimiter::TAB];
         let forced = forced.or(stated);
         let candidates = forced.as_ref().map_or(&guesses[..], std::slice::from_ref);
-        let mut best: Option<(usize, Trouble)> = None;
+        let mut best: Option<(usize, InputProblem)> = None;
         for &delimiter in candidates {
-            let dialect = dialect(frames, delimiter);
-            frames.retry_with(dialect);
-            let (columns, trouble) = match frames.next() {
-                Ok(None) => return Err(Trouble::Empty),
-                Ok(Some(record)) => match found(&record, names, identify) {
+            let dialect = dialect(records, delimiter);
+            records.retry_with(dialect);
+            let (columns, problem) = match records.next() {
+                Ok(None) => return Err(InputProblem::Empty),
+                Ok(Some(record)) => match id_columns(&record, names, identify) {
                     Ok(columns) => return Self::of(&record, dialect, &ahead, columns),
-                    Err(trouble) => (record.len(), trouble),
+                    Err(problem) => (record.len(), problem),
                 },
                 // Under the wrong delimiter a quote may look open.
-                Err(trouble @ (Trouble::OpenQuote { .. } | Trouble::RecordTooLong { .. })) => (1, trouble),
-                Err(trouble) => return Err(trouble),
+                Err(problem @ (InputProblem::OpenQuote { .. } | InputProblem::RecordTooLong { .. })) => (1, problem),
+                Err(problem) => return Err(problem),
             };
             if best.as_ref().is_none_or(|(most, _)| columns > *most) {
-                best = Some((columns, trouble));
+                best = Some((columns, problem));
             }
         }
-        Err(best.map_or(Trouble::Empty, |(_, trouble)| trouble))
+        Err(best.map_or(InputProblem::Empty, |(_, problem)| problem))
     }
 
-    fn of(record: &Record<'_>, dialect: Dialect, ahead: &[u8], columns: IdColumns) -> Result<Self, Trouble> {
-        let line = record.place.line;
+    fn of(record: &Record<'_>, dialect: Dialect, ahead: &[u8], columns: IdColumns) -> Result<Self, InputProblem> {
+        let line = record.position.line;
         if columns.team.is_none() && columns.user.is_none() {
             let advice = advice(record, IdColumn::User);
-            return Err(Trouble::NoOwnerColumn { line, seen: shown(record), advice });
+            return Err(InputProblem::NoOwnerColumn { line, seen: shown(record), advice });
         }
         Ok(Self {
             fields: record.to_fields(record.len()),
@@ -70,14 +70,14 @@ impl Header {
     }
 
     /// Refuses a header without the column that `--identify-by` names.
-    pub(super) fn require(&self, identify: Identify) -> Result<(), Trouble> {
+    pub(super) fn require(&self, identify: Identify) -> Result<(), InputProblem> {
         let column = match identify {
             Identify::Auto | Identify::WholeUsers => return Ok(()),
             Identify::User => IdColumn::User,
             Identify::Team => IdColumn::Team,
         };
         let found = self.columns.of(column).map(drop);
-        found.ok_or(Trouble::MissingColumn { line: self.line, column: column.as_str() })
+        found.ok_or(InputProblem::MissingColumn { line: self.line, column: column.as_str() })
     }
 
     /// The columns' names as they stand in the input.
@@ -139,15 +139,17 @@ impl Header {
 }
 
 /// The delimiter that a first line `sep=;` states, as Excel writes it, and the bytes of that line.
-fn stated_delimiter<F: Feed>(frames: &mut Frames<F>) -> Result<(Option<Delimiter>, Vec<u8>), Trouble> {
-    let (before, dialect) = (frames.dialect(), Dialect::literal(Delimiter::COMMA));
-    frames.retry_with(dialect);
-    let line = frames.next()?.map(|record| record.raw.to_vec()).unwrap_or_default();
+fn stated_delimiter<S: ByteSource>(
+    records: &mut RecordReader<S>,
+) -> Result<(Option<Delimiter>, Vec<u8>), InputProblem> {
+    let (before, dialect) = (records.dialect(), Dialect::literal(Delimiter::COMMA));
+    records.retry_with(dialect);
+    let line = records.next()?.map(|record| record.raw.to_vec()).unwrap_or_default();
     let stated = sep(&line);
     if stated.is_some() {
-        frames.keep();
+        records.accept();
     }
-    frames.retry_with(before);
+    records.retry_with(before);
     Ok((stated, if stated.is_some() { line } else { Vec::new() }))
 }
 
@@ -165,14 +167,14 @@ fn sep(line: &[u8]) -> Option<Delimiter> {
 
 /// What writes tab-separated text (psql, mysql, jq) mostly leaves quotes as they are, and a quote taken for more would swallow
 /// rows. Only a program that quotes the header too quotes fields.
-fn dialect<F: Feed>(frames: &mut Frames<F>, delimiter: Delimiter) -> Dialect {
+fn dialect<S: ByteSource>(records: &mut RecordReader<S>, delimiter: Delimiter) -> Dialect {
     if delimiter != Delimiter::TAB {
         return Dialect::quoted(delimiter);
     }
     let literal = Dialect::literal(delimiter);
-    frames.retry_with(literal);
+    records.retry_with(literal);
     let is_quoted = |field: &str| field.len() > 1 && field.starts_with('"') && field.ends_with('"');
-    match frames.next() {
+    match records.next() {
         Ok(Some(header)) if header.iter().any(is_quoted) => Dialect::quoted(delimiter),
         Ok(_) | Err(_) => literal,
     }
@@ -189,24 +191,24 @@ impl Identify {
 }
 
 /// Where the ids stand in a record that can be the header.
-fn found(record: &Record<'_>, names: &ColumnNames, identify: Identify) -> Result<IdColumns, Trouble> {
-    let line = record.place.line;
+fn id_columns(record: &Record<'_>, names: &ColumnNames, identify: Identify) -> Result<IdColumns, InputProblem> {
+    let line = record.position.line;
     let columns = names.find(&record.iter()).map_err(|error| unclear(error, record))?;
     if columns.of(identify.needed()).is_some() {
         return Ok(columns);
     }
     let (seen, advice) = (shown(record), advice(record, identify.needed()));
     Err(match identify {
-        Identify::Auto | Identify::User | Identify::Team => Trouble::NoHeader { line, seen, advice },
-        Identify::WholeUsers => Trouble::NoUserColumn { line, seen, advice },
+        Identify::Auto | Identify::User | Identify::Team => InputProblem::NoHeader { line, seen, advice },
+        Identify::WholeUsers => InputProblem::NoUserColumn { line, seen, advice },
     })
 }
 
-fn unclear(error: ColumnError, record: &Record<'_>) -> Trouble {
-    let line = record.place.line;
+fn unclear(error: ColumnError, record: &Record<'_>) -> InputProblem {
+    let line = record.position.line;
     match error {
-        ColumnError::Ambiguous { .. } | ColumnError::Shared { .. } => Trouble::Columns { line, error },
-        ColumnError::Absent { .. } => Trouble::AbsentColumn { line, error, seen: shown(record) },
+        ColumnError::Ambiguous { .. } | ColumnError::Shared { .. } => InputProblem::Columns { line, error },
+        ColumnError::Absent { .. } => InputProblem::AbsentColumn { line, error, seen: shown(record) },
     }
 }
 
@@ -235,8 +237,8 @@ fn shown(record: &Record<'_>) -> String {
 mod tests {
     use super::*;
 
-    fn read(text: &str, forced: Option<Delimiter>) -> Result<Header, Trouble> {
-        Header::read(&mut Frames::at_start(text.as_bytes(), 16)?, forced, &ColumnNames::default(), Identify::Auto)
+    fn read(text: &str, forced: Option<Delimiter>) -> Result<Header, InputProblem> {
+        Header::read(&mut RecordReader::at_start(text.as_bytes(), 16)?, forced, &ColumnNames::default(), Identify::Auto)
     }
 
     fn columns(session: usize, team: Option<usize>, user: Option<usize>) -> IdColumns {
@@ -259,8 +261,8 @@ mod tests {
         assert_eq!(forced.columns(), columns(0, Some(1), None));
     }
 
-    fn told(trouble: &Trouble) -> String {
-        format!("{trouble}; {}", trouble.hint().unwrap_or_default())
+    fn told(problem: &InputProblem) -> String {
+        format!("{problem}; {}", problem.hint().unwrap_or_default())
     }
 
     #[test]
@@ -294,8 +296,8 @@ mod tests {
     #[test]
     fn whole_users_need_their_own_column_alone() {
         let read = |text: &str| {
-            let mut frames = Frames::at_start(text.as_bytes(), 16)?;
-            Header::read(&mut frames, None, &ColumnNames::default(), Identify::WholeUsers)
+            let mut records = RecordReader::at_start(text.as_bytes(), 16)?;
+            Header::read(&mut records, None, &ColumnNames::default(), Identify::WholeUsers)
         };
         for (text, want, delimiter) in [
             ("user_id\n", IdColumns { session: None, team: None, user: Some(0) }, b','),
@@ -314,7 +316,7 @@ mod tests {
         let header = read("session_id,team_id", None).unwrap();
         assert!(header.require(Identify::Auto).is_ok());
         assert!(header.require(Identify::Team).is_ok());
-        assert!(matches!(header.require(Identify::User), Err(Trouble::MissingColumn { column: "user_id", .. })));
+        assert!(matches!(header.require(Identify::User), Err(InputProblem::MissingColumn { column: "user_id", .. })));
     }
 
     #[test]

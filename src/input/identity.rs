@@ -1,9 +1,13 @@
-//! Which input this is: by its bytes, not by its name or its date.
+//! Which input this is, by its bytes and not by its name or its date; and whether a file still is what was surveyed.
 
+use super::error::InputProblem;
 use crate::files::hex;
 use crate::model::InputMatch;
 use sha2::{Digest, Sha256};
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The fingerprint of an input; goes into the manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +24,7 @@ pub struct InputIdentity {
 
 /// What the manifest of an earlier run says about its input.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Earlier {
+pub struct EarlierInput {
     /// [`InputIdentity::content_bytes`] of that run.
     pub content_bytes: u64,
     /// [`InputIdentity::content_sha256`] of that run.
@@ -28,41 +32,41 @@ pub struct Earlier {
 }
 
 /// Hashes the content as it passes, and watches for the end of the earlier one.
-pub(super) struct Meter {
+pub(super) struct ContentHasher {
     sha: Sha256,
     bytes: u64,
     last: Option<u8>,
-    earlier: Option<Earlier>,
-    border: Option<Border>,
+    earlier: Option<EarlierInput>,
+    prefix_check: Option<PrefixCheck>,
 }
 
 /// What was found where the earlier content ended.
-struct Border {
+struct PrefixCheck {
     same: bool,
     ends_line: bool,
 }
 
-impl Meter {
-    pub(super) fn new(earlier: Option<Earlier>) -> Self {
-        Self { sha: Sha256::new(), bytes: 0, last: None, earlier, border: None }
+impl ContentHasher {
+    pub(super) fn new(earlier: Option<EarlierInput>) -> Self {
+        Self { sha: Sha256::new(), bytes: 0, last: None, earlier, prefix_check: None }
     }
 
     /// Takes in the next bytes.
     pub(super) fn update(&mut self, chunk: &[u8]) {
-        let Some(at) = self.border_within(chunk.len()) else { return self.absorb(chunk) };
+        let Some(at) = self.prefix_end_within(chunk.len()) else { return self.absorb(chunk) };
         let (before, after) = chunk.split_at(at);
         self.absorb(before);
         let digest = hex(&self.sha.clone().finalize());
         let same = self.earlier.as_ref().is_some_and(|earlier| earlier.content_sha256 == digest);
         // Where the last line had no end, only a line end may have been added to it.
         let ends_line = self.last.is_some_and(is_line_end) || after.first().copied().is_some_and(is_line_end);
-        self.border = Some(Border { same, ends_line });
+        self.prefix_check = Some(PrefixCheck { same, ends_line });
         self.absorb(after);
     }
 
     /// Where in the next `len` bytes the earlier content ends; at least one byte of what was added comes with it.
-    fn border_within(&self, len: usize) -> Option<usize> {
-        let earlier = self.earlier.as_ref().filter(|_| self.border.is_none())?;
+    fn prefix_end_within(&self, len: usize) -> Option<usize> {
+        let earlier = self.earlier.as_ref().filter(|_| self.prefix_check.is_none())?;
         usize::try_from(earlier.content_bytes.checked_sub(self.bytes)?).ok().filter(|&at| at < len)
     }
 
@@ -77,8 +81,8 @@ impl Meter {
         let earlier = self.earlier.as_ref()?;
         let same =
             || self.bytes == earlier.content_bytes && hex(&self.sha.clone().finalize()) == earlier.content_sha256;
-        Some(match &self.border {
-            Some(Border { same: true, ends_line: true }) => InputMatch::Appended,
+        Some(match &self.prefix_check {
+            Some(PrefixCheck { same: true, ends_line: true }) => InputMatch::Appended,
             None if same() => InputMatch::Same,
             Some(_) | None => InputMatch::Other,
         })
@@ -100,22 +104,90 @@ fn is_line_end(byte: u8) -> bool {
 }
 
 /// Hashes what is read through it: the compressed bytes on their way to the decoder.
-pub(super) struct Metered<R> {
+pub(super) struct HashingReader<R> {
     inner: R,
-    pub(super) meter: Meter,
+    pub(super) hasher: ContentHasher,
 }
 
-impl<R: Read> Metered<R> {
+impl<R: Read> HashingReader<R> {
     pub(super) fn new(inner: R) -> Self {
-        Self { inner, meter: Meter::new(None) }
+        Self { inner, hasher: ContentHasher::new(None) }
     }
 }
 
-impl<R: Read> Read for Metered<R> {
+impl<R: Read> Read for HashingReader<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buf)?;
-        self.meter.update(&buf[..read]);
+        self.hasher.update(&buf[..read]);
         Ok(read)
+    }
+}
+
+const CHUNK: usize = 64 * 1024;
+
+/// When a file was last changed, as the system keeps it. Nobody can set `changed` back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct FileTimes {
+    bytes: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl FileTimes {
+    fn of(file: &Metadata) -> Self {
+        Self {
+            bytes: file.size(),
+            modified: (file.mtime(), file.mtime_nsec()),
+            changed: (file.ctime(), file.ctime_nsec()),
+        }
+    }
+}
+
+/// A regular file as it is on the disk, compressed or not.
+#[derive(Debug, Clone)]
+pub(super) struct Original {
+    pub(super) file: Arc<File>,
+    /// When it was last known to be what was surveyed.
+    seen: Arc<Mutex<FileTimes>>,
+}
+
+impl Original {
+    /// A file that is about to be surveyed.
+    pub(super) fn new(file: Arc<File>) -> io::Result<Self> {
+        let seen = FileTimes::of(&file.metadata()?);
+        Ok(Self { file, seen: Arc::new(Mutex::new(seen)) })
+    }
+
+    /// Fails if the surveyed bytes aren't there any more. Cheap while nobody touches the file; if somebody does, its bytes
+    /// decide, so that rows that are appended, or other rights, don't stop a run.
+    pub(super) fn check(&self, sha256: &str, bytes: u64) -> Result<(), InputProblem> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = FileTimes::of(&self.file.metadata().map_err(InputProblem::Unreadable)?);
+        if *seen == now {
+            return Ok(());
+        }
+        if now.bytes < bytes || self.sha256_of_first(bytes).map_err(InputProblem::Unreadable)? != sha256 {
+            return Err(InputProblem::Changed);
+        }
+        *seen = now;
+        Ok(())
+    }
+
+    fn sha256_of_first(&self, bytes: u64) -> io::Result<String> {
+        let (mut hasher, mut at, mut chunk) = (ContentHasher::new(None), 0, vec![0; CHUNK]);
+        while at < bytes {
+            let most = usize::try_from(bytes - at).map_or(CHUNK, |left| left.min(CHUNK));
+            match self.file.read_at(&mut chunk[..most], at) {
+                Ok(0) => break,
+                Ok(read) => {
+                    hasher.update(&chunk[..read]);
+                    at += read as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(hasher.finish().0)
     }
 }
 
@@ -123,11 +195,11 @@ impl<R: Read> Read for Metered<R> {
 mod tests {
     use super::*;
 
-    fn earlier(content: &[u8]) -> Earlier {
-        let mut meter = Meter::new(None);
-        meter.update(content);
-        let (content_sha256, content_bytes) = meter.finish();
-        Earlier { content_bytes, content_sha256 }
+    fn earlier(content: &[u8]) -> EarlierInput {
+        let mut hasher = ContentHasher::new(None);
+        hasher.update(content);
+        let (content_sha256, content_bytes) = hasher.finish();
+        EarlierInput { content_bytes, content_sha256 }
     }
 
     #[test]
@@ -150,9 +222,9 @@ mod tests {
             ("", "a\n", InputMatch::Other),
         ] {
             for step in 1..=new.len() {
-                let mut meter = Meter::new(Some(earlier(old.as_bytes())));
-                new.as_bytes().chunks(step).for_each(|chunk| meter.update(chunk));
-                assert_eq!(meter.continuation(), Some(want), "{old:?} then {new:?}, {step} at a time");
+                let mut hasher = ContentHasher::new(Some(earlier(old.as_bytes())));
+                new.as_bytes().chunks(step).for_each(|chunk| hasher.update(chunk));
+                assert_eq!(hasher.continuation(), Some(want), "{old:?} then {new:?}, {step} at a time");
             }
         }
     }

@@ -1,13 +1,13 @@
 //! Where rows are: positions alone, so that the second reading can seek.
 
-use super::duplicates::Firsts;
-use super::error::Trouble;
-use super::framing::{Frames, Place, Record};
+use super::duplicates::FirstLines;
+use super::error::InputProblem;
 use super::header::Header;
 use super::identity::InputIdentity;
-use super::original::Original;
-use super::rules::Rules;
-use super::stored::{CHUNK, Span, Stored};
+use super::identity::Original;
+use super::records::{Position, Record, RecordReader};
+use super::stored::{CHUNK, RangeReader, SpooledInput};
+use super::validation::Rules;
 use crate::model::{InputMatch, PossiblySent, Rejection, Row, Target, TeamId};
 use roaring::RoaringTreemap;
 use std::collections::HashMap;
@@ -21,7 +21,7 @@ pub(super) const STRIDE: u64 = 64;
 /// Where the records are, counted from 0 behind the header.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    places: Vec<Place>,
+    positions: Vec<Position>,
     rows: u64,
     /// Rows to be sent, by the workspace that their request names.
     pub(super) teams: HashMap<TeamId, RoaringTreemap>,
@@ -29,10 +29,10 @@ pub(super) struct Index {
 
 impl Index {
     /// Takes in the next record. Gives its ordinal.
-    pub(super) fn push(&mut self, place: Place) -> u64 {
+    pub(super) fn push(&mut self, position: Position) -> u64 {
         let ordinal = self.rows;
         if ordinal.is_multiple_of(STRIDE) {
-            self.places.push(place);
+            self.positions.push(position);
         }
         self.rows += 1;
         ordinal
@@ -52,31 +52,31 @@ impl Index {
     }
 
     /// The last known place at or ahead of a record, and the ordinal of the record there.
-    pub(super) fn nearest(&self, ordinal: u64) -> Option<(u64, Place)> {
+    pub(super) fn nearest(&self, ordinal: u64) -> Option<(u64, Position)> {
         let position = usize::try_from(ordinal / STRIDE).ok()?;
-        self.places.get(position).map(|&place| (ordinal - ordinal % STRIDE, place))
+        self.positions.get(position).map(|&position| (ordinal - ordinal % STRIDE, position))
     }
 
     /// Refuses a record that is not where it was: a row under another's line must not be sent.
-    pub(super) fn check(&self, ordinal: u64, place: Place) -> Result<(), Trouble> {
+    pub(super) fn check(&self, ordinal: u64, position: Position) -> Result<(), InputProblem> {
         let known = self.nearest(ordinal).filter(|_| ordinal < self.rows);
-        let Some((at, there)) = known else { return Err(Trouble::Changed) };
-        if at == ordinal && there != place { Err(Trouble::Changed) } else { Ok(()) }
+        let Some((at, there)) = known else { return Err(InputProblem::Changed) };
+        if at == ordinal && there != position { Err(InputProblem::Changed) } else { Ok(()) }
     }
 }
 
 /// What the survey leaves for the second reading. A million rows of it are well under a megabyte.
 #[derive(Debug)]
 pub(super) struct IndexedInput {
-    pub(super) stored: Stored,
+    pub(super) stored: SpooledInput,
     /// `None` if the bytes came from a pipe.
     pub(super) original: Option<Original>,
     pub(super) header: Header,
-    pub(super) rows_at: Place,
+    pub(super) rows_at: Position,
     pub(super) index: Index,
     pub(super) done: RoaringTreemap,
     pub(super) rules: Rules,
-    pub(super) firsts: Firsts,
+    pub(super) first_lines: FirstLines,
     pub(super) identity: InputIdentity,
     pub(super) continuation: Option<InputMatch>,
 }
@@ -84,21 +84,21 @@ pub(super) struct IndexedInput {
 impl IndexedInput {
     /// A record as the engine gets it.
     pub(super) fn row(&self, record: &Record<'_>, maybe_sent: &PossiblySent) -> Row {
-        let line = record.place.line;
+        let line = record.position.line;
         let fields = record.to_fields(self.header.fields().len());
-        let mut target = self.judge(record);
+        let mut target = self.validate(record);
         let mut may_have_been_sent = maybe_sent.contains(line);
         if let Ok(Target::Session(session)) = &mut target {
-            session.set_also_on(self.firsts.other_names_of(session));
+            session.set_also_on(self.first_lines.other_names_of(session));
             may_have_been_sent |= session.also_on().iter().any(|line| maybe_sent.contains(*line));
         }
         Row { line, fields, target, may_have_been_sent }
     }
 
-    pub(super) fn judge(&self, record: &Record<'_>) -> Result<Target, Rejection> {
-        let target = self.rules.judge(&self.header, record)?;
+    pub(super) fn validate(&self, record: &Record<'_>) -> Result<Target, Rejection> {
+        let target = self.rules.validate(&self.header, record)?;
         let ahead = match &target {
-            Target::Session(session) => self.firsts.ahead_of(session, record.place.line),
+            Target::Session(session) => self.first_lines.earlier_line(session, record.position.line),
             Target::User(_) => None,
         };
         match ahead {
@@ -108,25 +108,25 @@ impl IndexedInput {
     }
 
     /// All rows, in order.
-    pub(super) fn frames(&self) -> Frames<Span> {
-        self.stored.frames(self.rows_at, self.header.dialect(), CHUNK)
+    pub(super) fn records(&self) -> RecordReader<RangeReader> {
+        self.stored.records(self.rows_at, self.header.dialect(), CHUNK)
     }
 
     /// Rows here and there; [`Self::look_up`] goes to them.
-    pub(super) fn lookup(&self) -> Frames<Span> {
-        self.stored.frames(self.rows_at, self.header.dialect(), LOOKUP_CHUNK)
+    pub(super) fn lookup(&self) -> RecordReader<RangeReader> {
+        self.stored.records(self.rows_at, self.header.dialect(), LOOKUP_CHUNK)
     }
 
-    pub(super) fn look_up(&self, place: Place, lookup: &mut Frames<Span>) {
-        lookup.move_to(place, self.stored.span(place.offset, LOOKUP_CHUNK));
+    pub(super) fn look_up(&self, position: Position, lookup: &mut RecordReader<RangeReader>) {
+        lookup.move_to(position, self.stored.range(position.offset, LOOKUP_CHUNK));
     }
 
     /// Fails if the rows come from a copy, and the file isn't what was copied any more.
-    pub(super) fn check_original(&self) -> Result<(), Trouble> {
+    pub(super) fn check_original(&self) -> Result<(), InputProblem> {
         if self.stored.is_original() { Ok(()) } else { self.compare_original() }
     }
 
-    pub(super) fn compare_original(&self) -> Result<(), Trouble> {
+    pub(super) fn compare_original(&self) -> Result<(), InputProblem> {
         let Some(original) = &self.original else { return Ok(()) };
         original.check(&self.identity.sha256, self.identity.bytes)
     }

@@ -6,41 +6,38 @@
 //! by block as they are read again, through the same handle. Large inputs from standard input or a FIFO, or that are
 //! compressed, are copied to a file without a name while the first reading parses them.
 
+mod batches;
 mod content;
-mod deal;
 mod duplicates;
 mod error;
 mod formats;
-mod framing;
 mod header;
+mod id_interner;
 mod identity;
 mod index;
-mod intake;
-mod keys;
-mod original;
-mod protect;
-mod rules;
-mod source;
-mod spool;
+mod protection;
+mod reader;
+mod records;
 mod stored;
 mod survey;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
+mod validation;
 
-pub use crate::model::{InputMatch, InputSource, PossiblySent};
+pub use crate::model::{Identify, InputMatch, InputSource, PossiblySent};
+pub use batches::Source;
 pub use content::{Content, CopyError};
-pub use error::{InputError, Trouble};
+pub use error::{InputError, InputProblem};
 pub use header::{Delimiter, Header};
-pub use identity::{Earlier, InputIdentity};
-pub use protect::ProtectError;
-pub use rules::{Guards, Identify, Rules};
-pub use source::Source;
-pub use survey::{InvalidRow, Survey, WholeUsers};
+pub use identity::{EarlierInput, InputIdentity};
+pub use protection::{ProtectError, Protection};
+pub use survey::{InputSummary, InvalidRow, WholeUsers};
+pub use validation::Rules;
 
 use crate::model::ColumnNames;
-use intake::{Intake, Limits, Raw};
+use reader::{InputLimits, InputReader, Raw};
 use roaring::RoaringTreemap;
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -77,7 +74,7 @@ impl Input {
     /// Where there is no such file, it is a directory, or it cannot be opened.
     pub fn open(path: InputSource, spool_dir: &Path) -> Result<Self, InputError> {
         let raw = match &path {
-            InputSource::File(file) | InputSource::Stream(file) => open(file).map_err(|trouble| trouble.of(&path))?,
+            InputSource::File(file) | InputSource::Stream(file) => open(file).map_err(|problem| problem.of(&path))?,
             InputSource::Stdin => Raw::Stream(Box::new(io::stdin())),
         };
         Ok(Self { path, raw, spool_dir: spool_dir.into() })
@@ -87,25 +84,29 @@ impl Input {
     /// continued, if there is one.
     ///
     /// # Errors
-    /// Where the input cannot be used: [`Trouble`] lists why.
-    pub fn survey(self, options: SurveyOptions, earlier: Option<Earlier>) -> Result<(Content, Survey), InputError> {
+    /// Where the input cannot be used: [`InputProblem`] lists why.
+    pub fn survey(
+        self,
+        options: SurveyOptions,
+        earlier: Option<EarlierInput>,
+    ) -> Result<(Content, InputSummary), InputError> {
         let Self { path, raw, spool_dir } = self;
-        let limits = Limits { most: options.most_bytes, look: spool::free };
-        Intake::begin(raw, &spool_dir, earlier, limits)
-            .and_then(|intake| Content::survey(path.clone(), intake, options))
-            .map_err(|trouble| trouble.of(&path))
+        let limits = InputLimits { most: options.most_bytes, free_space: stored::free_bytes };
+        InputReader::begin(raw, &spool_dir, earlier, limits)
+            .and_then(|reader| Content::survey(path.clone(), reader, options))
+            .map_err(|problem| problem.of(&path))
     }
 }
 
-fn open(path: &Path) -> Result<Raw, Trouble> {
+fn open(path: &Path) -> Result<Raw, InputProblem> {
     let file = File::open(path).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => Trouble::NotFound,
-        ErrorKind::IsADirectory => Trouble::Directory,
-        _ => Trouble::Unreadable(error),
+        ErrorKind::NotFound => InputProblem::NotFound,
+        ErrorKind::IsADirectory => InputProblem::Directory,
+        _ => InputProblem::Unreadable(error),
     })?;
-    let kind = file.metadata().map_err(Trouble::Unreadable)?;
+    let kind = file.metadata().map_err(InputProblem::Unreadable)?;
     if kind.is_dir() {
-        return Err(Trouble::Directory);
+        return Err(InputProblem::Directory);
     }
     Ok(if kind.is_file() { Raw::File(Arc::new(file), 0) } else { Raw::Stream(Box::new(file)) })
 }

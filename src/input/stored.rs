@@ -2,12 +2,13 @@
 //! again in blocks, each compared with its hash before any row of it is given out: a row that the survey didn't read is
 //! never seen, whoever writes to the file meanwhile.
 
-use super::error::Trouble;
-use super::framing::{Dialect, Feed, Frames, Place};
+use super::error::InputProblem;
+use super::records::{ByteSource, Dialect, Position, RecordReader};
 use sha2::{Digest, Sha256};
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Bytes read at a time, from the start to the end.
@@ -17,9 +18,9 @@ pub(super) const CHUNK: usize = 64 * 1024;
 pub(super) const BLOCK: usize = 4 * 1024;
 
 /// Half of a SHA-256, which is more than anybody can forge.
-type Hash = [u8; 16];
+type BlockHash = [u8; 16];
 
-fn end_of(block: Sha256) -> Hash {
+fn end_of(block: Sha256) -> BlockHash {
     let digest = block.finalize();
     std::array::from_fn(|index| digest[index])
 }
@@ -27,7 +28,7 @@ fn end_of(block: Sha256) -> Hash {
 /// The hash of each block: four bytes for each kilobyte of input.
 #[derive(Default)]
 pub(super) struct Hashes {
-    ended: Vec<Hash>,
+    ended: Vec<BlockHash>,
     block: Sha256,
     in_block: usize,
 }
@@ -51,7 +52,7 @@ impl Hashes {
         self.in_block = 0;
     }
 
-    fn finish(mut self) -> Vec<Hash> {
+    fn finish(mut self) -> Vec<BlockHash> {
         if self.in_block > 0 {
             self.end_block();
         }
@@ -61,7 +62,7 @@ impl Hashes {
 
 /// The bytes, up to where the first reading ended; what is appended later isn't seen. Clones share them.
 #[derive(Debug, Clone)]
-pub(super) enum Stored {
+pub(super) enum SpooledInput {
     /// A private copy.
     Memory(Arc<[u8]>),
     /// The file itself, which others may write to.
@@ -74,10 +75,10 @@ pub(super) enum Stored {
 pub(super) struct Blocks {
     file: Arc<File>,
     len: u64,
-    hashes: Arc<[Hash]>,
+    hashes: Arc<[BlockHash]>,
 }
 
-impl Stored {
+impl SpooledInput {
     pub(super) fn is_original(&self) -> bool {
         match self {
             Self::Original(_) => true,
@@ -86,19 +87,19 @@ impl Stored {
     }
 
     /// A reader that is there, and reads about `chunk` bytes at a time.
-    pub(super) fn span(&self, from: u64, chunk: usize) -> Span {
-        Span { stored: self.clone(), at: from, chunk, window: Vec::new(), window_at: 0 }
+    pub(super) fn range(&self, from: u64, chunk: usize) -> RangeReader {
+        RangeReader { stored: self.clone(), at: from, chunk, window: Vec::new(), window_at: 0 }
     }
 
-    pub(super) fn frames(&self, place: Place, dialect: Dialect, chunk: usize) -> Frames<Span> {
-        Frames::at(place, dialect, self.span(place.offset, chunk), chunk)
+    pub(super) fn records(&self, position: Position, dialect: Dialect, chunk: usize) -> RecordReader<RangeReader> {
+        RecordReader::at(position, dialect, self.range(position.offset, chunk), chunk)
     }
 }
 
 /// A reader's position. No cursor is shared, so no reader disturbs another.
 #[derive(Debug)]
-pub(super) struct Span {
-    stored: Stored,
+pub(super) struct RangeReader {
+    stored: SpooledInput,
     at: u64,
     chunk: usize,
     /// Blocks that were compared, from `window_at` on.
@@ -106,11 +107,11 @@ pub(super) struct Span {
     window_at: u64,
 }
 
-impl Feed for Span {
-    fn feed(&mut self, into: &mut [u8]) -> Result<usize, Trouble> {
+impl ByteSource for RangeReader {
+    fn read_bytes(&mut self, into: &mut [u8]) -> Result<usize, InputProblem> {
         let here = match &self.stored {
-            Stored::Memory(bytes) => behind(bytes, self.at),
-            Stored::Original(blocks) | Stored::Copy(blocks) => {
+            SpooledInput::Memory(bytes) => behind(bytes, self.at),
+            SpooledInput::Original(blocks) | SpooledInput::Copy(blocks) => {
                 if self.at < self.window_at || behind(&self.window, self.at - self.window_at).is_empty() {
                     self.window_at = self.at - self.at % BLOCK as u64;
                     blocks.read(self.window_at, self.chunk, &mut self.window)?;
@@ -137,53 +138,96 @@ impl Blocks {
 
     /// Reads whole blocks, from the border `from` on: one at least, and not many more than `chunk` bytes. `into` holds nothing
     /// at the end alone.
-    fn read(&self, from: u64, chunk: usize, into: &mut Vec<u8>) -> Result<(), Trouble> {
+    fn read(&self, from: u64, chunk: usize, into: &mut Vec<u8>) -> Result<(), InputProblem> {
         let left = usize::try_from(self.len.saturating_sub(from)).unwrap_or(usize::MAX);
         into.resize(left.min(chunk.next_multiple_of(BLOCK)), 0);
         // What isn't compared must not be found there by a reader that goes on after an error.
         self.fill(into, from).and_then(|()| self.compare(into, from)).inspect_err(|_| into.clear())
     }
 
-    fn fill(&self, into: &mut [u8], from: u64) -> Result<(), Trouble> {
+    fn fill(&self, into: &mut [u8], from: u64) -> Result<(), InputProblem> {
         self.file.read_exact_at(into, from).map_err(|error| match error.kind() {
             // Shorter than it was: rows are gone that were counted.
-            io::ErrorKind::UnexpectedEof => Trouble::Changed,
-            _ => Trouble::Unreadable(error),
+            io::ErrorKind::UnexpectedEof => InputProblem::Changed,
+            _ => InputProblem::Unreadable(error),
         })
     }
 
-    fn compare(&self, bytes: &[u8], from: u64) -> Result<(), Trouble> {
+    fn compare(&self, bytes: &[u8], from: u64) -> Result<(), InputProblem> {
         let first = usize::try_from(from / BLOCK as u64).unwrap_or(usize::MAX);
         let known = self.hashes.get(first..).unwrap_or_default();
         let same = bytes.chunks(BLOCK).zip(known).all(|(block, hash)| end_of(Sha256::new_with_prefix(block)) == *hash);
-        if same && known.len() >= bytes.len().div_ceil(BLOCK) { Ok(()) } else { Err(Trouble::Changed) }
+        if same && known.len() >= bytes.len().div_ceil(BLOCK) { Ok(()) } else { Err(InputProblem::Changed) }
     }
+}
+
+/// Bytes written to a copy between two looks at the disk.
+const STEP: u64 = 1 << 20;
+
+/// What stays free: a little file can unpack to more than any disk has, and others write there too.
+const LEAST_FREE: u64 = 16 << 20;
+
+/// The free bytes of the file system of a directory; `None` if it doesn't say.
+pub(super) type FreeSpace = fn(&Path) -> Option<u64>;
+
+/// A copy of what can be read only once, in a file that has no name and goes with its last handle.
+pub(super) struct Spool {
+    pub(super) file: File,
+    dir: PathBuf,
+    written: u64,
+    free_space: FreeSpace,
+}
+
+impl Spool {
+    pub(super) fn create(dir: &Path, free_space: FreeSpace) -> Result<Self, InputProblem> {
+        let file = tempfile::tempfile_in(dir).map_err(|cause| InputProblem::Spool { dir: dir.into(), cause })?;
+        Ok(Self { file, dir: dir.into(), written: 0, free_space })
+    }
+
+    /// Appends a chunk.
+    ///
+    /// # Errors
+    /// [`InputProblem::NoRoom`], in which only the bytes so far are needed; [`InputProblem::Spool`] if it can't be written.
+    pub(super) fn write(&mut self, chunk: &[u8]) -> Result<(), InputProblem> {
+        let before = self.written;
+        self.written += chunk.len() as u64;
+        if self.written / STEP > before / STEP
+            && let Some(free) = (self.free_space)(&self.dir).filter(|free| *free < LEAST_FREE)
+        {
+            return Err(InputProblem::NoRoom { dir: self.dir.clone(), needed: self.written, available: before + free });
+        }
+        self.file.write_all(chunk).map_err(|cause| InputProblem::Spool { dir: self.dir.clone(), cause })
+    }
+}
+
+/// Asks the file system.
+pub(super) fn free_bytes(dir: &Path) -> Option<u64> {
+    rustix::fs::statvfs(dir).ok().map(|found| found.f_bavail.saturating_mul(found.f_frsize))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::io::Write as _;
 
-    fn on_disk(content: &[u8], step: usize) -> (Stored, File) {
+    fn on_disk(content: &[u8], step: usize) -> (SpooledInput, File) {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(content).unwrap();
         let mut hashes = Hashes::default();
         content.chunks(step.max(1)).for_each(|chunk| hashes.update(chunk));
         let blocks = Blocks::new(Arc::new(file.try_clone().unwrap()), content.len() as u64, hashes);
-        (Stored::Original(blocks), file)
+        (SpooledInput::Original(blocks), file)
     }
 
     /// All that a reader is given, and whether it ended with an error.
-    fn read(mut span: Span, step: usize) -> (Vec<u8>, bool) {
+    fn read(mut span: RangeReader, step: usize) -> (Vec<u8>, bool) {
         let (mut all, mut some) = (Vec::new(), vec![0; step]);
         loop {
-            match span.feed(&mut some) {
+            match span.read_bytes(&mut some) {
                 Ok(0) => return (all, false),
                 Ok(count) => all.extend_from_slice(&some[..count]),
-                Err(Trouble::Changed) => return (all, true),
-                Err(trouble) => panic!("{trouble}"),
+                Err(InputProblem::Changed) => return (all, true),
+                Err(problem) => panic!("{problem}"),
             }
         }
     }
@@ -199,8 +243,8 @@ mod tests {
         ) {
             let (content, from) = (content(len), from.min(len));
             let on_disk = on_disk(&content, step).0;
-            for stored in [Stored::Memory(content.clone().into()), on_disk] {
-                prop_assert_eq!(read(stored.span(from as u64, chunk), step), (content[from..].to_vec(), false));
+            for stored in [SpooledInput::Memory(content.clone().into()), on_disk] {
+                prop_assert_eq!(read(stored.range(from as u64, chunk), step), (content[from..].to_vec(), false));
             }
         }
 
@@ -214,9 +258,21 @@ mod tests {
             if cut { other.truncate(changed) } else { other[changed] ^= 1 }
             file.set_len(0).unwrap();
             file.write_all_at(&other, 0).unwrap();
-            let (given, stopped) = read(stored.span(from as u64, BLOCK), step);
+            let (given, stopped) = read(stored.range(from as u64, BLOCK), step);
             prop_assert_eq!(&given, &content[from..from + given.len()]);
             prop_assert_eq!(stopped, cut || from - from % BLOCK <= changed);
         }
+    }
+
+    #[test]
+    fn a_copy_leaves_room_on_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut spool = Spool::create(folder.path(), |_| Some(LEAST_FREE - 1)).unwrap();
+        spool.write(&vec![0; 1 << 19]).unwrap();
+        let problem = spool.write(&vec![0; 1 << 20]).unwrap_err();
+        assert!(matches!(problem, InputProblem::NoRoom { needed: 1_572_864, available: 17_301_503, .. }), "{problem}");
+        let mut spool = Spool::create(folder.path(), free_bytes).unwrap();
+        spool.write(&vec![0; 2 << 20]).unwrap();
+        assert!(free_bytes(folder.path()).is_some_and(|free| free > 0));
     }
 }

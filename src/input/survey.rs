@@ -1,14 +1,14 @@
 //! The first reading: everything is checked and counted before anything is sent.
 
-use super::duplicates::{Firsts, Sightings};
-use super::error::Trouble;
-use super::framing::{Feed, Frames, Place, Record};
+use super::duplicates::{DuplicateTracker, FirstLines};
+use super::error::InputProblem;
 use super::header::{Delimiter, Header};
+use super::id_interner::{DistinctIds, IdInterner, PackedId};
 use super::identity::InputIdentity;
 use super::index::Index;
-use super::keys::{Distinct, Key, Keys};
-use super::rules::{Identify, Rules};
-use super::stored::{CHUNK, Stored};
+use super::records::{ByteSource, Position, Record, RecordReader};
+use super::stored::{CHUNK, SpooledInput};
+use super::validation::{Identify, Rules};
 use crate::model::{Carried, InputMatch};
 use crate::model::{Counts, Fields, IdColumns, IdentifyBy, Rejection, SessionId, Status, Target, TeamId, UserId};
 use roaring::RoaringTreemap;
@@ -20,7 +20,7 @@ const EXAMPLES: usize = 5;
 /// What is known of an input before anything is sent.
 /// `rows` = `sendable` + `invalid` + `duplicates` + `protected` + `already_done`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Survey {
+pub struct InputSummary {
     /// The header's columns as they stand in the input.
     pub header: Fields,
     /// Where the ids stand in it.
@@ -89,32 +89,32 @@ pub struct InvalidRow {
 
 /// What decides over each row of a reading.
 #[derive(Clone, Copy)]
-pub(super) struct Judges<'a> {
+pub(super) struct RowContext<'a> {
     pub(super) header: &'a Header,
     pub(super) rules: &'a Rules,
     pub(super) done: &'a RoaringTreemap,
 }
 
 /// Counts over one pass.
-pub(super) struct Count<'a> {
-    judges: Judges<'a>,
-    sightings: Sightings,
+pub(super) struct Pass<'a> {
+    context: RowContext<'a>,
+    duplicates: DuplicateTracker,
     index: Index,
-    keys: Keys,
-    users: Distinct,
-    teams: HashMap<Key, TeamRows>,
-    totals: Totals,
-    whole: Option<Whole>,
+    interner: IdInterner,
+    users: DistinctIds,
+    teams: HashMap<PackedId, TeamRows>,
+    totals: RowTotals,
+    whole: Option<WholeUserCount>,
 }
 
 /// Where whole users are asked for.
-struct Whole {
-    users: Distinct,
+struct WholeUserCount {
+    users: DistinctIds,
     protected: BTreeSet<(SessionId, UserId)>,
 }
 
 #[derive(Default)]
-struct Totals {
+struct RowTotals {
     sendable: u64,
     rejected: Counts,
     guarded: u64,
@@ -133,63 +133,70 @@ struct TeamRows {
     addressed: RoaringTreemap,
 }
 
-/// What one pass, or two, have found; an [`InputIdentity`] makes a [`Survey`] of it.
-pub(super) struct Found {
+/// What one pass, or two, have found; an [`InputIdentity`] makes a [`InputSummary`] of it.
+pub(super) struct PassResult {
     pub(super) index: Index,
-    pub(super) firsts: Firsts,
-    totals: Totals,
+    pub(super) first_lines: FirstLines,
+    totals: RowTotals,
     workspaces: BTreeMap<TeamId, u64>,
     users: u64,
     whole: Option<WholeUsers>,
 }
 
-impl<'a> Count<'a> {
+impl<'a> Pass<'a> {
     /// Reads to the end as if no session stood there twice, and gathers the sessions.
-    pub(super) fn first<F: Feed>(judges: Judges<'a>, frames: &mut Frames<F>) -> Result<Self, Trouble> {
-        Self::pass(judges, Sightings::gather(), frames)
+    pub(super) fn first<S: ByteSource>(
+        context: RowContext<'a>,
+        records: &mut RecordReader<S>,
+    ) -> Result<Self, InputProblem> {
+        Self::run(context, DuplicateTracker::collect_ids(), records)
     }
 
     /// The final count: where sessions are repeated, over a second pass that knows which ones.
-    pub(super) fn settle(mut self, stored: &Stored, rows_at: Place) -> Result<Found, Trouble> {
-        let firsts = std::mem::replace(&mut self.sightings, Sightings::gather()).firsts();
-        if firsts.is_empty() {
-            return Ok(self.found());
+    pub(super) fn finish(mut self, stored: &SpooledInput, rows_at: Position) -> Result<PassResult, InputProblem> {
+        let first_lines = std::mem::replace(&mut self.duplicates, DuplicateTracker::collect_ids()).into_first_lines();
+        if first_lines.is_empty() {
+            return Ok(self.result());
         }
-        let judges = self.judges;
+        let context = self.context;
         // Freed ahead of the second pass, which builds all of it anew.
         drop(self);
-        let mut frames = stored.frames(rows_at, judges.header.dialect(), CHUNK);
-        Ok(Self::pass(judges, Sightings::Knowing(firsts), &mut frames)?.found())
+        let mut records = stored.records(rows_at, context.header.dialect(), CHUNK);
+        Ok(Self::run(context, DuplicateTracker::Resolving(first_lines), &mut records)?.result())
     }
 
-    fn pass<F: Feed>(judges: Judges<'a>, sightings: Sightings, frames: &mut Frames<F>) -> Result<Self, Trouble> {
-        let mut count = Self {
-            judges,
-            sightings,
+    fn run<S: ByteSource>(
+        context: RowContext<'a>,
+        duplicates: DuplicateTracker,
+        records: &mut RecordReader<S>,
+    ) -> Result<Self, InputProblem> {
+        let mut pass = Self {
+            context,
+            duplicates,
             index: Index::default(),
-            keys: Keys::default(),
-            users: Distinct::new(),
+            interner: IdInterner::default(),
+            users: DistinctIds::new(),
             teams: HashMap::new(),
-            totals: Totals::default(),
-            whole: (judges.rules.identify == Identify::WholeUsers)
-                .then(|| Whole { users: Distinct::new(), protected: BTreeSet::new() }),
+            totals: RowTotals::default(),
+            whole: (context.rules.identify == Identify::WholeUsers)
+                .then(|| WholeUserCount { users: DistinctIds::new(), protected: BTreeSet::new() }),
         };
-        while let Some(record) = frames.next()? {
-            count.take(&record);
+        while let Some(record) = records.next()? {
+            pass.add(&record);
         }
-        Ok(count)
+        Ok(pass)
     }
 
-    fn take(&mut self, record: &Record<'_>) {
-        let line = record.place.line;
-        let ordinal = self.index.push(record.place);
-        let swallowed = self.judges.header.rows_within(record);
+    fn add(&mut self, record: &Record<'_>) {
+        let line = record.position.line;
+        let ordinal = self.index.push(record.position);
+        let swallowed = self.context.header.rows_within(record);
         if swallowed > 0 {
             self.totals.swallowed += swallowed;
             self.totals.first_swallowing.get_or_insert(line);
         }
-        let verdict = self.judges.rules.judge(self.judges.header, record).and_then(|target| {
-            match self.sightings.see(&target, line) {
+        let verdict = self.context.rules.validate(self.context.header, record).and_then(|target| {
+            match self.duplicates.observe(&target, line) {
                 Some(first) => Err(Rejection::Duplicate { first_line: Some(first) }),
                 None => Ok(target),
             }
@@ -198,14 +205,14 @@ impl<'a> Count<'a> {
             self.totals.guarded += 1;
         }
         if let Some(whole) = &mut self.whole {
-            whole.protected.extend(self.judges.rules.protected_session(self.judges.header, record));
+            whole.protected.extend(self.context.rules.protected_session(self.context.header, record));
             if let Some(user) = verdict.as_ref().ok().and_then(Target::user) {
-                whole.users.insert(self.keys.key(user.as_str()));
+                whole.users.insert(self.interner.intern(user.as_str()));
             }
         }
-        if self.judges.done.contains(line) {
+        if self.context.done.contains(line) {
             self.totals.already_done += 1;
-            self.totals.carried.add(record.carried(self.judges.header.fields().len()));
+            self.totals.carried.add(record.carried(self.context.header.fields().len()));
             return;
         }
         match verdict {
@@ -221,12 +228,12 @@ impl<'a> Count<'a> {
             IdentifyBy::Team => {}
         }
         match target.user() {
-            Some(user) => self.users.insert(self.keys.key(user.as_str())),
+            Some(user) => self.users.insert(self.interner.intern(user.as_str())),
             None => self.totals.without_user += 1,
         }
         if let Some(team) = target.team() {
             let fresh = || TeamRows { team: team.clone(), rows: 0, addressed: RoaringTreemap::new() };
-            let rows = self.teams.entry(self.keys.key(team.as_str())).or_insert_with(fresh);
+            let rows = self.teams.entry(self.interner.intern(team.as_str())).or_insert_with(fresh);
             rows.rows += 1;
             if target.addressed_team().is_some() {
                 rows.addressed.insert(ordinal);
@@ -234,17 +241,24 @@ impl<'a> Count<'a> {
         }
     }
 
-    fn found(self) -> Found {
-        let Self { sightings, mut index, users, teams, totals, whole, .. } = self;
+    fn result(self) -> PassResult {
+        let Self { duplicates, mut index, users, teams, totals, whole, .. } = self;
         let workspaces = teams.values().map(|rows| (rows.team.clone(), rows.rows)).collect();
         let addressed = teams.into_values().filter(|rows| !rows.addressed.is_empty());
         index.teams = addressed.map(|rows| (rows.team, rows.addressed)).collect();
         let whole = whole.map(|whole| WholeUsers { all: whole.users.count(), protected: whole.protected });
-        Found { index, firsts: sightings.firsts(), totals, workspaces, users: users.count(), whole }
+        PassResult {
+            index,
+            first_lines: duplicates.into_first_lines(),
+            totals,
+            workspaces,
+            users: users.count(),
+            whole,
+        }
     }
 }
 
-impl Totals {
+impl RowTotals {
     fn reject(&mut self, rejection: &Rejection, line: u64) {
         self.rejected.add(rejection.status());
         if rejection.status() == Status::Invalid && self.examples.len() < EXAMPLES {
@@ -253,16 +267,16 @@ impl Totals {
     }
 }
 
-impl Found {
+impl PassResult {
     /// Splits into what people are told and what the second reading needs.
-    pub(super) fn into_survey(
+    pub(super) fn into_summary(
         self,
         header: &Header,
         identity: InputIdentity,
         continuation: Option<InputMatch>,
-    ) -> (Survey, Index, Firsts) {
-        let Self { index, firsts, totals, workspaces, users, whole } = self;
-        let survey = Survey {
+    ) -> (InputSummary, Index, FirstLines) {
+        let Self { index, first_lines, totals, workspaces, users, whole } = self;
+        let survey = InputSummary {
             header: header.fields().clone(),
             columns: header.columns(),
             delimiter: header.delimiter(),
@@ -286,6 +300,6 @@ impl Found {
             examples: totals.examples,
             whole,
         };
-        (survey, index, firsts)
+        (survey, index, first_lines)
     }
 }

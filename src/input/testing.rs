@@ -1,14 +1,14 @@
 //! Inputs for the tests of this room.
 
+use super::batches::BatchReader;
 use super::content::Content;
-use super::deal::Dealer;
-use super::framing::Feed;
-use super::intake::{Intake, Limits, Raw};
-use super::{Earlier, InputSource, PossiblySent, Survey, SurveyOptions, Trouble};
+use super::reader::{InputLimits, InputReader, Raw};
+use super::records::ByteSource;
+use super::{EarlierInput, InputProblem, InputSource, InputSummary, PossiblySent, SurveyOptions};
 use std::io::Cursor;
 
-impl Feed for &[u8] {
-    fn feed(&mut self, into: &mut [u8]) -> Result<usize, Trouble> {
+impl ByteSource for &[u8] {
+    fn read_bytes(&mut self, into: &mut [u8]) -> Result<usize, InputProblem> {
         let (now, later) = self.split_at(self.len().min(into.len()));
         into[..now.len()].copy_from_slice(now);
         *self = later;
@@ -17,15 +17,15 @@ impl Feed for &[u8] {
 }
 
 /// A content in pieces of at most `step` bytes.
-pub(super) struct Drip<'a> {
+pub(super) struct SmallPieces<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) step: usize,
 }
 
-impl Feed for Drip<'_> {
-    fn feed(&mut self, into: &mut [u8]) -> Result<usize, Trouble> {
+impl ByteSource for SmallPieces<'_> {
+    fn read_bytes(&mut self, into: &mut [u8]) -> Result<usize, InputProblem> {
         let step = self.step.min(into.len());
-        self.bytes.feed(&mut into[..step])
+        self.bytes.read_bytes(&mut into[..step])
     }
 }
 
@@ -33,25 +33,25 @@ impl Feed for Drip<'_> {
 pub(super) fn survey(
     bytes: &[u8],
     options: SurveyOptions,
-    earlier: Option<Earlier>,
-) -> Result<(Content, Survey), Trouble> {
+    earlier: Option<EarlierInput>,
+) -> Result<(Content, InputSummary), InputProblem> {
     let raw = Raw::Stream(Box::new(Cursor::new(bytes.to_vec())));
-    let limits = Limits { most: options.most_bytes, look: super::spool::free };
-    Content::survey(InputSource::Stdin, Intake::begin(raw, &std::env::temp_dir(), earlier, limits)?, options)
+    let limits = InputLimits { most: options.most_bytes, free_space: super::stored::free_bytes };
+    Content::survey(InputSource::Stdin, InputReader::begin(raw, &std::env::temp_dir(), earlier, limits)?, options)
 }
 
 /// A survey of an input that can be used.
-pub(super) fn content(text: &str, options: SurveyOptions) -> (Content, Survey) {
+pub(super) fn content(text: &str, options: SurveyOptions) -> (Content, InputSummary) {
     survey(text.as_bytes(), options, None).unwrap()
 }
 
 /// A survey, and the second reading without its thread.
-pub(super) fn content_and_dealer(
+pub(super) fn content_and_batches(
     text: &str,
     options: SurveyOptions,
     maybe_sent: PossiblySent,
-) -> ((Content, Survey), Dealer) {
+) -> ((Content, InputSummary), BatchReader) {
     let (content, survey) = content(text, options);
-    let dealer = content.dealer(maybe_sent);
-    ((content, survey), dealer)
+    let batches = content.batches(maybe_sent);
+    ((content, survey), batches)
 }

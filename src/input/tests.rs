@@ -23,9 +23,9 @@ fn zstd(bytes: &[u8]) -> Vec<u8> {
 
 /// What `sha256sum` prints for these bytes.
 fn sha256(bytes: &[u8]) -> String {
-    let mut meter = identity::Meter::new(None);
-    meter.update(bytes);
-    meter.finish().0
+    let mut hasher = identity::ContentHasher::new(None);
+    hasher.update(bytes);
+    hasher.finish().0
 }
 
 fn copied(content: &Content, mut keep: impl FnMut(u64) -> bool) -> (u64, String) {
@@ -53,7 +53,7 @@ T2,6,U3,a duplicate of a done one
 T3,7,U3,done already
 ";
     let mut rules = Rules::default();
-    rules.guards.protect("W9").unwrap();
+    rules.protection.protect("W9").unwrap();
     let options = SurveyOptions { rules, done: [12, 14].into_iter().collect(), ..SurveyOptions::default() };
     let (_, survey) = content(text, options);
     let counts = (survey.rows, survey.sendable, survey.invalid, survey.duplicates, survey.protected);
@@ -71,15 +71,15 @@ T3,7,U3,done already
 fn a_survey_can_be_made_again_under_other_rules() {
     let (content, first) = content("user_id,session_id\nU1,1\nU2,2\nU2,2\n", SurveyOptions::default());
     let mut rules = Rules::default();
-    rules.guards.own_users.extend(UserId::parse("U1"));
+    rules.protection.own_users.extend(UserId::parse("U1"));
     let (again, second) = content.survey_again(rules.clone(), [3].into_iter().collect()).unwrap();
     assert_eq!((first.sendable, first.duplicates), (2, 1));
     assert_eq!((second.protected, second.already_done, second.duplicates), (1, 1, 1));
     assert_eq!(first.identity, second.identity);
     rules.identify = Identify::Team;
     assert!(matches!(
-        again.survey_again(rules, RoaringTreemap::new()).unwrap_err().trouble,
-        Trouble::MissingColumn { .. }
+        again.survey_again(rules, RoaringTreemap::new()).unwrap_err().problem,
+        InputProblem::MissingColumn { .. }
     ));
 }
 
@@ -103,8 +103,8 @@ fn compressed_inputs_are_whole_or_refused() {
     for whole in [gzip(SMALL.as_bytes()), zstd(SMALL.as_bytes())] {
         let garbage = [whole.as_slice(), b"garbage"].concat();
         for bytes in (6..whole.len()).map(|cut| &whole[..cut]).chain([garbage.as_slice()]) {
-            let trouble = survey(bytes, SurveyOptions::default(), None).map(drop).unwrap_err();
-            assert!(matches!(trouble, Trouble::Damaged { .. }), "{} of {}: {trouble}", bytes.len(), whole.len());
+            let problem = survey(bytes, SurveyOptions::default(), None).map(drop).unwrap_err();
+            assert!(matches!(problem, InputProblem::Damaged { .. }), "{} of {}: {problem}", bytes.len(), whole.len());
         }
     }
 }
@@ -118,16 +118,16 @@ fn what_unpacks_to_too_much_is_refused_with_what_it_needs() {
     assert!(packed.len() < large.len() / 100);
     let read = |most, look| {
         let raw = Raw::Stream(Box::new(io::Cursor::new(packed.clone())));
-        let intake = Intake::begin(raw, &std::env::temp_dir(), None, Limits { most, look })?;
-        Content::survey(InputSource::Stdin, intake, SurveyOptions::default()).map(|(_, survey)| survey.rows)
+        let reader = InputReader::begin(raw, &std::env::temp_dir(), None, InputLimits { most, free_space: look })?;
+        Content::survey(InputSource::Stdin, reader, SurveyOptions::default()).map(|(_, survey)| survey.rows)
     };
-    assert_eq!(read(Some(large.len() as u64), spool::free).unwrap(), 1 << 10);
-    let trouble = read(Some(16 << 20), spool::free).unwrap_err().to_string();
-    assert!(trouble.contains("larger than 16 MiB once unpacked"), "{trouble}");
-    let trouble = read(None, |_| Some(1 << 20)).unwrap_err().to_string();
-    assert!(trouble.contains("takes 25 MiB, and 2 MiB are free"), "{trouble}");
-    let trouble = read(Some(20 << 20), |_| Some(1 << 20)).unwrap_err().to_string();
-    assert!(trouble.contains("larger than 20 MiB"), "{trouble}");
+    assert_eq!(read(Some(large.len() as u64), stored::free_bytes).unwrap(), 1 << 10);
+    let problem = read(Some(16 << 20), stored::free_bytes).unwrap_err().to_string();
+    assert!(problem.contains("larger than 16 MiB once unpacked"), "{problem}");
+    let problem = read(None, |_| Some(1 << 20)).unwrap_err().to_string();
+    assert!(problem.contains("takes 25 MiB, and 2 MiB are free"), "{problem}");
+    let problem = read(Some(20 << 20), |_| Some(1 << 20)).unwrap_err().to_string();
+    assert!(problem.contains("larger than 20 MiB"), "{problem}");
 }
 
 #[test]
@@ -140,8 +140,8 @@ fn other_formats_are_refused_with_a_way_out() {
         (b"", "is empty"),
         (b"hello\n", "no session_id column"),
     ] {
-        let trouble = survey(bytes, SurveyOptions::default(), None).unwrap_err().to_string();
-        assert!(trouble.starts_with(want) || trouble.contains(want), "{trouble}");
+        let problem = survey(bytes, SurveyOptions::default(), None).unwrap_err().to_string();
+        assert!(problem.starts_with(want) || problem.contains(want), "{problem}");
     }
 }
 
@@ -150,8 +150,8 @@ fn files_are_opened_or_refused_by_name() {
     let dir = tempfile::tempdir().unwrap();
     let open = |name: &str| Input::open(InputSource::File(dir.path().join(name)), dir.path()).map(drop);
     fs::create_dir(dir.path().join("folder")).unwrap();
-    assert!(matches!(open("none.csv").unwrap_err().trouble, Trouble::NotFound));
-    assert!(matches!(open("folder").unwrap_err().trouble, Trouble::Directory));
+    assert!(matches!(open("none.csv").unwrap_err().problem, InputProblem::NotFound));
+    assert!(matches!(open("folder").unwrap_err().problem, InputProblem::Directory));
     assert!(open("none.csv").unwrap_err().to_string().ends_with("none.csv: no such file"));
 }
 
@@ -176,13 +176,17 @@ fn a_copy_that_cannot_be_made_is_told_with_its_folder() {
     let survey_of = |rows: usize| {
         let text = format!("team_id,session_id,note\n{}", format!("T1,1,{}\n", "x".repeat(100)).repeat(rows));
         let raw = Raw::Stream(Box::new(io::Cursor::new(text)));
-        let intake =
-            Intake::begin(raw, Path::new("/nonexistent/folder"), None, Limits { most: None, look: spool::free })?;
-        Content::survey(InputSource::Stdin, intake, SurveyOptions::default())
+        let reader = InputReader::begin(
+            raw,
+            Path::new("/nonexistent/folder"),
+            None,
+            InputLimits { most: None, free_space: stored::free_bytes },
+        )?;
+        Content::survey(InputSource::Stdin, reader, SurveyOptions::default())
     };
     assert_eq!(survey_of(1000).unwrap().1.rows, 1000, "a small copy is in memory");
-    let trouble = survey_of(20_000).map(drop).unwrap_err();
-    assert!(trouble.to_string().contains("its temporary copy in /nonexistent/folder cannot be written"), "{trouble}");
+    let problem = survey_of(20_000).map(drop).unwrap_err();
+    assert!(problem.to_string().contains("its temporary copy in /nonexistent/folder cannot be written"), "{problem}");
 }
 
 #[test]
@@ -201,11 +205,11 @@ fn a_file_stays_the_one_that_was_surveyed() {
 }
 
 /// The lines that a second reading gives out, and how it ends if it isn't at its end.
-fn dealt(content: &Content) -> (Vec<u64>, Option<Trouble>) {
-    let (mut dealer, mut lines) = (content.dealer(PossiblySent::default()), Vec::new());
+fn dealt(content: &Content) -> (Vec<u64>, Option<InputProblem>) {
+    let (mut batches, mut lines) = (content.batches(PossiblySent::default()), Vec::new());
     for want in [Want::Of(TeamId::parse("T1").unwrap()), Want::Any] {
         loop {
-            match dealer.deal(want.clone()) {
+            match batches.next_batch(want.clone()) {
                 Ok(batch) => {
                     assert!(batch.rows.iter().all(|row| row.fields.get(2) == Some("surveyed")), "{:?}", batch.rows);
                     lines.extend(batch.rows.iter().map(|row| row.line));
@@ -213,7 +217,7 @@ fn dealt(content: &Content) -> (Vec<u64>, Option<Trouble>) {
                         break;
                     }
                 }
-                Err(trouble) => return (lines, Some(trouble)),
+                Err(problem) => return (lines, Some(problem)),
             }
         }
     }
@@ -231,7 +235,7 @@ fn a_file_changed_in_place_gives_no_row_that_was_not_surveyed() {
     };
     for count in [300, 12_000] {
         let whole = rows(count, "surveyed");
-        assert_eq!(whole.len() > intake::MOST_IN_MEMORY, count > 300);
+        assert_eq!(whole.len() > reader::MOST_IN_MEMORY, count > 300);
         let half = whole.len() / 2;
         let other_end = format!("{}{}", &whole[..half], whole[half..].replace("surveyed", "stranger"));
         for changed in [rows(count, "stranger"), rows(2 * count, "longer, stranger"), other_end, whole[..half].into()] {
@@ -242,9 +246,9 @@ fn a_file_changed_in_place_gives_no_row_that_was_not_surveyed() {
                 let (content, _) = input.survey(SurveyOptions::default(), None).unwrap();
                 content.check_unchanged().unwrap();
                 fs::write(&path, packed(&changed)).unwrap();
-                assert!(matches!(content.check_unchanged().unwrap_err().trouble, Trouble::Changed));
+                assert!(matches!(content.check_unchanged().unwrap_err().problem, InputProblem::Changed));
                 let (_, end) = dealt(&content);
-                assert!(matches!(end, Some(Trouble::Changed)), "{end:?}");
+                assert!(matches!(end, Some(InputProblem::Changed)), "{end:?}");
                 let mut copy = Vec::new();
                 match content.copy_rows(|_, _| true, &mut copy) {
                     Ok(_) => assert!(copy == whole.as_bytes(), "a private copy is what was surveyed"),
@@ -261,7 +265,7 @@ fn a_file_changed_in_place_gives_no_row_that_was_not_surveyed() {
 fn an_earlier_input_is_recognised_under_rows_added_to_it() {
     let options = SurveyOptions::default;
     let first = survey(SMALL.as_bytes(), options(), None).unwrap().1.identity;
-    let earlier = Earlier { content_bytes: first.content_bytes, content_sha256: first.content_sha256 };
+    let earlier = EarlierInput { content_bytes: first.content_bytes, content_sha256: first.content_sha256 };
     let longer = format!("{SMALL}T3,3\n");
     for (bytes, want) in [
         (SMALL.as_bytes().to_vec(), InputMatch::Same),
@@ -314,7 +318,7 @@ proptest! {
     ) {
         let mut rules = Rules::default();
         if protected {
-            rules.guards.sessions.insert(SessionId::from(2));
+            rules.protection.sessions.insert(SessionId::from(2));
         }
         let options = SurveyOptions { rules, done: done.into_iter().collect(), ..SurveyOptions::default() };
         let text = format!("team_id,session_id,user_id\n{}", rows.concat());
@@ -342,8 +346,8 @@ proptest! {
 #[test]
 fn whole_users_are_counted_once_over_all_runs_of_an_input() {
     let text = "user_id,session_id,team_id\nU1,1,T1\nU1,1,T1\nU2,x,\n,3,T1\nU3,4,T1\nU3,5,T1\n";
-    let guards = Guards { sessions: [SessionId::from(5), SessionId::from(99)].into(), ..Guards::default() };
-    let rules = Rules { identify: Identify::WholeUsers, guards };
+    let protection = Protection { sessions: [SessionId::from(5), SessionId::from(99)].into(), ..Protection::default() };
+    let rules = Rules { identify: Identify::WholeUsers, protection };
     let (content, survey) = content(text, SurveyOptions { rules: rules.clone(), ..SurveyOptions::default() });
     assert_eq!((survey.rows, survey.sendable, survey.invalid, survey.protected, survey.duplicates), (6, 4, 1, 1, 0));
     assert_eq!((survey.users, survey.named_by_user, survey.addressed.len()), (3, 4, 0));
@@ -352,9 +356,9 @@ fn whole_users_are_counted_once_over_all_runs_of_an_input() {
     assert_eq!((whole.all, whole.protected), (3, [(SessionId::from(5), user("U3"))].into()));
 
     // The user of the protected session is protected too; a row that is done still counts for the number to confirm.
-    let guards = Guards { users_of_sessions: [user("U3")].into(), ..rules.guards };
+    let protection = Protection { users_of_sessions: [user("U3")].into(), ..rules.protection };
     let done = [2, 3].into_iter().collect();
-    let (_, survey) = content.survey_again(Rules { guards, ..rules }, done).unwrap();
+    let (_, survey) = content.survey_again(Rules { protection, ..rules }, done).unwrap();
     assert_eq!((survey.sendable, survey.protected, survey.already_done, survey.users), (1, 2, 2, 1));
     assert_eq!(survey.whole.unwrap().all, 2);
 }

@@ -73,7 +73,7 @@ const PLACES: [(&str, &[&str]); 29] = [
             "files/atomic.rs",
             "commands/run/on_finish.rs",
             "commands/waiting.rs",
-            "input/spool.rs",
+            "input/stored.rs",
             "slack/token/read.rs",
         ],
     ),

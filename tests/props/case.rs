@@ -1,7 +1,7 @@
 //! An input out of a seed, and what each of its rows has to come to before anything is sent.
 
 use crate::dice::Dice;
-use slack_revoke::input::{Guards, Identify, Rules};
+use slack_revoke::input::{Identify, Protection, Rules};
 use slack_revoke::model::{SessionId, Status, UserId};
 use std::collections::{BTreeMap, HashSet};
 
@@ -68,17 +68,17 @@ impl Case {
         columns.extend(with_user.then(|| "user_id".to_owned()));
         columns.extend(with_note.then(|| "note, free".to_owned()));
         let end = dice.pick(&["\n", "\n", "\r\n"]);
-        let guards = Guards {
+        let protection = Protection {
             users: HashSet::from([UserId::parse(PROTECTED).unwrap()]),
             sessions: HashSet::from([SessionId::from(KEPT_SESSION)]),
             own_users: UserId::parse(OWN).into_iter().collect(),
-            ..Guards::default()
+            ..Protection::default()
         };
         let header = quoted(&columns, end);
         let mut case = Self {
             header,
             columns,
-            rules: Rules { identify, guards },
+            rules: Rules { identify, protection },
             lines: BTreeMap::new(),
             sessions: BTreeMap::new(),
             at_first: 0,

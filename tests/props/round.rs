@@ -9,7 +9,9 @@ use slack_revoke::engine::clock::{Clock, wall};
 use slack_revoke::engine::policy::{BucketPolicy, MaxFailures, Policy};
 use slack_revoke::engine::rate_gate::Pace;
 use slack_revoke::engine::{self, RunEnd};
-use slack_revoke::input::{Content, Earlier, Guards, Input, InputMatch, InputSource, Survey, SurveyOptions};
+use slack_revoke::input::{
+    Content, EarlierInput, Input, InputMatch, InputSource, InputSummary, Protection, SurveyOptions,
+};
 use slack_revoke::ledger::journal::Lock;
 use slack_revoke::ledger::ledger::{Ending, FinishedLedger, Ledger, NewRun, Step};
 use slack_revoke::ledger::manifest::Protections;
@@ -157,7 +159,7 @@ pub struct Round {
 struct Prepared {
     lock: Lock,
     content: Content,
-    survey: Survey,
+    survey: InputSummary,
     output: Output,
 }
 
@@ -167,7 +169,7 @@ fn prepare(case: &Case, place: &Place, wants: OnExisting) -> Prepared {
     let names = ColumnNames::default();
     let ask = ResumeRequest { wants, rehearsal: false };
     let previous = PreviousRun::read(Some(&place.files), ask, &names).unwrap_or_else(|error| panic!("{error}"));
-    let earlier = previous.manifest().map(|manifest| Earlier {
+    let earlier = previous.manifest().map(|manifest| EarlierInput {
         content_bytes: manifest.input.content_bytes,
         content_sha256: manifest.input.content_sha256.clone(),
     });
@@ -187,7 +189,7 @@ fn prepare(case: &Case, place: &Place, wants: OnExisting) -> Prepared {
     Prepared { lock, content, survey, output }
 }
 
-fn input_of(survey: &Survey, path: &Path) -> InputRecord {
+fn input_of(survey: &InputSummary, path: &Path) -> InputRecord {
     InputRecord {
         path: path.display().to_string(),
         sha256: survey.identity.sha256.clone(),
@@ -278,7 +280,7 @@ pub fn play(
 /// Begins the files; `None` if the process dies in it.
 fn begin(case: &Case, place: &Place, prepared: Prepared, number: usize, killed: Option<Death>) -> Option<Ledger> {
     let Prepared { lock, survey, output, .. } = prepared;
-    let Guards { users, sessions, own_users, .. } = &case.rules.guards;
+    let Protection { users, sessions, own_users, .. } = &case.rules.protection;
     let new = NewRun {
         tool_version: "1",
         run: run_of(number),

@@ -1,7 +1,7 @@
 //! The filters of `list`. Pure.
 
 use crate::error::RunError;
-use crate::input::Guards;
+use crate::input::Protection;
 use crate::ledger::listing::Filters;
 use crate::model::{TeamId, UserId};
 use crate::slack::{ActiveSession, Device};
@@ -159,7 +159,7 @@ pub fn users_of(flag: &str, path: &Path) -> Result<BTreeSet<UserId>, RunError> {
         RunError::input(what, "give a file of user ids (U… or W…), one a line")
     };
     let content = std::fs::read(path).map_err(|error| trouble(error.to_string()))?;
-    let mut ids = Guards::default();
+    let mut ids = Protection::default();
     ids.protect(&content).map_err(|error| trouble(error.to_string()))?;
     match ids.sessions.iter().next() {
         Some(session) => Err(trouble(format!("{session} is not a user id"))),

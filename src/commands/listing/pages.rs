@@ -13,11 +13,11 @@ pub struct Pages {
     query: ListQuery,
     /// Every cursor so far: one that is repeated would be followed forever.
     cursors: HashSet<Box<str>>,
-    next: Position,
+    next: NextPage,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Position {
+enum NextPage {
     Page,
     Repeats,
     Over,
@@ -28,7 +28,7 @@ impl Pages {
     #[must_use]
     pub fn new(owner: Option<(TeamId, UserId)>, cursor: Option<Box<str>>) -> Self {
         let cursors = cursor.iter().cloned().collect();
-        Self { query: ListQuery { owner, cursor, limit: PAGE }, cursors, next: Position::Page }
+        Self { query: ListQuery { owner, cursor, limit: PAGE }, cursors, next: NextPage::Page }
     }
 
     /// The next page; `None` after the last.
@@ -37,9 +37,9 @@ impl Pages {
     /// If the listing can't, or mustn't, go on.
     pub async fn next(&mut self, lister: &mut Lister) -> Result<Option<SessionPage>, ListError> {
         match self.next {
-            Position::Over => return Ok(None),
-            Position::Repeats => return Err(ListError::Incomplete(Incomplete::CursorRepeated)),
-            Position::Page => {}
+            NextPage::Over => return Ok(None),
+            NextPage::Repeats => return Err(ListError::Incomplete(Incomplete::CursorRepeated)),
+            NextPage::Page => {}
         }
         let page = lister.page(&self.query).await?;
         self.note(page.next_cursor.clone());
@@ -49,14 +49,14 @@ impl Pages {
     /// Whether another page follows the last one, and can be asked for.
     #[must_use]
     pub fn has_next(&self) -> bool {
-        self.next == Position::Page
+        self.next == NextPage::Page
     }
 
     fn note(&mut self, cursor: Option<Box<str>>) {
         self.next = match &cursor {
-            None => Position::Over,
-            Some(cursor) if !self.cursors.insert(cursor.clone()) => Position::Repeats,
-            Some(_) => Position::Page,
+            None => NextPage::Over,
+            Some(cursor) if !self.cursors.insert(cursor.clone()) => NextPage::Repeats,
+            Some(_) => NextPage::Page,
         };
         self.query.cursor = cursor;
     }
@@ -103,19 +103,19 @@ mod tests {
     #[test]
     fn a_repeated_cursor_is_not_followed() {
         for (start, cursors, want) in [
-            (None, &[Some("a"), Some("b"), None][..], Position::Over),
-            (None, &[Some("a"), Some("b")], Position::Page),
-            (None, &[Some("a"), Some("a")], Position::Repeats),
-            (None, &[Some("a"), Some("b"), Some("a")], Position::Repeats),
-            (Some("a"), &[Some("a")], Position::Repeats),
-            (Some("a"), &[Some("b")], Position::Page),
+            (None, &[Some("a"), Some("b"), None][..], NextPage::Over),
+            (None, &[Some("a"), Some("b")], NextPage::Page),
+            (None, &[Some("a"), Some("a")], NextPage::Repeats),
+            (None, &[Some("a"), Some("b"), Some("a")], NextPage::Repeats),
+            (Some("a"), &[Some("a")], NextPage::Repeats),
+            (Some("a"), &[Some("b")], NextPage::Page),
         ] {
             let mut pages = Pages::new(None, start.map(Into::into));
             for cursor in cursors {
                 pages.note(cursor.map(Into::into));
             }
             assert_eq!(pages.next, want, "{start:?} {cursors:?}");
-            assert_eq!(pages.has_next(), want == Position::Page);
+            assert_eq!(pages.has_next(), want == NextPage::Page);
         }
     }
 }

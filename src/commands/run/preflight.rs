@@ -5,7 +5,9 @@ use crate::cli::{Existing, Mode, Settings};
 use crate::commands::rows;
 use crate::commands::waiting::blocking;
 use crate::error::RunError;
-use crate::input::{Content, Earlier, Guards, Identify, Input, InputError, InputMatch, Rules, Survey, SurveyOptions};
+use crate::input::{
+    Content, EarlierInput, Identify, Input, InputError, InputMatch, InputSummary, Protection, Rules, SurveyOptions,
+};
 use crate::ledger::journal::{Lock, LockError};
 use crate::ledger::manifest::{self, Protections};
 use crate::ledger::paths::RunFiles;
@@ -20,7 +22,7 @@ use std::path::{Path, PathBuf};
 /// An input that was read to its end, and the place where its results go.
 pub struct Preflight {
     pub content: Content,
-    pub survey: Survey,
+    pub survey: InputSummary,
     /// Where everything goes; none for the plan of standard input.
     pub files: Option<RunFiles>,
     /// The lock on the results; none for a plan.
@@ -69,7 +71,7 @@ impl Preflight {
             rules: rules.clone(),
             done: done.clone(),
         };
-        let earlier = previous.manifest().map(|manifest| Earlier {
+        let earlier = previous.manifest().map(|manifest| EarlierInput {
             content_bytes: manifest.input.content_bytes,
             content_sha256: manifest.input.content_sha256.clone(),
         });
@@ -86,14 +88,14 @@ impl Preflight {
             each_row: &each_row,
         };
         let output = previous.prepare(&facts, journal).map_err(|error| preflight_error(&error))?;
-        resume_notice::tell_idle_guards(settings.safety.protect.as_deref(), &rules.guards, &survey);
+        resume_notice::tell_idle_guards(settings.safety.protect.as_deref(), &rules.protection, &survey);
         let inherited = &output.inherited;
-        let mut survey_again = |rules: &Rules, survey: &mut Survey| -> Result<(), RunError> {
+        let mut survey_again = |rules: &Rules, survey: &mut InputSummary| -> Result<(), RunError> {
             let again = content.survey_again(rules.clone(), done.clone());
             (content, *survey) = again.map_err(|error| input_error(&error))?;
             Ok(())
         };
-        if inherited.as_ref().is_some_and(|inherited| rules.guards.add(inherited.users(), inherited.sessions())) {
+        if inherited.as_ref().is_some_and(|inherited| rules.protection.add(inherited.users(), inherited.sessions())) {
             survey_again(&rules, &mut survey)?;
         }
         if protect_users_of_sessions(&mut rules, &survey) {
@@ -129,15 +131,15 @@ impl Preflight {
         if settings.mode != Mode::Run {
             return Ok(());
         }
-        let guards = &mut self.rules.guards;
-        guards.own_users.extend(self.output.inherited.iter().flat_map(Protections::own_users).cloned());
+        let protection = &mut self.rules.protection;
+        protection.own_users.extend(self.output.inherited.iter().flat_map(Protections::own_users).cloned());
         match own {
             _ if settings.safety.allow_self => {}
-            Some(own) => drop(guards.own_users.insert(own.clone())),
+            Some(own) => drop(protection.own_users.insert(own.clone())),
             // The introduction has refused the run, or told why it may continue.
             None => {}
         }
-        if guards.own_users.is_empty() {
+        if protection.own_users.is_empty() {
             return Ok(());
         }
         if self.survey.without_user < self.survey.sendable {
@@ -159,12 +161,12 @@ impl Preflight {
     /// Rows to send that may belong to a protected user, because they name none.
     #[must_use]
     pub fn unowned(&self) -> u64 {
-        if self.rules.guards.users.is_empty() { 0 } else { self.survey.without_user }
+        if self.rules.protection.users.is_empty() { 0 } else { self.survey.without_user }
     }
 
     /// What this run and those after it on the same results go by.
     pub fn protections(&self) -> Protections {
-        let Guards { users, sessions, own_users, .. } = &self.rules.guards;
+        let Protection { users, sessions, own_users, .. } = &self.rules.protection;
         Protections::new(users, sessions, own_users)
     }
 }
@@ -175,24 +177,24 @@ fn input_error(error: &InputError) -> RunError {
 
 fn rules(settings: &Settings) -> Result<Rules, RunError> {
     let identify = if settings.input.whole_users { Identify::WholeUsers } else { settings.input.identify_by };
-    let mut guards = Guards::default();
+    let mut protection = Protection::default();
     if let Some(path) = &settings.safety.protect {
         let trouble = |error: String| {
             let what = format!("cannot use --protect {}: {error}", path.display());
             RunError::input(what, "give a file of user ids and session ids, one a line")
         };
         let content = std::fs::read(path).map_err(|error| trouble(error.to_string()))?;
-        guards.protect(&content).map_err(|error| trouble(error.to_string()))?;
+        protection.protect(&content).map_err(|error| trouble(error.to_string()))?;
     }
-    Ok(Rules { identify, guards })
+    Ok(Rules { identify, protection })
 }
 
 /// A protected session would end with its user's others, so whole users are protected through it. True where there are
 /// such users.
-fn protect_users_of_sessions(rules: &mut Rules, survey: &Survey) -> bool {
+fn protect_users_of_sessions(rules: &mut Rules, survey: &InputSummary) -> bool {
     let Some(whole) = &survey.whole else { return false };
     let found: HashSet<_> = whole.protected.iter().map(|(session, _)| session).collect();
-    let unseen = rules.guards.sessions.len() - found.len();
+    let unseen = rules.protection.sessions.len() - found.len();
     if unseen > 0 {
         tracing::warn!(
             target: output::WEAKENED,
@@ -200,8 +202,8 @@ fn protect_users_of_sessions(rules: &mut Rules, survey: &Survey) -> bool {
             output::counted(unseen as u64, "session id", "session ids")
         );
     }
-    rules.guards.users_of_sessions = whole.protected.iter().map(|(_, user)| user.clone()).collect();
-    !rules.guards.users_of_sessions.is_empty()
+    rules.protection.users_of_sessions = whole.protected.iter().map(|(_, user)| user.clone()).collect();
+    !rules.protection.users_of_sessions.is_empty()
 }
 
 /// Locks the results, so that no other run works on them.

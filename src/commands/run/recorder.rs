@@ -7,7 +7,7 @@ use crate::cli::{Mode, Settings};
 use crate::engine::clock::wall;
 use crate::engine::ports::{Observer, Unwritable};
 use crate::error::RunError;
-use crate::input::{Content, Survey};
+use crate::input::{Content, InputSummary};
 use crate::ledger::ledger::{Ledger, NewRun};
 use crate::ledger::paths::RunFiles;
 use crate::ledger::results::CreateError;
@@ -130,7 +130,7 @@ impl Observer for Recorder {
     }
 }
 
-fn input_of(content: &Content, survey: &Survey) -> InputRecord {
+fn input_of(content: &Content, survey: &InputSummary) -> InputRecord {
     InputRecord {
         path: content.path().to_string(),
         sha256: survey.identity.sha256.clone(),

@@ -1,7 +1,7 @@
 //! What is said before a run about the one before it: that there is none, that nothing is left of it, or that it makes room.
 
 use super::Preflight;
-use crate::input::{Guards, Survey};
+use crate::input::{InputSummary, Protection};
 use crate::ledger::archive::ArchivedRun;
 use crate::ledger::manifest::Protections;
 use crate::ledger::resume::{NewRunReason, Seal, Start};
@@ -100,9 +100,9 @@ fn tell_protections(prepared: &Preflight, allow_self: bool) {
 }
 
 /// A list that protects nobody may be the wrong file. Here the guards are those of `--protect` alone.
-pub(super) fn tell_idle_guards(protect: Option<&Path>, guards: &Guards, survey: &Survey) {
+pub(super) fn tell_idle_guards(protect: Option<&Path>, protection: &Protection, survey: &InputSummary) {
     let Some(path) = protect.filter(|_| survey.guarded == 0 && survey.sendable > 0) else { return };
-    let ids = guards.users.len() + guards.sessions.len();
+    let ids = protection.users.len() + protection.sessions.len();
     let why = match ids {
         0 => "the file holds no id".to_owned(),
         1 => "its id stands on no row".to_owned(),

@@ -1,24 +1,11 @@
 //! Which rows are sent, and as what. Pure; both readings ask here, so they cannot disagree.
 
-use super::framing::Record;
 use super::header::Header;
+use super::protection::Protection;
+use super::records::Record;
 use crate::model::{IdError, Rejection, SessionId, Target, TeamId, UserId};
-use std::collections::HashSet;
 
 pub use crate::model::Identify;
-
-/// Whom a run must never touch.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Guards {
-    /// Users named by `--protect`.
-    pub users: HashSet<UserId>,
-    /// Sessions named by `--protect`.
-    pub sessions: HashSet<SessionId>,
-    /// Users of these sessions, where whole users are asked for: the session would end with the user's others.
-    pub users_of_sessions: HashSet<UserId>,
-    /// Users of the tokens that this run and those before it were given, unless `--allow-self` was.
-    pub own_users: HashSet<UserId>,
-}
 
 /// What decides over a row.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -26,17 +13,17 @@ pub struct Rules {
     /// How sessions are named.
     pub identify: Identify,
     /// What is protected.
-    pub guards: Guards,
+    pub protection: Protection,
 }
 
 impl Rules {
     /// Whom a record names, or why it is not sent. Whether it is a duplicate is decided elsewhere.
-    pub(super) fn judge(&self, header: &Header, record: &Record<'_>) -> Result<Target, Rejection> {
+    pub(super) fn validate(&self, header: &Header, record: &Record<'_>) -> Result<Target, Rejection> {
         if !header.fits(record) {
             return Err(Rejection::Columns { found: record.len(), expected: header.fields().len() });
         }
         if self.identify == Identify::WholeUsers {
-            return self.judge_user(header, record);
+            return self.validate_user(header, record);
         }
         let columns = header.columns();
         let session = columns.session.map_or("", |index| record.field(index));
@@ -44,16 +31,16 @@ impl Rules {
         // An id that is malformed rejects the row even where the other would serve: columns have probably shifted.
         let team = optional(record, columns.team, "team_id", TeamId::parse)?;
         let user = optional(record, columns.user, "user_id", UserId::parse)?;
-        self.guards.check(Some(session), user.as_ref())?;
+        self.protection.check(Some(session), user.as_ref())?;
         self.identify.target(session, team, user).ok_or(Rejection::NoOwner { wanted: self.identify.wanted(header) })
     }
 
     /// Whole users: the session does not matter, good or bad, unless it is protected.
-    fn judge_user(&self, header: &Header, record: &Record<'_>) -> Result<Target, Rejection> {
+    fn validate_user(&self, header: &Header, record: &Record<'_>) -> Result<Target, Rejection> {
         let columns = header.columns();
         let session = session_of(header, record);
         let user = optional(record, columns.user, "user_id", UserId::parse)?;
-        self.guards.check(session, user.as_ref())?;
+        self.protection.check(session, user.as_ref())?;
         let team = optional(record, columns.team, "team_id", TeamId::parse)?;
         user.map(|user| Target::whole_user(user, team, session)).ok_or(Rejection::NoUser)
     }
@@ -61,11 +48,11 @@ impl Rules {
     /// The protected session that a record names, with its user: where whole users are asked for, no other session of
     /// that user may be sent either. Whether the row could be sent does not matter.
     pub(super) fn protected_session(&self, header: &Header, record: &Record<'_>) -> Option<(SessionId, UserId)> {
-        let looks = self.identify == Identify::WholeUsers && !self.guards.sessions.is_empty();
+        let looks = self.identify == Identify::WholeUsers && !self.protection.sessions.is_empty();
         if !looks || !header.fits(record) {
             return None;
         }
-        let session = session_of(header, record).filter(|session| self.guards.sessions.contains(session))?;
+        let session = session_of(header, record).filter(|session| self.protection.sessions.contains(session))?;
         let user = optional(record, header.columns().user, "user_id", UserId::parse).ok()??;
         Some((session, user))
     }
@@ -103,22 +90,6 @@ impl Identify {
     }
 }
 
-impl Guards {
-    fn check(&self, session: Option<SessionId>, user: Option<&UserId>) -> Result<(), Rejection> {
-        if session.is_some_and(|session| self.sessions.contains(&session)) {
-            return Err(Rejection::ProtectedSession);
-        }
-        let Some(user) = user else { return Ok(()) };
-        if self.users.contains(user) {
-            return Err(Rejection::ProtectedUser);
-        }
-        if self.users_of_sessions.contains(user) {
-            return Err(Rejection::ProtectedThroughSession);
-        }
-        if self.own_users.contains(user) { Err(Rejection::OwnSession) } else { Ok(()) }
-    }
-}
-
 /// An id that may be left empty.
 fn optional<T>(
     record: &Record<'_>,
@@ -136,15 +107,16 @@ fn optional<T>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::framing::Frames;
+    use super::super::records::RecordReader;
     use super::*;
+    use std::collections::HashSet;
 
     /// The verdict on one row under a header, as `who:session` or as the rule it broke.
     fn verdict(rules: &Rules, text: &str) -> String {
-        let mut frames = Frames::at_start(text.as_bytes(), 64).unwrap();
-        let header = Header::read(&mut frames, None, &crate::model::ColumnNames::default(), rules.identify).unwrap();
-        let record = frames.next().unwrap().unwrap();
-        match rules.judge(&header, &record) {
+        let mut records = RecordReader::at_start(text.as_bytes(), 64).unwrap();
+        let header = Header::read(&mut records, None, &crate::model::ColumnNames::default(), rules.identify).unwrap();
+        let record = records.next().unwrap().unwrap();
+        match rules.validate(&header, &record) {
             Ok(Target::Session(target)) => format!("{}:{}", target.identifier().1, target.session()),
             Ok(Target::User(target)) => target.user().to_string(),
             Err(rejection) => format!("{}: {rejection}", rejection.rule()),
@@ -174,7 +146,7 @@ mod tests {
             (Auto, THREE, "T1,12,U1,", "U1:12"),
             (Auto, THREE, "T1,12,U1,x", "too_many_columns: the row has 4 columns, the header has 3"),
         ] {
-            let rules = Rules { identify, guards: Guards::default() };
+            let rules = Rules { identify, protection: Protection::default() };
             assert_eq!(verdict(&rules, &format!("{header}{row}\n")), want, "{identify:?} {row:?}");
         }
     }
@@ -182,7 +154,7 @@ mod tests {
     #[test]
     fn whole_users_are_named_by_their_id_whatever_the_session_is() {
         const THREE: &str = "team_id,session_id,user_id\n";
-        let guards = Guards {
+        let protection = Protection {
             users: HashSet::from([UserId::parse("U7").unwrap()]),
             sessions: HashSet::from([SessionId::from(9)]),
             users_of_sessions: HashSet::from([UserId::parse("U8").unwrap()]),
@@ -202,7 +174,7 @@ mod tests {
             (THREE, "T1,12,U8", "protected_session: another session of the user is protected, and would end too"),
             ("user_id\n", "W9", "own_session: a session of the token's own user; --allow-self would send it"),
         ] {
-            let rules = Rules { identify: Identify::WholeUsers, guards: guards.clone() };
+            let rules = Rules { identify: Identify::WholeUsers, protection: protection.clone() };
             assert_eq!(verdict(&rules, &format!("{header}{row}\n")), want, "{row:?}");
         }
     }
@@ -210,11 +182,11 @@ mod tests {
     #[test]
     fn the_protected_are_never_named() {
         let user = |id| UserId::parse(id).unwrap();
-        let guards = Guards {
+        let protection = Protection {
             users: HashSet::from([user("U1")]),
             sessions: HashSet::from([SessionId::from(7)]),
             own_users: HashSet::from([user("U2")]),
-            ..Guards::default()
+            ..Protection::default()
         };
         for (row, want) in [
             ("T1,12,U1", "protected_user"),
@@ -224,7 +196,7 @@ mod tests {
             ("T1,12,U3", "T1"),
             ("T1,12,", "T1"),
         ] {
-            let rules = Rules { identify: Identify::Team, guards: guards.clone() };
+            let rules = Rules { identify: Identify::Team, protection: protection.clone() };
             let verdict = verdict(&rules, &format!("team_id,session_id,user_id\n{row}\n"));
             assert_eq!(verdict.split(':').next(), Some(want), "{row:?}");
         }

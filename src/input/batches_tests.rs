@@ -1,5 +1,5 @@
 use super::super::stored::CHUNK;
-use super::super::testing::content_and_dealer;
+use super::super::testing::{content, content_and_batches};
 use super::super::{Identify, Rules, SurveyOptions};
 use super::*;
 use crate::model::Rejection;
@@ -34,12 +34,12 @@ fn interleaved(count: u64) -> String {
 
 #[test]
 fn batches_start_with_one_row_and_grow() {
-    let mut dealer = content_and_dealer(&interleaved(520), SurveyOptions::default(), PossiblySent::default()).1;
-    let sizes: Vec<usize> = (0..10).map(|_| dealer.deal(Want::Any).unwrap().rows.len()).collect();
+    let mut batches = content_and_batches(&interleaved(520), SurveyOptions::default(), PossiblySent::default()).1;
+    let sizes: Vec<usize> = (0..10).map(|_| batches.next_batch(Want::Any).unwrap().rows.len()).collect();
     assert_eq!(sizes, [1, 2, 4, 8, 16, 32, 64, 128, 128, 128]);
-    let last = dealer.deal(Want::Any).unwrap();
+    let last = batches.next_batch(Want::Any).unwrap();
     assert_eq!((last.rows.len(), last.exhausted), (9, true));
-    assert_eq!((0, true), dealer.deal(Want::Any).map(|batch| (batch.rows.len(), batch.exhausted)).unwrap());
+    assert_eq!((0, true), batches.next_batch(Want::Any).map(|batch| (batch.rows.len(), batch.exhausted)).unwrap());
 }
 
 #[test]
@@ -47,8 +47,8 @@ fn large_rows_come_in_small_batches() {
     let mut text = String::from("team_id,session_id,note\n");
     (0..100).for_each(|row| writeln!(text, "T{},{row},{}", row % 2, "x".repeat(MOST_BYTES / 3)).unwrap());
     for want in [Want::Any, Want::Of(team(1))] {
-        let mut dealer = content_and_dealer(&text, SurveyOptions::default(), PossiblySent::default()).1;
-        let sizes: Vec<usize> = (0..5).map(|_| dealer.deal(want.clone()).unwrap().rows.len()).collect();
+        let mut batches = content_and_batches(&text, SurveyOptions::default(), PossiblySent::default()).1;
+        let sizes: Vec<usize> = (0..5).map(|_| batches.next_batch(want.clone()).unwrap().rows.len()).collect();
         assert_eq!(sizes, [1, 2, 3, 3, 3], "{want:?}");
     }
 }
@@ -58,8 +58,8 @@ fn batches_of_many_workspaces_stay_small() {
     let sizes = |teams: u64, rows: u64| {
         let mut text = String::from("team_id,session_id\n");
         (0..rows).for_each(|row| writeln!(text, "T{},{row}", row % teams).unwrap());
-        let mut dealer = content_and_dealer(&text, SurveyOptions::default(), PossiblySent::default()).1;
-        (0..8).map(|_| dealer.deal(Want::Of(team(1))).unwrap().rows.len()).collect::<Vec<_>>()
+        let mut batches = content_and_batches(&text, SurveyOptions::default(), PossiblySent::default()).1;
+        (0..8).map(|_| batches.next_batch(Want::Of(team(1))).unwrap().rows.len()).collect::<Vec<_>>()
     };
     assert_eq!(sizes(2, 400), [1, 2, 4, 8, 16, 32, 64, 64]);
     assert_eq!(sizes(1000, 50_000), [1, 2, 4, 8, 8, 8, 8, 8]);
@@ -72,18 +72,18 @@ fn batches_of_many_workspaces_stay_small() {
 fn a_content_of_many_buffers_is_read_in_order_and_by_workspace() {
     let text = interleaved(20_000);
     assert!(text.len() > 2 * CHUNK, "{}", text.len());
-    let ((content, _), mut forward) = content_and_dealer(&text, SurveyOptions::default(), PossiblySent::default());
+    let ((content, _), mut forward) = content_and_batches(&text, SurveyOptions::default(), PossiblySent::default());
     let mut next = 2;
     while next < 20_002 {
-        for row in forward.deal(Want::Any).unwrap().rows {
+        for row in forward.next_batch(Want::Any).unwrap().rows {
             assert_eq!((row.line, row.fields.get(1)), (next, Some((next - 2).to_string().as_str())));
             next += 1;
         }
     }
-    let mut by_team = content.dealer(PossiblySent::default());
+    let mut by_team = content.batches(PossiblySent::default());
     let mut count = 0;
     for number in [1, 3, 2] {
-        while let batch = by_team.deal(Want::Of(team(number))).unwrap()
+        while let batch = by_team.next_batch(Want::Of(team(number))).unwrap()
             && !batch.rows.is_empty()
         {
             count += batch.rows.len();
@@ -91,34 +91,34 @@ fn a_content_of_many_buffers_is_read_in_order_and_by_workspace() {
         }
     }
     assert_eq!(count, 20_000);
-    let rest = by_team.deal(Want::Any).unwrap();
+    let rest = by_team.next_batch(Want::Any).unwrap();
     assert_eq!((rest.rows.len(), rest.exhausted), (0, true));
 }
 
 #[test]
 fn a_workspace_gets_its_own_rows_and_the_rest_skips_them() {
-    let mut dealer = content_and_dealer(&interleaved(9), SurveyOptions::default(), PossiblySent::default()).1;
-    assert_eq!(lines(&dealer.deal(Want::Of(team(2))).unwrap()), [3]);
-    assert_eq!(lines(&dealer.deal(Want::Any).unwrap()), [2]);
-    assert_eq!(lines(&dealer.deal(Want::Any).unwrap()), [4, 5]);
-    let batch = dealer.deal(Want::Of(team(2))).unwrap();
+    let mut batches = content_and_batches(&interleaved(9), SurveyOptions::default(), PossiblySent::default()).1;
+    assert_eq!(lines(&batches.next_batch(Want::Of(team(2))).unwrap()), [3]);
+    assert_eq!(lines(&batches.next_batch(Want::Any).unwrap()), [2]);
+    assert_eq!(lines(&batches.next_batch(Want::Any).unwrap()), [4, 5]);
+    let batch = batches.next_batch(Want::Of(team(2))).unwrap();
     assert_eq!((lines(&batch), batch.exhausted), (vec![6, 9], true));
-    let batch = dealer.deal(Want::Any).unwrap();
+    let batch = batches.next_batch(Want::Any).unwrap();
     assert_eq!((lines(&batch), batch.exhausted), (vec![7, 8, 10], true));
-    assert!(dealer.deal(Want::Of(team(9))).unwrap().exhausted);
+    assert!(batches.next_batch(Want::Of(team(9))).unwrap().exhausted);
 }
 
 #[test]
 fn rows_of_no_workspace_come_ahead_of_the_others() {
     let rows: Vec<_> = (0..200).map(|n| (1, n, n >= 150, false)).collect();
     let options = SurveyOptions { done: [155].into_iter().collect(), ..SurveyOptions::default() };
-    let mut dealer = content_and_dealer(&csv(&rows), options, PossiblySent::default()).1;
-    assert_eq!(lines(&dealer.deal(Want::OfNoTeam).unwrap()), [152]);
-    assert_eq!(lines(&dealer.deal(Want::OfNoTeam).unwrap()), [153, 154]);
-    assert_eq!(lines(&dealer.deal(Want::OfNoTeam).unwrap()), [156, 157, 158, 159]);
-    let mut last = dealer.deal(Want::OfNoTeam).unwrap();
+    let mut batches = content_and_batches(&csv(&rows), options, PossiblySent::default()).1;
+    assert_eq!(lines(&batches.next_batch(Want::OfNoTeam).unwrap()), [152]);
+    assert_eq!(lines(&batches.next_batch(Want::OfNoTeam).unwrap()), [153, 154]);
+    assert_eq!(lines(&batches.next_batch(Want::OfNoTeam).unwrap()), [156, 157, 158, 159]);
+    let mut last = batches.next_batch(Want::OfNoTeam).unwrap();
     while !last.exhausted {
-        last = dealer.deal(Want::OfNoTeam).unwrap();
+        last = batches.next_batch(Want::OfNoTeam).unwrap();
     }
     assert_eq!(last.rows.last().unwrap().line, 201);
 }
@@ -127,10 +127,10 @@ fn rows_of_no_workspace_come_ahead_of_the_others() {
 fn done_rows_are_left_out_and_doubtful_ones_marked() {
     let options = SurveyOptions { done: [3, 5].into_iter().collect(), ..SurveyOptions::default() };
     let maybe = PossiblySent::Lines([4].into_iter().collect());
-    let mut dealer = content_and_dealer(&interleaved(5), options, maybe).1;
-    let mut rows = dealer.deal(Want::Of(team(2))).unwrap().rows;
+    let mut batches = content_and_batches(&interleaved(5), options, maybe).1;
+    let mut rows = batches.next_batch(Want::Of(team(2))).unwrap().rows;
     while rows.len() < 3 {
-        rows.extend(dealer.deal(Want::Any).unwrap().rows);
+        rows.extend(batches.next_batch(Want::Any).unwrap().rows);
     }
     let seen: Vec<_> = rows.iter().map(|row| (row.line, row.may_have_been_sent)).collect();
     assert_eq!(seen, [(6, false), (2, false), (4, true)]);
@@ -139,10 +139,10 @@ fn done_rows_are_left_out_and_doubtful_ones_marked() {
 #[test]
 fn duplicates_name_the_line_of_the_first() {
     let text = csv(&[(1, 7, false, true), (2, 7, false, false), (1, 7, false, false), (0, 7, false, false)]);
-    let mut dealer = content_and_dealer(&text, SurveyOptions::default(), PossiblySent::All).1;
+    let mut batches = content_and_batches(&text, SurveyOptions::default(), PossiblySent::All).1;
     let mut rows = Vec::new();
     while rows.len() < 4 {
-        rows.extend(dealer.deal(Want::Any).unwrap().rows);
+        rows.extend(batches.next_batch(Want::Any).unwrap().rows);
     }
     assert!(rows[0].target.is_ok() && rows[1].target.is_ok());
     assert_eq!(rows[2].target, Err(Rejection::Duplicate { first_line: Some(2) }));
@@ -161,7 +161,7 @@ proptest! {
         let identify = if by_team { Identify::Team } else { Identify::Auto };
         let rules = Rules { identify, ..Rules::default() };
         let options = SurveyOptions { rules, done: done.iter().copied().collect(), ..SurveyOptions::default() };
-        let ((_, survey), mut dealer) = content_and_dealer(&csv(&rows), options, PossiblySent::default());
+        let ((_, survey), mut batches) = content_and_batches(&csv(&rows), options, PossiblySent::default());
         let mut seen = HashSet::new();
         let mut wants = wants.into_iter();
         loop {
@@ -170,7 +170,7 @@ proptest! {
                 7 => Want::OfNoTeam,
                 number => Want::Of(team(number)),
             });
-            let batch = dealer.deal(want.clone()).unwrap();
+            let batch = batches.next_batch(want.clone()).unwrap();
             for row in &batch.rows {
                 prop_assert!(!done.contains(&row.line));
                 prop_assert!(seen.insert((row.line, row.target.is_ok())), "line {} came twice", row.line);
@@ -189,4 +189,33 @@ proptest! {
         prop_assert_eq!(sendable, survey.sendable);
         prop_assert_eq!(seen.len() as u64, survey.rows - survey.already_done);
     }
+}
+
+#[tokio::test]
+async fn requests_are_answered_in_order_up_to_the_end() {
+    let (content, _) = content("team_id,session_id\nT1,1\nT1,2\nT1,3\n", SurveyOptions::default());
+    let mut source = content.source(PossiblySent::default()).unwrap();
+    let team = crate::model::TeamId::parse("T9").unwrap();
+    for want in [Want::Any, Want::Of(team.clone()), Want::Any] {
+        source.request(want);
+    }
+    let first = source.next().await.unwrap();
+    assert_eq!((first.want, first.rows.len(), first.exhausted), (Want::Any, 1, false));
+    let second = source.next().await.unwrap();
+    assert_eq!((second.want, second.rows.len(), second.exhausted), (Want::Of(team), 0, true));
+    let third = source.next().await.unwrap();
+    assert_eq!((third.want, third.rows.len(), third.exhausted), (Want::Any, 2, true));
+    assert_eq!(third.rows.iter().map(|row| row.line).collect::<Vec<_>>(), [3, 4]);
+}
+
+#[tokio::test]
+async fn an_error_is_told_once_and_then_missed() {
+    let (content, _) = content("team_id,session_id\nT1,1\n", SurveyOptions::default());
+    let (requests, wanted) = channel();
+    let (answer, answers) = mpsc::channel(WAITING);
+    drop((wanted, answer));
+    let mut source = Source { requests, answers };
+    source.request(Want::Any);
+    assert!(matches!(source.next().await, Err(StopReason::Unreadable(why)) if why.contains("has ended")));
+    drop(content);
 }

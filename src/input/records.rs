@@ -1,7 +1,7 @@
 //! Records out of bytes: `csv_core` decides where fields and records end; this keeps what `csv::Reader` hides, the raw
 //! bytes, the exact line and the offset of each record, and caps a record's length.
 
-use super::error::Trouble;
+use super::error::InputProblem;
 use super::formats;
 use super::header::Delimiter;
 use crate::model::Carried;
@@ -13,14 +13,14 @@ pub(super) const RECORD_CAP: usize = 1 << 20;
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// Gives the content piece by piece.
-pub(super) trait Feed {
+pub(super) trait ByteSource {
     /// Reads some bytes; 0 at the end alone.
-    fn feed(&mut self, into: &mut [u8]) -> Result<usize, Trouble>;
+    fn read_bytes(&mut self, into: &mut [u8]) -> Result<usize, InputProblem>;
 }
 
 /// A place in the content where a line starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct Position {
     /// Bytes ahead of it.
     pub(super) offset: u64,
     /// Its line, counted from 1.
@@ -30,7 +30,7 @@ pub(super) struct Place {
 /// One record, borrowed from the buffer.
 #[derive(Debug)]
 pub(super) struct Record<'a> {
-    pub(super) place: Place,
+    pub(super) position: Position,
     /// The bytes as they came, with their line end where they have one.
     pub(super) raw: &'a [u8],
     text: &'a str,
@@ -63,7 +63,7 @@ impl Record<'_> {
 
     /// The first `columns` fields with the line, as their record has them.
     pub(super) fn carried(&self, columns: usize) -> Carried {
-        Carried::row(self.place.line, (0..columns).map(|index| self.field(index)))
+        Carried::row(self.position.line, (0..columns).map(|index| self.field(index)))
     }
 
     /// The first `columns` fields, filled up with empty ones where there are fewer.
@@ -99,8 +99,8 @@ impl Dialect {
 
 /// Cuts a content into records.
 #[derive(Debug)]
-pub(super) struct Frames<F> {
-    feed: F,
+pub(super) struct RecordReader<S> {
+    source: S,
     core: Reader,
     dialect: Dialect,
     /// The record last given is `buf[start..pos]`; what was read ahead is `buf[pos..end]`.
@@ -119,11 +119,11 @@ pub(super) struct Frames<F> {
     ends: Vec<usize>,
 }
 
-impl<F: Feed> Frames<F> {
+impl<S: ByteSource> RecordReader<S> {
     /// At a place where a record may start; reads `chunk` bytes or more at a time.
-    pub(super) fn at(place: Place, dialect: Dialect, feed: F, chunk: usize) -> Self {
+    pub(super) fn at(position: Position, dialect: Dialect, source: S, chunk: usize) -> Self {
         Self {
-            feed,
+            source,
             core: core(dialect),
             dialect,
             buf: vec![0; chunk],
@@ -132,38 +132,38 @@ impl<F: Feed> Frames<F> {
             end: 0,
             drained: false,
             bom: false,
-            base: place.offset,
-            record_line: place.line,
-            line: place.line,
+            base: position.offset,
+            record_line: position.line,
+            line: position.line,
             text: Vec::new(),
             ends: vec![0; 16],
         }
     }
 
     /// At the start of a content: a UTF-8 BOM is skipped, UTF-16 and other formats are refused.
-    pub(super) fn at_start(feed: F, chunk: usize) -> Result<Self, Trouble> {
+    pub(super) fn at_start(source: S, chunk: usize) -> Result<Self, InputProblem> {
         let dialect = Dialect::quoted(Delimiter::COMMA);
-        let mut frames = Self::at(Place { offset: 0, line: 1 }, dialect, feed, chunk);
-        while frames.end < formats::HEAD && frames.refill()? {}
-        let head = &frames.buf[..frames.end];
+        let mut records = Self::at(Position { offset: 0, line: 1 }, dialect, source, chunk);
+        while records.end < formats::HEAD && records.refill()? {}
+        let head = &records.buf[..records.end];
         if is_utf16(head) {
-            return Err(Trouble::Utf16);
+            return Err(InputProblem::Utf16);
         }
         if let Some((kind, advice)) = formats::other_than_csv(head.strip_prefix(BOM).unwrap_or(head)) {
-            return Err(Trouble::OtherFormat { kind, advice });
+            return Err(InputProblem::OtherFormat { kind, advice });
         }
         if head.starts_with(BOM) {
-            frames.bom = true;
-            (frames.start, frames.pos) = (BOM.len(), BOM.len());
+            records.bom = true;
+            (records.start, records.pos) = (BOM.len(), BOM.len());
         }
-        Ok(frames)
+        Ok(records)
     }
 
     /// Goes on elsewhere, with the buffers that are there.
-    pub(super) fn move_to(&mut self, place: Place, feed: F) {
-        self.feed = feed;
+    pub(super) fn move_to(&mut self, position: Position, source: S) {
+        self.source = source;
         (self.start, self.pos, self.end, self.drained) = (0, 0, 0, false);
-        (self.base, self.record_line, self.line) = (place.offset, place.line, place.line);
+        (self.base, self.record_line, self.line) = (position.offset, position.line, position.line);
     }
 
     /// Takes back the record last given, or last failed at, to read it again in another dialect.
@@ -175,7 +175,7 @@ impl<F: Feed> Frames<F> {
     }
 
     /// Keeps the record last given: [`Self::retry_with`] goes back to what is behind it.
-    pub(super) fn keep(&mut self) {
+    pub(super) fn accept(&mut self) {
         self.begin_line();
     }
 
@@ -184,8 +184,8 @@ impl<F: Feed> Frames<F> {
     }
 
     /// Where the next line starts.
-    pub(super) fn place(&self) -> Place {
-        Place { offset: self.base + self.pos as u64, line: self.line }
+    pub(super) fn position(&self) -> Position {
+        Position { offset: self.base + self.pos as u64, line: self.line }
     }
 
     /// The BOM that the content starts with, or nothing.
@@ -193,39 +193,39 @@ impl<F: Feed> Frames<F> {
         if self.bom { BOM } else { b"" }
     }
 
-    pub(super) fn into_feed(self) -> F {
-        self.feed
+    pub(super) fn into_source(self) -> S {
+        self.source
     }
 
     /// The next record that is not blank: a line of nothing but delimiters, as spreadsheets write them, is blank too.
-    pub(super) fn next(&mut self) -> Result<Option<Record<'_>>, Trouble> {
-        let (place, text, fields) = loop {
+    pub(super) fn next(&mut self) -> Result<Option<Record<'_>>, InputProblem> {
+        let (position, text, fields) = loop {
             if !self.skip_blank_lines()? {
                 return Ok(None);
             }
-            let place = self.place();
+            let position = self.position();
             let (text, fields) = self.parse()?;
             let raw = &self.buf[self.start..self.pos];
             if raw.len() > RECORD_CAP {
-                return Err(Trouble::RecordTooLong { line: place.line });
+                return Err(InputProblem::RecordTooLong { line: position.line });
             }
             if !is_nothing(&self.text[..text]) {
-                break (place, text, fields);
+                break (position, text, fields);
             }
             self.line += line_ends(raw);
         };
         let raw = &self.buf[self.start..self.pos];
         // Checked on the raw bytes: with the delimiters gone, halves of two characters could pass for one.
         if let Err(error) = std::str::from_utf8(raw) {
-            return Err(not_utf8(place, &raw[..error.valid_up_to()]));
+            return Err(not_utf8(position, &raw[..error.valid_up_to()]));
         }
         self.line += line_ends(raw);
-        let text = std::str::from_utf8(&self.text[..text]).map_err(|_| not_utf8(place, &[]))?;
-        Ok(Some(Record { place, raw, text, ends: &self.ends[..fields] }))
+        let text = std::str::from_utf8(&self.text[..text]).map_err(|_| not_utf8(position, &[]))?;
+        Ok(Some(Record { position, raw, text, ends: &self.ends[..fields] }))
     }
 
     /// Steps over lines that are empty or hold only blanks; false at the end of the content.
-    fn skip_blank_lines(&mut self) -> Result<bool, Trouble> {
+    fn skip_blank_lines(&mut self) -> Result<bool, InputProblem> {
         self.begin_line();
         let mut seen = 0;
         loop {
@@ -255,7 +255,7 @@ impl<F: Feed> Frames<F> {
     }
 
     /// After a CR: takes the LF that belongs to it.
-    fn finish_line_end(&mut self) -> Result<(), Trouble> {
+    fn finish_line_end(&mut self) -> Result<(), InputProblem> {
         if self.buf[self.pos - 1] != b'\r' || (self.pos == self.end && !self.refill()?) {
             return Ok(());
         }
@@ -266,7 +266,7 @@ impl<F: Feed> Frames<F> {
     }
 
     /// Reads one record from `pos`. Gives the length of its text and the number of its fields.
-    fn parse(&mut self) -> Result<(usize, usize), Trouble> {
+    fn parse(&mut self) -> Result<(usize, usize), InputProblem> {
         let (mut text, mut fields) = (0, 0);
         loop {
             let at_end = self.pos == self.end && !self.refill()?;
@@ -288,7 +288,7 @@ impl<F: Feed> Frames<F> {
                     return Ok((text, fields));
                 }
                 ReadRecordResult::InputEmpty | ReadRecordResult::End if at_end => {
-                    return Err(Trouble::OpenQuote { line: self.record_line });
+                    return Err(InputProblem::OpenQuote { line: self.record_line });
                 }
                 ReadRecordResult::InputEmpty
                 | ReadRecordResult::End
@@ -299,17 +299,17 @@ impl<F: Feed> Frames<F> {
     }
 
     /// Reads on behind `end`; false at the end of the content. The record from `start` on stays whole in the buffer.
-    fn refill(&mut self) -> Result<bool, Trouble> {
+    fn refill(&mut self) -> Result<bool, InputProblem> {
         if self.drained {
             return Ok(false);
         }
         if self.end - self.start > RECORD_CAP {
-            return Err(Trouble::RecordTooLong { line: self.record_line });
+            return Err(InputProblem::RecordTooLong { line: self.record_line });
         }
         if self.end == self.buf.len() {
             self.make_room();
         }
-        let read = self.feed.feed(&mut self.buf[self.end..])?;
+        let read = self.source.read_bytes(&mut self.buf[self.end..])?;
         self.end += read;
         self.drained = read == 0;
         Ok(read > 0)
@@ -344,8 +344,8 @@ fn line_ends(raw: &[u8]) -> u64 {
     raw.iter().enumerate().filter(|&pair| alone(pair)).count() as u64
 }
 
-fn not_utf8(record: Place, valid: &[u8]) -> Trouble {
-    Trouble::NotUtf8 { line: record.line + line_ends(valid), offset: record.offset + valid.len() as u64 }
+fn not_utf8(record: Position, valid: &[u8]) -> InputProblem {
+    InputProblem::NotUtf8 { line: record.line + line_ends(valid), offset: record.offset + valid.len() as u64 }
 }
 
 /// Told by its BOM, or by a NUL in every other byte: a header has nothing but ASCII.
@@ -356,5 +356,5 @@ fn is_utf16(head: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-#[path = "framing_tests.rs"]
+#[path = "records_tests.rs"]
 mod tests;

@@ -1,7 +1,7 @@
 //! The `--protect` file: ids that must never be revoked, one a line.
 
-use super::rules::Guards;
-use crate::model::{SessionId, UserId};
+use crate::model::{Rejection, SessionId, UserId};
+use std::collections::HashSet;
 
 /// Why a `--protect` file cannot be used. It stops the run: a guard that is not understood guards nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -40,7 +40,35 @@ pub enum ProtectError {
 /// Whatever ends a line for some program: an id behind a comment of another program's must not be taken for a part of it.
 const LINE_ENDS: [char; 7] = ['\n', '\r', '\u{b}', '\u{c}', '\u{85}', '\u{2028}', '\u{2029}'];
 
-impl Guards {
+/// Whom a run must never touch.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Protection {
+    /// Users named by `--protect`.
+    pub users: HashSet<UserId>,
+    /// Sessions named by `--protect`.
+    pub sessions: HashSet<SessionId>,
+    /// Users of these sessions, where whole users are asked for: the session would end with the user's others.
+    pub users_of_sessions: HashSet<UserId>,
+    /// Users of the tokens that this run and those before it were given, unless `--allow-self` was.
+    pub own_users: HashSet<UserId>,
+}
+
+impl Protection {
+    /// Whether a row may be sent, as far as it is for this session or user.
+    pub(super) fn check(&self, session: Option<SessionId>, user: Option<&UserId>) -> Result<(), Rejection> {
+        if session.is_some_and(|session| self.sessions.contains(&session)) {
+            return Err(Rejection::ProtectedSession);
+        }
+        let Some(user) = user else { return Ok(()) };
+        if self.users.contains(user) {
+            return Err(Rejection::ProtectedUser);
+        }
+        if self.users_of_sessions.contains(user) {
+            return Err(Rejection::ProtectedThroughSession);
+        }
+        if self.own_users.contains(user) { Err(Rejection::OwnSession) } else { Ok(()) }
+    }
+
     /// Adds the ids of a `--protect` file. Blank lines are skipped, and whatever follows a `#`.
     ///
     /// # Errors
@@ -104,30 +132,30 @@ mod tests {
 
     #[test]
     fn users_and_sessions_stand_one_a_line() {
-        let mut guards = Guards::default();
-        guards.protect("\u{feff}# the board\r\nU1 # chair\r\n\r\n 1112275520242\nW2\nU1").unwrap();
-        assert_eq!((guards.users.len(), guards.sessions.len()), (2, 1));
-        assert!(guards.users.contains(&UserId::parse("W2").unwrap()));
-        assert!(guards.sessions.contains(&SessionId::from(1_112_275_520_242)));
+        let mut protection = Protection::default();
+        protection.protect("\u{feff}# the board\r\nU1 # chair\r\n\r\n 1112275520242\nW2\nU1").unwrap();
+        assert_eq!((protection.users.len(), protection.sessions.len()), (2, 1));
+        assert!(protection.users.contains(&UserId::parse("W2").unwrap()));
+        assert!(protection.sessions.contains(&SessionId::from(1_112_275_520_242)));
     }
 
     #[test]
     fn only_what_is_new_is_reported_as_new() {
         let user = |id| UserId::parse(id).unwrap();
         let (users, sessions) = ([user("U2"), user("W1")], [SessionId::from(7)]);
-        let mut guards = Guards { users: [user("U5")].into(), ..Guards::default() };
-        assert!(guards.add(users.iter(), sessions.iter()));
-        assert_eq!((guards.users.len(), guards.sessions.len(), guards.own_users.len()), (3, 1, 0));
-        assert!(!guards.add(users.iter(), sessions.iter()));
+        let mut protection = Protection { users: [user("U5")].into(), ..Protection::default() };
+        assert!(protection.add(users.iter(), sessions.iter()));
+        assert_eq!((protection.users.len(), protection.sessions.len(), protection.own_users.len()), (3, 1, 0));
+        assert!(!protection.add(users.iter(), sessions.iter()));
     }
 
     #[test]
     fn a_line_that_names_nobody_is_an_error_with_its_number() {
         for text in ["T1", "u1", "U1,U2", "1.1E+12", "@jane", "jane@"] {
-            let error = Guards::default().protect(format!("U1\n\n{text} # x\n")).unwrap_err();
+            let error = Protection::default().protect(format!("U1\n\n{text} # x\n")).unwrap_err();
             assert_eq!(error, ProtectError::NotAnId { line: 3, text: text.into() });
         }
-        let error = Guards::default().protect("U1\r\n\r\njane@example.com # x\n").unwrap_err();
+        let error = Protection::default().protect("U1\r\n\r\njane@example.com # x\n").unwrap_err();
         assert_eq!(error, ProtectError::Email { line: 3, text: "jane@example.com".into() });
     }
 
@@ -141,11 +169,11 @@ mod tests {
                 ("", u16::to_be_bytes),
             ] {
                 let content: Vec<u8> = format!("{bom}{text}").encode_utf16().flat_map(to_bytes).collect();
-                assert_eq!(Guards::default().protect(content), Err(ProtectError::Utf16), "{bom:?} {text:?}");
+                assert_eq!(Protection::default().protect(content), Err(ProtectError::Utf16), "{bom:?} {text:?}");
             }
         }
-        assert_eq!(Guards::default().protect(b"\xff\xfe"), Err(ProtectError::Utf16));
-        assert_eq!(Guards::default().protect(b"U1\r\n# J\xfcrgen\r\nU2"), Err(ProtectError::NotUtf8 { line: 2 }));
+        assert_eq!(Protection::default().protect(b"\xff\xfe"), Err(ProtectError::Utf16));
+        assert_eq!(Protection::default().protect(b"U1\r\n# J\xfcrgen\r\nU2"), Err(ProtectError::NotUtf8 { line: 2 }));
     }
 
     /// What ends a line somewhere: another program's comment must not hide the ids behind it.
@@ -157,10 +185,10 @@ mod tests {
     #[test]
     fn no_kind_of_line_end_hides_what_follows_a_comment() {
         for end in ENDS {
-            let mut guards = Guards::default();
-            guards.protect(format!("# the board{end}U1 # chair{end}{end}2{end}U3")).unwrap();
-            assert_eq!((guards.users.len(), guards.sessions.len()), (2, 1), "{end:?}");
-            let error = Guards::default().protect(format!("U1{end}# x{end}nobody{end}")).unwrap_err();
+            let mut protection = Protection::default();
+            protection.protect(format!("# the board{end}U1 # chair{end}{end}2{end}U3")).unwrap();
+            assert_eq!((protection.users.len(), protection.sessions.len()), (2, 1), "{end:?}");
+            let error = Protection::default().protect(format!("U1{end}# x{end}nobody{end}")).unwrap_err();
             assert_eq!(error, ProtectError::NotAnId { line: 3, text: "nobody".into() }, "{end:?}");
         }
     }
@@ -179,11 +207,11 @@ mod tests {
             let text: String = lines.iter().map(|(_, text)| text.as_str()).collect();
             let is_good = |id: &&str| UserId::parse(id).is_ok() || SessionId::parse(id).is_ok();
             let named: Vec<&str> = lines.iter().filter_map(|(id, _)| *id).collect();
-            let mut guards = Guards::default();
-            match guards.protect(format!("{mark}{text}")) {
+            let mut protection = Protection::default();
+            match protection.protect(format!("{mark}{text}")) {
                 Ok(()) => {
-                    let guarded = guards.users.iter().map(UserId::to_string);
-                    let guarded: BTreeSet<_> = guarded.chain(guards.sessions.iter().map(SessionId::to_string)).collect();
+                    let guarded = protection.users.iter().map(UserId::to_string);
+                    let guarded: BTreeSet<_> = guarded.chain(protection.sessions.iter().map(SessionId::to_string)).collect();
                     prop_assert_eq!(guarded, named.into_iter().map(str::to_owned).collect());
                 }
                 Err(ProtectError::Utf16 | ProtectError::NotUtf8 { .. }) => prop_assert!(false, "it is text"),

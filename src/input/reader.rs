@@ -1,11 +1,11 @@
 //! The first reading: bytes as they come, decompressed, hashed, and copied where they could not be read twice.
 
-use super::error::Trouble;
-use super::framing::Feed;
-use super::identity::{Earlier, InputIdentity, Meter, Metered};
-use super::original::Original;
-use super::spool::{Look, Spool};
-use super::stored::{Blocks, Hashes, Stored};
+use super::error::InputProblem;
+use super::identity::Original;
+use super::identity::{ContentHasher, EarlierInput, HashingReader, InputIdentity};
+use super::records::ByteSource;
+use super::stored::{Blocks, Hashes, SpooledInput};
+use super::stored::{FreeSpace, Spool};
 use crate::model::InputMatch;
 use flate2::bufread::MultiGzDecoder;
 use std::fs::File;
@@ -42,11 +42,11 @@ impl Read for Raw {
 }
 
 /// The bytes that were looked at to know the format, then the rest.
-type Whole = io::Chain<Cursor<Vec<u8>>, Raw>;
-type Compressed = BufReader<Metered<Whole>>;
+type PeekedStream = io::Chain<Cursor<Vec<u8>>, Raw>;
+type Compressed = BufReader<HashingReader<PeekedStream>>;
 
 enum Decoder {
-    Plain(Whole),
+    Plain(PeekedStream),
     Gzip(Box<MultiGzDecoder<Compressed>>),
     Zstd(Box<zstd::stream::read::Decoder<'static, Compressed>>),
 }
@@ -69,10 +69,10 @@ impl Decoder {
     }
 
     /// A decoder's complaint has no number of the system's; a failing disk has.
-    fn trouble(&self, cause: io::Error) -> Trouble {
+    fn problem(&self, cause: io::Error) -> InputProblem {
         match self.format() {
-            Some(format) if cause.raw_os_error().is_none() => Trouble::Damaged { format, cause },
-            Some(_) | None => Trouble::Unreadable(cause),
+            Some(format) if cause.raw_os_error().is_none() => InputProblem::Damaged { format, cause },
+            Some(_) | None => InputProblem::Unreadable(cause),
         }
     }
 
@@ -84,31 +84,31 @@ impl Decoder {
             Self::Zstd(inner) => inner.finish(),
         };
         io::copy(&mut compressed, &mut io::sink())?;
-        Ok(Some(compressed.into_inner().meter.finish()))
+        Ok(Some(compressed.into_inner().hasher.finish()))
     }
 }
 
 /// The first reading of an input. The copy grows with the parsing, so an input that is refused early fills no disk.
-pub(super) struct Intake {
+pub(super) struct InputReader {
     decoder: Decoder,
-    meter: Meter,
+    hasher: ContentHasher,
     original: Option<Original>,
     spool_dir: PathBuf,
-    keep: Keep,
-    limits: Limits,
+    second_read: SecondRead,
+    limits: InputLimits,
 }
 
 /// What an input may take.
 #[derive(Clone, Copy)]
-pub(super) struct Limits {
+pub(super) struct InputLimits {
     /// Bytes of the content; `None` if any number will do.
     pub(super) most: Option<u64>,
     /// Tells the room for a copy.
-    pub(super) look: Look,
+    pub(super) free_space: FreeSpace,
 }
 
 /// What the second reading will read.
-enum Keep {
+enum SecondRead {
     /// All of it, while it is small.
     Memory(Vec<u8>),
     Original(Hashes, Arc<File>),
@@ -117,48 +117,57 @@ enum Keep {
 
 /// What the first reading found.
 pub(super) struct FirstReading {
-    pub(super) stored: Stored,
+    pub(super) stored: SpooledInput,
     pub(super) original: Option<Original>,
     pub(super) identity: InputIdentity,
     pub(super) continuation: Option<InputMatch>,
 }
 
-impl Intake {
+impl InputReader {
     /// Looks at the first bytes and prepares to read all of them.
     pub(super) fn begin(
         mut raw: Raw,
         spool_dir: &Path,
-        earlier: Option<Earlier>,
-        limits: Limits,
-    ) -> Result<Self, Trouble> {
+        earlier: Option<EarlierInput>,
+        limits: InputLimits,
+    ) -> Result<Self, InputProblem> {
         let original = match &raw {
-            Raw::File(file, _) => Some(Original::new(Arc::clone(file)).map_err(Trouble::Unreadable)?),
+            Raw::File(file, _) => Some(Original::new(Arc::clone(file)).map_err(InputProblem::Unreadable)?),
             Raw::Stream(_) => None,
         };
         let mut head = Vec::new();
-        (&mut raw).take(6).read_to_end(&mut head).map_err(Trouble::Unreadable)?;
+        (&mut raw).take(6).read_to_end(&mut head).map_err(InputProblem::Unreadable)?;
         let decoder = decoder_for(head, raw)?;
-        let keep = Keep::Memory(Vec::new());
-        Ok(Self { decoder, meter: Meter::new(earlier), original, spool_dir: spool_dir.into(), keep, limits })
+        let second_read = SecondRead::Memory(Vec::new());
+        Ok(Self {
+            decoder,
+            hasher: ContentHasher::new(earlier),
+            original,
+            spool_dir: spool_dir.into(),
+            second_read,
+            limits,
+        })
     }
 
-    fn keep(&mut self, chunk: &[u8]) -> Result<(), Trouble> {
-        if let Keep::Memory(bytes) = &mut self.keep {
+    fn retain(&mut self, chunk: &[u8]) -> Result<(), InputProblem> {
+        if let SecondRead::Memory(bytes) = &mut self.second_read {
             if bytes.len() + chunk.len() <= MOST_IN_MEMORY {
                 bytes.extend_from_slice(chunk);
                 return Ok(());
             }
             let bytes = std::mem::take(bytes);
-            self.keep = match (&self.original, self.decoder.format()) {
-                (Some(original), None) => Keep::Original(Hashes::default(), Arc::clone(&original.file)),
-                (Some(_) | None, _) => Keep::Copy(Hashes::default(), Spool::create(&self.spool_dir, self.limits.look)?),
+            self.second_read = match (&self.original, self.decoder.format()) {
+                (Some(original), None) => SecondRead::Original(Hashes::default(), Arc::clone(&original.file)),
+                (Some(_) | None, _) => {
+                    SecondRead::Copy(Hashes::default(), Spool::create(&self.spool_dir, self.limits.free_space)?)
+                }
             };
-            self.keep(&bytes)?;
+            self.retain(&bytes)?;
         }
-        match &mut self.keep {
-            Keep::Memory(_) => {}
-            Keep::Original(hashes, _) => hashes.update(chunk),
-            Keep::Copy(hashes, spool) => {
+        match &mut self.second_read {
+            SecondRead::Memory(_) => {}
+            SecondRead::Original(hashes, _) => hashes.update(chunk),
+            SecondRead::Copy(hashes, spool) => {
                 hashes.update(chunk);
                 spool.write(chunk)?;
             }
@@ -167,71 +176,73 @@ impl Intake {
     }
 
     /// The bytes that are left, read to say what a copy would take.
-    fn count_rest(&mut self, buffer: &mut [u8]) -> Result<u64, Trouble> {
+    fn count_rest(&mut self, buffer: &mut [u8]) -> Result<u64, InputProblem> {
         let mut rest = 0;
         loop {
             match self.decoder.read(buffer) {
                 Ok(0) => return Ok(rest),
                 Ok(read) => rest += read as u64,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(self.decoder.trouble(error)),
+                Err(error) => return Err(self.decoder.problem(error)),
             }
-            if let Some(most) = self.limits.most.filter(|most| self.meter.bytes() + rest > *most) {
-                return Err(Trouble::TooLarge { most });
+            if let Some(most) = self.limits.most.filter(|most| self.hasher.bytes() + rest > *most) {
+                return Err(InputProblem::TooLarge { most });
             }
         }
     }
 
     /// What was read, once it has been read to its end.
-    pub(super) fn finish(self) -> Result<FirstReading, Trouble> {
-        let Self { decoder, meter, original, keep, .. } = self;
-        let continuation = meter.continuation();
-        let (content_sha256, content_bytes) = meter.finish();
-        let compressed = decoder.finish().map_err(Trouble::Unreadable)?;
+    pub(super) fn finish(self) -> Result<FirstReading, InputProblem> {
+        let Self { decoder, hasher, original, second_read, .. } = self;
+        let continuation = hasher.continuation();
+        let (content_sha256, content_bytes) = hasher.finish();
+        let compressed = decoder.finish().map_err(InputProblem::Unreadable)?;
         let (sha256, bytes) = compressed.unwrap_or_else(|| (content_sha256.clone(), content_bytes));
-        let stored = match keep {
-            Keep::Memory(bytes) => Stored::Memory(bytes.into()),
-            Keep::Original(hashes, file) => Stored::Original(Blocks::new(file, content_bytes, hashes)),
-            Keep::Copy(hashes, spool) => Stored::Copy(Blocks::new(Arc::new(spool.file), content_bytes, hashes)),
+        let stored = match second_read {
+            SecondRead::Memory(bytes) => SpooledInput::Memory(bytes.into()),
+            SecondRead::Original(hashes, file) => SpooledInput::Original(Blocks::new(file, content_bytes, hashes)),
+            SecondRead::Copy(hashes, spool) => {
+                SpooledInput::Copy(Blocks::new(Arc::new(spool.file), content_bytes, hashes))
+            }
         };
         let identity = InputIdentity { sha256, bytes, content_sha256, content_bytes };
         Ok(FirstReading { stored, original, identity, continuation })
     }
 }
 
-impl Feed for Intake {
-    fn feed(&mut self, into: &mut [u8]) -> Result<usize, Trouble> {
+impl ByteSource for InputReader {
+    fn read_bytes(&mut self, into: &mut [u8]) -> Result<usize, InputProblem> {
         let read = loop {
             match self.decoder.read(into) {
                 Ok(read) => break read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(self.decoder.trouble(error)),
+                Err(error) => return Err(self.decoder.problem(error)),
             }
         };
-        self.meter.update(&into[..read]);
-        if let Some(most) = self.limits.most.filter(|most| self.meter.bytes() > *most) {
-            return Err(Trouble::TooLarge { most });
+        self.hasher.update(&into[..read]);
+        if let Some(most) = self.limits.most.filter(|most| self.hasher.bytes() > *most) {
+            return Err(InputProblem::TooLarge { most });
         }
-        match self.keep(&into[..read]) {
+        match self.retain(&into[..read]) {
             Ok(()) => Ok(read),
-            Err(Trouble::NoRoom { dir, available, .. }) => {
-                let needed = self.meter.bytes() + self.count_rest(into)?;
-                Err(Trouble::NoRoom { dir, needed, available })
+            Err(InputProblem::NoRoom { dir, available, .. }) => {
+                let needed = self.hasher.bytes() + self.count_rest(into)?;
+                Err(InputProblem::NoRoom { dir, needed, available })
             }
-            Err(trouble) => Err(trouble),
+            Err(problem) => Err(problem),
         }
     }
 }
 
 /// The packings that are read, known by their first bytes. What other formats are is seen in what they hold.
-fn decoder_for(head: Vec<u8>, raw: Raw) -> Result<Decoder, Trouble> {
-    let compressed = |head, raw| BufReader::with_capacity(BUFFER, Metered::new(Cursor::new(head).chain(raw)));
+fn decoder_for(head: Vec<u8>, raw: Raw) -> Result<Decoder, InputProblem> {
+    let compressed = |head, raw| BufReader::with_capacity(BUFFER, HashingReader::new(Cursor::new(head).chain(raw)));
     match head.as_slice() {
         [0x1f, 0x8b, ..] => Ok(Decoder::Gzip(Box::new(MultiGzDecoder::new(compressed(head, raw))))),
         [0x28, 0xb5, 0x2f, 0xfd, ..] => {
             let mut decoder =
-                zstd::stream::read::Decoder::with_buffer(compressed(head, raw)).map_err(Trouble::Unreadable)?;
-            decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(Trouble::Unreadable)?;
+                zstd::stream::read::Decoder::with_buffer(compressed(head, raw)).map_err(InputProblem::Unreadable)?;
+            decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(InputProblem::Unreadable)?;
             Ok(Decoder::Zstd(Box::new(decoder)))
         }
         _ => Ok(Decoder::Plain(Cursor::new(head).chain(raw))),

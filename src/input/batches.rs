@@ -1,14 +1,19 @@
-//! The second reading: which rows answer which request. No thread and no channel, so that it can be tested as it is.
+//! The second reading: which rows answer which request ([`BatchReader`], without a thread, so that it can be tested as it is),
+//! and the thread that reads them when they are asked for, and nothing ahead ([`Source`]).
 
-use super::error::Trouble;
-use super::framing::Frames;
+use super::error::InputProblem;
 use super::index::IndexedInput;
-use super::stored::Span;
-use crate::engine::ports::{Batch, Want};
-use crate::model::{PossiblySent, Row, TeamId};
+use super::records::RecordReader;
+use super::stored::RangeReader;
+use crate::engine::ports::{Batch, RowSource, Want};
+use crate::model::{InputSource, PossiblySent, Row, StopReason, TeamId};
 use roaring::RoaringTreemap;
 use std::collections::HashMap;
+use std::io;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver as Requests, Sender, channel};
+use std::thread;
+use tokio::sync::mpsc;
 
 /// Rows in the largest batch. The first of each kind has one row, so that the first call goes out at once; the largest
 /// are so large that a run without limit seldom wakes the thread.
@@ -30,15 +35,15 @@ const LEAST_OF_TEAM: usize = 8;
 
 /// Hands out every row once.
 #[derive(Debug)]
-pub(super) struct Dealer {
+pub(super) struct BatchReader {
     surveyed: Arc<IndexedInput>,
     maybe_sent: PossiblySent,
     /// In the input's order: `ordinal` is the next; all before it have been handed out.
-    forward: Cursor,
+    forward: RecordCursor,
     size: usize,
     /// For rows of one workspace, wherever they are.
-    lookup: Cursor,
-    teams: HashMap<Option<TeamId>, Ahead>,
+    lookup: RecordCursor,
+    teams: HashMap<Option<TeamId>, TeamCursor>,
     /// The rows of no workspace, once they were asked for.
     of_no_team: Option<RoaringTreemap>,
     /// Handed out to a workspace ahead of `forward`.
@@ -46,24 +51,24 @@ pub(super) struct Dealer {
 }
 
 #[derive(Debug)]
-struct Cursor {
-    frames: Frames<Span>,
+struct RecordCursor {
+    records: RecordReader<RangeReader>,
     /// Of the record that `frames` gives next.
     ordinal: u64,
 }
 
 /// How far a workspace is.
 #[derive(Debug, Clone, Copy)]
-struct Ahead {
+struct TeamCursor {
     next: u64,
     size: usize,
 }
 
-impl Dealer {
+impl BatchReader {
     pub(super) fn new(surveyed: Arc<IndexedInput>, maybe_sent: PossiblySent) -> Self {
         Self {
-            forward: Cursor { frames: surveyed.frames(), ordinal: 0 },
-            lookup: Cursor { frames: surveyed.lookup(), ordinal: 0 },
+            forward: RecordCursor { records: surveyed.records(), ordinal: 0 },
+            lookup: RecordCursor { records: surveyed.lookup(), ordinal: 0 },
             surveyed,
             maybe_sent,
             size: 1,
@@ -74,7 +79,7 @@ impl Dealer {
     }
 
     /// Answers one request.
-    pub(super) fn deal(&mut self, want: Want) -> Result<Batch, Trouble> {
+    pub(super) fn next_batch(&mut self, want: Want) -> Result<Batch, InputProblem> {
         self.surveyed.check_original()?;
         let (rows, exhausted) = match &want {
             Want::Any => self.any()?,
@@ -92,15 +97,15 @@ impl Dealer {
         Ok(Batch { want, rows, exhausted })
     }
 
-    fn any(&mut self) -> Result<(Vec<Row>, bool), Trouble> {
+    fn any(&mut self) -> Result<(Vec<Row>, bool), InputProblem> {
         let Self { surveyed, maybe_sent, forward, taken, .. } = self;
         let (mut rows, mut bytes) = (Vec::with_capacity(self.size), 0);
         while rows.len() < self.size && bytes < MOST_BYTES && forward.ordinal < surveyed.index.rows() {
-            let record = forward.frames.next()?.ok_or(Trouble::Changed)?;
+            let record = forward.records.next()?.ok_or(InputProblem::Changed)?;
             let ordinal = forward.ordinal;
-            surveyed.index.check(ordinal, record.place)?;
+            surveyed.index.check(ordinal, record.position)?;
             forward.ordinal += 1;
-            if !taken.remove(ordinal) && !surveyed.done.contains(record.place.line) {
+            if !taken.remove(ordinal) && !surveyed.done.contains(record.position.line) {
                 let row = surveyed.row(&record, maybe_sent);
                 bytes += row.fields.text_len();
                 rows.push(row);
@@ -111,43 +116,43 @@ impl Dealer {
     }
 
     /// The next rows of a workspace, or of none, which are at these ordinals.
-    fn of(&mut self, team: Option<&TeamId>, ordinals: &RoaringTreemap) -> Result<(Vec<Row>, bool), Trouble> {
-        let mut ahead = self.teams.get(&team.cloned()).copied().unwrap_or(Ahead { next: 0, size: 1 });
+    fn of(&mut self, team: Option<&TeamId>, ordinals: &RoaringTreemap) -> Result<(Vec<Row>, bool), InputProblem> {
+        let mut cursor = self.teams.get(&team.cloned()).copied().unwrap_or(TeamCursor { next: 0, size: 1 });
         let mut left = ordinals.iter();
-        left.advance_to(ahead.next.max(self.forward.ordinal));
-        let (mut rows, mut bytes) = (Vec::with_capacity(ahead.size), 0);
-        while rows.len() < ahead.size && bytes < MOST_BYTES {
+        left.advance_to(cursor.next.max(self.forward.ordinal));
+        let (mut rows, mut bytes) = (Vec::with_capacity(cursor.size), 0);
+        while rows.len() < cursor.size && bytes < MOST_BYTES {
             let Some(ordinal) = left.next() else { break };
             let row = self.row_at(ordinal)?;
-            ahead.next = ordinal + 1;
+            cursor.next = ordinal + 1;
             if self.surveyed.done.contains(row.line) {
                 continue;
             }
             let addressed = row.target.as_ref().ok().and_then(|target| target.addressed_team());
             if addressed != team {
-                return Err(Trouble::Changed);
+                return Err(InputProblem::Changed);
             }
             self.taken.insert(ordinal);
             bytes += row.fields.text_len();
             rows.push(row);
         }
-        ahead.size = grown(ahead.size, most_of_team(self.surveyed.index.teams.len()));
-        self.teams.insert(team.cloned(), ahead);
+        cursor.size = grown(cursor.size, most_of_team(self.surveyed.index.teams.len()));
+        self.teams.insert(team.cloned(), cursor);
         Ok((rows, left.next().is_none()))
     }
 
     /// Reads one record, from where the cursor is or from the last known place ahead of it.
-    fn row_at(&mut self, ordinal: u64) -> Result<Row, Trouble> {
+    fn row_at(&mut self, ordinal: u64) -> Result<Row, InputProblem> {
         let Self { surveyed, maybe_sent, lookup, .. } = self;
-        let (known, place) = surveyed.index.nearest(ordinal).ok_or(Trouble::Changed)?;
+        let (known, position) = surveyed.index.nearest(ordinal).ok_or(InputProblem::Changed)?;
         if lookup.ordinal > ordinal || lookup.ordinal < known {
-            surveyed.look_up(place, &mut lookup.frames);
+            surveyed.look_up(position, &mut lookup.records);
             lookup.ordinal = known;
         }
         loop {
-            let record = lookup.frames.next()?.ok_or(Trouble::Changed)?;
+            let record = lookup.records.next()?.ok_or(InputProblem::Changed)?;
             let at = lookup.ordinal;
-            surveyed.index.check(at, record.place)?;
+            surveyed.index.check(at, record.position)?;
             lookup.ordinal += 1;
             if at == ordinal {
                 return Ok(surveyed.row(&record, maybe_sent));
@@ -165,6 +170,57 @@ fn most_of_team(teams: usize) -> usize {
     (MOST_ROWS_OF_TEAMS / teams.max(1)).clamp(LEAST_OF_TEAM, MOST_ROWS_OF_TEAM)
 }
 
+/// Answers that wait for the engine; the thread pauses when there are as many.
+const WAITING: usize = 4;
+
+type SourceReply = Result<Batch, StopReason>;
+
+/// The input as the engine sees it. When it is dropped the thread ends by itself, and nobody waits for it.
+#[derive(Debug)]
+pub struct Source {
+    requests: Sender<Want>,
+    answers: mpsc::Receiver<SourceReply>,
+}
+
+impl Source {
+    pub(super) fn start(input: InputSource, batches: BatchReader) -> io::Result<Self> {
+        let (requests, wanted) = channel();
+        let (answer, answers) = mpsc::channel(WAITING);
+        thread::Builder::new().name("input".into()).spawn(move || serve(&input, batches, &wanted, &answer))?;
+        Ok(Self { requests, answers })
+    }
+}
+
+/// Ends with the first answer that is an error, or when nobody asks any more.
+fn serve(input: &InputSource, mut batches: BatchReader, wanted: &Requests<Want>, answers: &mpsc::Sender<SourceReply>) {
+    for want in wanted {
+        let answer = batches.next_batch(want).map_err(|problem| stop(problem, input));
+        let last = answer.is_err();
+        if answers.blocking_send(answer).is_err() || last {
+            return;
+        }
+    }
+}
+
+fn stop(problem: InputProblem, input: &InputSource) -> StopReason {
+    match problem {
+        InputProblem::Changed => StopReason::InputChanged(input.to_string().into()),
+        other => StopReason::Unreadable(other.of(input).to_string().into()),
+    }
+}
+
+impl RowSource for Source {
+    fn request(&mut self, want: Want) {
+        // A thread that has ended has left its error among the answers, or is missed there.
+        drop(self.requests.send(want));
+    }
+
+    async fn next(&mut self) -> SourceReply {
+        let ended = || Err(StopReason::Unreadable("the thread that reads it has ended".into()));
+        self.answers.recv().await.unwrap_or_else(ended)
+    }
+}
+
 #[cfg(test)]
-#[path = "deal_tests.rs"]
+#[path = "batches_tests.rs"]
 mod tests;

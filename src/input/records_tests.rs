@@ -1,4 +1,4 @@
-use super::super::testing::Drip;
+use super::super::testing::SmallPieces;
 use super::*;
 use proptest::prelude::*;
 
@@ -7,7 +7,7 @@ const COMMA: Dialect = Dialect { delimiter: Delimiter::COMMA, quotes: true };
 /// Everything that is known of a record, owned.
 #[derive(Debug, Clone, PartialEq)]
 struct Seen {
-    place: Place,
+    position: Position,
     raw: Vec<u8>,
     fields: Vec<String>,
 }
@@ -15,28 +15,28 @@ struct Seen {
 /// The records up to the end or the first trouble, read in pieces of `step` bytes.
 fn records(bytes: &[u8], step: usize, dialect: Dialect) -> (Vec<Seen>, Option<String>) {
     let mut seen = Vec::new();
-    let mut frames = match Frames::at_start(Drip { bytes, step }, 8) {
-        Ok(frames) => frames,
-        Err(trouble) => return (seen, Some(trouble.to_string())),
+    let mut records = match RecordReader::at_start(SmallPieces { bytes, step }, 8) {
+        Ok(records) => records,
+        Err(problem) => return (seen, Some(problem.to_string())),
     };
-    frames.retry_with(dialect);
+    records.retry_with(dialect);
     loop {
-        match frames.next() {
+        match records.next() {
             Ok(Some(record)) => seen.push(Seen {
-                place: record.place,
+                position: record.position,
                 raw: record.raw.to_vec(),
                 fields: (0..record.len()).map(|index| record.field(index).to_owned()).collect(),
             }),
             Ok(None) => return (seen, None),
-            Err(trouble) => return (seen, Some(trouble.to_string())),
+            Err(problem) => return (seen, Some(problem.to_string())),
         }
     }
 }
 
 fn lines(text: &str) -> Vec<u64> {
-    let (seen, trouble) = records(text.as_bytes(), 3, COMMA);
-    assert_eq!(trouble, None, "{text:?}");
-    seen.iter().map(|record| record.place.line).collect()
+    let (seen, problem) = records(text.as_bytes(), 3, COMMA);
+    assert_eq!(problem, None, "{text:?}");
+    seen.iter().map(|record| record.position.line).collect()
 }
 
 /// The line of a place, by counting line ends one by one from the start.
@@ -108,10 +108,10 @@ fn troubles_have_their_line() {
         (b"\0s\0e\0s\0s", Some("is in UTF-16")),
     ] {
         for step in [5, 4096] {
-            let trouble = records(bytes, step, COMMA).1;
+            let problem = records(bytes, step, COMMA).1;
             let start = &bytes[..bytes.len().min(20)];
-            assert_eq!(trouble.is_some(), want.is_some(), "{start:?}: {trouble:?}");
-            assert!(trouble.is_none_or(|text| text.starts_with(want.unwrap())), "{start:?}: {want:?}");
+            assert_eq!(problem.is_some(), want.is_some(), "{start:?}: {problem:?}");
+            assert!(problem.is_none_or(|text| text.starts_with(want.unwrap())), "{start:?}: {want:?}");
         }
     }
 }
@@ -119,16 +119,16 @@ fn troubles_have_their_line() {
 #[test]
 fn an_endless_input_of_nothing_ends_at_the_cap() {
     struct Zero(u64);
-    impl Feed for Zero {
-        fn feed(&mut self, into: &mut [u8]) -> Result<usize, Trouble> {
+    impl ByteSource for Zero {
+        fn read_bytes(&mut self, into: &mut [u8]) -> Result<usize, InputProblem> {
             into.fill(0);
             self.0 += into.len() as u64;
             Ok(into.len())
         }
     }
-    let mut frames = Frames::at_start(Zero(0), 4096).unwrap();
-    assert!(matches!(frames.next(), Err(Trouble::RecordTooLong { line: 1 })));
-    assert!(frames.into_feed().0 < 4 * RECORD_CAP as u64);
+    let mut records = RecordReader::at_start(Zero(0), 4096).unwrap();
+    assert!(matches!(records.next(), Err(InputProblem::RecordTooLong { line: 1 })));
+    assert!(records.into_source().0 < 4 * RECORD_CAP as u64);
 }
 
 #[test]
@@ -136,8 +136,8 @@ fn a_bom_in_the_middle_is_text_wherever_reading_starts() {
     let bytes = "a\n\u{feff}b\n".as_bytes();
     let (seen, _) = records(bytes, 64, COMMA);
     assert_eq!(seen[1].fields, ["\u{feff}b"]);
-    let mut frames = Frames::at(seen[1].place, COMMA, &bytes[2..], 64);
-    assert_eq!(frames.next().unwrap().unwrap().field(0), "\u{feff}b");
+    let mut records = RecordReader::at(seen[1].position, COMMA, &bytes[2..], 64);
+    assert_eq!(records.next().unwrap().unwrap().field(0), "\u{feff}b");
 }
 
 #[test]
@@ -149,8 +149,8 @@ fn fields_keep_the_shape_of_the_header() {
         ("é,\"x\"\"y\"", 1, &["é"]),
         (",b", 3, &["", "b", ""]),
     ] {
-        let mut frames = Frames::at_start(text.as_bytes(), 64).unwrap();
-        let fields = frames.next().unwrap().unwrap().to_fields(columns);
+        let mut records = RecordReader::at_start(text.as_bytes(), 64).unwrap();
+        let fields = records.next().unwrap().unwrap().to_fields(columns);
         assert_eq!(fields.iter().collect::<Vec<_>>(), want, "{text:?}");
     }
 }
@@ -197,11 +197,11 @@ fn is_not_blank(fields: &[String]) -> bool {
 proptest! {
     #[test]
     fn fields_are_those_of_csv_reader(text in messy_csv(), step in 1_usize..40) {
-        let (seen, trouble) = records(text.as_bytes(), step, COMMA);
+        let (seen, problem) = records(text.as_bytes(), step, COMMA);
         let ours: Vec<_> = seen.into_iter().map(|record| record.fields).collect();
         let mut theirs = oracle(&text);
-        if let Some(trouble) = trouble {
-            prop_assert!(trouble.contains("is never closed"), "{}", trouble);
+        if let Some(problem) = problem {
+            prop_assert!(problem.contains("is never closed"), "{}", problem);
             // csv::Reader passes the unclosed record off as whole.
             theirs.truncate(ours.len());
         }
@@ -213,11 +213,11 @@ proptest! {
         let (seen, _) = records(text.as_bytes(), step, COMMA);
         let mut end = 0;
         for record in &seen {
-            let start = usize::try_from(record.place.offset).unwrap();
+            let start = usize::try_from(record.position.offset).unwrap();
             prop_assert!(start >= end);
             end = start + record.raw.len();
             prop_assert_eq!(&text.as_bytes()[start..end], record.raw.as_slice());
-            prop_assert_eq!(record.place.line, naive_line(text.as_bytes(), record.place.offset));
+            prop_assert_eq!(record.position.line, naive_line(text.as_bytes(), record.position.offset));
         }
     }
 
@@ -225,11 +225,11 @@ proptest! {
     fn any_record_can_be_read_after_a_seek(text in messy_csv()) {
         let bytes = text.as_bytes();
         let (seen, _) = records(bytes, 64, COMMA);
-        let mut frames = Frames::at(Place { offset: 0, line: 1 }, COMMA, &bytes[..0], 8);
+        let mut records = RecordReader::at(Position { offset: 0, line: 1 }, COMMA, &bytes[..0], 8);
         for record in seen.iter().rev() {
-            frames.move_to(record.place, &bytes[usize::try_from(record.place.offset).unwrap()..]);
-            let again = frames.next().unwrap().unwrap();
-            prop_assert_eq!(again.place, record.place);
+            records.move_to(record.position, &bytes[usize::try_from(record.position.offset).unwrap()..]);
+            let again = records.next().unwrap().unwrap();
+            prop_assert_eq!(again.position, record.position);
             prop_assert_eq!(again.raw, record.raw.as_slice());
             let fields = again.to_fields(record.fields.len());
             prop_assert!(fields.iter().eq(record.fields.iter().map(String::as_str)));

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::num::NonZeroU64;
 
-/// An id in eight bytes. Two keys of the same [`Keys`] are equal where, and only where, their ids are.
+/// An id in eight bytes. Two keys of the same [`IdInterner`] are equal where, and only where, their ids are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Key(NonZeroU64);
+pub(super) struct PackedId(NonZeroU64);
 
-impl Key {
+impl PackedId {
     /// No key is below it.
     pub(super) const LEAST: Self = Self(NonZeroU64::MIN);
     /// No key is above it.
@@ -19,27 +19,27 @@ const LONG: NonZeroU64 = NonZeroU64::new(1 << 63).expect("a bit is set");
 
 /// Makes keys: ids of up to 12 capitals and digits are packed in base 37, longer ones are numbered.
 #[derive(Debug, Default)]
-pub(super) struct Keys(HashMap<Box<str>, Key>);
+pub(super) struct IdInterner(HashMap<Box<str>, PackedId>);
 
-impl Keys {
+impl IdInterner {
     /// The key of an id, for as long as this lives.
-    pub(super) fn key(&mut self, id: &str) -> Key {
+    pub(super) fn intern(&mut self, id: &str) -> PackedId {
         if let Some(key) = self.known(id) {
             return key;
         }
-        let key = Key(LONG | self.0.len() as u64);
+        let key = PackedId(LONG | self.0.len() as u64);
         self.0.insert(id.into(), key);
         key
     }
 
     /// The key of an id that has been given one, or needs none.
-    pub(super) fn known(&self, id: &str) -> Option<Key> {
+    pub(super) fn known(&self, id: &str) -> Option<PackedId> {
         pack(id).or_else(|| self.0.get(id).copied())
     }
 }
 
 /// None where the id is empty, too long, or has other characters than Slack's.
-fn pack(id: &str) -> Option<Key> {
+fn pack(id: &str) -> Option<PackedId> {
     if id.len() > 12 {
         return None;
     }
@@ -49,21 +49,21 @@ fn pack(id: &str) -> Option<Key> {
         _ => None,
     };
     let packed = id.bytes().try_fold(0, |packed, byte| Some(packed * 37 + digit(byte)?))?;
-    NonZeroU64::new(packed).map(Key)
+    NonZeroU64::new(packed).map(PackedId)
 }
 
 /// Counts distinct keys, exactly, in at most 16 bytes for each: a list that is sorted and thinned whenever it is full.
 #[derive(Debug)]
-pub(super) struct Distinct {
-    keys: Vec<Key>,
+pub(super) struct DistinctIds {
+    keys: Vec<PackedId>,
 }
 
-impl Distinct {
+impl DistinctIds {
     pub(super) fn new() -> Self {
         Self { keys: Vec::with_capacity(1024) }
     }
 
-    pub(super) fn insert(&mut self, key: Key) {
+    pub(super) fn insert(&mut self, key: PackedId) {
         if self.keys.last() == Some(&key) {
             return;
         }
@@ -96,8 +96,8 @@ mod tests {
     proptest! {
         #[test]
         fn keys_are_equal_where_ids_are(ids in prop::collection::vec("[0A-BZ9]{0,14}", 0..60)) {
-            let mut keys = Keys::default();
-            let of: Vec<Key> = ids.iter().map(|id| keys.key(id)).collect();
+            let mut keys = IdInterner::default();
+            let of: Vec<PackedId> = ids.iter().map(|id| keys.intern(id)).collect();
             for (left, left_key) in ids.iter().zip(&of) {
                 for (right, right_key) in ids.iter().zip(&of) {
                     prop_assert_eq!(left == right, left_key == right_key);
@@ -107,9 +107,9 @@ mod tests {
 
         #[test]
         fn distinct_keys_are_counted_exactly(numbers in prop::collection::vec(0_u64..3000, 0..6000)) {
-            let mut distinct = Distinct::new();
+            let mut distinct = DistinctIds::new();
             for &number in &numbers {
-                distinct.insert(Key(NonZeroU64::MIN.saturating_add(number)));
+                distinct.insert(PackedId(NonZeroU64::MIN.saturating_add(number)));
             }
             let set: HashSet<u64> = numbers.into_iter().collect();
             prop_assert_eq!(distinct.count(), set.len() as u64);
