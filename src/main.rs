@@ -1,11 +1,11 @@
 //! Parse, dispatch, exit.
 
-use slack_revoke::cli::{self, Command, ConsoleSettings, Environment, Settings};
+use slack_revoke::cli::{self, Command, Environment, Settings};
 use slack_revoke::commands::run::OutputFormat;
 use slack_revoke::commands::{completions, console, doctor, list, man, report as page, resolve, run, verify};
 use slack_revoke::error::RunError;
 use slack_revoke::exit::ExitStatus;
-use slack_revoke::model::LogFormat;
+use slack_revoke::model::{LogFormat, OutputStyle};
 use slack_revoke::output;
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -53,7 +53,7 @@ fn with_console(
     global: &cli::GlobalArgs,
     command: impl FnOnce(&output::Console) -> Result<ExitStatus, RunError>,
 ) -> Result<ExitStatus, RunError> {
-    let console = console::open(&ConsoleSettings::resolve(global, &Environment::capture())?)?;
+    let console = console::open(OutputStyle::resolve(global, &Environment::capture())?)?;
     Ok(command(&console).unwrap_or_else(|error| console::fail(&error, global.log_format)))
 }
 

@@ -16,9 +16,7 @@ mod variables;
 pub use other_commands::{DoctorArgs, FilterArgs, ListArgs, PageArgs, RateArgs, RemoteArgs, ResolveArgs, VerifyArgs};
 pub use resolve::{Environment, columns};
 pub use run::{CallArgs, InputArgs, OutputArgs, PaceArgs, ReportArgs, RunArgs, SafetyArgs, TokenArgs};
-pub use settings::{
-    Confirmation, ConsoleSettings, Existing, Mode, RemoteSettings, Settings, Terminal, UsageError, UsersConfirmation,
-};
+pub use settings::{Confirmation, Existing, Mode, RemoteSettings, Settings, Terminal, UsageError, UsersConfirmation};
 pub use values::{Color, Progress, Shell};
 pub use variables::variable_of;
 

@@ -1,13 +1,13 @@
 //! Makes settings of a command line and its environment, rule by rule. Pure but for [`Environment::capture`].
 
 use super::settings::{
-    Confirmation, ConsoleSettings, Existing, Mode, RemoteSettings, Settings, Terminal, UsageError, UsersConfirmation,
+    Confirmation, Existing, Mode, RemoteSettings, Settings, Terminal, UsageError, UsersConfirmation,
 };
 use super::values::{Color, Progress};
 use super::{CallArgs, GlobalArgs, OutputArgs, RateArgs, RemoteArgs, RunArgs, TokenArgs};
 use crate::model::{
-    API_URL, ColumnNames, IdColumn, Identify, InputSource, LogFormat, Rate, RateChoice, ScreenMode, TokenSource,
-    Verbosity, is_loopback_host, without_tokens,
+    API_URL, ColumnNames, IdColumn, Identify, InputSource, LogFormat, OutputStyle, Rate, RateChoice, ScreenMode,
+    TokenSource, Verbosity, is_loopback_host, without_tokens,
 };
 use std::ffi::OsStr;
 use std::fs::File;
@@ -88,7 +88,7 @@ impl Settings {
         check(mode, &typed)?;
         let confirmation = confirmation(mode, typed.safety.yes, terminal)?;
         let users_confirmation = users_confirmation(mode, &typed, terminal)?;
-        let console = ConsoleSettings::resolve(global, environment)?;
+        let console = OutputStyle::resolve(global, environment)?;
         let columns = columns(&typed.input.column)?;
         let existing = existing(&typed.output)?;
         let RunArgs { input, output, mut pace, call, safety, token, mut report } = typed;
@@ -137,7 +137,7 @@ impl RemoteSettings {
     }
 }
 
-impl ConsoleSettings {
+impl OutputStyle {
     /// How standard error looks here.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! What a command line means in its environment, or why it is refused. The types alone; [`super::resolve`] makes them.
 
 use super::run::{CallArgs, InputArgs, OutputArgs, PaceArgs, ReportArgs, SafetyArgs};
-use crate::model::{ColumnNames, LogFormat, Rate, RateChoice, ScreenMode, TokenSource, Verbosity};
+use crate::model::{ColumnNames, OutputStyle, Rate, RateChoice, TokenSource};
 
 /// What a run, a plan or a rehearsal goes by: the flags as they were typed, and what follows from them.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,7 +21,7 @@ pub struct Settings {
     pub users_confirmation: UsersConfirmation,
     pub remote: RemoteSettings,
     pub report: ReportArgs,
-    pub console: ConsoleSettings,
+    pub console: OutputStyle,
 }
 
 /// How any command calls Slack.
@@ -85,15 +85,6 @@ pub enum Terminal {
     StandardInput,
     /// `/dev/tty`, because standard input holds the rows.
     Controlling,
-}
-
-/// How standard error looks; every command has one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ConsoleSettings {
-    pub progress: ScreenMode,
-    pub color: bool,
-    pub verbosity: Verbosity,
-    pub log_format: LogFormat,
 }
 
 /// Why a command line was refused. Nothing was read or sent; exit code 2.

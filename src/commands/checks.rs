@@ -3,7 +3,7 @@
 use crate::commands::listing;
 use crate::commands::token::Identified;
 use crate::model::{CheckMark, Checked, RateChoice, Stamp, TeamId};
-use crate::output::{WEAKENED, clean, human};
+use crate::output::{WEAKENED, clean, format_duration};
 use crate::slack::{AuthTest, Proxy, Token};
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -201,11 +201,11 @@ pub fn scope_of_run(auth: &AuthTest) -> Check {
 
 /// Whether the token is valid for as long as the run takes, if an input is given.
 pub fn expiry(expires_in: Option<Duration>, run: Option<Duration>, renewable: bool) -> Check {
-    let takes = run.map_or_else(String::new, |run| format!("; the run takes about {}", human(run)));
+    let takes = run.map_or_else(String::new, |run| format!("; the run takes about {}", format_duration(run)));
     let Some(left) = expires_in else {
         return Check::ok("expiry", format!("the token does not expire{takes}"));
     };
-    let what = format!("the token expires in {}{takes}", human(left));
+    let what = format!("the token expires in {}{takes}", format_duration(left));
     if run.is_none_or(|run| run < left) {
         return Check::ok("expiry", what);
     }
@@ -237,7 +237,7 @@ pub fn clock(server: Option<Stamp>, asked_at: Stamp, took: Duration) -> Check {
         return Check::ok(CLOCK, "this machine's clock agrees with the server's");
     }
     let way = if server > asked_at { "behind" } else { "ahead of" };
-    Check::warning(CLOCK, format!("this machine's clock is {} {way} the server's", human(off)))
+    Check::warning(CLOCK, format!("this machine's clock is {} {way} the server's", format_duration(off)))
         .advise("set it, or the timestamps of the results will fit no other log")
 }
 

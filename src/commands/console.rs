@@ -1,19 +1,18 @@
 //! Standard output and standard error of every command.
 
-use crate::cli::{ConsoleSettings, UsageError};
+use crate::cli::UsageError;
 use crate::error::RunError;
 use crate::exit::ExitStatus;
-use crate::model::LogFormat;
-use crate::output::{self, Look, Palette};
+use crate::model::{LogFormat, OutputStyle};
+use crate::output;
 use std::io::{self, Write};
 
 /// Opens the console and sends every message of the program there.
 ///
 /// # Errors
 /// If `SLACK_REVOKE_LOG` isn't a filter.
-pub fn open(settings: &ConsoleSettings) -> Result<output::Console, RunError> {
-    let ConsoleSettings { progress: mode, color, verbosity, log_format: format } = *settings;
-    let console = output::Console::stderr(Look { mode, verbosity, format, palette: Palette::new(color) });
+pub fn open(style: OutputStyle) -> Result<output::Console, RunError> {
+    let console = output::Console::stderr(style);
     let filter = std::env::var("SLACK_REVOKE_LOG").ok();
     output::install_logs(&console, filter.as_deref()).map_err(|error| UsageError::LogFilter(error.to_string()))?;
     Ok(console)

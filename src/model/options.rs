@@ -213,6 +213,15 @@ pub enum InputMatch {
     Other,
 }
 
+/// How standard error looks; every command has one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutputStyle {
+    pub progress: ScreenMode,
+    pub color: bool,
+    pub verbosity: Verbosity,
+    pub log_format: LogFormat,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,8 +4,8 @@
 //! screen is attached nothing waits: a line that finds the queue full is left out, counted, and owned up to later.
 //! A failed write is ignored for good: the results are the evidence, and the run goes on.
 
-use super::mode::{LogFormat, Look, Verbosity};
-use super::summary::{self, Totals};
+use super::style::Palette;
+use crate::model::{LogFormat, OutputStyle, Verbosity};
 use anstream::AutoStream;
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,14 +15,14 @@ use std::thread::{self, ThreadId};
 
 /// What the screen's thread is woken by.
 #[derive(Debug)]
-pub(super) enum Message {
+pub(super) enum ScreenMessage {
     /// A finished line, its line break included.
     Line(String),
     /// A newer snapshot lies ready.
     Snapshot,
 }
 
-impl Message {
+impl ScreenMessage {
     /// The line, where it is one.
     pub(super) fn into_line(self) -> Option<String> {
         match self {
@@ -37,13 +37,13 @@ enum Route {
     /// Written by whoever has it.
     Straight,
     /// Handed to the screen's thread.
-    Queue(SyncSender<Message>),
+    Queue(SyncSender<ScreenMessage>),
     /// Nowhere: the screen's thread is finishing, or hangs in a write that does not return.
     Shut,
 }
 
-struct Inner {
-    look: Look,
+struct ConsoleState {
+    style: OutputStyle,
     route: Mutex<Route>,
     /// The screen's own thread: it writes straight, for a line of its own must not wait behind itself.
     owner: Mutex<Option<ThreadId>>,
@@ -53,7 +53,7 @@ struct Inner {
 
 /// A handle to what people read. Clones share the same stream.
 #[derive(Clone)]
-pub struct Console(Arc<Inner>);
+pub struct Console(Arc<ConsoleState>);
 
 /// A panic elsewhere must not silence the console; what it guards is whole after every step.
 fn locked<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -63,43 +63,34 @@ fn locked<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Console {
     /// On standard error.
     #[must_use]
-    pub fn stderr(look: Look) -> Self {
-        Self::on(Box::new(AutoStream::new(io::stderr(), look.palette.choice())), look)
+    pub fn stderr(style: OutputStyle) -> Self {
+        Self::on(Box::new(AutoStream::new(io::stderr(), Palette::new(style.color).choice())), style)
     }
 
     /// On any other stream.
     #[must_use]
-    pub fn on(sink: Box<dyn Write + Send>, look: Look) -> Self {
+    pub fn on(sink: Box<dyn Write + Send>, style: OutputStyle) -> Self {
         let (route, sink) = (Mutex::new(Route::Straight), Mutex::new(sink));
-        Self(Arc::new(Inner { look, route, owner: Mutex::default(), sink, left_out: AtomicU64::new(0) }))
+        Self(Arc::new(ConsoleState { style, route, owner: Mutex::default(), sink, left_out: AtomicU64::new(0) }))
     }
 
     /// How much is shown here, and how.
     #[must_use]
-    pub fn look(&self) -> Look {
-        self.0.look
-    }
-
-    /// Shows the totals of a run: as they are, or under `--log-format json` as one object. Nothing under `-q`.
-    pub fn totals(&self, totals: &Totals) {
-        match (self.look().verbosity, self.look().format) {
-            (Verbosity::Quiet, _) => {}
-            (_, LogFormat::Json) => summary::tell(totals),
-            (_, LogFormat::Text) => self.line(summary::text(totals, self.look().palette)),
-        }
+    pub fn style(&self) -> OutputStyle {
+        self.0.style
     }
 
     /// Shows the plan of a run before it begins. Nothing under `-q`, and nothing where machines read.
     /// `text` is only asked for where it is shown: the time zone of its times is looked up in some hundred files.
     pub fn plan(&self, text: impl FnOnce() -> String) {
-        if self.look().verbosity > Verbosity::Quiet && self.look().format == LogFormat::Text {
+        if self.style().verbosity > Verbosity::Quiet && self.style().log_format == LogFormat::Text {
             self.line(text());
         }
     }
 
     /// Tells a line that is no warning: how far a command is, or what it did. Nothing under `-q`.
     pub fn note(&self, text: &str) {
-        match (self.look().verbosity, self.look().format) {
+        match (self.style().verbosity, self.style().log_format) {
             (Verbosity::Quiet, _) => {}
             (_, LogFormat::Json) => tracing::info!("{text}"),
             (_, LogFormat::Text) => self.line(format!("{text}\n")),
@@ -113,7 +104,7 @@ impl Console {
         }
         match &*locked(&self.0.route) {
             Route::Straight => self.write(&text),
-            Route::Queue(queue) => self.offer(queue, Message::Line(text)),
+            Route::Queue(queue) => self.offer(queue, ScreenMessage::Line(text)),
             Route::Shut => self.leave_out(),
         }
     }
@@ -121,11 +112,11 @@ impl Console {
     /// Wakes the screen's thread, where there is one. A full queue wakes it anyhow.
     pub(super) fn wake(&self) {
         if let Route::Queue(queue) = &*locked(&self.0.route) {
-            let _ = queue.try_send(Message::Snapshot);
+            let _ = queue.try_send(ScreenMessage::Snapshot);
         }
     }
 
-    fn offer(&self, queue: &SyncSender<Message>, message: Message) {
+    fn offer(&self, queue: &SyncSender<ScreenMessage>, message: ScreenMessage) {
         match queue.try_send(message) {
             Ok(()) => {}
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => self.leave_out(),
@@ -153,7 +144,7 @@ impl Console {
     }
 
     /// From here on lines go to `queue`.
-    pub(super) fn attach(&self, queue: SyncSender<Message>) {
+    pub(super) fn attach(&self, queue: SyncSender<ScreenMessage>) {
         *locked(&self.0.route) = Route::Queue(queue);
     }
 
@@ -184,7 +175,7 @@ pub fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::output::mode::{Palette, ScreenMode};
+    use crate::model::ScreenMode;
 
     /// A stream that can be read from outside.
     #[derive(Clone, Default)]
@@ -207,8 +198,8 @@ pub(super) mod tests {
         }
     }
 
-    pub(in crate::output) fn look(mode: ScreenMode, verbosity: Verbosity, format: LogFormat) -> Look {
-        Look { mode, verbosity, format, palette: Palette::new(false) }
+    pub(in crate::output) fn style(mode: ScreenMode, verbosity: Verbosity, format: LogFormat) -> OutputStyle {
+        OutputStyle { progress: mode, color: false, verbosity, log_format: format }
     }
 
     struct Broken;
@@ -225,7 +216,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_closed_stream_is_no_error() {
-        let console = Console::on(Box::new(Broken), look(ScreenMode::Plain, Verbosity::Normal, LogFormat::Text));
+        let console = Console::on(Box::new(Broken), style(ScreenMode::Plain, Verbosity::Normal, LogFormat::Text));
         console.line("lost\n".to_owned());
         assert_eq!(console.take_left_out(), 0);
     }
@@ -233,8 +224,8 @@ pub(super) mod tests {
     #[test]
     fn a_full_queue_leaves_lines_out_and_counts_them() {
         let page = Page::default();
-        let look = look(ScreenMode::Plain, Verbosity::Normal, LogFormat::Text);
-        let console = Console::on(Box::new(page.clone()), look);
+        let style = style(ScreenMode::Plain, Verbosity::Normal, LogFormat::Text);
+        let console = Console::on(Box::new(page.clone()), style);
         let (sender, queue) = std::sync::mpsc::sync_channel(2);
         console.attach(sender);
         (0..5).for_each(|n| console.line(format!("{n}\n")));

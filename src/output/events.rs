@@ -7,10 +7,11 @@
 //! the run goes on: the results are the evidence.
 
 use super::files::{Closed, LineSink, Taken, begins_as};
-use super::lines::millis;
-use super::logs::WEAKENED;
+use super::log_events::millis;
+use super::messages::{stop_word, why};
+use super::style::WEAKENED;
+use super::summary::Summary;
 use super::text::clean;
-use super::words::{stop_word, why};
 use crate::model::{BucketKind, ColumnValue, Counts, Event, Outcome, RESULT_COLUMNS, Row, Stamp, TeamId, UserId};
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
@@ -45,7 +46,7 @@ impl EventLog {
 
     /// The run begins.
     pub fn started(&mut self, at: Stamp, run_id: &str, rows: u64) {
-        self.write(at, &Body::RunStarted { run_id: clean(run_id), rows });
+        self.write(at, &EventBody::RunStarted { run_id: clean(run_id), rows });
     }
 
     /// Something happened. Never waits for a reader and never fails.
@@ -54,9 +55,18 @@ impl EventLog {
     }
 
     /// The run ended; waits for the reader of a pipe, 5 s at most.
-    pub fn ended(mut self, at: Stamp, end: &RunEnd<'_>) {
-        let RunEnd { run_id, exit_code, counts, not_reached, calls } = *end;
-        self.write(at, &Body::RunEnded { run_id: clean(run_id), exit_code, rows: Rows(counts), not_reached, calls });
+    pub fn ended(mut self, at: Stamp, summary: &Summary, exit_code: u8) {
+        let Summary { run_id, counts, calls, .. } = summary;
+        self.write(
+            at,
+            &EventBody::RunEnded {
+                run_id: clean(run_id),
+                exit_code,
+                rows: Rows(counts),
+                not_reached: summary.not_reached(),
+                calls: *calls,
+            },
+        );
         let Some(sink) = self.sink.take() else { return };
         match sink.close() {
             Closed::Whole if self.left_out == 0 => {}
@@ -69,11 +79,11 @@ impl EventLog {
         }
     }
 
-    fn write(&mut self, at: Stamp, body: &Body<'_>) {
+    fn write(&mut self, at: Stamp, body: &EventBody<'_>) {
         if self.left_out > 0 {
             let lines = std::mem::take(&mut self.left_out);
             // Counts itself where it finds no room either.
-            if !self.line(at, &Body::LeftOut { lines }) {
+            if !self.line(at, &EventBody::LeftOut { lines }) {
                 self.left_out = lines;
             }
         }
@@ -83,7 +93,7 @@ impl EventLog {
     }
 
     /// Whether the line was taken, or will never be.
-    fn line(&mut self, at: Stamp, body: &Body<'_>) -> bool {
+    fn line(&mut self, at: Stamp, body: &EventBody<'_>) -> bool {
         let Some(sink) = &mut self.sink else { return true };
         match sink.take(render(at, body)) {
             Taken::Yes => true,
@@ -97,40 +107,25 @@ impl EventLog {
     }
 }
 
-/// How a run ended.
-#[derive(Debug, Clone, Copy)]
-pub struct RunEnd<'a> {
-    /// The run's id.
-    pub run_id: &'a str,
-    /// The exit code.
-    pub exit_code: u8,
-    /// Rows by status.
-    pub counts: &'a Counts,
-    /// Rows without a record.
-    pub not_reached: u64,
-    /// Calls made in this run.
-    pub calls: u64,
-}
-
-fn render(at: Stamp, body: &Body<'_>) -> String {
+fn render(at: Stamp, body: &EventBody<'_>) -> String {
     let mut line =
-        serde_json::to_string(&Line { v: 1, at: at.rfc3339(), body }).expect("texts, numbers and lists of them");
+        serde_json::to_string(&EventLine { v: 1, at: at.rfc3339(), body }).expect("texts, numbers and lists of them");
     line.push('\n');
     line
 }
 
 #[derive(Serialize)]
-struct Line<'a> {
+struct EventLine<'a> {
     v: u8,
     at: String,
     #[serde(flatten)]
-    body: &'a Body<'a>,
+    body: &'a EventBody<'a>,
 }
 
 /// A line without what all of them have.
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-enum Body<'a> {
+enum EventBody<'a> {
     RunStarted {
         run_id: Cow<'a, str>,
         rows: u64,
@@ -235,38 +230,45 @@ impl Serialize for Rows<'_> {
     }
 }
 
-fn body(event: &Event) -> Body<'_> {
+fn body(event: &Event) -> EventBody<'_> {
     match event {
-        Event::Sending { line, call } => Body::Sending { line: *line, call: *call },
-        Event::Ended { row, outcome } => Body::RowEnded(RowEnded { row, outcome }),
+        Event::Sending { line, call } => EventBody::Sending { line: *line, call: *call },
+        Event::Ended { row, outcome } => EventBody::RowEnded(RowEnded { row, outcome }),
         Event::Retrying { line, attempt, error, wait } => {
-            Body::Retrying { line: *line, attempt: *attempt, error: clean(error), wait_ms: millis(*wait) }
+            EventBody::Retrying { line: *line, attempt: *attempt, error: clean(error), wait_ms: millis(*wait) }
         }
         Event::RateLimited { line, team, pause, stated } => {
             let team_id = team.as_ref().map(TeamId::as_str);
             let stated_ms = stated.map(millis);
-            Body::RateLimited { line: *line, team_id, pause_ms: millis(*pause), stated: stated.is_some(), stated_ms }
+            EventBody::RateLimited {
+                line: *line,
+                team_id,
+                pause_ms: millis(*pause),
+                stated: stated.is_some(),
+                stated_ms,
+            }
         }
-        Event::BucketKnown(bucket) => Body::BucketKnown { bucket: *bucket },
+        Event::BucketKnown(bucket) => EventBody::BucketKnown { bucket: *bucket },
         Event::Estimate { team, per_minute } => {
-            Body::Estimate { team_id: team.as_ref().map(TeamId::as_str), per_minute: *per_minute }
+            EventBody::Estimate { team_id: team.as_ref().map(TeamId::as_str), per_minute: *per_minute }
         }
-        Event::Parked { team, code } => Body::Parked { team_id: team.as_str(), code: clean(code.as_str()) },
-        Event::OutageBegan { error } => Body::OutageBegan { error: clean(error) },
-        Event::OutageEnded => Body::OutageEnded,
-        Event::TokenRefreshed => Body::TokenRefreshed,
+        Event::Parked { team, code } => EventBody::Parked { team_id: team.as_str(), code: clean(code.as_str()) },
+        Event::OutageBegan { error } => EventBody::OutageBegan { error: clean(error) },
+        Event::OutageEnded => EventBody::OutageEnded,
+        Event::TokenRefreshed => EventBody::TokenRefreshed,
         Event::OtherOwner { owner, is_spared } => {
-            Body::OtherOwner { user_id: owner.id.as_str(), protected: *is_spared }
+            EventBody::OtherOwner { user_id: owner.id.as_str(), protected: *is_spared }
         }
-        Event::Warning(text) => Body::Warning { text: clean(text) },
-        Event::Stopping(reason) => Body::Stopping { reason: stop_word(reason), text: why(reason) },
+        Event::Warning(text) => EventBody::Warning { text: clean(text) },
+        Event::Stopping(reason) => EventBody::Stopping { reason: stop_word(reason), text: why(reason) },
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::standing::tests::snapshot;
-    use super::super::words::tests::{every_event, every_reason};
+    use super::super::messages::tests::{every_event, every_reason};
+    use super::super::progress_view::tests::snapshot;
+    use super::super::summary::tests::summary;
     use super::*;
     use crate::model::Status;
     use crate::output::documented::Documented;
@@ -289,9 +291,9 @@ mod tests {
     fn every_line() -> Vec<Value> {
         let counts = snapshot([2, 0, 0, 0], 3).counts;
         let own = [
-            Body::RunStarted { run_id: "one".into(), rows: 3 },
-            Body::RunEnded { run_id: "one".into(), exit_code: 0, rows: Rows(&counts), not_reached: 1, calls: 2 },
-            Body::LeftOut { lines: 1 },
+            EventBody::RunStarted { run_id: "one".into(), rows: 3 },
+            EventBody::RunEnded { run_id: "one".into(), exit_code: 0, rows: Rows(&counts), not_reached: 1, calls: 2 },
+            EventBody::LeftOut { lines: 1 },
         ];
         let own = own.iter().map(|body| serde_json::from_str(&render(at(), body)).unwrap());
         every_event().iter().map(object).chain(own).collect()
@@ -360,8 +362,8 @@ mod tests {
             for event in every_event() {
                 log.event(at(), &event);
             }
-            let counts = snapshot([2, 0, 0, 0], 3).counts;
-            log.ended(at(), &RunEnd { run_id, exit_code: 130, counts: &counts, not_reached: 1, calls: 2 });
+            let ended = Summary { run_id: run_id.into(), calls: 2, ..summary([2, 0, 0, 0], 3) };
+            log.ended(at(), &ended, 130);
         }
         let text = std::fs::read_to_string(&path).unwrap();
         let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

@@ -1,6 +1,6 @@
 //! Files for machines: whole or not there, and never in the way of the run.
 
-use super::logs::WEAKENED;
+use super::style::WEAKENED;
 use crate::files::atomic;
 use serde::Serialize;
 use std::fs::{self, File, OpenOptions, Permissions};

@@ -4,9 +4,9 @@
 //! `log` crate, which some libraries use, are not taken in at all.
 
 use super::console::Console;
-use super::mode::{LogFormat, Look, ScreenMode, Tone, Verbosity};
+use super::style::{NOTICE, Palette, Style, WEAKENED, style_of};
 use super::text::clean;
-use crate::model::Status;
+use crate::model::{LogFormat, OutputStyle, ScreenMode, Status, Verbosity};
 use std::fmt::{self, Write as _};
 use std::io;
 use tracing::field::{Field, Visit};
@@ -17,13 +17,6 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
-
-/// Target of the messages whose sentence already says all that their fields hold.
-pub(super) const NOTICE: &str = "slack_revoke::notice";
-
-/// Target of warnings that protection or evidence is weaker than requested. They are shown under `-q` too:
-/// `tracing::warn!(target: report::WEAKENED, "…")`.
-pub const WEAKENED: &str = "slack_revoke::weakened";
 
 const OURS: &str = "slack_revoke";
 
@@ -44,13 +37,13 @@ pub enum LogError {
 /// # Errors
 /// [`LogError::Filter`] for a filter that cannot be read, [`LogError::Twice`] for a second call.
 pub fn install(console: &Console, filter: Option<&str>) -> Result<(), LogError> {
-    let targets = targets(console.look(), filter)?;
+    let targets = targets(console.style(), filter)?;
     tracing::dispatcher::set_global_default(dispatch(console, targets)).map_err(|_| LogError::Twice)
 }
 
 /// The level that the flags ask for. A bar says itself what the notices under it would.
-fn level(look: Look) -> LevelFilter {
-    match (look.verbosity, look.mode, look.format) {
+fn level(style: OutputStyle) -> LevelFilter {
+    match (style.verbosity, style.progress, style.log_format) {
         (Verbosity::Quiet, _, _) => LevelFilter::ERROR,
         (Verbosity::Normal, ScreenMode::Bar, LogFormat::Text) => LevelFilter::WARN,
         (Verbosity::Normal, _, _) => LevelFilter::INFO,
@@ -64,12 +57,12 @@ fn level(look: Look) -> LevelFilter {
 ///
 /// # Errors
 /// [`LogError::Filter`] for a filter that cannot be read.
-pub(super) fn targets(look: Look, filter: Option<&str>) -> Result<Targets, LogError> {
+pub(super) fn targets(style: OutputStyle, filter: Option<&str>) -> Result<Targets, LogError> {
     let Some(filter) = filter.filter(|filter| !filter.trim().is_empty()) else {
-        return Ok(capped(level(look)));
+        return Ok(capped(level(style)));
     };
     let asked: Targets = filter.parse().map_err(|error| LogError::Filter(clean(&format!("{error}")).into_owned()))?;
-    let general = asked.default_level().unwrap_or_else(|| level(look));
+    let general = asked.default_level().unwrap_or_else(|| level(style));
     let limited = |target: &str, level: LevelFilter| if is_ours(target) { level } else { level.min(LevelFilter::WARN) };
     Ok(capped(general).with_targets(asked.iter().map(|(target, level)| (target.to_owned(), limited(target, level)))))
 }
@@ -88,8 +81,8 @@ fn is_ours(target: &str) -> bool {
 pub(super) fn dispatch(console: &Console, targets: Targets) -> Dispatch {
     let layer = tracing_subscriber::fmt::layer().with_writer(Lines(console.clone())).log_internal_errors(false);
     let registry = tracing_subscriber::registry().with(targets);
-    match console.look().format {
-        LogFormat::Text => Dispatch::new(registry.with(layer.event_format(Sentences(console.look())))),
+    match console.style().log_format {
+        LogFormat::Text => Dispatch::new(registry.with(layer.event_format(Sentences(console.style())))),
         LogFormat::Json => Dispatch::new(
             registry.with(layer.json().flatten_event(true).with_current_span(false).with_span_list(false)),
         ),
@@ -111,7 +104,7 @@ impl io::Write for &Lines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(bytes);
         // JSON escapes C0 alone. Sentences are cleaned before they get their colours.
-        match self.0.look().format {
+        match self.0.style().log_format {
             LogFormat::Json => self.0.line(format!("{}\n", clean(text.trim_end_matches('\n')))),
             LogFormat::Text => self.0.line(text.into_owned()),
         }
@@ -124,7 +117,7 @@ impl io::Write for &Lines {
 }
 
 /// `slack-revoke: warning: what happened`, and the fields behind it where the sentence does not hold them.
-struct Sentences(Look);
+struct Sentences(OutputStyle);
 
 impl<S, N> FormatEvent<S, N> for Sentences
 where
@@ -135,14 +128,14 @@ where
         let mut words = Words::default();
         event.record(&mut words);
         let metadata = event.metadata();
-        let (tone, kind) = match *metadata.level() {
-            Level::ERROR => (Tone::Bad, "error: "),
-            Level::WARN => (Tone::Care, "warning: "),
-            _ => (words.tone.unwrap_or(Tone::Plain), ""),
+        let (style, kind) = match *metadata.level() {
+            Level::ERROR => (Style::Bad, "error: "),
+            Level::WARN => (Style::Warning, "warning: "),
+            _ => (words.style.unwrap_or(Style::Plain), ""),
         };
         let fields = if [NOTICE, WEAKENED].contains(&metadata.target()) { "" } else { &words.fields };
         let sentence = format!("{kind}{}{}", clean(&words.message), clean(fields));
-        writeln!(out, "slack-revoke: {}", self.0.palette.paint(tone, &sentence))
+        writeln!(out, "slack-revoke: {}", Palette::new(self.0.color).paint(style, &sentence))
     }
 }
 
@@ -151,13 +144,13 @@ where
 struct Words {
     message: String,
     fields: String,
-    tone: Option<Tone>,
+    style: Option<Style>,
 }
 
 impl Visit for Words {
     fn record_str(&mut self, field: &Field, value: &str) {
         if field.name() == "status" {
-            self.tone = Status::parse(value).map(tone_of);
+            self.style = Status::parse(value).map(style_of);
         }
         self.record_debug(field, &format_args!("{value}"));
     }
@@ -169,30 +162,18 @@ impl Visit for Words {
         };
         debug_assert!(written.is_ok(), "a string takes everything");
         if field.name() == "pause_ms" {
-            self.tone = Some(Tone::Care);
-        }
-    }
-}
-
-/// The colour of a row.
-pub(super) fn tone_of(status: Status) -> Tone {
-    match status {
-        Status::Revoked | Status::Requested => Tone::Good,
-        Status::Failed | Status::Unknown => Tone::Bad,
-        Status::AlreadyRevoked | Status::NotFound | Status::Invalid | Status::Duplicate | Status::Protected => {
-            Tone::Plain
+            self.style = Some(Style::Warning);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::console::tests::{Page, look};
-    use super::super::mode::Palette;
+    use super::super::console::tests::{Page, style};
     use super::*;
 
-    fn passes(look: Look, filter: Option<&str>, target: &str, level: Level) -> bool {
-        targets(look, filter).unwrap().would_enable(target, &level)
+    fn passes(style: OutputStyle, filter: Option<&str>, target: &str, level: Level) -> bool {
+        targets(style, filter).unwrap().would_enable(target, &level)
     }
 
     #[test]
@@ -206,15 +187,15 @@ mod tests {
             (ScreenMode::Bar, Verbosity::Rows, Text, Level::DEBUG, Some(Level::TRACE)),
             (ScreenMode::None, Verbosity::Calls, Text, Level::TRACE, None),
         ] {
-            let look = look(mode, verbosity, format);
-            assert!(passes(look, None, NOTICE, passing), "{look:?}");
-            assert!(held.is_none_or(|level| !passes(look, None, NOTICE, level)), "{look:?}");
+            let style = style(mode, verbosity, format);
+            assert!(passes(style, None, NOTICE, passing), "{style:?}");
+            assert!(held.is_none_or(|level| !passes(style, None, NOTICE, level)), "{style:?}");
         }
     }
 
     #[test]
     fn no_filter_opens_another_crate_beyond_warnings() {
-        let look = look(ScreenMode::None, Verbosity::Calls, LogFormat::Text);
+        let style = style(ScreenMode::None, Verbosity::Calls, LogFormat::Text);
         for filter in [
             None,
             Some("trace"),
@@ -224,7 +205,7 @@ mod tests {
             Some("slack=trace"),
         ] {
             for target in ["hyper::proto", "reqwest::connect", "rustls", "h2"] {
-                let open = passes(look, filter, target, Level::INFO);
+                let open = passes(style, filter, target, Level::INFO);
                 assert!(!open, "{filter:?} opens {target}");
             }
         }
@@ -232,7 +213,7 @@ mod tests {
 
     #[test]
     fn the_filter_takes_the_place_of_the_flags() {
-        let quiet = look(ScreenMode::None, Verbosity::Quiet, LogFormat::Text);
+        let quiet = style(ScreenMode::None, Verbosity::Quiet, LogFormat::Text);
         assert!(passes(quiet, Some("debug"), NOTICE, Level::DEBUG));
         assert!(passes(
             quiet,
@@ -247,24 +228,24 @@ mod tests {
 
     #[test]
     fn quiet_does_not_hide_weakened_protection() {
-        let quiet = look(ScreenMode::None, Verbosity::Quiet, LogFormat::Text);
+        let quiet = style(ScreenMode::None, Verbosity::Quiet, LogFormat::Text);
         for filter in [None, Some("error"), Some("slack_revoke=off")] {
             assert!(passes(quiet, filter, WEAKENED, Level::WARN), "{filter:?}");
             assert!(!passes(quiet, filter, WEAKENED, Level::INFO), "{filter:?}");
         }
     }
 
-    fn told(look: Look, tell: impl FnOnce()) -> String {
+    fn told(style: OutputStyle, tell: impl FnOnce()) -> String {
         let page = Page::default();
-        let console = Console::on(Box::new(page.clone()), look);
-        tracing::dispatcher::with_default(&dispatch(&console, targets(look, None).unwrap()), tell);
+        let console = Console::on(Box::new(page.clone()), style);
+        tracing::dispatcher::with_default(&dispatch(&console, targets(style, None).unwrap()), tell);
         page.text()
     }
 
     #[test]
     fn sentences_are_clean_and_carry_their_fields() {
-        let look = look(ScreenMode::Plain, Verbosity::Rows, LogFormat::Text);
-        let text = told(look, || {
+        let style = style(ScreenMode::Plain, Verbosity::Rows, LogFormat::Text);
+        let text = told(style, || {
             tracing::warn!(target: "slack_revoke::slack", code = "a\u{1b}b", "odd \u{202e}reply\n");
             tracing::info!(target: NOTICE, pause_ms = 3, "rate limited");
         });
@@ -273,13 +254,13 @@ mod tests {
 
     #[test]
     fn colours_follow_level_status_and_pause() {
-        let look = Look { palette: Palette::new(true), ..look(ScreenMode::Plain, Verbosity::Rows, LogFormat::Text) };
+        let style = OutputStyle { color: true, ..style(ScreenMode::Plain, Verbosity::Rows, LogFormat::Text) };
         for (want, text) in [
-            ("\u{1b}[31merror: x", told(look, || tracing::error!(target: NOTICE, "x"))),
-            ("\u{1b}[32mx", told(look, || tracing::debug!(target: NOTICE, status = "revoked", "x"))),
-            ("\u{1b}[31mx", told(look, || tracing::debug!(target: NOTICE, status = "unknown", "x"))),
-            ("\u{1b}[33mx", told(look, || tracing::info!(target: NOTICE, pause_ms = 1, "x"))),
-            (" x\n", told(look, || tracing::info!(target: NOTICE, "x"))),
+            ("\u{1b}[31merror: x", told(style, || tracing::error!(target: NOTICE, "x"))),
+            ("\u{1b}[32mx", told(style, || tracing::debug!(target: NOTICE, status = "revoked", "x"))),
+            ("\u{1b}[31mx", told(style, || tracing::debug!(target: NOTICE, status = "unknown", "x"))),
+            ("\u{1b}[33mx", told(style, || tracing::info!(target: NOTICE, pause_ms = 1, "x"))),
+            (" x\n", told(style, || tracing::info!(target: NOTICE, "x"))),
         ] {
             assert!(text.contains(want), "{text:?}");
         }
@@ -287,8 +268,8 @@ mod tests {
 
     #[test]
     fn json_lines_hold_message_and_fields_and_no_control() {
-        let look = look(ScreenMode::Plain, Verbosity::Normal, LogFormat::Json);
-        let text = told(look, || tracing::warn!(target: NOTICE, line = 7, "a \u{9b}\u{202e}\u{1b}[2J \"b\""));
+        let style = style(ScreenMode::Plain, Verbosity::Normal, LogFormat::Json);
+        let text = told(style, || tracing::warn!(target: NOTICE, line = 7, "a \u{9b}\u{202e}\u{1b}[2J \"b\""));
         let object: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!((&object["level"], &object["line"]), (&"WARN".into(), &7.into()));
         assert!(object["message"].as_str().unwrap().starts_with("a \u{fffd}\u{fffd}"));

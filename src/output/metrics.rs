@@ -4,7 +4,7 @@
 //! since `node_exporter` reads it as another user, and an existing one keeps its mode; it holds numbers alone, no ids. The collector wants a name in `.prom`.
 
 use super::files::{begins_as, replace};
-use super::summary::Totals;
+use super::summary::Summary;
 use crate::model::Stamp;
 use std::fmt::Write as _;
 use std::io;
@@ -18,7 +18,7 @@ const LAST_SUCCESS: &str = "slack_revoke_last_success_timestamp_seconds";
 
 /// How a run ended, or was refused.
 #[derive(Debug, Clone, Copy)]
-pub struct End {
+pub struct ExitInfo {
     /// When.
     pub at: Stamp,
     /// The exit code.
@@ -34,14 +34,14 @@ pub struct End {
 ///
 /// # Errors
 /// If the file can't be written.
-pub fn write(path: &Path, end: &End, totals: Option<&Totals>) -> io::Result<()> {
+pub fn write(path: &Path, end: &ExitInfo, summary: Option<&Summary>) -> io::Result<()> {
     // Read a regular file alone: a pipe would never end.
     let there = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file);
     let before = there.as_ref().and_then(|_| std::fs::read_to_string(path).ok());
     let success =
         if end.exit_code == 0 && !end.is_rehearsal { Some(end.at) } else { before.as_deref().and_then(last_success) };
     let mode = there.map_or(READABLE, |there| there.permissions().mode() & 0o777);
-    replace(path, &render(totals, end, success), mode)
+    replace(path, &render(summary, end, success), mode)
 }
 
 /// Whether the file at `path` holds metrics of ours, or could take them.
@@ -63,10 +63,10 @@ fn last_success(text: &str) -> Option<Stamp> {
 /// The text, in Prometheus' exposition format. `success` is when a run last ended with 0, this one included. Its series is
 /// there from the first run on, 0 before the first success: an alert on its age can't fire on a series that is absent.
 #[must_use]
-pub fn render(totals: Option<&Totals>, end: &End, success: Option<Stamp>) -> String {
+pub fn render(summary: Option<&Summary>, end: &ExitInfo, success: Option<Stamp>) -> String {
     let mut text = String::new();
-    if let Some(totals) = totals {
-        of_rows(&mut text, totals);
+    if let Some(summary) = summary {
+        of_rows(&mut text, summary);
     }
     if let Some(age) = end.input_age {
         gauge(&mut text, "slack_revoke_input_age_seconds", "Age of the input when the last run ended.", seconds(age));
@@ -83,19 +83,19 @@ pub fn render(totals: Option<&Totals>, end: &End, success: Option<Stamp>) -> Str
     text
 }
 
-fn of_rows(text: &mut String, totals: &Totals) {
+fn of_rows(text: &mut String, summary: &Summary) {
     head(text, "slack_revoke_rows", "Rows of the input that have ended, by status.");
-    for (status, rows) in totals.counts.iter() {
+    for (status, rows) in summary.counts.iter() {
         sample(text, &format!("slack_revoke_rows{{status=\"{}\"}}", status.as_str()), rows);
     }
-    gauge(text, "slack_revoke_input_rows", "Rows of the input.", totals.rows());
-    gauge(text, "slack_revoke_rows_not_reached", "Rows without a record.", totals.not_reached());
-    gauge(text, "slack_revoke_calls", "Calls of the last run.", totals.calls);
-    gauge(text, "slack_revoke_rate_limited", "Calls of the last run answered 429.", totals.rate_limited);
-    gauge(text, "slack_revoke_paused_seconds", "Time that the last run lost to pauses.", seconds(totals.paused));
+    gauge(text, "slack_revoke_input_rows", "Rows of the input.", summary.rows());
+    gauge(text, "slack_revoke_rows_not_reached", "Rows without a record.", summary.not_reached());
+    gauge(text, "slack_revoke_calls", "Calls of the last run.", summary.calls);
+    gauge(text, "slack_revoke_rate_limited", "Calls of the last run answered 429.", summary.rate_limited);
+    gauge(text, "slack_revoke_paused_seconds", "Time that the last run lost to pauses.", seconds(summary.paused));
     let duration = "From the last run's first call to its end.";
-    gauge(text, "slack_revoke_duration_seconds", duration, seconds(totals.elapsed));
-    if let Some(per_minute) = totals.per_minute {
+    gauge(text, "slack_revoke_duration_seconds", duration, seconds(summary.elapsed));
+    if let Some(per_minute) = summary.per_minute {
         let estimate = "The limit as the last run came to know it.";
         gauge(text, "slack_revoke_estimated_calls_per_minute", estimate, per_minute);
     }
@@ -131,7 +131,7 @@ fn append(text: &mut String, line: std::fmt::Arguments<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::summary::tests::totals;
+    use super::super::summary::tests::summary;
     use super::*;
     use std::collections::BTreeSet;
 
@@ -140,19 +140,19 @@ mod tests {
         render(Some(&numbers()), &end, (exit_code == 0).then_some(end.at))
     }
 
-    fn end(exit_code: u8, at: i64) -> End {
+    fn end(exit_code: u8, at: i64) -> ExitInfo {
         let input_age = Some(Duration::from_secs(90));
-        End { at: Stamp::from_millis(at), exit_code, is_rehearsal: false, input_age }
+        ExitInfo { at: Stamp::from_millis(at), exit_code, is_rehearsal: false, input_age }
     }
 
-    fn numbers() -> Totals {
-        Totals {
+    fn numbers() -> Summary {
+        Summary {
             calls: 14,
             rate_limited: 1,
             paused: Duration::from_millis(30_250),
             elapsed: Duration::from_secs(90),
             per_minute: Some(37.5),
-            ..totals([10, 2, 1, 0], 15)
+            ..summary([10, 2, 1, 0], 15)
         }
     }
 
@@ -184,7 +184,7 @@ mod tests {
         ] {
             assert_eq!(value(&text, series), want, "{series}");
         }
-        let failed = render(Some(&Totals { per_minute: None, ..numbers() }), &end(1, 5), None);
+        let failed = render(Some(&Summary { per_minute: None, ..numbers() }), &end(1, 5), None);
         assert_eq!(value(&failed, LAST_SUCCESS), Some("0.000"));
         assert_eq!(value(&failed, "slack_revoke_estimated_calls_per_minute"), None);
     }
@@ -225,13 +225,13 @@ mod tests {
         ended(&path, 1, 7);
         assert_eq!(value(&read(), LAST_SUCCESS), Some("0.000"));
         ended(&path, 0, 9_000);
-        write(&path, &End { input_age: None, ..end(2, 10_000) }, None).unwrap();
+        write(&path, &ExitInfo { input_age: None, ..end(2, 10_000) }, None).unwrap();
         assert_eq!(value(&read(), LAST_SUCCESS), Some("9.000"), "refused");
         assert_eq!(
             [value(&read(), "slack_revoke_input_rows"), value(&read(), "slack_revoke_input_age_seconds")],
             [None; 2]
         );
-        write(&path, &End { is_rehearsal: true, ..end(0, 20_000) }, Some(&numbers())).unwrap();
+        write(&path, &ExitInfo { is_rehearsal: true, ..end(0, 20_000) }, Some(&numbers())).unwrap();
         assert_eq!(value(&read(), LAST_SUCCESS), Some("9.000"), "a drill");
     }
 

@@ -3,38 +3,38 @@
 //! Nothing here holds the dispatcher up, and no failure to show something stops a run. All that comes from the input or
 //! from Slack is cleaned ([`clean`]) before it is shown. Wall-clock time comes in as [`crate::model::Stamp`].
 //!
-//! A run: [`Look`] from the flags, [`Console::stderr`], [`install_logs`], [`Screen::start`], then each event and
-//! snapshot, [`Screen::finish`], and [`Console::totals`].
+//! A run: [`Console::stderr`], [`install_logs`], [`Screen::start`], then each event and snapshot, [`Screen::finish`], and
+//! [`summary::show`].
 
-mod bar;
+mod confirm;
 mod console;
 #[cfg(test)]
 mod documented;
 mod events;
 mod files;
-mod lines;
+mod log_events;
 mod logs;
+mod messages;
 pub mod metrics;
-mod mode;
 pub mod page;
 mod plan;
-mod question;
+mod progress_bar;
+mod progress_view;
 mod screen;
 mod shell;
-mod standing;
+mod style;
 pub mod summary;
 pub mod summary_json;
 mod text;
-mod words;
 
+pub use confirm::{confirm, confirm_users};
 pub use console::{Console, print};
-pub use events::{EventLog, RunEnd};
-pub use logs::{LogError, WEAKENED, install as install_logs};
-pub use mode::{LogFormat, Look, Palette, ScreenMode, Tone, Verbosity};
-pub use plan::{InvalidExample, Pace, PlanFacts, Start, WorkspaceRows, plan_json, plan_text};
-pub use question::{confirm, confirm_users};
+pub use events::EventLog;
+pub use logs::{LogError, install as install_logs};
+pub use messages::{stop_word, why};
+pub use plan::{InvalidExample, PlanFacts, WorkspaceRows, plan_json, plan_text};
 pub use screen::Screen;
 pub use shell::{command_line, quoted, resume_command, retry_command};
-pub use summary::{FailureGroup, Files, Totals};
-pub use text::{clean, counted, human, listed, local, rate, thousands, without_userinfo};
-pub use words::{stop_word, why};
+pub use style::{Palette, Style, WEAKENED};
+pub use summary::{FailureGroup, Summary, SummaryFiles};
+pub use text::{clean, counted, format_duration, listed, local, rate, thousands, without_userinfo};

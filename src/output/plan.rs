@@ -1,8 +1,8 @@
 //! The plan: what a run would do, before anything is sent.
 
 use super::files::json_text;
-use super::text::{clean, counted, human, local, rate, thousands, without_userinfo};
-use crate::model::Stamp;
+use super::text::{clean, counted, format_duration, local, rate, thousands, without_userinfo};
+use crate::model::{Rate, RateChoice, Stamp};
 use jiff::tz::TimeZone;
 use serde::{Serialize, Serializer};
 use std::time::Duration;
@@ -49,11 +49,11 @@ pub struct PlanFacts {
     /// Rows to send that name no user: while there is one, `resetBulk` cannot take the run's place.
     pub rows_without_user: u64,
     /// How fast it will be sent.
-    pub pace: Pace,
+    #[serde(rename = "pace", serialize_with = "pace")]
+    pub rate: RateChoice,
     /// Calls a minute that the last run on this host and organisation found that one bucket takes.
     pub learnt_per_minute: Option<f64>,
     /// When the plan was made.
-    #[serde(serialize_with = "stamp")]
     pub now: Stamp,
     /// The API's host.
     pub api_host: String,
@@ -80,44 +80,20 @@ pub struct WorkspaceRows {
     pub rows: u64,
 }
 
-/// How fast a run goes, as far as it is known before.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Pace {
-    /// `--rate auto`: a minute's worth at once, and as much in every minute after that; more if Slack and the user allow it.
-    Auto(#[serde(skip)] Start),
-    /// `--rate N`: calls a minute.
-    Fixed(f64),
-    /// `--rate unlimited`.
-    Unlimited,
-}
-
-/// Where `--rate auto` starts.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Start {
-    /// Calls a minute.
-    pub per_minute: f64,
-    /// Whether it is also the most that is tried.
-    pub is_most: bool,
-}
-
-impl Start {
-    /// The calls that go out at once.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of calls")]
-    fn at_once(self) -> u64 {
-        (self.per_minute as u64).max(1)
+/// How long `calls` calls take; `None` if only the network limits them. `--rate auto` sends a minute's worth at once, and as much in
+/// every minute after that.
+fn time_at(rate: RateChoice, calls: u64) -> Option<Duration> {
+    match rate {
+        RateChoice::Auto { start, .. } => spaced(calls.saturating_sub(at_once(start)), start.per_minute()),
+        RateChoice::Fixed(rate) => spaced(calls.saturating_sub(1), rate.per_minute()),
+        RateChoice::Unlimited => None,
     }
 }
 
-impl Pace {
-    /// How long `calls` calls take; none where nothing but the network limits them.
-    fn time(self, calls: u64) -> Option<Duration> {
-        match self {
-            Self::Auto(start) => spaced(calls.saturating_sub(start.at_once()), start.per_minute),
-            Self::Fixed(per_minute) => spaced(calls.saturating_sub(1), per_minute),
-            Self::Unlimited => None,
-        }
-    }
+/// The calls that `--rate auto` sends at once.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of calls")]
+fn at_once(start: Rate) -> u64 {
+    (start.per_minute() as u64).max(1)
 }
 
 /// How long so many calls take, one interval each.
@@ -126,9 +102,12 @@ fn spaced(calls: u64, per_minute: f64) -> Option<Duration> {
     Duration::try_from_secs_f64(calls as f64 * 60.0 / per_minute).ok()
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference to the field")]
-fn stamp<S: Serializer>(stamp: &Stamp, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&stamp.rfc3339())
+fn pace<S: Serializer>(rate: &RateChoice, serializer: S) -> Result<S::Ok, S::Error> {
+    match rate {
+        RateChoice::Auto { .. } => serializer.serialize_str("auto"),
+        RateChoice::Fixed(rate) => serializer.collect_map([("fixed", rate.per_minute())]),
+        RateChoice::Unlimited => serializer.serialize_str("unlimited"),
+    }
 }
 
 #[expect(clippy::ref_option, reason = "serde gives a reference to the field")]
@@ -157,7 +136,7 @@ impl PlanFacts {
     /// How long the run will take; none where no limit says so.
     #[must_use]
     pub fn duration(&self) -> Option<Duration> {
-        self.pace.time(self.calls())
+        time_at(self.rate, self.calls())
     }
 
     /// When it would end, were it begun now.
@@ -201,7 +180,7 @@ pub fn plan_json(facts: &PlanFacts) -> String {
 /// The plan for a reader. `zone` is that of the local clock.
 #[must_use]
 pub fn plan_text(facts: &PlanFacts, zone: &TimeZone) -> String {
-    let age = facts.input_age.map(|age| format!(", {} old", human(age))).unwrap_or_default();
+    let age = facts.input_age.map(|age| format!(", {} old", format_duration(age))).unwrap_or_default();
     let rows = counted(facts.rows, "row", "rows");
     let mut lines = vec![format!("{:<11} {}: {rows}{age}", "input", clean(&facts.input))];
     lines.push(match facts.to_send() {
@@ -274,36 +253,36 @@ fn time(facts: &PlanFacts, zone: &TimeZone) -> String {
         return "nothing to send".to_owned();
     }
     let Some(duration) = facts.duration() else { return "as fast as the network allows".to_owned() };
-    let pace = match facts.pace {
-        Pace::Auto(start) => auto_words(start),
-        Pace::Fixed(per_minute) => format!("at {}/min", rate(per_minute)),
-        Pace::Unlimited => "without a limit".to_owned(),
+    let pace = match facts.rate {
+        RateChoice::Auto { start, max } => auto_words(start, max),
+        RateChoice::Fixed(fixed) => format!("at {}/min", rate(fixed.per_minute())),
+        RateChoice::Unlimited => "without a limit".to_owned(),
     };
     let ends = facts
         .ends_at()
         .map(|end| format!("; begun now it ends {}{}", end.rfc3339_seconds(), beside_utc(&local(end, zone))));
-    let about = if duration < Duration::from_secs(1) { "a few seconds".to_owned() } else { human(duration) };
+    let about = if duration < Duration::from_secs(1) { "a few seconds".to_owned() } else { format_duration(duration) };
     format!("{about} {pace}{}", ends.unwrap_or_default())
 }
 
-fn auto_words(start: Start) -> String {
-    let first = match start.at_once() {
+fn auto_words(start: Rate, max: Rate) -> String {
+    let first = match at_once(start) {
         1 => String::new(),
         calls => format!(", the first {calls} at once"),
     };
-    let less = if start.is_most { "" } else { "; less where Slack allows more" };
-    format!("at {}/min{first}{less}", rate(start.per_minute))
+    let less = if max.is_faster_than(start) { "; less where Slack allows more" } else { "" };
+    format!("at {}/min{first}{less}", rate(start.per_minute()))
 }
 
 /// What the last run learnt is offered and never taken by itself: the limit may have another user today.
 fn learnt(facts: &PlanFacts) -> Option<String> {
     let per_minute = facts.learnt_per_minute?.floor();
-    let time = human(Pace::Fixed(per_minute).time(facts.calls())?);
+    let time = format_duration(spaced(facts.calls().saturating_sub(1), per_minute)?);
     let offer = format!(
         "the last run found {}/min: {time} at that; --start-rate {per_minute}/min begins there",
         rate(per_minute)
     );
-    (matches!(facts.pace, Pace::Auto(_)) && facts.to_send() > 0).then(|| format!("{:<11} {offer}", ""))
+    (matches!(facts.rate, RateChoice::Auto { .. }) && facts.to_send() > 0).then(|| format!("{:<11} {offer}", ""))
 }
 
 /// The local time in brackets, where it is another than UTC.

@@ -4,15 +4,12 @@
 //! comes or something is due: at most 8 draws a second, and one a second for the countdowns while nothing new comes. A
 //! snapshot wakes it only where it would be shown at once; for plain lines most lie there until the next line is due.
 
-mod cadence;
-
-use super::bar::{Bar, terminal_width};
-use super::console::{Console, Message};
-use super::lines::{tell, tell_left_out, tell_progress};
-use super::mode::ScreenMode;
-use super::standing::Standing;
-use crate::model::{Event, Snapshot};
-use cadence::Cadence;
+use super::console::{Console, ScreenMessage};
+use super::log_events::{tell, tell_left_out, tell_progress};
+use super::progress_bar::{TerminalBar, terminal_width};
+use super::progress_view::ProgressView;
+use super::style::Palette;
+use crate::model::{Event, ScreenMode, Snapshot};
 use std::sync::mpsc::{Receiver, RecvError, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -28,39 +25,44 @@ const BATCH: usize = 256;
 /// How long the end waits for a terminal that stands still. The exit code is worth more than the last picture.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What is between the run and the thread.
+/// The newest snapshot on its way from the run to the thread.
 #[derive(Clone, Default)]
-struct Slot(Arc<Mutex<Unseen>>);
+struct SnapshotSlot(Arc<Mutex<SlotState>>);
 
 #[derive(Default)]
-struct Unseen {
+struct SlotState {
     /// The newest snapshot that the thread has not seen.
-    newest: Option<Latest>,
+    newest: Option<TimedSnapshot>,
     /// Whether the thread sleeps and wants to be woken by the next one.
-    wanted: bool,
+    is_wanted: bool,
 }
 
-impl Slot {
-    /// Lays a snapshot down. True where the thread is to be woken: once for each that it waits for, however many newer
-    /// ones replace it before it comes.
-    fn put(&self, latest: Latest) -> bool {
-        let mut unseen = self.locked();
-        unseen.newest = Some(latest);
-        std::mem::take(&mut unseen.wanted)
+struct TimedSnapshot {
+    snapshot: Snapshot,
+    taken_at: Instant,
+}
+
+impl SnapshotSlot {
+    /// Returns whether the thread has to be woken: once for each that it waits for, however many newer ones replace it
+    /// before the thread looks.
+    fn put(&self, latest: TimedSnapshot) -> bool {
+        let mut state = self.locked();
+        state.newest = Some(latest);
+        std::mem::take(&mut state.is_wanted)
     }
 
-    fn take(&self) -> Option<Latest> {
+    fn take(&self) -> Option<TimedSnapshot> {
         self.locked().newest.take()
     }
 
-    /// The thread is about to sleep, and may want the next snapshot. False where one lies there that it wants.
+    /// Called before the thread sleeps. Returns false if a snapshot that it wants is already there.
     fn may_sleep(&self, wants: bool) -> bool {
-        let mut unseen = self.locked();
-        unseen.wanted = wants && unseen.newest.is_none();
-        !wants || unseen.wanted
+        let mut state = self.locked();
+        state.is_wanted = wants && state.newest.is_none();
+        !wants || state.is_wanted
     }
 
-    fn locked(&self) -> MutexGuard<'_, Unseen> {
+    fn locked(&self) -> MutexGuard<'_, SlotState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -68,23 +70,23 @@ impl Slot {
 /// Shows a run while it goes on. Dropped without [`Screen::finish`], it still takes the bar away.
 pub struct Screen {
     console: Console,
-    slot: Slot,
+    slot: SnapshotSlot,
     /// Answers when the thread has ended; taken by the first who asks.
     ended: Option<Receiver<()>>,
 }
 
 impl Screen {
-    /// Begins to show a run on `console`, in the mode that its look says. Where no thread can be had, notices are
+    /// Begins to show a run on `console`, in the mode that its style says. Where no thread can be had, notices are
     /// written straight and there is no progress.
     #[must_use]
     pub fn start(console: &Console) -> Self {
         let (queue, messages) = sync_channel(QUEUE);
         let (end, ended) = sync_channel(1);
-        let slot = Slot::default();
-        let shown = Shown::new(console.clone(), slot.clone(), messages);
+        let slot = SnapshotSlot::default();
+        let screen = ScreenThread::new(console.clone(), slot.clone(), messages);
         // The thread's own lines go where those of the thread that starts it go.
         let dispatch = tracing::dispatcher::get_default(Dispatch::clone);
-        let body = move || tracing::dispatcher::with_default(&dispatch, || shown.run(&end));
+        let body = move || tracing::dispatcher::with_default(&dispatch, || screen.run(&end));
         console.attach(queue);
         if thread::Builder::new().name("screen".to_owned()).spawn(body).is_err() {
             console.detach();
@@ -94,10 +96,10 @@ impl Screen {
 
     /// Takes in how the run stands. Never waits.
     pub fn snapshot(&self, snapshot: &Snapshot) {
-        if self.console.look().mode == ScreenMode::None {
+        if self.console.style().progress == ScreenMode::None {
             return;
         }
-        if self.slot.put(Latest { snapshot: snapshot.clone(), came: monotonic() }) {
+        if self.slot.put(TimedSnapshot { snapshot: snapshot.clone(), taken_at: monotonic() }) {
             self.console.wake();
         }
     }
@@ -110,8 +112,8 @@ impl Screen {
     /// Takes the bar away, ends the thread, and on plain lines says how the run stood at its end. A terminal that
     /// stands still is waited for 5 s at most; after that nothing is written any more.
     pub fn finish(mut self, end: &Snapshot) {
-        if self.close(PATIENCE) && self.console.look().mode == ScreenMode::Plain {
-            tell_progress(&Standing::new(end.clone(), Duration::ZERO));
+        if self.close(PATIENCE) && self.console.style().progress == ScreenMode::Plain {
+            tell_progress(&ProgressView::new(end.clone(), Duration::ZERO));
         }
     }
 
@@ -135,38 +137,32 @@ impl Drop for Screen {
 }
 
 /// What the thread owns.
-struct Shown {
+struct ScreenThread {
     console: Console,
-    slot: Slot,
-    messages: Receiver<Message>,
-    latest: Option<Latest>,
-    cadence: Cadence,
+    slot: SnapshotSlot,
+    messages: Receiver<ScreenMessage>,
+    latest: Option<TimedSnapshot>,
+    timer: RedrawTimer,
 }
 
-/// The newest snapshot, and when it came.
-struct Latest {
-    snapshot: Snapshot,
-    came: Instant,
-}
-
-impl Shown {
-    fn new(console: Console, slot: Slot, messages: Receiver<Message>) -> Self {
-        let cadence = Cadence::new(console.look().mode, monotonic());
-        Self { console, slot, messages, latest: None, cadence }
+impl ScreenThread {
+    fn new(console: Console, slot: SnapshotSlot, messages: Receiver<ScreenMessage>) -> Self {
+        let timer = RedrawTimer::new(console.style().progress, monotonic());
+        Self { console, slot, messages, latest: None, timer }
     }
 
     /// Until the console lets go of the queue, and all that is in it is written.
     fn run(mut self, end: &SyncSender<()>) {
         self.console.own();
-        let look = self.console.look();
-        let bar = (look.mode == ScreenMode::Bar).then(|| Bar::stderr(look.palette));
+        let style = self.console.style();
+        let bar = (style.progress == ScreenMode::Bar).then(|| TerminalBar::stderr(Palette::new(style.color)));
         loop {
             match self.next() {
                 Ok(Some(message)) => self.write(message, bar.as_ref()),
                 Ok(None) => {}
                 Err(RecvError) => break,
             }
-            self.look_at_slot();
+            self.take_snapshot();
             self.show_if_due(bar.as_ref());
         }
         if let Some(bar) = bar {
@@ -175,14 +171,14 @@ impl Shown {
         let _ = end.send(());
     }
 
-    /// The next message; none where there is something to look at before one comes.
-    fn next(&self) -> Result<Option<Message>, RecvError> {
+    /// The next message; `None` if something is due before one comes.
+    fn next(&self) -> Result<Option<ScreenMessage>, RecvError> {
         let now = monotonic();
-        if !self.slot.may_sleep(self.latest.is_none() || self.cadence.wants_news(now)) {
+        if !self.slot.may_sleep(self.latest.is_none() || self.timer.wants_news(now)) {
             return Ok(None);
         }
         // Without a snapshot there is nothing to show again.
-        let wait = self.latest.as_ref().and_then(|_| self.cadence.sleep(now));
+        let wait = self.latest.as_ref().and_then(|_| self.timer.sleep(now));
         let Some(wait) = wait else { return self.messages.recv().map(Some) };
         match self.messages.recv_timeout(wait) {
             Ok(message) => Ok(Some(message)),
@@ -192,10 +188,10 @@ impl Shown {
     }
 
     /// Writes `first` and the lines behind it in one go, above the bar.
-    fn write(&self, first: Message, bar: Option<&Bar>) {
+    fn write(&self, first: ScreenMessage, bar: Option<&TerminalBar>) {
         let batch: Vec<_> = std::iter::once(first).chain(self.messages.try_iter().take(BATCH - 1)).collect();
         let emptied = batch.len() < BATCH;
-        let text: String = batch.into_iter().filter_map(Message::into_line).collect();
+        let text: String = batch.into_iter().filter_map(ScreenMessage::into_line).collect();
         let left_out = if emptied { self.console.take_left_out() } else { 0 };
         if text.is_empty() && left_out == 0 {
             return;
@@ -210,25 +206,89 @@ impl Shown {
         }
     }
 
-    fn look_at_slot(&mut self) {
+    fn take_snapshot(&mut self) {
         if let Some(latest) = self.slot.take() {
             let before = self.latest.as_ref().map(|latest| latest.snapshot.counts);
-            self.cadence.note(before != Some(latest.snapshot.counts));
+            self.timer.note(before != Some(latest.snapshot.counts));
             self.latest = Some(latest);
         }
     }
 
-    fn show_if_due(&mut self, bar: Option<&Bar>) {
+    fn show_if_due(&mut self, bar: Option<&TerminalBar>) {
         let now = monotonic();
-        let Some(latest) = self.latest.as_ref().filter(|_| self.cadence.wait(now) == Some(Duration::ZERO)) else {
+        let Some(latest) = self.latest.as_ref().filter(|_| self.timer.wait(now) == Some(Duration::ZERO)) else {
             return;
         };
-        let standing = Standing::new(latest.snapshot.clone(), now.saturating_duration_since(latest.came));
+        let view = ProgressView::new(latest.snapshot.clone(), now.saturating_duration_since(latest.taken_at));
         match bar {
-            Some(bar) => bar.draw(&standing, terminal_width()),
-            None => tell_progress(&standing),
+            Some(bar) => bar.draw(&view, terminal_width()),
+            None => tell_progress(&view),
         }
-        self.cadence.shown(now);
+        self.timer.shown(now);
+    }
+}
+
+/// When to show the progress again.
+#[derive(Debug)]
+struct RedrawTimer {
+    mode: ScreenMode,
+    last: Option<Instant>,
+    /// Whether there is something to show that was not shown yet.
+    news: bool,
+}
+
+impl RedrawTimer {
+    /// The bar appears at once, the first line with its first pause: a short run needs none beside its totals.
+    fn new(mode: ScreenMode, now: Instant) -> Self {
+        let last = match mode {
+            ScreenMode::Bar => None,
+            ScreenMode::Plain | ScreenMode::None => Some(now),
+        };
+        Self { mode, last, news: false }
+    }
+
+    /// A newer snapshot came. A bar shows each of them; a line is worth writing where rows have ended.
+    fn note(&mut self, rows_ended: bool) {
+        self.news |= rows_ended || self.mode == ScreenMode::Bar;
+    }
+
+    fn shown(&mut self, now: Instant) {
+        (self.last, self.news) = (Some(now), false);
+    }
+
+    /// From one picture to the next. A bar without news still counts down; a line without news says that it lives.
+    fn gap(&self, news: bool) -> Option<Duration> {
+        match (self.mode, news) {
+            (ScreenMode::Bar, true) => Some(Duration::from_millis(125)),
+            (ScreenMode::Bar, false) => Some(Duration::from_secs(1)),
+            (ScreenMode::Plain, true) => Some(Duration::from_secs(10)),
+            (ScreenMode::Plain, false) => Some(Duration::from_mins(1)),
+            (ScreenMode::None, _) => None,
+        }
+    }
+
+    /// Until the next picture is due; zero where it is, none where there never is one.
+    fn wait(&self, now: Instant) -> Option<Duration> {
+        self.wait_with(self.news, now)
+    }
+
+    fn wait_with(&self, news: bool, now: Instant) -> Option<Duration> {
+        let gap = self.gap(news)?;
+        Some(self.last.map_or(Duration::ZERO, |last| gap.saturating_sub(now.saturating_duration_since(last))))
+    }
+
+    /// Whether a newer snapshot is worth waking for. A line that is not due yet is written from what lies there by then.
+    fn wants_news(&self, now: Instant) -> bool {
+        match self.mode {
+            ScreenMode::Bar => true,
+            ScreenMode::Plain => self.wait_with(true, now) == Some(Duration::ZERO),
+            ScreenMode::None => false,
+        }
+    }
+
+    /// How long to sleep at most: until a picture is due, or would be if there were news by then; none for ever.
+    fn sleep(&self, now: Instant) -> Option<Duration> {
+        if self.wants_news(now) { self.wait(now) } else { self.wait_with(true, now) }
     }
 }
 

@@ -1,10 +1,10 @@
-//! The last lines of a run: what became of the rows, what was written, and how to go on. Pure but for `tell`.
+//! The last lines of a run: what became of the rows, what was written, and how to go on. Pure but for `show`.
 
-use super::logs::{NOTICE, tone_of};
-use super::mode::{Palette, Tone};
-use super::text::{clean, counted, human, rate, thousands};
-use super::words::{stop_word, why};
-use crate::model::{Counts, Pacing, Stamp, Status, StopReason, UserId};
+use super::console::Console;
+use super::messages::{stop_word, why};
+use super::style::{NOTICE, Palette, Style, style_of};
+use super::text::{clean, counted, format_duration, rate, thousands};
+use crate::model::{Counts, LogFormat, Pacing, Stamp, Status, StopReason, UserId, Verbosity};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ pub(super) fn at_tier_2(calls: u64) -> Duration {
 
 /// Everything that is said at the end of a run.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Totals {
+pub struct Summary {
     /// Rows by how they ended, those of earlier runs on the same results included.
     pub counts: Counts,
     /// Rows of the input.
@@ -42,7 +42,7 @@ pub struct Totals {
     /// Why the run stopped before its rows were all ended.
     pub stop: Option<StopReason>,
     /// The files written.
-    pub files: Files,
+    pub files: SummaryFiles,
     /// This run's id.
     pub run_id: String,
     /// From the first call to the last answer; none where nothing was sent.
@@ -89,7 +89,7 @@ const NAMED_ERRORS: usize = 10;
 
 /// What a run leaves behind.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Files {
+pub struct SummaryFiles {
     /// One record for each ended row.
     pub results: PathBuf,
     /// The rows that can be fed back; none where nothing remains.
@@ -98,7 +98,7 @@ pub struct Files {
     pub manifest: PathBuf,
 }
 
-impl Files {
+impl SummaryFiles {
     /// Each file with what it is called.
     pub(super) fn named(&self) -> impl Iterator<Item = (&'static str, &Path)> {
         let remaining = self.remaining.as_deref().map(|path| ("remaining", path));
@@ -106,8 +106,8 @@ impl Files {
     }
 }
 
-impl Totals {
-    /// Rows that the run did not come to: what is missing from the rows of the input, so that the totals add up.
+impl Summary {
+    /// Rows that the run did not come to: what is missing from the rows of the input, so that they add up.
     #[must_use]
     pub fn not_reached(&self) -> u64 {
         self.total.saturating_sub(self.counts.ended())
@@ -167,41 +167,51 @@ impl Totals {
     }
 }
 
+/// Shows the end of a run as text, or as one tracing event under `--log-format json`. Nothing under `-q`.
+pub fn show(console: &Console, summary: &Summary) {
+    let style = console.style();
+    match (style.verbosity, style.log_format) {
+        (Verbosity::Quiet, _) => {}
+        (_, LogFormat::Json) => trace(summary),
+        (_, LogFormat::Text) => console.line(text(summary, Palette::new(style.color))),
+    }
+}
+
 /// The text for a terminal: warnings, totals, files, and the way on, in this order.
 #[must_use]
-pub fn text(totals: &Totals, palette: Palette) -> String {
+pub fn text(summary: &Summary, palette: Palette) -> String {
     let mut text = String::new();
-    for warning in totals.warnings() {
-        push(&mut text, &palette.paint(Tone::Care, &format!("warning: {warning}")));
+    for warning in summary.warnings() {
+        push(&mut text, &palette.paint(Style::Warning, &format!("warning: {warning}")));
     }
-    push(&mut text, &headline(totals));
-    table(&mut text, totals, palette);
-    push(&mut text, &sum(totals));
-    for sentence in totals.failure_sentences() {
-        push(&mut text, &palette.paint(Tone::Bad, &sentence));
+    push(&mut text, &headline(summary));
+    table(&mut text, summary, palette);
+    push(&mut text, &sum(summary));
+    for sentence in summary.failure_sentences() {
+        push(&mut text, &palette.paint(Style::Bad, &sentence));
     }
-    push(&mut text, &calls(totals));
-    push(&mut text, &totals.identity());
-    for (name, path) in totals.files.named() {
+    push(&mut text, &calls(summary));
+    push(&mut text, &summary.identity());
+    for (name, path) in summary.files.named() {
         push(&mut text, &format!("{name:<10} {}", clean(&path.to_string_lossy())));
     }
-    if totals.counts.of(Status::Requested) > 0 {
-        push(&mut text, &queued(totals));
+    if summary.counts.of(Status::Requested) > 0 {
+        push(&mut text, &queued(summary));
     }
-    if let Some(command) = &totals.verify_command {
+    if let Some(command) = &summary.verify_command {
         push(&mut text, &format!("to prove it, after some minutes:\n  {}", clean(command)));
     }
-    if let Some(command) = &totals.retry_command {
+    if let Some(command) = &summary.retry_command {
         push(&mut text, &format!("to run the remaining rows again:\n  {}", clean(command)));
     }
-    if let Some(command) = &totals.resume_command {
+    if let Some(command) = &summary.resume_command {
         push(&mut text, &format!("to continue:\n  {}", clean(command)));
     }
     text
 }
 
-fn queued(totals: &Totals) -> String {
-    let rows = totals.counts.of(Status::Requested);
+fn queued(summary: &Summary) -> String {
+    let rows = summary.counts.of(Status::Requested);
     format!("{} requested: Slack has queued it, and does not say when it is done", counted(rows, "row", "rows"))
 }
 
@@ -210,10 +220,10 @@ fn push(text: &mut String, line: &str) {
     text.push('\n');
 }
 
-fn headline(totals: &Totals) -> String {
-    match &totals.stop {
+fn headline(summary: &Summary) -> String {
+    match &summary.stop {
         Some(reason) => format!("Stopped: {}", why(reason)),
-        None => format!("Done: {} in {}", counted(totals.rows(), "row", "rows"), human(totals.elapsed)),
+        None => format!("Done: {} in {}", counted(summary.rows(), "row", "rows"), format_duration(summary.elapsed)),
     }
 }
 
@@ -222,46 +232,49 @@ fn is_told(status: Status, rows: u64) -> bool {
     rows > 0 || matches!(status, Status::Revoked | Status::Failed)
 }
 
-fn table(text: &mut String, totals: &Totals, palette: Palette) {
-    let width = thousands(totals.rows()).len();
-    for (status, rows) in totals.counts.iter().filter(|(status, rows)| is_told(*status, *rows)) {
-        let tone = if rows > 0 { tone_of(status) } else { Tone::Plain };
+fn table(text: &mut String, summary: &Summary, palette: Palette) {
+    let width = thousands(summary.rows()).len();
+    for (status, rows) in summary.counts.iter().filter(|(status, rows)| is_told(*status, *rows)) {
+        let style = if rows > 0 { style_of(status) } else { Style::Plain };
         let line = format!("  {:<16} {:>width$}", status.as_str(), thousands(rows));
-        push(text, &palette.paint(tone, &line));
+        push(text, &palette.paint(style, &line));
     }
-    if totals.not_reached() > 0 {
-        let line = format!("  {:<16} {:>width$}", "not reached", thousands(totals.not_reached()));
-        push(text, &palette.paint(Tone::Care, &line));
+    if summary.not_reached() > 0 {
+        let line = format!("  {:<16} {:>width$}", "not reached", thousands(summary.not_reached()));
+        push(text, &palette.paint(Style::Warning, &line));
     }
 }
 
 /// `1,000 rows = 990 revoked + 8 not_found + 0 failed + 2 not reached`.
 #[must_use]
-pub fn sum(totals: &Totals) -> String {
-    let statuses = totals.counts.iter().filter(|(status, rows)| is_told(*status, *rows));
+pub fn sum(summary: &Summary) -> String {
+    let statuses = summary.counts.iter().filter(|(status, rows)| is_told(*status, *rows));
     let mut parts: Vec<_> = statuses.map(|(status, rows)| format!("{} {}", thousands(rows), status.as_str())).collect();
-    if totals.not_reached() > 0 {
-        parts.push(format!("{} not reached", thousands(totals.not_reached())));
+    if summary.not_reached() > 0 {
+        parts.push(format!("{} not reached", thousands(summary.not_reached())));
     }
-    format!("  {} = {}", counted(totals.rows(), "row", "rows"), parts.join(" + "))
+    format!("  {} = {}", counted(summary.rows(), "row", "rows"), parts.join(" + "))
 }
 
 /// Calls, what the limit cost, and what the pace that was learnt was worth.
-fn calls(totals: &Totals) -> String {
+fn calls(summary: &Summary) -> String {
     let mut line = format!(
         "{} in {}, {} rate limited, paused {}",
-        counted(totals.calls, "call", "calls"),
-        human(totals.elapsed),
-        thousands(totals.rate_limited),
-        human(totals.paused)
+        counted(summary.calls, "call", "calls"),
+        format_duration(summary.elapsed),
+        thousands(summary.rate_limited),
+        format_duration(summary.paused)
     );
-    let at_tier_2 = at_tier_2(totals.calls);
-    if let (Some(pace), true) = (totals.per_minute, at_tier_2 > Duration::ZERO) {
-        let compared =
-            format!("; {}/min at the end, at {TIER_2}/min it would have been {}", rate(pace), human(at_tier_2));
+    let at_tier_2 = at_tier_2(summary.calls);
+    if let (Some(pace), true) = (summary.per_minute, at_tier_2 > Duration::ZERO) {
+        let compared = format!(
+            "; {}/min at the end, at {TIER_2}/min it would have been {}",
+            rate(pace),
+            format_duration(at_tier_2)
+        );
         line.push_str(&compared);
     }
-    if let Some(learnt) = totals.pacing.learnt_per_minute.map(f64::floor).filter(|learnt| *learnt > TIER_2_A_MINUTE) {
+    if let Some(learnt) = summary.pacing.learnt_per_minute.map(f64::floor).filter(|learnt| *learnt > TIER_2_A_MINUTE) {
         let offer = format!("; one limit takes {}/min, and --start-rate {learnt}/min begins there", rate(learnt));
         line.push_str(&offer);
     }
@@ -269,18 +282,18 @@ fn calls(totals: &Totals) -> String {
 }
 
 /// The same as one tracing event, for `--log-format json`.
-pub(super) fn tell(totals: &Totals) {
-    for warning in totals.warnings() {
+fn trace(summary: &Summary) {
+    for warning in summary.warnings() {
         tracing::warn!(target: NOTICE, "{warning}");
     }
-    for sentence in totals.failure_sentences() {
+    for sentence in summary.failure_sentences() {
         tracing::error!(target: NOTICE, "{sentence}");
     }
-    let rows = |status| totals.counts.of(status);
+    let rows = |status| summary.counts.of(status);
     tracing::info!(
         target: NOTICE,
-        run_id = &*clean(&totals.run_id),
-        total = totals.rows(),
+        run_id = &*clean(&summary.run_id),
+        total = summary.rows(),
         revoked = rows(Status::Revoked),
         requested = rows(Status::Requested),
         already_revoked = rows(Status::AlreadyRevoked),
@@ -290,16 +303,16 @@ pub(super) fn tell(totals: &Totals) {
         invalid = rows(Status::Invalid),
         duplicate = rows(Status::Duplicate),
         protected = rows(Status::Protected),
-        not_reached = totals.not_reached(),
-        calls = totals.calls,
-        stop = totals.stop.as_ref().map(stop_word),
-        results = &*clean(&totals.files.results.to_string_lossy()),
-        verify = totals.verify_command.as_deref().map(clean).as_deref(),
-        retry = totals.retry_command.as_deref().map(clean).as_deref(),
-        resume = totals.resume_command.as_deref().map(clean).as_deref(),
+        not_reached = summary.not_reached(),
+        calls = summary.calls,
+        stop = summary.stop.as_ref().map(stop_word),
+        results = &*clean(&summary.files.results.to_string_lossy()),
+        verify = summary.verify_command.as_deref().map(clean).as_deref(),
+        retry = summary.retry_command.as_deref().map(clean).as_deref(),
+        resume = summary.resume_command.as_deref().map(clean).as_deref(),
         "{}: {}",
-        headline(totals),
-        sum(totals).trim_start()
+        headline(summary),
+        sum(summary).trim_start()
     );
 }
 

@@ -3,9 +3,9 @@
 
 use super::events::Rows;
 use super::files::{PRIVATE, begins_as, json_text, replace};
-use super::summary::{FailureGroup, Totals};
+use super::messages::{stop_word, why};
+use super::summary::{FailureGroup, Summary};
 use super::text::clean;
-use super::words::{stop_word, why};
 use crate::model::{BucketKind, Estimate, Pause};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ use std::io;
 use std::path::Path;
 
 #[derive(Serialize)]
-struct Summary<'a> {
+struct SummaryJson<'a> {
     v: u8,
     run_id: Cow<'a, str>,
     exit_code: u8,
@@ -43,12 +43,12 @@ struct Summary<'a> {
     warnings: Vec<String>,
 }
 
-/// Puts the totals in the place of `path`, with mode 0600: they name users.
+/// Replaces the file at `path`, with mode 0600: it names users.
 ///
 /// # Errors
 /// Where the file cannot be written.
-pub fn write(path: &Path, totals: &Totals, exit_code: u8) -> io::Result<()> {
-    replace(path, &render(totals, exit_code), PRIVATE)
+pub fn write(path: &Path, summary: &Summary, exit_code: u8) -> io::Result<()> {
+    replace(path, &render(summary, exit_code), PRIVATE)
 }
 
 /// Whether the file at `path` is a summary, or could become one.
@@ -61,57 +61,57 @@ pub fn is_at(path: &Path) -> io::Result<bool> {
 
 /// The object, indented, with a line break behind it.
 #[must_use]
-pub fn render(totals: &Totals, exit_code: u8) -> String {
-    let window = totals.window.map(|(from, to)| json!({"from": from.rfc3339(), "to": to.rfc3339()}));
-    let stop = totals.stop.as_ref().map(|reason| json!({"reason": stop_word(reason), "text": why(reason)}));
+pub fn render(summary: &Summary, exit_code: u8) -> String {
+    let window = summary.window.map(|(from, to)| json!({"from": from.rfc3339(), "to": to.rfc3339()}));
+    let stop = summary.stop.as_ref().map(|reason| json!({"reason": stop_word(reason), "text": why(reason)}));
     let user = |(user, rows): &(crate::model::UserId, u64)| json!({"user_id": user.as_str(), "revocations": rows});
     let estimate = |estimate: &Estimate| json!({"at": estimate.at, "per_minute": estimate.per_minute});
     let pause = |pause: &Pause| json!({"at": pause.at, "seconds": pause.pause_seconds.max(0.0)});
     let failure = |FailureGroup { status, error, rows, hint }: &FailureGroup| json!({"status": status.as_str(), "error": clean(error), "rows": rows, "hint": hint});
-    let summary = Summary {
+    let object = SummaryJson {
         v: 1,
-        run_id: clean(&totals.run_id),
+        run_id: clean(&summary.run_id),
         exit_code,
         stop,
-        rows: Rows(&totals.counts),
-        total: totals.rows(),
-        not_reached: totals.not_reached(),
-        calls: totals.calls,
-        rate_limited: totals.rate_limited,
-        paused_seconds: totals.paused.as_secs_f64(),
-        elapsed_seconds: totals.elapsed.as_secs_f64(),
-        per_minute: totals.per_minute,
-        learnt_per_minute: totals.pacing.learnt_per_minute,
-        bucket: totals.pacing.bucket,
-        estimates: totals.pacing.estimate_history.entries.iter().map(estimate).collect(),
-        pauses: totals.pacing.rate_limits.entries.iter().map(pause).collect(),
+        rows: Rows(&summary.counts),
+        total: summary.rows(),
+        not_reached: summary.not_reached(),
+        calls: summary.calls,
+        rate_limited: summary.rate_limited,
+        paused_seconds: summary.paused.as_secs_f64(),
+        elapsed_seconds: summary.elapsed.as_secs_f64(),
+        per_minute: summary.per_minute,
+        learnt_per_minute: summary.pacing.learnt_per_minute,
+        bucket: summary.pacing.bucket,
+        estimates: summary.pacing.estimate_history.entries.iter().map(estimate).collect(),
+        pauses: summary.pacing.rate_limits.entries.iter().map(pause).collect(),
         window,
-        actor: totals.actor.as_deref().map(clean),
-        files: totals.files.named().map(|(name, path)| (name, path.to_string_lossy().into_owned())).collect(),
-        heaviest_users: totals.heaviest_users.iter().map(user).collect(),
-        failures: totals.failures.iter().map(failure).collect(),
-        verify_command: totals.verify_command.as_deref(),
-        resume_command: totals.resume_command.as_deref(),
-        retry_command: totals.retry_command.as_deref(),
-        warnings: totals.warnings(),
+        actor: summary.actor.as_deref().map(clean),
+        files: summary.files.named().map(|(name, path)| (name, path.to_string_lossy().into_owned())).collect(),
+        heaviest_users: summary.heaviest_users.iter().map(user).collect(),
+        failures: summary.failures.iter().map(failure).collect(),
+        verify_command: summary.verify_command.as_deref(),
+        resume_command: summary.resume_command.as_deref(),
+        retry_command: summary.retry_command.as_deref(),
+        warnings: summary.warnings(),
     };
-    json_text(&summary)
+    json_text(&object)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::summary::tests::totals;
+    use super::super::summary::tests::summary;
     use super::*;
     use crate::model::{Pacing, StopReason, UserId};
     use crate::output::documented::Documented;
 
-    fn object(totals: &Totals, exit_code: u8) -> Value {
-        serde_json::from_str(&render(totals, exit_code)).unwrap()
+    fn object(summary: &Summary, exit_code: u8) -> Value {
+        serde_json::from_str(&render(summary, exit_code)).unwrap()
     }
 
     #[test]
     fn the_object_adds_up_like_the_totals() {
-        let object = object(&totals([10, 3, 2, 1], 20), 1);
+        let object = object(&summary([10, 3, 2, 1], 20), 1);
         let rows: u64 = object["rows"].as_object().unwrap().values().filter_map(Value::as_u64).sum();
         assert_eq!((rows + 4, &object["not_reached"], &object["total"]), (20, &json!(4), &json!(20)));
         assert_eq!((&object["exit_code"], &object["stop"]), (&json!(1), &Value::Null));
@@ -123,12 +123,12 @@ mod tests {
     #[test]
     fn the_object_is_as_the_page_describes_it_and_so_is_the_example() {
         let page = Documented::of(include_str!("../../docs/summary.md"));
-        page.describes(&object(&totals([10, 3, 2, 1], 20), 1), &[]);
-        let stopped = Totals {
+        page.describes(&object(&summary([10, 3, 2, 1], 20), 1), &[]);
+        let stopped = Summary {
             stop: Some(StopReason::Deadline),
             resume_command: Some("slack-revoke run s.csv --resume".to_owned()),
             pacing: Pacing { learnt_per_minute: Some(21.5), bucket: Some(BucketKind::Org), ..Pacing::default() },
-            ..totals([40, 0, 10, 0], 80)
+            ..summary([40, 0, 10, 0], 80)
         };
         page.describes(&object(&stopped, 3), &[]);
         page.describes(&page.example, &[]);
@@ -136,11 +136,11 @@ mod tests {
 
     #[test]
     fn a_stop_and_its_way_on_are_told() {
-        let stopped = Totals {
+        let stopped = Summary {
             stop: Some(StopReason::MaxFailures { failed: 10, of: 50 }),
             resume_command: Some("slack-revoke run s.csv --resume".to_owned()),
             heaviest_users: vec![(UserId::parse("U1").unwrap(), 61)],
-            ..totals([40, 0, 10, 0], 80)
+            ..summary([40, 0, 10, 0], 80)
         };
         let object = object(&stopped, 3);
         assert_eq!(object["stop"]["reason"], "max_failures");
@@ -154,8 +154,8 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("summary.json");
-        write(&path, &totals([1, 0, 0, 0], 1), 0).unwrap();
+        write(&path, &summary([1, 0, 0, 0], 1), 0).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), render(&totals([1, 0, 0, 0], 1), 0));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), render(&summary([1, 0, 0, 0], 1), 0));
     }
 }

@@ -73,7 +73,7 @@ fn units(duration: Duration) -> [(u64, &'static str); 2] {
 
 /// For totals and plans: `14 s`, `2 min 5 s`, `8 h 20 min`, `2 d 3 h`; a second part of zero is left out.
 #[must_use]
-pub fn human(duration: Duration) -> String {
+pub fn format_duration(duration: Duration) -> String {
     match units(duration) {
         [(0, _), (second, unit)] => format!("{second} {unit}"),
         [(first, unit), (0, _)] => format!("{first} {unit}"),
@@ -81,9 +81,9 @@ pub fn human(duration: Duration) -> String {
     }
 }
 
-/// For a line that is drawn again and again: as [`human`], with `m` for minutes and two digits, so that it does not jump.
+/// For a line that is drawn again and again: as [`format_duration`], with `m` for minutes and two digits, so that it does not jump.
 #[must_use]
-pub fn ticking(duration: Duration) -> String {
+pub fn format_countdown(duration: Duration) -> String {
     let short = |unit: &'static str| if unit == "min" { "m" } else { unit };
     match units(duration) {
         [(0, _), (second, unit)] => format!("{second} {unit}"),
@@ -162,7 +162,7 @@ mod tests {
         #[test]
         fn no_duration_or_stamp_panics(seconds: u64, nanos in 0..1_000_000_000_u32, millis: i64) {
             let duration = Duration::new(seconds, nanos);
-            prop_assert!(!human(duration).is_empty() && !ticking(duration).is_empty());
+            prop_assert!(!format_duration(duration).is_empty() && !format_countdown(duration).is_empty());
             prop_assert!(Stamp::from_millis(millis).rfc3339().ends_with('Z'));
         }
     }
@@ -182,7 +182,7 @@ mod tests {
             (183_600_000, "2 d 3 h", "2 d 03 h"),
         ] {
             let duration = Duration::from_millis(millis);
-            assert_eq!((human(duration).as_str(), ticking(duration).as_str()), (long, short));
+            assert_eq!((format_duration(duration).as_str(), format_countdown(duration).as_str()), (long, short));
         }
         for (per_minute, want) in [(20.0, "20"), (37.54, "37.5"), (0.25, "0.25"), (1.0 / 60.0, "0.017"), (0.0, "0")] {
             assert_eq!(rate(per_minute), want);

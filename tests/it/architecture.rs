@@ -48,7 +48,7 @@ const PLACES: [(&str, &[&str]); 29] = [
     ("clap", &["cli/", "commands/completions.rs", "commands/man.rs"]),
     ("clap_complete", &["commands/completions.rs"]),
     ("clap_mangen", &["commands/man.rs"]),
-    // The crate is used in output/bar.rs alone; output and commands have modules of the same name.
+    // The crate is used in output/progress_bar.rs alone; output and commands have modules of the same name.
     ("console", &["output/", "main.rs"]),
     ("csv", &["ledger/"]),
     ("csv_core", &["input/"]),
@@ -59,7 +59,7 @@ const PLACES: [(&str, &[&str]); 29] = [
     // The stand-in writes the dates that the client reads, and shares no code with it.
     ("httpdate", &["slack/retry_after.rs", "stand_in/service.rs"]),
     ("http_body", &["slack/request.rs"]),
-    ("indicatif", &["output/bar.rs"]),
+    ("indicatif", &["output/progress_bar.rs"]),
     // What `--ip` takes, what it is compared with, and what a proxy is not used for.
     ("ipnet", &["cli/", "commands/listing/filter.rs", "slack/proxy.rs"]),
     // Spans as flags, stamps as columns, times for people; a plan hands over the local time zone.

@@ -2,8 +2,8 @@
 
 use super::{Incomplete, ListError, Lister, PAGE};
 use crate::engine::clock::Clock;
-use crate::model::{TeamId, UserId};
-use crate::output::{Console, ScreenMode, counted};
+use crate::model::{ScreenMode, TeamId, UserId};
+use crate::output::{Console, counted};
 use crate::slack::{ListQuery, SessionPage};
 use std::collections::HashSet;
 use std::time::Duration;
@@ -77,7 +77,7 @@ impl<'a> ListProgress<'a> {
 
     /// Prints the count, at most every two seconds on a terminal and every ten seconds elsewhere.
     pub fn update(&mut self, pages: u64, seen: u64) {
-        let every = match self.console.look().mode {
+        let every = match self.console.style().progress {
             ScreenMode::Bar => Duration::from_secs(2),
             ScreenMode::Plain => Duration::from_secs(10),
             ScreenMode::None => return,

@@ -15,7 +15,7 @@ use crate::ledger::scan::Recorded;
 use crate::model::{
     ErrorCode, InputSource, RunCounts, Stamp, Status, StopReason, TeamId, UserId, Verbosity, error_hint,
 };
-use crate::output::{self, Console, EventLog, FailureGroup, Files, Totals, metrics, summary_json};
+use crate::output::{self, Console, FailureGroup, Summary, SummaryFiles, metrics, summary, summary_json};
 use std::cmp::Reverse;
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -64,7 +64,7 @@ impl Finish<'_> {
         let exit = self.exit_status(&errors);
         let totals = self.totals(&mut manifest, &recorded, remaining.is_some_and(|rows| rows > 0));
         if let Some(events) = events {
-            self.end_events(events, &totals, exit);
+            events.ended(wall(), &totals, exit.code());
         }
         self.tell(&totals, &errors, exit);
         let summary = self.write_reports(&totals, exit);
@@ -103,10 +103,10 @@ impl Finish<'_> {
     }
 
     /// What machines read; the path of the summary, where it was written.
-    fn write_reports(&self, totals: &Totals, exit: ExitStatus) -> Option<PathBuf> {
+    fn write_reports(&self, totals: &Summary, exit: ExitStatus) -> Option<PathBuf> {
         let report = &self.settings.report;
         if let Some(path) = &report.metrics_file {
-            let end = metrics::End {
+            let end = metrics::ExitInfo {
                 at: wall(),
                 exit_code: exit.code(),
                 is_rehearsal: self.settings.mode == Mode::Rehearsal,
@@ -136,11 +136,11 @@ impl Finish<'_> {
         ExitStatus::of_end(&self.end.counts, not_reached, self.settings.safety.strict, self.end.any_parked)
     }
 
-    fn totals(&self, manifest: &mut Manifest, recorded: &Recorded, remains: bool) -> Totals {
+    fn totals(&self, manifest: &mut Manifest, recorded: &Recorded, remains: bool) -> Summary {
         let files = &self.facts.files;
         let continues = !manifest.complete && self.settings.mode == Mode::Run;
         let revoked = recorded.tally().users().map(|(user, rows)| (user, rows.of(Status::Revoked)));
-        Totals {
+        Summary {
             // Those of the engine hold the row too whose record could not be written.
             counts: *recorded.tally().counts(),
             total: self.facts.rows,
@@ -151,7 +151,7 @@ impl Finish<'_> {
             per_minute: self.end.estimate,
             pacing: manifest.current().map(|run| run.pacing.clone()).unwrap_or_default(),
             stop: self.end.stop.clone(),
-            files: Files {
+            files: SummaryFiles {
                 results: files.results.clone(),
                 remaining: remains.then(|| files.remaining.clone()),
                 manifest: files.manifest.clone(),
@@ -210,19 +210,8 @@ impl Finish<'_> {
         }
     }
 
-    fn end_events(&self, events: EventLog, totals: &Totals, exit: ExitStatus) {
-        let end = output::RunEnd {
-            run_id: &self.facts.run_id,
-            exit_code: exit.code(),
-            counts: &totals.counts,
-            not_reached: totals.not_reached(),
-            calls: totals.calls,
-        };
-        events.ended(wall(), &end);
-    }
-
-    fn tell(&self, totals: &Totals, errors: &Errors, exit: ExitStatus) {
-        self.console.totals(totals);
+    fn tell(&self, totals: &Summary, errors: &Errors, exit: ExitStatus) {
+        summary::show(self.console, totals);
         if self.settings.console.verbosity == Verbosity::Quiet {
             self.tell_the_end(totals, exit);
         }
@@ -238,7 +227,7 @@ impl Finish<'_> {
     }
 
     /// Where the totals are not wanted, a bad end is told all the same: an exit code alone says too little.
-    fn tell_the_end(&self, totals: &Totals, exit: ExitStatus) {
+    fn tell_the_end(&self, totals: &Summary, exit: ExitStatus) {
         let command = totals.resume_command.as_ref();
         let next = command.map(|command| format!("; to continue: {command}")).unwrap_or_default();
         match &self.end.stop {

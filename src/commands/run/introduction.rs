@@ -5,7 +5,7 @@ use crate::cli::Settings;
 use crate::commands::token::{Identified, Patience, identify};
 use crate::error::RunError;
 use crate::model::{Status, TokenOwner, error_hint};
-use crate::output::{self, human};
+use crate::output::{self, format_duration};
 use crate::slack::{AuthTest, CallError, Client, Objection};
 
 /// What the first call is made for.
@@ -75,7 +75,7 @@ fn unclear(error: &CallError) -> RunError {
 fn remedy(error: &CallError) -> String {
     match error {
         CallError::RateLimited { retry_after: Some(pause) } => {
-            format!("run the same command again in {}, not before", human(*pause))
+            format!("run the same command again in {}, not before", format_duration(*pause))
         }
         CallError::RateLimited { retry_after: None } | CallError::Refused { .. } | CallError::Fault { .. } => {
             error_hint(Status::Unknown, &error.name()).into()

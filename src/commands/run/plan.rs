@@ -12,8 +12,8 @@ use crate::engine::clock::wall;
 use crate::error::RunError;
 use crate::exit::ExitStatus;
 use crate::ledger::manifest::last_learnt;
-use crate::model::{RateChoice, TeamId};
-use crate::output::{self, Console, InvalidExample, Pace, PlanFacts, Start, WorkspaceRows};
+use crate::model::TeamId;
+use crate::output::{self, Console, InvalidExample, PlanFacts, WorkspaceRows};
 use jiff::tz::TimeZone;
 use std::cmp::Reverse;
 
@@ -88,13 +88,7 @@ fn facts(
         whole_users_calls: survey.whole.is_some().then(|| calls_for(survey.users, !settings.safety.no_canary)),
         users_to_confirm: survey.whole.as_ref().filter(|_| settings.mode == Mode::Plan).map(|whole| whole.all),
         rows_without_user: survey.without_user,
-        pace: match settings.pace.rate {
-            RateChoice::Auto { start, max } => {
-                Pace::Auto(Start { per_minute: start.per_minute(), is_most: !max.is_faster_than(start) })
-            }
-            RateChoice::Fixed(rate) => Pace::Fixed(rate.per_minute()),
-            RateChoice::Unlimited => Pace::Unlimited,
-        },
+        rate: settings.pace.rate,
         input_age: staleness::of(settings),
         learnt_per_minute: learnt(prepared, host, organisation),
         now: wall(),

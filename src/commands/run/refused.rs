@@ -30,7 +30,7 @@ pub fn write_metrics_of_usage(typed: &RunArgs) -> impl FnOnce(&RunError) + use<>
 
 fn write(path: &Path, error: &RunError, is_rehearsal: bool, settings: Option<&Settings>) {
     let (at, exit_code) = (wall(), error.exit_status().code());
-    let end = metrics::End { at, exit_code, is_rehearsal, input_age: settings.and_then(staleness::of) };
+    let end = metrics::ExitInfo { at, exit_code, is_rehearsal, input_age: settings.and_then(staleness::of) };
     if let Err(error) = metrics::write(path, &end, None) {
         tracing::warn!(target: output::WEAKENED, "cannot write {}: {error}", path.display());
     }

@@ -5,7 +5,7 @@ use crate::engine::clock::wall;
 use crate::ledger::input_age;
 use crate::ledger::resume::Start;
 use crate::model::{InputSource, Stamp};
-use crate::output::{WEAKENED, human};
+use crate::output::{WEAKENED, format_duration};
 use std::time::Duration;
 
 /// A list that is older is worth a warning: whoever signed in since is not in it.
@@ -27,7 +27,7 @@ fn between(listed: Stamp, now: Stamp) -> Option<Duration> {
 /// that goes on has no other choice, and a rehearsal may take any list.
 pub(super) fn warn(settings: &Settings, start: &Start, rows: u64) {
     let Some(age) = of(settings).filter(|age| settings.mode == Mode::Run && *age > OLD) else { return };
-    let age = human(age);
+    let age = format_duration(age);
     match start {
         Start::Fresh(_) => tracing::warn!(
             target: WEAKENED,

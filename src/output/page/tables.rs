@@ -5,7 +5,7 @@ use super::chart::{moment, stretch};
 use super::page_input::{HashCheck, PageInput, PageRun, duration};
 use crate::exit::ExitStatus;
 use crate::model::{Counts, ErrorCode, Run, Stamp, Status, StatusGroup};
-use crate::output::text::{clean, counted, human, rate, thousands};
+use crate::output::text::{clean, counted, format_duration, rate, thousands};
 use std::time::Duration;
 
 /// Groups that are shown one by one.
@@ -128,7 +128,7 @@ fn run_row(run: &PageRun<'_>, rows: u64) -> RunRow {
     RunRow {
         run_id: clean(run.run_id).into_owned(),
         started: moment(run.started),
-        took: run.ended.map(|ended| human(between(run.started, ended))).unwrap_or_default(),
+        took: run.ended.map(|ended| format_duration(between(run.started, ended))).unwrap_or_default(),
         rows: Number(rows),
         calls: counted(|run| run.counts.calls),
         rate_limited: counted(|run| run.counts.rate_limited),
@@ -167,8 +167,8 @@ pub fn facts(input: &PageInput<'_>, aggregates: &Aggregates) -> Vec<(&'static st
         ("Began (UTC)", first.map(|run| moment(run.started))),
         ("Ended (UTC)", last.and_then(|run| run.ended).map(moment)),
         ("First call to last record (UTC)", window),
-        ("Time at work", (!at_work.is_zero()).then(|| human(at_work))),
-        ("Paused for Slack’s limit", (!paused.is_zero()).then(|| human(paused))),
+        ("Time at work", (!at_work.is_zero()).then(|| format_duration(at_work))),
+        ("Paused for Slack’s limit", (!paused.is_zero()).then(|| format_duration(paused))),
         ("Rate asked for", record.map(rate_asked_for)),
         ("Limit found", learnt.map(|found| format!("{} calls a minute", rate(found)))),
         ("Exit code", last.and_then(|run| exit(run.exit_code))),

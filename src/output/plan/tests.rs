@@ -1,9 +1,10 @@
-use super::super::words::tests::HOSTILE;
+use super::super::messages::tests::HOSTILE;
 use super::*;
 use serde_json::{Value, json};
 
-fn auto(per_minute: f64, is_most: bool) -> Pace {
-    Pace::Auto(Start { per_minute, is_most })
+/// `--start-rate`, and `--max-rate` if it is another.
+fn auto(start: &str, max: &str) -> RateChoice {
+    RateChoice::Auto { start: start.parse().unwrap(), max: max.parse().unwrap() }
 }
 
 fn facts() -> PlanFacts {
@@ -28,7 +29,7 @@ fn facts() -> PlanFacts {
         whole_users_calls: None,
         users_to_confirm: None,
         rows_without_user: 10_020,
-        pace: auto(20.0, false),
+        rate: auto("20/min", "300/min"),
         learnt_per_minute: None,
         now: Stamp::from_millis(1_700_000_000_000),
         api_host: "slack.com".to_owned(),
@@ -60,21 +61,21 @@ results     sessions.results.csv
 #[test]
 fn the_time_follows_the_pace() {
     let base = facts();
-    for (rows, pace, want) in [
-        (0, auto(20.0, false), "nothing to send"),
-        (20, auto(20.0, false), "a few seconds at 20/min, the first 20 at once; less where Slack allows more;"),
-        (21, auto(20.0, false), "3 s at 20/min"),
-        (1220, auto(20.0, false), "1 h at 20/min"),
-        (100, auto(40.0, false), "1 min 30 s at 40/min, the first 40 at once"),
-        (7, auto(0.1, true), "1 h at 0.1/min; begun now"),
-        (4, auto(1.0 / 60.0, false), "3 h at 0.017/min; less"),
-        (121, Pace::Fixed(60.0), "2 min at 60/min"),
-        (121, Pace::Unlimited, "as fast as the network allows"),
+    for (rows, rate, want) in [
+        (0, auto("20/min", "300/min"), "nothing to send"),
+        (20, auto("20/min", "300/min"), "a few seconds at 20/min, the first 20 at once; less where Slack allows more;"),
+        (21, auto("20/min", "300/min"), "3 s at 20/min"),
+        (1220, auto("20/min", "300/min"), "1 h at 20/min"),
+        (100, auto("40/min", "300/min"), "1 min 30 s at 40/min, the first 40 at once"),
+        (7, auto("6/h", "6/h"), "1 h at 0.1/min; begun now"),
+        (4, auto("1/h", "300/min"), "3 h at 0.017/min; less"),
+        (121, RateChoice::Fixed("60/min".parse().unwrap()), "2 min at 60/min"),
+        (121, RateChoice::Unlimited, "as fast as the network allows"),
     ] {
-        let text = time(&PlanFacts { by_team: rows, pace, ..base.clone() }, &TimeZone::UTC);
-        assert!(text.starts_with(want), "{rows} {pace:?}: {text}");
+        let text = time(&PlanFacts { by_team: rows, rate, ..base.clone() }, &TimeZone::UTC);
+        assert!(text.starts_with(want), "{rows} {rate:?}: {text}");
     }
-    let endless = PlanFacts { by_team: u64::MAX, pace: Pace::Fixed(1e-300), ..base };
+    let endless = PlanFacts { by_team: u64::MAX, rate: RateChoice::Fixed("1/h".parse().unwrap()), ..base };
     assert_eq!((endless.duration(), endless.ends_at()), (None, None));
 }
 

@@ -1,9 +1,9 @@
-use super::super::console::tests::{Page, look};
+use super::super::console::tests::{Page, style};
 use super::super::logs::{dispatch, targets};
-use super::super::mode::{LogFormat, Verbosity};
-use super::super::standing::tests::snapshot;
-use super::super::words::tests::hostile_end;
+use super::super::messages::tests::hostile_end;
+use super::super::progress_view::tests::snapshot;
 use super::*;
+use crate::model::{LogFormat, Verbosity};
 use std::io::{self, Write};
 use std::sync::mpsc::Sender;
 
@@ -11,66 +11,66 @@ const MS: Duration = Duration::from_millis(1);
 
 /// Runs `body` with the program's tracing on `console`.
 fn with_logs(console: &Console, body: impl FnOnce()) {
-    let targets = targets(console.look(), None).unwrap();
+    let targets = targets(console.style(), None).unwrap();
     tracing::dispatcher::with_default(&dispatch(console, targets), body);
 }
 
 #[test]
 fn the_bar_is_drawn_at_most_eight_times_a_second_and_once_when_idle() {
     let start = monotonic();
-    let mut cadence = Cadence::new(ScreenMode::Bar, start);
-    assert_eq!(cadence.wait(start), Some(Duration::ZERO));
-    cadence.shown(start);
-    assert_eq!(cadence.wait(start), Some(1000 * MS));
-    assert_eq!(cadence.wait(start + 400 * MS), Some(600 * MS));
-    cadence.note(false);
-    assert_eq!(cadence.wait(start + 25 * MS), Some(100 * MS));
-    assert_eq!(cadence.wait(start + 125 * MS), Some(Duration::ZERO));
+    let mut timer = RedrawTimer::new(ScreenMode::Bar, start);
+    assert_eq!(timer.wait(start), Some(Duration::ZERO));
+    timer.shown(start);
+    assert_eq!(timer.wait(start), Some(1000 * MS));
+    assert_eq!(timer.wait(start + 400 * MS), Some(600 * MS));
+    timer.note(false);
+    assert_eq!(timer.wait(start + 25 * MS), Some(100 * MS));
+    assert_eq!(timer.wait(start + 125 * MS), Some(Duration::ZERO));
 }
 
 #[test]
 fn a_line_comes_every_ten_seconds_and_every_minute_when_no_row_ends() {
     let start = monotonic();
-    let mut cadence = Cadence::new(ScreenMode::Plain, start);
-    cadence.note(true);
-    assert_eq!(cadence.wait(start), Some(10_000 * MS));
-    cadence.shown(start + 10_000 * MS);
-    cadence.note(false);
-    assert_eq!(cadence.wait(start + 20_000 * MS), Some(50_000 * MS));
-    cadence.note(true);
-    assert_eq!(cadence.wait(start + 20_000 * MS), Some(Duration::ZERO));
-    assert_eq!(Cadence::new(ScreenMode::None, start).wait(start + 10_000 * MS), None);
+    let mut timer = RedrawTimer::new(ScreenMode::Plain, start);
+    timer.note(true);
+    assert_eq!(timer.wait(start), Some(10_000 * MS));
+    timer.shown(start + 10_000 * MS);
+    timer.note(false);
+    assert_eq!(timer.wait(start + 20_000 * MS), Some(50_000 * MS));
+    timer.note(true);
+    assert_eq!(timer.wait(start + 20_000 * MS), Some(Duration::ZERO));
+    assert_eq!(RedrawTimer::new(ScreenMode::None, start).wait(start + 10_000 * MS), None);
 }
 
 #[test]
 fn a_line_that_is_not_due_is_slept_for_and_not_woken_for() {
     let start = monotonic();
-    let mut cadence = Cadence::new(ScreenMode::Plain, start);
-    assert!(!cadence.wants_news(start + 9_999 * MS));
-    assert_eq!(cadence.sleep(start + 4_000 * MS), Some(6_000 * MS));
+    let mut timer = RedrawTimer::new(ScreenMode::Plain, start);
+    assert!(!timer.wants_news(start + 9_999 * MS));
+    assert_eq!(timer.sleep(start + 4_000 * MS), Some(6_000 * MS));
     // Rows that end after ten quiet seconds are told at once.
-    assert!(cadence.wants_news(start + 10_000 * MS));
-    assert_eq!(cadence.sleep(start + 10_000 * MS), Some(50_000 * MS));
-    cadence.note(true);
-    assert_eq!(cadence.sleep(start + 10_000 * MS), Some(Duration::ZERO));
-    let none = Cadence::new(ScreenMode::None, start);
+    assert!(timer.wants_news(start + 10_000 * MS));
+    assert_eq!(timer.sleep(start + 10_000 * MS), Some(50_000 * MS));
+    timer.note(true);
+    assert_eq!(timer.sleep(start + 10_000 * MS), Some(Duration::ZERO));
+    let none = RedrawTimer::new(ScreenMode::None, start);
     assert_eq!((none.wants_news(start + 10_000 * MS), none.sleep(start)), (false, None));
 }
 
 /// How often a screen's thread that has shown a snapshot and gone to sleep is woken by twenty more.
 fn wakes(mode: ScreenMode) -> usize {
-    let console = Console::on(Box::new(Page::default()), look(mode, Verbosity::Normal, LogFormat::Text));
+    let console = Console::on(Box::new(Page::default()), style(mode, Verbosity::Normal, LogFormat::Text));
     let (queue, messages) = sync_channel(QUEUE);
     console.attach(queue);
-    let screen = Screen { console: console.clone(), slot: Slot::default(), ended: None };
-    let mut shown = Shown::new(console, screen.slot.clone(), messages);
+    let screen = Screen { console: console.clone(), slot: SnapshotSlot::default(), ended: None };
+    let mut thread = ScreenThread::new(console, screen.slot.clone(), messages);
     screen.snapshot(&snapshot([1, 0, 0, 0], 30));
-    shown.look_at_slot();
-    assert!(shown.slot.may_sleep(shown.cadence.wants_news(monotonic())));
+    thread.take_snapshot();
+    assert!(thread.slot.may_sleep(thread.timer.wants_news(monotonic())));
     (2..22).for_each(|done| screen.snapshot(&snapshot([done, 0, 0, 0], 30)));
-    let woken = shown.messages.try_iter().count();
-    shown.look_at_slot();
-    let seen = shown.latest.map(|latest| latest.snapshot);
+    let woken = thread.messages.try_iter().count();
+    thread.take_snapshot();
+    let seen = thread.latest.map(|latest| latest.snapshot);
     assert_eq!(seen, (mode != ScreenMode::None).then(|| snapshot([21, 0, 0, 0], 30)), "the newest lies there");
     woken
 }
@@ -83,8 +83,8 @@ fn snapshots_wake_the_bar_once_and_plain_lines_and_a_silent_screen_not_at_all() 
 
 #[test]
 fn a_snapshot_that_came_before_the_sleep_is_not_slept_over() {
-    let slot = Slot::default();
-    let latest = || Latest { snapshot: snapshot([1, 0, 0, 0], 9), came: monotonic() };
+    let slot = SnapshotSlot::default();
+    let latest = || TimedSnapshot { snapshot: snapshot([1, 0, 0, 0], 9), taken_at: monotonic() };
     assert!(!slot.put(latest()), "nobody sleeps yet");
     assert!(!slot.may_sleep(true) && slot.may_sleep(false));
     assert!(slot.take().is_some() && slot.may_sleep(true));
@@ -94,7 +94,7 @@ fn a_snapshot_that_came_before_the_sleep_is_not_slept_over() {
 #[test]
 fn what_was_told_is_on_the_page_when_finish_returns() {
     let page = Page::default();
-    let console = Console::on(Box::new(page.clone()), look(ScreenMode::Plain, Verbosity::Rows, LogFormat::Text));
+    let console = Console::on(Box::new(page.clone()), style(ScreenMode::Plain, Verbosity::Rows, LogFormat::Text));
     with_logs(&console, || {
         let screen = Screen::start(&console);
         (0..100).for_each(|_| screen.event(&hostile_end()));
@@ -112,7 +112,7 @@ fn what_was_told_is_on_the_page_when_finish_returns() {
 #[test]
 fn without_progress_and_notices_nothing_is_written() {
     let page = Page::default();
-    let console = Console::on(Box::new(page.clone()), look(ScreenMode::None, Verbosity::Quiet, LogFormat::Text));
+    let console = Console::on(Box::new(page.clone()), style(ScreenMode::None, Verbosity::Quiet, LogFormat::Text));
     with_logs(&console, || {
         let screen = Screen::start(&console);
         screen.event(&hostile_end());
@@ -148,7 +148,7 @@ fn stopped() -> (Console, Receiver<()>, Sender<()>, Page) {
     let (gate, gated) = std::sync::mpsc::channel();
     let page = Page::default();
     let sink = Stopped { begun, gate: gated, page: page.clone() };
-    let console = Console::on(Box::new(sink), look(ScreenMode::Plain, Verbosity::Rows, LogFormat::Text));
+    let console = Console::on(Box::new(sink), style(ScreenMode::Plain, Verbosity::Rows, LogFormat::Text));
     (console, begins, gate, page)
 }
 

@@ -1,15 +1,15 @@
 use super::super::console::Console;
-use super::super::console::tests::{Page, look};
+use super::super::console::tests::{Page, style};
 use super::super::logs::{dispatch, targets};
-use super::super::mode::{LogFormat, ScreenMode, Verbosity};
-use super::super::standing::tests::snapshot;
-use super::super::words::tests::{HOSTILE, every_reason};
+use super::super::messages::tests::{HOSTILE, every_reason};
+use super::super::progress_view::tests::snapshot;
 use super::*;
+use crate::model::{LogFormat, ScreenMode, Verbosity};
 use proptest::prelude::*;
 
-/// Totals of a finished run with these rows revoked, not found, failed and invalid.
-pub(in crate::output) fn totals(rows: [u64; 4], total: u64) -> Totals {
-    Totals {
+/// The end of a finished run with these rows revoked, not found, failed and invalid.
+pub(in crate::output) fn summary(rows: [u64; 4], total: u64) -> Summary {
+    Summary {
         counts: snapshot(rows, total).counts,
         total,
         calls: 1020,
@@ -19,7 +19,7 @@ pub(in crate::output) fn totals(rows: [u64; 4], total: u64) -> Totals {
         per_minute: Some(40.0),
         pacing: Pacing::default(),
         stop: None,
-        files: Files {
+        files: SummaryFiles {
             results: "s.results.csv".into(),
             remaining: None,
             manifest: "s.results.csv.manifest.json".into(),
@@ -36,14 +36,14 @@ pub(in crate::output) fn totals(rows: [u64; 4], total: u64) -> Totals {
     }
 }
 
-fn plain(totals: &Totals) -> String {
-    text(totals, Palette::new(false))
+fn plain(summary: &Summary) -> String {
+    text(summary, Palette::new(false))
 }
 
 #[test]
 fn a_finished_run_ends_with_its_totals_and_its_files() {
     assert_eq!(
-        plain(&totals([1190, 8, 2, 0], 1200)),
+        plain(&summary([1190, 8, 2, 0], 1200)),
         "\
 Done: 1,200 rows in 25 min
   revoked          1,190
@@ -60,11 +60,11 @@ manifest   s.results.csv.manifest.json
 
 #[test]
 fn a_stopped_run_ends_with_the_command_that_continues_it() {
-    let stopped = Totals {
+    let stopped = Summary {
         stop: Some(StopReason::Deadline),
         resume_command: Some("slack-revoke run s.csv --resume".to_owned()),
-        files: Files { remaining: Some("s.remaining.csv".into()), ..totals([0; 4], 0).files },
-        ..totals([10, 0, 0, 0], 30)
+        files: SummaryFiles { remaining: Some("s.remaining.csv".into()), ..summary([0; 4], 0).files },
+        ..summary([10, 0, 0, 0], 30)
     };
     let text = plain(&stopped);
     assert!(text.starts_with("Stopped: --deadline has passed\n"), "{text}");
@@ -80,17 +80,17 @@ fn failure(rows: u64) -> FailureGroup {
 
 #[test]
 fn failed_rows_are_explained_by_error_and_the_last_line_runs_them_again() {
-    let failed = Totals {
+    let failed = Summary {
         failures: vec![failure(2), FailureGroup { status: Status::Unknown, error: "timeout".to_owned(), ..failure(1) }],
         retry_command: Some("slack-revoke run s.remaining.csv".to_owned()),
-        ..totals([7, 0, 2, 0], 10)
+        ..summary([7, 0, 2, 0], 10)
     };
     let text = plain(&failed);
     let groups = "2 rows failed with user_not_found: no such user: list again\n\
                   1 row unknown with timeout: no such user: list again\n";
     assert!(text.contains(groups), "{text}");
     assert!(text.ends_with("to run the remaining rows again:\n  slack-revoke run s.remaining.csv\n"), "{text}");
-    let many = Totals { failures: (0..13).map(|_| failure(3)).collect(), ..totals([0, 0, 39, 0], 39) };
+    let many = Summary { failures: (0..13).map(|_| failure(3)).collect(), ..summary([0, 0, 39, 0], 39) };
     assert_eq!(many.failure_sentences().len(), 11);
     assert!(plain(&many).contains("9 rows with 3 other errors: see the error column"), "{}", plain(&many));
 }
@@ -98,7 +98,7 @@ fn failed_rows_are_explained_by_error_and_the_last_line_runs_them_again() {
 #[test]
 fn most_rows_not_found_is_warned_of_from_over_half_on() {
     for (rows, warned) in [([5, 5, 0, 0], false), ([5, 6, 0, 0], true), ([0, 0, 0, 0], false), ([2, 3, 0, 1], false)] {
-        let text = plain(&totals(rows, 20));
+        let text = plain(&summary(rows, 20));
         assert_eq!(text.contains("not found: gone before"), warned, "{rows:?}");
         assert_eq!(text.starts_with("warning: "), warned, "{rows:?}");
     }
@@ -108,7 +108,7 @@ fn most_rows_not_found_is_warned_of_from_over_half_on() {
 fn sixty_revocations_of_a_user_give_the_soc_its_line() {
     let users = [("U1", 75), ("U2", 60), ("U3", 59)];
     let heaviest_users = users.map(|(user, rows)| (UserId::parse(user).unwrap(), rows)).to_vec();
-    let warnings = Totals { heaviest_users, ..totals([194, 0, 0, 0], 194) }.warnings();
+    let warnings = Summary { heaviest_users, ..summary([194, 0, 0, 0], 194) }.warnings();
     assert_eq!(warnings.len(), 2);
     assert!(
         warnings[0].ends_with(
@@ -123,15 +123,15 @@ fn sixty_revocations_of_a_user_give_the_soc_its_line() {
 #[test]
 fn nothing_hostile_reaches_the_last_lines() {
     for reason in every_reason() {
-        let hostile = Totals {
+        let hostile = Summary {
             stop: Some(reason),
             actor: Some(HOSTILE.to_owned()),
             notes: vec![HOSTILE.to_owned()],
             failures: vec![FailureGroup { error: HOSTILE.to_owned(), ..failure(1) }],
             retry_command: Some(HOSTILE.to_owned()),
             resume_command: Some(HOSTILE.to_owned()),
-            files: Files { results: HOSTILE.into(), ..totals([0; 4], 0).files },
-            ..totals([1, 0, 0, 0], 2)
+            files: SummaryFiles { results: HOSTILE.into(), ..summary([0; 4], 0).files },
+            ..summary([1, 0, 0, 0], 2)
         };
         for line in plain(&hostile).lines() {
             assert_eq!(clean(line), line);
@@ -141,9 +141,9 @@ fn nothing_hostile_reaches_the_last_lines() {
 
 fn shown(verbosity: Verbosity, format: LogFormat) -> String {
     let page = Page::default();
-    let console = Console::on(Box::new(page.clone()), look(ScreenMode::Plain, verbosity, format));
-    let targets = targets(console.look(), None).unwrap();
-    tracing::dispatcher::with_default(&dispatch(&console, targets), || console.totals(&totals([1, 0, 1, 0], 3)));
+    let console = Console::on(Box::new(page.clone()), style(ScreenMode::Plain, verbosity, format));
+    let targets = targets(console.style(), None).unwrap();
+    tracing::dispatcher::with_default(&dispatch(&console, targets), || show(&console, &summary([1, 0, 1, 0], 3)));
     page.text()
 }
 
@@ -151,7 +151,7 @@ fn shown(verbosity: Verbosity, format: LogFormat) -> String {
 fn totals_follow_the_format_and_stay_away_under_quiet() {
     assert_eq!(shown(Verbosity::Quiet, LogFormat::Text), "");
     assert_eq!(shown(Verbosity::Quiet, LogFormat::Json), "");
-    assert_eq!(shown(Verbosity::Normal, LogFormat::Text), plain(&totals([1, 0, 1, 0], 3)));
+    assert_eq!(shown(Verbosity::Normal, LogFormat::Text), plain(&summary([1, 0, 1, 0], 3)));
     let object: serde_json::Value = serde_json::from_str(&shown(Verbosity::Normal, LogFormat::Json)).unwrap();
     assert_eq!((&object["revoked"], &object["failed"], &object["not_reached"]), (&1.into(), &1.into(), &1.into()));
 }
@@ -159,7 +159,7 @@ fn totals_follow_the_format_and_stay_away_under_quiet() {
 proptest! {
     #[test]
     fn the_parts_of_the_sum_are_the_whole(rows in any::<[u8; 4]>(), total in 0_u64..2000) {
-        let line = sum(&totals(rows.map(|rows| u64::from(rows % 50)), total)).replace(',', "");
+        let line = sum(&summary(rows.map(|rows| u64::from(rows % 50)), total)).replace(',', "");
         let numbers: Vec<u64> = line.split(' ').filter_map(|word| word.parse().ok()).collect();
         prop_assert_eq!(numbers[0], numbers[1..].iter().sum::<u64>());
         prop_assert!(numbers[0] >= total);

@@ -1,33 +1,35 @@
 //! The bar: one line on a terminal, drawn again in place. The only indicatif.
 
-use super::mode::{Palette, Tone};
-use super::standing::Standing;
+use super::progress_view::ProgressView;
+use super::style::{Palette, Style};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// Draws at most this often; the screen's own pace is slower, so that no draw of its is ever left out.
+/// indicatif draws at most this often; the screen's own pace is slower, so that no draw of its is ever left out.
 const MOST_DRAWS_A_SECOND: u8 = 30;
 
 /// The bar on its terminal. Whatever goes wrong there is ignored: the run is worth more than its picture.
 #[derive(Debug)]
-pub(super) struct Bar {
+pub(super) struct TerminalBar {
     bar: ProgressBar,
     palette: Palette,
 }
 
-impl Bar {
+impl TerminalBar {
     /// On standard error.
     pub(super) fn stderr(palette: Palette) -> Self {
         Self::on(ProgressDrawTarget::stderr_with_hz(MOST_DRAWS_A_SECOND), palette)
     }
 
+    /// The whole line is the message: indicatif's templates have no fields that leave a narrow line by rank, and its bar would
+    /// show neither the head at 0 rows nor the gap before the last of many.
     fn on(target: ProgressDrawTarget, palette: Palette) -> Self {
         let style = ProgressStyle::with_template("{msg}").expect("a template of one key");
         Self { bar: ProgressBar::with_draw_target(None, target).with_style(style), palette }
     }
 
     /// Draws how the run stands, on `width` columns.
-    pub(super) fn draw(&self, standing: &Standing, width: usize) {
-        self.bar.set_message(line(standing, width, self.palette));
+    pub(super) fn draw(&self, view: &ProgressView, width: usize) {
+        self.bar.set_message(line(view, width, self.palette));
     }
 
     /// Takes the bar away while `write` writes lines in its place, and draws it again below them.
@@ -47,10 +49,10 @@ pub(super) fn terminal_width() -> usize {
 }
 
 /// One word or number of the line. Those with the highest rank leave first when the line is too narrow.
-struct Part {
+struct BarField {
     rank: u8,
     text: String,
-    tone: Tone,
+    style: Style,
     /// What stands before it, where it is not the first.
     joint: &'static str,
 }
@@ -62,36 +64,36 @@ const LONGEST_BAR: usize = 30;
 const BAR_RANK: u8 = 6;
 
 /// The parts in their order on the line. The ranks say which of them a narrow terminal still shows.
-fn parts(standing: &Standing) -> Vec<Part> {
-    let part = |rank, text, tone, joint| Part { rank, text, tone, joint };
+fn parts(view: &ProgressView) -> Vec<BarField> {
+    let part = |rank, text, style, joint| BarField { rank, text, style, joint };
     let count = |word: &str, rows: u64| format!("{word} {rows}");
-    let bad = if standing.failed() > 0 { Tone::Bad } else { Tone::Plain };
+    let bad = if view.failed() > 0 { Style::Bad } else { Style::Plain };
     let mut parts = vec![
-        part(4, count("revoked", standing.revoked()), Tone::Good, ""),
-        part(7, count("gone", standing.gone()), Tone::Plain, " · "),
-        part(3, count("failed", standing.failed()), bad, " · "),
+        part(4, count("revoked", view.revoked()), Style::Good, ""),
+        part(7, count("gone", view.gone()), Style::Plain, " · "),
+        part(3, count("failed", view.failed()), bad, " · "),
     ];
-    if standing.requested() > 0 {
-        parts.insert(1, part(4, count("requested", standing.requested()), Tone::Good, " · "));
+    if view.requested() > 0 {
+        parts.insert(1, part(4, count("requested", view.requested()), Style::Good, " · "));
     }
-    if standing.not_sent() > 0 {
-        parts.push(part(10, count("not sent", standing.not_sent()), Tone::Plain, " · "));
+    if view.not_sent() > 0 {
+        parts.push(part(10, count("not sent", view.not_sent()), Style::Plain, " · "));
     }
-    parts.push(part(BAR_RANK, String::new(), Tone::Plain, "  "));
-    parts.push(part(0, format!("{}/{}", standing.done(), standing.total()), Tone::Plain, "  "));
-    parts.push(part(5, format!("{} %", standing.percent()), Tone::Plain, " "));
-    parts.push(part(8, standing.pace(), Tone::Plain, "  "));
-    parts.extend(standing.limit().map(|limit| part(9, format!("({limit})"), Tone::Plain, " ")));
-    parts.extend(standing.bucket().map(|bucket| part(11, bucket.to_owned(), Tone::Plain, "  ")));
-    parts.extend(standing.trouble().map(|trouble| part(1, trouble, Tone::Care, "  ")));
-    parts.extend(standing.pause().map(|pause| part(1, pause, Tone::Care, "  ")));
-    parts.extend(standing.eta().map(|eta| part(2, eta, Tone::Plain, "  ")));
+    parts.push(part(BAR_RANK, String::new(), Style::Plain, "  "));
+    parts.push(part(0, format!("{}/{}", view.done(), view.total()), Style::Plain, "  "));
+    parts.push(part(5, format!("{} %", view.percent()), Style::Plain, " "));
+    parts.push(part(8, view.pace(), Style::Plain, "  "));
+    parts.extend(view.limit().map(|limit| part(9, format!("({limit})"), Style::Plain, " ")));
+    parts.extend(view.bucket().map(|bucket| part(11, bucket.to_owned(), Style::Plain, "  ")));
+    parts.extend(view.trouble().map(|trouble| part(1, trouble, Style::Warning, "  ")));
+    parts.extend(view.pause().map(|pause| part(1, pause, Style::Warning, "  ")));
+    parts.extend(view.eta().map(|eta| part(2, eta, Style::Plain, "  ")));
     parts
 }
 
 /// Columns of the parts side by side. Every character of ours takes one.
-fn columns(parts: &[Part]) -> usize {
-    let width = |index: usize, part: &Part| {
+fn columns(parts: &[BarField]) -> usize {
+    let width = |index: usize, part: &BarField| {
         let joint = if index == 0 { 0 } else { part.joint.chars().count() };
         let text = if part.rank == BAR_RANK { SHORTEST_BAR } else { part.text.chars().count() };
         joint + text
@@ -100,9 +102,9 @@ fn columns(parts: &[Part]) -> usize {
 }
 
 /// `[=====>    ]`, `width` columns with its brackets.
-fn gauge(standing: &Standing, width: usize) -> String {
+fn gauge(view: &ProgressView, width: usize) -> String {
     let inside = width - 2;
-    let done = u128::from(standing.done()) * inside as u128 / u128::from(standing.total().max(1));
+    let done = u128::from(view.done()) * inside as u128 / u128::from(view.total().max(1));
     let done = usize::try_from(done).unwrap_or(inside).min(inside);
     let head = if done < inside { ">" } else { "" };
     format!("[{}{head}{}]", "=".repeat(done), " ".repeat(inside - done - head.len()))
@@ -110,30 +112,30 @@ fn gauge(standing: &Standing, width: usize) -> String {
 
 /// The line, at most `width - 1` columns: some terminals wrap at the last one.
 #[must_use]
-pub fn line(standing: &Standing, width: usize, palette: Palette) -> String {
+pub fn line(view: &ProgressView, width: usize, palette: Palette) -> String {
     let room = width.saturating_sub(1);
-    let mut parts = parts(standing);
+    let mut parts = parts(view);
     while columns(&parts) > room && parts.len() > 1 {
         let widest_rank = parts.iter().map(|part| part.rank).max().unwrap_or_default();
         parts.retain(|part| part.rank != widest_rank);
     }
     let spare = room.saturating_sub(columns(&parts));
     if let Some(bar) = parts.iter_mut().find(|part| part.rank == BAR_RANK) {
-        bar.text = gauge(standing, (SHORTEST_BAR + spare).min(LONGEST_BAR));
+        bar.text = gauge(view, (SHORTEST_BAR + spare).min(LONGEST_BAR));
     }
     if let [only] = parts.as_mut_slice() {
         only.text = only.text.chars().take(room).collect();
     }
-    let painted = |(index, part): (usize, &Part)| {
+    let painted = |(index, part): (usize, &BarField)| {
         let joint = if index == 0 { "" } else { part.joint };
-        format!("{joint}{}", palette.paint(part.tone, &part.text))
+        format!("{joint}{}", palette.paint(part.style, &part.text))
     };
     parts.iter().enumerate().map(painted).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::standing::tests::snapshot;
+    use super::super::progress_view::tests::snapshot;
     use super::*;
     use crate::model::{BucketKind, Snapshot};
     use indicatif::InMemoryTerm;
@@ -141,7 +143,7 @@ mod tests {
     use std::time::Duration;
 
     fn plain(snapshot: Snapshot, width: usize) -> String {
-        line(&Standing::new(snapshot, Duration::ZERO), width, Palette::new(false))
+        line(&ProgressView::new(snapshot, Duration::ZERO), width, Palette::new(false))
     }
 
     fn busy() -> Snapshot {
@@ -190,7 +192,7 @@ mod tests {
     #[test]
     fn the_gauge_is_full_at_the_end_alone() {
         for (rows, want) in [(0, "[>       ]"), (15, "[====>   ]"), (29, "[=======>]"), (30, "[========]")] {
-            assert_eq!(gauge(&Standing::new(snapshot([rows, 0, 0, 0], 30), Duration::ZERO), 10), want);
+            assert_eq!(gauge(&ProgressView::new(snapshot([rows, 0, 0, 0], 30), Duration::ZERO), 10), want);
         }
     }
 
@@ -209,7 +211,7 @@ mod tests {
                 ..snapshot(rows.map(|r| u64::from(r % 50)), total)
             };
             prop_assert!(plain(state.clone(), width).chars().count() <= width.saturating_sub(1));
-            let painted = line(&Standing::new(state.clone(), Duration::ZERO), width, Palette::new(true));
+            let painted = line(&ProgressView::new(state.clone(), Duration::ZERO), width, Palette::new(true));
             prop_assert_eq!(anstream::adapter::strip_str(&painted).to_string(), plain(state, width));
         }
     }
@@ -217,10 +219,10 @@ mod tests {
     #[test]
     fn lines_go_above_the_bar_and_the_end_leaves_nothing_of_it() {
         let terminal = InMemoryTerm::new(6, 80);
-        let bar = Bar::on(ProgressDrawTarget::term_like(Box::new(terminal.clone())), Palette::new(false));
-        bar.draw(&Standing::new(busy(), Duration::ZERO), 80);
+        let bar = TerminalBar::on(ProgressDrawTarget::term_like(Box::new(terminal.clone())), Palette::new(false));
+        bar.draw(&ProgressView::new(busy(), Duration::ZERO), 80);
         assert_eq!(terminal.contents(), plain(busy(), 80));
-        bar.draw(&Standing::new(snapshot([30, 0, 0, 0], 30), Duration::ZERO), 80);
+        bar.draw(&ProgressView::new(snapshot([30, 0, 0, 0], 30), Duration::ZERO), 80);
         assert!(terminal.contents().contains("30/30 100 %") && terminal.contents().lines().count() == 1);
         bar.above(|| {
             use indicatif::TermLike;

@@ -1,17 +1,17 @@
 //! What a snapshot says to a reader: the few numbers that the bar and the lines share. Pure.
 
-use super::text::{rate, ticking};
+use super::text::{format_countdown, rate};
 use crate::model::{BucketKind, Snapshot, Status};
 use std::time::Duration;
 
 /// A snapshot as it reads some time after it was taken: pauses and the time left have run down since.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Standing {
+pub struct ProgressView {
     snapshot: Snapshot,
     age: Duration,
 }
 
-impl Standing {
+impl ProgressView {
     /// `age`: how long ago the snapshot was taken.
     #[must_use]
     pub fn new(snapshot: Snapshot, age: Duration) -> Self {
@@ -76,14 +76,14 @@ impl Standing {
     /// The pause that is left, of one that has not run out.
     pub(super) fn pause(&self) -> Option<String> {
         let left = self.snapshot.pause?.checked_sub(self.age).filter(|left| !left.is_zero())?;
-        Some(format!("paused {}", ticking(left)))
+        Some(format!("paused {}", format_countdown(left)))
     }
 
     /// The time left; none for a run that is stopping or done, or where nobody knows.
     pub(super) fn eta(&self) -> Option<String> {
         let over = self.snapshot.stopping || self.done() >= self.total();
         let eta = self.snapshot.eta.filter(|_| !over)?;
-        Some(format!("ETA {}", ticking(eta.saturating_sub(self.age))))
+        Some(format!("ETA {}", format_countdown(eta.saturating_sub(self.age))))
     }
 
     /// What is out of the ordinary just now, besides a pause.
@@ -121,17 +121,17 @@ pub(super) mod tests {
 
     #[test]
     fn the_numbers_add_up() {
-        let standing = Standing::new(snapshot([12, 3, 1, 2], 30), Duration::ZERO);
-        assert_eq!(standing.revoked() + standing.gone() + standing.failed() + standing.not_sent(), standing.done());
-        assert_eq!((standing.done(), standing.total(), standing.percent()), (18, 30, 60));
+        let view = ProgressView::new(snapshot([12, 3, 1, 2], 30), Duration::ZERO);
+        assert_eq!(view.revoked() + view.gone() + view.failed() + view.not_sent(), view.done());
+        assert_eq!((view.done(), view.total(), view.percent()), (18, 30, 60));
     }
 
     #[test]
     fn a_pause_runs_down_between_snapshots_and_ends() {
         let paused = Snapshot { pause: Some(Duration::from_secs(14)), ..snapshot([1, 0, 0, 0], 30) };
         for (age, want) in [(0, Some("paused 14 s")), (5, Some("paused 9 s")), (14, None), (20, None)] {
-            let standing = Standing::new(paused.clone(), Duration::from_secs(age));
-            assert_eq!(standing.pause().as_deref(), want);
+            let view = ProgressView::new(paused.clone(), Duration::from_secs(age));
+            assert_eq!(view.pause().as_deref(), want);
         }
     }
 
@@ -139,16 +139,16 @@ pub(super) mod tests {
     fn the_time_left_runs_down_and_never_below_nothing() {
         let base = Snapshot { eta: Some(Duration::from_secs(125)), ..snapshot([1, 0, 0, 0], 30) };
         for (age, want) in [(0, "ETA 2 m 05 s"), (5, "ETA 2 m 00 s"), (500, "ETA 0 s")] {
-            assert_eq!(Standing::new(base.clone(), Duration::from_secs(age)).eta().as_deref(), Some(want));
+            assert_eq!(ProgressView::new(base.clone(), Duration::from_secs(age)).eta().as_deref(), Some(want));
         }
         let stopping = Snapshot { stopping: true, ..base };
-        assert_eq!(Standing::new(stopping, Duration::ZERO).eta(), None);
+        assert_eq!(ProgressView::new(stopping, Duration::ZERO).eta(), None);
     }
 
     #[test]
     fn a_total_that_came_too_low_is_not_overrun() {
-        let standing = Standing::new(snapshot([5, 0, 0, 0], 3), Duration::ZERO);
-        assert_eq!((standing.total(), standing.percent()), (5, 100));
-        assert_eq!(Standing::new(snapshot([0; 4], 0), Duration::ZERO).percent(), 0);
+        let view = ProgressView::new(snapshot([5, 0, 0, 0], 3), Duration::ZERO);
+        assert_eq!((view.total(), view.percent()), (5, 100));
+        assert_eq!(ProgressView::new(snapshot([0; 4], 0), Duration::ZERO).percent(), 0);
     }
 }

@@ -1,7 +1,7 @@
 //! What happened, in sentences. Pure; all that comes from the input or from Slack is cleaned here.
 
-use super::standing::bucket_words;
-use super::text::{clean, counted, human, rate};
+use super::progress_view::bucket_words;
+use super::text::{clean, counted, format_duration, rate};
 use crate::model::{Event, Outcome, Row, StopReason, TeamId};
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ pub fn sentence(event: &Event) -> String {
         Event::Sending { line, call } => format!("line {line}: sending, call {call}"),
         Event::Ended { row, outcome } => ended(row, outcome),
         Event::Retrying { line, attempt, error, wait } => {
-            format!("line {line}: {} at attempt {attempt}; again in {}", clean(error), human(*wait))
+            format!("line {line}: {} at attempt {attempt}; again in {}", clean(error), format_duration(*wait))
         }
         Event::RateLimited { line, team, pause, stated } => rate_limited(*line, team.as_ref(), *pause, *stated),
         Event::BucketKnown(kind) => format!("Slack keeps {}", bucket_words(*kind)),
@@ -59,11 +59,13 @@ fn ended(row: &Row, outcome: &Outcome) -> String {
 fn rate_limited(line: u64, team: Option<&TeamId>, pause: Duration, stated: Option<Duration>) -> String {
     let why = match stated {
         Some(stated) if pause <= stated => "as Slack asks".to_owned(),
-        Some(stated) => format!("longer than the {} that Slack asks for, which were too short before", human(stated)),
+        Some(stated) => {
+            format!("longer than the {} that Slack asks for, which were too short before", format_duration(stated))
+        }
         None => "as Slack did not say for how long".to_owned(),
     };
     let scope = team.map(|team| format!("workspace {team} ")).unwrap_or_default();
-    format!("line {line}: rate limited; {scope}pauses {}, {why}", human(pause))
+    format!("line {line}: rate limited; {scope}pauses {}, {why}", format_duration(pause))
 }
 
 /// Why a run stopped, in a clause.
@@ -77,7 +79,7 @@ pub fn why(reason: &StopReason) -> String {
         }
         StopReason::Deadline => "--deadline has passed".to_owned(),
         StopReason::RetryAfter { pause } => {
-            format!("Slack asks for a pause of {}, longer than --max-retry-after", human(*pause))
+            format!("Slack asks for a pause of {}, longer than --max-retry-after", format_duration(*pause))
         }
         StopReason::Breaker { code } => format!("every row so far is refused with {}", clean(code.as_str())),
         StopReason::Refused { code, detail } if detail.is_empty() => format!("Slack refuses: {}", clean(code.as_str())),

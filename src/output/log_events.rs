@@ -1,9 +1,9 @@
 //! Notices and the plain line of progress, told through tracing: one way for text and for JSON.
 
-use super::logs::NOTICE;
-use super::standing::{Standing, bucket_words};
+use super::messages::{sentence, stop_word};
+use super::progress_view::{ProgressView, bucket_words};
+use super::style::NOTICE;
 use super::text::clean;
-use super::words::{sentence, stop_word};
 use crate::model::{Event, Outcome, Row};
 use std::time::Duration;
 use tracing::{debug, info, trace, warn};
@@ -61,36 +61,36 @@ pub(super) fn millis(duration: Duration) -> u64 {
 
 /// `120/1000 done · revoked 110 · gone 8 · failed 2 · 20/min · ETA 44 m 00 s`, and what is out of the ordinary.
 #[must_use]
-pub fn progress(standing: &Standing) -> String {
+pub fn progress(view: &ProgressView) -> String {
     let mut parts = vec![
-        format!("{}/{} done", standing.done(), standing.total()),
-        format!("revoked {}", standing.revoked()),
-        format!("gone {}", standing.gone()),
-        format!("failed {}", standing.failed()),
+        format!("{}/{} done", view.done(), view.total()),
+        format!("revoked {}", view.revoked()),
+        format!("gone {}", view.gone()),
+        format!("failed {}", view.failed()),
     ];
-    if standing.requested() > 0 {
-        parts.insert(2, format!("requested {}", standing.requested()));
+    if view.requested() > 0 {
+        parts.insert(2, format!("requested {}", view.requested()));
     }
-    if standing.not_sent() > 0 {
-        parts.push(format!("not sent {}", standing.not_sent()));
+    if view.not_sent() > 0 {
+        parts.push(format!("not sent {}", view.not_sent()));
     }
-    parts.push(standing.pace());
-    parts.extend([standing.limit(), standing.trouble(), standing.pause(), standing.eta()].into_iter().flatten());
+    parts.push(view.pace());
+    parts.extend([view.limit(), view.trouble(), view.pause(), view.eta()].into_iter().flatten());
     parts.join(" · ")
 }
 
 /// Tells the line of progress.
-pub(super) fn tell_progress(standing: &Standing) {
+pub(super) fn tell_progress(view: &ProgressView) {
     info!(
         target: NOTICE,
-        done = standing.done(),
-        total = standing.total(),
-        revoked = standing.revoked(),
-        requested = standing.requested(),
-        gone = standing.gone(),
-        failed = standing.failed(),
+        done = view.done(),
+        total = view.total(),
+        revoked = view.revoked(),
+        requested = view.requested(),
+        gone = view.gone(),
+        failed = view.failed(),
         "{}",
-        progress(standing)
+        progress(view)
     );
 }
 
@@ -104,19 +104,19 @@ pub(super) fn tell_left_out(lines: u64) {
 #[cfg(test)]
 mod tests {
     use super::super::console::Console;
-    use super::super::console::tests::{Page, look};
+    use super::super::console::tests::{Page, style};
     use super::super::logs::{dispatch, targets};
-    use super::super::mode::{LogFormat, ScreenMode, Verbosity};
-    use super::super::standing::tests::snapshot;
-    use super::super::words::tests::every_event;
+    use super::super::messages::tests::every_event;
+    use super::super::progress_view::tests::snapshot;
     use super::*;
     use crate::model::Snapshot;
+    use crate::model::{LogFormat, ScreenMode, Verbosity};
 
     /// What `tell` shows of every event.
     fn told(mode: ScreenMode, verbosity: Verbosity, format: LogFormat) -> Vec<String> {
         let page = Page::default();
-        let console = Console::on(Box::new(page.clone()), look(mode, verbosity, format));
-        let targets = targets(console.look(), None).unwrap();
+        let console = Console::on(Box::new(page.clone()), style(mode, verbosity, format));
+        let targets = targets(console.style(), None).unwrap();
         tracing::dispatcher::with_default(&dispatch(&console, targets), || every_event().iter().for_each(tell));
         page.text().lines().map(str::to_owned).collect()
     }
@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn the_line_of_progress_says_where_it_stands() {
         let state = Snapshot { eta: Some(Duration::from_mins(44)), per_minute: None, ..snapshot([110, 8, 2, 0], 1000) };
-        let line = |state: Snapshot| progress(&Standing::new(state, Duration::ZERO));
+        let line = |state: Snapshot| progress(&ProgressView::new(state, Duration::ZERO));
         assert_eq!(line(state.clone()), "120/1000 done · revoked 110 · gone 8 · failed 2 · 20/min · ETA 44 m 00 s");
         let stopping = Snapshot { stopping: true, in_flight: 1, ..state };
         assert!(line(stopping).ends_with("20/min · stopping: 1 call in flight"));
