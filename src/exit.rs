@@ -15,7 +15,7 @@ pub enum ExitStatus {
     Stopped,
     /// The token or the permission will not do.
     Denied,
-    /// Slack cannot be reached.
+    /// Slack can't be reached.
     Unavailable,
     Locked,
     /// The results cannot be written.

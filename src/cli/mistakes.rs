@@ -8,15 +8,14 @@ use std::ffi::OsString;
 
 /// What the refusal of a typed token says: arguments are visible to every user, and stay in the shell's history. The token itself
 /// is not repeated.
-pub(super) const TYPED_TOKEN: &str =
-    "a token was typed on the command line, where every user of this machine can see it
+pub(super) const TYPED_TOKEN: &str = "there is a token on the command line, where every user of this machine can see it
 
-  It is in the shell's history now: revoke it, and issue a new one. Then give it by one of
+  It is in your shell history now: revoke it and issue a new one. Then provide it in one of these ways:
     SLACK_TOKEN=…            an environment variable
     --token-file FILE        a file that only you can read
     --token-command CMD      a command that prints it, such as a password manager's
-    slack-token              a credential of systemd (LoadCredential=slack-token:…)
-  or none of them: a terminal is asked for it, without echo.";
+    slack-token              a systemd credential (LoadCredential=slack-token:…)
+  If you use none of them, the terminal asks for it without echo.";
 
 /// Whether the command line has `--token`, or a value that looks like a Slack token.
 pub(super) fn is_token_typed(argv: &[OsString]) -> bool {

@@ -157,11 +157,11 @@ pub fn organisation(auth: &AuthTest) -> Check {
     let team = auth.team.as_deref().unwrap_or("without a name");
     let id = auth.team_id.as_ref().map_or("", TeamId::as_str);
     match (&auth.enterprise_id, auth.is_enterprise_install) {
-        (None, _) => Check::warning("organisation", format!("{team} ({id}) is no Enterprise Grid organisation"))
-            .advise("Slack has the admin methods for organisations alone"),
+        (None, _) => Check::warning("organisation", format!("{team} ({id}) isn't an Enterprise Grid organization"))
+            .advise("Slack's admin methods only exist for organizations"),
         (Some(org), Some(false)) => {
             let what = format!("{org}, but the app is installed on the workspace {team} ({id}) alone");
-            Check::warning("organisation", what).advise("install the app on the organisation")
+            Check::warning("organisation", what).advise("install the app on the organization")
         }
         (Some(org), Some(true) | None) => Check::ok("organisation", format!("{team} ({org})")),
     }
@@ -230,7 +230,7 @@ fn apart(one: Stamp, other: Stamp) -> Duration {
 /// This machine's clock against the server's, which has whole seconds. The answer was made at some time during the call.
 pub fn clock(server: Option<Stamp>, asked_at: Stamp, took: Duration) -> Check {
     let Some(server) = server else {
-        return Check::warning(CLOCK, "the server did not tell its time");
+        return Check::warning(CLOCK, "the server didn't send its time");
     };
     let off = apart(server, asked_at).saturating_sub(took + Duration::from_secs(1));
     if off <= MOST_APART {
@@ -238,7 +238,7 @@ pub fn clock(server: Option<Stamp>, asked_at: Stamp, took: Duration) -> Check {
     }
     let way = if server > asked_at { "behind" } else { "ahead of" };
     Check::warning(CLOCK, format!("this machine's clock is {} {way} the server's", format_duration(off)))
-        .advise("set it, or the timestamps of the results will fit no other log")
+        .advise("set it, or the timestamps in the results won't match other logs")
 }
 
 pub fn round_trip(took: Duration) -> Check {

@@ -28,7 +28,7 @@ pub fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<Exi
 
 #[must_use]
 pub fn unprintable(error: &io::Error) -> RunError {
-    let what = format!("cannot write to standard output: {error}");
+    let what = format!("can't write to standard output: {error}");
     RunError::unwritable(what, "make room there, or send it elsewhere")
 }
 

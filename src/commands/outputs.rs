@@ -87,7 +87,7 @@ pub(super) fn created(output: &Path) -> Result<Table, RunError> {
 
 pub(super) fn unwritable(error: &io::Error) -> RunError {
     match error.kind() {
-        io::ErrorKind::WouldBlock => RunError::locked(error.to_string(), "wait for its end"),
+        io::ErrorKind::WouldBlock => RunError::locked(error.to_string(), "wait for it to end"),
         _ => RunError::unwritable(error.to_string(), "make room or rights there, or name another file with -o"),
     }
 }

@@ -29,7 +29,7 @@ pub(super) fn check_listing(source: &InputSource) -> Result<(), RunError> {
     }
     if !listing.complete {
         let sessions = counted(listing.unreadable, "session", "sessions");
-        tracing::warn!(target: WEAKENED, "{} lacks {sessions} that could not be read when it was listed", path.display());
+        tracing::warn!(target: WEAKENED, "{} lacks {sessions} that couldn't be read when it was listed", path.display());
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ pub fn block_on<T>(future: impl Future<Output = Result<T, RunError>>) -> Result<
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| RunError::internal(format!("the runtime cannot be started: {error}")))?;
+        .map_err(|error| RunError::internal(format!("the runtime can't be started: {error}")))?;
     let ended = runtime.block_on(future);
     runtime.shutdown_background();
     // Left alone, it would hold standard error open for as long as it hangs.
@@ -31,7 +31,7 @@ pub fn block_on<T>(future: impl Future<Output = Result<T, RunError>>) -> Result<
 /// # Errors
 /// If the system refuses it.
 pub fn signals() -> Result<Shutdown, RunError> {
-    Shutdown::listen().map_err(|error| RunError::internal(format!("signals cannot be listened for: {error}")))
+    Shutdown::listen().map_err(|error| RunError::internal(format!("can't listen for signals: {error}")))
 }
 
 /// Runs on a thread of its own what may never return: opening a pipe, reading an answer, running a command.

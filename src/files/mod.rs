@@ -22,7 +22,7 @@ pub(crate) fn private() -> OpenOptions {
 
 /// Adds to an error what was being done, and to which file; its kind stays.
 pub(crate) fn during(doing: &str, path: &Path) -> impl Fn(io::Error) -> io::Error + Copy {
-    move |error| io::Error::new(error.kind(), format!("cannot {doing} {}: {error}", path.display()))
+    move |error| io::Error::new(error.kind(), format!("can't {doing} {}: {error}", path.display()))
 }
 
 /// Makes a new file's name survive a power loss. Some filesystems cannot sync a folder, and none needs it for anything

@@ -37,7 +37,7 @@ const NO_ENTRY: [u8; 8] = [0; 8];
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     #[error(
-        "{} is held by another run{}; wait for it to end, or name another file with -o",
+        "{} is in use by another run{}; wait for it to end, or name another file with -o",
         .path.display(), .pid.map(|pid| format!(" (process {pid})")).unwrap_or_default()
     )]
     Held {

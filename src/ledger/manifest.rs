@@ -70,7 +70,7 @@ pub struct Manifest {
 /// Why a manifest cannot be used. Each says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
-    #[error("{} does not exist; put it back beside the results, or name another file with -o", .0.display())]
+    #[error("{} does not exist; put it back next to the results, or name another file with -o", .0.display())]
     Missing(PathBuf),
     /// It could not be read.
     #[error(transparent)]

@@ -28,7 +28,7 @@ pub enum ScanError {
     NotResults(PathBuf),
     /// Results, but of an input with other columns.
     #[error(
-        "{} holds the results of an input with the columns {found}, and this input has {expected}; name the input that \
+        "{} has the results of an input with the columns {found}, but this input has {expected}; use the input that \
          it belongs to, or another file with -o", .path.display()
     )]
     OtherColumns {
@@ -92,7 +92,7 @@ impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Columns { found, expected } => write!(f, "the record has {found} columns of {expected}"),
-            Self::Column(name) => write!(f, "the column `{name}` holds what is never written there"),
+            Self::Column(name) => write!(f, "the column `{name}` has a value that is never written there"),
             Self::NotUtf8 => f.write_str("the record is not UTF-8"),
             Self::TooLong => f.write_str("the record never ends (an unclosed quote?)"),
         }

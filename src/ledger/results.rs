@@ -24,7 +24,7 @@ use std::sync::Arc;
 pub enum CreateError {
     #[error("{} exists already; continue it with --resume, or name another file with -o", .0.display())]
     Exists(PathBuf),
-    #[error("{} is held by another run, under another name; wait for it to end, or name another file with -o", .0.display())]
+    #[error("{} is in use by another run under another name; wait for it to end, or name another file with -o", .0.display())]
     Held(PathBuf),
     /// The file could not be made or opened.
     #[error(transparent)]

@@ -106,7 +106,7 @@ pub enum Refusal {
     Exists,
     /// Results without a manifest could belong to any input.
     #[error(
-        "the results have no manifest beside them, so nothing tells which input they belong to; put OUTPUT.manifest.json \
+        "the results have no manifest next to them, so it isn't known which input they belong to; put OUTPUT.manifest.json \
          back, or name another file with -o"
     )]
     NoManifest,
@@ -132,7 +132,7 @@ pub enum Refusal {
     )]
     Missing,
     /// A real run must not take a rehearsal's word for what is revoked.
-    #[error("the results are a rehearsal's, where nothing is really revoked; name another file with -o")]
+    #[error("the results are a rehearsal's, in which nothing was revoked; name another file with -o")]
     IsRehearsal,
     /// A rehearsal must not touch evidence.
     #[error("the results are a real run's, and a rehearsal never touches those; name another file with -o")]

@@ -101,7 +101,7 @@ impl Table {
             Sink::Stdout => {
                 let mut out = io::stdout().lock();
                 out.write_all(&bytes).and_then(|()| out.flush()).map_err(|error| {
-                    io::Error::new(error.kind(), format!("cannot write to standard output: {error}"))
+                    io::Error::new(error.kind(), format!("can't write to standard output: {error}"))
                 })?;
             }
             Sink::File(file, path) => {

@@ -10,13 +10,13 @@ impl StopReason {
     pub fn hint(&self) -> Cow<'static, str> {
         match self {
         StopReason::Interrupted | StopReason::Terminated => {
-            "what was in flight was finished; continue when ready".into()
+            "calls in flight were finished; continue when ready".into()
         }
         StopReason::MaxFailures { .. } => {
             "look at the error column of the results; then continue, with a higher --max-failures if that is how it is"
                 .into()
         }
-        StopReason::Deadline => "continue when there is time again".into(),
+        StopReason::Deadline => "continue when you have time".into(),
         StopReason::RetryAfter { pause } => format!("continue in {}, not before", in_words(*pause)).into(),
         StopReason::Breaker { code } | StopReason::Refused { code, .. } | StopReason::Workspaces { code } => {
             code.hint().into()
@@ -25,15 +25,15 @@ impl StopReason {
             format!("{}; continue when Slack answers again", error_hint(Status::Unknown, error)).into()
         }
         StopReason::Unwritable(_) => {
-            "nothing is sent that cannot be recorded; make room or rights on the disk of the results, then continue"
+            "nothing is sent unless it can be recorded; free disk space or fix permissions where the results are, then continue"
                 .into()
         }
         StopReason::Unreadable(_) => {
-            "mend the input at that place without changing the rows before it, then continue".into()
+            "fix the input at that place without changing the rows before it, then continue".into()
         }
         StopReason::InputChanged(_) => {
-            "every row that was sent is in the results, and none was sent that wasn't in the input at the start; put the \
-             original back, then continue"
+            "every row that was sent is in the results, and none was sent that wasn't in the input at the start; restore the \
+             original, then continue"
                 .into()
         }
     }
@@ -56,7 +56,7 @@ pub fn error_hint(status: Status, error: &str) -> &'static str {
         ("timeout", _) => "no answer came within --timeout: check the network, and slack-status.com",
         ("connection", _) => TRY_AGAIN,
         ("certificate", _) => {
-            "nobody vouches for whoever answered: install the CA certificates of this network, or set SSL_CERT_FILE"
+            "the server's certificate isn't trusted: install the CA certificates of this network, or set SSL_CERT_FILE"
         }
         ("bad_response", _) => NOT_SLACK,
         (_, Some(407)) => {

@@ -29,7 +29,7 @@ impl fmt::Display for IdError {
             Self::NotAnInteger => "is not an integer",
             Self::SpreadsheetDamage => "may have been rounded by a spreadsheet; export the column again as text",
             Self::TooLarge => "is larger than any session id",
-            Self::NotATeam => "is not a workspace (T…) or organisation (E…) id",
+            Self::NotATeam => "is not a workspace (T…) or organization (E…) id",
             Self::NotAUser => "is not a user id (U… or W…)",
         })
     }

@@ -64,7 +64,7 @@ impl fmt::Display for RateError {
             Self::NoPeriod => "a rate needs a period: 20/min, 5/s or 1200/h",
             Self::UnknownPeriod => "the period of a rate is s, min or h, as in 20/min",
             Self::NotANumber => "a rate is a number and a period, as in 20/min, 0.5/s or 1200/h",
-            Self::Negative => "a rate cannot be negative",
+            Self::Negative => "a rate can't be negative",
             Self::Zero => "at a rate of zero nothing would ever be sent",
             Self::TooPrecise => "a rate has at most three decimals; a longer period needs fewer, as in 1200/h",
             Self::TooFast => "more than 1000/s is no rate; Slack's Tier 2 is about 20/min",

@@ -88,10 +88,10 @@ pub fn why(reason: &StopReason) -> String {
         }
         StopReason::Workspaces { code } => format!("the workspaces refuse: {}", clean(code.as_str())),
         StopReason::Unavailable { error, detail } if detail.is_empty() => {
-            format!("Slack cannot be reached: {}", clean(error))
+            format!("Slack can't be reached: {}", clean(error))
         }
         StopReason::Unavailable { error, detail } => {
-            format!("Slack cannot be reached: {} ({})", clean(error), clean(detail))
+            format!("Slack can't be reached: {} ({})", clean(error), clean(detail))
         }
         StopReason::Unwritable(error) => format!("the results cannot be written: {}", clean(error)),
         StopReason::Unreadable(error) => format!("the input cannot be read on: {}", clean(error)),

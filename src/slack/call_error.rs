@@ -149,7 +149,7 @@ fn detail_words(detail: &str) -> String {
 fn fault_words(fault: Fault, detail: &str) -> String {
     let with_detail = |words: &str| format!("{words}{}", detail_words(detail));
     match fault {
-        Fault::NotConnected => with_detail("Slack cannot be reached"),
+        Fault::NotConnected => with_detail("Slack can't be reached"),
         Fault::Connection => with_detail("the connection broke"),
         Fault::Timeout => "no answer within --timeout".into(),
         Fault::Http(status) if detail.is_empty() => format!("HTTP {status} instead of an answer of Slack's"),
@@ -254,7 +254,7 @@ mod tests {
             (CallError::RateLimited { retry_after: Some(Duration::from_secs(30)) }, "Slack asks for a pause of 30 s"),
             (refused("invalid_auth", ""), "Slack answered invalid_auth"),
             (refused("missing_scope", "needed: x"), "Slack answered missing_scope: needed: x"),
-            (fault(Fault::NotConnected, "refused"), "Slack cannot be reached: refused"),
+            (fault(Fault::NotConnected, "refused"), "Slack can't be reached: refused"),
             (fault(Fault::Timeout, "operation timed out"), "no answer within --timeout"),
             (fault(Fault::Http(404), ""), "HTTP 404 instead of an answer of Slack's"),
             (fault(Fault::Http(302), "HTTP 302: a redirect to /x"), "HTTP 302: a redirect to /x"),

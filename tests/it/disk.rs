@@ -65,7 +65,7 @@ fn a_full_disk_stops_the_run_names_what_was_sent_and_is_no_loss() {
     assert!((1..=4).contains(&lines.len()), "{text}");
     let results = work.results(RESULTS);
     assert!(lines.iter().all(|line| !results.statuses().contains_key(line)), "{text}");
-    assert!(text.contains("cannot write") && text.contains("--resume"), "{text}");
+    assert!(text.contains("can't write") && text.contains("--resume"), "{text}");
     let sum = format!("{ROWS} rows = {} revoked + ", results.count("revoked"));
     assert!(text.contains(&sum), "a row without a record counts as not reached: {text}");
     assert_eq!(work.read("told"), "unwritable\n");

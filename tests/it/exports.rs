@@ -57,7 +57,7 @@ fn rows_in_a_quoted_cell_are_warned_of() {
     let (work, server) = (Workdir::new(), slack());
     work.write("s.csv", "user_id,session_id,note\nU0,4471902286613,\"abc\nU1,4471902286614,x\nU2,4471902286615,y\"\n");
     let said = run(&work, &server, "s.csv", &["-q"], 0).stderr();
-    assert!(said.contains("warning: line 2: a quoted cell holds 2 lines that could be sent"), "{said}");
+    assert!(said.contains("warning: line 2: a quoted cell contains 2 lines that look like input"), "{said}");
     work.write("t.csv", "user_id,session_id,note\nU0,4471902286613,\"two\nlines\"\n");
     let said = run(&work, &server, "t.csv", &["-q", "-o", "t.out.csv"], 0).stderr();
     assert_eq!(said, "");

@@ -140,7 +140,7 @@ fn a_session_that_cannot_be_read_makes_the_list_incomplete() {
         assert!(work.read("s.csv").contains("U1,T1,1,"));
         assert_eq!(work.json("s.csv.listing.json")["complete"], false);
         let planned = work.program(["plan", "s.csv"]).exits(0).stderr();
-        assert!(planned.contains("lacks 1 session that could not be read"), "{planned}");
+        assert!(planned.contains("lacks 1 session that couldn't be read"), "{planned}");
         let said = command(&work, &server, &["list"]).exits(1).stderr();
         assert!(!said.contains("the list is complete"), "{said}");
     }

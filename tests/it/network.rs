@@ -135,7 +135,7 @@ fn a_name_that_does_not_resolve_is_a_connection_never_made() {
         .args(["--allow-host", "no-such-host.invalid", "--retries", "0", "--timeout", "5s"])
         .exits(5);
     assert_no_row_has_ended(&work);
-    assert!(finished.stderr().contains("Slack cannot be reached"), "{}", finished.stderr());
+    assert!(finished.stderr().contains("Slack can't be reached"), "{}", finished.stderr());
 }
 
 #[test]

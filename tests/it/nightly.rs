@@ -95,7 +95,7 @@ fn rows_of_another_input_that_never_ended_are_warned_of_and_can_still_be_sent() 
     std::fs::rename(work.path("in.csv"), work.path("yesterday.csv")).expect("a rename");
     work.write("in.csv", rows(1_300, 1));
     let said = nightly(&work, &server).args(["-q"]).exits(0).stderr();
-    for want in ["did not end", &format!("{} rows of it have no record", 300 - ended), "--resume"] {
+    for want in ["didn't finish", &format!("{} rows of it have no record", 300 - ended), "--resume"] {
         assert!(said.contains(want), "{want}: {said}");
     }
     assert_eq!(work.results("in.results.csv").records.len(), 1);

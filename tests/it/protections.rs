@@ -113,10 +113,10 @@ fn protections_changed_by_hand_are_refused() {
 #[test]
 fn a_protect_list_that_protects_nobody_is_warned_about_also_when_quiet() {
     for (list, why) in [
-        ("", "holds no id"),
-        ("# nobody yet\n\n", "holds no id"),
-        ("U999\n", "its id stands on no row"),
-        ("U999\n77\n", "none of its 2 ids stands on a row"),
+        ("", "has no ids"),
+        ("# nobody yet\n\n", "has no ids"),
+        ("U999\n", "its id isn't in any row"),
+        ("U999\n77\n", "none of its 2 ids is in any row"),
     ] {
         let (work, server) = prepared();
         work.write("keep.txt", list);

@@ -72,8 +72,8 @@ fn a_manifest_that_is_gone() {
     let (work, server) = three();
     work.run(&server, "s.csv").exits(0);
     fs::remove_file(work.path("s.results.csv.manifest.json")).unwrap();
-    warns(|| around(&work, &server, &["verify", "s.results.csv"]), 0, "s.results.csv.manifest.json is not there");
-    warns(|| work.program(["report", "s.results.csv"]), 0, "s.results.csv.manifest.json is not there");
+    warns(|| around(&work, &server, &["verify", "s.results.csv"]), 0, "s.results.csv.manifest.json is missing");
+    warns(|| work.program(["report", "s.results.csv"]), 0, "s.results.csv.manifest.json is missing");
 }
 
 #[test]

@@ -138,7 +138,7 @@ fn without_events_the_manifest_tells_of_the_pauses_and_without_a_manifest_the_ev
 
     fs::rename(work.path("in.results.csv.manifest.json"), work.path("gone")).expect("a rename");
     let said = report(&work, &["in.results.csv", "-o", "events.html", "--events", "events"], 0).stderr();
-    assert!(said.contains("in.results.csv.manifest.json is not there"), "{said}");
+    assert!(said.contains("in.results.csv.manifest.json is missing"), "{said}");
     assert_eq!(of("events.html"), of("all.html"));
     report(&work, &["in.results.csv", "-o", "alone.html"], 0);
     let alone = work.read("alone.html");
@@ -164,7 +164,7 @@ fn lines_of_a_log_that_are_no_events_are_named() {
     assert_eq!(counts(&page, "run").len(), 2);
     work.write("no-events", "a\nb\n");
     let said = report(&work, &["in.results.csv", "--events", "no-events"], 2).stderr();
-    assert!(said.contains("no-events holds no events"), "{said}");
+    assert!(said.contains("no-events isn't an events file"), "{said}");
     report(&work, &["in.results.csv", "--events", "missing"], 2);
 }
 

@@ -64,7 +64,7 @@ fn a_revoked_session_that_lives_is_exit_1_and_a_failed_one_is_not() {
     revoked(&work, &server, 1..=2);
     server.set_alive([Session::new(2, "T1", "U2")]);
     let finished = verify(&work, &server).exits(1);
-    assert!(finished.stderr().contains("cannot be shown to be gone"), "{}", finished.stderr());
+    assert!(finished.stderr().contains("can't be verified as gone"), "{}", finished.stderr());
     let verified = work.results("s.results.verified.csv");
     assert_eq!((verified.line(2).get("verified"), verified.line(3).get("verified")), ("gone", "still_there"));
     assert_eq!(work.json("s.results.csv.manifest.json")["verified"]["revoked_but_not_gone"], 1);

@@ -125,7 +125,7 @@ impl State {
             )),
             None if resume && is_there => Err(RunError::input(
                 format!(
-                    "{} has no .listing.json file beside it: it isn't a listing that was interrupted",
+                    "{} has no .listing.json file next to it, so it isn't an interrupted listing",
                     files.output.display()
                 ),
                 "name another file with -o to list afresh",
@@ -153,7 +153,7 @@ impl State {
             Err(RunError::input(format!("{} was begun with {what}", files.output.display()), next))
         };
         if earlier.is_others {
-            return refused("another -o, and holds what that listing leaves out", "continue the listing in that -o");
+            return refused("another -o, and has what that listing excludes", "continue the listing in that -o");
         }
         let others = |listing: &Listing| listing.others.as_ref().map(|others| others.path.clone());
         if earlier.filters != now.filters || earlier.api_host != now.api_host || others(&earlier) != others(now) {
@@ -278,7 +278,7 @@ impl State {
             );
         }
         for flag in self.unmet.iter().filter(|_| end.is_ok()) {
-            tracing::warn!(target: WEAKENED, "nobody named in {flag} has a session: check whether it is the right file");
+            tracing::warn!(target: WEAKENED, "none of the users in {flag} has a session: check that it is the right file");
         }
         if self.foreign > 0 {
             let sessions = output::counted(self.foreign, "session", "sessions");

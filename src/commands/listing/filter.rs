@@ -155,7 +155,7 @@ fn lower(parts: &[&Option<Box<str>>]) -> String {
 /// If the file can't be read, or a line isn't a user id.
 pub fn users_of(flag: &str, path: &Path) -> Result<BTreeSet<UserId>, RunError> {
     let trouble = |why: String| {
-        let what = format!("cannot use {flag} {}: {why}", path.display());
+        let what = format!("can't use {flag} {}: {why}", path.display());
         RunError::input(what, "give a file of user ids (U… or W…), one a line")
     };
     let content = std::fs::read(path).map_err(|error| trouble(error.to_string()))?;
@@ -163,7 +163,7 @@ pub fn users_of(flag: &str, path: &Path) -> Result<BTreeSet<UserId>, RunError> {
     ids.protect(&content).map_err(|error| trouble(error.to_string()))?;
     match ids.sessions.iter().next() {
         Some(session) => Err(trouble(format!("{session} is not a user id"))),
-        None if ids.users.is_empty() => Err(trouble("it names nobody".into())),
+        None if ids.users.is_empty() => Err(trouble("it has no user ids".into())),
         None => Ok(ids.users.into_iter().collect()),
     }
 }

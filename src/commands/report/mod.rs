@@ -51,7 +51,7 @@ pub fn report(typed: PageArgs, console: &Console) -> Result<ExitStatus, RunError
         event_notes: page::event_notes(events.as_ref(), left_out),
     };
     let text = page::page(&input, &aggregates)
-        .map_err(|error| RunError::internal(format!("the page cannot be put together: {error}")))?;
+        .map_err(|error| RunError::internal(format!("the report can't be generated: {error}")))?;
     page_file::replace(&files.output, &text).map_err(|error| unwritable(&error))?;
     console.note(&format!("written: {}", files.output.display()));
     Ok(ExitStatus::Success)
@@ -76,7 +76,7 @@ fn manifest_of(files: &ReportFiles) -> Result<Option<Manifest>, RunError> {
         Err(ManifestError::Missing(path)) => {
             tracing::warn!(
                 target: output::WEAKENED,
-                "{} is not there; the page can only tell what the results hold",
+                "{} is missing; the report only shows what is in the results",
                 path.display()
             );
             Ok(None)
@@ -88,10 +88,9 @@ fn manifest_of(files: &ReportFiles) -> Result<Option<Manifest>, RunError> {
 fn events_of(path: &Path) -> Result<Events, RunError> {
     let read = || page::read_events(BufReader::new(File::open(path)?));
     let next = "name the file that run --events wrote, or leave --events out";
-    let events =
-        read().map_err(|error: io::Error| refused(format!("cannot read {}: {error}", path.display()), next))?;
+    let events = read().map_err(|error: io::Error| refused(format!("can't read {}: {error}", path.display()), next))?;
     if events.lines == 0 && events.unreadable > 0 {
-        return Err(refused(format!("{} holds no events of slack-revoke", path.display()), next));
+        return Err(refused(format!("{} isn't an events file of slack-revoke", path.display()), next));
     }
     Ok(events)
 }

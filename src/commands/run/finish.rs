@@ -247,7 +247,7 @@ impl Finish<'_> {
 /// The results are the evidence; what only repeats them in another form does not change the exit status.
 /// False where it could not be written.
 fn warn_where(path: &Path, written: io::Result<()>) -> bool {
-    let warn = |error| tracing::warn!(target: output::WEAKENED, "cannot write {}: {error}", path.display());
+    let warn = |error| tracing::warn!(target: output::WEAKENED, "can't write {}: {error}", path.display());
     written.map_err(warn).is_ok()
 }
 

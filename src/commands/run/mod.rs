@@ -93,7 +93,7 @@ async fn open_events(path: Option<PathBuf>) -> Result<Option<EventLog>, RunError
     let Some(path) = path else { return Ok(None) };
     let opened = waiting::blocking(move || EventLog::create(&path).map_err(|error| (path, error))).await;
     opened.map(Some).map_err(|(path, error)| {
-        let what = format!("cannot write {}: {error}", path.display());
+        let what = format!("can't write {}: {error}", path.display());
         RunError::unwritable(what, "nothing was sent; name another file with --events")
     })
 }

@@ -73,7 +73,7 @@ fn failed(ended: io::Result<ExitStatus>) -> Option<String> {
     match ended {
         Ok(status) if status.success() => None,
         Ok(status) => Some(format!("failed ({status})")),
-        Err(error) => Some(format!("cannot be waited for: {error}")),
+        Err(error) => Some(format!("can't be waited for: {error}")),
     }
 }
 

@@ -104,7 +104,7 @@ impl Preflight {
         if let Some(line) = survey.first_swallowing {
             tracing::warn!(
                 target: output::WEAKENED,
-                "line {line}: a quoted cell holds {} that could be sent, and that are not: is a quote (\") left open?",
+                "line {line}: a quoted cell contains {} that look like input and won't be sent: is a quote (\") left open?",
                 output::counted(survey.swallowed, "line", "lines")
             );
         }
@@ -180,7 +180,7 @@ fn rules(settings: &Settings) -> Result<Rules, RunError> {
     let mut protection = Protection::default();
     if let Some(path) = &settings.safety.protect {
         let trouble = |error: String| {
-            let what = format!("cannot use --protect {}: {error}", path.display());
+            let what = format!("can't use --protect {}: {error}", path.display());
             RunError::input(what, "give a file of user ids and session ids, one a line")
         };
         let content = std::fs::read(path).map_err(|error| trouble(error.to_string()))?;

@@ -32,6 +32,6 @@ fn write(path: &Path, error: &RunError, is_rehearsal: bool, settings: Option<&Se
     let (at, exit_code) = (wall(), error.exit_status().code());
     let end = metrics::ExitInfo { at, exit_code, is_rehearsal, input_age: settings.and_then(staleness::of) };
     if let Err(error) = metrics::write(path, &end, None) {
-        tracing::warn!(target: output::WEAKENED, "cannot write {}: {error}", path.display());
+        tracing::warn!(target: output::WEAKENED, "can't write {}: {error}", path.display());
     }
 }

@@ -111,7 +111,7 @@ async fn stand_in(content: &Content) -> Result<Server, RunError> {
     })
     .await?;
     Server::start(stand_in::StandInConfig::rehearsal(sessions))
-        .map_err(|error| RunError::internal(format!("the stand-in cannot be started: {error}")))
+        .map_err(|error| RunError::internal(format!("the stand-in can't be started: {error}")))
 }
 
 /// What an answer tells of the other end and of the token.

@@ -70,7 +70,7 @@ fn tell_results(prepared: &Preflight) {
     if header.windows(RESULT_COLUMNS.len()).any(|columns| columns == ResultColumn::NAMES) {
         tracing::warn!(
             target: output::WEAKENED,
-            "{} holds the results of a run: all of its rows would be sent again, also those that were protected; to continue \
+            "{} contains the results of a run: all of its rows would be sent again, even protected ones; to continue \
              that run, give its input and --resume; to retry rows, give its remaining file (.remaining.csv)",
             prepared.content.path()
         );
@@ -104,14 +104,14 @@ pub(super) fn tell_idle_guards(protect: Option<&Path>, protection: &Protection, 
     let Some(path) = protect.filter(|_| survey.guarded == 0 && survey.sendable > 0) else { return };
     let ids = protection.users.len() + protection.sessions.len();
     let why = match ids {
-        0 => "the file holds no id".to_owned(),
-        1 => "its id stands on no row".to_owned(),
-        _ => format!("none of its {ids} ids stands on a row"),
+        0 => "the file has no ids".to_owned(),
+        1 => "its id isn't in any row".to_owned(),
+        _ => format!("none of its {ids} ids is in any row"),
     };
     let path = path.display();
     tracing::warn!(
         target: output::WEAKENED,
-        "--protect {path} protects nobody in this input, {why}: check whether it is the right file"
+        "--protect {path} protects nobody in this input, {why}: check that it is the right file"
     );
 }
 
@@ -128,13 +128,13 @@ fn tell_aside(aside: &ArchivedRun) {
     let ArchivedRun { files, run_id, input, not_reached, .. } = aside;
     let results = files.results.display();
     if *not_reached == 0 {
-        tracing::info!("run {run_id} was for another input and makes room: its results become {results}");
+        tracing::info!("run {run_id} was for another input and is archived: its results are now {results}");
         return;
     }
     let rows = counted(*not_reached, "row of it has", "rows of it have");
     let (input, output) = (quoted(OsStr::new(input)), quoted(files.results.as_os_str()));
     tracing::error!(
-        "run {run_id} was for another input and did not end: {rows} no record. It makes room, and its results become \
-         {results}; to finish it, give the input that it had: slack-revoke run {input} -o {output} --resume"
+        "run {run_id} was for another input and didn't finish: {rows} no record. It is archived, and its results are now \
+         {results}; to finish it, use its input: slack-revoke run {input} -o {output} --resume"
     );
 }

@@ -154,7 +154,7 @@ fn manifest_of(files: &VerifyFiles) -> Result<Option<Manifest>, RunError> {
         Err(ManifestError::Missing(path)) => {
             tracing::warn!(
                 target: output::WEAKENED,
-                "{} is not there; the totals are printed here and kept nowhere",
+                "{} is missing; the totals are printed but not saved",
                 path.display()
             );
             Ok(None)
@@ -320,15 +320,15 @@ impl VerifyTotals {
         console.note(&format!("written: {}", files.verified.display()));
         if self.waiting > 0 {
             tracing::error!(
-                "{} requested by whole users cannot be shown to be gone; Slack's queue may not be through yet: verify \
-                 again in some minutes",
+                "{} requested with --whole-users can't be verified as gone; Slack may still be working on them: verify again in a \
+                 few minutes",
                 counted(self.waiting, "row", "rows")
             );
         }
         if self.living > 0 {
             let sessions = counted(self.living, "session", "sessions");
             tracing::error!(
-                "{sessions} recorded as revoked cannot be shown to be gone; look at the column verified, and run those \
+                "{sessions} recorded as revoked can't be verified as gone; look at the column verified, and run those \
                  rows again with a new output"
             );
         }

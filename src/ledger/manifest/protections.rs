@@ -121,7 +121,7 @@ impl TryFrom<StoredProtections> for Protections {
             own_users: users(&stored.own_user_ids)?,
         };
         if known.counts() != stored.counts || known.sha256() != stored.sha256 {
-            return Err("the protections don't have the counts and the SHA-256 that are written beside them".into());
+            return Err("the protections don't have the counts and the SHA-256 written next to them".into());
         }
         Ok(known)
     }

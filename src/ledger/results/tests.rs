@@ -169,7 +169,7 @@ fn until_it_is_full() {
         refused
     });
     let error = refused.expect("the limit is below a thousand records").error.to_string();
-    assert!(error.starts_with("cannot write ") && error.contains("r.csv"), "{error}");
+    assert!(error.starts_with("can't write ") && error.contains("r.csv"), "{error}");
     assert_eq!(records(path).unwrap().count(), added, "of records written together, those that fit stay");
     let len = fs::metadata(path).unwrap().len();
     assert!(writer.append([(&row_of(1, &["again"]), &outcome)]).is_err(), "there is no room for another");

@@ -165,7 +165,7 @@ fn notes_on(events: &Events, recorded: Option<(&[Run], &LeftOutRuns)>) -> Vec<St
         (events.unreadable > 0, format!("In the log of events {unreadable}{first}; left out here.")),
         (
             events.left_out > 0,
-            format!("The log of events lacks {} that could not be written.", counted(events.left_out, "line", "lines")),
+            format!("The event log lacks {} that couldn't be written.", counted(events.left_out, "line", "lines")),
         ),
         (
             others > 0,
