@@ -15,8 +15,8 @@ use super::scan::Recorded;
 use crate::files::atomic::read_regular;
 use crate::files::during;
 use crate::model::{
-    Counts, Extra, FIRST_RUNS, InputRecord, LAST_RUNS, LeftOutRuns, Remaining, Results, RowTotals, Run, Stamp,
-    StatusRows, Verified, Window,
+    Counts, Extra, FIRST_RUNS, InputRecord, LAST_RUNS, LeftOutRuns, Remaining, Results, Run, Stamp, StatusRows,
+    StatusTotals, Verified, Window,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -51,7 +51,7 @@ pub struct Manifest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remaining: Option<Remaining>,
     pub results: Results,
-    pub totals: RowTotals,
+    pub totals: StatusTotals,
     /// The same by workspace; a status without rows is left out.
     pub per_workspace: BTreeMap<String, StatusRows>,
     /// The same by user; a status without rows is left out. As it was loaded: a run writes its own from the rows that
@@ -93,7 +93,7 @@ impl Manifest {
     /// A manifest before its first run.
     #[must_use]
     pub fn new(tool_version: &str, input: InputRecord, results: &Path) -> Self {
-        let totals = RowTotals::of(&Counts::default(), input.rows);
+        let totals = StatusTotals::of(&Counts::default(), input.rows);
         Self {
             format_version: FORMAT_VERSION,
             tool: "slack-revoke".into(),
@@ -137,7 +137,7 @@ impl Manifest {
     /// [`Self::save_counted`].
     fn count(&mut self, recorded: &Recorded) {
         let tally = recorded.tally();
-        self.totals = RowTotals::of(tally.counts(), self.input.rows);
+        self.totals = StatusTotals::of(tally.counts(), self.input.rows);
         self.per_workspace =
             tally.teams().iter().map(|(team, rows)| (team.to_string(), StatusRows::some(rows))).collect();
         self.per_user.clear();

@@ -98,7 +98,7 @@ pub struct Window {
 
 /// Rows by how they ended, over all runs. They add up to the input's.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct RowTotals {
+pub struct StatusTotals {
     /// Each status with its rows.
     #[serde(flatten)]
     pub by_status: StatusRows,
@@ -106,7 +106,7 @@ pub struct RowTotals {
     pub not_reached: u64,
 }
 
-impl RowTotals {
+impl StatusTotals {
     /// From the rows that have ended, of an input of `rows` rows.
     #[must_use]
     pub fn of(ended: &Counts, rows: u64) -> Self {

@@ -3,7 +3,7 @@
 use super::text::{counted, thousands};
 use std::io::{BufRead, Read, Write};
 
-/// More than anybody types; a reader that never ends must not be read for ever.
+/// More than anybody types: a reader that never ends is not read for ever.
 const LONGEST_ANSWER: u64 = 1024;
 
 /// Asks once. True for `yes` or `y` in any case; anything else, an end of input and a broken terminal mean no.

@@ -1,7 +1,7 @@
 //! The way to standard error: straight while nothing else draws there, through the screen's queue while a run is shown.
 //!
-//! The dispatcher tells its notices here, and a terminal may stand still for hours (Ctrl-S, a full pipe). So while a
-//! screen is attached nothing waits: a line that finds the queue full is left out, counted, and owned up to later.
+//! The dispatcher prints its notices here, and a terminal may block for hours (Ctrl-S, a full pipe). So while a
+//! screen is attached nothing waits: a line that finds the queue full is left out, counted, and reported later.
 //! A failed write is ignored for good: the results are the evidence, and the run goes on.
 
 use super::style::Palette;
@@ -18,12 +18,11 @@ use std::thread::{self, ThreadId};
 pub(super) enum ScreenMessage {
     /// A finished line, its line break included.
     Line(String),
-    /// A newer snapshot lies ready.
+    /// A newer snapshot is in the slot.
     Snapshot,
 }
 
 impl ScreenMessage {
-    /// The line, where it is one.
     pub(super) fn into_line(self) -> Option<String> {
         match self {
             Self::Line(line) => Some(line),
@@ -32,7 +31,6 @@ impl ScreenMessage {
     }
 }
 
-/// Where a line goes.
 enum Route {
     /// Written by whoever has it.
     Straight,
@@ -45,7 +43,7 @@ enum Route {
 struct ConsoleState {
     style: OutputStyle,
     route: Mutex<Route>,
-    /// The screen's own thread: it writes straight, for a line of its own must not wait behind itself.
+    /// The screen's own thread writes directly: its lines would wait for itself in the queue.
     owner: Mutex<Option<ThreadId>>,
     sink: Mutex<Box<dyn Write + Send>>,
     left_out: AtomicU64,
@@ -61,13 +59,11 @@ fn locked<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Console {
-    /// On standard error.
     #[must_use]
     pub fn stderr(style: OutputStyle) -> Self {
         Self::on(Box::new(AutoStream::new(io::stderr(), Palette::new(style.color).choice())), style)
     }
 
-    /// On any other stream.
     #[must_use]
     pub fn on(sink: Box<dyn Write + Send>, style: OutputStyle) -> Self {
         let (route, sink) = (Mutex::new(Route::Straight), Mutex::new(sink));
@@ -80,15 +76,15 @@ impl Console {
         self.0.style
     }
 
-    /// Shows the plan of a run before it begins. Nothing under `-q`, and nothing where machines read.
-    /// `text` is only asked for where it is shown: the time zone of its times is looked up in some hundred files.
+    /// Shows the plan of a run before it begins. Nothing under `-q`, and nothing in JSON.
+    /// `text` is only called if it is shown: the time zone of its times is looked up in some hundred files.
     pub fn plan(&self, text: impl FnOnce() -> String) {
         if self.style().verbosity > Verbosity::Quiet && self.style().log_format == LogFormat::Text {
             self.line(text());
         }
     }
 
-    /// Tells a line that is no warning: how far a command is, or what it did. Nothing under `-q`.
+    /// Prints what a command does or did. Nothing under `-q`.
     pub fn note(&self, text: &str) {
         match (self.style().verbosity, self.style().log_format) {
             (Verbosity::Quiet, _) => {}
@@ -109,7 +105,7 @@ impl Console {
         }
     }
 
-    /// Wakes the screen's thread, where there is one. A full queue wakes it anyhow.
+    /// Wakes the screen's thread, if there is one. A full queue wakes it anyway.
     pub(super) fn wake(&self) {
         if let Route::Queue(queue) = &*locked(&self.0.route) {
             let _ = queue.try_send(ScreenMessage::Snapshot);

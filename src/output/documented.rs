@@ -23,7 +23,7 @@ impl Documented {
         Self { members: members.collect(), example: serde_json::from_str(example).expect("JSON") }
     }
 
-    /// Sees to it that an object has the members of the page, of their types; `common` are those that are told elsewhere.
+    /// Asserts that an object has the members of the page, of their types; `common` are described elsewhere.
     #[track_caller]
     pub(super) fn describes(&self, object: &Value, common: &[&str]) {
         let object = object.as_object().expect("an object");

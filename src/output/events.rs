@@ -3,7 +3,7 @@
 //! The lines are described in `docs/events.md`, for whoever reads them; a test holds that page against what is written here.
 //! Every line has `v`: 1 until a member changes its meaning or goes.
 //!
-//! A file is added to, so that a resumed run goes on in it. Where it cannot be written any more, that is said once, and
+//! A file is added to, so that a resumed run goes on in it. If it can't be written any more, that is reported once, and
 //! the run goes on: the results are the evidence.
 
 use super::files::{Closed, LineSink, Taken, begins_as};
@@ -31,7 +31,7 @@ impl EventLog {
     /// Opens or makes the file at `path`, with mode 0600; a pipe or a device gets a thread of its own.
     ///
     /// # Errors
-    /// Where it cannot be opened.
+    /// If it can't be opened.
     pub fn create(path: &Path) -> io::Result<Self> {
         Ok(Self { sink: Some(LineSink::append(path)?), left_out: 0 })
     }
@@ -44,7 +44,6 @@ impl EventLog {
         begins_as(path, r#"{"v":1,"at":""#)
     }
 
-    /// The run begins.
     pub fn started(&mut self, at: Stamp, run_id: &str, rows: u64) {
         self.write(at, &EventBody::RunStarted { run_id: clean(run_id), rows });
     }
@@ -82,7 +81,7 @@ impl EventLog {
     fn write(&mut self, at: Stamp, body: &EventBody<'_>) {
         if self.left_out > 0 {
             let lines = std::mem::take(&mut self.left_out);
-            // Counts itself where it finds no room either.
+            // Counted itself if there is no room for it either.
             if !self.line(at, &EventBody::LeftOut { lines }) {
                 self.left_out = lines;
             }
@@ -300,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn every_line_is_as_the_page_describes_it_and_so_is_every_example() {
+    fn every_line_and_every_example_match_the_documentation() {
         const COMMON: [&str; 3] = ["v", "at", "type"];
         let sections: BTreeMap<&str, Documented> = PAGE
             .split("\n## `")
@@ -338,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_look_as_they_are_written_down() {
+    fn lines_have_the_documented_format() {
         let lines: Vec<Value> = every_event().iter().map(object).collect();
         let when = "2023-11-14T22:13:20.042Z";
         assert_eq!(
@@ -353,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_is_a_run_from_its_start_to_its_end_and_a_second_run_goes_on_in_it() {
+    fn a_second_run_appends_to_the_log() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("events.ndjson");
         for run_id in ["one", "two"] {
@@ -387,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_a_pipe_did_not_take_are_owned_up_to() {
+    fn lines_that_a_pipe_did_not_take_are_counted_in_the_log() {
         let (queue, lines) = std::sync::mpsc::sync_channel(2);
         let (_end, ended) = std::sync::mpsc::sync_channel(1);
         let mut log = EventLog { sink: Some(LineSink::Pipe { queue, ended }), left_out: 0 };

@@ -26,7 +26,7 @@ pub(super) fn json_text(object: &impl Serialize) -> String {
 /// to.
 ///
 /// # Errors
-/// Where the file beside it cannot be written, or not be moved over `path`.
+/// If the file beside it can't be written, or not be moved over `path`.
 pub(super) fn replace(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
         return write_special(path, text);
@@ -70,11 +70,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// is a thread and a bounded queue.
 #[derive(Debug)]
 pub(super) enum LineSink {
-    /// A regular file.
     File(File),
-    /// Anything else.
     Pipe {
-        /// To the thread.
         queue: SyncSender<String>,
         /// Answers when the thread has written all, or can't go on.
         ended: Receiver<io::Result<()>>,
@@ -84,11 +81,9 @@ pub(super) enum LineSink {
 /// How the end of a sink went.
 #[derive(Debug)]
 pub(super) enum Closed {
-    /// All is written.
     Whole,
     /// The reader of the pipe is too slow.
     TooSlow,
-    /// It can't be written.
     Failed(io::Error),
 }
 
@@ -99,7 +94,6 @@ pub(super) enum Taken {
     Yes,
     /// The reader of the pipe is too slow.
     LeftOut,
-    /// The file cannot be written.
     Failed(io::Error),
 }
 
@@ -107,7 +101,7 @@ impl LineSink {
     /// Opens `path` for lines behind those that it holds; one that was torn is ended first. Its mode becomes [`PRIVATE`].
     ///
     /// # Errors
-    /// Where it cannot be opened, or its end not be read.
+    /// If it can't be opened, or its end can't be read.
     pub(super) fn append(path: &Path) -> io::Result<Self> {
         let regular = fs::metadata(path).map_or(true, |found| found.is_file());
         if !regular {
@@ -193,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_replaced_whole_with_its_mode_and_nothing_stays_beside_it() {
+    fn a_file_is_replaced_atomically_with_its_mode() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("m.prom");
         replace(&path, "old, and longer\n", 0o600).unwrap();
@@ -235,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pipe_that_nobody_empties_holds_nobody_up() {
+    fn a_full_pipe_does_not_block() {
         let (mut reader, writer) = io::pipe().unwrap();
         let fd: std::os::fd::OwnedFd = writer.into();
         let mut sink = LineSink::pipe(File::from(fd)).unwrap();

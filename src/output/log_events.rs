@@ -1,4 +1,4 @@
-//! Notices and the plain line of progress, told through tracing: one way for text and for JSON.
+//! Events and the plain line of progress as tracing events: one way for text and for JSON.
 
 use super::messages::{sentence, stop_word};
 use super::progress_view::{ProgressView, bucket_words};
@@ -8,13 +8,13 @@ use crate::model::{Event, Outcome, Row};
 use std::time::Duration;
 use tracing::{debug, info, trace, warn};
 
-/// Tells one event. Where its level is off, nothing is put together and it costs next to nothing: rows end, and calls
-/// are sent, some 30,000 times a second where there is no limit.
-pub fn tell(event: &Event) {
+/// Emits one event. If its level is off, nothing is formatted and it costs next to nothing: rows end, and calls
+/// are sent, some 30,000 times a second without a limit.
+pub fn emit(event: &Event) {
     let text = || sentence(event);
     match event {
         Event::Sending { line, call } => trace!(target: NOTICE, line, call, "{}", text()),
-        Event::Ended { row, outcome } => tell_end(row, outcome, text),
+        Event::Ended { row, outcome } => emit_row_ended(row, outcome, text),
         Event::Retrying { line, attempt, error, wait } => {
             trace!(target: NOTICE, line, attempt, error = &*clean(error), wait_ms = millis(*wait), "{}", text());
         }
@@ -40,7 +40,7 @@ pub fn tell(event: &Event) {
     }
 }
 
-fn tell_end(row: &Row, outcome: &Outcome, text: impl Fn() -> String) {
+fn emit_row_ended(row: &Row, outcome: &Outcome, text: impl Fn() -> String) {
     debug!(
         target: NOTICE,
         line = row.line,
@@ -79,8 +79,7 @@ pub fn progress(view: &ProgressView) -> String {
     parts.join(" · ")
 }
 
-/// Tells the line of progress.
-pub(super) fn tell_progress(view: &ProgressView) {
+pub(super) fn emit_progress(view: &ProgressView) {
     info!(
         target: NOTICE,
         done = view.done(),
@@ -94,8 +93,8 @@ pub(super) fn tell_progress(view: &ProgressView) {
     );
 }
 
-/// Owns up to lines that were left out, where there are any.
-pub(super) fn tell_left_out(lines: u64) {
+/// Reports lines that were left out, if there are any.
+pub(super) fn emit_left_out(lines: u64) {
     if lines > 0 {
         warn!(target: NOTICE, lines, "{lines} lines were left out here: the terminal was slower than the run");
     }
@@ -112,17 +111,17 @@ mod tests {
     use crate::model::Snapshot;
     use crate::model::{LogFormat, ScreenMode, Verbosity};
 
-    /// What `tell` shows of every event.
+    /// What `emit` shows of every event.
     fn told(mode: ScreenMode, verbosity: Verbosity, format: LogFormat) -> Vec<String> {
         let page = Page::default();
         let console = Console::on(Box::new(page.clone()), style(mode, verbosity, format));
         let targets = targets(console.style(), None).unwrap();
-        tracing::dispatcher::with_default(&dispatch(&console, targets), || every_event().iter().for_each(tell));
+        tracing::dispatcher::with_default(&dispatch(&console, targets), || every_event().iter().for_each(emit));
         page.text().lines().map(str::to_owned).collect()
     }
 
     #[test]
-    fn verbosity_decides_what_is_told() {
+    fn verbosity_decides_what_is_shown() {
         for (mode, verbosity, want) in [
             (ScreenMode::None, Verbosity::Quiet, 0),
             (ScreenMode::Bar, Verbosity::Normal, 5),
@@ -149,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn the_line_of_progress_says_where_it_stands() {
+    fn the_progress_line_shows_counts_rate_and_eta() {
         let state = Snapshot { eta: Some(Duration::from_mins(44)), per_minute: None, ..snapshot([110, 8, 2, 0], 1000) };
         let line = |state: Snapshot| progress(&ProgressView::new(state, Duration::ZERO));
         assert_eq!(line(state.clone()), "120/1000 done · revoked 110 · gone 8 · failed 2 · 20/min · ETA 44 m 00 s");

@@ -23,10 +23,8 @@ const OURS: &str = "slack_revoke";
 /// Why the logs could not be set up.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LogError {
-    /// The filter cannot be read.
     #[error("SLACK_REVOKE_LOG is not a filter such as \"debug\" or \"slack_revoke::engine=trace\": {0}")]
     Filter(String),
-    /// Somebody set them up before.
     #[error("the logs are set up already")]
     Twice,
 }
@@ -77,7 +75,6 @@ fn is_ours(target: &str) -> bool {
     target.strip_prefix(OURS).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }
 
-/// The subscriber that writes to `console`.
 pub(super) fn dispatch(console: &Console, targets: Targets) -> Dispatch {
     let layer = tracing_subscriber::fmt::layer().with_writer(Lines(console.clone())).log_internal_errors(false);
     let registry = tracing_subscriber::registry().with(targets);
@@ -116,7 +113,7 @@ impl io::Write for &Lines {
     }
 }
 
-/// `slack-revoke: warning: what happened`, and the fields behind it where the sentence does not hold them.
+/// `slack-revoke: warning: what happened`, and the fields behind it if the sentence does not hold them.
 struct Sentences(OutputStyle);
 
 impl<S, N> FormatEvent<S, N> for Sentences
@@ -139,7 +136,6 @@ where
     }
 }
 
-/// The parts of one event.
 #[derive(Default)]
 struct Words {
     message: String,
@@ -212,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn the_filter_takes_the_place_of_the_flags() {
+    fn the_filter_overrides_the_flags() {
         let quiet = style(ScreenMode::None, Verbosity::Quiet, LogFormat::Text);
         assert!(passes(quiet, Some("debug"), NOTICE, Level::DEBUG));
         assert!(passes(

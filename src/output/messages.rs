@@ -212,7 +212,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn sentences_say_what_to_whom() {
+    fn sentences_name_the_row_and_the_cause() {
         let said: Vec<String> = every_event().iter().map(sentence).collect();
         assert!(said[1].starts_with("line 7: failed: ") && said[1].ends_with(", 2 attempts"), "{}", said[1]);
         let why = "longer than the 1 s that Slack asks for, which were too short before";

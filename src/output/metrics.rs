@@ -1,6 +1,6 @@
 //! `--metrics-file`: Prometheus text for `node_exporter`'s textfile collector.
 //!
-//! Everything is a gauge: the file tells of the last run, and the next one starts again from nothing. A new one has mode 0644,
+//! Everything is a gauge: the file describes the last run, and the next one starts again from nothing. A new one has mode 0644,
 //! since `node_exporter` reads it as another user, and an existing one keeps its mode; it holds numbers alone, no ids. The collector wants a name in `.prom`.
 
 use super::files::{begins_as, replace};
@@ -19,9 +19,7 @@ const LAST_SUCCESS: &str = "slack_revoke_last_success_timestamp_seconds";
 /// How a run ended, or was refused.
 #[derive(Debug, Clone, Copy)]
 pub struct ExitInfo {
-    /// When.
     pub at: Stamp,
-    /// The exit code.
     pub exit_code: u8,
     /// A drill revokes nothing, so it is no success.
     pub is_rehearsal: bool,

@@ -13,12 +13,10 @@ const USERS_A_BULK: u64 = 1000;
 /// What reading and checking the input has found.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PlanFacts {
-    /// The input, as it was named.
     pub input: String,
-    /// How long ago the input was listed, as far as its file tells.
+    /// How long ago the input was listed, according to its file.
     #[serde(rename = "input_age_seconds", serialize_with = "seconds")]
     pub input_age: Option<Duration>,
-    /// Where the results go.
     pub output: String,
     /// Rows of the input: the sum of the six numbers below.
     pub rows: u64,
@@ -26,15 +24,12 @@ pub struct PlanFacts {
     pub by_user: u64,
     /// Rows that will be sent, naming their session by `team_id`.
     pub by_team: u64,
-    /// Rows that cannot be sent.
     pub invalid: u64,
     /// Rows whose session stands on an earlier line.
     pub duplicates: u64,
-    /// Rows that must not be sent.
     pub protected: u64,
     /// Rows that an earlier run on these results has ended.
     pub already_done: u64,
-    /// The first few invalid rows.
     pub invalid_examples: Vec<InvalidExample>,
     /// Workspaces among the rows to send.
     pub workspaces: u64,
@@ -42,7 +37,7 @@ pub struct PlanFacts {
     pub busiest_workspaces: Vec<WorkspaceRows>,
     /// Users among the rows to send.
     pub users: u64,
-    /// Whether whole users are asked for: the calls that they take. None where sessions are sent one by one.
+    /// Whether whole users are asked for: the calls that they take. `None` if sessions are sent one by one.
     pub whole_users_calls: Option<u64>,
     /// The users that `--confirm-users` is to name.
     pub users_to_confirm: Option<u64>,
@@ -53,9 +48,7 @@ pub struct PlanFacts {
     pub rate: RateChoice,
     /// Calls a minute that the last run on this host and organisation found that one bucket takes.
     pub learnt_per_minute: Option<f64>,
-    /// When the plan was made.
     pub now: Stamp,
-    /// The API's host.
     pub api_host: String,
     /// The proxy that the environment names; shown without its credentials.
     #[serde(serialize_with = "proxy")]
@@ -65,18 +58,13 @@ pub struct PlanFacts {
 /// A row that cannot be sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct InvalidExample {
-    /// Its line.
     pub line: u64,
-    /// What is wrong with it.
     pub reason: String,
 }
 
-/// Rows of one workspace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct WorkspaceRows {
-    /// The workspace.
     pub team_id: String,
-    /// Its rows to send.
     pub rows: u64,
 }
 
@@ -121,7 +109,6 @@ fn proxy<S: Serializer>(proxy: &Option<String>, serializer: S) -> Result<S::Ok, 
 }
 
 impl PlanFacts {
-    /// Rows to send.
     #[must_use]
     pub fn to_send(&self) -> u64 {
         self.by_user + self.by_team
@@ -133,7 +120,7 @@ impl PlanFacts {
         self.whole_users_calls.unwrap_or_else(|| self.to_send())
     }
 
-    /// How long the run will take; none where no limit says so.
+    /// How long the run will take; `None` without a limit.
     #[must_use]
     pub fn duration(&self) -> Option<Duration> {
         time_at(self.rate, self.calls())
@@ -146,7 +133,7 @@ impl PlanFacts {
         Some(Stamp::from_millis(self.now.as_millis().checked_add(millis)?))
     }
 
-    /// `resetBulk` calls that would end every session of the users named; none where a row names no user.
+    /// `resetBulk` calls that would end every session of the users named; `None` if a row names no user.
     #[must_use]
     pub fn reset_bulk_calls(&self) -> Option<u64> {
         (self.users > 0 && self.rows_without_user == 0).then(|| self.users.div_ceil(USERS_A_BULK))
@@ -285,7 +272,7 @@ fn learnt(facts: &PlanFacts) -> Option<String> {
     (matches!(facts.rate, RateChoice::Auto { .. }) && facts.to_send() > 0).then(|| format!("{:<11} {offer}", ""))
 }
 
-/// The local time in brackets, where it is another than UTC.
+/// The local time in brackets, if it differs from UTC.
 fn beside_utc(local: &str) -> String {
     if local.ends_with(" UTC") { String::new() } else { format!(" ({local})") }
 }

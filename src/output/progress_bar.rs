@@ -15,7 +15,6 @@ pub(super) struct TerminalBar {
 }
 
 impl TerminalBar {
-    /// On standard error.
     pub(super) fn stderr(palette: Palette) -> Self {
         Self::on(ProgressDrawTarget::stderr_with_hz(MOST_DRAWS_A_SECOND), palette)
     }
@@ -43,7 +42,7 @@ impl TerminalBar {
     }
 }
 
-/// Columns of the terminal behind standard error; 80 where it does not say.
+/// Columns of the terminal behind standard error; 80 if unknown.
 pub(super) fn terminal_width() -> usize {
     console::Term::stderr().size_checked().map_or(80, |(_, columns)| usize::from(columns))
 }
@@ -53,7 +52,7 @@ struct BarField {
     rank: u8,
     text: String,
     style: Style,
-    /// What stands before it, where it is not the first.
+    /// What separates it from the field before it.
     joint: &'static str,
 }
 
@@ -181,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn trouble_is_said_at_any_usual_width() {
+    fn stops_and_outages_are_shown_at_usual_widths() {
         let stopping = Snapshot { stopping: true, in_flight: 3, ..busy() };
         assert!(plain(stopping.clone(), 80).contains("stopping: 3 calls in flight"));
         assert!(plain(stopping, 50).contains("stopping: 3 calls in flight"));
@@ -190,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn the_gauge_is_full_at_the_end_alone() {
+    fn the_gauge_is_full_only_at_the_end() {
         for (rows, want) in [(0, "[>       ]"), (15, "[====>   ]"), (29, "[=======>]"), (30, "[========]")] {
             assert_eq!(gauge(&ProgressView::new(snapshot([rows, 0, 0, 0], 30), Duration::ZERO), 10), want);
         }
@@ -217,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_go_above_the_bar_and_the_end_leaves_nothing_of_it() {
+    fn lines_go_above_the_bar_and_the_end_removes_it() {
         let terminal = InMemoryTerm::new(6, 80);
         let bar = TerminalBar::on(ProgressDrawTarget::term_like(Box::new(terminal.clone())), Palette::new(false));
         bar.draw(&ProgressView::new(busy(), Duration::ZERO), 80);

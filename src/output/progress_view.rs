@@ -18,7 +18,6 @@ impl ProgressView {
         Self { snapshot, age }
     }
 
-    /// Rows that ended.
     pub(super) fn done(&self) -> u64 {
         self.snapshot.counts.ended()
     }
@@ -63,7 +62,7 @@ impl ProgressView {
         format!("{}/min", rate(self.snapshot.recent_per_minute))
     }
 
-    /// What the pacer allows itself now; none where there is no limit.
+    /// Calls a minute that the rate allows now; `None` without a limit.
     pub(super) fn limit(&self) -> Option<String> {
         self.snapshot.per_minute.map(|limit| format!("limit {}", rate(limit)))
     }
@@ -79,7 +78,7 @@ impl ProgressView {
         Some(format!("paused {}", format_countdown(left)))
     }
 
-    /// The time left; none for a run that is stopping or done, or where nobody knows.
+    /// The time left; `None` if it is unknown, or the run is stopping or done.
     pub(super) fn eta(&self) -> Option<String> {
         let over = self.snapshot.stopping || self.done() >= self.total();
         let eta = self.snapshot.eta.filter(|_| !over)?;
@@ -127,7 +126,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_pause_runs_down_between_snapshots_and_ends() {
+    fn a_pause_counts_down_between_snapshots() {
         let paused = Snapshot { pause: Some(Duration::from_secs(14)), ..snapshot([1, 0, 0, 0], 30) };
         for (age, want) in [(0, Some("paused 14 s")), (5, Some("paused 9 s")), (14, None), (20, None)] {
             let view = ProgressView::new(paused.clone(), Duration::from_secs(age));
@@ -136,7 +135,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_time_left_runs_down_and_never_below_nothing() {
+    fn the_eta_counts_down_to_zero() {
         let base = Snapshot { eta: Some(Duration::from_secs(125)), ..snapshot([1, 0, 0, 0], 30) };
         for (age, want) in [(0, "ETA 2 m 05 s"), (5, "ETA 2 m 00 s"), (500, "ETA 0 s")] {
             assert_eq!(ProgressView::new(base.clone(), Duration::from_secs(age)).eta().as_deref(), Some(want));
@@ -146,7 +145,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_total_that_came_too_low_is_not_overrun() {
+    fn the_total_is_never_less_than_the_rows_done() {
         let view = ProgressView::new(snapshot([5, 0, 0, 0], 3), Duration::ZERO);
         assert_eq!((view.total(), view.percent()), (5, 100));
         assert_eq!(ProgressView::new(snapshot([0; 4], 0), Duration::ZERO).percent(), 0);

@@ -1,11 +1,11 @@
 //! The screen: a thread of its own, so that the dispatcher never waits for a terminal.
 //!
-//! The newest snapshot lies in a slot, lines come through a bounded queue ([`Console`]). The thread sleeps until a line
+//! The newest snapshot is in a slot, lines come through a bounded queue ([`Console`]). The thread sleeps until a line
 //! comes or something is due: at most 8 draws a second, and one a second for the countdowns while nothing new comes. A
-//! snapshot wakes it only where it would be shown at once; for plain lines most lie there until the next line is due.
+//! snapshot wakes it only if it would be shown at once; for plain lines most stay there until the next line is due.
 
 use super::console::{Console, ScreenMessage};
-use super::log_events::{tell, tell_left_out, tell_progress};
+use super::log_events::{emit, emit_left_out, emit_progress};
 use super::progress_bar::{TerminalBar, terminal_width};
 use super::progress_view::ProgressView;
 use super::style::Palette;
@@ -22,7 +22,7 @@ const QUEUE: usize = 1024;
 /// Lines written in one go, so that a flood of them redraws the bar once and not each time.
 const BATCH: usize = 256;
 
-/// How long the end waits for a terminal that stands still. The exit code is worth more than the last picture.
+/// How long the end waits for a blocked terminal. The exit code is worth more than the last picture.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The newest snapshot on its way from the run to the thread.
@@ -76,7 +76,7 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// Begins to show a run on `console`, in the mode that its style says. Where no thread can be had, notices are
+    /// Begins to show a run on `console`, in the mode that its style says. If no thread can be started, notices are
     /// written straight and there is no progress.
     #[must_use]
     pub fn start(console: &Console) -> Self {
@@ -84,7 +84,7 @@ impl Screen {
         let (end, ended) = sync_channel(1);
         let slot = SnapshotSlot::default();
         let screen = ScreenThread::new(console.clone(), slot.clone(), messages);
-        // The thread's own lines go where those of the thread that starts it go.
+        // The thread's own messages use the subscriber of the thread that starts it.
         let dispatch = tracing::dispatcher::get_default(Dispatch::clone);
         let body = move || tracing::dispatcher::with_default(&dispatch, || screen.run(&end));
         console.attach(queue);
@@ -106,14 +106,14 @@ impl Screen {
 
     /// Takes in what happened. Never waits; costs next to nothing for what is not shown.
     pub fn event(&self, event: &Event) {
-        tell(event);
+        emit(event);
     }
 
     /// Takes the bar away, ends the thread, and on plain lines says how the run stood at its end. A terminal that
     /// stands still is waited for 5 s at most; after that nothing is written any more.
     pub fn finish(mut self, end: &Snapshot) {
         if self.close(PATIENCE) && self.console.style().progress == ScreenMode::Plain {
-            tell_progress(&ProgressView::new(end.clone(), Duration::ZERO));
+            emit_progress(&ProgressView::new(end.clone(), Duration::ZERO));
         }
     }
 
@@ -124,7 +124,7 @@ impl Screen {
         let over = ended.recv_timeout(patience) != Err(RecvTimeoutError::Timeout);
         if over {
             self.console.detach();
-            tell_left_out(self.console.take_left_out());
+            emit_left_out(self.console.take_left_out());
         }
         over
     }
@@ -136,7 +136,6 @@ impl Drop for Screen {
     }
 }
 
-/// What the thread owns.
 struct ScreenThread {
     console: Console,
     slot: SnapshotSlot,
@@ -198,7 +197,7 @@ impl ScreenThread {
         }
         let write = || {
             self.console.write(&text);
-            tell_left_out(left_out);
+            emit_left_out(left_out);
         };
         match bar {
             Some(bar) => bar.above(write),
@@ -222,13 +221,13 @@ impl ScreenThread {
         let view = ProgressView::new(latest.snapshot.clone(), now.saturating_duration_since(latest.taken_at));
         match bar {
             Some(bar) => bar.draw(&view, terminal_width()),
-            None => tell_progress(&view),
+            None => emit_progress(&view),
         }
         self.timer.shown(now);
     }
 }
 
-/// When to show the progress again.
+/// When to show the progress again. Pure: the moments come in.
 #[derive(Debug)]
 struct RedrawTimer {
     mode: ScreenMode,
@@ -247,7 +246,7 @@ impl RedrawTimer {
         Self { mode, last, news: false }
     }
 
-    /// A newer snapshot came. A bar shows each of them; a line is worth writing where rows have ended.
+    /// A newer snapshot came. A bar shows each of them; a line is worth writing if rows have ended.
     fn note(&mut self, rows_ended: bool) {
         self.news |= rows_ended || self.mode == ScreenMode::Bar;
     }
@@ -267,7 +266,7 @@ impl RedrawTimer {
         }
     }
 
-    /// Until the next picture is due; zero where it is, none where there never is one.
+    /// Until the next picture is due; zero if it is due, `None` if there never is one.
     fn wait(&self, now: Instant) -> Option<Duration> {
         self.wait_with(self.news, now)
     }
@@ -277,7 +276,7 @@ impl RedrawTimer {
         Some(self.last.map_or(Duration::ZERO, |last| gap.saturating_sub(now.saturating_duration_since(last))))
     }
 
-    /// Whether a newer snapshot is worth waking for. A line that is not due yet is written from what lies there by then.
+    /// Whether a newer snapshot is worth waking for. A line that is not due yet is written from the snapshot of that moment.
     fn wants_news(&self, now: Instant) -> bool {
         match self.mode {
             ScreenMode::Bar => true,
@@ -286,7 +285,7 @@ impl RedrawTimer {
         }
     }
 
-    /// How long to sleep at most: until a picture is due, or would be if there were news by then; none for ever.
+    /// How long to sleep at most: until a picture is due, or would be if there were news by then; `None` for ever.
     fn sleep(&self, now: Instant) -> Option<Duration> {
         if self.wants_news(now) { self.wait(now) } else { self.wait_with(true, now) }
     }

@@ -53,14 +53,13 @@ pub fn retry_command(argv: &[OsString], input: &OsStr, remaining: &OsStr) -> Str
     command_line(&kept)
 }
 
-/// Where the input was typed: not right behind a flag, whose value it could be, if there is such a place.
+/// The index of the input. A word right behind a flag could be the flag's value, so it is taken only if there is no other.
 fn input_in(argv: &[OsString], input: &OsStr) -> Option<usize> {
     let is_flag = |word: &OsString| word.as_encoded_bytes().starts_with(b"-") && word != "-" && word != "--";
     let places = || (1..argv.len()).filter(|at| argv[*at] == input);
     places().find(|at| !is_flag(&argv[at - 1])).or_else(|| places().next_back())
 }
 
-/// A word that goes.
 struct Dropped {
     /// What stays of it: `-yo` names two flags.
     rest: Option<OsString>,
@@ -141,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn resume_is_added_once_and_where_it_is_read_as_a_flag() {
+    fn resume_is_added_once_before_a_double_dash() {
         for (typed, want) in [
             (&["slack-revoke", "run", "a.csv", "--yes"][..], "slack-revoke run a.csv --yes --resume"),
             (&["slack-revoke", "run", "--resume", "a.csv"], "slack-revoke run --resume a.csv"),
@@ -158,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_of_the_remaining_rows_keeps_what_is_not_about_this_run() {
+    fn the_retry_command_drops_only_flags_of_this_run() {
         for (typed, want) in [
             (&["s", "run", "a.csv", "--yes"][..], "s run r.csv --yes"),
             (&["s", "run", "-o", "a.out", "--resume", "a.csv", "-q"], "s run r.csv -q"),

@@ -11,7 +11,7 @@ pub(super) const NOTICE: &str = "slack_revoke::notice";
 /// `tracing::warn!(target: output::WEAKENED, "…")`.
 pub const WEAKENED: &str = "slack_revoke::weakened";
 
-/// The few colours there are, or none of them.
+/// Colours, or none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Palette {
     on: bool,
@@ -35,7 +35,7 @@ impl Palette {
         Self { on }
     }
 
-    /// What anstream is told for the stream that the text goes to.
+    /// For anstream, about the stream that the text goes to.
     pub(super) fn choice(self) -> ColorChoice {
         if self.on { ColorChoice::Always } else { ColorChoice::Never }
     }
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn colours_are_there_only_where_they_are_on() {
+    fn colours_are_written_only_if_they_are_on() {
         assert_eq!(Palette::new(false).paint(Style::Bad, "failed"), "failed");
         assert_eq!(Palette::new(true).paint(Style::Bad, "failed"), "\u{1b}[31mfailed\u{1b}[0m");
         assert_eq!(Palette::new(true).paint(Style::Plain, "gone"), "gone");

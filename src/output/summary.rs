@@ -15,7 +15,7 @@ const SIEM_ALERT: u64 = 60;
 pub(super) const TIER_2: u64 = 20;
 const TIER_2_A_MINUTE: f64 = 20.0;
 
-/// How long `calls` calls take where the first 20 go at once and then 20 a minute.
+/// How long `calls` calls take if the first 20 go at once and then 20 a minute.
 pub(super) fn at_tier_2(calls: u64) -> Duration {
     Duration::from_secs(calls.saturating_sub(TIER_2).saturating_mul(60 / TIER_2))
 }
@@ -25,9 +25,7 @@ pub(super) fn at_tier_2(calls: u64) -> Duration {
 pub struct Summary {
     /// Rows by how they ended, those of earlier runs on the same results included.
     pub counts: Counts,
-    /// Rows of the input.
     pub total: u64,
-    /// Calls made in this run.
     pub calls: u64,
     /// 429s met in this run.
     pub rate_limited: u64,
@@ -35,25 +33,23 @@ pub struct Summary {
     pub paused: Duration,
     /// From the first call to the end.
     pub elapsed: Duration,
-    /// Calls a minute that the pacer came to; none where there was no limit.
+    /// Calls a minute that the estimator came to; `None` without a limit.
     pub per_minute: Option<f64>,
     /// How the limit showed itself on the way.
     pub pacing: Pacing,
     /// Why the run stopped before its rows were all ended.
     pub stop: Option<StopReason>,
-    /// The files written.
     pub files: SummaryFiles,
-    /// This run's id.
     pub run_id: String,
-    /// From the first call to the last answer; none where nothing was sent.
+    /// From the first call to the last answer; `None` if nothing was sent.
     pub window: Option<(Stamp, Stamp)>,
     /// Whose token it was, from `auth.test`: an id, a name, or both.
     pub actor: Option<String>,
     /// Users with their revocations, most first.
     pub heaviest_users: Vec<(UserId, u64)>,
-    /// The command that continues the run, where it did not finish ([`super::resume_command`]).
+    /// The command that continues the run, if it did not finish ([`super::resume_command`]).
     pub resume_command: Option<String>,
-    /// The command that proves what was requested of Slack, where something was.
+    /// The command that proves what was requested of Slack, if something was.
     pub verify_command: Option<String>,
     /// Why rows didn't end well, most rows first.
     pub failures: Vec<FailureGroup>,
@@ -66,11 +62,9 @@ pub struct Summary {
 /// Rows that ended with one error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailureGroup {
-    /// How.
     pub status: Status,
     /// The `error` column.
     pub error: String,
-    /// How many.
     pub rows: u64,
     /// What it means, and what to do about it.
     pub hint: String,
@@ -87,12 +81,11 @@ impl FailureGroup {
 /// Errors that are named at the end; the summary has all.
 const NAMED_ERRORS: usize = 10;
 
-/// What a run leaves behind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SummaryFiles {
     /// One record for each ended row.
     pub results: PathBuf,
-    /// The rows that can be fed back; none where nothing remains.
+    /// The rows that can be run again; `None` if nothing remains.
     pub remaining: Option<PathBuf>,
     /// What ran, when, as whom.
     pub manifest: PathBuf,
@@ -129,7 +122,7 @@ impl Summary {
         sentences
     }
 
-    /// What must not be overlooked, each in one sentence.
+    /// Each in one sentence.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let not_found = self.counts.of(Status::NotFound);
@@ -227,7 +220,7 @@ fn headline(summary: &Summary) -> String {
     }
 }
 
-/// Statuses that are told even where they have no row: the two that everybody looks for.
+/// Statuses without rows are left out, except for the two that everybody looks for.
 fn is_told(status: Status, rows: u64) -> bool {
     rows > 0 || matches!(status, Status::Revoked | Status::Failed)
 }

@@ -46,7 +46,7 @@ struct SummaryJson<'a> {
 /// Replaces the file at `path`, with mode 0600: it names users.
 ///
 /// # Errors
-/// Where the file cannot be written.
+/// If the file can't be written.
 pub fn write(path: &Path, summary: &Summary, exit_code: u8) -> io::Result<()> {
     replace(path, &render(summary, exit_code), PRIVATE)
 }
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn the_object_adds_up_like_the_totals() {
+    fn the_json_adds_up_like_the_totals() {
         let object = object(&summary([10, 3, 2, 1], 20), 1);
         let rows: u64 = object["rows"].as_object().unwrap().values().filter_map(Value::as_u64).sum();
         assert_eq!((rows + 4, &object["not_reached"], &object["total"]), (20, &json!(4), &json!(20)));
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn the_object_is_as_the_page_describes_it_and_so_is_the_example() {
+    fn the_json_and_its_example_match_the_documentation() {
         let page = Documented::of(include_str!("../../docs/summary.md"));
         page.describes(&object(&summary([10, 3, 2, 1], 20), 1), &[]);
         let stopped = Summary {
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stop_and_its_way_on_are_told() {
+    fn a_stop_and_its_resume_command_are_in_the_json() {
         let stopped = Summary {
             stop: Some(StopReason::MaxFailures { failed: 10, of: 50 }),
             resume_command: Some("slack-revoke run s.csv --resume".to_owned()),

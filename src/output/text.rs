@@ -121,7 +121,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn clean_takes_what_could_deceive() {
+    fn clean_replaces_deceptive_characters() {
         for (text, want) in [
             ("Zoë, 東京 🚀", "Zoë, 東京 🚀"),
             ("a\tb\r\nc", "a b  c"),
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_durations_and_rates_read_well() {
+    fn numbers_durations_and_rates_are_formatted() {
         for (number, want) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
             assert_eq!(thousands(number), want);
         }

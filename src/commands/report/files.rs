@@ -1,4 +1,4 @@
-//! Where `report` reads and writes, and that the page takes the place of nothing but an earlier page.
+//! The files that `report` reads and writes. The page replaces nothing but an earlier page.
 
 use super::refused;
 use crate::commands::outputs::{self, Named, unwritable};
@@ -16,20 +16,15 @@ use std::path::{Path, PathBuf};
 /// Enough of a file to know a page by.
 const BEGINNING: u64 = 256;
 
-/// Where everything is.
 pub struct ReportFiles {
     /// The results, as they were given.
     pub given: PathBuf,
-    /// The run's own.
     pub run: RunFiles,
-    /// The events, where they were given.
     pub events: Option<PathBuf>,
-    /// The page.
     pub output: PathBuf,
 }
 
 impl ReportFiles {
-    /// From what was typed.
     pub fn of(given: &Path, output: Option<PathBuf>, events: Option<PathBuf>) -> Result<Self, RunError> {
         let real = paths::resolve(given).map_err(|error| refused(error.to_string(), "give the results of a run"))?;
         let output = output.unwrap_or_else(|| paths::report_beside(given));
@@ -59,7 +54,7 @@ impl ReportFiles {
         })
     }
 
-    /// Whether a run is writing the results. Only asked where the manifest does not say that the last run is over, so
+    /// Whether a run is writing the results. Only asked if the manifest does not say that the last run is over, so
     /// that a look never stands in the way of a run that begins.
     pub fn is_held(&self, manifest: Option<&Manifest>) -> Result<bool, RunError> {
         let is_over = manifest.and_then(|manifest| manifest.runs.last()).is_some_and(|run| run.ended_at.is_some());

@@ -1,4 +1,4 @@
-//! `report`: a run on one page, from its results, its manifest and, where given, its events. Sends nothing.
+//! `report`: a run on one page, from its results, its manifest and, if given, its events. Sends nothing.
 
 mod files;
 
@@ -21,10 +21,9 @@ use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::Path;
 
-/// Makes the page.
 ///
 /// # Errors
-/// Where the results, the manifest or the events cannot be used, and where the page cannot be written.
+/// If the results, the manifest or the events can't be used, or the page can't be written.
 pub fn report(typed: PageArgs, console: &Console) -> Result<ExitStatus, RunError> {
     let PageArgs { results, output, events } = typed;
     let files = ReportFiles::of(&results, output, events)?;
@@ -35,7 +34,7 @@ pub fn report(typed: PageArgs, console: &Console) -> Result<ExitStatus, RunError
     let recorded = manifest.as_ref().map(|manifest| &*manifest.runs);
     let runs = PageRun::all(recorded, events.as_ref());
     let starts: Vec<_> = runs.iter().map(|run| run.started).collect();
-    // Asked before the results are read: a run that ends in between is told as one that was going on.
+    // Asked before the results are read: a run that ends in between is shown as one that was going on.
     let is_running = files.is_held(manifest.as_ref())?;
     let names = manifest.as_ref().map(|manifest| manifest.input.columns.names()).unwrap_or_default();
     let ids = records.id_columns(&names).map_err(|error| unreadable(&error))?;
@@ -69,7 +68,7 @@ fn recorded_by<'a>(manifest: &'a Manifest, files: &ReportFiles) -> PageManifest<
     }
 }
 
-/// The manifest beside the results; none, and a warning, where it is gone.
+/// The manifest beside the results; `None`, with a warning, if it is gone.
 fn manifest_of(files: &ReportFiles) -> Result<Option<Manifest>, RunError> {
     match Manifest::load(&files.run.manifest) {
         Ok(manifest) => Ok(Some(manifest)),

@@ -7,10 +7,10 @@ use crate::error::RunError;
 use crate::output;
 use std::io::{self, BufRead, BufReader};
 
-/// Sees to it that the input has as many users as `--confirm-users` says: what is confirmed is this very list.
+/// Checks that the input has as many users as `--confirm-users` says: the number confirms this very list.
 ///
 /// # Errors
-/// Where it has more or fewer.
+/// If it has more or fewer.
 pub fn check_users(settings: &Settings, prepared: &Preflight) -> Result<(), RunError> {
     let UsersConfirmation::Given(confirmed) = settings.users_confirmation else { return Ok(()) };
     let users = prepared.survey.whole.as_ref().map_or(0, |whole| whole.all);
@@ -53,11 +53,11 @@ fn unowned(prepared: &Preflight) -> Option<String> {
     Some(format!("{rows}, so --protect can't spare its users there"))
 }
 
-/// Asks, where somebody is there to answer and has not answered by `--yes`; where whole users are sent, once more for their
+/// Asks, if somebody is there to answer and has not answered by `--yes`; for whole users, once more for their
 /// number. With nothing to send there is nothing to ask.
 ///
 /// # Errors
-/// [`RunError::declined`], also where the terminal cannot be read.
+/// [`RunError::declined`], also if the terminal can't be read.
 pub async fn ask(settings: &Settings, prepared: &Preflight) -> Result<(), RunError> {
     let survey = &prepared.survey;
     if survey.sendable == 0 {

@@ -48,7 +48,7 @@ impl Preflight {
         let owned = settings.clone();
         let mut this = blocking(move || Self::read(&owned, files, rules, journal)).await?;
         this.lock = lock;
-        resume_notice::tell(&this, settings.safety.allow_self);
+        resume_notice::show(&this, settings.safety.allow_self);
         Ok(this)
     }
 
@@ -88,7 +88,7 @@ impl Preflight {
             each_row: &each_row,
         };
         let output = previous.prepare(&facts, journal).map_err(|error| preflight_error(&error))?;
-        resume_notice::tell_idle_guards(settings.safety.protect.as_deref(), &rules.protection, &survey);
+        resume_notice::warn_of_idle_protection(settings.safety.protect.as_deref(), &rules.protection, &survey);
         let inherited = &output.inherited;
         let mut survey_again = |rules: &Rules, survey: &mut InputSummary| -> Result<(), RunError> {
             let again = content.survey_again(rules.clone(), done.clone());

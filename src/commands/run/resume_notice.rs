@@ -1,4 +1,4 @@
-//! What is said before a run about the one before it: that there is none, that nothing is left of it, or that it makes room.
+//! What is printed before a run about the one before it: that there is none, that nothing is left of it, or that it is archived.
 
 use super::Preflight;
 use crate::input::{InputSummary, Protection};
@@ -10,11 +10,10 @@ use crate::output::{self, counted, quoted};
 use std::ffi::OsStr;
 use std::path::Path;
 
-/// Tells it, where there is something to tell.
-pub(super) fn tell(prepared: &Preflight, allow_self: bool) {
-    tell_protections(prepared, allow_self);
-    tell_losses(prepared);
-    tell_results(prepared);
+pub(super) fn show(prepared: &Preflight, allow_self: bool) {
+    show_kept_protections(prepared, allow_self);
+    warn_of_losses(prepared);
+    warn_of_results_as_input(prepared);
     match (&prepared.output.start, &prepared.output.aside) {
         (Start::Fresh(NewRunReason::NothingToResume), _) => {
             let results = prepared.files.as_ref().map(|files| files.results.display().to_string()).unwrap_or_default();
@@ -24,7 +23,7 @@ pub(super) fn tell(prepared: &Preflight, allow_self: bool) {
                  earlier one"
             );
         }
-        (Start::Fresh(NewRunReason::ArchivesOther), Some(aside)) => tell_aside(aside),
+        (Start::Fresh(NewRunReason::ArchivesOther), Some(aside)) => show_archived(aside),
         (Start::Continue { done, .. }, _) if done.len() >= prepared.survey.rows => {
             tracing::info!("nothing to do: every row of this input has ended");
         }
@@ -42,7 +41,7 @@ pub(super) fn tell(prepared: &Preflight, allow_self: bool) {
 }
 
 /// What was cut off the results since, by whatever did it, is sent again, and how its rows ended is lost.
-fn tell_losses(prepared: &Preflight) {
+fn warn_of_losses(prepared: &Preflight) {
     let (Start::Continue { .. }, Some(manifest), Some(files)) =
         (&prepared.output.start, &prepared.output.manifest, &prepared.files)
     else {
@@ -65,7 +64,7 @@ fn tell_losses(prepared: &Preflight) {
 }
 
 /// Results were taken for a list: rows that have ended, and those that were protected, would be sent.
-fn tell_results(prepared: &Preflight) {
+fn warn_of_results_as_input(prepared: &Preflight) {
     let header: Vec<_> = prepared.survey.header.iter().collect();
     if header.windows(RESULT_COLUMNS.len()).any(|columns| columns == ResultColumn::NAMES) {
         tracing::warn!(
@@ -78,7 +77,7 @@ fn tell_results(prepared: &Preflight) {
 }
 
 /// A run that is continued keeps its protections, whatever flags are given now.
-fn tell_protections(prepared: &Preflight, allow_self: bool) {
+fn show_kept_protections(prepared: &Preflight, allow_self: bool) {
     let Start::Continue { .. } = &prepared.output.start else { return };
     let Some(kept) = &prepared.output.inherited else {
         tracing::warn!(target: output::WEAKENED, "the manifest of the run that is continued has no protections; give --protect again if it was given");
@@ -100,7 +99,7 @@ fn tell_protections(prepared: &Preflight, allow_self: bool) {
 }
 
 /// A list that protects nobody may be the wrong file. Here the guards are those of `--protect` alone.
-pub(super) fn tell_idle_guards(protect: Option<&Path>, protection: &Protection, survey: &InputSummary) {
+pub(super) fn warn_of_idle_protection(protect: Option<&Path>, protection: &Protection, survey: &InputSummary) {
     let Some(path) = protect.filter(|_| survey.guarded == 0 && survey.sendable > 0) else { return };
     let ids = protection.users.len() + protection.sessions.len();
     let why = match ids {
@@ -123,8 +122,8 @@ fn protected_parts(kept: &Protections) -> Vec<String> {
     named.chain(owners).collect()
 }
 
-/// Rows that never ended are worth a mail, so they are told under `-q` too.
-fn tell_aside(aside: &ArchivedRun) {
+/// Rows that never ended are worth a mail, so they are reported under `-q` too.
+fn show_archived(aside: &ArchivedRun) {
     let ArchivedRun { files, run_id, input, not_reached, .. } = aside;
     let results = files.results.display();
     if *not_reached == 0 {

@@ -11,7 +11,7 @@ use std::time::Duration;
 /// A list that is older is worth a warning: whoever signed in since is not in it.
 const OLD: Duration = Duration::from_hours(24);
 
-/// How old the input is; none for standard input, and where its clock is ahead of ours.
+/// How old the input is; `None` for standard input, and if its clock is ahead of ours.
 pub(super) fn of(settings: &Settings) -> Option<Duration> {
     match &settings.input.source {
         InputSource::File(path) => between(input_age::at(path)?, wall()),
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_of_the_future_has_no_age() {
+    fn a_list_from_the_future_has_no_age() {
         let at = Stamp::from_millis;
         assert_eq!(between(at(1_000), at(4_500)), Some(Duration::from_millis(3_500)));
         assert_eq!(between(at(1_000), at(1_000)), Some(Duration::ZERO));

@@ -57,7 +57,6 @@ impl StatusGroup {
 /// One record, as the results have it. The ids are as they were given; empty if there is no such column.
 #[derive(Debug, Clone, Copy)]
 pub struct RecordView<'a> {
-    /// The row's line in the input.
     pub line: u64,
     pub session: &'a str,
     pub team: &'a str,
@@ -126,7 +125,6 @@ pub struct Aggregates {
     pub errors: GroupCounts,
     /// The first records that need attention.
     pub problems: Vec<ProblemRow>,
-    /// When rows ended.
     pub timeline: Timeline,
     /// From the first call, or the first end of a row that was not sent, to the last end; `None` without a record.
     pub window: Option<(Stamp, Stamp)>,
@@ -269,7 +267,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn of_many_rows_that_need_attention_the_first_are_kept_and_cut_short() {
+    fn only_the_first_problems_are_kept_and_their_text_is_cut() {
         let mut aggregates = Aggregates::new(&[]);
         let long = "é".repeat(100_000);
         let failed = Outcome { detail: long.clone().into(), ..outcome(Status::Failed, Some(&long), 1_000) };
@@ -307,7 +305,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_name_for_every_row_is_not_remembered_for_ever() {
+    fn the_number_of_names_is_bounded() {
         let mut groups = GroupCounts::default();
         for row in 0..MOST_NAMES + 50 {
             groups.add(&format!("T{row}"), Status::Failed);
@@ -320,7 +318,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn every_status_is_told_apart_and_counted_in_one_group() {
+    fn every_status_has_its_label_and_counts_in_one_group() {
         let labels: BTreeSet<_> = Status::ALL.map(Status::label).into();
         assert_eq!(labels.len(), Status::ALL.len());
         let mut counts = Counts::default();

@@ -26,7 +26,6 @@ pub struct Chart {
     pub stretch: String,
     /// Rows that ended in it.
     pub rows: u64,
-    /// Its bars, empty ones left out.
     pub bars: Vec<ChartBar>,
     /// When a 429 paused calls: from the left, width, and in words.
     pub pauses: Vec<(String, String, String)>,
@@ -42,7 +41,6 @@ pub struct Chart {
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChartBar {
-    /// When it begins.
     pub at: String,
     /// The same as a time of day.
     pub clock: String,
@@ -54,7 +52,6 @@ pub struct ChartBar {
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct EstimateLine {
-    /// An SVG path.
     pub path: String,
     /// Calls a minute, from the ground up.
     pub axis: Vec<Tick>,
@@ -304,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn bars_stand_on_the_ground_and_fit_below_the_top() {
+    fn bars_are_stacked_and_fit_the_axis() {
         let mut bars = Bars::default();
         for (second, end, rows) in
             [(0, StatusGroup::Gone, 3), (0, StatusGroup::ActionNeeded, 4), (50, StatusGroup::Skipped, 2)]
@@ -323,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn pauses_and_the_estimate_are_where_they_were() {
+    fn pauses_and_the_estimate_are_drawn_at_their_time() {
         let mut run = run(0, 100_000);
         run.pauses.add(Stamp::from_millis(20_000), Duration::from_secs(30));
         run.pauses.add(Stamp::from_millis(90_000), Duration::from_hours(1));
@@ -339,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn any_run_has_an_axis_of_some_labels() {
+    fn the_time_axis_has_one_to_seven_labels() {
         assert_eq!(draw(1, None, &Bars::default()), None);
         for length in [0, 900, 12_000, 61_000, 3_600_000, 86_400_000, 40 * 86_400_000, 20_000 * 86_400_000] {
             let chart = draw(1, Some(&run(1_700_000_000_000, 1_700_000_000_000 + length)), &Bars::default()).unwrap();
@@ -366,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_said_as_people_say_them() {
+    fn times_and_widths_are_readable() {
         let at = Stamp::from_millis(1_795_459_321_000);
         assert_eq!((clock(at, true), clock(at, false)), ("18:42:01".into(), "18:42".into()));
         let (soon, late) = (Stamp::from_millis(1_795_459_921_000), Stamp::from_millis(1_795_545_721_000));

@@ -10,22 +10,19 @@ use std::borrow::Cow;
 use std::io::{self, BufRead, Read};
 use std::time::Duration;
 
-/// A line that is longer is none of ours; it is not read into memory.
+/// A longer line isn't an event, and isn't read into memory.
 const LONGEST_LINE: u64 = 1 << 20;
 
-/// Runs that are told apart; of more in one file, the last ones.
+/// Runs that are kept; of more in one file, the last ones.
 const MOST_RUNS: usize = 500;
 
-/// What a file of events says.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Events {
     /// The runs, in the order of the file.
     pub runs: Vec<RunEvents>,
-    /// Lines that are events.
     pub lines: u64,
-    /// Lines that are none.
     pub unreadable: u64,
-    /// The number of the first line that is none.
+    /// The number of the first unreadable line.
     pub first_unreadable: Option<u64>,
     /// Whether the last line has no end: the run died while it was written, or is still writing.
     pub is_torn: bool,
@@ -33,22 +30,17 @@ pub struct Events {
     pub left_out: u64,
 }
 
-/// What it says of one run.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct RunEvents {
-    /// The run's id.
     pub run_id: String,
-    /// When it began.
     pub started: Option<Stamp>,
-    /// When it ended; none where it did not say so.
+    /// `None` if it did not say that it ended.
     pub ended: Option<Stamp>,
-    /// What it ended with.
     pub exit_code: Option<u8>,
     /// Calls a minute that the limit was taken for.
     pub estimates: Steps,
     /// When a 429 paused calls.
     pub pauses: Spans,
-    /// 429s met.
     pub rate_limited: u64,
     /// When Slack did not answer.
     pub outages: Spans,
@@ -106,7 +98,7 @@ struct Line<'a> {
 /// Reads a log of events, whatever its length and wherever it was cut.
 ///
 /// # Errors
-/// Where it cannot be read.
+/// If it can't be read.
 pub fn read(mut log: impl BufRead) -> io::Result<Events> {
     let (mut events, mut buffer, mut number) = (Events::default(), Vec::new(), 0);
     loop {
@@ -143,7 +135,7 @@ fn skip_line(log: &mut impl BufRead) -> io::Result<()> {
 }
 
 impl Events {
-    /// Takes in one line; false where it is no event. Blank lines count for nothing.
+    /// Returns false if the line is no event. Blank lines count for nothing.
     fn take(&mut self, text: &[u8]) -> bool {
         if text.iter().all(u8::is_ascii_whitespace) {
             return true;
@@ -211,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn runs_are_told_apart() {
+    fn runs_are_read_separately() {
         let events = read(two_runs().as_bytes()).unwrap();
         assert_eq!((events.lines, events.unreadable, events.is_torn, events.left_out), (12, 0, false, 5));
         let [one, two] = &events.runs[..] else { panic!("{events:?}") };

@@ -26,7 +26,7 @@ use aggregates::{Number, ProblemRow};
 use askama::Template;
 use chart::{Chart, draw, moment};
 use tables::{BarPart, GroupRow, HashRow, RunRow, StatusRow, VerifiedRows, hint_of};
-use verdict::Verdict;
+use verdict::RunVerdict;
 
 /// Runs that are drawn, the last ones.
 const MOST_CHARTS: usize = 8;
@@ -60,7 +60,7 @@ struct PageTemplate<'a> {
     made_at: String,
     results_path: String,
     remaining: Option<String>,
-    verdict: Verdict,
+    verdict: RunVerdict,
     is_rehearsal: bool,
     tiles: Vec<Tile>,
     facts: Vec<(&'static str, String)>,
@@ -100,7 +100,7 @@ pub fn page(input: &PageInput<'_>, aggregates: &Aggregates) -> Result<String, as
         made_at: moment(input.made_at),
         results_path: clean(&input.results.path).into_owned(),
         remaining: input.results.remaining.as_deref().map(|path| clean(path).into_owned()),
-        verdict: Verdict::of(input, counts),
+        verdict: RunVerdict::of(input, counts),
         is_rehearsal: input.is_rehearsal(),
         tiles: tiles(input, aggregates),
         facts: tables::facts(input, aggregates),

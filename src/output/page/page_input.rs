@@ -3,15 +3,15 @@
 
 use super::events::{Events, RunEvents};
 use super::timeline::{Spans, Steps};
-use crate::model::{Counts, FIRST_RUNS, InputRecord, LAST_RUNS, LeftOutRuns, Results, RowTotals, Run, Stamp, Verified};
+use crate::model::{
+    Counts, FIRST_RUNS, InputRecord, LAST_RUNS, LeftOutRuns, Results, Run, Stamp, StatusTotals, Verified,
+};
 use crate::output::text::counted;
 use std::time::Duration;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct PageInput<'a> {
-    /// When the page is made.
     pub made_at: Stamp,
-    /// The version of this program.
     pub tool_version: &'a str,
     pub results: FoundFile,
     /// Whether a run was writing the results.
@@ -49,7 +49,7 @@ pub struct PageManifest<'a> {
     /// The input as it is now.
     pub input_now: HashCheck,
     pub results: &'a Results,
-    pub totals: &'a RowTotals,
+    pub totals: &'a StatusTotals,
     pub verified: Option<Verified>,
 }
 
@@ -85,7 +85,7 @@ pub struct PageRun<'a> {
     pub estimates: Steps,
     /// When a 429 paused calls.
     pub pauses: Spans,
-    /// When Slack did not answer; only events tell.
+    /// When Slack did not answer; only events have it.
     pub outages: Spans,
     /// Whether the manifest kept only the first estimates or pauses.
     pub is_history_cut: bool,

@@ -56,7 +56,7 @@ pub struct GroupRow {
     pub statuses: String,
 }
 
-/// A part of a bar: its class, and from where and how far it goes in per cent.
+/// A part of a bar: its class, its start and its width in per cent.
 pub type BarPart = (&'static str, String, String);
 
 /// The largest groups, and the others together; `about` says what to do about a name, `none` and `many` name what has

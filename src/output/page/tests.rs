@@ -3,8 +3,8 @@
 use super::aggregates::tests::outcome;
 use super::*;
 use crate::model::{
-    Counts, Extra, Identity, InputRecord, Outcome, Pacing, Results, RowTotals, Run, RunCounts, Stamp, Status,
-    StatusRows, Verified,
+    Counts, Extra, Identity, InputRecord, Outcome, Pacing, Results, Run, RunCounts, Stamp, Status, StatusRows,
+    StatusTotals, Verified,
 };
 
 const HOSTILE: &str =
@@ -44,7 +44,7 @@ struct Known {
     runs: Vec<Run>,
     input: InputRecord,
     recorded: Results,
-    totals: RowTotals,
+    totals: StatusTotals,
     verified: Option<Verified>,
     found: FoundFile,
     is_running: bool,
@@ -60,7 +60,7 @@ impl Known {
             runs,
             input: InputRecord { path: "s.csv".into(), sha256: "cd".repeat(32), rows, ..InputRecord::default() },
             recorded: Results { sha256: Some(sha256.clone()), ..Results::default() },
-            totals: RowTotals::of(counts, rows),
+            totals: StatusTotals::of(counts, rows),
             verified: None,
             found: FoundFile {
                 path: "x/s.results.csv".into(),
@@ -129,7 +129,7 @@ const ABSENT: (Status, Option<&str>) = (Status::NotFound, Some("session_not_foun
 type Case = (&'static [(Status, Option<&'static str>)], u64, fn(&mut Known), &'static str, &'static str);
 
 #[test]
-fn the_headline_says_how_it_ended() {
+fn the_headline_states_the_outcome() {
     let cases: [Case; 10] = [
         (&[GONE, GONE], 2, |_| {}, "good", "Finished: all 2 sessions are gone"),
         (&[GONE], 1, |_| {}, "good", "Finished: the one session is gone"),
@@ -203,7 +203,7 @@ fn the_figures_are_in_the_page() {
 }
 
 #[test]
-fn what_verify_found_is_page_of() {
+fn the_page_shows_what_verify_found() {
     let verified = Verified {
         at: Stamp::from_millis(1_050_000),
         file: "s.verified.csv".into(),
@@ -267,7 +267,7 @@ fn a_page_is_recognised_by_its_beginning_and_loads_nothing() {
 }
 
 #[test]
-fn of_many_runs_the_last_are_drawn() {
+fn only_the_last_runs_are_drawn() {
     let runs: Vec<_> =
         (0..20).map(|run_at| run(&format!("run-{run_at}"), run_at * 100_000, Some(run_at * 100_000 + 5_000))).collect();
     let known = Known::new(20, &Counts::default(), runs);

@@ -51,7 +51,7 @@ impl Bars {
         self.bars.iter().map(|(number, rows)| (Stamp::from_millis(number * self.width), *rows))
     }
 
-    /// From the beginning of the first bar to the end of the last; none where no row was counted.
+    /// From the beginning of the first bar to the end of the last; `None` if no row was counted.
     #[must_use]
     pub fn extent(&self) -> Option<(Stamp, Stamp)> {
         let (first, last) = (self.bars.keys().next()?, self.bars.keys().next_back()?);
@@ -143,7 +143,7 @@ impl Spans {
     }
 }
 
-/// A value that changes; where it changes too often, every other change is left out.
+/// A value that changes. If it changes too often, every other change is left out.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Steps {
     kept: Vec<(Stamp, f64)>,
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn bars_grow_with_the_time_that_they_show() {
+    fn bars_get_wider_with_time() {
         for (step, rows, width) in [
             (0, 5, 1_000),
             (1_000, 240, 1_000),
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_belongs_to_the_run_that_had_begun() {
+    fn a_row_belongs_to_the_last_run_that_started_before_it() {
         let starts = [1_000, 5_000, 9_000].map(Stamp::from_millis);
         let mut timeline = Timeline::new(&starts);
         for at in [500, 1_000, 4_999, 5_000, 20_000] {

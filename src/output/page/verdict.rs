@@ -12,17 +12,17 @@ const ATTENTION: &str = "attention";
 const OPEN: &str = "open";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict {
+pub struct RunVerdict {
     pub class: &'static str,
     /// In one line.
     pub headline: String,
     /// What follows from it.
     pub summary: String,
-    /// What must not be overlooked.
+    /// Warnings.
     pub notes: Vec<String>,
 }
 
-impl Verdict {
+impl RunVerdict {
     #[must_use]
     pub fn of(input: &PageInput<'_>, counts: &Counts) -> Self {
         let (class, headline) = headline(input, counts);

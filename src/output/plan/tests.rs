@@ -90,7 +90,7 @@ fn whole_users_could_be_reset_in_bulk() {
 }
 
 #[test]
-fn the_form_of_the_calls_is_told() {
+fn the_plan_says_how_rows_are_identified() {
     for (by_user, by_team, want) in [
         (5, 0, ", named by user_id"),
         (0, 5, ", named by team_id"),
@@ -102,7 +102,7 @@ fn the_form_of_the_calls_is_told() {
 }
 
 #[test]
-fn the_json_has_what_was_worked_out_and_no_credentials() {
+fn the_json_has_derived_numbers_and_no_credentials() {
     let text = plan_json(&facts());
     let object: Value = serde_json::from_str(&text).unwrap();
     assert_eq!((&object["to_send"], &object["estimated_seconds"]), (&json!(10_020), &json!(30_000)));
@@ -129,7 +129,7 @@ fn nothing_hostile_reaches_the_terminal() {
 }
 
 #[test]
-fn whole_users_are_told_as_calls_and_what_else_will_end() {
+fn whole_users_are_shown_as_calls_with_a_warning() {
     let facts = PlanFacts {
         by_user: 2_600,
         by_team: 0,

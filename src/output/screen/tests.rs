@@ -29,7 +29,7 @@ fn the_bar_is_drawn_at_most_eight_times_a_second_and_once_when_idle() {
 }
 
 #[test]
-fn a_line_comes_every_ten_seconds_and_every_minute_when_no_row_ends() {
+fn a_line_is_due_every_ten_seconds_or_every_minute_if_no_row_ends() {
     let start = monotonic();
     let mut timer = RedrawTimer::new(ScreenMode::Plain, start);
     timer.note(true);
@@ -43,7 +43,7 @@ fn a_line_comes_every_ten_seconds_and_every_minute_when_no_row_ends() {
 }
 
 #[test]
-fn a_line_that_is_not_due_is_slept_for_and_not_woken_for() {
+fn snapshots_do_not_wake_for_a_line_that_is_not_due() {
     let start = monotonic();
     let mut timer = RedrawTimer::new(ScreenMode::Plain, start);
     assert!(!timer.wants_news(start + 9_999 * MS));
@@ -76,13 +76,13 @@ fn wakes(mode: ScreenMode) -> usize {
 }
 
 #[test]
-fn snapshots_wake_the_bar_once_and_plain_lines_and_a_silent_screen_not_at_all() {
+fn snapshots_wake_only_the_bar_and_only_once() {
     let of_modes = [ScreenMode::Bar, ScreenMode::Plain, ScreenMode::None].map(wakes);
     assert_eq!(of_modes, [1, 0, 0]);
 }
 
 #[test]
-fn a_snapshot_that_came_before_the_sleep_is_not_slept_over() {
+fn a_snapshot_before_the_sleep_prevents_it() {
     let slot = SnapshotSlot::default();
     let latest = || TimedSnapshot { snapshot: snapshot([1, 0, 0, 0], 9), taken_at: monotonic() };
     assert!(!slot.put(latest()), "nobody sleeps yet");
@@ -92,7 +92,7 @@ fn a_snapshot_that_came_before_the_sleep_is_not_slept_over() {
 }
 
 #[test]
-fn what_was_told_is_on_the_page_when_finish_returns() {
+fn everything_is_written_when_finish_returns() {
     let page = Page::default();
     let console = Console::on(Box::new(page.clone()), style(ScreenMode::Plain, Verbosity::Rows, LogFormat::Text));
     with_logs(&console, || {
@@ -153,7 +153,7 @@ fn stopped() -> (Console, Receiver<()>, Sender<()>, Page) {
 }
 
 #[test]
-fn a_terminal_that_stands_still_holds_nobody_up_and_hears_later_what_it_missed() {
+fn a_blocked_terminal_does_not_block_the_run_and_missed_lines_are_counted() {
     let (console, begins, gate, page) = stopped();
     with_logs(&console, || {
         let screen = Screen::start(&console);
@@ -178,7 +178,7 @@ fn a_terminal_that_stands_still_holds_nobody_up_and_hears_later_what_it_missed()
 }
 
 #[test]
-fn the_end_does_not_wait_for_a_terminal_for_ever() {
+fn the_end_does_not_wait_for_a_blocked_terminal() {
     let (console, begins, gate, page) = stopped();
     with_logs(&console, || {
         let mut screen = Screen::start(&console);

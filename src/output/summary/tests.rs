@@ -96,7 +96,7 @@ fn failed_rows_are_explained_by_error_and_the_last_line_runs_them_again() {
 }
 
 #[test]
-fn most_rows_not_found_is_warned_of_from_over_half_on() {
+fn a_warning_appears_if_more_than_half_is_not_found() {
     for (rows, warned) in [([5, 5, 0, 0], false), ([5, 6, 0, 0], true), ([0, 0, 0, 0], false), ([2, 3, 0, 1], false)] {
         let text = plain(&summary(rows, 20));
         assert_eq!(text.contains("not found: gone before"), warned, "{rows:?}");
@@ -105,7 +105,7 @@ fn most_rows_not_found_is_warned_of_from_over_half_on() {
 }
 
 #[test]
-fn sixty_revocations_of_a_user_give_the_soc_its_line() {
+fn sixty_revocations_of_a_user_add_a_line_for_the_soc() {
     let users = [("U1", 75), ("U2", 60), ("U3", 59)];
     let heaviest_users = users.map(|(user, rows)| (UserId::parse(user).unwrap(), rows)).to_vec();
     let warnings = Summary { heaviest_users, ..summary([194, 0, 0, 0], 194) }.warnings();
@@ -148,7 +148,7 @@ fn shown(verbosity: Verbosity, format: LogFormat) -> String {
 }
 
 #[test]
-fn totals_follow_the_format_and_stay_away_under_quiet() {
+fn totals_follow_the_format_and_are_hidden_by_quiet() {
     assert_eq!(shown(Verbosity::Quiet, LogFormat::Text), "");
     assert_eq!(shown(Verbosity::Quiet, LogFormat::Json), "");
     assert_eq!(shown(Verbosity::Normal, LogFormat::Text), plain(&summary([1, 0, 1, 0], 3)));
