@@ -1,17 +1,19 @@
-//! README says what the program is: its commands parse, and its tables are the program's own.
+//! README and docs/ are checked against the program: commands parse, flags, variables and linked files exist, and tables match.
 
-use crate::harness::{Workdir, config, rows, sessions, start};
+use crate::harness::{TOKEN, Workdir, config, rows, sessions, start};
 use slack_revoke::cli;
 use slack_revoke::exit::ExitStatus;
 use slack_revoke::model::{CodeClass, Counts, ErrorCode, ResultColumn, Status};
-use slack_revoke::stand_in::{RepeatedReply, ReplyScript, ScriptedReply, StandInConfig};
+use slack_revoke::stand_in::{RepeatedReply, ReplyScript, ScriptedReply, StandInConfig, StandInToken};
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::fs::Permissions;
+use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const README: &str = include_str!("../../README.md");
+const RESULTS: &str = include_str!("../../docs/results.md");
+const ERRORS: &str = include_str!("../../docs/errors.md");
 
 /// The flags that `run` has promised to have.
 const PROMISED: [&str; 41] = [
@@ -58,11 +60,28 @@ const PROMISED: [&str; 41] = [
     "delimiter",
 ];
 
-/// The lines of every code block, block by block.
-fn code_blocks() -> Vec<Vec<&'static str>> {
+/// README and the pages that are for users, with their paths.
+fn pages() -> Vec<(String, String)> {
+    let mut paths: Vec<_> =
+        fs::read_dir(root().join("docs")).expect("docs").map(|entry| entry.expect("a page").path()).collect();
+    paths.extend(["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "samples/README.md"].map(|path| root().join(path)));
+    paths.sort();
+    let read = |path: PathBuf| {
+        let name = path.strip_prefix(root()).expect("a page of ours").display().to_string();
+        (name, fs::read_to_string(path).expect("text"))
+    };
+    paths.into_iter().map(read).collect()
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The lines of every code block of a page, block by block.
+fn code_blocks(page: &str) -> Vec<Vec<&str>> {
     let mut blocks: Vec<Vec<&str>> = Vec::new();
     let mut is_open = false;
-    for line in README.lines() {
+    for line in page.lines() {
         if line.starts_with("```") {
             is_open = !is_open;
             if is_open {
@@ -76,9 +95,9 @@ fn code_blocks() -> Vec<Vec<&'static str>> {
     blocks
 }
 
-/// The rows of the tables under a heading of columns, cell by cell.
-fn tables(heading: &str) -> Vec<Vec<Vec<&'static str>>> {
-    let lines: Vec<&str> = README.lines().collect();
+/// The rows of the tables with these headings, cell by cell.
+fn tables(page: &'static str, heading: &str) -> Vec<Vec<Vec<&'static str>>> {
+    let lines: Vec<&str> = page.lines().collect();
     let starts = lines.iter().enumerate().filter(|(_, line)| **line == heading).map(|(at, _)| at + 2);
     let rows =
         |at: usize| lines[at..].iter().take_while(|line| line.starts_with("| ")).map(|line| cells(line)).collect();
@@ -108,10 +127,10 @@ fn words(line: &str) -> Vec<OsString> {
     words.into_iter().map(OsString::from).collect()
 }
 
-/// Every name that follows `prefix` in README, of the characters that names of this kind have.
-fn names(prefix: &str, is_name: fn(char) -> bool) -> BTreeSet<&'static str> {
-    let ends = |rest: &'static str| rest.find(|character| !is_name(character)).unwrap_or(rest.len());
-    README.split(prefix).skip(1).map(|rest| &rest[..ends(rest)]).filter(|name| !name.is_empty()).collect()
+/// Every name that follows `prefix` on a page, of the characters that names of this kind have.
+fn names<'a>(page: &'a str, prefix: &str, is_name: fn(char) -> bool) -> BTreeSet<&'a str> {
+    let ends = |rest: &'a str| rest.find(|character| !is_name(character)).unwrap_or(rest.len());
+    page.split(prefix).skip(1).map(|rest| &rest[..ends(rest)]).filter(|name| !name.is_empty()).collect()
 }
 
 /// The long flags that the help of a command lists.
@@ -143,7 +162,7 @@ fn variables() -> BTreeSet<String> {
 
 #[test]
 fn it_begins_with_what_it_is_and_the_two_commands() {
-    let blocks = code_blocks();
+    let blocks = code_blocks(README);
     assert_eq!(
         blocks[0],
         ["cargo run --release -- run --rehearse samples/sessions.csv", "cargo test"],
@@ -154,41 +173,199 @@ fn it_begins_with_what_it_is_and_the_two_commands() {
 }
 
 #[test]
-fn every_command_in_it_parses() {
+fn every_command_in_every_page_parses() {
     let mut seen = 0;
-    for line in code_blocks().concat() {
-        let command = line.rsplit(" | ").next().unwrap_or_default().replace("cargo run --release --", "slack-revoke");
-        if command.starts_with("slack-revoke ") {
-            seen += 1;
-            let parsed = cli::parse(words(&command));
-            assert!(parsed.is_ok(), "{line}: {}", parsed.err().map(|error| error.to_string()).unwrap_or_default());
+    for (name, page) in pages() {
+        for line in code_blocks(&page).concat() {
+            let command = line.trim_start_matches("$ ").rsplit(" | ").next().unwrap_or_default();
+            let command = command.replace("cargo run --release --", "slack-revoke");
+            if command.starts_with("slack-revoke ") {
+                seen += 1;
+                let parsed = cli::parse(words(&command));
+                let error = parsed.err().map(|error| error.to_string());
+                assert!(error.is_none(), "{name}: {line}: {}", error.unwrap_or_default());
+            }
         }
     }
-    assert!(seen >= 12, "only {seen} commands were found");
+    assert!(seen >= 40, "only {seen} commands were found");
+}
+
+/// The anchor of a heading, as GitHub makes it.
+fn anchor(heading: &str) -> String {
+    let kept = heading.to_lowercase();
+    let kept = kept.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
+/// The targets of the Markdown links of a page, those in code blocks left out.
+fn links(page: &str) -> Vec<&str> {
+    let text = page.split("```").step_by(2);
+    text.flat_map(|text| text.split("](").skip(1)).filter_map(|rest| rest.split(')').next()).collect()
 }
 
 #[test]
-fn every_file_that_it_names_is_there() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for path in [
-        "samples/README.md",
-        "samples/sessions.csv",
-        "CONTRIBUTING.md",
-        "CHANGELOG.md",
-        "docs/events.md",
-        "docs/summary.md",
-        "docs/reliability.md",
-    ] {
-        assert!(README.contains(path) && root.join(path).is_file(), "{path}");
+fn every_local_link_leads_to_a_file_and_a_heading() {
+    let mut seen = 0;
+    for (name, page) in pages() {
+        for link in links(&page).into_iter().filter(|link| !link.starts_with("http")) {
+            seen += 1;
+            let (path, fragment) = link.split_once('#').unwrap_or((link, ""));
+            let target = if path.is_empty() { root().join(&name) } else { root().join(&name).with_file_name(path) };
+            assert!(target.exists(), "{name}: {link} leads nowhere");
+            if !fragment.is_empty() {
+                let target = fs::read_to_string(&target).expect("a page");
+                let headings = target.lines().filter(|line| line.starts_with('#'));
+                let mut anchors = headings.map(|line| anchor(line.trim_start_matches('#').trim()));
+                assert!(anchors.any(|anchor| anchor == fragment), "{name}: {link}: no such heading");
+            }
+        }
+    }
+    assert!(seen >= 40, "only {seen} links were found");
+}
+
+#[test]
+fn every_page_of_docs_is_linked_from_the_readme() {
+    for (name, _) in pages().into_iter().filter(|(name, _)| name != "README.md") {
+        assert!(README.contains(&format!("]({name})")), "{name}");
+    }
+}
+
+/// Lines of output without what differs from run to run: every word with a digit becomes `#`.
+fn shape(line: &str) -> String {
+    let words =
+        line.split_whitespace().map(|word| if word.contains(|c: char| c.is_ascii_digit()) { "#" } else { word });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn the_capture_is_what_a_rehearsal_prints() {
+    let work = Workdir::new();
+    work.sample("sessions.csv");
+    fs::create_dir(work.path("samples")).expect("a folder");
+    fs::rename(work.path("sessions.csv"), work.path("samples/sessions.csv")).expect("the sample");
+    let printed = work.program(["run", "--rehearse", "samples/sessions.csv"]).exits(0).stderr();
+    let printed = printed.replace(&format!("{}/", work.root().display()), "");
+    let mut lines = printed.lines().map(shape);
+    let blocks = code_blocks(README);
+    let capture = blocks.iter().find(|block| block[0].starts_with("$ cargo run")).expect("the capture");
+    for line in &capture[1..] {
+        assert!(
+            lines.any(|printed| printed == shape(line)),
+            "README's capture has {line:?}, a rehearsal prints\n{printed}"
+        );
+    }
+
+    let results = work.read("samples/sessions.rehearsal.csv");
+    let sample = blocks.iter().find(|block| block[0].starts_with("team_id,session_id")).expect("the results");
+    for line in sample {
+        assert!(results.lines().any(|record| record.starts_with(*line)), "README has {line:?}, which no record is");
+    }
+}
+
+/// The text of every file in a folder.
+fn sources_of(path: &Path) -> String {
+    if path.is_dir() {
+        let entries = fs::read_dir(path).expect("a folder").map(|entry| entry.expect("an entry").path());
+        entries.map(|path| sources_of(&path)).collect()
+    } else {
+        fs::read_to_string(path).expect("text")
     }
 }
 
 #[test]
-fn every_flag_of_it_exists_and_every_promised_flag_is_told() {
+fn the_manifest_of_the_app_has_the_scopes_that_the_program_needs() {
+    let manifest = fs::read_to_string(root().join("samples/slack-app/manifest.json")).expect("the manifest");
+    let manifest: serde_json::Value = serde_json::from_str(&manifest).expect("JSON");
+    assert_eq!(manifest["settings"]["org_deploy_enabled"], true);
+    let scopes = manifest["oauth_config"]["scopes"].as_object().expect("scopes");
+    assert_eq!(scopes.keys().collect::<Vec<_>>(), ["user"], "no bot can have these scopes");
+    let of_app: BTreeSet<_> =
+        scopes["user"].as_array().expect("scopes").iter().filter_map(|scope| scope.as_str()).collect();
+
+    let sources = sources_of(&root().join("src/commands"));
+    let is_scope = |character: char| character.is_ascii_lowercase() || matches!(character, '.' | ':');
+    let needed: BTreeSet<_> = names(&sources, "\"admin", is_scope)
+        .into_iter()
+        .filter(|name| name.contains(".users:"))
+        .map(|scope| format!("admin{scope}"))
+        .collect();
+    assert_eq!(of_app, needed.iter().map(String::as_str).collect());
+
+    let token = StandInToken { scopes: of_app.into_iter().collect::<Vec<_>>().join(","), ..StandInToken::named(TOKEN) };
+    let server = start(StandInConfig { tokens: vec![token], ..config(sessions(1_000, 3)) });
+    let work = Workdir::new();
+    work.program(["doctor"]).token(TOKEN).env("SLACK_REVOKE_API_URL", &server.url()).exits(0);
+}
+
+/// Idioms that have no place in technical English, as words of any page for users.
+const IDIOMS: [&str; 16] = [
+    "needs a hand",
+    "will not do",
+    "owned up",
+    "puts aside",
+    "put aside",
+    "moves aside",
+    "moved aside",
+    "set aside",
+    "told",
+    "for those who were",
+    "to where programs are",
+    "typed goes first",
+    "so long as",
+    "none where",
+    "to be had",
+    "made up for",
+];
+
+#[test]
+fn no_page_has_idioms_or_british_spelling() {
+    let british = ["organisation", "recognis", "honour", "colour", "behaviour", "licence"];
+    for (name, page) in pages() {
+        // Names of tests are those of the code.
+        let text = page.split('`').step_by(2).collect::<Vec<_>>().join(" ").to_lowercase();
+        let words = format!(" {} ", text.split(|c: char| !c.is_alphanumeric()).collect::<Vec<_>>().join(" "));
+        for idiom in IDIOMS {
+            assert!(!words.contains(&format!(" {idiom} ")), "{name} has \"{idiom}\"");
+        }
+        for word in british {
+            assert!(!text.contains(word), "{name} has \"{word}\"");
+        }
+    }
+}
+
+#[test]
+fn every_message_in_the_page_of_errors_is_printed_by_the_program() {
+    let sources = sources_of(&root().join("src"));
+    for row in &tables(ERRORS, "| message | what to do |")[0] {
+        assert!(sources.contains(row[0]), "{}", row[0]);
+    }
+}
+
+/// Flags of other programs, in the pages that show how to use these.
+const OTHER_FLAGS: [&str; 12] = [
+    "release",
+    "parallel",
+    "version",
+    "nocapture",
+    "keep",
+    "only",
+    "rows",
+    "rounds",
+    "timings",
+    "install",
+    "help",
+    "example",
+];
+
+#[test]
+fn every_flag_of_the_pages_exists_and_every_promised_flag_too() {
     let flags = flags();
-    let mentioned = names("--", |character| character.is_ascii_lowercase() || character == '-');
-    for flag in mentioned.iter().filter(|flag| !["release", "parallel"].contains(*flag) && !flag.starts_with('-')) {
-        assert!(flags.contains(*flag), "README has --{flag}, the program has not");
+    for (name, page) in pages() {
+        let mentioned = names(&page, "--", |character| character.is_ascii_lowercase() || character == '-');
+        let ours = mentioned.into_iter().filter(|flag| !OTHER_FLAGS.contains(flag) && !flag.starts_with('-'));
+        for flag in ours.filter(|_| name != "samples/README.md" && name != "CONTRIBUTING.md") {
+            assert!(flags.contains(flag), "{name} has --{flag}, the program doesn't");
+        }
     }
     let run = flags_of("run");
     for flag in PROMISED {
@@ -197,25 +374,29 @@ fn every_flag_of_it_exists_and_every_promised_flag_is_told() {
 }
 
 #[test]
-fn every_variable_of_it_exists() {
+fn every_variable_of_the_pages_exists() {
     let known = variables();
-    let mentioned = names("SLACK_REVOKE_", |character| character.is_ascii_uppercase() || character == '_');
-    assert!(!mentioned.is_empty());
-    for name in mentioned.into_iter().filter(|name| *name != "LOG") {
-        assert!(known.contains(&format!("SLACK_REVOKE_{name}")), "SLACK_REVOKE_{name}");
+    let mut seen = 0;
+    for (page, text) in pages() {
+        for name in names(&text, "SLACK_REVOKE_", |character| character.is_ascii_uppercase() || character == '_') {
+            seen += 1;
+            let is_known = known.contains(&format!("SLACK_REVOKE_{name}")) || ["LOG", "PROTCET"].contains(&name);
+            assert!(is_known, "{page} has SLACK_REVOKE_{name}");
+        }
     }
+    assert!(seen > 10, "only {seen} variables were found");
 }
 
 #[test]
 fn the_exit_codes_are_the_programs() {
-    let told = &tables("| code | when |")[0];
+    let told = &tables(README, "| code | when |")[0];
     let told: Vec<_> = told.iter().map(|row| (row[0].to_owned(), row[1])).collect();
     assert_eq!(told, ExitStatus::TABLE.map(|(_, code, meaning)| (code.to_string(), meaning)));
 }
 
 #[test]
 fn the_statuses_are_the_programs_and_lead_where_it_says() {
-    let told = &tables("| status | meaning | exit code 1 | in `--remaining` |")[0];
+    let told = &tables(RESULTS, "| status | meaning | exit code 1 | in `--remaining` |")[0];
     assert_eq!(told.iter().map(|row| row[0]).collect::<Vec<_>>(), Status::ALL.map(Status::as_str));
     let words = |lenient: bool, strict: bool| match (lenient, strict) {
         (true, _) => "yes",
@@ -234,8 +415,8 @@ fn the_statuses_are_the_programs_and_lead_where_it_says() {
 
 #[test]
 fn the_columns_of_the_results_are_the_programs() {
-    assert!(code_blocks().contains(&vec![ResultColumn::NAMES.join(",").as_str()]), "{:?}", ResultColumn::NAMES);
-    let told: Vec<_> = tables("| column | |").concat().iter().flat_map(|row| row[0].split("`, `")).collect();
+    assert!(code_blocks(RESULTS).contains(&vec![ResultColumn::NAMES.join(",").as_str()]), "{:?}", ResultColumn::NAMES);
+    let told: Vec<_> = tables(RESULTS, "| column | |").concat().iter().flat_map(|row| row[0].split("`, `")).collect();
     for column in ResultColumn::NAMES {
         assert!(told.contains(&column), "{column} is not explained");
     }
@@ -259,7 +440,7 @@ fn remedies(codes: &[&ErrorCode]) -> Vec<String> {
 }
 
 #[test]
-fn troubleshooting_has_every_code_with_the_programs_own_advice() {
+fn the_page_of_errors_has_every_code_with_the_programs_own_advice() {
     let listed = |classes: &[CodeClass]| {
         let codes = ErrorCode::LISTED.iter().map(|(_, code)| code).filter(|code| !code.hint().is_empty());
         let of = |class: &CodeClass| codes.clone().filter(|code| code.class() == *class).collect::<Vec<_>>();
@@ -273,7 +454,7 @@ fn troubleshooting_has_every_code_with_the_programs_own_advice() {
         listed(&[CodeClass::Listing]),
     ];
     let heading = "| code | what it means | what to do |\n|---|---|---|\n";
-    let told: Vec<Vec<&str>> = README
+    let told: Vec<Vec<&str>> = ERRORS
         .split(heading)
         .skip(1)
         .map(|rest| rest.lines().take_while(|line| line.starts_with('|')).collect())
@@ -287,7 +468,7 @@ fn quiet_is_quiet_about_a_good_run_and_tells_why_one_stopped() {
     let (work, server) = (Workdir::new(), start(config(sessions(1_000, 3))));
     work.write("sessions.csv", rows(1_000, 3));
     let stopped = work.run(&server, "sessions.csv").args(["-q", "--token-file", "token"]);
-    std::fs::set_permissions(work.write("token", "xoxp-another"), Permissions::from_mode(0o600)).expect("chmod");
+    fs::set_permissions(work.write("token", "xoxp-another"), Permissions::from_mode(0o600)).expect("chmod");
     assert!(stopped.exits(4).stderr().contains("invalid_auth"));
 
     let refuses = RepeatedReply::always(ScriptedReply::Refused(ErrorCode::MissingScope));
@@ -304,10 +485,10 @@ fn quiet_is_quiet_about_a_good_run_and_tells_why_one_stopped() {
 fn the_sample_is_what_it_says() {
     let work = Workdir::new();
     let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/sessions.csv");
-    work.write("sessions.csv", std::fs::read(sample).expect("the sample"));
+    work.write("sessions.csv", fs::read(sample).expect("the sample"));
     let plan = work.program(["plan", "sessions.csv", "--json"]).exits(0);
     let plan: serde_json::Value = serde_json::from_str(&plan.stdout()).expect("JSON");
     let facts = ["rows", "to_send", "duplicates", "workspaces", "invalid"].map(|fact| plan[fact].as_u64());
     assert_eq!(facts, [30, 28, 2, 3, 0].map(Some));
-    assert!(README.contains("[30 rows](samples/README.md)"));
+    assert!(README.contains("[30 sample rows](samples/README.md)"));
 }

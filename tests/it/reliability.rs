@@ -7,11 +7,11 @@ use std::path::Path;
 fn every_test_that_is_named_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let page = fs::read_to_string(root.join("docs/reliability.md")).unwrap();
-    let rows = page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| promise"));
+    let rows = page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| guarantee"));
     let mut named = 0;
     for row in rows {
         let tests: Vec<_> = row.split('`').filter_map(|quoted| quoted.split_once("::")).collect();
-        assert!(!tests.is_empty(), "a promise without a test: {row}");
+        assert!(!tests.is_empty(), "a guarantee without a test: {row}");
         for (file, name) in tests {
             let source = fs::read_to_string(root.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
             assert!(is_test(&source, name), "{file} has no test {name}");

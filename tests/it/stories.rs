@@ -10,7 +10,7 @@ const README: &str = include_str!("../../README.md");
 
 /// The commands of the first code block under a heading of README, in their order.
 fn story(heading: &str) -> Vec<&'static str> {
-    let (_, page) = README.split_once(&format!("\n## {heading}\n")).expect("the page is in README");
+    let (_, page) = README.split_once(&format!("\n### {heading}\n")).expect("the page is in README");
     let (_, block) = page.split_once("```sh\n").expect("the page has commands");
     let (block, _) = block.split_once("\n```").expect("the block is closed");
     block.lines().collect()
@@ -53,7 +53,7 @@ fn organisation() -> Vec<Session> {
 fn a_mass_logout_from_the_doctor_to_the_report() {
     let (work, server) = (Workdir::new(), start(config(organisation())));
     work.write("keep.txt", "UKEEP   # on call\n");
-    let lines = story("Mass logout, now");
+    let lines = story("Mass logout");
     let [doctor, list, plan, run, resume, verify, report] = lines[..] else { panic!("seven steps: {lines:?}") };
     let typed = |line| typed(&work, &server, line);
 
@@ -118,7 +118,7 @@ fn metric(work: &Workdir, series: &str) -> f64 {
 
 #[test]
 fn every_night_the_same_line() {
-    let lines = story("Every night");
+    let lines = story("Nightly offboarding");
     let [night] = lines[..] else { panic!("one line: {lines:?}") };
     let (work, server) = (Workdir::new(), start(config(sessions(1, 5))));
     fs::set_permissions(work.write("token", TOKEN), Permissions::from_mode(0o600)).unwrap();
