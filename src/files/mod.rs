@@ -67,7 +67,6 @@ pub(crate) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
 pub struct Fingerprint {
     /// SHA-256 in lower-case hexadecimal, as `sha256sum` prints it.
     pub sha256: String,
-    /// The length, in bytes.
     pub bytes: u64,
 }
 

@@ -33,10 +33,10 @@ const MOST_ROWS_OF_TEAMS: usize = 8 * 1024;
 /// input, and a batch of one would be asked for with every call.
 const LEAST_OF_TEAM: usize = 8;
 
-/// Hands out every row once.
+/// Hands out every row once, in batches.
 #[derive(Debug)]
 pub(super) struct BatchReader {
-    surveyed: Arc<IndexedInput>,
+    indexed: Arc<IndexedInput>,
     maybe_sent: PossiblySent,
     /// In the input's order: `ordinal` is the next; all before it have been handed out.
     forward: RecordCursor,
@@ -57,7 +57,7 @@ struct RecordCursor {
     ordinal: u64,
 }
 
-/// How far a workspace is.
+/// Read position within one workspace's rows.
 #[derive(Debug, Clone, Copy)]
 struct TeamCursor {
     next: u64,
@@ -65,11 +65,11 @@ struct TeamCursor {
 }
 
 impl BatchReader {
-    pub(super) fn new(surveyed: Arc<IndexedInput>, maybe_sent: PossiblySent) -> Self {
+    pub(super) fn new(indexed: Arc<IndexedInput>, maybe_sent: PossiblySent) -> Self {
         Self {
-            forward: RecordCursor { records: surveyed.records(), ordinal: 0 },
-            lookup: RecordCursor { records: surveyed.lookup(), ordinal: 0 },
-            surveyed,
+            forward: RecordCursor { records: indexed.records(), ordinal: 0 },
+            lookup: RecordCursor { records: indexed.lookup(), ordinal: 0 },
+            indexed,
             maybe_sent,
             size: 1,
             teams: HashMap::new(),
@@ -78,17 +78,17 @@ impl BatchReader {
         }
     }
 
-    /// Answers one request.
+    /// The next rows that `want` asks for.
     pub(super) fn next_batch(&mut self, want: Want) -> Result<Batch, InputProblem> {
-        self.surveyed.check_original()?;
+        self.indexed.check_original()?;
         let (rows, exhausted) = match &want {
             Want::Any => self.any()?,
-            Want::Of(team) => match Arc::clone(&self.surveyed).index.teams.get(team) {
+            Want::Of(team) => match Arc::clone(&self.indexed).index.teams.get(team) {
                 Some(ordinals) => self.of(Some(team), ordinals)?,
                 None => (Vec::new(), true),
             },
             Want::OfNoTeam => {
-                let ordinals = self.of_no_team.take().unwrap_or_else(|| self.surveyed.index.of_no_team());
+                let ordinals = self.of_no_team.take().unwrap_or_else(|| self.indexed.index.of_no_team());
                 let dealt = self.of(None, &ordinals)?;
                 self.of_no_team = Some(ordinals);
                 dealt
@@ -98,21 +98,21 @@ impl BatchReader {
     }
 
     fn any(&mut self) -> Result<(Vec<Row>, bool), InputProblem> {
-        let Self { surveyed, maybe_sent, forward, taken, .. } = self;
+        let Self { indexed, maybe_sent, forward, taken, .. } = self;
         let (mut rows, mut bytes) = (Vec::with_capacity(self.size), 0);
-        while rows.len() < self.size && bytes < MOST_BYTES && forward.ordinal < surveyed.index.rows() {
+        while rows.len() < self.size && bytes < MOST_BYTES && forward.ordinal < indexed.index.rows() {
             let record = forward.records.next()?.ok_or(InputProblem::Changed)?;
             let ordinal = forward.ordinal;
-            surveyed.index.check(ordinal, record.position)?;
+            indexed.index.check(ordinal, record.position)?;
             forward.ordinal += 1;
-            if !taken.remove(ordinal) && !surveyed.done.contains(record.position.line) {
-                let row = surveyed.row(&record, maybe_sent);
+            if !taken.remove(ordinal) && !indexed.done.contains(record.position.line) {
+                let row = indexed.row(&record, maybe_sent);
                 bytes += row.fields.text_len();
                 rows.push(row);
             }
         }
         self.size = grown(self.size, MOST_ROWS);
-        Ok((rows, forward.ordinal == surveyed.index.rows()))
+        Ok((rows, forward.ordinal == indexed.index.rows()))
     }
 
     /// The next rows of a workspace, or of none, which are at these ordinals.
@@ -125,7 +125,7 @@ impl BatchReader {
             let Some(ordinal) = left.next() else { break };
             let row = self.row_at(ordinal)?;
             cursor.next = ordinal + 1;
-            if self.surveyed.done.contains(row.line) {
+            if self.indexed.done.contains(row.line) {
                 continue;
             }
             let addressed = row.target.as_ref().ok().and_then(|target| target.addressed_team());
@@ -136,26 +136,26 @@ impl BatchReader {
             bytes += row.fields.text_len();
             rows.push(row);
         }
-        cursor.size = grown(cursor.size, most_of_team(self.surveyed.index.teams.len()));
+        cursor.size = grown(cursor.size, most_of_team(self.indexed.index.teams.len()));
         self.teams.insert(team.cloned(), cursor);
         Ok((rows, left.next().is_none()))
     }
 
     /// Reads one record, from where the cursor is or from the last known place ahead of it.
     fn row_at(&mut self, ordinal: u64) -> Result<Row, InputProblem> {
-        let Self { surveyed, maybe_sent, lookup, .. } = self;
-        let (known, position) = surveyed.index.nearest(ordinal).ok_or(InputProblem::Changed)?;
+        let Self { indexed, maybe_sent, lookup, .. } = self;
+        let (known, position) = indexed.index.nearest(ordinal).ok_or(InputProblem::Changed)?;
         if lookup.ordinal > ordinal || lookup.ordinal < known {
-            surveyed.look_up(position, &mut lookup.records);
+            indexed.look_up(position, &mut lookup.records);
             lookup.ordinal = known;
         }
         loop {
             let record = lookup.records.next()?.ok_or(InputProblem::Changed)?;
             let at = lookup.ordinal;
-            surveyed.index.check(at, record.position)?;
+            indexed.index.check(at, record.position)?;
             lookup.ordinal += 1;
             if at == ordinal {
-                return Ok(surveyed.row(&record, maybe_sent));
+                return Ok(indexed.row(&record, maybe_sent));
             }
         }
     }

@@ -6,7 +6,7 @@ use super::batches::Source;
 use super::error::{InputError, InputProblem};
 use super::header::Header;
 use super::index::IndexedInput;
-use super::reader::{FirstReading, InputReader};
+use super::reader::InputReader;
 use super::records::RecordReader;
 use super::stored::CHUNK;
 use super::survey::{InputSummary, Pass, RowContext};
@@ -20,11 +20,11 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub struct Content {
     input: InputSource,
-    surveyed: Arc<IndexedInput>,
+    indexed: Arc<IndexedInput>,
 }
 
 impl Content {
-    /// The first reading.
+    /// The first reading, which checks and counts every row.
     pub(super) fn survey(
         input: InputSource,
         reader: InputReader,
@@ -37,12 +37,10 @@ impl Content {
         let rows_at = records.position();
         let context = RowContext { header: &header, rules: &rules, done: &done };
         let pass = Pass::first(context, &mut records)?;
-        let FirstReading { stored, original, identity, continuation } = records.into_source().finish()?;
-        let result = pass.finish(&stored, rows_at)?;
-        let (survey, index, first_lines) = result.into_summary(&header, identity.clone(), continuation);
-        let surveyed =
-            IndexedInput { stored, original, header, rows_at, index, done, rules, first_lines, identity, continuation };
-        Ok((Self { input, surveyed: Arc::new(surveyed) }, survey))
+        let reading = records.into_source().finish()?;
+        let (summary, index, first_lines) = pass.finish(&reading, rows_at)?;
+        let indexed = IndexedInput { reading, header, rows_at, index, done, rules, first_lines };
+        Ok((Self { input, indexed: Arc::new(indexed) }, summary))
     }
 
     /// Surveys the same bytes again under other rules or other done rows, as when the token's own user has become
@@ -55,18 +53,14 @@ impl Content {
     }
 
     fn resurvey(&self, rules: Rules, done: RoaringTreemap) -> Result<(Self, InputSummary), InputProblem> {
-        let IndexedInput { stored, original, header, rows_at, identity, continuation, .. } = &*self.surveyed;
+        let IndexedInput { reading, header, rows_at, .. } = &*self.indexed;
         header.require(rules.identify)?;
         let context = RowContext { header, rules: &rules, done: &done };
-        let pass = Pass::first(context, &mut self.surveyed.records())?;
-        let result = pass.finish(stored, *rows_at)?;
-        let (survey, index, first_lines) = result.into_summary(header, identity.clone(), *continuation);
-        let (stored, original) = (stored.clone(), original.clone());
-        let (header, identity) = (header.clone(), identity.clone());
-        let (rows_at, continuation) = (*rows_at, *continuation);
-        let surveyed =
-            IndexedInput { stored, original, header, rows_at, index, done, rules, first_lines, identity, continuation };
-        Ok((Self { input: self.input.clone(), surveyed: Arc::new(surveyed) }, survey))
+        let pass = Pass::first(context, &mut self.indexed.records())?;
+        let (summary, index, first_lines) = pass.finish(reading, *rows_at)?;
+        let (reading, header, rows_at) = (reading.clone(), header.clone(), *rows_at);
+        let indexed = IndexedInput { reading, header, rows_at, index, done, rules, first_lines };
+        Ok((Self { input: self.input.clone(), indexed: Arc::new(indexed) }, summary))
     }
 
     /// Each row with what stands on its line, in order.
@@ -74,24 +68,22 @@ impl Content {
     /// # Errors
     /// If the input can't be read again.
     pub fn each_carried(&self, take: &mut dyn FnMut(u64, Carried)) -> Result<(), InputError> {
-        let columns = self.surveyed.header.fields().len();
-        let mut records = self.surveyed.records();
+        let columns = self.indexed.header.fields().len();
+        let mut records = self.indexed.records();
         while let Some(record) = records.next().map_err(|problem| problem.of(&self.input))? {
             take(record.position.line, record.carried(columns));
         }
         Ok(())
     }
 
-    /// Where the input comes from.
     #[must_use]
     pub fn path(&self) -> &InputSource {
         &self.input
     }
 
-    /// The header.
     #[must_use]
     pub fn header(&self) -> &Header {
-        &self.surveyed.header
+        &self.indexed.header
     }
 
     /// Fails if the input was changed since it was surveyed, other than by rows that were appended.
@@ -99,7 +91,7 @@ impl Content {
     /// # Errors
     /// [`InputProblem::Changed`], and if the file can't be read.
     pub fn check_unchanged(&self) -> Result<(), InputError> {
-        self.surveyed.compare_original().map_err(|problem| problem.of(&self.input))
+        self.indexed.compare_original().map_err(|problem| problem.of(&self.input))
     }
 
     /// Starts the second reading, on a thread of its own. Rows that the survey was told are done are left out.
@@ -112,7 +104,7 @@ impl Content {
     }
 
     pub(super) fn batches(&self, maybe_sent: PossiblySent) -> BatchReader {
-        BatchReader::new(Arc::clone(&self.surveyed), maybe_sent)
+        BatchReader::new(Arc::clone(&self.indexed), maybe_sent)
     }
 
     /// Writes the header and the rows that are kept as they stand in the input, so that they can be fed back as they are.
@@ -128,18 +120,18 @@ impl Content {
     ) -> Result<u64, CopyError> {
         let unreadable = |problem: InputProblem| CopyError::Input(problem.of(&self.input));
         let (mut out, mut rows) = (BufWriter::with_capacity(CHUNK, out), 0);
-        let mut records = self.surveyed.records();
+        let mut records = self.indexed.records();
         while let Some(record) = records.next().map_err(unreadable)? {
-            let rejected = self.surveyed.validate(&record).err().map(|rejection| rejection.status());
+            let rejected = self.indexed.validate(&record).err().map(|rejection| rejection.status());
             if !keep(record.position.line, rejected) {
                 continue;
             }
             if rows == 0 {
-                out.write_all(self.surveyed.header.raw()).map_err(CopyError::Output)?;
+                out.write_all(self.indexed.header.raw()).map_err(CopyError::Output)?;
             }
             out.write_all(record.raw).map_err(CopyError::Output)?;
             if !record.raw.ends_with(b"\n") && !record.raw.ends_with(b"\r") {
-                out.write_all(self.surveyed.header.line_end()).map_err(CopyError::Output)?;
+                out.write_all(self.indexed.header.line_end()).map_err(CopyError::Output)?;
             }
             rows += 1;
         }
@@ -148,13 +140,10 @@ impl Content {
     }
 }
 
-/// Why rows could not be copied.
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
-    /// The input could not be read again.
     #[error("{0}")]
     Input(InputError),
-    /// The copy could not be written.
     #[error("{0}")]
     Output(io::Error),
 }

@@ -36,7 +36,7 @@ impl DuplicateTracker {
         }
     }
 
-    /// What the second reading needs.
+    /// The first line of each repeated session, for the second reading.
     pub(super) fn into_first_lines(self) -> FirstLines {
         match self {
             Self::Collecting(ids) => FirstLines::of_repeated(ids),
@@ -62,7 +62,7 @@ struct FirstLine {
     line: NonZeroU64,
 }
 
-/// The ids beside a session's.
+/// Who a row says the session belongs to.
 #[derive(Debug, Clone, Copy)]
 struct Owner {
     /// `None` in a row that is sent by its workspace.

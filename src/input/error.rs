@@ -8,9 +8,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[error("{input}: {problem}")]
 pub struct InputError {
-    /// The input.
     pub input: InputSource,
-    /// What is wrong with it.
     pub problem: InputProblem,
 }
 
@@ -25,10 +23,8 @@ impl InputError {
 /// What is wrong with an input, in words that go behind its name.
 #[derive(Debug, thiserror::Error)]
 pub enum InputProblem {
-    /// Nothing of that name.
     #[error("no such file")]
     NotFound,
-    /// A directory.
     #[error("is a directory")]
     Directory,
     /// The system does not let it be opened or read.
@@ -36,28 +32,17 @@ pub enum InputProblem {
     Unreadable(io::Error),
     /// Compressed, and cut short or broken.
     #[error("the {format} data is damaged or incomplete ({cause})")]
-    Damaged {
-        /// `gzip` or `zstd`.
-        format: &'static str,
-        /// What the decoder says.
-        cause: io::Error,
-    },
+    Damaged { format: &'static str, cause: io::Error },
     /// Another kind of file, known by its first bytes.
     #[error("is {kind}, not CSV")]
     OtherFormat {
-        /// The kind, with its article.
         kind: &'static str,
         /// How to make a CSV of it.
         advice: &'static str,
     },
     /// The copy that a second reading needs cannot be written.
     #[error("its temporary copy in {dir} cannot be written ({cause})", dir = dir.display())]
-    Spool {
-        /// The directory of the copy.
-        dir: PathBuf,
-        /// What the system says.
-        cause: io::Error,
-    },
+    Spool { dir: PathBuf, cause: io::Error },
     /// There is no room for the copy.
     #[error(
         "its copy in {dir} takes {}, and {} are free there",
@@ -66,89 +51,60 @@ pub enum InputProblem {
         dir = dir.display()
     )]
     NoRoom {
-        /// The directory of the copy.
         dir: PathBuf,
-        /// Bytes of the whole copy.
         needed: u64,
-        /// Bytes that it could have.
+        /// Bytes free there, with what the copy has already taken.
         available: u64,
     },
-    /// More than `--max-input-size`.
     #[error("is larger than {} once unpacked", size(*.most))]
-    TooLarge {
-        /// The most bytes.
-        most: u64,
-    },
-    /// No record at all.
+    TooLarge { most: u64 },
     #[error("is empty")]
     Empty,
     /// UTF-16, which some spreadsheets call "Unicode text".
     #[error("is in UTF-16")]
     Utf16,
-    /// Bytes that are not UTF-8.
     #[error("line {line}: not UTF-8 at byte {offset}")]
     NotUtf8 {
-        /// The line that holds the byte.
         line: u64,
         /// The first wrong byte, counted from 0 in the uncompressed content.
         offset: u64,
     },
-    /// The first record has no `session_id`.
     #[error("line {line}: no session_id column in the header; the columns seen are: {seen}")]
     NoHeader {
         /// The line taken for the header.
         line: u64,
         /// Its columns, shortened and escaped for showing.
         seen: String,
-        /// What to do.
         advice: String,
     },
-    /// Neither `team_id` nor `user_id`.
     #[error("line {line}: neither user_id nor team_id in the header; the columns seen are: {seen}")]
     NoOwnerColumn {
-        /// The header's line.
         line: u64,
         /// Its columns, shortened and escaped for showing.
         seen: String,
-        /// What to do.
         advice: String,
     },
-    /// `--whole-users`, and no `user_id`.
     #[error("line {line}: no user_id column in the header, and --whole-users needs it; the columns seen are: {seen}")]
     NoUserColumn {
-        /// The header's line.
         line: u64,
         /// Its columns, shortened and escaped for showing.
         seen: String,
-        /// What to do.
         advice: String,
     },
     /// Which column holds which id isn't clear.
     #[error("line {line}: {error}")]
-    Columns {
-        /// The header's line.
-        line: u64,
-        /// What isn't clear.
-        error: ColumnError,
-    },
+    Columns { line: u64, error: ColumnError },
     /// `--column` names a header that isn't there.
     #[error("line {line}: {error}; the columns seen are: {seen}")]
     AbsentColumn {
-        /// The header's line.
         line: u64,
-        /// Which.
         error: ColumnError,
         /// The columns, shortened and escaped for showing.
         seen: String,
     },
     /// `--identify-by` names a column that is not there.
     #[error("line {line}: no {column} column in the header, which --identify-by asks for")]
-    MissingColumn {
-        /// The header's line.
-        line: u64,
-        /// The column's name.
-        column: &'static str,
-    },
+    MissingColumn { line: u64, column: &'static str },
     /// A record over the cap of 1 MiB.
     #[error("line {line}: a record of more than 1 MiB starts here")]
     RecordTooLong {

@@ -1,6 +1,5 @@
 //! Formats that people take for CSV, or that a download turns out to be, known by their first bytes.
 
-/// Bytes to look at.
 pub(super) const HEAD: usize = 512;
 
 /// What a content is, with its article, and how to make a CSV of it; `None` if it can be CSV.

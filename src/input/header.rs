@@ -6,7 +6,6 @@ use super::validation::Identify;
 pub use crate::model::Delimiter;
 use crate::model::{ColumnError, ColumnNames, Fields, IdColumn, IdColumns, SessionId, UserId, is_blank};
 
-/// The first record of the input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
     fields: Fields,
@@ -86,7 +85,6 @@ impl Header {
         &self.fields
     }
 
-    /// What stands between the columns.
     #[must_use]
     pub fn delimiter(&self) -> Delimiter {
         self.dialect.delimiter
@@ -117,7 +115,6 @@ impl Header {
         record.further_lines().filter(is_row).count() as u64
     }
 
-    /// Where the ids stand.
     #[must_use]
     pub fn columns(&self) -> IdColumns {
         self.columns

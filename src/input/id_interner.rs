@@ -8,9 +8,7 @@ use std::num::NonZeroU64;
 pub(super) struct PackedId(NonZeroU64);
 
 impl PackedId {
-    /// No key is below it.
     pub(super) const LEAST: Self = Self(NonZeroU64::MIN);
-    /// No key is above it.
     pub(super) const MOST: Self = Self(NonZeroU64::MAX);
 }
 

@@ -14,20 +14,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct InputIdentity {
     /// SHA-256 of the bytes as they came, in lower-case hex: what `sha256sum` prints.
     pub sha256: String,
-    /// How many bytes came.
     pub bytes: u64,
     /// SHA-256 after decompression; the same as `sha256` where nothing was compressed.
     pub content_sha256: String,
-    /// Bytes after decompression.
     pub content_bytes: u64,
 }
 
 /// What the manifest of an earlier run says about its input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EarlierInput {
-    /// [`InputIdentity::content_bytes`] of that run.
     pub content_bytes: u64,
-    /// [`InputIdentity::content_sha256`] of that run.
     pub content_sha256: String,
 }
 
@@ -51,7 +47,6 @@ impl ContentHasher {
         Self { sha: Sha256::new(), bytes: 0, last: None, earlier, prefix_check: None }
     }
 
-    /// Takes in the next bytes.
     pub(super) fn update(&mut self, chunk: &[u8]) {
         let Some(at) = self.prefix_end_within(chunk.len()) else { return self.absorb(chunk) };
         let (before, after) = chunk.split_at(at);
@@ -88,7 +83,6 @@ impl ContentHasher {
         })
     }
 
-    /// The bytes so far.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
     }

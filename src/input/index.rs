@@ -3,12 +3,11 @@
 use super::duplicates::FirstLines;
 use super::error::InputProblem;
 use super::header::Header;
-use super::identity::InputIdentity;
-use super::identity::Original;
+use super::reader::FirstReading;
 use super::records::{Position, Record, RecordReader};
-use super::stored::{CHUNK, RangeReader, SpooledInput};
+use super::stored::{CHUNK, RangeReader};
 use super::validation::Rules;
-use crate::model::{InputMatch, PossiblySent, Rejection, Row, Target, TeamId};
+use crate::model::{PossiblySent, Rejection, Row, Target, TeamId};
 use roaring::RoaringTreemap;
 use std::collections::HashMap;
 
@@ -38,7 +37,6 @@ impl Index {
         ordinal
     }
 
-    /// How many records there are.
     pub(super) fn rows(&self) -> u64 {
         self.rows
     }
@@ -68,17 +66,13 @@ impl Index {
 /// What the survey leaves for the second reading. A million rows of it are well under a megabyte.
 #[derive(Debug)]
 pub(super) struct IndexedInput {
-    pub(super) stored: SpooledInput,
-    /// `None` if the bytes came from a pipe.
-    pub(super) original: Option<Original>,
+    pub(super) reading: FirstReading,
     pub(super) header: Header,
     pub(super) rows_at: Position,
     pub(super) index: Index,
     pub(super) done: RoaringTreemap,
     pub(super) rules: Rules,
     pub(super) first_lines: FirstLines,
-    pub(super) identity: InputIdentity,
-    pub(super) continuation: Option<InputMatch>,
 }
 
 impl IndexedInput {
@@ -109,25 +103,25 @@ impl IndexedInput {
 
     /// All rows, in order.
     pub(super) fn records(&self) -> RecordReader<RangeReader> {
-        self.stored.records(self.rows_at, self.header.dialect(), CHUNK)
+        self.reading.stored.records(self.rows_at, self.header.dialect(), CHUNK)
     }
 
     /// Rows here and there; [`Self::look_up`] goes to them.
     pub(super) fn lookup(&self) -> RecordReader<RangeReader> {
-        self.stored.records(self.rows_at, self.header.dialect(), LOOKUP_CHUNK)
+        self.reading.stored.records(self.rows_at, self.header.dialect(), LOOKUP_CHUNK)
     }
 
     pub(super) fn look_up(&self, position: Position, lookup: &mut RecordReader<RangeReader>) {
-        lookup.move_to(position, self.stored.range(position.offset, LOOKUP_CHUNK));
+        lookup.move_to(position, self.reading.stored.range(position.offset, LOOKUP_CHUNK));
     }
 
     /// Fails if the rows come from a copy, and the file isn't what was copied any more.
     pub(super) fn check_original(&self) -> Result<(), InputProblem> {
-        if self.stored.is_original() { Ok(()) } else { self.compare_original() }
+        if self.reading.stored.is_original() { Ok(()) } else { self.compare_original() }
     }
 
     pub(super) fn compare_original(&self) -> Result<(), InputProblem> {
-        let Some(original) = &self.original else { return Ok(()) };
-        original.check(&self.identity.sha256, self.identity.bytes)
+        let Some(original) = &self.reading.original else { return Ok(()) };
+        original.check(&self.reading.identity.sha256, self.reading.identity.bytes)
     }
 }

@@ -51,16 +51,16 @@ pub struct Input {
     spool_dir: PathBuf,
 }
 
-/// What a survey goes by.
+/// How an input is read and which of its rows are sent.
 #[derive(Debug, Clone, Default)]
 pub struct SurveyOptions {
-    /// `--delimiter`; without it, the header tells.
+    /// `--delimiter`; `None` detects it from the header.
     pub delimiter: Option<Delimiter>,
     /// The most bytes of the content; `None` if any number will do.
     pub most_bytes: Option<u64>,
     /// `--column`; without it, ids are found by the names of their columns.
     pub columns: ColumnNames,
-    /// What decides over a row.
+    /// Which rows are sent, and by which id.
     pub rules: Rules,
     /// Lines whose rows an earlier run has ended.
     pub done: RoaringTreemap,

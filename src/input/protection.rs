@@ -9,30 +9,24 @@ pub enum ProtectError {
     /// UTF-16, or what else has a NUL in it.
     #[error("the file is in UTF-16 or holds NUL characters; save it as UTF-8")]
     Utf16,
-    /// Another encoding.
     #[error("line {line}: the text is not UTF-8; save the file as UTF-8")]
-    NotUtf8 {
-        /// The line, counted from 1.
-        line: usize,
-    },
+    NotUtf8 { line: usize },
     /// An e-mail address: rows name their users by id alone.
     #[error(
         "line {line}: {text:?} is an e-mail address, and rows are matched by their ids; give the user's id (U… or W…)"
     )]
     Email {
-        /// The line, counted from 1.
         line: usize,
-        /// What stands there, without its comment.
+        /// The line, without its comment.
         text: String,
     },
-    /// A line that names nobody.
+    /// A line without an id.
     #[error(
         "line {line}: {text:?} is neither a user id (U… or W…) nor a session id; give one id a line, with # for comments"
     )]
     NotAnId {
-        /// The line, counted from 1.
         line: usize,
-        /// What stands there, without its comment.
+        /// The line, without its comment.
         text: String,
     },
 }
@@ -40,12 +34,10 @@ pub enum ProtectError {
 /// Whatever ends a line for some program: an id behind a comment of another program's must not be taken for a part of it.
 const LINE_ENDS: [char; 7] = ['\n', '\r', '\u{b}', '\u{c}', '\u{85}', '\u{2028}', '\u{2029}'];
 
-/// Whom a run must never touch.
+/// Users and sessions that a run must never touch.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Protection {
-    /// Users named by `--protect`.
     pub users: HashSet<UserId>,
-    /// Sessions named by `--protect`.
     pub sessions: HashSet<SessionId>,
     /// Users of these sessions, where whole users are asked for: the session would end with the user's others.
     pub users_of_sessions: HashSet<UserId>,

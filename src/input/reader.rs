@@ -20,7 +20,6 @@ const BUFFER: usize = 64 * 1024;
 /// The most bytes that are kept in memory: some 20,000 rows.
 pub(super) const MOST_IN_MEMORY: usize = 1 << 20;
 
-/// Where bytes come from.
 pub(super) enum Raw {
     /// A regular file: read by position, so that it can be read again through the same handle.
     File(Arc<File>, u64),
@@ -98,16 +97,16 @@ pub(super) struct InputReader {
     limits: InputLimits,
 }
 
-/// What an input may take.
+/// How large an input may be.
 #[derive(Clone, Copy)]
 pub(super) struct InputLimits {
     /// Bytes of the content; `None` if any number will do.
     pub(super) most: Option<u64>,
-    /// Tells the room for a copy.
+    /// Free bytes for a copy; a test replaces it.
     pub(super) free_space: FreeSpace,
 }
 
-/// What the second reading will read.
+/// Where the second reading gets the bytes.
 enum SecondRead {
     /// All of it, while it is small.
     Memory(Vec<u8>),
@@ -115,9 +114,11 @@ enum SecondRead {
     Copy(Hashes, Spool),
 }
 
-/// What the first reading found.
+/// What the first reading found, under whatever rules.
+#[derive(Debug, Clone)]
 pub(super) struct FirstReading {
     pub(super) stored: SpooledInput,
+    /// `None` if the bytes came from a pipe.
     pub(super) original: Option<Original>,
     pub(super) identity: InputIdentity,
     pub(super) continuation: Option<InputMatch>,

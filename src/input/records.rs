@@ -12,7 +12,7 @@ use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 pub(super) const RECORD_CAP: usize = 1 << 20;
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
-/// Gives the content piece by piece.
+/// A reader whose errors are an input's problems.
 pub(super) trait ByteSource {
     /// Reads some bytes; 0 at the end alone.
     fn read_bytes(&mut self, into: &mut [u8]) -> Result<usize, InputProblem>;
@@ -38,7 +38,6 @@ pub(super) struct Record<'a> {
 }
 
 impl Record<'_> {
-    /// How many fields it has.
     pub(super) fn len(&self) -> usize {
         self.ends.len()
     }
@@ -86,7 +85,6 @@ pub(super) struct Dialect {
 }
 
 impl Dialect {
-    /// Fields may be quoted.
     pub(super) fn quoted(delimiter: Delimiter) -> Self {
         Self { delimiter, quotes: true }
     }
@@ -110,9 +108,9 @@ pub(super) struct RecordReader<S> {
     end: usize,
     drained: bool,
     bom: bool,
-    /// Of `buf[0]` in the content.
+    /// Offset of `buf[0]` in the content.
     base: u64,
-    /// Of `start` and of `pos`.
+    /// Line number at `start`; `line` is the one at `pos`.
     record_line: u64,
     line: u64,
     text: Vec<u8>,

@@ -34,7 +34,6 @@ pub(super) struct Hashes {
 }
 
 impl Hashes {
-    /// Takes in the next bytes.
     pub(super) fn update(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let (now, later) = bytes.split_at(bytes.len().min(BLOCK - self.in_block));
@@ -63,7 +62,6 @@ impl Hashes {
 /// The bytes, up to where the first reading ended; what is appended later isn't seen. Clones share them.
 #[derive(Debug, Clone)]
 pub(super) enum SpooledInput {
-    /// A private copy.
     Memory(Arc<[u8]>),
     /// The file itself, which others may write to.
     Original(Blocks),
@@ -126,7 +124,7 @@ impl ByteSource for RangeReader {
     }
 }
 
-/// What is left from `at` on.
+/// The bytes from `at` to the end.
 fn behind(bytes: &[u8], at: u64) -> &[u8] {
     usize::try_from(at).ok().and_then(|at| bytes.get(at..)).unwrap_or_default()
 }
@@ -200,7 +198,6 @@ impl Spool {
     }
 }
 
-/// Asks the file system.
 pub(super) fn free_bytes(dir: &Path) -> Option<u64> {
     rustix::fs::statvfs(dir).ok().map(|found| found.f_bavail.saturating_mul(found.f_frsize))
 }

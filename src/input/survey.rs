@@ -6,8 +6,9 @@ use super::header::{Delimiter, Header};
 use super::id_interner::{DistinctIds, IdInterner, PackedId};
 use super::identity::InputIdentity;
 use super::index::Index;
+use super::reader::FirstReading;
 use super::records::{ByteSource, Position, Record, RecordReader};
-use super::stored::{CHUNK, SpooledInput};
+use super::stored::CHUNK;
 use super::validation::{Identify, Rules};
 use crate::model::{Carried, InputMatch};
 use crate::model::{Counts, Fields, IdColumns, IdentifyBy, Rejection, SessionId, Status, Target, TeamId, UserId};
@@ -23,11 +24,8 @@ const EXAMPLES: usize = 5;
 pub struct InputSummary {
     /// The header's columns as they stand in the input.
     pub header: Fields,
-    /// Where the ids stand in it.
     pub columns: IdColumns,
-    /// What stands between the columns.
     pub delimiter: Delimiter,
-    /// Which input it is.
     pub identity: InputIdentity,
     /// How it compares with the input of an earlier run, where one was named.
     pub continuation: Option<InputMatch>,
@@ -61,7 +59,6 @@ pub struct InputSummary {
     pub swallowed: u64,
     /// The line of the first row with such a cell.
     pub first_swallowing: Option<u64>,
-    /// The first few invalid rows.
     pub examples: Vec<InvalidRow>,
     /// What matters of an input whose users are asked for as a whole; none where its sessions are.
     pub whole: Option<WholeUsers>,
@@ -79,11 +76,9 @@ pub struct WholeUsers {
 /// An invalid row, to be shown in a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidRow {
-    /// Its line.
     pub line: u64,
     /// The rule that it broke ([`Rejection::rule`]).
     pub rule: &'static str,
-    /// What is wrong, in words.
     pub text: String,
 }
 
@@ -95,7 +90,7 @@ pub(super) struct RowContext<'a> {
     pub(super) done: &'a RoaringTreemap,
 }
 
-/// Counts over one pass.
+/// The counts of one pass over the rows.
 pub(super) struct Pass<'a> {
     context: RowContext<'a>,
     duplicates: DuplicateTracker,
@@ -103,18 +98,18 @@ pub(super) struct Pass<'a> {
     interner: IdInterner,
     users: DistinctIds,
     teams: HashMap<PackedId, TeamRows>,
-    totals: RowTotals,
+    totals: SurveyCounts,
     whole: Option<WholeUserCount>,
 }
 
-/// Where whole users are asked for.
+/// For runs that ask for whole users.
 struct WholeUserCount {
     users: DistinctIds,
     protected: BTreeSet<(SessionId, UserId)>,
 }
 
 #[derive(Default)]
-struct RowTotals {
+struct SurveyCounts {
     sendable: u64,
     rejected: Counts,
     guarded: u64,
@@ -133,16 +128,6 @@ struct TeamRows {
     addressed: RoaringTreemap,
 }
 
-/// What one pass, or two, have found; an [`InputIdentity`] makes a [`InputSummary`] of it.
-pub(super) struct PassResult {
-    pub(super) index: Index,
-    pub(super) first_lines: FirstLines,
-    totals: RowTotals,
-    workspaces: BTreeMap<TeamId, u64>,
-    users: u64,
-    whole: Option<WholeUsers>,
-}
-
 impl<'a> Pass<'a> {
     /// Reads to the end as if no session stood there twice, and gathers the sessions.
     pub(super) fn first<S: ByteSource>(
@@ -152,17 +137,21 @@ impl<'a> Pass<'a> {
         Self::run(context, DuplicateTracker::collect_ids(), records)
     }
 
-    /// The final count: where sessions are repeated, over a second pass that knows which ones.
-    pub(super) fn finish(mut self, stored: &SpooledInput, rows_at: Position) -> Result<PassResult, InputProblem> {
+    /// The final count: if sessions are repeated, over a second pass that knows which ones.
+    pub(super) fn finish(
+        mut self,
+        reading: &FirstReading,
+        rows_at: Position,
+    ) -> Result<(InputSummary, Index, FirstLines), InputProblem> {
         let first_lines = std::mem::replace(&mut self.duplicates, DuplicateTracker::collect_ids()).into_first_lines();
         if first_lines.is_empty() {
-            return Ok(self.result());
+            return Ok(self.summarize(reading));
         }
         let context = self.context;
         // Freed ahead of the second pass, which builds all of it anew.
         drop(self);
-        let mut records = stored.records(rows_at, context.header.dialect(), CHUNK);
-        Ok(Self::run(context, DuplicateTracker::Resolving(first_lines), &mut records)?.result())
+        let mut records = reading.stored.records(rows_at, context.header.dialect(), CHUNK);
+        Ok(Self::run(context, DuplicateTracker::Resolving(first_lines), &mut records)?.summarize(reading))
     }
 
     fn run<S: ByteSource>(
@@ -177,7 +166,7 @@ impl<'a> Pass<'a> {
             interner: IdInterner::default(),
             users: DistinctIds::new(),
             teams: HashMap::new(),
-            totals: RowTotals::default(),
+            totals: SurveyCounts::default(),
             whole: (context.rules.identify == Identify::WholeUsers)
                 .then(|| WholeUserCount { users: DistinctIds::new(), protected: BTreeSet::new() }),
         };
@@ -241,47 +230,18 @@ impl<'a> Pass<'a> {
         }
     }
 
-    fn result(self) -> PassResult {
-        let Self { duplicates, mut index, users, teams, totals, whole, .. } = self;
+    /// Splits into what people are told and what the second reading needs.
+    fn summarize(self, reading: &FirstReading) -> (InputSummary, Index, FirstLines) {
+        let Self { context, duplicates, mut index, users, teams, totals, whole, .. } = self;
         let workspaces = teams.values().map(|rows| (rows.team.clone(), rows.rows)).collect();
         let addressed = teams.into_values().filter(|rows| !rows.addressed.is_empty());
         index.teams = addressed.map(|rows| (rows.team, rows.addressed)).collect();
-        let whole = whole.map(|whole| WholeUsers { all: whole.users.count(), protected: whole.protected });
-        PassResult {
-            index,
-            first_lines: duplicates.into_first_lines(),
-            totals,
-            workspaces,
-            users: users.count(),
-            whole,
-        }
-    }
-}
-
-impl RowTotals {
-    fn reject(&mut self, rejection: &Rejection, line: u64) {
-        self.rejected.add(rejection.status());
-        if rejection.status() == Status::Invalid && self.examples.len() < EXAMPLES {
-            self.examples.push(InvalidRow { line, rule: rejection.rule(), text: rejection.to_string() });
-        }
-    }
-}
-
-impl PassResult {
-    /// Splits into what people are told and what the second reading needs.
-    pub(super) fn into_summary(
-        self,
-        header: &Header,
-        identity: InputIdentity,
-        continuation: Option<InputMatch>,
-    ) -> (InputSummary, Index, FirstLines) {
-        let Self { index, first_lines, totals, workspaces, users, whole } = self;
-        let survey = InputSummary {
-            header: header.fields().clone(),
-            columns: header.columns(),
-            delimiter: header.delimiter(),
-            identity,
-            continuation,
+        let summary = InputSummary {
+            header: context.header.fields().clone(),
+            columns: context.header.columns(),
+            delimiter: context.header.delimiter(),
+            identity: reading.identity.clone(),
+            continuation: reading.continuation,
             rows: index.rows(),
             sendable: totals.sendable,
             invalid: totals.rejected.of(Status::Invalid),
@@ -291,15 +251,24 @@ impl PassResult {
             carried: totals.carried,
             workspaces,
             addressed: index.teams.iter().map(|(team, rows)| (team.clone(), rows.len())).collect(),
-            users,
+            users: users.count(),
             without_user: totals.without_user,
             named_by_user: totals.named_by_user,
             guarded: totals.guarded,
             swallowed: totals.swallowed,
             first_swallowing: totals.first_swallowing,
             examples: totals.examples,
-            whole,
+            whole: whole.map(|whole| WholeUsers { all: whole.users.count(), protected: whole.protected }),
         };
-        (survey, index, first_lines)
+        (summary, index, duplicates.into_first_lines())
+    }
+}
+
+impl SurveyCounts {
+    fn reject(&mut self, rejection: &Rejection, line: u64) {
+        self.rejected.add(rejection.status());
+        if rejection.status() == Status::Invalid && self.examples.len() < EXAMPLES {
+            self.examples.push(InvalidRow { line, rule: rejection.rule(), text: rejection.to_string() });
+        }
     }
 }

@@ -7,12 +7,10 @@ use crate::model::{IdError, Rejection, SessionId, Target, TeamId, UserId};
 
 pub use crate::model::Identify;
 
-/// What decides over a row.
+/// Which rows are sent, and by which id.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Rules {
-    /// How sessions are named.
     pub identify: Identify,
-    /// What is protected.
     pub protection: Protection,
 }
 

@@ -14,26 +14,12 @@ pub enum CallError {
         /// How long, where Slack said so; 30 s otherwise (slack.md, "Rate limits").
         retry_after: Option<Duration>,
     },
-    /// Slack refused, clearly.
+    /// Slack refused, with a code.
     #[error("Slack answered {code}{}", detail_words(detail))]
-    Refused {
-        /// The code.
-        code: ErrorCode,
-        /// Slack's own words; may be empty.
-        detail: Box<str>,
-        /// As in [`Reply::wait`].
-        wait: Option<Duration>,
-    },
-    /// No answer that means anything.
+    Refused { code: ErrorCode, detail: Box<str>, wait: Option<Duration> },
+    /// No answer, or one that isn't Slack's.
     #[error("{}", fault_words(*fault, detail))]
-    Fault {
-        /// What kind of trouble.
-        fault: Fault,
-        /// The transport's words; may be empty.
-        detail: Box<str>,
-        /// As in [`Reply::wait`].
-        wait: Option<Duration>,
-    },
+    Fault { fault: Fault, detail: Box<str>, wait: Option<Duration> },
 }
 
 impl CallError {
@@ -161,13 +147,13 @@ fn fault_words(fault: Fault, detail: &str) -> String {
 /// The transport's words for a proxy that answers `CONNECT` with 407.
 const TUNNEL_AUTH: &str = "proxy authorization required";
 
-/// The same in ours.
+/// Our text for it.
 const PROXY_AUTH: &str = "the proxy asks for a user name and password (HTTP 407)";
 
 /// How the transport's words for a certificate it doesn't trust begin.
 const BAD_CERTIFICATE: &str = "invalid peer certificate: ";
 
-/// How ours do.
+/// How our text for it begins.
 const CERTIFICATE: &str = "the server's certificate isn't trusted: ";
 
 /// Whether a connection that was never made fails again in a moment.

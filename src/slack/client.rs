@@ -28,21 +28,18 @@ const LARGE: usize = 8 * 1024 * 1024;
 /// Connections idle for longer are closed by us, before a server or a proxy does it under a request.
 const IDLE: Duration = Duration::from_secs(15);
 
-/// Between the attempts to read an expired token again.
+/// Waits between the attempts to read an expired token again.
 const BETWEEN_READINGS: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
 
-/// What is given to a command that is being killed.
+/// Extra time for a command that is being killed.
 const A_MOMENT: Duration = Duration::from_secs(1);
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-slack-req-id");
 const SCOPES: HeaderName = HeaderName::from_static("x-oauth-scopes");
 
-/// What a client is made of.
 #[derive(Debug)]
 pub struct ClientConfig {
-    /// Where the calls go.
     pub api: ApiUrl,
-    /// What they are signed with.
     pub token: Token,
     /// The way there, as [`Proxy::in_use`] found it; none is direct.
     pub proxy: Option<Proxy>,
@@ -52,7 +49,6 @@ pub struct ClientConfig {
     pub now: fn() -> Stamp,
 }
 
-/// Why there is no client.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// TLS cannot be set up; most often the machine has no root certificates.
@@ -84,7 +80,7 @@ struct ClientInner {
     now: fn() -> Stamp,
 }
 
-/// An HTTP answer, whatever it says.
+/// An HTTP response before it is interpreted.
 struct RawResponse {
     status: u16,
     headers: HeaderMap,
@@ -313,7 +309,7 @@ fn transport(api: &ApiUrl, proxy: Option<Proxy>, timeout: Duration) -> Result<re
     builder.build().map_err(|error| ClientError::Setup(TransportError::from_transport(error).detail))
 }
 
-/// The headers that mean something; one that is not text counts as missing.
+/// The headers that are used. One that isn't text counts as missing.
 fn relevant_headers(headers: &HeaderMap) -> Headers<'_> {
     let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     // Any of these may ask for a pause, and one that can't be read asks for one all the same.

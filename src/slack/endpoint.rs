@@ -16,10 +16,8 @@ pub struct ApiUrl {
 /// Why a text will not do for `--api-url` or `--allow-host`. The text itself is not shown: it may hold a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
-    /// Not an address at all.
     #[error("--api-url is not an address ({0}); it looks like {default}", default = ApiUrl::DEFAULT)]
     Unreadable(String),
-    /// Neither https nor http.
     #[error("--api-url must start with https://, not {0}://")]
     Scheme(String),
     /// Plain http to another machine would show the token to everybody on the way.
@@ -28,22 +26,17 @@ pub enum EndpointError {
     /// The token would go to a host that is not Slack's.
     #[error("--api-url names {0}, which is not Slack's; if the token may go there, add --allow-host {0}")]
     HostNotAllowed(String),
-    /// `user:password@`
     #[error("--api-url must not hold a user name or a password")]
     Credentials,
-    /// `?…`
     #[error("--api-url must not hold a query (?…)")]
     Query,
-    /// `#…`
     #[error("--api-url must not hold a fragment (#…)")]
     Fragment,
-    /// `--allow-host` takes a name alone.
     #[error("--allow-host takes a host name alone, without a scheme, a port or a path")]
     AllowHost,
 }
 
 impl ApiUrl {
-    /// Slack's own.
     pub const DEFAULT: &'static str = API_URL;
 
     /// Checks an address; `allow_hosts` are the hosts beside Slack's that the token may be sent to.
@@ -95,7 +88,6 @@ impl ApiUrl {
         self.url.host_str().unwrap_or_default()
     }
 
-    /// The whole address.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.url.as_str()

@@ -20,7 +20,6 @@ pub struct ListQuery {
 }
 
 impl ListQuery {
-    /// The arguments as a form.
     pub(super) fn form(&self) -> Form {
         let mut form = Form::new().with("limit", &self.limit.to_string());
         if let Some((team, user)) = &self.owner {
@@ -36,10 +35,8 @@ impl ListQuery {
 /// A page, or why there is none.
 pub type ListReply = Result<SessionPage, CallError>;
 
-/// One page of sessions.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SessionPage {
-    /// The sessions, in Slack's order.
     pub sessions: Vec<ActiveSession>,
     /// Sessions that exist, but whose user or id can't be read.
     pub unreadable: Vec<UnreadableSession>,
@@ -50,20 +47,15 @@ pub struct SessionPage {
 /// A session with one of its ids at most.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct UnreadableSession {
-    /// Its owner.
     pub user_id: Option<UserId>,
-    /// The session.
     pub session_id: Option<SessionId>,
 }
 
-/// One session that is signed in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ActiveSession {
-    /// Its owner.
     pub user_id: UserId,
     /// Its workspace, if it can be read: a session is named by its user as well.
     pub team_id: Option<TeamId>,
-    /// The session.
     pub session_id: SessionId,
     /// The device that signed in.
     pub created: Option<Device>,
@@ -74,15 +66,10 @@ pub struct ActiveSession {
 /// What Slack knows of a device. Each text is free of control characters.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Device {
-    /// `device_hardware`
     pub device_hardware: Option<Box<str>>,
-    /// `os`
     pub os: Option<Box<str>>,
-    /// `os_version`
     pub os_version: Option<Box<str>>,
-    /// `slack_client_version`
     pub slack_client_version: Option<Box<str>>,
-    /// `ip`
     pub ip: Option<Box<str>>,
 }
 

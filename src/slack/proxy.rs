@@ -15,7 +15,6 @@ pub struct Proxy(Url);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{variable} does not name a proxy; it looks like http://host:port or socks5h://host:port. Correct or unset it")]
 pub struct ProxyError {
-    /// The environment variable.
     pub variable: &'static str,
 }
 

@@ -39,7 +39,6 @@ pub(super) fn users_form(users: &[UserId]) -> Form {
     Form::new().with("user_ids", &users.join(","))
 }
 
-/// A form body under construction.
 #[derive(Debug, Default)]
 pub(super) struct Form(String);
 
@@ -64,7 +63,6 @@ impl Form {
         self
     }
 
-    /// The body's text.
     #[must_use]
     pub(super) fn finish(self) -> String {
         self.0

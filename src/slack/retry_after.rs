@@ -26,7 +26,6 @@ pub(super) fn pause(header: &str, date: Option<&str>, now: Stamp) -> Option<Dura
 /// What is odd about the header, quoted as it came: anything but a number of seconds below ten years, or dates.
 #[must_use]
 pub(super) fn remark(header: &str) -> Option<String> {
-    /// Characters that are quoted.
     const SHOWN: usize = 64;
     let shown: String = header.chars().take(SHOWN).collect();
     let whole = |value: &str| !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());

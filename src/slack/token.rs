@@ -30,7 +30,6 @@ pub struct Token {
 }
 
 impl Token {
-    /// Where it came from.
     #[must_use]
     pub fn source(&self) -> &TokenSource {
         &self.source
@@ -93,7 +92,6 @@ impl fmt::Debug for Token {
     }
 }
 
-/// Asks the person at the terminal.
 pub type Ask<'a> = &'a dyn Fn() -> io::Result<SecretString>;
 
 /// A variable that is set and read by other programs alone, for whoever finds no token.

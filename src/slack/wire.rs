@@ -14,15 +14,10 @@ use std::time::Duration;
 pub struct Headers<'a> {
     /// `retry-after`; several are joined by commas
     pub retry_after: Option<Cow<'a, str>>,
-    /// `x-slack-req-id`
     pub request_id: Option<&'a str>,
-    /// `x-oauth-scopes`
     pub scopes: Option<&'a str>,
-    /// `content-type`
     pub content_type: Option<&'a str>,
-    /// `date`
     pub date: Option<&'a str>,
-    /// `location`
     pub location: Option<&'a str>,
 }
 

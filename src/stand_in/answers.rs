@@ -64,7 +64,6 @@ struct ListedSession {
     devices: Option<SessionDevices>,
 }
 
-/// `ok: true`.
 pub(super) fn ok(warning: Option<&'static str>) -> Response {
     match warning {
         None => plain(StatusCode::OK, &JSON, OK),
@@ -77,14 +76,13 @@ pub(super) fn refused(code: &ErrorCode, words: Option<&str>, warning: Option<&'s
     json(Envelope { error: Some(code.as_str()), ..Envelope::default() }, words, warning)
 }
 
-/// A token that will not do.
+/// A call whose token isn't accepted.
 pub(super) fn denied(denial: &Denial) -> Response {
     let needed = denial.scopes.as_ref().map(|(needed, _)| *needed);
     let provided = denial.scopes.as_ref().map(|(_, provided)| provided.as_str());
     json(Envelope { error: Some(denial.code.as_str()), needed, provided, ..Envelope::default() }, None, None)
 }
 
-/// `ratelimited`.
 pub(super) fn limited(status: LimitStatus, retry_after: Option<HeaderValue>) -> Response {
     let mut response = refused(&ErrorCode::Ratelimited, None, None);
     *response.status_mut() = match status {
@@ -97,7 +95,6 @@ pub(super) fn limited(status: LimitStatus, retry_after: Option<HeaderValue>) -> 
     response
 }
 
-/// What `auth.test` says.
 pub(super) fn identity(identity: TokenIdentity, warning: Option<&'static str>) -> Response {
     json(Envelope { ok: true, identity: Some(identity), ..Envelope::default() }, None, warning)
 }

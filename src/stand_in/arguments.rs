@@ -14,13 +14,9 @@ const MOST_USERS: usize = 1000;
 /// The methods that the stand-in has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Method {
-    /// `admin.users.session.invalidate`.
     Invalidate,
-    /// `admin.users.session.resetBulk`.
     ResetBulk,
-    /// `admin.users.session.list`.
     List,
-    /// `auth.test`.
     AuthTest,
 }
 
@@ -44,7 +40,6 @@ impl Method {
         }
     }
 
-    /// The scope that it needs.
     pub(super) fn scope(self) -> Option<&'static str> {
         match self {
             Self::Invalidate | Self::ResetBulk => Some("admin.users:write"),

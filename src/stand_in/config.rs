@@ -12,19 +12,16 @@ use std::time::Duration;
 pub struct StandInConfig {
     /// Of the loopback address; 0 takes a free one.
     pub port: u16,
-    /// Which sessions there are.
     pub store: SessionStore,
-    /// The tokens known at the start.
     pub tokens: Vec<StandInToken>,
     /// Limits by method; each method counts for itself.
     pub limits: MethodLimits,
-    /// Trouble by chance, for `admin.users.session.invalidate` alone.
+    /// Random faults, for `admin.users.session.invalidate` alone.
     pub faults: FaultRates,
-    /// Answers laid down, for `admin.users.session.invalidate` alone.
+    /// Scripted answers, for `admin.users.session.invalidate` alone.
     pub script: ReplyScript,
     /// `admin.users.session.resetBulk`: its trouble, and when what it has queued is done.
     pub bulk: BulkConfig,
-    /// How long an answer takes.
     pub latency: Latency,
     /// How many calls of `admin.users.session.invalidate` are kept for [`super::Server::calls`], and how many of
     /// `admin.users.session.resetBulk` for [`super::Server::bulks`]: the first ones.
@@ -52,7 +49,7 @@ impl Default for StandInConfig {
 pub struct BulkConfig {
     /// Answers laid down for every call that names this user; the first user in the call that has one left decides.
     pub by_user: HashMap<String, RepeatedReply>,
-    /// Answers laid down for every other call.
+    /// Scripted replies for every other call.
     pub every: Option<RepeatedReply>,
     /// Trouble by chance, drawn by the call's first user and how often that user was named.
     pub faults: FaultRates,
@@ -67,7 +64,6 @@ pub struct StandInToken {
     pub text: String,
     /// As they stand in `x-oauth-scopes`, separated by commas.
     pub scopes: String,
-    /// What `auth.test` says about it.
     pub identity: TokenIdentity,
     /// After how many calls of `admin.users.session.invalidate` and `resetBulk` that were let through it ends, and how.
     pub ends: Option<(u64, TokenEnd)>,
@@ -96,26 +92,21 @@ impl StandInToken {
 /// How a token comes to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TokenEnd {
-    /// From then on `token_expired`.
+    /// Later calls get `token_expired`.
     Expired,
-    /// From then on `token_revoked`.
+    /// Later calls get `token_revoked`.
     Revoked,
 }
 
-/// The answer to `auth.test`.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct TokenIdentity {
-    /// The organisation's address.
     pub url: String,
     /// The organisation's or workspace's name.
     pub team: String,
-    /// The user's name.
     pub user: String,
     /// `E…` for an organisation's token, else `T…`.
     pub team_id: String,
-    /// The token's user.
     pub user_id: String,
-    /// The organisation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enterprise_id: Option<String>,
     /// Whether the token was given by the whole organisation.
@@ -140,25 +131,18 @@ impl Default for TokenIdentity {
     }
 }
 
-/// A limit for each method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct MethodLimits {
-    /// `admin.users.session.invalidate`.
     pub invalidate: Limit,
-    /// `admin.users.session.resetBulk`.
     pub reset_bulk: Limit,
-    /// `admin.users.session.list`.
     pub list: Limit,
-    /// `auth.test`.
     pub auth_test: Limit,
 }
 
 /// How one method is limited, and how it says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Limit {
-    /// How calls are counted.
     pub kind: LimitKind,
-    /// Which calls are counted together.
     pub scope: LimitScope,
     /// What a refusal says about coming back.
     pub retry_after: RetryAfter,
@@ -190,9 +174,7 @@ pub enum RetryAfter {
     /// The true wait in whole seconds, rounded up.
     #[default]
     True,
-    /// No such header.
     Missing,
-    /// `0`.
     Zero,
     /// The true end of the wait as an HTTP date, rounded up to its whole second.
     HttpDate,
@@ -213,10 +195,9 @@ pub enum LimitStatus {
 /// How long an answer takes beyond its making.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Latency {
-    /// No longer.
+    /// No delay.
     #[default]
     None,
-    /// Always this long.
     Fixed(Duration),
     /// As long for one session every time, evenly spread between the two over all sessions; without a session the
     /// shorter one.

@@ -23,7 +23,7 @@ const HALF_DONE: u32 = 20;
 /// Calls until what a bulk has queued is done: it can be seen that it is not done at once.
 const QUEUED: u64 = 3;
 
-/// What is the matter with a session before the run begins.
+/// A session's state before the run begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum InitialState {
     Live,

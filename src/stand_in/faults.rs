@@ -7,16 +7,15 @@ use crate::model::ErrorCode;
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// Whether the session is ended behind an answer that does not say so.
+/// Whether the session is ended although the answer doesn't say so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Effect {
-    /// The session is left alone.
     None,
     /// The session is ended as if nothing were wrong.
     Done,
 }
 
-/// An answer that is none of the method's own.
+/// A fault that is injected in place of the method's own answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum InjectedFault {
     /// HTTP 500 with `internal_error` in JSON.
@@ -42,39 +41,31 @@ pub enum InjectedFault {
     Slow(Duration),
 }
 
-/// What a call was answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StandInReply {
-    /// `ok: true`.
     Ok,
-    /// `ok: false` and this code.
     Refused(ErrorCode),
-    /// `ratelimited`.
     Limited,
-    /// Trouble.
     Fault(InjectedFault),
 }
 
-/// What is laid down for a call.
+/// The scripted reply to a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ScriptedReply {
     /// HTTP 200 with this code; the session is left alone.
     Refused(ErrorCode),
-    /// Trouble.
     Fault(InjectedFault, Effect),
 }
 
-/// An answer laid down, and for how many calls.
+/// A scripted reply, and for how many calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RepeatedReply {
-    /// The answer.
     pub answer: ScriptedReply,
     /// Calls that still get it, then the truth is told; `None` for all.
     pub times: Option<u32>,
 }
 
 impl RepeatedReply {
-    /// This answer, always.
     #[must_use]
     pub fn always(answer: ScriptedReply) -> Self {
         Self { answer, times: None }
@@ -99,14 +90,12 @@ impl RepeatedReply {
     }
 }
 
-/// Answers laid down. The narrowest that has one left decides: session, then workspace, then all.
+/// Scripted replies. The narrowest that has one left is used: session, then workspace, then all.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ReplyScript {
-    /// By session id.
     pub by_session: HashMap<u64, RepeatedReply>,
     /// By the workspace that the request names.
     pub by_team: HashMap<String, RepeatedReply>,
-    /// For every call.
     pub every: Option<RepeatedReply>,
 }
 
@@ -119,10 +108,9 @@ impl ReplyScript {
     }
 }
 
-/// How much trouble there is, and of which kinds.
+/// How often each fault is injected.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct FaultRates {
-    /// Another seed, another run.
     pub seed: u64,
     /// Only so many calls of a session draw, those after them are served; `None` for all.
     pub first_calls: Option<u32>,
@@ -137,7 +125,7 @@ struct FaultRate {
 }
 
 impl FaultRates {
-    /// No trouble at all, until shares are added.
+    /// No faults, until rates are added.
     #[must_use]
     pub fn seeded(seed: u64) -> Self {
         Self { seed, ..Self::default() }

@@ -13,10 +13,9 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
-/// What becomes of a connection's next bytes.
+/// What happens to the bytes that are written next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum NextWrite {
-    /// They are sent.
     Whole,
     /// None is sent, and the peer gets a RST.
     Reset,
@@ -26,7 +25,7 @@ enum NextWrite {
     Broken,
 }
 
-/// A handler's hold on its connection.
+/// Lets a handler break its connection.
 #[derive(Debug, Clone)]
 pub(super) struct StreamHandle(Arc<Mutex<NextWrite>>);
 
@@ -56,7 +55,6 @@ impl Connected<IncomingStream<'_, FaultyListener>> for StreamHandle {
     }
 }
 
-/// Accepts [`FaultyStream`]s.
 #[derive(Debug)]
 pub(super) struct FaultyListener(pub TcpListener);
 

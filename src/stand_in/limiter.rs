@@ -6,28 +6,14 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// How calls are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LimitKind {
-    /// Every call is accepted.
     #[default]
     Unlimited,
     /// At most `calls` in each span of `per`; a new span begins with a full allowance.
-    FixedWindow {
-        /// Calls a window.
-        calls: u32,
-        /// A window's length.
-        per: Duration,
-        /// Where windows begin.
-        starts: WindowStart,
-    },
+    FixedWindow { calls: u32, per: Duration, starts: WindowStart },
     /// At most `calls` in any span of `per`, wherever it begins.
-    SlidingLog {
-        /// Calls in a span.
-        calls: u32,
-        /// The span.
-        per: Duration,
-    },
+    SlidingLog { calls: u32, per: Duration },
     /// `calls` flow in over each `per`, one by one, and at most `burst` of them are kept.
     TokenBucket {
         /// Calls gained in each `per`.
@@ -147,7 +133,6 @@ fn past_border(time: Duration, per: Duration) -> Duration {
     Duration::from_nanos(u64::try_from(nanos).expect("less than a window, and a window of 584 years is none"))
 }
 
-/// What a bucket counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct BucketCounts {
     /// Calls that came with a good token.
@@ -182,7 +167,6 @@ impl BucketCounts {
     }
 }
 
-/// A limiter with its counts.
 #[derive(Debug)]
 pub(super) struct CallBucket {
     limiter: Limiter,

@@ -11,7 +11,6 @@ use std::collections::{HashMap, VecDeque};
 pub struct BulkCall {
     /// The users that it named; none where its arguments could not be read.
     pub users: Vec<String>,
-    /// The answer.
     pub reply: StandInReply,
 }
 
@@ -102,7 +101,7 @@ impl BulkQueue {
         self.jobs.iter().map(|(_, users)| users.len()).sum()
     }
 
-    /// Replaces the answers laid down.
+    /// Replaces the scripted answers.
     pub(super) fn set(&mut self, config: BulkConfig) {
         self.config = config;
     }

@@ -53,13 +53,11 @@ impl Server {
         format!("http://{}/api/", self.address)
     }
 
-    /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What was counted so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.shared.state().stats()

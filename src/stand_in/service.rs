@@ -27,7 +27,6 @@ struct ServerClock {
 }
 
 impl ServerClock {
-    /// Starts now.
     #[expect(clippy::disallowed_methods, reason = "the server is the other side of the wire; this is its one clock")]
     fn start() -> Self {
         Self { started: Instant::now(), started_at: SystemTime::now() }
@@ -63,7 +62,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Another id for every answer.
+    /// A request id, different for every answer.
     fn request_id(&self) -> HeaderValue {
         let count = self.answers.fetch_add(1, Ordering::Relaxed);
         let id = format!("{:016x}{:016x}", mix(count), mix(!count));
@@ -92,7 +91,6 @@ struct AdmittedCall {
     warning: Option<&'static str>,
 }
 
-/// Answers one request.
 pub(super) async fn answer(
     State(shared): State<Arc<Shared>>,
     ConnectInfo(handle): ConnectInfo<StreamHandle>,
@@ -173,7 +171,7 @@ impl AdmittedCall {
         self.respond_for(session, reply)
     }
 
-    /// The true answer.
+    /// What Slack would answer without an injected fault.
     fn end(&self, session: u64, owner: SessionOwner<'_>) -> StandInReply {
         self.shared.state().store.end(session, owner).map_or_else(StandInReply::Refused, |()| StandInReply::Ok)
     }

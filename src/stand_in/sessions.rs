@@ -10,7 +10,6 @@ use std::sync::Arc;
 /// A session as it is told to the stand-in. An owner left out is not checked: any id names the session then.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
-    /// The session id.
     pub id: u64,
     /// The workspace, `T…` or `E…`.
     pub team: Option<String>,
@@ -37,7 +36,7 @@ pub(super) enum SessionOwner<'a> {
     User(&'a str),
 }
 
-/// Where a session stands.
+/// Whether a session is signed in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum SessionState {
     Alive,
@@ -62,7 +61,6 @@ struct Entry {
 /// What had become of a session before a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct EarlierCalls {
-    /// Calls taken for it.
     pub calls: u32,
     /// Whether one of them had ended it.
     pub revoked: bool,
@@ -70,7 +68,6 @@ pub(super) struct EarlierCalls {
     pub confirmed: bool,
 }
 
-/// Which sessions there are.
 #[derive(Debug)]
 pub struct SessionStore {
     entries: HashMap<u64, Entry>,
@@ -111,7 +108,6 @@ impl SessionStore {
         self.users.intern(user);
     }
 
-    /// Whether there is such a user.
     pub(super) fn has_user(&self, user: &str) -> bool {
         self.unnamed == SessionState::Alive || self.users.get(user).is_some()
     }
@@ -293,7 +289,6 @@ impl Interner {
     }
 }
 
-/// One device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ListedDevice {
     /// `iPhone12,1`, `MacBookPro16,1`.
@@ -304,14 +299,12 @@ pub struct ListedDevice {
     pub os_version: String,
     /// `24.08.10`.
     pub slack_client_version: String,
-    /// The address last seen.
     pub ip: String,
 }
 
 /// What the session began on and, where that changed, what it was last seen on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SessionDevices {
-    /// At sign-in.
     pub created: ListedDevice,
     /// Last seen, where it is not the same.
     #[serde(skip_serializing_if = "Option::is_none")]

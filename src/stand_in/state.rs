@@ -19,7 +19,6 @@ pub struct Stats {
     pub buckets: Vec<BucketStats>,
     /// Calls of any method refused for their token or its scopes; they reach no bucket.
     pub unauthorized: u64,
-    /// Sessions ended.
     pub revoked: u64,
     /// Calls for a session that an earlier call had ended: harmless, and due only where that call's answer was lost.
     pub repeats: u64,
@@ -36,16 +35,12 @@ impl Stats {
     }
 }
 
-/// One bucket's counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BucketStats {
-    /// The method.
     pub method: Method,
-    /// The token.
     pub token: String,
     /// The workspace, where the bucket is one's own.
     pub team: Option<String>,
-    /// What it counted.
     pub counts: BucketCounts,
 }
 
@@ -56,11 +51,10 @@ pub struct CallRecord {
     pub at_ms: u64,
     /// The session, where the arguments named one.
     pub session: Option<u64>,
-    /// The answer.
     pub reply: StandInReply,
 }
 
-/// Why a token will not do.
+/// Why a token isn't accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Denial {
     pub code: ErrorCode,
@@ -73,13 +67,12 @@ pub(super) struct Denial {
 pub(super) struct Admission {
     /// The bucket that it counts in; [`ServerState::leave`] gives its place back.
     pub bucket: BucketId,
-    /// The token's scopes.
     pub scopes: HeaderValue,
     /// Let through, or the true time to wait.
     pub verdict: Result<(), Duration>,
 }
 
-/// A bucket's place.
+/// Index of a bucket in [`ServerState`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct BucketId(usize);
 
@@ -94,7 +87,6 @@ struct TokenState {
 
 type BucketKey = (Method, NameId, Option<NameId>);
 
-/// The whole state.
 #[derive(Debug)]
 pub(super) struct ServerState {
     pub store: SessionStore,
@@ -147,7 +139,6 @@ impl ServerState {
         }
     }
 
-    /// What `auth.test` says of a token.
     pub(super) fn identity(&self, text: &str) -> Option<TokenIdentity> {
         self.tokens.get(text).map(|token| token.token.identity.clone())
     }
@@ -197,7 +188,6 @@ impl ServerState {
         }
     }
 
-    /// The limit of a method.
     pub(super) fn limit(&self, method: Method) -> Limit {
         match method {
             Method::Invalidate => self.limits.invalidate,
@@ -258,7 +248,6 @@ impl ServerState {
         self.log.clone()
     }
 
-    /// What was counted so far.
     pub(super) fn stats(&self) -> Stats {
         let buckets = self.buckets.iter().map(|((method, token, team), bucket)| BucketStats {
             method: *method,

@@ -21,13 +21,9 @@ pub struct Filter {
     pub not_ip: Vec<IpNet>,
     /// In the operating system's name or version; in lower case, as all texts here.
     pub os: Vec<String>,
-    /// In the client's version.
     pub client: Vec<String>,
-    /// In the hardware's name.
     pub device: Vec<String>,
-    /// Only these users.
     pub users: Option<BTreeSet<UserId>>,
-    /// None of these users.
     pub excluded: BTreeSet<UserId>,
 }
 

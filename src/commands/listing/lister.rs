@@ -184,7 +184,7 @@ struct PageRetry {
     retries: u32,
     /// The longest pause that is waited for.
     max_retry_after: Duration,
-    /// For the jitter.
+    /// Seed of the backoff's jitter.
     seed: u64,
     /// Transient answers to the page under way.
     failed: u32,

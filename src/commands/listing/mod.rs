@@ -27,7 +27,6 @@ pub enum ListError {
     Stop(StopReason),
     /// Slack's pages end before the listing is complete.
     Incomplete(Incomplete),
-    /// The rows could not be written.
     Error(RunError),
 }
 

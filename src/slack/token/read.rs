@@ -26,7 +26,6 @@ pub fn secret_variables() -> impl Iterator<Item = &'static str> {
     ["SLACK_TOKEN", "SLACK_REVOKE_TOKEN_COMMAND"].into_iter().chain(OTHER_VARIABLES)
 }
 
-/// Bytes that may be a token.
 pub(super) type Bytes = Zeroizing<Vec<u8>>;
 
 /// Whether a file that others can read will do.
@@ -34,7 +33,7 @@ pub(super) type Bytes = Zeroizing<Vec<u8>>;
 pub(super) enum FileAccess {
     /// Only the owner may have any right on it.
     OwnerOnly,
-    /// Somebody else saw to that.
+    /// The file's permissions aren't checked.
     Any,
 }
 
@@ -50,7 +49,6 @@ pub(super) enum TokenReadError {
 }
 
 impl TokenReadError {
-    /// The error with its place.
     pub(super) fn at(self, source: &TokenSource) -> TokenError {
         let origin = source.clone();
         match self {
@@ -141,57 +139,29 @@ fn read_all(source: impl Read) -> Result<Bytes, TokenReadError> {
 /// No token, or one that cannot work.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
-    /// A file could not be read.
     #[error("{origin} cannot be read: {error}")]
     Unreadable {
-        /// Where.
         origin: TokenSource,
-        /// Why.
         #[source]
         error: io::Error,
     },
     /// Others than the owner may read the file.
     #[error("{origin} can be read by others (mode {mode:04o})")]
-    Exposed {
-        /// Where.
-        origin: TokenSource,
-        /// The permission bits.
-        mode: u32,
-    },
+    Exposed { origin: TokenSource, mode: u32 },
     /// The command ended with another code than 0.
     #[error("{origin} failed ({status})")]
-    CommandFailed {
-        /// Where.
-        origin: TokenSource,
-        /// How it ended.
-        status: ExitStatus,
-    },
-    /// It didn't end in time.
+    CommandFailed { origin: TokenSource, status: ExitStatus },
     #[error("{origin} brought no token within {} s", limit.as_secs_f64())]
-    TooSlow {
-        /// Where.
-        origin: TokenSource,
-        /// The time that it had.
-        limit: Duration,
-    },
-    /// Nothing but blanks.
+    TooSlow { origin: TokenSource, limit: Duration },
+    /// Nothing but whitespace.
     #[error("{origin} holds no token: it is empty")]
-    Empty {
-        /// Where.
-        origin: TokenSource,
-    },
+    Empty { origin: TokenSource },
     /// Something that no token is made of.
     #[error("{origin} does not hold a token alone: {what}")]
-    Malformed {
-        /// Where.
-        origin: TokenSource,
-        /// What is wrong.
-        what: &'static str,
-    },
+    Malformed { origin: TokenSource, what: &'static str },
     /// Another kind of token, or no token.
     #[error("{origin} holds {kind}")]
     WrongKind {
-        /// Where.
         origin: TokenSource,
         /// What it is, and why it will not do.
         kind: &'static str,
@@ -199,7 +169,6 @@ pub enum TokenError {
 }
 
 impl TokenError {
-    /// What to do next.
     #[must_use]
     pub fn hint(&self) -> &'static str {
         match self {
