@@ -30,6 +30,7 @@ fn an_answer_that_was_typed_before_the_question_is_no_answer() {
     terminal.types("y\nyes\ny\n");
     let mut running = asking(&work, &server, &[]).token(TOKEN).start_on(&terminal);
     shows(&mut running, &terminal, "[y/N]");
+    terminal.has_shown("Revoke 3 sessions of 1 user in Stand-in (E0STANDIN) as org-admin? [y/N]");
     terminal.types("n\n");
     assert_eq!(running.wait().code(), Some(2), "{}", terminal.text());
     assert_eq!((server.stats().revoked, work.names()), (0, vec!["s.csv".to_owned()]), "{}", terminal.text());

@@ -1,6 +1,7 @@
 //! The questions before the first row.
 
 use super::Preflight;
+use super::remote::Remote;
 use crate::cli::{Confirmation, Settings, Terminal, UsersConfirmation};
 use crate::commands::waiting::{self, blocking};
 use crate::error::RunError;
@@ -53,22 +54,26 @@ fn unowned(prepared: &Preflight) -> Option<String> {
     Some(format!("{rows}, so --protect can't spare its users there"))
 }
 
-/// Asks, if somebody is there to answer and has not answered by `--yes`; for whole users, once more for their
-/// number. With nothing to send there is nothing to ask.
+/// Asks on the terminal unless `--yes` was given; for whole users, asks a second time for their number. If there is nothing to
+/// send, nothing is asked.
 ///
 /// # Errors
 /// [`RunError::declined`], also if the terminal can't be read.
-pub async fn ask(settings: &Settings, prepared: &Preflight) -> Result<(), RunError> {
+pub async fn ask(settings: &Settings, prepared: &Preflight, remote: &Remote) -> Result<(), RunError> {
     let survey = &prepared.survey;
     if survey.sendable == 0 {
         return Ok(());
     }
     let (users, sessions) = (survey.users, survey.sendable);
     if let Confirmation::Ask(terminal) = settings.confirmation {
-        let question = match survey.whole {
-            Some(_) => format!("Log out {}?", output::counted(users, "user", "users")),
-            None => format!("Revoke {}?", output::counted(sessions, "session", "sessions")),
+        let users = output::counted(users, "user", "users");
+        let what = match survey.whole {
+            Some(_) => format!("Log out {users}"),
+            // Rows without user_id may belong to any number of users.
+            None if survey.without_user > 0 => format!("Revoke {}", output::counted(sessions, "session", "sessions")),
+            None => format!("Revoke {} of {users}", output::counted(sessions, "session", "sessions")),
         };
+        let question = format!("{what}{}?", remote.place_and_actor());
         let question = match unowned(prepared) {
             Some(unowned) => format!("{unowned}.\n{question}"),
             None => question,

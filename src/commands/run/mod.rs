@@ -82,7 +82,7 @@ async fn get_ready(settings: &Settings, console: &Console, format: OutputFormat)
     prepared.protect_own_users(settings, remote.user())?;
     plan::announce(settings, &prepared, &remote, console);
     staleness::warn(settings, &prepared.output.start, prepared.survey.rows);
-    confirm::ask(settings, &prepared).await?;
+    confirm::ask(settings, &prepared, &remote).await?;
     prepared.check_unchanged().await?;
     let events = open_events(settings.report.events.clone()).await?;
     Ok(Ready::ToSend(Box::new(ToSend { prepared, remote, events })))

@@ -10,6 +10,7 @@ use crate::commands::{rows, token};
 use crate::error::RunError;
 use crate::input::Content;
 use crate::model::{Identity, SessionId, TeamId, UserId};
+use crate::output;
 use crate::slack::{ApiUrl, AuthTest, CallError, Proxy, Token};
 use crate::stand_in::{self, REHEARSAL_TOKEN, Server};
 
@@ -91,6 +92,20 @@ impl Remote {
     pub fn organisation(&self) -> Option<String> {
         let identity = self.identity()?;
         Some(identity.enterprise_id.unwrap_or(identity.team_id))
+    }
+
+    /// ` in Acme (E0ACME) as ir-oncall`, as far as Slack said; empty otherwise.
+    pub fn place_and_actor(&self) -> String {
+        let Some(auth) = &self.auth else { return String::new() };
+        let id = auth.enterprise_id.as_ref().or(auth.team_id.as_ref());
+        let place = match (auth.team.as_deref().map(output::clean), id) {
+            (Some(name), Some(id)) => format!(" in {name} ({id})"),
+            (Some(name), None) => format!(" in {name}"),
+            (None, Some(id)) => format!(" in {id}"),
+            (None, None) => String::new(),
+        };
+        let actor = auth.user.as_deref().map_or_else(|| auth.user_id.to_string().into(), output::clean);
+        format!("{place} as {actor}")
     }
 
     /// Whose token it is, for the manifest.
