@@ -33,7 +33,7 @@ pub use error::{InputError, InputProblem};
 pub use header::{Delimiter, Header};
 pub use identity::{EarlierInput, InputIdentity};
 pub use protection::{ProtectError, Protection};
-pub use survey::{InputSummary, InvalidRow, WholeUsers};
+pub use survey::{InputSummary, WholeUsers};
 pub use validation::Rules;
 
 use crate::model::ColumnNames;

@@ -10,7 +10,7 @@ use super::reader::FirstReading;
 use super::records::{ByteSource, Position, Record, RecordReader};
 use super::stored::CHUNK;
 use super::validation::{Identify, Rules};
-use crate::model::{Carried, InputMatch};
+use crate::model::{Carried, InputMatch, InvalidRow};
 use crate::model::{Counts, Fields, IdColumns, IdentifyBy, Rejection, SessionId, Status, Target, TeamId, UserId};
 use roaring::RoaringTreemap;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -71,15 +71,6 @@ pub struct WholeUsers {
     pub all: u64,
     /// The protected sessions that stand in the input, each with its user.
     pub protected: BTreeSet<(SessionId, UserId)>,
-}
-
-/// An invalid row, to be shown in a plan.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InvalidRow {
-    pub line: u64,
-    /// The rule that it broke ([`Rejection::rule`]).
-    pub rule: &'static str,
-    pub text: String,
 }
 
 /// What decides over each row of a reading.

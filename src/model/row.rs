@@ -1,6 +1,7 @@
 //! One row of the input: where it stood, what it said, and whom it names.
 
 use super::{IdError, SessionId, Status, TeamId, UserId};
+use serde::Serialize;
 use std::fmt;
 
 /// The fields of a record as they were read, in two allocations whatever their number.
@@ -343,4 +344,16 @@ pub struct Row {
     /// Whether an earlier run may have ended the session: it was cut off before it could record an answer to this row, or it
     /// sent a row that names the same session.
     pub may_have_been_sent: bool,
+}
+
+/// An invalid row, to be shown in a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct InvalidRow {
+    pub line: u64,
+    /// The rule that it broke ([`Rejection::rule`]).
+    #[serde(skip)]
+    pub rule: &'static str,
+    /// What is wrong, in words.
+    #[serde(rename = "reason")]
+    pub text: String,
 }

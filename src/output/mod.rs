@@ -32,7 +32,7 @@ pub use console::{Console, print};
 pub use events::EventLog;
 pub use logs::{LogError, install as install_logs};
 pub use messages::{stop_word, why};
-pub use plan::{InvalidExample, PlanFacts, WorkspaceRows, plan_json, plan_text};
+pub use plan::{PlanFacts, WorkspaceRows, plan_json, plan_text};
 pub use screen::Screen;
 pub use shell::{command_line, quoted, resume_command, retry_command};
 pub use style::{Palette, Style, WEAKENED};

@@ -2,7 +2,7 @@
 
 use super::files::json_text;
 use super::text::{clean, counted, format_duration, local, rate, thousands, without_userinfo};
-use crate::model::{Rate, RateChoice, Stamp};
+use crate::model::{InvalidRow, Rate, RateChoice, Stamp};
 use jiff::tz::TimeZone;
 use serde::{Serialize, Serializer};
 use std::time::Duration;
@@ -30,7 +30,7 @@ pub struct PlanFacts {
     pub protected: u64,
     /// Rows that an earlier run on these results has ended.
     pub already_done: u64,
-    pub invalid_examples: Vec<InvalidExample>,
+    pub invalid_examples: Vec<InvalidRow>,
     /// Workspaces among the rows to send.
     pub workspaces: u64,
     /// The few with the most rows, most first.
@@ -53,13 +53,6 @@ pub struct PlanFacts {
     /// The proxy that the environment names; shown without its credentials.
     #[serde(serialize_with = "proxy")]
     pub proxy: Option<String>,
-}
-
-/// A row that cannot be sent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct InvalidExample {
-    pub line: u64,
-    pub reason: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -216,7 +209,7 @@ fn not_sent(facts: &PlanFacts) -> Vec<String> {
     let mut lines: Vec<_> =
         present.map(|(name, rows)| format!("{name:<11} {}", counted(rows, "row", "rows"))).collect();
     let examples = &facts.invalid_examples;
-    lines.extend(examples.iter().map(|row| format!("{:<11} line {}: {}", "", row.line, clean(&row.reason))));
+    lines.extend(examples.iter().map(|row| format!("{:<11} line {}: {}", "", row.line, clean(&row.text))));
     let more = facts.invalid.saturating_sub(examples.len() as u64);
     if more > 0 && !examples.is_empty() {
         lines.push(format!("{:<11} and {} more", "", thousands(more)));

@@ -13,7 +13,7 @@ use crate::error::RunError;
 use crate::exit::ExitStatus;
 use crate::ledger::manifest::last_learnt;
 use crate::model::TeamId;
-use crate::output::{self, Console, InvalidExample, PlanFacts, WorkspaceRows};
+use crate::output::{self, Console, PlanFacts, WorkspaceRows};
 use jiff::tz::TimeZone;
 use std::cmp::Reverse;
 
@@ -68,7 +68,6 @@ fn facts(
     let mut busiest: Vec<(&TeamId, &u64)> = survey.workspaces.iter().collect();
     busiest.sort_by_key(|(team, rows)| (Reverse(**rows), *team));
     let busiest = busiest.into_iter().take(NAMED);
-    let example = |row: &crate::input::InvalidRow| InvalidExample { line: row.line, reason: row.text.clone() };
     PlanFacts {
         input: prepared.content.path().to_string(),
         output: prepared.files.as_ref().map_or_else(|| "-".into(), |files| files.results.display().to_string()),
@@ -79,7 +78,7 @@ fn facts(
         duplicates: survey.duplicates,
         protected: survey.protected,
         already_done: survey.already_done,
-        invalid_examples: survey.examples.iter().map(example).collect(),
+        invalid_examples: survey.examples.clone(),
         workspaces: survey.workspaces.len() as u64,
         busiest_workspaces: busiest
             .map(|(team, rows)| WorkspaceRows { team_id: team.to_string(), rows: *rows })

@@ -19,7 +19,7 @@ fn facts() -> PlanFacts {
         duplicates: 2,
         protected: 1,
         already_done: 0,
-        invalid_examples: vec![InvalidExample { line: 17, reason: "session_id is not an integer".to_owned() }],
+        invalid_examples: vec![InvalidRow { line: 17, rule: "", text: "session_id is not an integer".to_owned() }],
         workspaces: 12,
         busiest_workspaces: vec![
             WorkspaceRows { team_id: "T1".to_owned(), rows: 9000 },
@@ -117,7 +117,7 @@ fn nothing_hostile_reaches_the_terminal() {
     let facts = PlanFacts {
         input: hostile(),
         output: hostile(),
-        invalid_examples: vec![InvalidExample { line: 1, reason: hostile() }],
+        invalid_examples: vec![InvalidRow { line: 1, rule: "", text: hostile() }],
         busiest_workspaces: vec![WorkspaceRows { team_id: hostile(), rows: 1 }],
         api_host: hostile(),
         proxy: Some(hostile()),
