@@ -1,8 +1,8 @@
 //! Files that take their place as a whole: written beside it under a name of their own, synced, renamed. Whoever reads finds the
 //! old file or the new one, and a file that can't be finished leaves nothing.
 //!
-//! A temporary file is locked while it is written, so that what a killed process left can be told from what another one is
-//! writing, and be removed.
+//! A temporary file is locked while it is written, so that what a killed process left can be distinguished from what another
+//! one is writing, and be removed.
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -137,8 +137,8 @@ fn beginning(target: &Path) -> io::Result<Vec<u8>> {
     Ok([b".", &name[..name.len().min(MOST_OF_NAME)], INFIX].concat())
 }
 
-/// Removes what killed processes left of files that were to take the place of `target`. Only what nobody is writing, as its lock
-/// shows; and nothing is reported, since what stays does no harm.
+/// Removes what killed processes left of files that were to take the place of `target`: only what isn't being written, as its
+/// lock shows. Failures aren't reported, since what stays does no harm.
 pub fn remove_leftovers(target: &Path) {
     let Ok(beginning) = beginning(target) else { return };
     let Ok(entries) = fs::read_dir(folder_of(target)) else { return };

@@ -104,7 +104,7 @@ impl<W: Write> Write for Hashing<W> {
 /// Reads a whole file and takes its fingerprint.
 ///
 /// # Errors
-/// Where the file cannot be opened or read.
+/// If the file cannot be opened or read.
 pub fn fingerprint(path: &Path) -> io::Result<Fingerprint> {
     let mut file = open_regular(path).map_err(during("read", path))?;
     let (mut hash, mut buffer, mut bytes) = (Sha256::new(), vec![0; 64 * 1024], 0);

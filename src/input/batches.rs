@@ -175,7 +175,7 @@ const WAITING: usize = 4;
 
 type SourceReply = Result<Batch, StopReason>;
 
-/// The input as the engine sees it. When it is dropped the thread ends by itself, and nobody waits for it.
+/// The input as the engine sees it. When it is dropped, the thread ends by itself; it isn't joined.
 #[derive(Debug)]
 pub struct Source {
     requests: Sender<Want>,
@@ -191,7 +191,7 @@ impl Source {
     }
 }
 
-/// Ends with the first answer that is an error, or when nobody asks any more.
+/// Ends after the first answer that is an error, or when the [`Source`] is dropped.
 fn serve(input: &InputSource, mut batches: BatchReader, wanted: &Requests<Want>, answers: &mpsc::Sender<SourceReply>) {
     for want in wanted {
         let answer = batches.next_batch(want).map_err(|problem| stop(problem, input));

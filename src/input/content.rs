@@ -94,10 +94,10 @@ impl Content {
         self.indexed.compare_original().map_err(|problem| problem.of(&self.input))
     }
 
-    /// Starts the second reading, on a thread of its own. Rows that the survey was told are done are left out.
+    /// Starts the second reading, on a thread of its own. Rows that the survey's options list as done are left out.
     ///
     /// # Errors
-    /// Where the thread cannot be started.
+    /// If the thread cannot be started.
     pub fn source(&self, maybe_sent: PossiblySent) -> Result<Source, InputError> {
         Source::start(self.input.clone(), self.batches(maybe_sent))
             .map_err(|cause| InputProblem::Thread(cause).of(&self.input))
@@ -112,7 +112,7 @@ impl Content {
     /// number of rows written.
     ///
     /// # Errors
-    /// Where the input cannot be read again, or `out` cannot be written; what has been written by then stays.
+    /// If the input cannot be read again, or `out` cannot be written; what has been written by then stays.
     pub fn copy_rows(
         &self,
         mut keep: impl FnMut(u64, Option<Status>) -> bool,

@@ -23,7 +23,7 @@ impl DuplicateTracker {
         Self::Collecting(Vec::new())
     }
 
-    /// Takes in a row that could be sent. Gives the line of the first row for the same session, where it is another.
+    /// Takes in a row that could be sent. Returns the line of the first row for the same session, if that is another one.
     /// Rows that ask for a whole user are no duplicates: each ends with the answer to that user.
     pub(super) fn observe(&mut self, target: &Target, line: u64) -> Option<u64> {
         let Target::Session(target) = target else { return None };
@@ -110,7 +110,7 @@ impl FirstLines {
         (first != row.line).then_some(first.get())
     }
 
-    /// The line of the first row for the same session, where `line` is another.
+    /// The line of the first row for the same session, if `line` is a later one.
     pub(super) fn earlier_line(&self, target: &SessionTarget, line: u64) -> Option<u64> {
         let identifier = self.interner.known(target.identifier().1)?;
         let of_identifier = |first: &&FirstLine| first.owner.identifier() == Some(identifier);

@@ -90,7 +90,7 @@ impl Header {
         self.dialect.delimiter
     }
 
-    /// How fields are told apart.
+    /// How fields are separated.
     pub(super) fn dialect(&self) -> Dialect {
         self.dialect
     }

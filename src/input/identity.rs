@@ -152,7 +152,7 @@ impl Original {
         Ok(Self { file, seen: Arc::new(Mutex::new(seen)) })
     }
 
-    /// Fails if the surveyed bytes aren't there any more. Cheap while nobody touches the file; if somebody does, its bytes
+    /// Fails if the surveyed bytes aren't there any more. Cheap while the file isn't touched; if it is, its bytes
     /// decide, so that rows that are appended, or other rights, don't stop a run.
     pub(super) fn check(&self, sha256: &str, bytes: u64) -> Result<(), InputProblem> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);

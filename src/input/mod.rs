@@ -71,7 +71,7 @@ impl Input {
     /// FIFO waits for its writer.
     ///
     /// # Errors
-    /// Where there is no such file, it is a directory, or it cannot be opened.
+    /// If there is no such file, it is a directory, or it cannot be opened.
     pub fn open(path: InputSource, spool_dir: &Path) -> Result<Self, InputError> {
         let raw = match &path {
             InputSource::File(file) | InputSource::Stream(file) => open(file).map_err(|problem| problem.of(&path))?,
@@ -84,7 +84,7 @@ impl Input {
     /// continued, if there is one.
     ///
     /// # Errors
-    /// Where the input cannot be used: [`InputProblem`] lists why.
+    /// If the input cannot be used: [`InputProblem`] lists why.
     pub fn survey(
         self,
         options: SurveyOptions,

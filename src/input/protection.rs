@@ -39,7 +39,7 @@ const LINE_ENDS: [char; 7] = ['\n', '\r', '\u{b}', '\u{c}', '\u{85}', '\u{2028}'
 pub struct Protection {
     pub users: HashSet<UserId>,
     pub sessions: HashSet<SessionId>,
-    /// Users of these sessions, where whole users are asked for: the session would end with the user's others.
+    /// Users of these sessions, for runs that ask for whole users: the session would end with the user's others.
     pub users_of_sessions: HashSet<UserId>,
     /// Users of the tokens that this run and those before it were given, unless `--allow-self` was.
     pub own_users: HashSet<UserId>,

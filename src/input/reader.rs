@@ -14,7 +14,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Windows up to 128 MiB, as `zstd -d` takes them without being told; more would let a file decide over our memory.
+/// Windows up to 128 MiB, which `zstd -d` accepts by default; a larger window would let a file decide how much memory is used.
 const ZSTD_WINDOW_LOG_MAX: u32 = 27;
 const BUFFER: usize = 64 * 1024;
 /// The most bytes that are kept in memory: some 20,000 rows.
@@ -75,7 +75,7 @@ impl Decoder {
         }
     }
 
-    /// Hash and length of the compressed bytes, those behind the last frame included; none where nothing is compressed.
+    /// Hash and length of the compressed bytes, including those after the last frame; `None` if nothing is compressed.
     fn finish(self) -> io::Result<Option<(String, u64)>> {
         let mut compressed = match self {
             Self::Plain(_) => return Ok(None),

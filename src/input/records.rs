@@ -75,7 +75,7 @@ impl Record<'_> {
     }
 }
 
-/// How fields are told apart.
+/// How fields are separated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Dialect {
     pub(super) delimiter: Delimiter,

@@ -15,7 +15,7 @@ use crate::model::{Counts, Fields, IdColumns, IdentifyBy, Rejection, SessionId, 
 use roaring::RoaringTreemap;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// Invalid rows that are told one by one.
+/// Invalid rows that are described one by one.
 const EXAMPLES: usize = 5;
 
 /// What is known of an input before anything is sent.
@@ -27,7 +27,7 @@ pub struct InputSummary {
     pub columns: IdColumns,
     pub delimiter: Delimiter,
     pub identity: InputIdentity,
-    /// How it compares with the input of an earlier run, where one was named.
+    /// How it compares with the input of an earlier run, if one was given.
     pub continuation: Option<InputMatch>,
     /// Records behind the header; blank lines are none.
     pub rows: u64,
@@ -51,7 +51,7 @@ pub struct InputSummary {
     pub addressed: BTreeMap<TeamId, u64>,
     /// Distinct users among the sendable rows.
     pub users: u64,
-    /// Sendable rows without a `user_id`: whether they belong to a protected user cannot be told.
+    /// Sendable rows without a `user_id`: whether they belong to a protected user isn't known.
     pub without_user: u64,
     /// Sendable rows whose request names the user.
     pub named_by_user: u64,
@@ -60,7 +60,7 @@ pub struct InputSummary {
     /// The line of the first row with such a cell.
     pub first_swallowing: Option<u64>,
     pub examples: Vec<InvalidRow>,
-    /// What matters of an input whose users are asked for as a whole; none where its sessions are.
+    /// For runs that ask for whole users; `None` for runs that ask for sessions.
     pub whole: Option<WholeUsers>,
 }
 
@@ -221,7 +221,7 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Splits into what people are told and what the second reading needs.
+    /// The counts for people, and what the second reading needs.
     fn summarize(self, reading: &FirstReading) -> (InputSummary, Index, FirstLines) {
         let Self { context, duplicates, mut index, users, teams, totals, whole, .. } = self;
         let workspaces = teams.values().map(|rows| (rows.team.clone(), rows.rows)).collect();

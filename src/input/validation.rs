@@ -60,7 +60,7 @@ fn bad(column: &'static str, value: &str, error: IdError) -> Rejection {
     Rejection::Id { column, error, value: value.trim().into() }
 }
 
-/// The session that a record names, where it can be read.
+/// The session that a record names, if it can be read.
 fn session_of(header: &Header, record: &Record<'_>) -> Option<SessionId> {
     SessionId::parse(record.field(header.columns().session?)).ok()
 }

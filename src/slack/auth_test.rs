@@ -19,20 +19,20 @@ pub struct AuthTest {
     pub team_id: Option<TeamId>,
     /// The user's id. An answer without it identifies nobody and is none.
     pub user_id: UserId,
-    /// The organisation's id; none outside Enterprise Grid.
+    /// The organisation's id; `None` outside Enterprise Grid.
     pub enterprise_id: Option<TeamId>,
     /// Whether the app is installed on the organisation as a whole.
     pub is_enterprise_install: Option<bool>,
-    /// Until the token expires; none where it does not.
+    /// Until the token expires; `None` if it doesn't.
     pub expires_in: Option<Duration>,
-    /// The scopes of `x-oauth-scopes`; none where the header is missing, which is not the same as no scope.
+    /// The scopes of `x-oauth-scopes`; `None` if the header is missing, which isn't the same as no scope.
     pub scopes: Option<Vec<Box<str>>>,
     /// The server's clock, to whole seconds, when it answered: its `Date`.
     pub server_date: Option<Stamp>,
 }
 
 impl AuthTest {
-    /// Whether the token has a scope; none where Slack did not say.
+    /// Whether the token has a scope; `None` if Slack didn't say.
     #[must_use]
     pub fn has_scope(&self, scope: &str) -> Option<bool> {
         self.scopes.as_ref().map(|scopes| scopes.iter().any(|held| &**held == scope))

@@ -11,7 +11,7 @@ pub enum CallError {
     /// HTTP 429, or its code in a body.
     #[error("Slack asks for a pause{}", pause_words(*retry_after))]
     RateLimited {
-        /// How long, where Slack said so; 30 s otherwise (slack.md, "Rate limits").
+        /// How long, if Slack said so; 30 s otherwise (slack.md, "Rate limits").
         retry_after: Option<Duration>,
     },
     /// Slack refused, with a code.
@@ -23,7 +23,7 @@ pub enum CallError {
 }
 
 impl CallError {
-    /// The error that a reply stands for; none where it is a success.
+    /// The error that a reply stands for; `None` if it is a success.
     pub(super) fn of(Reply { answer, detail, wait, .. }: Reply) -> Option<Self> {
         match answer {
             Answer::Ok => None,

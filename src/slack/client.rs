@@ -41,7 +41,7 @@ const SCOPES: HeaderName = HeaderName::from_static("x-oauth-scopes");
 pub struct ClientConfig {
     pub api: ApiUrl,
     pub token: Token,
-    /// The way there, as [`Proxy::in_use`] found it; none is direct.
+    /// The way there, as [`Proxy::in_use`] found it; `None` is direct.
     pub proxy: Option<Proxy>,
     /// `--timeout`: one call from the first packet to the last byte of its answer. A connection may take half of it.
     pub timeout: Duration,
@@ -93,7 +93,7 @@ impl Client {
     /// Builds a client; nothing is sent.
     ///
     /// # Errors
-    /// Where TLS cannot be set up, or the proxy is of no kind that the transport knows.
+    /// If TLS cannot be set up, or the proxy is of no kind that the transport knows.
     pub fn new(config: ClientConfig) -> Result<Self, ClientError> {
         let ClientConfig { api, token, proxy, timeout, now } = config;
         let inner = ClientInner {
@@ -113,7 +113,7 @@ impl Client {
     /// Asks who the token is. Not limited in practice (hundreds a minute), so it takes no permit.
     ///
     /// # Errors
-    /// Where Slack refuses, limits, or gives no clear answer.
+    /// If Slack refuses, limits, or gives no clear answer.
     pub async fn auth_test(&self) -> Result<AuthTest, CallError> {
         self.0.auth_test().await
     }
@@ -140,7 +140,7 @@ impl Client {
     /// page that promised more is a refusal.
     ///
     /// # Errors
-    /// Where Slack refuses, limits, or gives no clear answer.
+    /// If Slack refuses, limits, or gives no clear answer.
     pub async fn list_sessions(&self, _permit: Permit, query: &ListQuery) -> ListReply {
         self.0.list_sessions(query).await
     }
@@ -171,7 +171,7 @@ impl ClientInner {
     async fn read_token_again(&self) -> Result<Option<Token>, TokenError> {
         let (send, receive) = oneshot::channel();
         let (source, limit) = (self.source.clone(), self.timeout);
-        // A plain thread: a pipe that nobody writes to must not hold up the runtime, nor its end.
+        // A plain thread: a pipe without a writer must not block the runtime, or its shutdown.
         thread::spawn(move || send.send(Token::read_again(&source, limit)));
         match tokio::time::timeout(limit + A_MOMENT, receive).await {
             Ok(read) => read.unwrap_or(Ok(None)),
@@ -276,7 +276,7 @@ impl ClientInner {
     }
 }
 
-/// The transport. It sends a request once, to the one address, and follows nobody elsewhere.
+/// The transport. It sends a request once, to the one address, and follows no redirect.
 fn transport(api: &ApiUrl, proxy: Option<Proxy>, timeout: Duration) -> Result<reqwest::Client, ClientError> {
     let mut builder = reqwest::Client::builder()
         .user_agent(NAME)
@@ -324,7 +324,7 @@ fn relevant_headers(headers: &HeaderMap) -> Headers<'_> {
     }
 }
 
-/// Reads the body chunk by chunk; none where it is longer than `cap`, and then the rest stays unread.
+/// Reads the body chunk by chunk; `None` if it is longer than `cap`, and then the rest stays unread.
 async fn read(response: &mut Response, cap: usize) -> reqwest::Result<Option<Vec<u8>>> {
     let announced = response.content_length().unwrap_or(0);
     if announced > cap as u64 {

@@ -13,7 +13,7 @@ pub struct ApiUrl {
     loopback: bool,
 }
 
-/// Why a text will not do for `--api-url` or `--allow-host`. The text itself is not shown: it may hold a password.
+/// Why a text isn't valid for `--api-url` or `--allow-host`. The text itself is not shown: it may hold a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
     #[error("--api-url is not an address ({0}); it looks like {default}", default = ApiUrl::DEFAULT)]
@@ -42,7 +42,7 @@ impl ApiUrl {
     /// Checks an address; `allow_hosts` are the hosts beside Slack's that the token may be sent to.
     ///
     /// # Errors
-    /// Where the address is no https address of an allowed host, or holds more than scheme, host, port and path.
+    /// If the address is no https address of an allowed host, or holds more than scheme, host, port and path.
     pub fn parse(text: &str, allow_hosts: &[String]) -> Result<Self, EndpointError> {
         let allowed = allow_hosts.iter().map(|host| plain_host(host)).collect::<Result<Vec<_>, _>>()?;
         let mut url = Url::parse(text.trim()).map_err(|error| EndpointError::Unreadable(error.to_string()))?;

@@ -13,7 +13,7 @@ use std::borrow::Cow;
 pub struct ListQuery {
     /// The sessions of one user in one workspace; the method takes both ids or neither.
     pub owner: Option<(TeamId, UserId)>,
-    /// Where the last page ended; none for the first.
+    /// Where the last page ended; `None` for the first.
     pub cursor: Option<Box<str>>,
     /// Sessions on a page, 1 to 1000.
     pub limit: u16,
@@ -40,7 +40,7 @@ pub struct SessionPage {
     pub sessions: Vec<ActiveSession>,
     /// Sessions that exist, but whose user or id can't be read.
     pub unreadable: Vec<UnreadableSession>,
-    /// What the next query's cursor has to be; none after the last page.
+    /// What the next query's cursor has to be; `None` after the last page.
     pub next_cursor: Option<Box<str>>,
 }
 
@@ -59,7 +59,7 @@ pub struct ActiveSession {
     pub session_id: SessionId,
     /// The device that signed in.
     pub created: Option<Device>,
-    /// The device last seen, where it changed.
+    /// The device last seen, if it isn't the one that signed in.
     pub recent: Option<Device>,
 }
 

@@ -23,7 +23,7 @@ impl Proxy {
     /// host. Loopback addresses never have one. `env` looks up an environment variable.
     ///
     /// # Errors
-    /// Where the variable that decides does not name a proxy.
+    /// If the variable that decides does not name a proxy.
     pub fn in_use(api: &ApiUrl, env: &dyn Fn(&str) -> Option<OsString>) -> Result<Option<Self>, ProxyError> {
         if api.is_loopback()
             || first_set(env, &["NO_PROXY", "no_proxy"]).is_some_and(|(_, list)| is_exempt(api.host(), &list))

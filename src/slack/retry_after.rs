@@ -11,8 +11,9 @@ const MOST: Duration = Duration::from_hours(10 * 365 * 24);
 
 /// The pause that the header asks for, between one second and ten years; `None` if it can't be read.
 ///
-/// Several headers, joined by commas as proxies do it, are as many values, and a fraction of a second is a second. A date is measured from the answer's own `Date`, so that a wrong clock on this machine cannot shorten the pause, and
-/// from `now` where there is none.
+/// Several headers, joined by commas as proxies do it, are as many values, and a fraction of a second is a second. A date is
+/// measured from the answer's own `Date`, so that a wrong clock on this machine can't shorten the pause, or from `now` if there
+/// is none.
 #[must_use]
 pub(super) fn pause(header: &str, date: Option<&str>, now: Stamp) -> Option<Duration> {
     let from = date.and_then(|date| httpdate::parse_http_date(date.trim_ascii()).ok()).unwrap_or_else(|| moment(now));

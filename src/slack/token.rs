@@ -19,7 +19,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-/// The first time, a command may have to ask somebody.
+/// Time for a command that may have to ask a person.
 const LONGEST_COMMAND: Duration = Duration::from_mins(2);
 
 /// A token that has the form of a user token, and its source. Shown without the token.
@@ -72,7 +72,7 @@ impl Token {
         checked(&text.map_err(|error| error.at(source))?, source)
     }
 
-    /// Reads the token once more from its source; none where the source cannot be asked again. A command gets `limit`.
+    /// Reads the token once more from its source; `None` if the source can't be read twice. A command gets `limit`.
     ///
     /// # Errors
     /// As [`Self::read`], for a file or a command.
@@ -103,12 +103,12 @@ pub fn unread_variable(env: &dyn Fn(&str) -> Option<OsString>) -> Option<&'stati
 /// Asks on the controlling terminal, without echo; standard input stays free for the rows.
 ///
 /// # Errors
-/// Where there is no terminal, or it cannot be read.
+/// If there is no terminal, or it cannot be read.
 pub fn ask_on_terminal() -> io::Result<SecretString> {
     rpassword::prompt_password("Slack user token (xoxp-…; it is not shown): ").map(SecretString::from)
 }
 
-/// The kinds that will not do, most specific first: prefix, and what it is.
+/// The kinds that aren't accepted, most specific first: prefix, and what it is.
 const REFUSED: [(&str, &str); 9] = [
     ("xoxb-", "a bot token (xoxb-…), and a bot can never have the user scope admin.users:write"),
     ("xoxe.xoxb-", "a bot token (xoxe.xoxb-…), and a bot can never have the user scope admin.users:write"),
@@ -141,7 +141,7 @@ fn checked(bytes: &[u8], source: &TokenSource) -> Result<Token, TokenError> {
         return Err(TokenError::Empty { origin: origin() });
     }
     let malformed = |what| TokenError::Malformed { origin: origin(), what };
-    // Compared in place: a copy would stay in memory that nobody wipes.
+    // Compared in place: a copy would stay in memory and not be wiped.
     let begins =
         |around: &str| bytes.get(..around.len()).is_some_and(|start| start.eq_ignore_ascii_case(around.as_bytes()));
     if let Some((_, what)) = AROUND.iter().find(|(around, _)| begins(around)) {

@@ -21,7 +21,7 @@ pub struct Headers<'a> {
     pub location: Option<&'a str>,
 }
 
-/// A value of the type expected, or one of any other, which then counts as absent: a member that is only told to
+/// A value of the type expected, or one of any other, which then counts as absent: a member that is only shown to
 /// people must not be able to spoil an answer.
 #[derive(Deserialize)]
 #[serde(untagged)]
@@ -71,13 +71,13 @@ struct ResponseMetadata<'a> {
     messages: Option<Lenient<Vec<Lenient<LenientText<'a>>>>>,
 }
 
-/// The text of a member, where it is there and is a string.
+/// The text of a member; `None` if it is missing or isn't a string.
 fn text<'b>(member: Option<&'b Lenient<LenientText<'_>>>) -> Option<&'b str> {
     member.and_then(Lenient::get).map(|text| &*text.0)
 }
 
 impl<'a> ReplyBody<'a> {
-    /// The body, where it is one JSON object and nothing after it. serde would read a list as a struct too.
+    /// The body; `None` unless it is one JSON object with nothing after it. serde would read a list as a struct too.
     fn read(bytes: &'a [u8]) -> Option<Self> {
         let text = std::str::from_utf8(bytes).ok()?;
         if !text.trim_ascii_start().starts_with('{') {
@@ -117,7 +117,7 @@ impl<'a> ReplyBody<'a> {
 /// What one answer says.
 ///
 /// Success is HTTP 200, a JSON object, and `ok` exactly `true`; nothing else is (slack.md, "The call"). `now` serves a
-/// `Retry-After` that is a date, where the answer has no `Date`.
+/// `Retry-After` that is a date, if the answer has no `Date`.
 #[must_use]
 pub fn reply(status: u16, headers: &Headers<'_>, body: &[u8], now: Stamp) -> Reply {
     let parsed = ReplyBody::read(body);

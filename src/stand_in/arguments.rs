@@ -128,7 +128,7 @@ pub(super) async fn read(request: Request) -> (Result<Arguments, ErrorCode>, Opt
     }
 }
 
-/// The bearer token, where there is one.
+/// The bearer token, if there is one.
 pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)

@@ -47,7 +47,7 @@ impl Default for StandInConfig {
 /// How `admin.users.session.resetBulk` behaves.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct BulkConfig {
-    /// Answers laid down for every call that names this user; the first user in the call that has one left decides.
+    /// Scripted answers for every call that names this user; the first user in the call that has one left decides.
     pub by_user: HashMap<String, RepeatedReply>,
     /// Scripted replies for every other call.
     pub every: Option<RepeatedReply>,

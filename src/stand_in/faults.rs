@@ -1,4 +1,4 @@
-//! What the stand-in answers in place of the truth: drawn from a seed, or laid down for certain sessions.
+//! What the stand-in answers in place of Slack's real answer: drawn from a seed, or scripted for certain sessions.
 //!
 //! Pure. A draw depends on the seed, the session and how often that session was called before, and on nothing else, so
 //! that a run repeats whatever order its calls come in.
@@ -61,7 +61,7 @@ pub enum ScriptedReply {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RepeatedReply {
     pub answer: ScriptedReply,
-    /// Calls that still get it, then the truth is told; `None` for all.
+    /// Calls that still get it before the real answer is given; `None` for all.
     pub times: Option<u32>,
 }
 
@@ -77,7 +77,7 @@ impl RepeatedReply {
         Self { answer, times: Some(times) }
     }
 
-    /// The answer for one more call, where there is one left.
+    /// The answer for one more call, if there is one left.
     pub(super) fn next(&mut self) -> Option<ScriptedReply> {
         match &mut self.times {
             None => Some(self.answer.clone()),
@@ -134,7 +134,7 @@ impl FaultRates {
     /// Adds a fault that `per_mille` of a thousand calls meet.
     ///
     /// # Panics
-    /// Where the shares come to more than a thousand.
+    /// If the shares come to more than a thousand.
     #[must_use]
     pub fn with(mut self, fault: InjectedFault, effect: Effect, per_mille: u32) -> Self {
         self.shares.push(FaultRate { fault, effect, per_mille });

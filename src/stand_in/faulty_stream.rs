@@ -1,4 +1,4 @@
-//! A listener whose connections can be told to break: a reset and a torn body are nothing that a handler can answer.
+//! A listener whose connections can be broken on purpose: a handler can't answer with a reset or a torn body.
 //!
 //! A handler finds its connection's [`StreamHandle`] in the request (`ConnectInfo`), sets how the next answer goes wrong, and
 //! then answers as if nothing were wrong.

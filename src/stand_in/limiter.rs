@@ -1,4 +1,4 @@
-//! The limiters that Slack may be using behind its "20 or more a minute": nobody outside knows which.
+//! The limiters that Slack may be using behind its "20 or more a minute": it isn't documented which.
 //!
 //! Pure: the time comes in as the span since the server's start and must not run backwards, and the time to wait comes
 //! out. A refusal costs the caller nothing here; what it costs is for the bucket to say.
@@ -53,7 +53,7 @@ impl Limiter {
     /// A limiter that has seen no call.
     ///
     /// # Panics
-    /// Where the kind allows no call at all, or its time is zero: such a limiter would name no time to come back.
+    /// If the kind allows no call at all, or its time is zero: such a limiter would name no time to come back.
     #[must_use]
     pub fn new(kind: LimitKind) -> Self {
         let possible = match kind {
@@ -250,7 +250,7 @@ mod tests {
 
     const MINUTE: Duration = Duration::from_mins(1);
 
-    /// Seconds to wait, or none where the call is accepted, at each of the given seconds.
+    /// Seconds to wait, or `None` if the call is accepted, at each of the given seconds.
     fn waits(kind: LimitKind, at: &[u64]) -> Vec<Option<u64>> {
         let mut limiter = Limiter::new(kind);
         at.iter().map(|&second| limiter.check(Duration::from_secs(second)).err().map(|wait| wait.as_secs())).collect()
@@ -353,7 +353,7 @@ mod tests {
         // Refused, but nothing was asked for before this call came.
         assert_eq!(bucket.arrive(seconds(10)), Err(seconds(50)));
         bucket.pause(seconds(10), seconds(5));
-        // A shorter pause that is told later does not end the longer one.
+        // A shorter pause that is stated later doesn't end the longer one.
         bucket.pause(seconds(11), seconds(1));
         for (at, inside) in [(12, 1), (14, 2), (15, 2), (60, 2)] {
             let _ = bucket.arrive(seconds(at));

@@ -9,7 +9,7 @@ use std::collections::{HashMap, VecDeque};
 /// One call of `admin.users.session.resetBulk` that reached its bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BulkCall {
-    /// The users that it named; none where its arguments could not be read.
+    /// The users that it named; empty if its arguments can't be read.
     pub users: Vec<String>,
     pub reply: StandInReply,
 }
@@ -83,7 +83,7 @@ impl BulkQueue {
             .or_else(|| drawn.map(|(fault, effect)| ScriptedReply::Fault(fault, effect)))
     }
 
-    /// Keeps a call, where there is room left.
+    /// Logs a call, if the log has room left.
     pub(super) fn record(&mut self, users: &[&str], reply: &StandInReply) {
         if self.log.len() < self.log_capacity {
             let users = users.iter().map(|user| (*user).to_owned()).collect();

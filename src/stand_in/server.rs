@@ -28,7 +28,7 @@ impl Server {
     /// Binds the port and starts to serve; calls made from the return on are answered.
     ///
     /// # Errors
-    /// Where the port is taken, or the machine is out of sockets or threads.
+    /// If the port is taken, or the machine is out of sockets or threads.
     pub fn start(config: StandInConfig) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, config.port))?;
         listener.set_nonblocking(true)?;
@@ -118,7 +118,7 @@ impl Server {
         self.shared.state().accept(StandInToken::named(token));
     }
 
-    /// Replaces the answers laid down: an outage begins or ends.
+    /// Replaces the scripted answers: an outage begins or ends.
     pub fn set_script(&self, script: ReplyScript) {
         self.shared.state().script = script;
     }

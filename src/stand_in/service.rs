@@ -133,7 +133,7 @@ async fn dispatch(shared: Arc<Shared>, handle: StreamHandle, method: Method, req
 }
 
 impl AdmittedCall {
-    /// Refuses. The pause begins when the answer goes out: nobody can honour what it has not been told.
+    /// Refuses. The pause begins when the answer goes out: a client can't honour it before.
     async fn limited(&self, method: Method, bucket: BucketId, wait: Duration) -> Response {
         let session = self.session();
         match method {
@@ -299,7 +299,7 @@ impl AdmittedCall {
     }
 }
 
-/// Waits, where there is anything to wait for: even a sleep of nothing costs a turn of the timer, a millisecond.
+/// Waits, unless the delay is zero: even an empty sleep costs a timer tick, a millisecond.
 async fn pause(delay: Duration) {
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;

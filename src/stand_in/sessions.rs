@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-/// A session as it is told to the stand-in. An owner left out is not checked: any id names the session then.
+/// A session as the stand-in is set up with it. If an owner is left out it isn't checked: any id names the session then.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
     pub id: u64,
@@ -302,11 +302,11 @@ pub struct ListedDevice {
     pub ip: String,
 }
 
-/// What the session began on and, where that changed, what it was last seen on.
+/// The device that signed in and, if that changed, the one last seen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SessionDevices {
     pub created: ListedDevice,
-    /// Last seen, where it is not the same.
+    /// Last seen; `None` if it is the same.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recent: Option<ListedDevice>,
 }

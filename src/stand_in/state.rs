@@ -12,7 +12,7 @@ use axum::http::HeaderValue;
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// What was counted. Calls of `admin.users.session.invalidate`, where nothing else is said.
+/// What was counted; unless stated otherwise, calls of `admin.users.session.invalidate`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Stats {
     /// Every bucket that was called, in the order of its first call.
@@ -39,7 +39,7 @@ impl Stats {
 pub struct BucketStats {
     pub method: Method,
     pub token: String,
-    /// The workspace, where the bucket is one's own.
+    /// The workspace, if each has a bucket of its own.
     pub team: Option<String>,
     pub counts: BucketCounts,
 }
@@ -49,7 +49,7 @@ pub struct BucketStats {
 pub struct CallRecord {
     /// Milliseconds from the server's start to the call's arrival.
     pub at_ms: u64,
-    /// The session, where the arguments named one.
+    /// The session, if the arguments named one.
     pub session: Option<u64>,
     pub reply: StandInReply,
 }
@@ -132,7 +132,7 @@ impl ServerState {
         self.tokens.insert(token.text.clone(), TokenState { number, scopes, token, taken: 0, end: None });
     }
 
-    /// Ends a token, where it is known.
+    /// Ends a token, if it is known.
     pub(super) fn end_token(&mut self, text: &str, end: TokenEnd) {
         if let Some(token) = self.tokens.get_mut(text) {
             token.end = Some(end);
@@ -146,7 +146,7 @@ impl ServerState {
     /// Counts a call of `method` with this token that names this workspace.
     ///
     /// # Errors
-    /// Where the token will not do.
+    /// If the token isn't accepted.
     pub(super) fn admit(
         &mut self,
         method: Method,
@@ -220,7 +220,7 @@ impl ServerState {
         self.buckets[bucket.0].1.leave();
     }
 
-    /// Counts a call that was let through for `session`; gives the answer that is laid down or drawn for it.
+    /// Counts a call that was let through for `session`; returns the answer that is scripted or drawn for it.
     pub(super) fn scripted_reply(&mut self, session: u64, owner: SessionOwner<'_>) -> Option<ScriptedReply> {
         let seen = self.store.count_call(session);
         self.stats.repeats += u64::from(seen.revoked);
@@ -235,7 +235,7 @@ impl ServerState {
         })
     }
 
-    /// Keeps a call, where there is room left.
+    /// Logs a call, if the log has room left.
     pub(super) fn record(&mut self, at: Duration, session: Option<u64>, reply: &StandInReply) {
         if self.log.len() < self.log_capacity {
             let at_ms = u64::try_from(at.as_millis()).expect("a server's life in milliseconds");

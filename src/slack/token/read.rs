@@ -62,7 +62,7 @@ impl TokenReadError {
 }
 
 /// Reads a file. Permissions are asked of the opened file, not of its name, and of regular files alone: a pipe
-/// (`--token-file <(command)`) leaves nothing behind that somebody could read later.
+/// (`--token-file <(command)`) leaves nothing behind that could be read later.
 pub(super) fn from_file(path: &Path, access: FileAccess) -> Result<Bytes, TokenReadError> {
     let file = File::open(path).map_err(TokenReadError::Io)?;
     let metadata = file.metadata().map_err(TokenReadError::Io)?;
@@ -102,7 +102,7 @@ pub(super) fn from_command(command: &str, limit: Duration) -> Result<Bytes, Toke
 /// The command that is running, and whether it shares its process group with this program.
 static RUNNING: Mutex<Option<(Pid, bool)>> = Mutex::new(None);
 
-/// Kills the command that is running, if there is one: nobody waits for the token any more.
+/// Kills the command that is running, if there is one: the token isn't needed any more.
 pub fn kill_command() {
     if let Some(process) = *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) {
         kill(process);
@@ -163,7 +163,7 @@ pub enum TokenError {
     #[error("{origin} holds {kind}")]
     WrongKind {
         origin: TokenSource,
-        /// What it is, and why it will not do.
+        /// What it is, and why it isn't accepted.
         kind: &'static str,
     },
 }
