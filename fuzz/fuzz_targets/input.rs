@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use slack_revoke::engine::ports::{RowSource, Want};
-use slack_revoke::input::{Content, Input, InputSource, PossiblySent, InputSummary, SurveyOptions};
+use slack_revoke::input::{Content, Input, InputSource, InputSummary, PossiblySent, SurveyOptions};
 use std::fs;
 
 fn survey(bytes: &[u8]) -> Option<(Content, InputSummary, tempfile::TempDir)> {
@@ -32,7 +32,7 @@ fuzz_target!(|bytes: &[u8]| {
     let Some((content, found, _folder)) = survey(bytes) else { return };
     assert_eq!(dealt(&content), found.rows);
     let mut copy = Vec::new();
-    assert_eq!(content.copy_rows(|_| true, &mut copy).unwrap(), found.rows);
+    assert_eq!(content.copy_rows(|_, _| true, &mut copy).unwrap(), found.rows);
     if found.rows > 0 {
         let (_, again, _folder) = survey(&copy).expect("a copy can be fed back");
         assert_eq!((again.rows, again.header), (found.rows, found.header));

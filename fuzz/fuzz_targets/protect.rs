@@ -5,11 +5,11 @@ use libfuzzer_sys::fuzz_target;
 use slack_revoke::input::Protection;
 
 fuzz_target!(|text: &str| {
-    let mut guards = Protection::default();
+    let mut protection = Protection::default();
     let named = |line: &&str| !line.split('#').next().unwrap_or_default().trim().is_empty();
     let lines = text.strip_prefix('\u{feff}').unwrap_or(text).lines();
-    match guards.protect(text) {
-        Ok(()) => assert_eq!(guards.users.is_empty() && guards.sessions.is_empty(), lines.filter(named).count() == 0),
+    match protection.protect(text) {
+        Ok(()) => assert_eq!(protection.users.is_empty() && protection.sessions.is_empty(), lines.filter(named).count() == 0),
         Err(error) => assert!(error.line <= lines.count()),
     }
 });

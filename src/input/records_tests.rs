@@ -6,14 +6,14 @@ const COMMA: Dialect = Dialect { delimiter: Delimiter::COMMA, quotes: true };
 
 /// Everything that is known of a record, owned.
 #[derive(Debug, Clone, PartialEq)]
-struct Seen {
+struct OwnedRecord {
     position: Position,
     raw: Vec<u8>,
     fields: Vec<String>,
 }
 
 /// The records up to the end or the first trouble, read in pieces of `step` bytes.
-fn records(bytes: &[u8], step: usize, dialect: Dialect) -> (Vec<Seen>, Option<String>) {
+fn records(bytes: &[u8], step: usize, dialect: Dialect) -> (Vec<OwnedRecord>, Option<String>) {
     let mut seen = Vec::new();
     let mut records = match RecordReader::at_start(SmallPieces { bytes, step }, 8) {
         Ok(records) => records,
@@ -22,7 +22,7 @@ fn records(bytes: &[u8], step: usize, dialect: Dialect) -> (Vec<Seen>, Option<St
     records.retry_with(dialect);
     loop {
         match records.next() {
-            Ok(Some(record)) => seen.push(Seen {
+            Ok(Some(record)) => seen.push(OwnedRecord {
                 position: record.position,
                 raw: record.raw.to_vec(),
                 fields: (0..record.len()).map(|index| record.field(index).to_owned()).collect(),
