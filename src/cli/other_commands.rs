@@ -11,6 +11,12 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, Args)]
 #[group(skip)]
 pub struct RemoteArgs {
+    /// Use the built-in stand-in for Slack; needs no token
+    ///
+    /// The rehearsals in one folder share an organization: what `run --rehearse` ended there, `list` and `verify` no longer find. It
+    /// is kept in rehearsal-organization.csv; `list`, `resolve` and `doctor` create a sample organization if there is none.
+    #[arg(long, help_heading = "Safety")]
+    pub rehearse: bool,
     #[command(flatten)]
     pub rates: RateArgs,
     #[command(flatten)]
@@ -159,6 +165,9 @@ pub struct PageArgs {
     /// Replaces an earlier report. Any other existing file is refused.
     #[arg(short, long, value_name = "FILE", value_parser = values::file(), help_heading = "Output")]
     pub output: Option<PathBuf>,
+    /// Only accept the results of a rehearsal
+    #[arg(long, help_heading = "Safety")]
+    pub rehearse: bool,
     /// Events file written by `run --events`
     ///
     /// The manifest has the first thousand pauses and rate estimates of each run; the events file has all of them, and outages.

@@ -118,9 +118,10 @@ impl RemoteSettings {
     /// # Errors
     /// If flags exclude each other.
     pub fn resolve(typed: RemoteArgs, input: &InputSource, environment: &Environment) -> Result<Self, UsageError> {
-        let RemoteArgs { rates, call, token } = typed;
-        check_remote(Mode::Run, &rates, &token)?;
-        Self::of(Mode::Run, &rates, call, token, environment, environment.terminal_beside(input))
+        let RemoteArgs { rehearse, rates, call, token } = typed;
+        let mode = if rehearse { Mode::Rehearsal } else { Mode::Run };
+        check_remote(mode, &rates, &token)?;
+        Self::of(mode, &rates, call, token, environment, environment.terminal_beside(input))
     }
 
     fn of(
@@ -133,7 +134,8 @@ impl RemoteSettings {
     ) -> Result<Self, UsageError> {
         let token = token(mode, &typed, environment, terminal);
         let api_url = typed.api_url.unwrap_or_else(|| API_URL.into());
-        Ok(Self { rate: rate(rates)?, calls, api_url, allow_hosts: typed.allow_host, token })
+        let rehearse = mode == Mode::Rehearsal;
+        Ok(Self { rehearse, rate: rate(rates)?, calls, api_url, allow_hosts: typed.allow_host, token })
     }
 }
 
@@ -174,6 +176,9 @@ fn check_remote(mode: Mode, rates: &RateArgs, token: &TokenArgs) -> Result<(), U
     if token.token_file.is_some() && token.token_command.is_some() {
         return Err(UsageError::TwoTokens);
     }
+    if mode == Mode::Rehearsal {
+        not_in_rehearsal(&real_only(token))?;
+    }
     let is_local = mode == Mode::Rehearsal || token.api_url.as_deref().is_some_and(is_loopback);
     if rates.rate == RateChoice::Unlimited && !is_local { Err(UsageError::UnlimitedAbroad) } else { Ok(()) }
 }
@@ -211,14 +216,21 @@ fn check_users(typed: &RunArgs) -> Result<(), UsageError> {
 }
 
 fn check_rehearsal(typed: &RunArgs) -> Result<(), UsageError> {
-    let given = [
-        (typed.token.token_file.is_some(), "--token-file"),
-        (typed.token.token_command.is_some(), "--token-command"),
-        (typed.token.api_url.is_some(), "--api-url"),
-        (typed.output.resume, "--resume"),
-        (typed.output.resume_or_start, "--resume-or-start"),
-    ];
-    match given.into_iter().find(|(is_given, _)| *is_given) {
+    not_in_rehearsal(&real_only(&typed.token))?;
+    not_in_rehearsal(&[(typed.output.resume, "--resume"), (typed.output.resume_or_start, "--resume-or-start")])
+}
+
+/// Flags about Slack and the token, which a rehearsal doesn't need.
+fn real_only(token: &TokenArgs) -> [(bool, &'static str); 3] {
+    [
+        (token.token_file.is_some(), "--token-file"),
+        (token.token_command.is_some(), "--token-command"),
+        (token.api_url.is_some(), "--api-url"),
+    ]
+}
+
+fn not_in_rehearsal(given: &[(bool, &'static str)]) -> Result<(), UsageError> {
+    match given.iter().find(|(is_given, _)| *is_given) {
         Some((_, flag)) => Err(UsageError::NotInRehearsal { flag }),
         None => Ok(()),
     }

@@ -27,6 +27,8 @@ pub struct Settings {
 /// How any command calls Slack.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RemoteSettings {
+    /// Whether the stand-in is called instead of Slack.
+    pub rehearse: bool,
     pub rate: RateChoice,
     pub calls: CallArgs,
     /// Slack's API as it was typed; a rehearsal calls the stand-in instead.

@@ -4,6 +4,7 @@ use crate::cli::{DoctorArgs, Environment, RemoteSettings};
 use crate::commands::checks::{self, Check, Checks};
 use crate::commands::connection::Connection;
 use crate::commands::console::print;
+use crate::commands::rehearsal::Rehearsal;
 use crate::commands::rows::unusable;
 use crate::commands::token::{self, Patience, identify};
 use crate::commands::waiting::block_on;
@@ -11,7 +12,7 @@ use crate::error::RunError;
 use crate::exit::ExitStatus;
 use crate::input::{Input, SurveyOptions};
 use crate::model::{CheckMark, InputSource, RateChoice};
-use crate::slack::{AuthTest, CallError, Token};
+use crate::slack::{AuthTest, CallError};
 use std::path::Path;
 use std::time::Duration;
 
@@ -38,7 +39,12 @@ fn estimate(input: &Path, rate: RateChoice) -> Result<Duration, RunError> {
 }
 
 fn examine(settings: &RemoteSettings, run: Option<Duration>, checks: &mut Checks) -> Result<ExitStatus, RunError> {
-    let token = match block_on(token::find(settings.token.clone())) {
+    let rehearsal = settings.rehearse.then(Rehearsal::bare).transpose()?;
+    let found = match &rehearsal {
+        Some(rehearsal) => rehearsal.access().map(|(_, token)| token),
+        None => block_on(token::find(settings.token.clone())),
+    };
+    let token = match found {
         Ok(token) => token,
         Err(error) if error.exit_status() == ExitStatus::Denied => {
             let check = Check::failed("token", error.what());
@@ -47,9 +53,13 @@ fn examine(settings: &RemoteSettings, run: Option<Duration>, checks: &mut Checks
         }
         Err(error) => return Err(error),
     };
-    checks.add(checks::token(&token));
+    checks.add(if settings.rehearse { checks::stand_in_token() } else { checks::token(&token) });
     let renewable = token.source().is_renewable();
-    let connection = connect(settings, token, checks)?;
+    let connection = match &rehearsal {
+        Some(rehearsal) => rehearsal.connect(settings.calls.timeout)?,
+        None => Connection::open(settings, token)?,
+    };
+    checks.add(checks::proxy(connection.proxy.as_ref()));
     block_on(async {
         Ok(match identify(&connection.client, ONCE).await {
             Ok(identified) => {
@@ -61,12 +71,6 @@ fn examine(settings: &RemoteSettings, run: Option<Duration>, checks: &mut Checks
             Err(error) => failed(&connection, &error, checks),
         })
     })
-}
-
-fn connect(settings: &RemoteSettings, token: Token, checks: &mut Checks) -> Result<Connection, RunError> {
-    let connection = Connection::open(settings, token)?;
-    checks.add(checks::proxy(connection.proxy.as_ref()));
-    Ok(connection)
 }
 
 fn connected(connection: &Connection, checks: &mut Checks) {

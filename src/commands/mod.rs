@@ -9,6 +9,7 @@ pub mod list;
 pub mod listing;
 pub mod man;
 mod outputs;
+mod rehearsal;
 pub mod report;
 pub mod resolve;
 mod rows;

@@ -3,6 +3,7 @@
 use crate::cli::{self, Environment, RemoteSettings, ResolveArgs};
 use crate::commands::listing::{ListError, ListProgress, Lister, Pages, block_on};
 use crate::commands::outputs::{created, unwritable};
+use crate::commands::rehearsal::{Rehearsal, folder_of};
 use crate::commands::rows::{read_input, read_rows};
 use crate::error::RunError;
 use crate::exit::ExitStatus;
@@ -33,10 +34,15 @@ pub fn resolve(typed: ResolveArgs, console: &Console) -> Result<ExitStatus, RunE
         InputSource::File(path) => input_age::at(path),
         InputSource::Stdin | InputSource::Stream(_) => None,
     };
-    let content = read_input(&source, delimiter, names)?;
+    let content = read_input(&source, delimiter, names, settings.rehearse)?;
     let ids = content.header().columns();
     block_on(async {
-        let (mut lister, _) = Lister::connect(&settings).await?;
+        let input = match &source {
+            InputSource::File(path) => Some(path.as_path()),
+            InputSource::Stdin | InputSource::Stream(_) => output.as_deref(),
+        };
+        let rehearsal = settings.rehearse.then(|| Rehearsal::open(folder_of(input))).transpose()?;
+        let (mut lister, _) = Lister::connect(&settings, rehearsal).await?;
         let mut wanted = Wanted::default();
         read_rows(&content, |row| wanted.note(ids, row)).await?;
         let mut progress = ListProgress::new(console, lister.clock());

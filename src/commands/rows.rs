@@ -1,5 +1,6 @@
 //! Reading an input row by row, outside of a run.
 
+use super::rehearsal;
 use crate::engine::ports::{RowSource, Want};
 use crate::error::RunError;
 use crate::input::{Content, Delimiter, Input, InputError, InputProblem, PossiblySent, SurveyOptions};
@@ -7,16 +8,21 @@ use crate::ledger::listing::Listing;
 use crate::model::{ColumnNames, InputSource, Row};
 use crate::output::{WEAKENED, counted, why};
 
-/// Refuses a list that `list` hasn't finished, because it looks complete. Warns about one that lacks sessions.
+/// Refuses a list that `list` hasn't finished, because it looks complete, and one of a rehearsal if its rows would be sent to
+/// Slack. Warns about one that lacks sessions.
 ///
 /// # Errors
 /// If it isn't finished, or what `list` noted of it can't be read.
-pub(super) fn check_listing(source: &InputSource) -> Result<(), RunError> {
+pub(super) fn check_listing(source: &InputSource, is_sent: bool) -> Result<(), RunError> {
     let InputSource::File(path) = source else { return Ok(()) };
     let noted = Listing::beside(path);
     let remove = format!("if {} is something else, remove {}", path.display(), noted.display());
     let listing = Listing::of(path).map_err(|error| RunError::input(error.to_string(), &*remove))?;
     let Some(listing) = listing else { return Ok(()) };
+    if is_sent && listing.api_host == rehearsal::HOST {
+        let what = format!("{} was listed in a rehearsal: its sessions don't exist", path.display());
+        return Err(RunError::input(what, "add --rehearse, or list the sessions of your organization"));
+    }
     if !listing.is_finished() {
         let what = format!(
             "{} is only a part of a list: slack-revoke list was interrupted after {}, or is still at it",
@@ -42,8 +48,9 @@ pub(super) fn read_input(
     source: &InputSource,
     delimiter: Option<Delimiter>,
     columns: ColumnNames,
+    rehearse: bool,
 ) -> Result<Content, RunError> {
-    check_listing(source)?;
+    check_listing(source, !rehearse)?;
     let options = SurveyOptions { delimiter, columns, ..SurveyOptions::default() };
     let input = Input::open(source.clone(), &std::env::temp_dir()).map_err(|error| unusable("", &error))?;
     input.survey(options, None).map(|(content, _)| content).map_err(|error| unusable("", &error))

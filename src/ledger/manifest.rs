@@ -145,6 +145,11 @@ impl Manifest {
         self.window = recorded.window();
     }
 
+    #[must_use]
+    pub fn is_rehearsal(&self) -> bool {
+        self.runs.iter().any(|run| run.rehearsal)
+    }
+
     pub fn current(&mut self) -> Option<&mut Run> {
         self.runs.last_mut()
     }

@@ -9,6 +9,7 @@ pub mod journal;
 pub mod ledger;
 pub mod listing;
 pub mod manifest;
+pub mod organization;
 pub mod page_file;
 pub mod paths;
 pub mod preflight;

@@ -228,7 +228,7 @@ impl Prior {
     /// the results do.
     pub(super) fn of(manifest: &Manifest, input: InputMatch, given: &str, seal: Seal) -> Self {
         Self {
-            rehearsal: manifest.runs.iter().any(|run| run.rehearsal),
+            rehearsal: manifest.is_rehearsal(),
             complete: manifest.complete,
             rows: manifest.input.rows,
             ended_before: manifest.runs.last().map_or(0, |run| run.recorded_before),

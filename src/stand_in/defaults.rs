@@ -37,8 +37,22 @@ impl StandInConfig {
     /// Most sessions live; a few are gone or expired, and a few meet trouble on their first call and the truth on the
     /// next. All of it depends on the session ids alone, so that a rehearsal can be repeated, and none of it fails a row.
     /// Takes some fifty bytes a row, and some thirty for each user.
-    pub fn rehearsal(rows: impl IntoIterator<Item = (SessionId, Option<TeamId>, Option<UserId>)>) -> Self {
+    ///
+    /// `others` are sessions beside those of the rows, each with whether it is alive; their users are known in any case.
+    pub fn rehearsal(
+        rows: impl IntoIterator<Item = (SessionId, Option<TeamId>, Option<UserId>)>,
+        others: impl IntoIterator<Item = (SessionId, Option<TeamId>, Option<UserId>, bool)>,
+    ) -> Self {
         let mut store = SessionStore::listed([]);
+        for (session, team, user, is_alive) in others {
+            if let Some(user) = &user {
+                store.add_user(user.as_str());
+            }
+            if is_alive {
+                let (team, user) = (team.map(|team| team.to_string()), user.map(|user| user.to_string()));
+                store.put_first(Session { id: session.get(), team, user, expired: false, devices: None });
+            }
+        }
         for (session, team, user) in rows {
             // A user is known whose sessions are gone.
             if let Some(user) = &user {

@@ -96,6 +96,11 @@ impl BulkQueue {
         self.log.clone()
     }
 
+    /// Does everything that is queued at once.
+    pub(super) fn finish(&mut self, store: &mut SessionStore) {
+        self.jobs.drain(..).for_each(|(_, users)| store.end_all_of(&users));
+    }
+
     /// How many users' sessions are still to be ended.
     pub(super) fn queued(&self) -> usize {
         self.jobs.iter().map(|(_, users)| users.len()).sum()

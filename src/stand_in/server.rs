@@ -103,6 +103,15 @@ impl Server {
         self.shared.state().store.live()
     }
 
+    /// Every session that was listed, set alive or called for, with whether it is alive; what a bulk has queued is done first.
+    #[must_use]
+    pub fn sessions(&self) -> Vec<(Session, bool)> {
+        let mut state = self.shared.state();
+        let ServerState { bulk, store, .. } = &mut *state;
+        bulk.finish(store);
+        store.all()
+    }
+
     /// Ends a token: its calls are answered `token_revoked` from now on.
     pub fn revoke_token(&self, token: &str) {
         self.shared.state().end_token(token, TokenEnd::Revoked);

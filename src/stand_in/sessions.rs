@@ -200,6 +200,14 @@ impl SessionStore {
         self.entries.get(&id).map_or(self.unnamed, |entry| entry.state)
     }
 
+    /// Every session that is known, in order, with whether it is alive.
+    pub(super) fn all(&mut self) -> Vec<(Session, bool)> {
+        self.sort();
+        let sessions =
+            self.order.iter().map(|id| (Session { devices: None, ..self.describe(*id) }, self.is_alive(*id)));
+        sessions.collect()
+    }
+
     /// Sessions ended by a call so far.
     pub(super) fn revoked(&self) -> u64 {
         self.revoked
@@ -323,8 +331,9 @@ impl SessionDevices {
     /// addresses are of the ranges set aside for documentation (RFC 5737).
     pub(super) fn made_up(session: u64) -> Self {
         let draw = mix(session);
-        let [model, first, second, moved, ..] = draw.to_le_bytes();
-        let created = device(model, format!("203.0.113.{first}"));
+        let [model, first, second, moved, network, ..] = draw.to_le_bytes();
+        let network = if network % 3 == 0 { "192.0.2" } else { "203.0.113" };
+        let created = device(model, format!("{network}.{first}"));
         let recent = (moved % 4 == 0).then(|| device(model, format!("198.51.100.{second}")));
         Self { created, recent }
     }

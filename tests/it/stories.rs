@@ -109,6 +109,47 @@ fn a_mass_logout_from_the_doctor_to_the_report() {
     assert!(page.contains("INC-1234") && page.contains("suspects.results.verified.csv"));
 }
 
+#[test]
+fn a_mass_logout_is_rehearsed_from_the_doctor_to_the_report() {
+    let work = Workdir::new();
+    work.write("keep.txt", "U0SAMPLE03   # on call\n");
+    let lines = story("Rehearsing a mass logout");
+    let [doctor, list, plan, run, verify, report] = lines[..] else { panic!("six steps: {lines:?}") };
+    let typed = |line: &str| work.shell(line).env("SLACK_REVOKE_RATE", "unlimited");
+
+    typed(doctor).exits(0);
+    assert_eq!(work.names(), ["keep.txt"], "doctor leaves nothing behind");
+    typed(list).exits(0);
+    let listed: BTreeSet<u64> = work.results("suspects.csv").records.iter().map(Record::session).collect();
+    let others = work.results("others.csv").records.len();
+    assert!(listed.len() > 10 && others > 5, "{} and {others}", listed.len());
+    work.shell(plan).exits(0);
+
+    // A list of sessions that don't exist isn't sent to Slack.
+    let refused = work.shell("slack-revoke run suspects.csv --yes").token(TOKEN).exits(2).stderr();
+    assert!(refused.contains("listed in a rehearsal"), "{refused}");
+
+    work.shell(run).exits(0);
+    let results = work.results("suspects.rehearsal.csv");
+    assert_eq!(results.records.len(), listed.len());
+    let protected = results.count("protected");
+    assert!(results.count("revoked") > 10 && protected > 0, "{:?}", results.statuses());
+    typed(verify).exits(0);
+    for row in &work.results("suspects.rehearsal.verified.csv").records {
+        let want = if row.get("status") == "protected" { "still_there" } else { "gone" };
+        assert_eq!(row.get("verified"), want, "{row:?}");
+    }
+    work.shell(report).exits(0);
+    assert!(work.read("suspects.rehearsal.report.html").contains("DRILL"));
+
+    // What was ended stays ended for the next listing.
+    work.shell("slack-revoke list --rehearse -o again.csv --rate unlimited").exits(0);
+    let again: BTreeSet<u64> = work.results("again.csv").records.iter().map(Record::session).collect();
+    assert_eq!(again.intersection(&listed).count(), protected);
+    let real = work.shell("slack-revoke verify suspects.rehearsal.csv").token(TOKEN).exits(2).stderr();
+    assert!(real.contains("--rehearse"), "{real}");
+}
+
 /// What the metrics file says of a series, labels included.
 fn metric(work: &Workdir, series: &str) -> f64 {
     let text = work.read("slack_revoke.prom");

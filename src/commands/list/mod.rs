@@ -3,6 +3,7 @@
 use crate::cli::{Environment, FilterArgs, ListArgs, RemoteSettings};
 use crate::commands::listing::filter::{Filter, users_of};
 use crate::commands::listing::{ListProgress, Lister, Pages, block_on};
+use crate::commands::rehearsal::{Rehearsal, folder_of};
 use crate::engine::clock::wall;
 use crate::error::RunError;
 use crate::exit::ExitStatus;
@@ -26,7 +27,8 @@ pub fn list(typed: ListArgs, argv: &[OsString], console: &Console) -> Result<Exi
     let settings = RemoteSettings::resolve(remote, &InputSource::File(PathBuf::new()), &Environment::capture())?;
     let filter = filter(filters)?;
     block_on(async {
-        let (mut lister, host) = Lister::connect(&settings).await?;
+        let rehearsal = settings.rehearse.then(|| Rehearsal::open(folder_of(output.as_deref()))).transpose()?;
+        let (mut lister, host) = Lister::connect(&settings, rehearsal).await?;
         let began_at = wall();
         // Only a listing in a file can be continued with another token.
         let organization = if output.is_some() { lister.organization().await } else { None };

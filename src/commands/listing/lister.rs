@@ -4,6 +4,7 @@ use super::{Incomplete, ListError};
 use crate::cli::CallArgs;
 use crate::cli::RemoteSettings;
 use crate::commands::connection::Connection;
+use crate::commands::rehearsal::{self, Rehearsal};
 use crate::commands::token;
 use crate::commands::waiting::{signals, unless_stopped};
 use crate::engine::clock::{Clock, wall};
@@ -29,6 +30,8 @@ pub struct Lister {
     shutdown: Shutdown,
     stopping: Option<StopReason>,
     calls: u64,
+    /// Its stand-in stops when this is dropped.
+    _rehearsal: Option<Rehearsal>,
 }
 
 impl Lister {
@@ -39,14 +42,21 @@ impl Lister {
     ///
     /// # Panics
     /// Outside of a tokio runtime.
-    pub async fn connect(settings: &RemoteSettings) -> Result<(Self, String), RunError> {
+    pub async fn connect(settings: &RemoteSettings, rehearsal: Option<Rehearsal>) -> Result<(Self, String), RunError> {
         let mut shutdown = signals()?;
-        let token = unless_stopped(&mut shutdown, token::find(settings.token.clone())).await?;
-        let Connection { client, api, .. } = Connection::open(settings, token)?;
+        let (connection, host) = if let Some(rehearsal) = &rehearsal {
+            (rehearsal.connect(settings.calls.timeout)?, rehearsal::HOST.into())
+        } else {
+            let token = unless_stopped(&mut shutdown, token::find(settings.token.clone())).await?;
+            let connection = Connection::open(settings, token)?;
+            let host = connection.api.host().to_owned();
+            (connection, host)
+        };
+        let client = connection.client;
         let clock = Clock::start();
         let seed = wall().as_millis().unsigned_abs() ^ u64::from(std::process::id());
         let retry = PageRetry::new(settings.rate.into(), clock.elapsed(), &settings.calls, seed);
-        Ok((Self { client, clock, retry, shutdown, stopping: None, calls: 0 }, api.host().to_owned()))
+        Ok((Self { client, clock, retry, shutdown, stopping: None, calls: 0, _rehearsal: rehearsal }, host))
     }
 
     #[must_use]

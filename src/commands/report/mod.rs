@@ -25,10 +25,14 @@ use std::path::Path;
 /// # Errors
 /// If the results, the manifest or the events can't be used, or the page can't be written.
 pub fn report(typed: PageArgs, console: &Console) -> Result<ExitStatus, RunError> {
-    let PageArgs { results, output, events } = typed;
+    let PageArgs { results, output, rehearse, events } = typed;
     let files = ReportFiles::of(&results, output, events)?;
     let records = records(&files.run.results).map_err(|error| unreadable(&error))?;
     let manifest = manifest_of(&files)?;
+    if rehearse && !manifest.as_ref().is_some_and(Manifest::is_rehearsal) {
+        let what = format!("{} aren't the results of a rehearsal", files.run.results.display());
+        return Err(RunError::input(what, "leave out --rehearse"));
+    }
     files.check(manifest.as_ref())?;
     let events = files.events.as_deref().map(events_of).transpose()?;
     let recorded = manifest.as_ref().map(|manifest| &*manifest.runs);

@@ -118,6 +118,7 @@ async fn carry_out(
     let clock = Clock::start();
     let end: RunEnd = engine::run(policy, remote.api(), &mut source, &mut recorder, &mut signals, clock).await;
     drop(source);
+    remote.keep_rehearsal();
     let is_cut_off = end.aborted && end.fault.is_none();
     let concluded = Finish { settings, argv, console, facts, remote: &remote, started, end, suspended: Vec::new() }
         .finish(recorder);

@@ -58,7 +58,7 @@ impl Preflight {
         mut rules: Rules,
         journal: Option<PossiblySent>,
     ) -> Result<Self, RunError> {
-        rows::check_listing(&settings.input.source)?;
+        rows::check_listing(&settings.input.source, settings.mode == Mode::Run)?;
         let previous = PreviousRun::read(files.as_ref(), resume_request(settings), &settings.columns)
             .map_err(|error| preflight_error(&error))?;
         let done = previous.done();

@@ -6,13 +6,12 @@ use super::introduction::{Introduction, owner};
 use crate::cli::{Mode, Settings};
 use crate::commands::checks::{self, Check, Checks};
 use crate::commands::connection::{self, Connection};
-use crate::commands::{rows, token};
+use crate::commands::rehearsal::{Rehearsal, folder_of};
+use crate::commands::token;
 use crate::error::RunError;
-use crate::input::Content;
-use crate::model::{Identity, SessionId, TeamId, UserId};
+use crate::model::{Identity, UserId};
 use crate::output;
 use crate::slack::{ApiUrl, AuthTest, CallError, Proxy, Token};
-use crate::stand_in::{self, REHEARSAL_TOKEN, Server};
 
 /// A client, and what it found at the other end.
 pub struct Remote {
@@ -21,8 +20,8 @@ pub struct Remote {
     proxy: Option<Proxy>,
     auth: Option<AuthTest>,
     checks: Checks,
-    /// Stops when this is dropped.
-    _stand_in: Option<Server>,
+    /// Its stand-in stops when this is dropped.
+    rehearsal: Option<Rehearsal>,
 }
 
 impl Remote {
@@ -32,11 +31,12 @@ impl Remote {
     /// Where there is no token or Slack refuses it, the address or the proxy cannot be used, or nobody can tell whose
     /// sessions must be spared.
     pub async fn connect(settings: &Settings, prepared: &Preflight) -> Result<Self, RunError> {
-        let (stand_in, api, token) = match settings.mode {
+        let (rehearsal, api, token) = match settings.mode {
             Mode::Rehearsal => {
-                let server = stand_in(&prepared.content).await?;
-                let (api, token) = (connection::api_at(&server.url(), &[])?, token::rehearsal(REHEARSAL_TOKEN)?);
-                (Some(server), api, token)
+                let results = prepared.files.as_ref().map(|files| &*files.results);
+                let rehearsal = Rehearsal::of_run(&prepared.content, folder_of(results)).await?;
+                let (api, token) = rehearsal.access()?;
+                (Some(rehearsal), api, token)
             }
             Mode::Run | Mode::Plan => {
                 (None, connection::api(&settings.remote)?, token::find(settings.remote.token.clone()).await?)
@@ -62,7 +62,12 @@ impl Remote {
         }
         let auth = answer.ok().map(|identified| identified.auth);
         let calls = RunApi::new(settings, prepared, client, auth.as_ref().map(|auth| &auth.user_id));
-        Ok(Self { calls, api, proxy, auth, checks, _stand_in: stand_in })
+        Ok(Self { calls, api, proxy, auth, checks, rehearsal })
+    }
+
+    /// Keeps what a rehearsal ended, for a later `list` or `verify`.
+    pub fn keep_rehearsal(&self) {
+        self.rehearsal.iter().for_each(Rehearsal::keep);
     }
 
     pub fn api(&self) -> &RunApi {
@@ -114,21 +119,6 @@ impl Remote {
     }
 }
 
-/// The stand-in, knowing the sessions of the input.
-async fn stand_in(content: &Content) -> Result<Server, RunError> {
-    let mut sessions: Vec<(SessionId, Option<TeamId>, Option<UserId>)> = Vec::new();
-    rows::read_rows(content, |row| {
-        if let Ok(target) = &row.target {
-            // A row that names a user alone stands for one session of that user.
-            let session = target.session().unwrap_or(SessionId::from(row.line));
-            sessions.push((session, target.team().cloned(), target.user().cloned()));
-        }
-    })
-    .await?;
-    Server::start(stand_in::StandInConfig::rehearsal(sessions))
-        .map_err(|error| RunError::internal(format!("the stand-in can't be started: {error}")))
-}
-
 /// What an answer tells of the other end and of the token.
 fn checks_of(api: &ApiUrl, auth: &AuthTest) -> [Check; 4] {
     let connection = checks::connection(api.host(), api.is_https());
@@ -143,7 +133,7 @@ fn unknown(error: &CallError) -> Check {
 /// The stand-in's token is from nowhere.
 fn token_check(mode: Mode, token: &Token) -> Check {
     match mode {
-        Mode::Rehearsal => Check::ok("token", "the stand-in's own"),
+        Mode::Rehearsal => checks::stand_in_token(),
         Mode::Run | Mode::Plan => checks::token(token),
     }
 }
@@ -165,7 +155,7 @@ mod tests {
         let input = Input::open(InputSource::File(path.clone()), folder.path()).unwrap();
         let (content, _) = input.survey(SurveyOptions::default(), None).unwrap();
         fs::write(&path, "").unwrap();
-        let error = stand_in(&content).await.err().unwrap();
+        let error = Rehearsal::of_run(&content, folder.path()).await.err().unwrap();
         assert_eq!(error.exit_status(), ExitStatus::Usage, "{error:?}");
     }
 }

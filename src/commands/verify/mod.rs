@@ -5,6 +5,7 @@ mod sightings;
 use crate::cli::{Environment, RemoteSettings, VerifyArgs};
 use crate::commands::listing::{ListError, ListProgress, Lister, Pages, block_on};
 use crate::commands::outputs::{self, Named, unwritable};
+use crate::commands::rehearsal::{Rehearsal, folder_of};
 use crate::commands::rows::{read_input, read_rows};
 use crate::commands::run;
 use crate::engine::clock::wall;
@@ -32,16 +33,18 @@ pub fn verify(typed: VerifyArgs, argv: &[OsString], console: &Console) -> Result
     // A run that is under way would write the manifest over, and is not over yet.
     let is_run = paths::is_there(&files.run.manifest).map_err(|error| unwritable(&error))?;
     let _lock = is_run.then(|| run::acquire(&files.run)).transpose()?;
-    let mut manifest = manifest_of(&files)?;
+    let mut manifest = manifest_of(&files, settings.rehearse)?;
     files.check(&before, &settings, manifest.as_ref())?;
     let names = manifest.as_ref().map(|manifest| manifest.input.columns.names()).unwrap_or_default();
     let mut concerned = concerned(&files.run.results, &names)?;
     let listed = block_on(async {
         let is_compared = !before.is_empty();
         for listing in before {
-            remember(&mut concerned, listing).await?;
+            remember(&mut concerned, listing, settings.rehearse).await?;
         }
-        let (mut lister, _) = Lister::connect(&settings).await?;
+        let rehearsal =
+            settings.rehearse.then(|| Rehearsal::reopen(folder_of(Some(&files.run.results)))).transpose()?;
+        let (mut lister, _) = Lister::connect(&settings, rehearsal).await?;
         let mut progress = ListProgress::new(console, lister.clock());
         let seen = ListingSnapshot::new(is_compared);
         let answer = survey(&mut lister, seen, &concerned, &mut progress).await;
@@ -143,13 +146,17 @@ impl VerifyFiles {
 }
 
 /// The manifest beside the results; none, and a warning, where it is gone.
-fn manifest_of(files: &VerifyFiles) -> Result<Option<Manifest>, RunError> {
+fn manifest_of(files: &VerifyFiles, rehearse: bool) -> Result<Option<Manifest>, RunError> {
     let refused = |what: String, next: &str| Err(RunError::input(what, next));
     match Manifest::load(&files.run.manifest) {
-        Ok(manifest) if manifest.runs.iter().any(|run| run.rehearsal) => refused(
-            format!("{} are the results of a rehearsal: Slack never heard of it", files.run.results.display()),
-            "give the results of a real run",
-        ),
+        Ok(manifest) if manifest.is_rehearsal() != rehearse => {
+            let results = files.run.results.display();
+            if rehearse {
+                refused(format!("{results} are the results of a real run"), "leave out --rehearse")
+            } else {
+                refused(format!("{results} are the results of a rehearsal"), "verify them with --rehearse")
+            }
+        }
         Ok(manifest) => Ok(Some(manifest)),
         Err(ManifestError::Missing(path)) => {
             tracing::warn!(
@@ -203,9 +210,9 @@ fn concerned(results: &Path, names: &ColumnNames) -> Result<Concerned, RunError>
 }
 
 /// Takes in the sessions of a listing from before the run: those of the users concerned.
-async fn remember(concerned: &mut Concerned, listing: PathBuf) -> Result<(), RunError> {
+async fn remember(concerned: &mut Concerned, listing: PathBuf, rehearse: bool) -> Result<(), RunError> {
     let (name, mut unreadable) = (listing.display().to_string(), 0);
-    let content = read_input(&InputSource::File(listing), None, ColumnNames::default())?;
+    let content = read_input(&InputSource::File(listing), None, ColumnNames::default(), rehearse)?;
     let ids = content.header().columns();
     read_rows(&content, |row| {
         let text = |index: Option<usize>| index.and_then(|index| row.fields.get(index)).map_or("", str::trim);

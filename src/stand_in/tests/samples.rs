@@ -21,7 +21,7 @@ fn rows() -> impl Iterator<Item = Row> {
 
 /// The server of a rehearsal that answers at once, and its client.
 fn rehearse(rows: impl IntoIterator<Item = Row>) -> (Server, Client) {
-    start(StandInConfig { latency: Latency::None, ..StandInConfig::rehearsal(rows) })
+    start(StandInConfig { latency: Latency::None, ..StandInConfig::rehearsal(rows, []) })
 }
 
 /// The answers to a session's calls, up to the first clear one.
@@ -40,8 +40,11 @@ fn call(client: &mut Client, session: SessionId, team: &TeamId) -> Vec<String> {
 #[test]
 fn the_sample_meets_every_answer_and_ends_well() {
     // The limit is left out: whoever calls as fast as this test does would meet it.
-    let config =
-        StandInConfig { latency: Latency::None, limits: MethodLimits::default(), ..StandInConfig::rehearsal(rows()) };
+    let config = StandInConfig {
+        latency: Latency::None,
+        limits: MethodLimits::default(),
+        ..StandInConfig::rehearsal(rows(), [])
+    };
     let (server, mut client) = start(config);
     let (mut met, mut seen) = (BTreeMap::new(), HashSet::new());
     for (session, team, _) in rows().filter(|row| seen.insert(row.0)) {
@@ -83,7 +86,7 @@ proptest! {
         let team = TeamId::parse("T1").unwrap();
         let rows: Vec<Row> = ids.iter().map(|&id| (SessionId::from(id), Some(team.clone()), None)).collect();
         let limits = MethodLimits::default();
-        let (_server, mut client) = start(StandInConfig { latency: Latency::None, limits, ..StandInConfig::rehearsal(rows.clone()) });
+        let (_server, mut client) = start(StandInConfig { latency: Latency::None, limits, ..StandInConfig::rehearsal(rows.clone(), []) });
         for (session, _, _) in rows {
             let answers = call(&mut client, session, &team);
             prop_assert!(answers.len() <= 2, "{session}: {answers:?}");
@@ -96,7 +99,7 @@ proptest! {
 #[test]
 fn a_list_of_any_size_meets_the_mixture() {
     let rows = (0..20_000).map(|n| (SessionId::from(1_112_275_520_242 + n), None, None));
-    let config = StandInConfig::rehearsal(rows);
+    let config = StandInConfig::rehearsal(rows, []);
     let live = (0..20_000).filter(|n| config.store.is_alive(1_112_275_520_242 + n)).count();
     assert!((18_800..19_400).contains(&live), "{live}");
 }
