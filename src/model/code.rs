@@ -105,7 +105,7 @@ error_codes! {
     SessionInvalidationFailed    = "session_invalidation_failed",     Transient,    TRANSIENT;
     UserSessionResetFailed       = "user_session_reset_failed",       Transient,    TRANSIENT;
     UserNotFound                 = "user_not_found",                  Row,
-        "the ids may belong to another organization, or stand in the wrong columns: list the sessions again";
+        "the ids may belong to another organization, or be in the wrong columns: list the sessions again";
     CannotInvalidatePrimaryOwner = "cannot_invalidate_primary_owner", Row,          PRIMARY_OWNER;
     CannotResetPrimaryOwner      = "cannot_reset_primary_owner",      Row,          PRIMARY_OWNER;
     SessionResetNotAllowed       = "session_reset_not_allowed",       Row,          PRIMARY_OWNER;

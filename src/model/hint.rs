@@ -48,8 +48,14 @@ const NOT_SLACK: &str =
 /// What the `error` of rows that ended like this means, a colon, and what to do about it.
 #[must_use]
 pub fn error_hint(status: Status, error: &str) -> &'static str {
-    if status == Status::Invalid {
-        return "these rows can't be sent as they are: correct what the detail column of the results names";
+    match status {
+        Status::Invalid => {
+            return "these rows can't be sent as they are: correct what the detail column of the results names";
+        }
+        Status::Duplicate => return "an earlier line has the same session: nothing to do",
+        Status::Protected => return "kept intentionally: nothing to do",
+        Status::AlreadyRevoked => return "the session had already ended: nothing to do",
+        Status::Revoked | Status::Requested | Status::NotFound | Status::Failed | Status::Unknown => {}
     }
     let http_status = error.strip_prefix("http_").and_then(|status| status.parse::<u16>().ok());
     match (error, http_status) {
@@ -62,7 +68,7 @@ pub fn error_hint(status: Status, error: &str) -> &'static str {
         (_, Some(407)) => {
             "the proxy asks for a user name and password: put them into HTTPS_PROXY, as in http://user:password@host:port"
         }
-        (_, Some(408 | 500..)) => "a passing fault of Slack or of something before it: see slack-status.com",
+        (_, Some(408 | 500..)) => "a temporary fault at Slack or at a proxy in front of it: see slack-status.com",
         (_, Some(_)) => NOT_SLACK,
         (code, None) => ErrorCode::from(code).hint(),
     }
@@ -132,6 +138,10 @@ mod tests {
             (Status::Failed, "invalid_arguments", "--identify-by"),
             (Status::Failed, "http_x", "Slack's support"),
             (Status::Invalid, "bad_session_id", "detail column"),
+            (Status::Duplicate, "duplicate_session", "nothing to do"),
+            (Status::Protected, "protected_user", "kept intentionally"),
+            (Status::AlreadyRevoked, "session_expired", "nothing to do"),
+            (Status::NotFound, "session_not_found", "check"),
         ] {
             let hint = error_hint(status, error);
             assert!(hint.contains(want) && hint.contains(": "), "{error}: {hint}");

@@ -188,6 +188,9 @@ pub struct Verified {
     pub not_asked: u64,
     /// Sessions recorded as gone that are not proved gone.
     pub revoked_but_not_gone: u64,
+    /// `requested` records that are not proved gone; `None` in manifests of versions that didn't record it.
+    #[serde(default)]
+    pub requested_but_not_gone: Option<u64>,
     /// Sessions of the users concerned that the results do not name.
     pub new_sessions: u64,
 }

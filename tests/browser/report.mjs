@@ -55,6 +55,7 @@ function expected(folder, results) {
     workspaces: countBy(records, (record) => (isTeam(record) ? record.team_id.trim() : "")),
     errors: countBy(records.filter((record) => record.error), (record) => record.error),
     limited: records.reduce((sum, record) => sum + Number(record.rate_limited), 0),
+    kept: records.flatMap((record) => (record.status === "protected" ? [Number(record.line)] : [])),
     trouble: trouble.length,
     lines: trouble.slice(0, MOST_SHOWN).map((record) => [Number(record.line), record.status]),
     sha256: createHash("sha256").update(bytes).digest("hex"),
@@ -62,7 +63,7 @@ function expected(folder, results) {
 }
 
 // What the page says. Runs in the browser.
-function told() {
+function readPage() {
   const all = (selector) => [...document.querySelectorAll(selector)];
   const number = (element, name) => Number(element.dataset[name]);
   const counts = (selector, name) => Object.fromEntries(all(selector).map((row) => [row.dataset[name], number(row, "count")]));
@@ -77,11 +78,14 @@ function told() {
     others: all("[data-others]").length,
     trouble: number(document.querySelector("[data-trouble]"), "trouble"),
     lines: all("[data-line]").map((row) => [number(row, "line"), row.dataset.rowStatus]),
+    kept: all("[data-kept-line]").map((row) => number(row, "keptLine")),
+    remedies: all("#by-error td.remedy").map((cell) => cell.textContent.trim()),
+    waits: all("[data-wait]").length,
     more: all("[data-more]").map((more) => number(more, "more")),
     bars: all("[data-rows]").reduce((sum, bar) => sum + number(bar, "rows"), 0),
     panels: all("[data-panel]").length,
     estimates: all("path.estimate").length,
-    pauses: all("rect.pause").length,
+    pauses: all("rect.strip.pause").length,
     hash: document.querySelector("[data-hash] .hash").textContent,
     check: document.querySelector("[data-hash]").dataset.check,
     active: all("script, iframe, object, embed, img, form, link[rel=stylesheet], [onclick], [onerror]").length,
@@ -97,6 +101,9 @@ function compare(page, want) {
   assert.deepEqual([page.workspaces, page.errors, page.others], [want.workspaces, want.errors, 0]);
   assert.deepEqual([page.trouble, page.figures.trouble, page.lines], [want.trouble, want.trouble, want.lines]);
   assert.deepEqual(page.more, want.trouble > MOST_SHOWN ? [want.trouble - MOST_SHOWN] : []);
+  assert.deepEqual(page.kept, want.kept);
+  assert.equal(page.remedies.length, Object.keys(want.errors).length);
+  assert.ok(page.remedies.every(Boolean), "every error has a remedy");
   assert.equal(page.figures.revoked, want.statuses.revoked ?? 0);
   assert.equal(page.figures.rate_limited, want.limited);
   assert.equal(page.hash, want.sha256);
@@ -155,11 +162,11 @@ function faultsOfContrast() {
 async function look(browser, shots, name, page, want) {
   const url = pathToFileURL(page).href;
   const tab = await browser.open();
-  for (const width of [360, 390, 1280]) {
+  for (const width of [360, 800, 1400]) {
     for (const dark of [false, true]) {
       const place = `${name} at ${width} px, ${dark ? "dark" : "light"}`;
       await tab.load(url, { width, dark });
-      compare(await tab.evaluate(told), want);
+      compare(await tab.evaluate(readPage), want);
       assert.deepEqual(await tab.evaluate(faultsOfLayout), [], place);
       assert.deepEqual(await tab.evaluate(faultsOfContrast), [], place);
       const shot = join(shots, `${name}-${width}-${dark ? "dark" : "light"}.png`);
@@ -174,7 +181,7 @@ async function look(browser, shots, name, page, want) {
   writeFileSync(join(shots, `${name}.pdf`), pdf);
   copyFileSync(page, join(shots, `${name}.html`));
   const outside = tab.requests.filter((asked) => asked !== url && !asked.startsWith("data:"));
-  assert.deepEqual([outside, tab.complaints], [[], []], "the page asks for nothing and complains of nothing");
+  assert.deepEqual([outside, tab.complaints], [[], []], "the page requests nothing and logs no error");
   assert.ok(tab.requests.includes(url), "requests are seen at all");
   await tab.close();
 }
@@ -184,8 +191,8 @@ async function main() {
   const { values } = parseArgs({ options });
   const binary = resolve(values.program ?? join(ROOT, "target/debug/slack-revoke"));
   const chromium = findChromium();
-  if (!chromium) throw new Error("there is no Chromium: install one, or name it in CHROMIUM");
-  if (!existsSync(binary)) throw new Error(`${binary} is not there: run cargo build first, or name it with --program`);
+  if (!chromium) throw new Error("Chromium not found: install it, or set CHROMIUM to its path");
+  if (!existsSync(binary)) throw new Error(`${binary} does not exist: run cargo build first, or give --program`);
   const folder = mkdtempSync(join(tmpdir(), "slack-revoke-report-"));
   const shots = resolve(values.keep ?? join(folder, "shots"));
   mkdirSync(shots, { recursive: true });
@@ -198,9 +205,9 @@ async function main() {
     await look(browser, shots, "faults", page, want);
     const tab = await browser.open();
     await tab.load(pathToFileURL(page).href, { width: 1280 });
-    const { panels, estimates, pauses, check, figures } = await tab.evaluate(told);
+    const { panels, estimates, pauses, waits, check, figures } = await tab.evaluate(readPage);
     assert.deepEqual([panels, estimates, check, figures.not_reached], [2, 2, "matches", 0]);
-    assert.ok(pauses > 0, "pauses are drawn");
+    assert.ok(pauses > 0 && waits >= pauses, "waits are drawn and listed");
     await tab.close();
 
     const rehearsal = await runRehearsal(binary, folder, ROOT);
@@ -210,7 +217,7 @@ async function main() {
     writeFileSync(join(folder, "alone.csv"), readFileSync(join(folder, faults)));
     await run(binary, folder, ["report", "alone.csv"], 0);
     await look(browser, shots, "alone", join(folder, "alone.report.html"), expected(folder, "alone.csv"));
-    console.log(`the pages are good${values.keep ? `; their pictures are in ${shots}` : ""}`);
+    console.log(`all pages pass${values.keep ? `; screenshots are in ${shots}` : ""}`);
   } finally {
     await browser.close();
     rmSync(folder, { recursive: true, force: true });

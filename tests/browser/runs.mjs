@@ -1,4 +1,4 @@
-// Runs of the program for the page to tell of: against a server of this file's own, with limits, faults and a stop.
+// Runs of the program for the page: against a server of this file's own, with limits, faults and a stop.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { copyFileSync, writeFileSync } from "node:fs";
@@ -28,8 +28,8 @@ function answer(session, calls) {
   return session % 70 === 1 && calls === 1 ? null : { ok: true };
 }
 
-// Slack, as far as a run needs it: 40 calls in any 2 s, then 429 with Retry-After. `told` hears of every answer.
-async function startServer(told) {
+// Slack, as far as a run needs it: 40 calls in any 2 s, then 429 with Retry-After. `answered` is called at every answer.
+async function startServer(answered) {
   const [calls, recent] = [new Map(), []];
   const server = createServer(async (request, response) => {
     let body = "";
@@ -48,7 +48,7 @@ async function startServer(told) {
     recent.push(now);
     const session = Number(new URLSearchParams(body).get("session_id"));
     calls.set(session, (calls.get(session) ?? 0) + 1);
-    told();
+    answered();
     const value = answer(session, calls.get(session));
     if (value === null) response.writeHead(503, { "content-type": "text/html" }).end("<h1>outage</h1>");
     else say(200, value, { "x-slack-req-id": `req-${session}` });

@@ -38,9 +38,9 @@ fn numbers(page: &str, name: &str) -> Vec<u64> {
     page.split(&mark).skip(1).map(number).collect()
 }
 
-/// Sees to it that the page says of the results what they say themselves.
+/// Asserts that the figures of the page are those of the results.
 #[track_caller]
-fn assert_tells(work: &Workdir, page: &str, results: &str) {
+fn assert_page_matches(work: &Workdir, page: &str, results: &str) {
     let (page, results) = (work.read(page), work.results(results));
     let statuses = counts(&page, "status");
     assert_eq!(statuses.len(), Status::ALL.len());
@@ -106,7 +106,7 @@ fn the_page_says_what_the_results_say() {
     stopped_and_continued(&work);
     let said = report(&work, &["in.results.csv", "--events", "events"], 0).stderr();
     assert!(said.ends_with("in.results.report.html\n"), "{said}");
-    assert_tells(&work, "in.results.report.html", "in.results.csv");
+    assert_page_matches(&work, "in.results.report.html", "in.results.csv");
     let page = work.read("in.results.report.html");
     let mode = fs::metadata(work.path("in.results.report.html")).expect("the page").permissions().mode() & 0o777;
     assert_eq!((mode, work.names().iter().any(|name| name.contains(".tmp"))), (0o600, false));
@@ -124,11 +124,11 @@ fn the_page_says_what_the_results_say() {
     for hostile in ["<script", "\u{202e}"] {
         assert!(!page.contains(hostile), "{}", hostile.escape_debug());
     }
-    assert!(page.contains("&#60;script&#62;alert(1)"), "but it is told");
+    assert!(page.contains("&#60;script&#62;alert(1)"), "but its text is shown");
 }
 
 #[test]
-fn without_events_the_manifest_tells_of_the_pauses_and_without_a_manifest_the_events() {
+fn pauses_come_from_the_manifest_or_from_the_events() {
     let work = Workdir::new();
     stopped_and_continued(&work);
     report(&work, &["in.results.csv", "-o", "all.html", "--events", "events"], 0);
@@ -143,14 +143,14 @@ fn without_events_the_manifest_tells_of_the_pauses_and_without_a_manifest_the_ev
     report(&work, &["in.results.csv", "-o", "alone.html"], 0);
     let alone = work.read("alone.html");
     assert_eq!(of("alone.html"), 0);
-    assert!(alone.contains("There is no manifest beside the results") && !alone.contains("data-not-reached"));
+    assert!(alone.contains("There is no manifest next to the results") && !alone.contains("data-not-reached"));
     for page in ["all.html", "manifest.html", "events.html", "alone.html"] {
-        assert_tells(&work, page, "in.results.csv");
+        assert_page_matches(&work, page, "in.results.csv");
     }
 }
 
 #[test]
-fn lines_of_a_log_that_are_no_events_are_named() {
+fn lines_that_are_not_events_are_counted() {
     let work = Workdir::new();
     stopped_and_continued(&work);
     let events = work.read("events");
@@ -159,8 +159,8 @@ fn lines_of_a_log_that_are_no_events_are_named() {
     work.write("events", format!("{events}nonsense\n{{}}\n{other}\n{{\"v\":1,\"at\":\"2026-"));
     report(&work, &["in.results.csv", "--events", "events"], 0);
     let page = work.read("in.results.report.html");
-    assert!(page.contains(&format!("2 lines are no events, the first one in line {}", lines + 1)));
-    assert!(page.contains("1 run is of other results"));
+    assert!(page.contains(&format!("2 lines aren’t events, the first one in line {}", lines + 1)));
+    assert!(page.contains("1 run belongs to other results"));
     assert_eq!(counts(&page, "run").len(), 2);
     work.write("no-events", "a\nb\n");
     let said = report(&work, &["in.results.csv", "--events", "no-events"], 2).stderr();
@@ -169,7 +169,7 @@ fn lines_of_a_log_that_are_no_events_are_named() {
 }
 
 #[test]
-fn torn_changed_doubled_and_empty_results_are_told_as_they_are() {
+fn torn_changed_doubled_and_empty_results_are_reported() {
     let work = Workdir::new();
     stopped_and_continued(&work);
     let whole = work.read("in.results.csv");
@@ -179,9 +179,9 @@ fn torn_changed_doubled_and_empty_results_are_told_as_they_are() {
         work.read("in.results.report.html")
     };
     let torn = page(&whole[..whole.len() - 9]);
-    assert!(torn.contains("The last record of the results is torn"));
+    assert!(torn.contains("The last record of the results is incomplete"));
     assert_eq!((numbers(&torn, "ended"), numbers(&torn, "not-reached")), (vec![42], vec![1]));
-    assert!(torn.contains("data-check=\"differs\"") && torn.contains("The results are not what the run wrote"));
+    assert!(torn.contains("data-check=\"differs\"") && torn.contains("The results changed after the run"));
 
     let last = whole.lines().last().expect("a record");
     let doubled = page(&format!("{whole}{last}\n"));
@@ -190,7 +190,7 @@ fn torn_changed_doubled_and_empty_results_are_told_as_they_are() {
 
     let header = page(&format!("{}\n", whole.lines().next().expect("a header")));
     assert_eq!((numbers(&header, "ended"), numbers(&header, "not-reached")), (vec![0], vec![43]));
-    assert_tells(&work, "in.results.report.html", "in.results.csv");
+    assert_page_matches(&work, "in.results.report.html", "in.results.csv");
 
     work.write("in.results.csv", whole.replacen(",failed,", ",fialed,", 1));
     let said = report(&work, &["in.results.csv"], 2).stderr();
@@ -198,7 +198,7 @@ fn torn_changed_doubled_and_empty_results_are_told_as_they_are() {
 }
 
 #[test]
-fn a_run_that_goes_on_and_one_that_died_are_told_apart() {
+fn a_running_run_and_a_dead_one_are_distinguished() {
     let (work, server) =
         (Workdir::new(), start(config(vec![Session::new(1, "T1", "U1"), Session::new(2, "T1", "U1")])));
     work.write("in.csv", "team_id,session_id\nT1,1\nT1,2\n");
@@ -209,17 +209,17 @@ fn a_run_that_goes_on_and_one_that_died_are_told_apart() {
     }
     report(&work, &["in.results.csv"], 0);
     let page = work.read("in.results.report.html");
-    assert!(page.contains("<h1>Still running: 1 of 2 rows have ended</h1>") && !page.contains("is torn"));
+    assert!(page.contains("<h1>Still running: 1 of 2 rows processed</h1>") && !page.contains("is incomplete"));
     running.kill();
     report(&work, &["in.results.csv"], 0);
-    assert!(work.read("in.results.report.html").contains("<h1>Cut off: 1 of 2 rows have ended</h1>"));
+    assert!(work.read("in.results.report.html").contains("<h1>Ended unexpectedly: 1 of 2 rows processed</h1>"));
     work.run(&server, "in.csv").args(["--resume"]).exits(0);
     report(&work, &["in.results.csv"], 0);
-    assert!(work.read("in.results.report.html").contains("<h1>Finished: all 2 sessions are gone</h1>"));
+    assert!(work.read("in.results.report.html").contains("<h1>2 of 2 revoked; not verified yet: run verify</h1>"));
 }
 
 #[test]
-fn the_page_takes_the_place_of_nothing_but_a_page() {
+fn only_an_earlier_page_is_replaced() {
     let work = Workdir::new();
     stopped_and_continued(&work);
     symlink("in.results.csv", work.path("soft")).expect("a link");
@@ -239,14 +239,14 @@ fn the_page_takes_the_place_of_nothing_but_a_page() {
     work.write("empty.html", "");
     for output in ["empty.html", "empty.html", "new.html"] {
         report(&work, &["in.results.csv", "-o", output], 0);
-        assert_tells(&work, output, "in.results.csv");
+        assert_page_matches(&work, output, "in.results.csv");
     }
     report(&work, &["soft"], 0);
-    assert_tells(&work, "soft.report.html", "in.results.csv");
+    assert_page_matches(&work, "soft.report.html", "in.results.csv");
 }
 
 #[test]
-fn what_are_no_results_is_refused() {
+fn files_that_are_not_results_are_refused() {
     let work = Workdir::new();
     work.write("in.csv", input());
     work.write("empty.csv", "");
@@ -269,7 +269,7 @@ fn a_rehearsal_is_named_as_one_and_variables_work() {
     let program = work.program(["report", "sessions.rehearsal.csv", "-q"]);
     let said = program.env("SLACK_REVOKE_REPORT_OUTPUT", "drill.html").exits(0).stderr();
     assert_eq!(said, "");
-    assert_tells(&work, "drill.html", "sessions.rehearsal.csv");
+    assert_page_matches(&work, "drill.html", "sessions.rehearsal.csv");
     assert!(work.read("drill.html").contains("data-rehearsal=\"true\""));
 }
 
@@ -283,5 +283,6 @@ fn what_verify_found_is_on_the_page() {
     report(&work, &["in.results.csv"], 0);
     let page = work.read("in.results.report.html");
     assert_eq!(counts(&page, "verified")["user_back"], 1);
-    assert!(page.contains("have 1 new session."), "and that people are back");
+    assert!(page.contains("have 1 new session."), "users who signed in again are counted");
+    assert!(page.contains("<h1>1 of 1 verified gone</h1>"));
 }

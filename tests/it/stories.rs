@@ -107,6 +107,9 @@ fn a_mass_logout_from_the_doctor_to_the_report() {
         assert!(page.contains(&format!("data-status=\"{status}\" data-count=\"{rows}\"")), "{status}: {rows}");
     }
     assert!(page.contains("INC-1234") && page.contains("suspects.results.verified.csv"));
+    let (gone, kept) = (results.count("revoked"), results.count("protected"));
+    let headline = format!("<h1>{gone} of {gone} verified gone, {kept} kept intentionally</h1>");
+    assert!(page.contains(&headline), "{headline}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::ledger::paths::{self, RunFiles};
 use crate::ledger::results::fingerprint;
 use crate::ledger::verified;
 use crate::model::InputRecord;
-use crate::output::page::{HashCheck, is_page};
+use crate::output::page::{FileNow, is_page};
 use std::path::{Path, PathBuf};
 
 /// Enough of a file to know a page by.
@@ -46,7 +46,7 @@ impl ReportFiles {
         ];
         let kept = kept.into_iter().chain(inputs.iter().map(|input| ("the input", Some(input))));
         let kept = kept.filter_map(|(name, path)| Some(Named::kept(name, path?)));
-        let all: Vec<_> = kept.chain([Named::written("the page", "-o", &self.output)]).collect();
+        let all: Vec<_> = kept.chain([Named::written("the report", "-o", &self.output)]).collect();
         outputs::check_collisions(&all)?;
         outputs::check_foreign("-o", &self.output, |path| {
             let beginning = page_file::beginning(path, BEGINNING)?;
@@ -54,24 +54,25 @@ impl ReportFiles {
         })
     }
 
-    /// Whether a run is writing the results. Only asked if the manifest does not say that the last run is over, so
-    /// that a look never stands in the way of a run that begins.
+    /// Whether a run is writing the results. Only checked if the manifest doesn't say that the last run is over, so
+    /// that a report never blocks a run that starts.
     pub fn is_held(&self, manifest: Option<&Manifest>) -> Result<bool, RunError> {
         let is_over = manifest.and_then(|manifest| manifest.runs.last()).is_some_and(|run| run.ended_at.is_some());
         if is_over {
             return Ok(false);
         }
-        Lock::is_held(&self.run.journal).map_err(|error| refused(error.to_string(), "no page was made"))
+        Lock::is_held(&self.run.journal).map_err(|error| refused(error.to_string(), "no report was written"))
     }
 
-    /// The input's content against what was read of it.
-    pub fn check_input(&self, input: &InputRecord) -> HashCheck {
+    /// The input as it is now: the file with the recorded content if one of its places has it, else the first file there.
+    pub fn input_now(&self, input: &InputRecord) -> Option<FileNow> {
         let found = outputs::inputs(input, &self.run.results).into_iter().filter(|path| path.is_file());
-        let prints: Vec<_> = found.filter_map(|path| fingerprint(&path).ok()).collect();
-        match &prints[..] {
-            [] => HashCheck::Absent,
-            prints if prints.iter().any(|print| print.sha256 == input.sha256) => HashCheck::Matches,
-            _ => HashCheck::Differs,
-        }
+        let now = |path: PathBuf| {
+            let print = fingerprint(&path).ok()?;
+            Some(FileNow { path: path.to_string_lossy().into_owned(), sha256: print.sha256, bytes: print.bytes })
+        };
+        let mut files: Vec<_> = found.filter_map(now).collect();
+        files.sort_by_key(|file| file.sha256 != input.sha256);
+        files.into_iter().next()
     }
 }

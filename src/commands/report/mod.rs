@@ -14,14 +14,13 @@ use crate::ledger::paths::{is_there, remaining_beside};
 use crate::ledger::results::fingerprint;
 use crate::ledger::scan::{Records, ResultRecord, SeenLines, records};
 use crate::model::IdColumns;
-use crate::output::page::{self, Aggregates, Events, FoundFile, PageInput, PageManifest, PageRun, RecordView};
+use crate::output::page::{self, Aggregates, Events, FileNow, FoundFile, PageInput, PageManifest, PageRun, RecordView};
 use crate::output::{self, Console};
 use files::ReportFiles;
 use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::Path;
 
-///
 /// # Errors
 /// If the results, the manifest or the events can't be used, or the page can't be written.
 pub fn report(typed: PageArgs, console: &Console) -> Result<ExitStatus, RunError> {
@@ -62,10 +61,11 @@ pub fn report(typed: PageArgs, console: &Console) -> Result<ExitStatus, RunError
 
 fn recorded_by<'a>(manifest: &'a Manifest, files: &ReportFiles) -> PageManifest<'a> {
     PageManifest {
+        path: files.run.manifest.to_string_lossy().into_owned(),
         tool_version: &manifest.tool_version,
         runs: &manifest.runs,
         input: &manifest.input,
-        input_now: files.check_input(&manifest.input),
+        input_now: files.input_now(&manifest.input),
         results: &manifest.results,
         totals: &manifest.totals,
         verified: manifest.verified(),
@@ -84,7 +84,7 @@ fn manifest_of(files: &ReportFiles) -> Result<Option<Manifest>, RunError> {
             );
             Ok(None)
         }
-        Err(error) => Err(refused(error.to_string(), "no page was made")),
+        Err(error) => Err(refused(error.to_string(), "no report was written")),
     }
 }
 
@@ -114,13 +114,12 @@ fn aggregated(
             recorded_twice += 1;
         }
     }
-    let failed = |error: io::Error| refused(error.to_string(), "no page was made");
+    let failed = |error: io::Error| refused(error.to_string(), "no report was written");
     let is_torn = records.is_torn().map_err(failed)?;
     let print = fingerprint(&files.run.results).map_err(failed)?;
     let remains = is_there(&files.run.remaining).map_err(failed)?;
     let found = FoundFile {
-        path: files.given.to_string_lossy().into_owned(),
-        sha256: print.sha256,
+        now: FileNow { path: files.given.to_string_lossy().into_owned(), sha256: print.sha256, bytes: print.bytes },
         is_torn,
         recorded_twice,
         remaining: remains.then(|| remaining_beside(&files.given).to_string_lossy().into_owned()),

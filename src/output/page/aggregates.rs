@@ -24,15 +24,16 @@ const LONGEST_NAME: usize = 100;
 
 impl StatusGroup {
     /// In the order in which bars are stacked, from the ground up.
-    pub const ALL: [Self; 4] = [Self::Gone, Self::Requested, Self::Skipped, Self::ActionNeeded];
+    pub const ALL: [Self; 5] = [Self::Gone, Self::Requested, Self::Skipped, Self::Protected, Self::ActionNeeded];
 
     /// The class in the page's style sheet.
     #[must_use]
     pub fn class(self) -> &'static str {
         match self {
             Self::Gone => "gone",
-            Self::Requested => "asked",
-            Self::Skipped => "aside",
+            Self::Requested => "requested",
+            Self::Skipped => "skipped",
+            Self::Protected => "protected",
             Self::ActionNeeded => "trouble",
         }
     }
@@ -41,10 +42,11 @@ impl StatusGroup {
     #[must_use]
     pub fn legend(self) -> &'static str {
         match self {
-            Self::Gone => "session is gone",
-            Self::Requested => "asked for, not proved",
-            Self::Skipped => "nothing to end",
-            Self::ActionNeeded => "needs a hand",
+            Self::Gone => "gone",
+            Self::Requested => "logout requested",
+            Self::Skipped => "not found or duplicate",
+            Self::Protected => "kept intentionally",
+            Self::ActionNeeded => "needs attention",
         }
     }
 
@@ -64,9 +66,9 @@ pub struct RecordView<'a> {
     pub outcome: &'a Outcome,
 }
 
-/// A row that needs attention, as it is shown: clean, and no longer than a table takes.
+/// A row that is shown by itself: clean, and no longer than a table takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProblemRow {
+pub struct ShownRow {
     pub line: Number,
     pub session: String,
     pub user: String,
@@ -79,7 +81,7 @@ pub struct ProblemRow {
     pub request_id: String,
 }
 
-impl ProblemRow {
+impl ShownRow {
     fn of(record: RecordView<'_>) -> Self {
         let RecordView { line, session, team, user, outcome } = record;
         let given = |text: &Option<Box<str>>, most| cut(text.as_deref().unwrap_or_default(), most);
@@ -124,7 +126,9 @@ pub struct Aggregates {
     /// Records by error, those without one left out.
     pub errors: GroupCounts,
     /// The first records that need attention.
-    pub problems: Vec<ProblemRow>,
+    pub problems: Vec<ShownRow>,
+    /// The first protected records.
+    pub protected: Vec<ShownRow>,
     pub timeline: Timeline,
     /// From the first call, or the first end of a row that was not sent, to the last end; `None` without a record.
     pub window: Option<(Stamp, Stamp)>,
@@ -141,6 +145,7 @@ impl Aggregates {
             workspaces: GroupCounts::default(),
             errors: GroupCounts::default(),
             problems: Vec::new(),
+            protected: Vec::new(),
             timeline: Timeline::new(starts),
             window: None,
             rate_limited: 0,
@@ -155,8 +160,13 @@ impl Aggregates {
         if let Some(error) = error {
             self.errors.add(error, *status);
         }
-        if group == StatusGroup::ActionNeeded && self.problems.len() < MOST_SHOWN {
-            self.problems.push(ProblemRow::of(record));
+        let shown = match group {
+            StatusGroup::ActionNeeded => Some(&mut self.problems),
+            StatusGroup::Protected => Some(&mut self.protected),
+            StatusGroup::Gone | StatusGroup::Requested | StatusGroup::Skipped => None,
+        };
+        if let Some(shown) = shown.filter(|shown| shown.len() < MOST_SHOWN) {
+            shown.push(ShownRow::of(record));
         }
         self.timeline.add(*finished_at, group);
         self.rate_limited += u64::from(*rate_limited);
@@ -168,6 +178,12 @@ impl Aggregates {
     #[must_use]
     pub fn more_problems(&self) -> u64 {
         StatusGroup::ActionNeeded.of(&self.counts).saturating_sub(self.problems.len() as u64)
+    }
+
+    /// Protected records that are not in [`Self::protected`].
+    #[must_use]
+    pub fn more_protected(&self) -> u64 {
+        StatusGroup::Protected.of(&self.counts).saturating_sub(self.protected.len() as u64)
     }
 }
 
@@ -262,6 +278,8 @@ pub(super) mod tests {
         assert_eq!(names, [("T1", 3), ("", 2), ("T2", 1)]);
         assert_eq!(aggregates.errors.top(9).0.len(), 4);
         assert_eq!(aggregates.problems.iter().map(|row| row.line.0).collect::<Vec<_>>(), [5, 6]);
+        assert_eq!(aggregates.protected.iter().map(|row| row.line.0).collect::<Vec<_>>(), [7]);
+        assert_eq!(aggregates.more_protected(), 0);
         assert_eq!((aggregates.rate_limited, aggregates.more_problems()), (6, 0));
         assert_eq!(aggregates.window.unwrap(), (Stamp::from_millis(1_001_000), Stamp::from_millis(1_007_000)));
     }

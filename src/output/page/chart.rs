@@ -1,19 +1,20 @@
-//! The chart of one run: rows in bars, pauses as shades, the estimate as a line on a scale of its own. Pure geometry.
+//! The chart of one run: rows in bars, waits as shaded bands, the estimate as a line on a scale of its own. Pure geometry.
 //!
-//! It is inline SVG that stretches with the page; what must not stretch, the labels, stands around it as HTML. Colours
+//! It is inline SVG that stretches with the page; the labels, which must not stretch, are HTML around it. Colours
 //! are classes, so that the page's style sheet can give them for light, dark and paper.
 
 use super::page_input::PageRun;
 use super::timeline::{Bars, ByGroup, Spans};
 use crate::model::{Stamp, StatusGroup};
-use crate::output::text::{rate, thousands};
+use crate::output::text::{format_duration, rate, thousands};
+use std::time::Duration;
 
 /// The drawing's own units. Whole per mille are fine enough, and short.
 const WIDE: f64 = 1_000.0;
 const HIGH: f64 = 240.0;
 
-/// An axis is never shorter, in milliseconds: a few seconds are no time for bars to fill a page.
-const SHORTEST: i64 = 12_000;
+/// The shortest axis, in milliseconds.
+const SHORTEST: i64 = 1_000;
 
 /// The chart of one run. Places and lengths are texts in the drawing's units.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,19 +23,19 @@ pub struct Chart {
     pub number: usize,
     /// How wide a bar is, in words.
     pub bar: String,
-    /// From when to when it shows.
+    /// Which time it covers.
     pub stretch: String,
     /// Rows that ended in it.
     pub rows: u64,
     pub bars: Vec<ChartBar>,
-    /// When a 429 paused calls: from the left, width, and in words.
-    pub pauses: Vec<(String, String, String)>,
-    /// When Slack did not answer, as for `pauses`.
-    pub outages: Vec<(String, String, String)>,
+    /// When nothing was sent, by cause; causes without a wait are left out.
+    pub waits: Vec<Waits>,
     pub estimate: Option<EstimateLine>,
     /// Rows a bar, from the ground up.
     pub rows_axis: Vec<Tick>,
     pub time_axis: Vec<Tick>,
+    /// What the labels of the time axis mean.
+    pub time_note: String,
     /// Whether there were more estimates or pauses than were kept.
     pub is_history_cut: bool,
 }
@@ -48,6 +49,25 @@ pub struct ChartBar {
     pub rows: u64,
     /// From the ground up: class, then x, y, width and height.
     pub parts: Vec<(&'static str, [String; 4])>,
+}
+
+/// The waits for one cause.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Waits {
+    /// The class in the page's style sheet.
+    pub class: &'static str,
+    pub cause: &'static str,
+    pub bands: Vec<WaitBand>,
+}
+
+/// One wait, cut off at the end of the run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WaitBand {
+    pub x: String,
+    pub width: String,
+    pub from: String,
+    pub to: String,
+    pub took: String,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -97,14 +117,36 @@ impl TimeAxis {
         (part * WIDE).clamp(0.0, WIDE)
     }
 
+    fn step(self) -> i64 {
+        time_step(self.to.saturating_sub(self.from))
+    }
+
+    /// Whether labels count from the start: fractions of a second on the clock would be long and hard to read.
+    fn is_elapsed(self) -> bool {
+        self.step() < 1_000
+    }
+
+    fn note(self) -> String {
+        if self.is_elapsed() {
+            format!("time since {} UTC", precise_clock(Stamp::from_millis(self.from)))
+        } else {
+            "times in UTC".to_owned()
+        }
+    }
+
     fn ticks(self) -> Vec<Tick> {
-        let step = time_step(self.to.saturating_sub(self.from));
+        let step = self.step();
+        let is_elapsed = self.is_elapsed();
         let first = self.from.div_euclid(step).saturating_add(1).saturating_mul(step);
+        let first = if is_elapsed { self.from } else { first };
         let moments = std::iter::successors(Some(first), |at| at.checked_add(step)).take_while(|at| *at <= self.to);
         let tick = |(index, at): (usize, i64)| {
             let (place, stamp) = (self.x(at) / WIDE * 100.0, Stamp::from_millis(at));
-            let is_day = step >= 86_400_000;
-            let label = if is_day { moment(stamp).chars().take(10).collect() } else { clock(stamp, step < 60_000) };
+            let label = match step {
+                _ if is_elapsed => format!("{}s", seconds(at.saturating_sub(self.from))),
+                86_400_000.. => moment(stamp).chars().take(10).collect(),
+                _ => clock(stamp, step < 60_000),
+            };
             Tick { place: short(place), label, y: String::new(), is_minor: index % 2 == 1 }
         };
         moments.enumerate().map(tick).collect()
@@ -118,23 +160,28 @@ pub fn draw(number: usize, run: Option<&PageRun<'_>>, bars: &Bars) -> Option<Cha
     let most = bars.iter().map(|(_, rows)| rows.iter().sum::<u64>()).max().unwrap_or(0);
     let ticks = nice(most);
     let drawn: Vec<_> = bars.iter().map(|(at, rows)| bar(axis, at, bars.width(), rows, top(&ticks))).collect();
-    let shades = |spans: Option<&Spans>, what| spans.map(|spans| shades(axis, spans, what)).unwrap_or_default();
+    let causes = run.map(|run| {
+        let pauses = Waits { class: "pause", cause: "rate limited by Slack", bands: bands(axis, &run.pauses) };
+        let outages = Waits { class: "outage", cause: "no answer from Slack", bands: bands(axis, &run.outages) };
+        [pauses, outages]
+    });
     Some(Chart {
         number,
         bar: width_words(bars.width()),
         stretch: stretch(Stamp::from_millis(axis.from), Stamp::from_millis(axis.to)),
         rows: drawn.iter().map(|bar| bar.rows).sum(),
         bars: drawn,
-        pauses: shades(run.map(|run| &run.pauses), "paused for Slack’s limit"),
-        outages: shades(run.map(|run| &run.outages), "no answer from Slack"),
+        waits: causes.into_iter().flatten().filter(|waits| !waits.bands.is_empty()).collect(),
         estimate: run.and_then(|run| estimate(axis, run)),
         rows_axis: upwards(&ticks),
         time_axis: axis.ticks(),
+        time_note: axis.note(),
         is_history_cut: run.is_some_and(|run| run.is_history_cut),
     })
 }
 
 fn bar(axis: TimeAxis, at: Stamp, width: i64, by_group: ByGroup, top: f64) -> ChartBar {
+    let is_short = width < 1_000;
     let (left, right) = (axis.x(at.as_millis()), axis.x(at.as_millis().saturating_add(width)));
     // A gap if there is room for one.
     let gap = ((right - left) * 0.15).min(2.0);
@@ -145,7 +192,8 @@ fn bar(axis: TimeAxis, at: Stamp, width: i64, by_group: ByGroup, top: f64) -> Ch
         below += height;
         parts.push((group.class(), [left, HIGH - below, width, height].map(short)));
     }
-    ChartBar { at: moment(at), clock: clock(at, true), by_group, rows: by_group.iter().sum(), parts }
+    let (at, clock) = if is_short { (precise_moment(at), precise_clock(at)) } else { (moment(at), clock(at, true)) };
+    ChartBar { at, clock, by_group, rows: by_group.iter().sum(), parts }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a count of rows, as a height")]
@@ -153,14 +201,21 @@ fn height(rows: u64, top: f64) -> f64 {
     rows as f64 / top * HIGH
 }
 
-fn shades(axis: TimeAxis, spans: &Spans, what: &str) -> Vec<(String, String, String)> {
+fn bands(axis: TimeAxis, spans: &Spans) -> Vec<WaitBand> {
     let seen = spans.iter().filter(|(from, to)| from.as_millis() < axis.to && to.as_millis() > axis.from);
-    let shade = |(from, to): (Stamp, Stamp)| {
+    let band = |(from, to): (Stamp, Stamp)| {
+        let to = Stamp::from_millis(to.as_millis().min(axis.to));
         let (left, right) = (axis.x(from.as_millis()), axis.x(to.as_millis()));
-        let title = format!("{what}, {} to {}", clock(from, true), clock(to, true));
-        (short(left), short((right - left).max(1.0)), title)
+        let (x, width) = (short(left), short((right - left).max(1.0)));
+        WaitBand {
+            x,
+            width,
+            from: precise_moment(from),
+            to: precise_moment(to),
+            took: format_duration(between(from, to)),
+        }
     };
-    seen.map(shade).collect()
+    seen.map(band).collect()
 }
 
 /// Steps: the estimate holds until the next one.
@@ -215,7 +270,10 @@ fn nice(most: u64) -> Vec<u64> {
 }
 
 /// Steps of a time axis, in milliseconds.
-const STEPS: [i64; 17] = [
+const STEPS: [i64; 20] = [
+    100,
+    200,
+    500,
     1_000,
     2_000,
     5_000,
@@ -251,6 +309,28 @@ fn clock(at: Stamp, seconds: bool) -> String {
     time.chars().take(if seconds { 8 } else { 5 }).collect()
 }
 
+/// The time of day in UTC with milliseconds: `18:42:01.250`.
+fn precise_clock(at: Stamp) -> String {
+    precise_moment(at).rsplit_once(' ').map_or_else(String::new, |(_, time)| time.to_owned())
+}
+
+/// `2026-11-23 18:42:01.250`, in UTC.
+fn precise_moment(at: Stamp) -> String {
+    at.rfc3339().trim_end_matches('Z').replacen('T', " ", 1)
+}
+
+/// Milliseconds as seconds, without zeros at the end: `0`, `0.5`, `1`.
+fn seconds(millis: i64) -> String {
+    let text = format!("{}.{:03}", millis / 1_000, millis % 1_000);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// From one moment to a later one.
+#[must_use]
+pub fn between(from: Stamp, to: Stamp) -> Duration {
+    Duration::from_millis(u64::try_from(to.as_millis().saturating_sub(from.as_millis())).unwrap_or(0))
+}
+
 /// `2026-11-23 18:42:01`, in UTC.
 #[must_use]
 pub fn moment(at: Stamp) -> String {
@@ -266,13 +346,11 @@ pub fn stretch(from: Stamp, to: Stamp) -> String {
     format!("{from_text} to {to_text}")
 }
 
-/// A width of [`Bars`] in words: `10 s`, `30 min`, `2 h`, `4 d`.
+/// A width of [`Bars`]: `100 ms`, or a duration.
 fn width_words(millis: i64) -> String {
-    match millis {
-        ..60_000 => format!("{} s", millis / 1_000),
-        60_000..3_600_000 => format!("{} min", millis / 60_000),
-        3_600_000..86_400_000 => format!("{} h", millis / 3_600_000),
-        _ => format!("{} d", millis / 86_400_000),
+    match u64::try_from(millis).unwrap_or(0) {
+        short @ ..1_000 => format!("{short} ms"),
+        whole => format_duration(Duration::from_millis(whole)),
     }
 }
 
@@ -280,7 +358,6 @@ fn width_words(millis: i64) -> String {
 mod tests {
     use super::super::timeline::Steps;
     use super::*;
-    use std::time::Duration;
 
     fn run(started: i64, ended: i64) -> PageRun<'static> {
         PageRun {
@@ -328,8 +405,11 @@ mod tests {
         run.estimates.push(Stamp::from_millis(60_000), 10.0);
         run.estimates.push(Stamp::from_millis(70_000), f64::NAN);
         let chart = draw(1, Some(&run), &Bars::default()).unwrap();
-        let shades: Vec<_> = chart.pauses.iter().map(|shade| (&*shade.0, &*shade.1)).collect();
-        assert_eq!(shades, [("200", "300"), ("900", "100")], "cut off at the end of the run");
+        let [waits] = &chart.waits[..] else { panic!("{chart:?}") };
+        let bands: Vec<_> = waits.bands.iter().map(|band| (&*band.x, &*band.width, band.took.clone())).collect();
+        let [first, last] = [30, 10].map(|seconds| format_duration(Duration::from_secs(seconds)));
+        assert_eq!(bands, [("200", "300", first), ("900", "100", last)], "cut off at the end of the run");
+        assert_eq!((waits.class, waits.cause), ("pause", "rate limited by Slack"));
         let estimate = chart.estimate.unwrap();
         assert_eq!(estimate.path, "M100 0H600V120H1000");
         assert_eq!((&*estimate.range, &*estimate.last), ("10 to 20", "10"));
@@ -344,6 +424,21 @@ mod tests {
             assert!((1..=7).contains(&places.len()), "{length}: {places:?}");
             assert!(places.is_sorted() && places.iter().all(|place| (0.0..=100.0).contains(place)));
         }
+    }
+
+    #[test]
+    fn a_run_of_two_seconds_has_bars_and_ticks_of_parts_of_a_second() {
+        let start = 1_795_459_321_210;
+        let mut bars = Bars::default();
+        (0..20).for_each(|row| bars.add(Stamp::from_millis(start + row * 100), StatusGroup::Gone));
+        let chart = draw(1, Some(&run(start, start + 2_000)), &bars).unwrap();
+        let ticks: Vec<_> = chart.time_axis.iter().map(|tick| &*tick.label).collect();
+        assert_eq!(ticks, ["0s", "0.5s", "1s", "1.5s", "2s"]);
+        assert_eq!((chart.bars.len(), &*chart.bar), (20, "100 ms"));
+        assert_eq!(&*chart.time_note, "time since 18:42:01.200 UTC");
+        assert_eq!((&*chart.bars[1].at, &*chart.bars[1].clock), ("2026-11-23 18:42:01.300", "18:42:01.300"));
+        let longer = draw(1, Some(&run(start, start + 12_000)), &bars).unwrap();
+        assert_eq!((&*longer.time_axis[0].label, &*longer.time_note), ("18:42:02", "times in UTC"));
     }
 
     #[test]
@@ -369,12 +464,11 @@ mod tests {
         let (soon, late) = (Stamp::from_millis(1_795_459_921_000), Stamp::from_millis(1_795_545_721_000));
         assert_eq!(stretch(at, soon), "2026-11-23 18:42:01 to 18:52:01");
         assert_eq!(stretch(at, late), "2026-11-23 18:42:01 to 2026-11-24 18:42:01");
-        for (millis, want) in
-            [(1_000, "1 s"), (2_000, "2 s"), (600_000, "10 min"), (7_200_000, "2 h"), (172_800_000, "2 d")]
-        {
-            assert_eq!(width_words(millis), want);
+        for (millis, want) in [(100, "100 ms"), (2_000, "2"), (600_000, "10"), (7_200_000, "2"), (172_800_000, "2")] {
+            assert!(width_words(millis).starts_with(want), "{millis}");
         }
-        for (length, want) in [(1_000, 1_000), (60_000, 10_000), (86_400_000, 21_600_000), (i64::MAX, i64::MAX / 6)] {
+        assert_eq!([0, 500, 1_000, 1_250].map(seconds), ["0", "0.5", "1", "1.25"]);
+        for (length, want) in [(1_000, 200), (60_000, 10_000), (86_400_000, 21_600_000), (i64::MAX, i64::MAX / 6)] {
             assert_eq!(time_step(length), want);
         }
     }

@@ -1,4 +1,4 @@
-//! `report`: a run on one page of HTML that needs nothing but itself.
+//! `report`: a run on one self-contained page of HTML.
 //!
 //! No script, no request, no font or picture from elsewhere: the page may be mailed, archived and printed, and a
 //! Content-Security-Policy in it says so to the browser. Everything that comes from the input, from Slack or from a file
@@ -18,20 +18,20 @@ mod verdict;
 
 pub use aggregates::{Aggregates, RecordView};
 pub use events::{Events, read as read_events};
-pub use page_input::{FoundFile, HashCheck, PageInput, PageManifest, PageRun, event_notes};
+pub use page_input::{FileNow, FoundFile, HashCheck, PageInput, PageManifest, PageRun, event_notes};
 
 use super::text::clean;
 use crate::model::{Status, StatusGroup};
-use aggregates::{Number, ProblemRow};
+use aggregates::{Number, ShownRow};
 use askama::Template;
 use chart::{Chart, draw, moment};
-use tables::{BarPart, GroupRow, HashRow, RunRow, StatusRow, VerifiedRows, hint_of};
+use tables::{BarPart, GroupRow, HashRow, RunRow, StatusRow, VerifiedRows, remedy};
 use verdict::RunVerdict;
 
 /// Runs that are drawn, the last ones.
 const MOST_CHARTS: usize = 8;
 
-/// How every page begins: by this a file is known to be one.
+/// How every page begins; used to recognize one.
 const BEGINNING: &str = "<!doctype html>\n<!-- slack-revoke report -->";
 
 /// Whether a file that begins with these bytes is a page of ours, and may be replaced by another.
@@ -74,12 +74,16 @@ struct PageTemplate<'a> {
     not_drawn: usize,
     workspaces: Vec<GroupRow>,
     errors: Vec<GroupRow>,
-    problems: &'a [ProblemRow],
+    problems: &'a [ShownRow],
     all_problems: Number,
     more_problems: Number,
+    protected: &'a [ShownRow],
+    all_protected: Number,
+    more_protected: Number,
     verified: Option<VerifiedRows>,
     hashes: Vec<HashRow>,
-    legend: [(&'static str, &'static str); StatusGroup::ALL.len()],
+    /// Every group; class, words, and whether it has rows.
+    legend: [(&'static str, &'static str, bool); StatusGroup::ALL.len()],
 }
 
 /// The text of the page.
@@ -89,7 +93,7 @@ struct PageTemplate<'a> {
 pub fn page(input: &PageInput<'_>, aggregates: &Aggregates) -> Result<String, askama::Error> {
     let counts = &aggregates.counts;
     let (charts, not_drawn) = charts(input, aggregates);
-    let name = input.results.path.rsplit('/').next().unwrap_or_default();
+    let name = input.results.now.path.rsplit('/').next().unwrap_or_default();
     let several_runs = input.runs.len() > 1;
     let template = PageTemplate {
         beginning: BEGINNING,
@@ -98,12 +102,12 @@ pub fn page(input: &PageInput<'_>, aggregates: &Aggregates) -> Result<String, as
         has_manifest: input.manifest.is_some(),
         title: clean(name).into_owned(),
         made_at: moment(input.made_at),
-        results_path: clean(&input.results.path).into_owned(),
+        results_path: clean(&input.results.now.path).into_owned(),
         remaining: input.results.remaining.as_deref().map(|path| clean(path).into_owned()),
-        verdict: RunVerdict::of(input, counts),
+        verdict: RunVerdict::of(input, counts, aggregates.window),
         is_rehearsal: input.is_rehearsal(),
         tiles: tiles(input, aggregates),
-        facts: tables::facts(input, aggregates),
+        facts: tables::facts(input),
         runs: if several_runs { tables::runs(input, aggregates) } else { Vec::new() },
         run_count: input.runs.len(),
         ended: Number(counts.ended()),
@@ -112,14 +116,17 @@ pub fn page(input: &PageInput<'_>, aggregates: &Aggregates) -> Result<String, as
         statuses: tables::statuses(counts),
         charts,
         not_drawn,
-        workspaces: tables::groups(&aggregates.workspaces, "no workspace named", "workspaces", |_| ""),
-        errors: tables::groups(&aggregates.errors, "", "errors", hint_of),
+        workspaces: tables::groups(&aggregates.workspaces, "no workspace id", "workspaces", |_, _| String::new()),
+        errors: tables::groups(&aggregates.errors, "", "errors", remedy),
         problems: &aggregates.problems,
         all_problems: Number(StatusGroup::ActionNeeded.of(counts)),
         more_problems: Number(aggregates.more_problems()),
+        protected: &aggregates.protected,
+        all_protected: Number(counts.of(Status::Protected)),
+        more_protected: Number(aggregates.more_protected()),
         verified: tables::verified(input),
         hashes: tables::hashes(input),
-        legend: StatusGroup::ALL.map(|group| (group.class(), group.legend())),
+        legend: StatusGroup::ALL.map(|group| (group.class(), group.legend(), group.of(counts) > 0)),
     };
     template.render()
 }
@@ -134,21 +141,23 @@ fn tiles(input: &PageInput<'_>, aggregates: &Aggregates) -> Vec<Tile> {
     let tile = |name, label, value, class| Tile { name, label, value: Number(value), class };
     let problems = StatusGroup::ActionNeeded.of(counts);
     let rows = match input.rows() {
-        Some(rows) => tile("rows", "rows asked for", rows, ""),
+        Some(rows) => tile("rows", "rows in the input", rows, ""),
         None => tile("rows", "rows recorded", counts.ended(), ""),
     };
     let mut tiles = vec![
         rows,
         tile("revoked", "sessions revoked", counts.of(Status::Revoked), "gone"),
-        tile("requested", "asked for", counts.of(Status::Requested), "asked"),
-        tile("already_revoked", "gone already", counts.of(Status::AlreadyRevoked), "gone"),
-        tile("trouble", "need a hand", problems, if problems > 0 { "trouble" } else { "" }),
+        tile("requested", "logouts requested", counts.of(Status::Requested), "requested"),
+        tile("already_revoked", "already gone", counts.of(Status::AlreadyRevoked), "gone"),
+        tile("verified", "verified gone", verdict::verified_gone(input, counts).unwrap_or(0), "gone"),
+        tile("protected", "kept intentionally", counts.of(Status::Protected), ""),
+        tile("trouble", "need attention", problems, if problems > 0 { "trouble" } else { "" }),
     ];
-    tiles.retain(|tile| tile.name != "requested" || tile.value.0 > 0);
+    tiles.retain(|tile| !["requested", "verified", "protected"].contains(&tile.name) || tile.value.0 > 0);
     if let Some(not_reached) = input.not_reached(counts) {
         tiles.push(tile("not_reached", "not reached", not_reached, if not_reached > 0 { "trouble" } else { "" }));
     }
-    tiles.push(tile("rate_limited", "times slowed by Slack (429)", aggregates.rate_limited, ""));
+    tiles.push(tile("rate_limited", "rate-limit responses (429)", aggregates.rate_limited, ""));
     tiles
 }
 
@@ -156,7 +165,7 @@ fn tiles(input: &PageInput<'_>, aggregates: &Aggregates) -> Vec<Tile> {
 fn charts(input: &PageInput<'_>, aggregates: &Aggregates) -> (Vec<Chart>, usize) {
     let drawn = aggregates.timeline.runs().iter().enumerate();
     let drawn = drawn.filter_map(|(index, bars)| draw(index + 1, input.runs.get(index), bars));
-    let mut all: Vec<_> = drawn.filter(|chart| chart.rows > 0 || !chart.pauses.is_empty()).collect();
+    let mut all: Vec<_> = drawn.filter(|chart| chart.rows > 0 || !chart.waits.is_empty()).collect();
     let not_drawn = all.len().saturating_sub(MOST_CHARTS);
     (all.split_off(not_drawn), not_drawn)
 }

@@ -26,10 +26,7 @@ pub struct PageInput<'a> {
 /// The results, as they were found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundFile {
-    /// As it was given.
-    pub path: String,
-    /// Of the file as it is now.
-    pub sha256: String,
+    pub now: FileNow,
     /// Whether its last record is not whole.
     pub is_torn: bool,
     /// Lines of the input that have more than one record.
@@ -38,16 +35,27 @@ pub struct FoundFile {
     pub remaining: Option<String>,
 }
 
+/// A file's content as it is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileNow {
+    /// As it was given.
+    pub path: String,
+    pub sha256: String,
+    pub bytes: u64,
+}
+
 /// What the manifest says of all runs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PageManifest<'a> {
+    /// Where it was found.
+    pub path: String,
     /// The version of the program that ran last.
     pub tool_version: &'a str,
     /// In the order of the manifest.
     pub runs: &'a [Run],
     pub input: &'a InputRecord,
-    /// The input as it is now.
-    pub input_now: HashCheck,
+    /// The input as it is now; `None` if the file doesn't exist any more, or can't be read.
+    pub input_now: Option<FileNow>,
     pub results: &'a Results,
     pub totals: &'a StatusTotals,
     pub verified: Option<Verified>,
@@ -61,14 +69,29 @@ impl PageManifest<'_> {
     }
 }
 
-/// A file's content against a hash that was recorded.
+/// A file's content against the SHA-256 and length in the manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HashCheck {
     Matches,
     Differs,
     NotRecorded,
-    /// The file doesn't exist any more, or can't be read.
+    /// There is no file to compare.
     Absent,
+}
+
+impl HashCheck {
+    /// Lengths are compared only if one was recorded.
+    #[must_use]
+    pub fn of(now: Option<&FileNow>, recorded: Option<(&str, Option<u64>)>) -> Self {
+        match (now, recorded) {
+            (_, None) => Self::NotRecorded,
+            (None, Some(_)) => Self::Absent,
+            (Some(now), Some((sha256, bytes))) => {
+                let is_same = now.sha256 == sha256 && bytes.is_none_or(|bytes| bytes == now.bytes);
+                if is_same { Self::Matches } else { Self::Differs }
+            }
+        }
+    }
 }
 
 /// One run.
@@ -159,17 +182,17 @@ fn notes_on(events: &Events, recorded: Option<(&[Run], &LeftOutRuns)>) -> Vec<St
     };
     let others = events.runs.iter().filter(is_other).count() as u64;
     let first = events.first_unreadable.map(|line| format!(", the first one in line {line}")).unwrap_or_default();
-    let unreadable = counted(events.unreadable, "line is no event", "lines are no events");
-    let is = if others == 1 { "is" } else { "are" };
+    let unreadable = counted(events.unreadable, "line isn’t an event", "lines aren’t events");
+    let belong = if others == 1 { "belongs" } else { "belong" };
     let notes = [
-        (events.unreadable > 0, format!("In the log of events {unreadable}{first}; left out here.")),
+        (events.unreadable > 0, format!("The events file: {unreadable}{first}; left out here.")),
         (
             events.left_out > 0,
-            format!("The event log lacks {} that couldn't be written.", counted(events.left_out, "line", "lines")),
+            format!("The events file lacks {} that couldn’t be written.", counted(events.left_out, "line", "lines")),
         ),
         (
             others > 0,
-            format!("In the log of events {} {is} of other results; left out here.", counted(others, "run", "runs")),
+            format!("The events file: {} {belong} to other results; left out here.", counted(others, "run", "runs")),
         ),
     ];
     notes.into_iter().filter_map(|(applies, note)| applies.then_some(note)).collect()
@@ -178,7 +201,7 @@ fn notes_on(events: &Events, recorded: Option<(&[Run], &LeftOutRuns)>) -> Vec<St
 fn left_out_note(left_out: &LeftOutRuns) -> Option<String> {
     (left_out.runs > 0).then(|| {
         format!(
-            "The manifest keeps the first {FIRST_RUNS} and the last {LAST_RUNS} runs; {} between them, with {}, left out here.",
+            "The manifest keeps the first {FIRST_RUNS} and the last {LAST_RUNS} runs; {} between them, with {}, not shown here.",
             counted(left_out.runs, "run is", "runs are"),
             counted(left_out.counts.calls, "call", "calls")
         )
@@ -203,13 +226,10 @@ impl PageInput<'_> {
         self.runs.iter().any(|run| run.record.is_some_and(|record| record.rehearsal))
     }
 
-    /// The content of the results against the hash in the manifest.
     #[must_use]
     pub fn results_check(&self) -> HashCheck {
-        match self.manifest.as_ref().and_then(|manifest| manifest.results.sha256.as_ref()) {
-            None => HashCheck::NotRecorded,
-            Some(recorded) if *recorded == self.results.sha256 => HashCheck::Matches,
-            Some(_) => HashCheck::Differs,
-        }
+        let recorded = self.manifest.as_ref().map(|manifest| manifest.results);
+        let recorded = recorded.and_then(|results| Some((results.sha256.as_deref()?, results.bytes)));
+        HashCheck::of(Some(&self.results.now), recorded)
     }
 }

@@ -1,10 +1,10 @@
 //! The tables of the page, row by row, as the templates take them.
 
 use super::aggregates::{Aggregates, GroupCounts, Number};
-use super::chart::{moment, stretch};
-use super::page_input::{HashCheck, PageInput, PageRun, duration};
+use super::chart::{between, moment};
+use super::page_input::{FileNow, HashCheck, PageInput, PageRun, duration};
 use crate::exit::ExitStatus;
-use crate::model::{Counts, ErrorCode, Run, Stamp, Status, StatusGroup};
+use crate::model::{Counts, Run, Status, StatusGroup, error_hint};
 use crate::output::text::{clean, counted, format_duration, rate, thousands};
 use std::time::Duration;
 
@@ -29,8 +29,11 @@ pub fn statuses(counts: &Counts) -> Vec<StatusRow> {
     counts.iter().map(row).collect()
 }
 
-/// With a capital and a full stop; the page has no code in its texts.
+/// With a capital and a full stop; the page has no code in its texts. Empty if there is no text.
 fn sentence(meaning: &str) -> String {
+    if meaning.is_empty() {
+        return String::new();
+    }
     let meaning = meaning.replace('`', "");
     let mut letters = meaning.chars();
     let first = letters.next().into_iter().flat_map(char::to_uppercase);
@@ -52,7 +55,7 @@ pub struct GroupRow {
     pub rows: Number,
     pub by_group: [Number; StatusGroup::ALL.len()],
     pub bar: Vec<BarPart>,
-    pub what_to_do: &'static str,
+    pub what_to_do: String,
     pub statuses: String,
 }
 
@@ -61,23 +64,26 @@ pub type BarPart = (&'static str, String, String);
 
 /// The largest groups, and the others together; `about` says what to do about a name, `none` and `many` name what has
 /// no name of its own.
-pub fn groups(groups: &GroupCounts, none: &str, many: &str, about: impl Fn(&str) -> &'static str) -> Vec<GroupRow> {
+pub fn groups(groups: &GroupCounts, none: &str, many: &str, about: impl Fn(&str, &Counts) -> String) -> Vec<GroupRow> {
     let (shown, others) = groups.top(MOST_GROUPS);
     let longest = shown.iter().map(|(_, counts)| counts.ended()).chain([others.counts.ended()]).max().unwrap_or(0);
     let named = shown.into_iter().map(|(name, counts)| {
         let instead = if name.is_empty() { none.to_owned() } else { String::new() };
-        group(clean(name).into_owned(), instead, counts, longest, about(name))
+        group(clean(name).into_owned(), instead, counts, longest, about(name, counts))
     });
     let mut rows: Vec<_> = named.collect();
     if others.counts.ended() > 0 {
         let least = if others.uncounted { "more than " } else { "" };
         let instead = format!("{least}{} other {many}", thousands(others.groups));
-        rows.push(GroupRow { is_others: true, ..group(String::new(), instead, &others.counts, longest, "") });
+        rows.push(GroupRow {
+            is_others: true,
+            ..group(String::new(), instead, &others.counts, longest, String::new())
+        });
     }
     rows
 }
 
-fn group(name: String, instead: String, counts: &Counts, longest: u64, what_to_do: &'static str) -> GroupRow {
+fn group(name: String, instead: String, counts: &Counts, longest: u64, what_to_do: String) -> GroupRow {
     let with_rows = counts.iter().filter(|(_, rows)| *rows > 0);
     let statuses: Vec<_> = with_rows.map(|(status, rows)| format!("{} {}", thousands(rows), status.as_str())).collect();
     GroupRow {
@@ -92,7 +98,7 @@ fn group(name: String, instead: String, counts: &Counts, longest: u64, what_to_d
     }
 }
 
-/// The whole bar stands for `of` rows.
+/// The whole bar represents `of` rows.
 #[expect(clippy::cast_precision_loss, reason = "a share of a bar")]
 pub fn bar(counts: &Counts, of: u64) -> Vec<BarPart> {
     let mut x = 0.0;
@@ -136,41 +142,31 @@ fn run_row(run: &PageRun<'_>, rows: u64) -> RunRow {
     }
 }
 
-/// From one moment to a later one.
-fn between(from: Stamp, to: Stamp) -> Duration {
-    Duration::from_millis(u64::try_from(to.as_millis().saturating_sub(from.as_millis())).unwrap_or(0))
-}
-
 /// An exit code and its meaning; `None` for a number that no run ends with.
 fn exit(code: Option<u8>) -> Option<String> {
     let known = ExitStatus::TABLE.into_iter().find(|(_, number, _)| Some(*number) == code);
     known.map(|(_, number, meaning)| format!("{number}: {meaning}"))
 }
 
-/// What was asked, by whom, when, and how it ended: questions with their answers, those without one left out.
-pub fn facts(input: &PageInput<'_>, aggregates: &Aggregates) -> Vec<(&'static str, String)> {
+/// How the runs went: names with values, those without one left out.
+pub fn facts(input: &PageInput<'_>) -> Vec<(&'static str, String)> {
     let (first, last) = (input.runs.first(), input.runs.last());
     let record = last.and_then(|run| run.record);
-    let asked = input.manifest.as_ref().map(|manifest| manifest.input);
-    let window = aggregates.window.map(|(from, to)| stretch(from, to));
+    let input_record = input.manifest.as_ref().map(|manifest| manifest.input);
     let at_work = input.runs.iter().filter_map(|run| Some(between(run.started, run.ended?))).sum::<Duration>();
     let records = input.runs.iter().filter_map(|run| run.record);
     let paused = records.map(|run| duration(run.counts.paused_seconds)).sum::<Duration>();
     let learnt = record.and_then(|run| run.pacing.learnt_per_minute);
     let answers = [
-        ("Reason given", record.and_then(|run| run.reason.clone())),
-        ("Asked for by", record.and_then(actor)),
-        ("Organisation", record.and_then(organisation)),
-        ("Input", asked.map(|input| format!("{}, {} rows", input.path, thousands(input.rows)))),
-        ("Sent to", record.map(|run| run.api_host.clone())),
-        ("From machine", record.map(|run| format!("{}, process {}", run.host, run.pid))),
-        ("Began (UTC)", first.map(|run| moment(run.started))),
+        ("Input", input_record.map(|input| format!("{}, {}", input.path, counted(input.rows, "row", "rows")))),
+        ("API host", record.map(|run| run.api_host.clone())),
+        ("Machine", record.map(|run| format!("{}, process {}", run.host, run.pid))),
+        ("Started (UTC)", first.map(|run| moment(run.started))),
         ("Ended (UTC)", last.and_then(|run| run.ended).map(moment)),
-        ("First call to last record (UTC)", window),
-        ("Time at work", (!at_work.is_zero()).then(|| format_duration(at_work))),
-        ("Paused for Slack’s limit", (!paused.is_zero()).then(|| format_duration(paused))),
-        ("Rate asked for", record.map(rate_asked_for)),
-        ("Limit found", learnt.map(|found| format!("{} calls a minute", rate(found)))),
+        ("Run time", (!at_work.is_zero()).then(|| format_duration(at_work))),
+        ("Paused for the rate limit", (!paused.is_zero()).then(|| format_duration(paused))),
+        ("Rate (--rate)", record.map(rate_setting)),
+        ("Rate limit found", learnt.map(|found| format!("{}/min", rate(found)))),
         ("Exit code", last.and_then(|run| exit(run.exit_code))),
         ("Run", last.filter(|_| input.runs.len() == 1).map(|run| run.run_id.to_owned())),
     ];
@@ -178,23 +174,8 @@ pub fn facts(input: &PageInput<'_>, aggregates: &Aggregates) -> Vec<(&'static st
     given.filter(|(_, answer)| !answer.is_empty()).collect()
 }
 
-/// A name with its id, or the id alone.
-fn named(id: &str, name: &str) -> String {
-    if name.is_empty() { id.to_owned() } else { format!("{name} ({id})") }
-}
-
-fn actor(run: &Run) -> Option<String> {
-    run.identity.as_ref().map(|who| named(&who.user_id, &who.user))
-}
-
-fn organisation(run: &Run) -> Option<String> {
-    let who = run.identity.as_ref()?;
-    let id = who.enterprise_id.as_deref().unwrap_or(&who.team_id);
-    Some(format!("{}, {}", named(id, &who.team), who.url))
-}
-
-fn rate_asked_for(run: &Run) -> String {
-    let most = run.max_rate.map(|most| format!(", at most {} calls a minute", rate(most)));
+fn rate_setting(run: &Run) -> String {
+    let most = run.max_rate.map(|most| format!(", at most {}/min", rate(most)));
     format!("{}{}", run.rate, most.unwrap_or_default())
 }
 
@@ -210,11 +191,11 @@ pub struct VerifiedRows {
 pub fn verified(input: &PageInput<'_>) -> Option<VerifiedRows> {
     let (found, is_older) = input.manifest.as_ref()?.verified()?;
     let rows = [
-        ("gone", "gone, and the user has no other session", found.gone),
-        ("user_back", "gone, and the user is back with new sessions", found.user_back),
-        ("still_there", "still there", found.still_there),
-        ("unproven", "not proved gone", found.unproven),
-        ("not_asked", "no session named in the row", found.not_asked),
+        ("gone", "Gone; the user has no other session", found.gone),
+        ("user_back", "Gone; the user signed in again", found.user_back),
+        ("still_there", "Still active, protected sessions included", found.still_there),
+        ("unproven", "Not verified: the session may be one that couldn’t be listed", found.unproven),
+        ("not_asked", "Not checked: the row has no session id", found.not_asked),
     ];
     Some(VerifiedRows {
         at: moment(found.at),
@@ -225,39 +206,74 @@ pub fn verified(input: &PageInput<'_>) -> Option<VerifiedRows> {
     })
 }
 
-/// A hash, and what it is compared with.
+/// One file against what the manifest recorded of it.
 pub struct HashRow {
     pub what: &'static str,
-    pub sha256: String,
+    pub file: String,
+    /// SHA-256 and length of the file now.
+    pub now: Option<(String, String)>,
+    /// What was recorded, if it differs or there is no file to compare.
+    pub recorded: Option<(String, String)>,
     pub check: &'static str,
-    pub meaning: &'static str,
+    pub meaning: String,
 }
 
-/// The hashes of the input and of the results.
+/// The results and the input against the manifest.
 pub fn hashes(input: &PageInput<'_>) -> Vec<HashRow> {
-    let mut rows = vec![hash_row("Results, now", &input.results.sha256, input.results_check())];
-    if let Some(manifest) = &input.manifest {
-        let recorded = manifest.results.sha256.as_ref().filter(|recorded| **recorded != input.results.sha256);
-        rows.extend(recorded.map(|hash| hash_row("Results, at the end of the run", hash, HashCheck::Differs)));
-        rows.push(hash_row("Input, as it was read", &manifest.input.sha256, manifest.input_now));
-    }
-    rows
-}
-
-fn hash_row(what: &'static str, sha256: &str, check: HashCheck) -> HashRow {
-    let (check, meaning) = match check {
-        HashCheck::Matches => ("matches", "the same now as recorded in the manifest"),
-        HashCheck::Differs => ("differs", "the file now and the manifest differ"),
-        HashCheck::NotRecorded => ("not recorded", "no manifest has a hash to compare with"),
-        HashCheck::Absent => ("not compared", "the file is not there any more"),
+    let Some(manifest) = &input.manifest else {
+        let why = "there is no manifest to compare with";
+        return vec![hash_row("Results", &input.results.now.path, Some(&input.results.now), None, why)];
     };
-    HashRow { what, sha256: clean(sha256).into_owned(), check, meaning }
+    let name = clean(manifest.path.rsplit('/').next().unwrap_or_default());
+    let results = manifest.results.sha256.as_deref().map(|sha256| (sha256, manifest.results.bytes));
+    let unrecorded =
+        format!("{name} has no results.sha256, because the last run is still going on or ended unexpectedly");
+    let record =
+        |member: &str, when: &str| format!("{member}.sha256 and {member}.bytes in {name}, recorded when {when}");
+    let of_results = if results.is_some() { record("results", "the last run ended") } else { unrecorded };
+    let of_input = (&*manifest.input.sha256, Some(manifest.input.bytes));
+    let input_now = manifest.input_now.as_ref();
+    let input_path = input_now.map_or(&manifest.input.path, |now| &now.path);
+    vec![
+        hash_row("Results", &input.results.now.path, Some(&input.results.now), results, &of_results),
+        hash_row("Input", input_path, input_now, Some(of_input), &record("input", "the input was read")),
+    ]
 }
 
-/// The hint of Slack's code; empty for a transport error, and for codes that aren't trouble.
-pub fn hint_of(name: &str) -> &'static str {
-    match ErrorCode::from(name) {
-        ErrorCode::Other(_) | ErrorCode::SessionNotFound | ErrorCode::SessionExpired => "",
-        code => code.hint(),
+/// `record` says what was recorded, or why nothing was.
+fn hash_row(
+    what: &'static str,
+    file: &str,
+    now: Option<&FileNow>,
+    recorded: Option<(&str, Option<u64>)>,
+    record: &str,
+) -> HashRow {
+    let check = HashCheck::of(now, recorded);
+    let (word, meaning) = match check {
+        HashCheck::Matches => ("matches", format!("SHA-256 and length of this file are equal to {record}.")),
+        HashCheck::Differs => ("differs", format!("SHA-256 or length of this file differs from {record}.")),
+        HashCheck::NotRecorded => ("not recorded", format!("Not compared: {record}.")),
+        HashCheck::Absent if file == "-" => ("not compared", format!("The input was standard input; see {record}.")),
+        HashCheck::Absent => ("not compared", format!("This file doesn’t exist or can’t be read; see {record}.")),
+    };
+    let shown = |sha256: &str, bytes: Option<u64>| {
+        let length = bytes.map(|bytes| counted(bytes, "byte", "bytes")).unwrap_or_default();
+        (clean(sha256).into_owned(), length)
+    };
+    let recorded = recorded.filter(|_| matches!(check, HashCheck::Differs | HashCheck::Absent));
+    HashRow {
+        what,
+        file: clean(file).into_owned(),
+        now: now.map(|now| shown(&now.sha256, Some(now.bytes))),
+        recorded: recorded.map(|(sha256, bytes)| shown(sha256, bytes)),
+        check: word,
+        meaning,
     }
+}
+
+/// What an error means and what to do about it, by the status of its rows that matters most.
+pub fn remedy(error: &str, counts: &Counts) -> String {
+    let of_group = |group: StatusGroup| counts.iter().find(|(status, rows)| *rows > 0 && status.group() == group);
+    let status = StatusGroup::ALL.into_iter().rev().find_map(of_group).map_or(Status::Failed, |(status, _)| status);
+    sentence(error_hint(status, error))
 }

@@ -8,10 +8,13 @@ use std::time::Duration;
 /// Bars of one chart.
 const MOST_BARS: i64 = 240;
 
+/// Bars of one chart that are narrower than a second: in more of them, most would be empty.
+const MOST_SHORT_BARS: i64 = 60;
+
 /// Widths of a bar in milliseconds, each a multiple of the one before. Beyond a day they double.
-const WIDTHS: [i64; 13] = [
-    1_000, 2_000, 10_000, 30_000, 60_000, 120_000, 600_000, 1_800_000, 3_600_000, 7_200_000, 21_600_000, 43_200_000,
-    86_400_000,
+const WIDTHS: [i64; 15] = [
+    100, 200, 1_000, 2_000, 10_000, 30_000, 60_000, 120_000, 600_000, 1_800_000, 3_600_000, 7_200_000, 21_600_000,
+    43_200_000, 86_400_000,
 ];
 
 /// Rows by [`StatusGroup`], in the order of [`StatusGroup::ALL`].
@@ -35,7 +38,7 @@ impl Bars {
     /// Counts a row that ended at this moment.
     pub fn add(&mut self, at: Stamp, group: StatusGroup) {
         self.bars.entry(at.as_millis().div_euclid(self.width)).or_default()[group as usize] += 1;
-        while self.span() > MOST_BARS {
+        while self.span() > if self.width < 1_000 { MOST_SHORT_BARS } else { MOST_BARS } {
             self.widen();
         }
     }
@@ -191,7 +194,9 @@ mod tests {
     #[test]
     fn bars_get_wider_with_time() {
         for (step, rows, width) in [
-            (0, 5, 1_000),
+            (0, 5, 100),
+            (30, 60, 100),
+            (120, 60, 200),
             (1_000, 240, 1_000),
             (1_000, 241, 2_000),
             (500, 480, 1_000),

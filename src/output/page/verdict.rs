@@ -1,8 +1,8 @@
-//! How it ended, in plain words: the headline, the sentence below it, and what must not be overlooked.
+//! The verdict: whose sessions ended and how that is known, the sentence below it, and warnings.
 
-use super::chart::moment;
+use super::chart::{moment, stretch};
 use super::page_input::{HashCheck, PageInput};
-use crate::model::{Counts, Status, StatusGroup};
+use crate::model::{Counts, Identity, Run, Stamp, Status, StatusGroup};
 use crate::output::text::{clean, counted, thousands};
 
 /// The class of the page's head in its style sheet.
@@ -16,7 +16,9 @@ pub struct RunVerdict {
     pub class: &'static str,
     /// In one line.
     pub headline: String,
-    /// What follows from it.
+    /// Incident, organization, actor and time window.
+    pub subject: [(&'static str, String); 4],
+    /// The sessions by outcome, and how to go on.
     pub summary: String,
     /// Warnings.
     pub notes: Vec<String>,
@@ -24,47 +26,149 @@ pub struct RunVerdict {
 
 impl RunVerdict {
     #[must_use]
-    pub fn of(input: &PageInput<'_>, counts: &Counts) -> Self {
+    pub fn of(input: &PageInput<'_>, counts: &Counts, window: Option<(Stamp, Stamp)>) -> Self {
         let (class, headline) = headline(input, counts);
-        Self { class, headline, summary: summary(input, counts), notes: notes(input, counts) }
+        let rehearsal = if input.is_rehearsal() { "Rehearsal: " } else { "" };
+        Self {
+            class,
+            headline: format!("{rehearsal}{headline}"),
+            subject: subject(input, window),
+            summary: summary(input, counts),
+            notes: notes(input, counts),
+        }
     }
 }
 
 fn headline(input: &PageInput<'_>, counts: &Counts) -> (&'static str, String) {
     let ended = counts.ended();
     let Some(manifest) = &input.manifest else {
-        let text = format!("{} recorded; whether these are all is not known", counted(ended, "row is", "rows are"));
+        let text = format!("{} recorded; the manifest is missing, so there may be more", counted(ended, "row", "rows"));
         return (OPEN, if input.is_running { format!("Still running: {text}") } else { text });
     };
     let rows = manifest.input.rows;
-    let reached = format!("{} of {} ended", thousands(ended), counted(rows, "row has", "rows have"));
+    let reached = format!("{} of {} processed", thousands(ended), counted(rows, "row", "rows"));
     if input.is_running {
         return (OPEN, format!("Still running: {reached}"));
     }
     if ended < rows {
         let was_cut_off = input.runs.last().is_some_and(|run| run.ended.is_none());
-        let how = if was_cut_off { "Cut off" } else { "Stopped before its end" };
+        let how = if was_cut_off { "Ended unexpectedly" } else { "Stopped early" };
         return (ATTENTION, format!("{how}: {reached}"));
     }
-    let problems = StatusGroup::ActionNeeded.of(counts);
-    if problems > 0 {
-        let verb = if problems == 1 { "needs" } else { "need" };
-        let of = counted(rows, "row", "rows");
-        return (ATTENTION, format!("Finished, and {} of {of} {verb} a hand", thousands(problems)));
-    }
-    let asked = StatusGroup::Requested.of(counts);
-    if asked > 0 {
-        let rows = counted(asked, "row", "rows");
-        return (OPEN, format!("Finished: Slack is asked to end the sessions of {rows}, and nothing is proved yet"));
-    }
-    if StatusGroup::Skipped.of(counts) == 0 {
-        let whole = counted(rows, "session is", "sessions are");
-        return (GOOD, format!("Finished: all {whole} gone").replace("all 1 session", "the one session"));
-    }
-    (GOOD, format!("Finished: every one of {} is settled", counted(rows, "row", "rows")))
+    complete(input, counts, rows)
 }
 
-/// The rows by what became of their sessions, and why the run is not over.
+/// The headline once every row has a record.
+fn complete(input: &PageInput<'_>, counts: &Counts, rows: u64) -> (&'static str, String) {
+    let kept = counts.of(Status::Protected);
+    let to_end = rows.saturating_sub(kept).saturating_sub(counts.of(Status::Duplicate));
+    let verified = verified_gone(input, counts);
+    let (gone, requested) = (StatusGroup::Gone.of(counts), StatusGroup::Requested.of(counts));
+    let unproven = verified.map_or(0, |verified| (gone + requested).saturating_sub(verified));
+    let problems = StatusGroup::ActionNeeded.of(counts);
+    let need = if problems == 1 { "needs attention" } else { "need attention" };
+    let others = [
+        (unproven, "not verified as gone"),
+        (problems, need),
+        (counts.of(Status::NotFound), "not found"),
+        (kept, "kept intentionally"),
+    ];
+    let others = others.into_iter().filter(|(rows, _)| *rows > 0);
+    let others = others.map(|(rows, what)| format!("{} {what}", thousands(rows)));
+    let parts: Vec<_> = std::iter::once(ended_sessions(counts, to_end, verified)).chain(others).collect();
+    let next = match verified {
+        Some(_) => "",
+        None if gone + requested == 0 => "",
+        None if input.manifest.as_ref().is_some_and(|manifest| manifest.verified.is_some()) => {
+            "; changed since it was verified: run verify again"
+        }
+        None => "; not verified yet: run verify",
+    };
+    let is_doubtful = input.results_check() == HashCheck::Differs || is_miscounted(input, counts);
+    let class = if problems > 0 || unproven > 0 || is_doubtful {
+        ATTENTION
+    } else if requested > 0 && verified.is_none() {
+        OPEN
+    } else {
+        GOOD
+    };
+    (class, format!("{}{next}", parts.join(", ")))
+}
+
+/// Of the sessions that were to end, those that did, in words.
+fn ended_sessions(counts: &Counts, to_end: u64, verified: Option<u64>) -> String {
+    let of = thousands(to_end);
+    let (revoked, already) = (counts.of(Status::Revoked), counts.of(Status::AlreadyRevoked));
+    let requested = counts.of(Status::Requested);
+    match (verified, revoked + already, requested) {
+        _ if to_end == 0 => "No session to revoke".to_owned(),
+        (Some(verified), ..) => format!("{} of {of} verified gone", thousands(verified)),
+        (None, 0, 1..) => format!("{} of {of} requested", thousands(requested)),
+        (None, gone, _) => {
+            let how = match (revoked, already) {
+                (_, 0) => "revoked",
+                (0, _) => "already gone",
+                _ => "revoked or already gone",
+            };
+            let requested = (requested > 0).then(|| format!(", {} requested", thousands(requested)));
+            format!("{} of {of} {how}{}", thousands(gone), requested.unwrap_or_default())
+        }
+    }
+}
+
+/// Records of ended sessions that `verify` confirmed; `None` if it wasn't run after the last run.
+pub(super) fn verified_gone(input: &PageInput<'_>, counts: &Counts) -> Option<u64> {
+    let (found, is_older) = input.manifest.as_ref()?.verified()?;
+    let requested = StatusGroup::Requested.of(counts);
+    let unproven = found.revoked_but_not_gone.saturating_add(found.requested_but_not_gone.unwrap_or(requested));
+    (!is_older).then(|| (StatusGroup::Gone.of(counts) + requested).saturating_sub(unproven))
+}
+
+fn subject(input: &PageInput<'_>, window: Option<(Stamp, Stamp)>) -> [(&'static str, String); 4] {
+    let records = || input.runs.iter().filter_map(|run| run.record);
+    let identities = |run| std::iter::once(run).flat_map(|run: &Run| run.identity.iter().chain(&run.later_identities));
+    let window = window.map(|(from, to)| stretch(from, to));
+    [
+        (
+            "Incident",
+            distinct(records().filter_map(|run| run.reason.clone())).unwrap_or_else(|| "no --reason given".into()),
+        ),
+        ("Organization", distinct(records().flat_map(identities).map(organization)).unwrap_or_else(not_recorded)),
+        ("Actor", distinct(records().flat_map(identities).map(actor)).unwrap_or_else(not_recorded)),
+        ("Time window (UTC)", window.unwrap_or_else(not_recorded)),
+    ]
+}
+
+fn not_recorded() -> String {
+    "not recorded".to_owned()
+}
+
+/// Each text once, in order of appearance; `None` if there is none.
+fn distinct(texts: impl Iterator<Item = String>) -> Option<String> {
+    let mut seen: Vec<String> = Vec::new();
+    for text in texts.map(|text| clean(&text).into_owned()) {
+        if !text.is_empty() && !seen.contains(&text) {
+            seen.push(text);
+        }
+    }
+    (!seen.is_empty()).then(|| seen.join("; "))
+}
+
+/// A name with its id, or the id alone.
+fn named(id: &str, name: &str) -> String {
+    if name.is_empty() { id.to_owned() } else { format!("{name} ({id})") }
+}
+
+fn actor(who: &Identity) -> String {
+    named(&who.user_id, &who.user)
+}
+
+fn organization(who: &Identity) -> String {
+    let name = named(who.enterprise_id.as_deref().unwrap_or(&who.team_id), &who.team);
+    [name.as_str(), &who.url].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(", ")
+}
+
+/// The rows by outcome, and why the run stopped.
 fn summary(input: &PageInput<'_>, counts: &Counts) -> String {
     let part = |status, one: &str, many: &str| {
         let rows = counts.of(status);
@@ -72,10 +176,11 @@ fn summary(input: &PageInput<'_>, counts: &Counts) -> String {
     };
     let parts = [
         part(Status::Revoked, "session was revoked", "sessions were revoked"),
-        part(Status::AlreadyRevoked, "was gone already", "were gone already"),
-        part(Status::NotFound, "is not known to Slack", "are not known to Slack"),
-        part(Status::Protected, "is protected and was left alone", "are protected and were left alone"),
-        part(Status::Duplicate, "row repeats an earlier one", "rows repeat an earlier one"),
+        part(Status::Requested, "row had a logout of its user requested", "rows had a logout of their user requested"),
+        part(Status::AlreadyRevoked, "session had already ended", "sessions had already ended"),
+        part(Status::NotFound, "session was not found", "sessions were not found"),
+        part(Status::Protected, "session is protected and was kept", "sessions are protected and were kept"),
+        part(Status::Duplicate, "row is a duplicate", "rows are duplicates"),
     ];
     let parts: Vec<_> = parts.into_iter().flatten().collect();
     let mut text = match &parts[..] {
@@ -88,7 +193,7 @@ fn summary(input: &PageInput<'_>, counts: &Counts) -> String {
         text = format!("{text} The last run stopped: {}.", clean(reason));
     }
     if input.not_reached(counts).is_some_and(|rows| rows > 0) && !input.is_running {
-        text.push_str(" It can be continued with --resume.");
+        text.push_str(" Continue it with --resume.");
     }
     text
 }
@@ -106,26 +211,27 @@ fn notes_on_files(input: &PageInput<'_>) -> [(bool, String); 5] {
     [
         (
             input.is_running,
-            format!("A run was still writing these results at {made_at} UTC: all figures are of that moment."),
+            format!("A run was still writing these results at {made_at} UTC; all figures are from that moment."),
         ),
         (
             input.manifest.is_none(),
-            "There is no manifest beside the results. Who ran this and why, the rows that were not reached, and the \
-             hashes recorded at the time are not known."
+            "There is no manifest next to the results. Who ran this and why, the rows that were not reached, and the \
+             hashes recorded at the time are unknown."
                 .to_owned(),
         ),
         (
             input.results_check() == HashCheck::Differs && !input.is_running,
-            "The results are not what the run wrote: their SHA-256 differs from the one in the manifest.".to_owned(),
+            "The results changed after the run: their SHA-256 or length differs from the manifest.".to_owned(),
         ),
         (
             input.results.is_torn && !input.is_running,
-            "The last record of the results is torn: the run died while it was written. It is not counted.".to_owned(),
+            "The last record of the results is incomplete: the run ended while writing it. It isn’t counted."
+                .to_owned(),
         ),
         (
             input.results.recorded_twice > 0,
             format!(
-                "{twice} more than one record; only the first is counted. Two runs wrote here, or lines were copied."
+                "{twice} more than one record; only the first one counts. Two runs wrote here, or lines were copied."
             ),
         ),
     ]
@@ -137,19 +243,19 @@ fn notes_on_rows(input: &PageInput<'_>, counts: &Counts) -> [(bool, String); 3] 
     let verified = input.manifest.as_ref().and_then(|manifest| manifest.verified.as_ref());
     let alive = verified.map_or(0, |verified| verified.revoked_but_not_gone);
     [
-        (is_miscounted(input, counts), "The records do not add up to the totals in the manifest.".to_owned()),
+        (is_miscounted(input, counts), "The records don’t add up to the totals in the manifest.".to_owned()),
         (
             not_found.saturating_mul(2) > counts.ended(),
             format!(
-                "{} of {} were not found: gone before, or the ids do not belong together. Nothing was revoked for these \
-                 rows; check a few of them before you count on it.",
+                "{} of {} were not found: these sessions had already ended, or the ids don’t belong together. Nothing was \
+                 revoked for these rows; check a few of them before you rely on it.",
                 thousands(not_found),
                 counted(counts.ended(), "row", "rows")
             ),
         ),
         (
             alive > 0,
-            format!("{} recorded as revoked could not be shown to be gone.", counted(alive, "session", "sessions")),
+            format!("{} recorded as revoked can’t be verified as gone.", counted(alive, "session", "sessions")),
         ),
     ]
 }
