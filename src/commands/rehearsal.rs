@@ -12,9 +12,6 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// What a listing made in a rehearsal has as its API host: no run on Slack may use such a list.
-pub const HOST: &str = "rehearsal";
-
 /// A stand-in that runs until this is dropped.
 pub struct Rehearsal {
     server: Server,

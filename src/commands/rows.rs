@@ -1,10 +1,9 @@
 //! Reading an input row by row, outside of a run.
 
-use super::rehearsal;
 use crate::engine::ports::{RowSource, Want};
 use crate::error::RunError;
 use crate::input::{Content, Delimiter, Input, InputError, InputProblem, PossiblySent, SurveyOptions};
-use crate::ledger::listing::Listing;
+use crate::ledger::listing::{Listing, REHEARSAL_HOST};
 use crate::model::{ColumnNames, InputSource, Row};
 use crate::output::{WEAKENED, counted, why};
 
@@ -19,7 +18,7 @@ pub(super) fn check_listing(source: &InputSource, is_sent: bool) -> Result<(), R
     let remove = format!("if {} is something else, remove {}", path.display(), noted.display());
     let listing = Listing::of(path).map_err(|error| RunError::input(error.to_string(), &*remove))?;
     let Some(listing) = listing else { return Ok(()) };
-    if is_sent && listing.api_host == rehearsal::HOST {
+    if is_sent && listing.api_host == REHEARSAL_HOST {
         let what = format!("{} was listed in a rehearsal: its sessions don't exist", path.display());
         return Err(RunError::input(what, "add --rehearse, or list the sessions of your organization"));
     }

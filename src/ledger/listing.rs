@@ -17,6 +17,9 @@ use std::path::{Path, PathBuf};
 /// The version that this program writes and reads.
 const FORMAT_VERSION: u64 = 1;
 
+/// The API host of a listing that was made in a rehearsal: no run on Slack may use such a list.
+pub const REHEARSAL_HOST: &str = "rehearsal";
+
 /// Values by the name of their flag, without dashes in front.
 pub type Filters = BTreeMap<String, Vec<String>>;
 

@@ -2,7 +2,7 @@
 //! outside crate has one place. Tests inside `src` may import what they like.
 
 use slack_revoke::model::{ErrorCode, ResultColumn};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -279,4 +279,131 @@ fn the_files_that_contributing_names_exist() {
     for path in paths {
         assert!(root.join(path).exists(), "{path}");
     }
+}
+
+/// The names that `use` declarations bring into a file, each as a whole path: `use a::{b, c::d}` gives `a::b` and `a::c::d`.
+fn used_paths(code: &str) -> Vec<String> {
+    let mut paths = Vec::new();
+    for declaration in code.split(';') {
+        let start = declaration.find("use ").filter(|at| {
+            let before = declaration[..*at].trim_end();
+            before.is_empty() || before.ends_with(['}', ')', ']']) || before.ends_with("pub")
+        });
+        if let Some(at) = start {
+            let text: String = declaration[at + 4..].split_whitespace().collect::<Vec<_>>().join(" ");
+            expand("", &text, &mut paths);
+        }
+    }
+    paths
+}
+
+fn expand(prefix: &str, tree: &str, paths: &mut Vec<String>) {
+    let Some((outer, group)) = tree.split_once('{').filter(|(outer, _)| !outer.contains(',')) else {
+        let path = tree.split(" as ").next().unwrap_or_default().trim();
+        return paths.push(format!("{prefix}{}", path.trim_end_matches("::self")));
+    };
+    let (mut depth, mut start) = (0, 0);
+    let group = group.trim_end().trim_end_matches('}');
+    for (at, char) in group.char_indices().chain([(group.len(), ',')]) {
+        match char {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            ',' if depth == 0 && !group[start..at].trim().is_empty() => {
+                expand(&format!("{prefix}{}", outer.trim()), group[start..at].trim(), paths);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The module that a file is: `engine/core/mod.rs` and `engine/core.rs` are both `engine::core`.
+fn module_of(path: &str) -> String {
+    let path = path.trim_end_matches(".rs").trim_end_matches("/mod");
+    path.replace('/', "::")
+}
+
+/// A path from the crate's root, or `None` if it leads out of the crate.
+fn resolved(path: &str, module: &str) -> Option<String> {
+    if let Some(path) = path.strip_prefix("crate::") {
+        return Some(path.into());
+    }
+    let mut at: Vec<&str> = module.split("::").collect();
+    let mut rest = path;
+    while let Some(inner) = rest.strip_prefix("super::") {
+        at.pop();
+        rest = inner;
+    }
+    (rest.len() < path.len()).then(|| [&at[..], &[rest]].concat().join("::"))
+}
+
+/// What a file takes from another one. A module's own file is the face of its folder: names that it only hands on
+/// are followed to the file that defines them.
+#[test]
+fn no_files_import_each_other_in_a_circle() {
+    let sources = sources();
+    let modules: BTreeMap<String, &Source> = sources.iter().map(|source| (module_of(&source.path), source)).collect();
+    let handed_on = |module: &str, name: &str| {
+        let source = modules.get(module)?;
+        let public = source.code.split("pub use ").skip(1).filter_map(|text| text.split(';').next());
+        let mut paths = Vec::new();
+        public.for_each(|tree| expand("", &tree.split_whitespace().collect::<Vec<_>>().join(" "), &mut paths));
+        let path = paths.into_iter().find(|path| path.rsplit("::").next() == Some(name))?;
+        Some(resolved(&path, module).unwrap_or_else(|| format!("{module}::{path}")))
+    };
+    let owner = |path: &str| {
+        let mut path = path.to_owned();
+        for _ in 0..4 {
+            let (mut module, mut inner) = (path.clone(), String::new());
+            while !modules.contains_key(&module) {
+                let (outer, last) = module.rsplit_once("::")?;
+                (module, inner) = (outer.to_owned(), last.to_owned());
+            }
+            match handed_on(&module, &inner) {
+                Some(next) if next != path => path = next,
+                _ => return Some(module),
+            }
+        }
+        None
+    };
+    let mut imports: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for (module, source) in &modules {
+        let private = source.code.replace("pub use ", "pub_use ");
+        let taken = used_paths(&private).into_iter().filter_map(|path| owner(&resolved(&path, module)?));
+        imports.insert(module, taken.filter(|taken| taken != module).collect());
+    }
+    let mut circles = BTreeSet::new();
+    for start in imports.keys() {
+        let (mut seen, mut open) = (BTreeSet::new(), vec![*start]);
+        while let Some(at) = open.pop() {
+            for next in imports.get(at).into_iter().flatten() {
+                if seen.insert(next.as_str()) {
+                    open.push(next);
+                }
+            }
+        }
+        if seen.contains(start) {
+            circles.insert(*start);
+        }
+    }
+    assert_eq!(circles, BTreeSet::new());
+}
+
+/// A name that two types share has to be looked up each time it is read.
+#[test]
+fn no_two_types_have_the_same_name() {
+    let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for source in sources() {
+        for line in source.code.lines() {
+            let line = line.trim_start();
+            let line = line.strip_prefix("pub").map_or(line, |rest| rest.trim_start_matches(|c| c != ' ').trim_start());
+            let named = ["struct ", "enum ", "trait "].iter().find_map(|kind| line.strip_prefix(kind));
+            if let Some(name) = named {
+                let end = name.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(name.len());
+                places.entry(name[..end].into()).or_default().push(source.path.clone());
+            }
+        }
+    }
+    places.retain(|_, places| places.len() > 1);
+    assert_eq!(places, BTreeMap::new());
 }

@@ -4,7 +4,7 @@ use super::{Incomplete, ListError};
 use crate::cli::CallArgs;
 use crate::cli::RemoteSettings;
 use crate::commands::connection::Connection;
-use crate::commands::rehearsal::{self, Rehearsal};
+use crate::commands::rehearsal::Rehearsal;
 use crate::commands::token;
 use crate::commands::waiting::{signals, unless_stopped};
 use crate::engine::clock::{Clock, wall};
@@ -13,6 +13,7 @@ use crate::engine::rate_gate::{NotUntil, Pace, RateGate};
 use crate::engine::retry::{self, Class};
 use crate::engine::run_limit::RunLimit;
 use crate::error::RunError;
+use crate::ledger::listing::REHEARSAL_HOST;
 use crate::model::{Answer, ErrorCode, Fault, Reply, StopReason};
 use crate::signals::Shutdown;
 use crate::slack::{CallError, Client, ListQuery, ListReply, SessionPage};
@@ -45,7 +46,7 @@ impl Lister {
     pub async fn connect(settings: &RemoteSettings, rehearsal: Option<Rehearsal>) -> Result<(Self, String), RunError> {
         let mut shutdown = signals()?;
         let (connection, host) = if let Some(rehearsal) = &rehearsal {
-            (rehearsal.connect(settings.calls.timeout)?, rehearsal::HOST.into())
+            (rehearsal.connect(settings.calls.timeout)?, REHEARSAL_HOST.into())
         } else {
             let token = unless_stopped(&mut shutdown, token::find(settings.token.clone())).await?;
             let connection = Connection::open(settings, token)?;

@@ -42,7 +42,7 @@ pub struct Finish<'a> {
 
 /// A run that has ended, with all that it leaves.
 #[derive(Debug)]
-pub struct Finished {
+pub struct FinishedRun {
     pub exit: ExitStatus,
     pub run_id: String,
     pub results: PathBuf,
@@ -53,7 +53,7 @@ pub struct Finished {
 impl Finish<'_> {
     /// Finishes the files, tells the totals, and finds the exit status. What could not be written is told, and is exit
     /// status 7.
-    pub fn finish(mut self, recorder: Recorder) -> Finished {
+    pub fn finish(mut self, recorder: Recorder) -> FinishedRun {
         let OpenFiles { ledger, events, suspended } = recorder.finish();
         self.suspended = suspended;
         let FinishedLedger { recorded, mut manifest, remaining, not_copied, errors } = self.finish_ledger(ledger);
@@ -68,7 +68,7 @@ impl Finish<'_> {
         }
         self.tell(&totals, &errors, exit);
         let summary = self.write_reports(&totals, exit);
-        Finished { exit, run_id: totals.run_id, results: totals.files.results, summary }
+        FinishedRun { exit, run_id: totals.run_id, results: totals.files.results, summary }
     }
 
     fn finish_ledger(&self, ledger: Ledger) -> FinishedLedger {

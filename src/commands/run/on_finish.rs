@@ -1,6 +1,6 @@
 //! `--on-finish`: somebody else's command, once the run is over. It can change nothing about the run.
 
-use super::finish::Finished;
+use super::finish::FinishedRun;
 use crate::cli::Mode;
 use crate::engine::ports::Control;
 use crate::slack::secret_variables;
@@ -20,7 +20,7 @@ const LONGEST: Duration = Duration::from_mins(1);
 const TAKEN_AWAY: [&str; 3] = ["CREDENTIALS_DIRECTORY", "SLACK_REVOKE_TOKEN_FILE", "SLACK_REVOKE_ON_FINISH"];
 
 /// What the command finds in its environment. No name is that of a flag's variable.
-pub(super) fn variables(mode: Mode, run: &Finished) -> Vec<(&'static str, OsString)> {
+pub(super) fn variables(mode: Mode, run: &FinishedRun) -> Vec<(&'static str, OsString)> {
     let absolute = |path: &Path| absolute(path).unwrap_or_else(|_| path.to_owned()).into_os_string();
     let mode = match mode {
         Mode::Run | Mode::Plan => "run",
@@ -118,9 +118,9 @@ mod tests {
         }
     }
 
-    fn concluded() -> Finished {
+    fn concluded() -> FinishedRun {
         let (exit, run_id) = (crate::exit::ExitStatus::Stopped, "one".to_owned());
-        Finished { exit, run_id, results: "r.csv".into(), summary: Some("s.json".into()) }
+        FinishedRun { exit, run_id, results: "r.csv".into(), summary: Some("s.json".into()) }
     }
 
     #[test]
