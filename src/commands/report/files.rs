@@ -1,4 +1,4 @@
-//! The files that `report` reads and writes. The page replaces nothing but an earlier page.
+//! The files that `report` reads and writes. Only an earlier page is replaced.
 
 use super::refused;
 use crate::commands::outputs::{self, Named, unwritable};
@@ -13,7 +13,7 @@ use crate::model::InputRecord;
 use crate::output::page::{FileNow, is_page};
 use std::path::{Path, PathBuf};
 
-/// Enough of a file to know a page by.
+/// Bytes of a file that are enough to recognize a page.
 const BEGINNING: u64 = 256;
 
 pub struct ReportFiles {

@@ -37,7 +37,7 @@ pub fn report(typed: PageArgs, console: &Console) -> Result<ExitStatus, RunError
     let recorded = manifest.as_ref().map(|manifest| &*manifest.runs);
     let runs = PageRun::all(recorded, events.as_ref());
     let starts: Vec<_> = runs.iter().map(|run| run.started).collect();
-    // Asked before the results are read: a run that ends in between is shown as one that was going on.
+    // Checked before the results are read, so a run that ends in between is shown as still running.
     let is_running = files.is_held(manifest.as_ref())?;
     let names = manifest.as_ref().map(|manifest| manifest.input.columns.names()).unwrap_or_default();
     let ids = records.id_columns(&names).map_err(|error| unreadable(&error))?;
@@ -72,7 +72,7 @@ fn recorded_by<'a>(manifest: &'a Manifest, files: &ReportFiles) -> PageManifest<
     }
 }
 
-/// The manifest beside the results; `None`, with a warning, if it is gone.
+/// The manifest next to the results, or `None`, with a warning, if it is missing.
 fn manifest_of(files: &ReportFiles) -> Result<Option<Manifest>, RunError> {
     match Manifest::load(&files.run.manifest) {
         Ok(manifest) => Ok(Some(manifest)),

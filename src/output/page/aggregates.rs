@@ -10,13 +10,13 @@ use std::fmt;
 /// Rows that are shown one by one.
 const MOST_SHOWN: usize = 200;
 
-/// Characters of an id of the input that are shown: one that is no id may be of any length.
+/// Characters of an id of the input that are shown; an invalid one may have any length.
 const LONGEST_ID: usize = 64;
 
 /// Characters of an error or its detail that are shown.
 const LONGEST_TEXT: usize = 300;
 
-/// Names that are counted apart; a file with a name of its own for each row must not fill the memory.
+/// Names that are counted separately, so that a file with a different name in each row can't fill the memory.
 const MOST_NAMES: usize = 10_000;
 
 /// Characters of a name that are kept.
@@ -100,7 +100,7 @@ impl ShownRow {
     }
 }
 
-/// At most so many characters, and a sign that there were more.
+/// At most `most` characters, with `…` if there were more.
 fn cut(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         Some((end, _)) => format!("{}…", clean(&text[..end])),
@@ -201,7 +201,7 @@ pub struct OtherGroups {
     /// How many there are; at least, if [`Self::uncounted`].
     pub groups: u64,
     pub counts: Counts,
-    /// Whether there were more names than are counted apart.
+    /// Whether there were more names than are counted separately.
     pub uncounted: bool,
 }
 

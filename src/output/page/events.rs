@@ -34,17 +34,17 @@ pub struct Events {
 pub struct RunEvents {
     pub run_id: String,
     pub started: Option<Stamp>,
-    /// `None` if it did not say that it ended.
+    /// `None` if it recorded no end.
     pub ended: Option<Stamp>,
     pub exit_code: Option<u8>,
-    /// Calls a minute that the limit was taken for.
+    /// Estimated limit, in calls per minute.
     pub estimates: Steps,
     /// When a 429 paused calls.
     pub pauses: Spans,
     pub rate_limited: u64,
     /// When Slack did not answer.
     pub outages: Spans,
-    /// Since when it does not answer.
+    /// Start of the outage that goes on.
     silent_since: Option<Stamp>,
 }
 
@@ -67,7 +67,7 @@ impl RunEvents {
         }
     }
 
-    /// Slack answers again, or the run is over.
+    /// Ends an outage: Slack answers again, or the run is over.
     fn hear(&mut self, at: Stamp) {
         if let Some(since) = self.silent_since.take() {
             let length = at.as_millis().saturating_sub(since.as_millis());
@@ -121,7 +121,7 @@ pub fn read(mut log: impl BufRead) -> io::Result<Events> {
     }
 }
 
-/// Reads on to the end of the line, and keeps nothing of it.
+/// Skips to the end of the line.
 fn skip_line(log: &mut impl BufRead) -> io::Result<()> {
     loop {
         let rest = log.fill_buf()?;
@@ -135,7 +135,7 @@ fn skip_line(log: &mut impl BufRead) -> io::Result<()> {
 }
 
 impl Events {
-    /// Returns false if the line is no event. Blank lines count for nothing.
+    /// Returns false if the line isn't an event. Blank lines are ignored.
     fn take(&mut self, text: &[u8]) -> bool {
         if text.iter().all(u8::is_ascii_whitespace) {
             return true;

@@ -1,10 +1,10 @@
 //! `report`: a run on one self-contained page of HTML.
 //!
-//! No script, no request, no font or picture from elsewhere: the page may be mailed, archived and printed, and a
-//! Content-Security-Policy in it says so to the browser. Everything that comes from the input, from Slack or from a file
+//! The page has no script and loads nothing, which a Content-Security-Policy in it enforces, so it can be mailed, archived and
+//! printed. Everything that comes from the input, from Slack or from a file
 //! is cleaned ([`clean`]) and then escaped by askama. The templates are in `templates/`.
 //!
-//! Pure: [`Aggregates`] take in the records one by one, [`PageInput`] is what else is known, [`page`] gives the text.
+//! Pure: [`Aggregates`] counts the records, [`PageInput`] has everything else, [`page`] renders both.
 
 mod aggregates;
 mod chart;
@@ -89,7 +89,7 @@ struct PageTemplate<'a> {
 /// The text of the page.
 ///
 /// # Errors
-/// If the template fails, which it never does: it writes to memory.
+/// If the template fails; it writes to memory, so it doesn't.
 pub fn page(input: &PageInput<'_>, aggregates: &Aggregates) -> Result<String, askama::Error> {
     let counts = &aggregates.counts;
     let (charts, not_drawn) = charts(input, aggregates);
@@ -161,7 +161,7 @@ fn tiles(input: &PageInput<'_>, aggregates: &Aggregates) -> Vec<Tile> {
     tiles
 }
 
-/// The last runs in which there is something to see, and how many others have rows that are not drawn.
+/// The last runs with rows or waits, and the number of earlier ones that are not drawn.
 fn charts(input: &PageInput<'_>, aggregates: &Aggregates) -> (Vec<Chart>, usize) {
     let drawn = aggregates.timeline.runs().iter().enumerate();
     let drawn = drawn.filter_map(|(index, bars)| draw(index + 1, input.runs.get(index), bars));

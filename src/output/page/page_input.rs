@@ -1,5 +1,4 @@
-//! What a page is made from beside the aggregates: the files as they were found, and the runs that the manifest and the events
-//! know of.
+//! What the page shows besides the aggregates: the files as they were found, and the runs of the manifest and the events.
 
 use super::events::{Events, RunEvents};
 use super::timeline::{Spans, Steps};
@@ -27,7 +26,7 @@ pub struct PageInput<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundFile {
     pub now: FileNow,
-    /// Whether its last record is not whole.
+    /// Whether its last record is incomplete.
     pub is_torn: bool,
     /// Lines of the input that have more than one record.
     pub recorded_twice: u64,
@@ -99,12 +98,12 @@ impl HashCheck {
 pub struct PageRun<'a> {
     pub run_id: &'a str,
     pub started: Stamp,
-    /// `None` if the run did not say that it ended.
+    /// `None` if the run recorded no end.
     pub ended: Option<Stamp>,
     pub exit_code: Option<u8>,
     /// `None` if only the events know of the run.
     pub record: Option<&'a Run>,
-    /// Calls a minute that the limit was taken for.
+    /// Estimated limit, in calls per minute.
     pub estimates: Steps,
     /// When a 429 paused calls.
     pub pauses: Spans,

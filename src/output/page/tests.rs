@@ -213,7 +213,7 @@ fn the_headline_states_the_outcome() {
             1,
             |known| known.runs[0].rehearsal = true,
             "good",
-            "Rehearsal: 1 of 1 revoked; not verified yet: run verify",
+            "Rehearsal: 1 of 1 revoked; not verified yet: run verify --rehearse",
         ),
         (&[GONE], 1, |known| known.found.now.bytes = 7, "attention", "1 of 1 revoked; not verified yet: run verify"),
     ];

@@ -24,7 +24,7 @@ pub type ByGroup = [u64; StatusGroup::ALL.len()];
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bars {
     width: i64,
-    /// By their number since 1970.
+    /// By the number of bar widths since 1970.
     bars: BTreeMap<i64, ByGroup>,
 }
 
@@ -77,7 +77,7 @@ impl Bars {
     }
 }
 
-/// Bars for each run: runs may lie days apart, and one axis for all would show nothing but the days.
+/// Bars for each run. Runs may be days apart, and one axis for all of them would show mostly empty time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timeline {
     /// When each run but the first began; what comes before belongs to the first.
@@ -152,7 +152,7 @@ pub struct Steps {
     kept: Vec<(Stamp, f64)>,
     /// The last change, which is never left out.
     last: Option<(Stamp, f64)>,
-    /// Of so many changes one is kept; 0 counts as 1.
+    /// One of this many changes is kept; 0 counts as 1.
     every: usize,
     seen: usize,
 }
@@ -175,7 +175,7 @@ impl Steps {
         }
     }
 
-    /// The changes, in order; the last one is the very last.
+    /// The changes, in order, always including the last one.
     pub fn iter(&self) -> impl Iterator<Item = (Stamp, f64)> {
         let last = self.last.filter(|last| self.kept.last() != Some(last));
         self.kept.iter().copied().chain(last)

@@ -76,13 +76,14 @@ fn complete(input: &PageInput<'_>, counts: &Counts, rows: u64) -> (&'static str,
     let others = others.into_iter().filter(|(rows, _)| *rows > 0);
     let others = others.map(|(rows, what)| format!("{} {what}", thousands(rows)));
     let parts: Vec<_> = std::iter::once(ended_sessions(counts, to_end, verified)).chain(others).collect();
+    let verify = if input.is_rehearsal() { "verify --rehearse" } else { "verify" };
     let next = match verified {
-        Some(_) => "",
-        None if gone + requested == 0 => "",
+        Some(_) => String::new(),
+        None if gone + requested == 0 => String::new(),
         None if input.manifest.as_ref().is_some_and(|manifest| manifest.verified.is_some()) => {
-            "; changed since it was verified: run verify again"
+            format!("; changed since it was verified: run {verify} again")
         }
-        None => "; not verified yet: run verify",
+        None => format!("; not verified yet: run {verify}"),
     };
     let is_doubtful = input.results_check() == HashCheck::Differs || is_miscounted(input, counts);
     let class = if problems > 0 || unproven > 0 || is_doubtful {
