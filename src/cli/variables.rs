@@ -115,9 +115,9 @@ impl Misspelled {
         let Self { set, meant } = self;
         let set = set.escape_debug();
         format!(
-            "the environment variable {set} is none of this program's and looks like {meant}: rename or remove it
+            "the environment variable {set} isn't a variable of this program and looks like {meant}: rename or remove it
 
-  It would be ignored, and a protection or a limit with it. Nothing was sent."
+  It would be ignored, and with it perhaps a protection or a limit. Nothing was sent."
         )
     }
 }

@@ -129,7 +129,7 @@ pub fn token(token: &Token) -> Check {
 }
 
 pub fn proxy(proxy: Option<&Proxy>) -> Check {
-    let way = proxy.map_or_else(|| "none: calls go straight".into(), |proxy| format!("through {proxy}"));
+    let way = proxy.map_or_else(|| "none: calls are sent directly".into(), |proxy| format!("through {proxy}"));
     Check::ok("proxy", way)
 }
 

@@ -216,7 +216,7 @@ fn print_totals(wanted: &Wanted, rows: &ResolvedRows, output: Option<PathBuf>, c
         let others = rows.unresolved - named.len() as u64;
         let others = if others == 0 { String::new() } else { format!(" and {} more", thousands(others)) };
         tracing::error!(
-            "{} not resolved, because no such session is listed any more, or the ids don't belong together: {}{others}",
+            "{} not resolved, because the session is no longer listed, or the ids don't belong together: {}{others}",
             counted(rows.unresolved, "row", "rows"),
             named.join(", ")
         );

@@ -28,7 +28,7 @@ pub enum InputProblem {
     #[error("is a directory")]
     Directory,
     /// The system does not let it be opened or read.
-    #[error("cannot be read: {0}")]
+    #[error("can't be read: {0}")]
     Unreadable(io::Error),
     /// Compressed, and cut short or broken.
     #[error("the {format} data is damaged or incomplete ({cause})")]
@@ -41,11 +41,11 @@ pub enum InputProblem {
         advice: &'static str,
     },
     /// The copy that a second reading needs cannot be written.
-    #[error("its temporary copy in {dir} cannot be written ({cause})", dir = dir.display())]
+    #[error("its temporary copy in {dir} can't be written ({cause})", dir = dir.display())]
     Spool { dir: PathBuf, cause: io::Error },
     /// There is no room for the copy.
     #[error(
-        "its copy in {dir} takes {}, and {} are free there",
+        "its temporary copy in {dir} needs {}, but only {} are free there",
         size(*.needed),
         size(*.available),
         dir = dir.display()
@@ -121,7 +121,7 @@ pub enum InputProblem {
     #[error("was changed after it was read and checked")]
     Changed,
     /// The reading thread could not be started.
-    #[error("no thread could be started to read it: {0}")]
+    #[error("can't start a thread to read it: {0}")]
     Thread(io::Error),
 }
 
@@ -139,24 +139,26 @@ impl InputProblem {
     /// What to do next, if this kind of trouble has an answer of its own.
     pub(super) fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::NotFound => "check the path, or give - to read standard input".into(),
+            Self::NotFound => "check the path, or use - to read standard input".into(),
             Self::Directory => "name the CSV file in it".into(),
-            Self::Damaged { .. } => "fetch or make the file again".into(),
+            Self::Damaged { .. } => "download or create the file again".into(),
             Self::OtherFormat { advice, .. } => (*advice).into(),
-            Self::Spool { .. } => "make room there, or give a plain CSV file".into(),
-            Self::NoRoom { .. } => "make room there, set TMPDIR for standard input, or give a plain CSV file".into(),
-            Self::TooLarge { .. } => "see that it is the right file; --max-input-size allows more".into(),
-            Self::Empty => "a header line with session_id and user_id or team_id is needed".into(),
+            Self::Spool { .. } => "free space there, or use an uncompressed CSV file".into(),
+            Self::NoRoom { .. } => {
+                "free space there, set TMPDIR for standard input, or use an uncompressed CSV file".into()
+            }
+            Self::TooLarge { .. } => "check that it is the right file; --max-input-size raises the limit".into(),
+            Self::Empty => "it needs a header line with session_id and user_id or team_id".into(),
             Self::Utf16 | Self::NotUtf8 { .. } => "save the file as CSV UTF-8".into(),
             Self::NoHeader { advice, .. } => format!("{advice}; if these aren't the columns, give --delimiter"),
-            Self::NoOwnerColumn { advice, .. } => format!("a session is named by session_id and one of them: {advice}"),
+            Self::NoOwnerColumn { advice, .. } => format!("session_id needs one of them beside it: {advice}"),
             Self::NoUserColumn { advice, .. } => {
                 format!("{advice}; `slack-revoke resolve` adds it to rows of team_id and session_id")
             }
             Self::MissingColumn { .. } => "use --identify-by auto".into(),
             Self::RecordTooLong { .. } => "is a quote (\") left open?".into(),
             Self::OpenQuote { .. } => "close it, or write it twice".into(),
-            Self::Changed => "run it again as it is now, or put the original back".into(),
+            Self::Changed => "run it again with the changed file, or restore the original".into(),
             Self::Columns { .. } | Self::AbsentColumn { .. } | Self::Unreadable(_) | Self::Thread(_) => return None,
         })
     }

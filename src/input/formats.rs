@@ -26,12 +26,12 @@ const BINARY: &[(&[u8], &str, &str)] = &[
     (b"\x1f\x9d", "compress data (.Z)", "unpack it first: gzip -dc FILE | slack-revoke \u{2026} -"),
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", "unpack it first"),
     (b"Rar!\x1a\x07", "a RAR archive", "unpack it first"),
-    (b"%PDF", "a PDF document", "export the list as CSV from where it came from"),
-    (b"{\\rtf", "an RTF document", "export the list as CSV from where it came from"),
+    (b"%PDF", "a PDF document", "export it as CSV from its source"),
+    (b"{\\rtf", "an RTF document", "export it as CSV from its source"),
     (b"PAR1", "a Parquet file", "convert it to CSV"),
     (b"SQLite format 3\0", "an SQLite database", "export the table: sqlite3 -header -csv FILE 'select \u{2026}'"),
-    (b"\x89PNG", "a PNG picture", "export the list as CSV from where it came from"),
-    (b"\xff\xd8\xff", "a JPEG picture", "export the list as CSV from where it came from"),
+    (b"\x89PNG", "a PNG picture", "export it as CSV from its source"),
+    (b"\xff\xd8\xff", "a JPEG picture", "export it as CSV from its source"),
 ];
 
 fn tar(head: &[u8]) -> Option<(&'static str, &'static str)> {

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProtectError {
     /// UTF-16, or what else has a NUL in it.
-    #[error("the file is in UTF-16 or holds NUL characters; save it as UTF-8")]
+    #[error("the file is in UTF-16 or contains NUL characters; save it as UTF-8")]
     Utf16,
     #[error("line {line}: the text is not UTF-8; save the file as UTF-8")]
     NotUtf8 { line: usize },

@@ -125,7 +125,7 @@ fn what_unpacks_to_too_much_is_refused_with_what_it_needs() {
     let problem = read(Some(16 << 20), stored::free_bytes).unwrap_err().to_string();
     assert!(problem.contains("larger than 16 MiB once unpacked"), "{problem}");
     let problem = read(None, |_| Some(1 << 20)).unwrap_err().to_string();
-    assert!(problem.contains("takes 25 MiB, and 2 MiB are free"), "{problem}");
+    assert!(problem.contains("needs 25 MiB, but only 2 MiB are free"), "{problem}");
     let problem = read(Some(20 << 20), |_| Some(1 << 20)).unwrap_err().to_string();
     assert!(problem.contains("larger than 20 MiB"), "{problem}");
 }
@@ -186,7 +186,7 @@ fn a_copy_that_cannot_be_made_is_told_with_its_folder() {
     };
     assert_eq!(survey_of(1000).unwrap().1.rows, 1000, "a small copy is in memory");
     let problem = survey_of(20_000).map(drop).unwrap_err();
-    assert!(problem.to_string().contains("its temporary copy in /nonexistent/folder cannot be written"), "{problem}");
+    assert!(problem.to_string().contains("its temporary copy in /nonexistent/folder can't be written"), "{problem}");
 }
 
 #[test]

@@ -46,7 +46,7 @@ pub enum LockError {
         pid: Option<u32>,
     },
     /// The file is something else, and is left as it is.
-    #[error("{} is no journal of slack-revoke; move it away, or name another file with -o", .0.display())]
+    #[error("{} isn't a journal of slack-revoke; move it away, or name another file with -o", .0.display())]
     NotAJournal(PathBuf),
     #[error("{} is of version {version}, this program writes {VERSION}; resume with the program that began the run", .path.display())]
     OtherVersion { path: PathBuf, version: String },

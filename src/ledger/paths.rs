@@ -114,7 +114,7 @@ fn absent(path: &Path) -> io::Result<PathBuf> {
     let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it names no file"))?;
     let folder = folder_of(path);
     let real = folder.canonicalize().map_err(|error| {
-        io::Error::new(error.kind(), format!("its folder {} cannot be entered: {error}", folder.display()))
+        io::Error::new(error.kind(), format!("its folder {} can't be entered: {error}", folder.display()))
     })?;
     Ok(real.join(name))
 }

@@ -24,7 +24,7 @@ pub enum ScanError {
     #[error(transparent)]
     Io(#[from] io::Error),
     /// The header does not end in our columns: another program's file.
-    #[error("{} is no results file of slack-revoke; it is left as it is: name another file with -o", .0.display())]
+    #[error("{} isn't a results file of slack-revoke; it wasn't changed: name another file with -o", .0.display())]
     NotResults(PathBuf),
     /// Results, but of an input with other columns.
     #[error(
@@ -53,7 +53,7 @@ pub enum ScanError {
     },
     /// A record of a row that isn't the input's.
     #[error(
-        "{} has a record for line {line}, and the input has another row there or none; the results are another input's, or \
+        "{} has a record for line {line}, but the input has another row there or none; the results belong to another input, or \
          were edited: restore them, or name another file with -o", .path.display()
     )]
     OtherRow {

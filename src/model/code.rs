@@ -84,7 +84,7 @@ const NO_ACCESS: &str =
     "the app has no access to the workspace: install it on the organization, including this workspace";
 const NOT_A_USER: &str =
     "this isn't a user token, and a bot token (xoxb-…) can never work: use a user token (xoxp-…) of an Org Admin";
-const NO_METHOD: &str = "there is no such method at this address: check --api-url, or get a newer slack-revoke";
+const NO_METHOD: &str = "this address doesn't have the method: check --api-url, or get a newer slack-revoke";
 const CHANGED_ON_THE_WAY: &str = "the request didn't arrive as it was sent: look for a proxy that changes it";
 const WRONG_QUERY: &str =
     "Slack rejected the workspace or the user of this query: check that both ids belong to this organization";

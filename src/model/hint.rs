@@ -32,7 +32,7 @@ impl StopReason {
             "fix the input at that place without changing the rows before it, then continue".into()
         }
         StopReason::InputChanged(_) => {
-            "every row that was sent is in the results, and none was sent that wasn't in the input at the start; restore the \
+            "every row that was sent is in the results, and only rows of the original input were sent; restore the \
              original, then continue"
                 .into()
         }

@@ -163,7 +163,7 @@ impl<'de> Deserialize<'de> for StatusRows {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let read = |(word, rows): (String, u64)| match Status::parse(&word) {
             Some(status) => Ok((status, rows)),
-            None => Err(D::Error::custom(format!("{word:?} is no status"))),
+            None => Err(D::Error::custom(format!("{word:?} isn't a status"))),
         };
         BTreeMap::<String, u64>::deserialize(deserializer)?.into_iter().map(read).collect()
     }

@@ -67,7 +67,7 @@ impl fmt::Display for RateError {
             Self::Negative => "a rate can't be negative",
             Self::Zero => "at a rate of zero nothing would ever be sent",
             Self::TooPrecise => "a rate has at most three decimals; a longer period needs fewer, as in 1200/h",
-            Self::TooFast => "more than 1000/s is no rate; Slack's Tier 2 is about 20/min",
+            Self::TooFast => "at most 1000/s is supported; Slack's Tier 2 is about 20/min",
             Self::TooSlow => "less than one call a day would never end",
         })
     }

@@ -70,7 +70,7 @@ impl Serialize for Stamp {
 impl<'de> Deserialize<'de> for Stamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Cow::<str>::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| D::Error::custom(format!("{text:?} is no timestamp")))
+        Self::parse(&text).ok_or_else(|| D::Error::custom(format!("{text:?} isn't a timestamp")))
     }
 }
 

@@ -57,7 +57,7 @@ pub enum ClientError {
     )]
     Setup(Box<str>),
     /// The transport does not take the proxy.
-    #[error("the proxy {0} cannot be used; correct or unset HTTPS_PROXY or ALL_PROXY")]
+    #[error("the proxy {0} can't be used; correct or unset HTTPS_PROXY or ALL_PROXY")]
     Proxy(Proxy),
 }
 
@@ -212,7 +212,7 @@ impl ClientInner {
             }
             Some(error) => Err(error),
             None => list::read(&response.body)
-                .ok_or_else(|| CallError::bad_response("the answer is ok, but holds no list of sessions")),
+                .ok_or_else(|| CallError::bad_response("the answer is ok, but doesn't contain a list of sessions")),
         }
     }
 

@@ -110,15 +110,15 @@ pub fn ask_on_terminal() -> io::Result<SecretString> {
 
 /// The kinds that aren't accepted, most specific first: prefix, and what it is.
 const REFUSED: [(&str, &str); 9] = [
-    ("xoxb-", "a bot token (xoxb-…), and a bot can never have the user scope admin.users:write"),
-    ("xoxe.xoxb-", "a bot token (xoxe.xoxb-…), and a bot can never have the user scope admin.users:write"),
-    ("xoxe-", "a refresh token (xoxe-…), which only buys access tokens"),
-    ("xapp-", "an app-level token (xapp-…), which acts for no user"),
-    ("xoxa-", "a legacy workspace token (xoxa-…), which the admin methods do not accept"),
-    ("xoxc-", "the token of a browser session (xoxc-…), which the admin methods do not accept"),
-    ("xoxd-", "a browser's cookie (xoxd-…), which is no token of the API"),
-    ("xox", "a kind of Slack token that the admin methods do not accept"),
-    ("", "something that does not look like a Slack user token"),
+    ("xoxb-", "a bot token (xoxb-…); a bot can never have the user scope admin.users:write"),
+    ("xoxe.xoxb-", "a bot token (xoxe.xoxb-…); a bot can never have the user scope admin.users:write"),
+    ("xoxe-", "a refresh token (xoxe-…), which only exchanges for access tokens"),
+    ("xapp-", "an app-level token (xapp-…), which doesn't act for a user"),
+    ("xoxa-", "a legacy workspace token (xoxa-…), which the admin methods don't accept"),
+    ("xoxc-", "the token of a browser session (xoxc-…), which the admin methods don't accept"),
+    ("xoxd-", "a browser's cookie (xoxd-…), which isn't an API token"),
+    ("xox", "a kind of Slack token that the admin methods don't accept"),
+    ("", "something that doesn't look like a Slack user token"),
 ];
 
 /// What a token is often copied with, in any case, and how that is said.
@@ -127,10 +127,10 @@ const AROUND: [(&str, &str); 8] = [
     ("'", "it is in quotes"),
     ("\u{201c}", "it is in typographic quotes"),
     ("\u{2018}", "it is in typographic quotes"),
-    ("bearer ", "the word Bearer precedes it"),
+    ("bearer ", "it starts with the word Bearer"),
     ("authorization:", "it is a whole Authorization header"),
-    ("slack_token=", "SLACK_TOKEN= precedes it"),
-    ("export ", "it is a line of a shell script: SLACK_TOKEN= precedes the token"),
+    ("slack_token=", "it starts with SLACK_TOKEN="),
+    ("export ", "it is a line of a shell script: SLACK_TOKEN=…"),
 ];
 
 /// A user token, or the reason why it is none.

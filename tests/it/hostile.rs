@@ -302,7 +302,7 @@ const EDITS: [Edit; 17] = [
     ("another input", |json| json["input"]["content_bytes"] = json!(1)),
     ("totals", |json| json["input"]["rows"] = json!(6)),
     ("totals", |json| json["totals"]["revoked"] = json!(u64::MAX)),
-    ("no status", |json| json["totals"]["gone"] = json!(0)),
+    ("isn't a status", |json| json["totals"]["gone"] = json!(0)),
     ("complete", |json| {
         json["totals"]["revoked"] = json!(4);
         json["totals"]["not_reached"] = json!(1);

@@ -17,14 +17,14 @@ fn a_name_does_not_break_its_message() {
             assert_eq!(json["message"], what.replace("NAME", name), "{arguments:?}");
             assert_eq!(json["hint"], hint, "{arguments:?}");
         };
-        let absent = "check the path, or give - to read standard input";
+        let absent = "check the path, or use - to read standard input";
         for command in ["plan", "resolve", "run"] {
             let yes = if command == "run" { &["--yes"][..] } else { &[] };
             check(&[&[command, name], yes].concat(), 2, "NAME: no such file", absent);
         }
         check(&["doctor", name], 2, "NAME: no such file", absent);
         work.write(name, "");
-        check(&["plan", name], 2, "NAME: is empty", "a header line with session_id and user_id or team_id is needed");
+        check(&["plan", name], 2, "NAME: is empty", "it needs a header line with session_id and user_id or team_id");
         work.write("in.csv", "team_id,session_id\nT1,1\n");
         let what = "--token-file NAME can be read by others (mode 0644)";
         std::fs::set_permissions(work.path(name), std::os::unix::fs::PermissionsExt::from_mode(0o644)).expect("chmod");

@@ -107,7 +107,9 @@ fn a_mass_logout_from_the_doctor_to_the_report() {
         assert!(page.contains(&format!("data-status=\"{status}\" data-count=\"{rows}\"")), "{status}: {rows}");
     }
     assert!(page.contains("INC-1234") && page.contains("suspects.results.verified.csv"));
-    let (gone, kept) = (results.count("revoked"), results.count("protected"));
+    // A row that was in flight when the run was killed may be answered twice.
+    let gone = results.count("revoked") + results.count("already_revoked");
+    let kept = results.count("protected");
     let headline = format!("<h1>{gone} of {gone} verified gone, {kept} kept intentionally</h1>");
     assert!(page.contains(&headline), "{headline}");
 }

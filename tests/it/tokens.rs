@@ -55,7 +55,7 @@ fn a_token_that_cannot_do_is_refused_before_any_call() {
         ("xoxc-1-secret", "browser"),
         ("xoxd-secret", "cookie"),
         ("xoxp-", "user token"),
-        ("secret", "does not look like"),
+        ("secret", "doesn't look like"),
         ("xoxp-1 secret", "blanks"),
         ("xoxp-1\nxoxp-secret", "lines"),
         ("   ", "empty"),

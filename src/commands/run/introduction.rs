@@ -37,9 +37,9 @@ impl Introduction<'_> {
 
     fn warn(&self, error: &CallError) {
         let why = if self.settings.safety.allow_self {
-            "--allow-self is given, so the run continues; its manifest won't say whose token it was"
+            "--allow-self is given, so the run continues, but its manifest won't say whose token it was"
         } else {
-            "no row names a user, so none can be protected; the run continues, and its manifest won't say whose token it was"
+            "no row has a user, so no user can be protected; the run continues, but its manifest won't say whose token it was"
         };
         tracing::warn!(target: output::WEAKENED, "it isn't known whose token this is: auth.test: {error}; {why}");
     }

@@ -137,9 +137,9 @@ fn every_manifest_that_cannot_be_used_says_why() {
         ("SHA-256", |json| json["results"]["sha256"] = json!("")),
         ("add up to 4 rows, and the input has 3", |json| json["totals"]["failed"] = json!(1)),
         ("the input has 3", |json| json["totals"]["failed"] = json!(u64::MAX)),
-        ("\"gone\" is no status", |json| json["per_user"]["U1"]["gone"] = json!(1)),
+        ("\"gone\" isn't a status", |json| json["per_user"]["U1"]["gone"] = json!(1)),
         ("`not_reached`", |json| json["complete"] = json!(true)),
-        ("no timestamp", |json| json["runs"][0]["started_at"] = json!("today")),
+        ("isn't a timestamp", |json| json["runs"][0]["started_at"] = json!("today")),
         ("missing field `input`", |json| drop(json.as_object_mut().unwrap().remove("input"))),
     ];
     let folder = tempfile::tempdir().unwrap();

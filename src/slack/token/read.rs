@@ -139,7 +139,7 @@ fn read_all(source: impl Read) -> Result<Bytes, TokenReadError> {
 /// No token, or one that cannot work.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
-    #[error("{origin} cannot be read: {error}")]
+    #[error("{origin} can't be read: {error}")]
     Unreadable {
         origin: TokenSource,
         #[source]
@@ -151,16 +151,16 @@ pub enum TokenError {
     /// The command ended with another code than 0.
     #[error("{origin} failed ({status})")]
     CommandFailed { origin: TokenSource, status: ExitStatus },
-    #[error("{origin} brought no token within {} s", limit.as_secs_f64())]
+    #[error("{origin} printed no token within {}s", limit.as_secs_f64())]
     TooSlow { origin: TokenSource, limit: Duration },
     /// Nothing but whitespace.
-    #[error("{origin} holds no token: it is empty")]
+    #[error("{origin} is empty")]
     Empty { origin: TokenSource },
     /// Something that no token is made of.
-    #[error("{origin} does not hold a token alone: {what}")]
+    #[error("{origin} contains more than a token: {what}")]
     Malformed { origin: TokenSource, what: &'static str },
     /// Another kind of token, or no token.
-    #[error("{origin} holds {kind}")]
+    #[error("{origin} contains {kind}")]
     WrongKind {
         origin: TokenSource,
         /// What it is, and why it isn't accepted.
@@ -172,17 +172,17 @@ impl TokenError {
     #[must_use]
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::Unreadable { .. } => "nothing was sent; check its name and its rights",
+            Self::Unreadable { .. } => "nothing was sent; check its name and permissions",
             Self::Exposed { .. } => "run chmod 600 on it",
-            Self::CommandFailed { .. } => "what it printed on standard error says why",
+            Self::CommandFailed { .. } => "see its output on standard error",
             Self::TooSlow { .. } => "run it by hand to see what it waits for",
-            Self::Empty { .. } | Self::Malformed { .. } => "it has to hold the user token and nothing else",
+            Self::Empty { .. } | Self::Malformed { .. } => "it must contain the user token and nothing else",
             Self::WrongKind { .. } => ADVICE,
         }
     }
 }
 
 /// What every wrong token is answered with.
-const ADVICE: &str = "use the user token (xoxp-…, or xoxe.xoxp-… where tokens rotate) of an app that an Org Owner or \
+const ADVICE: &str = "use the user token (xoxp-…, or xoxe.xoxp-… if tokens rotate) of an app that an Org Owner or \
                       Org Admin installed on the organization with the user scope admin.users:write, or admin.users:read to \
                       list only";

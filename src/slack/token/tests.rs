@@ -75,15 +75,15 @@ fn only_user_tokens_are_taken_and_no_error_shows_a_token() {
         ("xoxd-secret", "cookie"),
         ("xoxs-secret", "a kind of Slack token"),
         ("xoxp-", "a kind of Slack token"),
-        ("Bearer-xoxp-secret", "does not look like"),
+        ("Bearer-xoxp-secret", "doesn't look like"),
         ("\"xoxp-secret\"", "in quotes"),
         ("'xoxp-secret'", "in quotes"),
         ("\u{201c}xoxp-secret\u{201d}", "typographic quotes"),
         ("Bearer xoxp-secret", "the word Bearer"),
         ("Authorization: Bearer xoxp-secret", "Authorization header"),
-        ("SLACK_TOKEN=xoxp-secret", "SLACK_TOKEN= precedes"),
-        ("export SLACK_TOKEN=xoxp-secret", "SLACK_TOKEN= precedes"),
-        ("secret", "does not look like"),
+        ("SLACK_TOKEN=xoxp-secret", "SLACK_TOKEN="),
+        ("export SLACK_TOKEN=xoxp-secret", "SLACK_TOKEN="),
+        ("secret", "doesn't look like"),
     ] {
         let error = read_env(text).unwrap_err();
         assert!(error.to_string().contains(words), "{text:?}: {error}");
@@ -135,7 +135,7 @@ fn what_cannot_be_read_says_where() {
     let long = file(folder.path(), "long", &"x".repeat(20_000), 0o600);
     assert!(matches!(read(&by_file(&long)), Err(TokenError::Malformed { .. })));
     let error = read(&TokenSource::Prompt).unwrap_err();
-    assert_eq!(error.to_string(), "the prompt cannot be read: no terminal");
+    assert_eq!(error.to_string(), "the prompt can't be read: no terminal");
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn a_command_that_hangs_is_killed_with_what_it_started() {
     let (pid, source) = (folder.path().join("pid"), |command: String| TokenSource::Command(command));
     let hangs = format!("sleep 1000 & echo $! > {0}.new; mv {0}.new {0}; wait", pid.display());
     let error = Token::read_again(&source(hangs), Duration::from_secs(1)).unwrap_err();
-    assert_eq!(error.to_string(), "--token-command brought no token within 1 s");
+    assert_eq!(error.to_string(), "--token-command printed no token within 1s");
     // Without a terminal, the whole group: what was started in the background is gone, or about to be.
     if fs::File::open("/dev/tty").is_err() {
         let started = fs::read_to_string(&pid).unwrap();
