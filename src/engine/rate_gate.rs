@@ -68,10 +68,10 @@ pub enum NotUntil {
 
 impl RateGate {
     #[must_use]
-    pub fn new(pace: Pace, now: Duration) -> Self {
+    pub fn new(pace: Pace) -> Self {
         let algorithm = match pace {
             Pace::Auto { start, most } => Algorithm::Auto {
-                estimator: Box::new(RateEstimator::new(start, most, now)),
+                estimator: Box::new(RateEstimator::new(start, most)),
                 sent: CallWindow::default(),
                 spacing: None,
             },
@@ -105,32 +105,6 @@ impl RateGate {
         Permit::issue()
     }
 
-    /// Makes the initial burst this many times as long.
-    pub fn widen_burst(&mut self, times: u32) {
-        if let Algorithm::Auto { estimator, .. } = &mut self.algorithm {
-            estimator.widen_burst(times);
-        }
-    }
-
-    /// Continues the initial burst, up to this many times its length.
-    pub fn extend_burst(&mut self, times: u32, now: Duration) {
-        if let Algorithm::Auto { estimator, .. } = &mut self.algorithm {
-            estimator.extend_burst(times, now);
-        }
-    }
-
-    pub fn end_burst(&mut self, now: Duration) {
-        if let Algorithm::Auto { estimator, .. } = &mut self.algorithm {
-            estimator.end_burst(now);
-        }
-    }
-
-    /// Whether the initial burst continues.
-    #[must_use]
-    pub fn is_in_burst(&self) -> bool {
-        matches!(&self.algorithm, Algorithm::Auto { estimator, .. } if estimator.is_in_burst())
-    }
-
     /// Counts a call of the last minute that was made before the buckets were split.
     pub fn remember(&mut self, sent_at: Duration) {
         if let Algorithm::Auto { estimator, sent, .. } = &mut self.algorithm {
@@ -139,11 +113,11 @@ impl RateGate {
         }
     }
 
-    /// A call sent at `sent_at` was answered with anything but a 429.
-    pub fn accepted(&mut self, sent_at: Duration) {
+    /// A call sent at `sent_at` was answered at `now` with anything but a 429.
+    pub fn accepted(&mut self, sent_at: Duration, now: Duration) {
         self.accepted_since_refusal = true;
         match &mut self.algorithm {
-            Algorithm::Auto { estimator, .. } => estimator.on_accepted(sent_at),
+            Algorithm::Auto { estimator, .. } => estimator.on_accepted(sent_at, now),
             Algorithm::Every(_) => {}
             Algorithm::Unlimited { accepted, .. } => *accepted += 1,
         }
@@ -160,12 +134,12 @@ impl RateGate {
             self.accepted_since_refusal = false;
             self.last_refusal = Some(now);
         }
-        let doubt = Duration::from_secs((1_u64 << self.refusals_running.min(6)) - 1).min(MINUTE);
+        let doubt = Duration::from_secs((1_u64 << (2 * self.refusals_running).min(6)) - 1).min(MINUTE);
         let pause = pause.max(doubt);
         self.paused_until = self.paused_until.max(now + pause);
         match &mut self.algorithm {
             Algorithm::Auto { estimator, spacing, .. } => {
-                estimator.on_refused(is_new, now, pause);
+                estimator.on_refused(is_new, sent_at, now, pause);
                 *spacing = None;
             }
             Algorithm::Every(_) => {}
@@ -179,10 +153,7 @@ impl RateGate {
         self.held_until = self.held_until.max(now + pause);
         self.paused_until = self.paused_until.max(self.held_until);
         match &mut self.algorithm {
-            Algorithm::Auto { estimator, spacing, .. } => {
-                estimator.on_pause(self.paused_until);
-                *spacing = None;
-            }
+            Algorithm::Auto { spacing, .. } => *spacing = None,
             Algorithm::Every(_) | Algorithm::Unlimited { .. } => {}
         }
     }
@@ -229,7 +200,15 @@ impl Algorithm {
             }
             Self::Auto { estimator, sent, spacing } => {
                 estimator.on_time(now, rows_left);
-                take_auto(estimator, sent, spacing, now, in_flight, opened)?;
+                if in_flight >= estimator.places() {
+                    return Err(NotUntil::UntilAnAnswer);
+                }
+                let per_minute = estimator.estimate();
+                if let Some(at) = sent.room_for_one(now, whole(per_minute)) {
+                    return Err(NotUntil::Until(at));
+                }
+                let room = whole(per_minute).saturating_sub(sent.count(now));
+                space(spacing, estimator.spread(rows_left, room), sent.last(), now, opened)?;
                 estimator.on_sent(now);
                 sent.push(now);
                 Ok(())
@@ -238,29 +217,22 @@ impl Algorithm {
     }
 }
 
-fn take_auto(
-    estimator: &RateEstimator,
-    sent: &mut CallWindow,
+/// The place of one call among calls that are evenly spread.
+fn space(
     spacing: &mut Option<(f64, Spacing)>,
+    per_minute: f64,
+    last: Option<Duration>,
     now: Duration,
-    in_flight: u64,
     opened: Duration,
 ) -> Result<(), NotUntil> {
-    if estimator.is_in_burst() {
-        return if in_flight == 0 { Ok(()) } else { Err(NotUntil::UntilAnAnswer) };
-    }
-    let estimate = estimator.estimate();
-    if let Some(at) = sent.room_for_one(now, whole(estimate)) {
-        return Err(NotUntil::Until(at));
-    }
-    let interval = MINUTE.div_f64(estimate);
-    #[expect(clippy::float_cmp, reason = "the very estimate that the limiter was made for, or another one")]
-    let fits = spacing.as_ref().is_some_and(|(made_for, _)| *made_for == estimate);
+    let interval = MINUTE.div_f64(per_minute);
+    #[expect(clippy::float_cmp, reason = "the very rate that the limiter was made for, or another one")]
+    let fits = spacing.as_ref().is_some_and(|(made_for, _)| *made_for == per_minute);
     if !fits {
         // A pause is no time in which calls were missed: none leave together when it is over.
-        let last = sent.last().map(|last| last.max(opened.saturating_sub(interval)));
+        let last = last.map(|last| last.max(opened.saturating_sub(interval)));
         let fresh = last.map_or_else(|| Spacing::from(now, interval), |last| Spacing::after(last, interval));
-        *spacing = Some((estimate, fresh));
+        *spacing = Some((per_minute, fresh));
     }
     let (_, spacing) = spacing.as_mut().expect("made just now");
     spacing.take(now).map_err(NotUntil::Until)

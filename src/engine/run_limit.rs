@@ -111,8 +111,7 @@ mod tests {
     /// The moments of the first calls of two buckets that want to send whenever they may.
     fn sent(pace: Pace, calls: usize) -> Vec<Duration> {
         let mut total = RunLimit::new(pace, Duration::ZERO);
-        let mut gates =
-            [RateGate::new(Pace::Unlimited, Duration::ZERO), RateGate::new(Pace::Unlimited, Duration::ZERO)];
+        let mut gates = [RateGate::new(Pace::Unlimited), RateGate::new(Pace::Unlimited)];
         let (mut now, mut sent) = (Duration::ZERO, Vec::new());
         while sent.len() < calls {
             let gate = &mut gates[sent.len() % 2];

@@ -1,5 +1,5 @@
 //! Even spacing of the calls of a bucket or of the run, by governor's GCRA. How many calls any
-//! minute may have is decided by [`super::call_window`], which also counts the initial burst that nothing spaces.
+//! minute may have is decided by [`super::call_window`], which also counts what left before the spacing began.
 //!
 //! governor cannot change a quota at run time, so a new rate is a new limiter, its burst already spent as of the last
 //! call: otherwise every change would let a burst out. Its clock is moved by hand to the `now` that is passed in, so that

@@ -101,7 +101,7 @@ impl Lister {
             let sent_at = self.clock.elapsed();
             let error = match self.call(permit, query).await? {
                 Ok(page) => {
-                    self.retry.on_page(sent_at);
+                    self.retry.on_page(sent_at, self.clock.elapsed());
                     return Ok(page);
                 }
                 Err(error) => error,
@@ -206,7 +206,7 @@ struct PageRetry {
 impl PageRetry {
     fn new(pace: Pace, now: Duration, calls: &CallArgs, seed: u64) -> Self {
         Self {
-            gate: RateGate::new(pace, now),
+            gate: RateGate::new(pace),
             total: RunLimit::new(pace, now),
             retries: calls.retries,
             max_retry_after: calls.max_retry_after,
@@ -229,8 +229,8 @@ impl PageRetry {
         })
     }
 
-    fn on_page(&mut self, sent_at: Duration) {
-        self.gate.accepted(sent_at);
+    fn on_page(&mut self, sent_at: Duration, now: Duration) {
+        self.gate.accepted(sent_at, now);
         (self.failed, self.refreshed) = (0, false);
     }
 
@@ -266,7 +266,7 @@ impl PageRetry {
         match reply.wait {
             Some(wait) if wait > self.max_retry_after => return too_long(wait),
             Some(wait) => self.gate.hold(now, wait),
-            None if is_answer => self.gate.accepted(sent_at),
+            None if is_answer => self.gate.accepted(sent_at, now),
             None => {}
         }
         if self.failed >= self.retries {
@@ -371,7 +371,7 @@ mod tests {
         let fault = || CallError::Fault { fault: Fault::Http(503), detail: "".into(), wait: None };
         assert_eq!(retry.on_error(fault(), NOW, NOW), Decision::Again);
         assert_eq!(retry.on_error(refusal("internal_error"), NOW, NOW), Decision::Again);
-        retry.on_page(NOW);
+        retry.on_page(NOW, NOW);
         assert_eq!(retry.on_error(fault(), NOW, NOW), Decision::Again);
         assert_eq!(retry.on_error(fault(), NOW, NOW), Decision::Again);
         let unavailable = StopReason::Unavailable { error: "http_503".into(), detail: "".into() };
@@ -395,7 +395,7 @@ mod tests {
         let mut retry = retrying(Pace::Unlimited);
         assert!(matches!(retry.on_error(refusal("token_expired"), NOW, NOW), Decision::RefreshToken(_)));
         assert!(matches!(retry.on_error(refusal("token_expired"), NOW, NOW), Decision::Stop(_)));
-        retry.on_page(NOW);
+        retry.on_page(NOW, NOW);
         assert!(matches!(retry.on_error(refusal("token_expired"), NOW, NOW), Decision::RefreshToken(_)));
     }
 }

@@ -70,11 +70,6 @@ impl Detection {
         }
     }
 
-    /// Whether no test row is looked for or in flight, and the kind is unknown.
-    pub fn is_waiting(&self) -> bool {
-        matches!(self.state, DetectionState::Waiting)
-    }
-
     /// Whether a row for a test was requested from the input and has not come.
     pub fn awaits_row(&self) -> bool {
         matches!(&self.state, DetectionState::Looking { asked: Some(_), .. })

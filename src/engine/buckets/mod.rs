@@ -4,7 +4,6 @@
 //! as a test: accepted, and every workspace has a bucket of its own; limited, and there is one for all. Rows that
 //! name a user name no workspace and stay in the first bucket.
 
-mod burst;
 mod detection;
 mod recent_calls;
 
@@ -14,7 +13,6 @@ use super::ports::{Permit, Want};
 use super::rate_gate::{NotUntil, Pace, RateGate};
 use super::run_limit::RunLimit;
 use crate::model::{BucketKind, TeamId};
-use burst::Burst;
 use detection::Detection;
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -70,7 +68,6 @@ pub struct Buckets {
     pace: Pace,
     limit: RunLimit,
     detection: Detection,
-    burst: Burst,
     all: Vec<RateBucket>,
     of_team: HashMap<TeamId, usize>,
     left_of: HashMap<TeamId, u64>,
@@ -91,8 +88,7 @@ impl Buckets {
             pace: policy.pace,
             limit: RunLimit::new(policy.pace, now),
             detection: Detection::new(known),
-            burst: Burst::default(),
-            all: vec![RateBucket::new(None, RateGate::new(policy.pace, now), policy.to_send)],
+            all: vec![RateBucket::new(None, RateGate::new(policy.pace), policy.to_send)],
             of_team: HashMap::new(),
             left_of: policy.workspaces.iter().cloned().collect(),
             turn: 0,
@@ -100,10 +96,6 @@ impl Buckets {
         };
         if policy.bucket == BucketPolicy::Team {
             buckets.split(now);
-        } else if known.is_none() {
-            // Slack promises the tier's minute to each workspace (slack.md, "Rate limits").
-            let workspaces = u32::try_from(policy.workspaces.len()).unwrap_or(u32::MAX);
-            buckets.all[COMMON].gate.widen_burst(workspaces);
         }
         buckets
     }
@@ -162,7 +154,7 @@ impl Buckets {
     /// When to try again, or `None` if there is no row.
     pub fn take_row(&mut self, index: usize, now: Duration) -> Result<(Permit, Job), Option<NotUntil>> {
         let left = self.rows_left(index);
-        if self.all[index].queue.is_empty() || (index == COMMON && !self.prepare_burst(now)) {
+        if self.all[index].queue.is_empty() {
             return Err(None);
         }
         let bucket = &mut self.all[index];
@@ -269,12 +261,12 @@ impl Buckets {
             }
         };
         let common = &mut self.all[COMMON];
-        common.gate = RateGate::new(self.pace, now);
+        common.gate = RateGate::new(self.pace);
         common.left = common.left.saturating_sub(self.left_of.values().sum());
         common.supply = if common.left == 0 { Supply::Exhausted } else { common.supply };
         keep_pause(&mut common.gate, None);
         for team in teams {
-            let mut gate = RateGate::new(self.pace, now);
+            let mut gate = RateGate::new(self.pace);
             self.detection.recent.moments(&team).for_each(|at| gate.remember(at));
             keep_pause(&mut gate, Some(team.clone()));
             self.of_team.insert(team.clone(), self.all.len());
@@ -298,7 +290,6 @@ impl Buckets {
     /// What to request from the input now.
     pub fn requests(&mut self) -> Vec<Want> {
         let mut wants = Vec::new();
-        wants.extend(self.burst.take_request().map(Want::Of));
         wants.extend(self.detection.request_row(&self.all[COMMON].queue, &self.left_of).map(Want::Of));
         let is_split = self.all.len() > 1;
         let mut buckets_have_more = false;
@@ -323,7 +314,6 @@ impl Buckets {
             Want::Any => self.supply.received(exhausted),
             Want::OfNoTeam => self.all[COMMON].supply.received(exhausted),
             Want::Of(team) => {
-                self.burst.received(team);
                 self.detection.received(team, rows);
                 if let Some(&index) = self.of_team.get(team) {
                     self.all[index].supply.received(exhausted);
@@ -340,10 +330,7 @@ impl Buckets {
     /// Whether a batch is outstanding.
     pub fn outstanding(&self) -> bool {
         let is_requested = |bucket: &RateBucket| bucket.supply == Supply::Requested;
-        self.supply == Supply::Requested
-            || self.detection.awaits_row()
-            || self.burst.is_reading()
-            || self.all.iter().any(is_requested)
+        self.supply == Supply::Requested || self.detection.awaits_row() || self.all.iter().any(is_requested)
     }
 
     /// Takes the rows for which `is_wanted` holds out of their queues.

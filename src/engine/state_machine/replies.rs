@@ -38,7 +38,7 @@ impl StateMachine {
                         self.keep_pause(&call.job, pause, pause);
                     }
                     // An answer that made no sense was let through to be made.
-                    (None, Some(_)) => gate.accepted(call.sent_at),
+                    (None, Some(_)) => gate.accepted(call.sent_at, now.at),
                     // A broken connection says nothing of the limit.
                     (None, None) => {}
                 }
@@ -52,7 +52,7 @@ impl StateMachine {
             | Class::Workspace
             | Class::TokenExpired
             | Class::Run => {
-                gate.accepted(call.sent_at);
+                gate.accepted(call.sent_at, now.at);
                 Some(true)
             }
         };

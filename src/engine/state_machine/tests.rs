@@ -485,7 +485,7 @@ fn a_test_row_of_another_workspace_shows_the_kind_of_bucket() {
         let mut bench = Bench::with(input.clone(), auto, |_| {});
         bench.answer(Answer::RateLimited { retry_after: Some(Duration::from_secs(30)) });
         assert_eq!(bench.sent.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [2, 6]);
-        bench.answer(answer);
+        bench.answer(answer).pass(Duration::from_secs(1));
         assert_eq!(bench.machine.run_end(bench.at).bucket, Some(kind));
         let second_sends = bench.sent.iter().filter(|(line, _)| *line > 6).count();
         assert_eq!(

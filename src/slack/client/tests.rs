@@ -146,8 +146,7 @@ async fn revoke(client: &Client) -> Reply {
 }
 
 async fn carry_out(client: &Client, request: ports::Request) -> Reply {
-    let permit =
-        RateGate::new(Pace::Unlimited, Duration::ZERO).try_acquire(Duration::ZERO, 1, 0).expect("nothing holds it");
+    let permit = RateGate::new(Pace::Unlimited).try_acquire(Duration::ZERO, 1, 0).expect("nothing holds it");
     client.call(permit, request).await.expect("nobody withdraws it")
 }
 
