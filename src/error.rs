@@ -81,13 +81,13 @@ impl RunError {
     /// SIGINT came before the first row was sent.
     #[must_use]
     pub fn interrupted() -> Self {
-        Self::new(ExitStatus::Interrupted, "interrupted before anything was sent", "run the same command again")
+        Self::new(ExitStatus::Interrupted, "Interrupted before anything was sent", "run the same command again")
     }
 
     /// SIGTERM came before the first row was sent.
     #[must_use]
     pub fn terminated() -> Self {
-        Self::new(ExitStatus::Terminated, "terminated before anything was sent", "run the same command again")
+        Self::new(ExitStatus::Terminated, "Terminated before anything was sent", "run the same command again")
     }
 
     /// Adds where it happened: a file, as it was named.

@@ -36,21 +36,22 @@ pub fn unprintable(error: &io::Error) -> RunError {
 ///
 /// The text may contain file and column names, so it is cleaned.
 pub fn fail(error: &RunError, format: LogFormat) -> ExitStatus {
-    let (what, hint) = (error.what(), error.hint());
-    match (error.is_declined(), format, hint) {
-        (true, LogFormat::Json, _) => tracing::info!("{what}"),
-        (true, LogFormat::Text, _) => print_error(&what),
-        (_, LogFormat::Json, Some(hint)) => tracing::error!(hint = &*output::clean(hint), "{what}"),
-        (_, LogFormat::Json, None) => tracing::error!("{what}"),
-        (_, LogFormat::Text, Some(hint)) => {
-            print_error(&format!("error: {}\n  {}", output::clean(&what), output::clean(hint)));
+    let (what, hint) = (error.what(), error.hint().map(output::clean));
+    let is_interrupted = error.exit_status() == ExitStatus::Interrupted;
+    let is_error = !(error.is_declined() || is_interrupted || error.exit_status() == ExitStatus::Terminated);
+    match (format, is_error) {
+        (LogFormat::Json, false) => tracing::info!("{what}"),
+        (LogFormat::Json, true) => tracing::error!(hint = hint.as_deref(), "{what}"),
+        (LogFormat::Text, _) => {
+            let width = output::stderr_columns();
+            // The terminal has echoed ^C.
+            let fresh_line = if is_interrupted && width.is_some() { "\n" } else { "" };
+            let prefix = if is_error { "error: " } else { "" };
+            let text = output::wrapped(&format!("{prefix}{}", output::clean(&what)), width, 2);
+            let hint = hint.map(|hint| format!("\n{}", output::wrapped(&format!("  {hint}"), width, 2)));
+            // If standard error is gone, the exit code still says it.
+            let _ = writeln!(io::stderr(), "{fresh_line}{text}{}", hint.unwrap_or_default());
         }
-        (_, LogFormat::Text, None) => print_error(&format!("error: {}", output::clean(&what))),
     }
     error.exit_status()
-}
-
-/// If standard error is gone, the exit code still says it.
-fn print_error(text: &str) {
-    let _ = writeln!(io::stderr(), "{text}");
 }

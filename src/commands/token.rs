@@ -5,7 +5,7 @@ use crate::commands::waiting::{self, blocking};
 use crate::engine::clock::Clock;
 use crate::engine::retry;
 use crate::error::RunError;
-use crate::model::{Stamp, UNSTATED_PAUSE};
+use crate::model::{Stamp, UNSTATED_PAUSE, format_duration};
 use crate::slack::{self, AuthTest, CallError, Client, Token, TokenSource, token};
 use secrecy::SecretString;
 use std::ffi::OsString;
@@ -103,7 +103,7 @@ pub async fn identify(client: &Client, patience: Patience) -> Result<Identified,
             }
         };
         let Some(wait) = wait else { return Err(error) };
-        tracing::warn!("auth.test: {error}; asking again in {} s", wait.as_secs_f64().ceil());
+        tracing::warn!("auth.test: {error}; asking again in {}", format_duration(wait));
         tokio::time::sleep(wait).await;
     }
 }

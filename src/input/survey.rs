@@ -15,8 +15,8 @@ use crate::model::{Counts, Fields, IdColumns, IdentifyBy, Rejection, SessionId, 
 use roaring::RoaringTreemap;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// Invalid rows that are described one by one.
-const EXAMPLES: usize = 5;
+/// Invalid rows that are described one by one, unless all of them are.
+const EXAMPLES: usize = 10;
 
 /// What is known of an input before anything is sent.
 /// `rows` = `sendable` + `invalid` + `duplicates` + `protected` + `already_done`.
@@ -197,7 +197,7 @@ impl<'a> Pass<'a> {
         }
         match verdict {
             Ok(target) => self.send(&target, ordinal),
-            Err(rejection) => self.totals.reject(&rejection, line),
+            Err(rejection) => self.totals.reject(&rejection, line, self.context.rules.lists_all_invalid),
         }
     }
 
@@ -256,9 +256,9 @@ impl<'a> Pass<'a> {
 }
 
 impl SurveyCounts {
-    fn reject(&mut self, rejection: &Rejection, line: u64) {
+    fn reject(&mut self, rejection: &Rejection, line: u64, lists_all: bool) {
         self.rejected.add(rejection.status());
-        if rejection.status() == Status::Invalid && self.examples.len() < EXAMPLES {
+        if rejection.status() == Status::Invalid && (lists_all || self.examples.len() < EXAMPLES) {
             self.examples.push(InvalidRow { line, rule: rejection.rule(), text: rejection.to_string() });
         }
     }

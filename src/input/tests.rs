@@ -315,8 +315,9 @@ proptest! {
         rows in prop::collection::vec(any_row(), 0..60),
         done in prop::collection::hash_set(2_u64..80, 0..20),
         protected in any::<bool>(),
+        all in any::<bool>(),
     ) {
-        let mut rules = Rules::default();
+        let mut rules = Rules { lists_all_invalid: all, ..Rules::default() };
         if protected {
             rules.protection.sessions.insert(SessionId::from(2));
         }
@@ -328,7 +329,7 @@ proptest! {
         prop_assert!(found.workspaces.values().sum::<u64>() <= found.sendable);
         prop_assert_eq!(found.addressed.values().sum::<u64>() + found.named_by_user, found.sendable);
         prop_assert!(found.users <= found.sendable - found.without_user);
-        prop_assert_eq!(found.examples.len() as u64, found.invalid.min(5));
+        prop_assert_eq!(found.examples.len() as u64, if all { found.invalid } else { found.invalid.min(10) });
     }
 
     #[test]
@@ -347,7 +348,7 @@ proptest! {
 fn whole_users_are_counted_once_over_all_runs_of_an_input() {
     let text = "user_id,session_id,team_id\nU1,1,T1\nU1,1,T1\nU2,x,\n,3,T1\nU3,4,T1\nU3,5,T1\n";
     let protection = Protection { sessions: [SessionId::from(5), SessionId::from(99)].into(), ..Protection::default() };
-    let rules = Rules { identify: Identify::WholeUsers, protection };
+    let rules = Rules { identify: Identify::WholeUsers, protection, ..Rules::default() };
     let (content, survey) = content(text, SurveyOptions { rules: rules.clone(), ..SurveyOptions::default() });
     assert_eq!((survey.rows, survey.sendable, survey.invalid, survey.protected, survey.duplicates), (6, 4, 1, 1, 0));
     assert_eq!((survey.users, survey.named_by_user, survey.addressed.len()), (3, 4, 0));

@@ -12,6 +12,8 @@ pub use crate::model::Identify;
 pub struct Rules {
     pub identify: Identify,
     pub protection: Protection,
+    /// Whether a survey describes every invalid row instead of the first ten.
+    pub lists_all_invalid: bool,
 }
 
 impl Rules {
@@ -144,7 +146,7 @@ mod tests {
             (Auto, THREE, "T1,12,U1,", "U1:12"),
             (Auto, THREE, "T1,12,U1,x", "too_many_columns: the row has 4 columns, the header has 3"),
         ] {
-            let rules = Rules { identify, protection: Protection::default() };
+            let rules = Rules { identify, ..Rules::default() };
             assert_eq!(verdict(&rules, &format!("{header}{row}\n")), want, "{identify:?} {row:?}");
         }
     }
@@ -172,7 +174,7 @@ mod tests {
             (THREE, "T1,12,U8", "protected_session: another session of the user is protected, and would end too"),
             ("user_id\n", "W9", "own_session: a session of the token's own user; --allow-self would send it"),
         ] {
-            let rules = Rules { identify: Identify::WholeUsers, protection: protection.clone() };
+            let rules = Rules { identify: Identify::WholeUsers, protection: protection.clone(), ..Rules::default() };
             assert_eq!(verdict(&rules, &format!("{header}{row}\n")), want, "{row:?}");
         }
     }
@@ -194,7 +196,7 @@ mod tests {
             ("T1,12,U3", "T1"),
             ("T1,12,", "T1"),
         ] {
-            let rules = Rules { identify: Identify::Team, protection: protection.clone() };
+            let rules = Rules { identify: Identify::Team, protection: protection.clone(), ..Rules::default() };
             let verdict = verdict(&rules, &format!("team_id,session_id,user_id\n{row}\n"));
             assert_eq!(verdict.split(':').next(), Some(want), "{row:?}");
         }

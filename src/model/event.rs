@@ -153,6 +153,21 @@ impl StopReason {
     }
 }
 
+/// Why no call is made until a time that is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WaitReason {
+    /// A 429 paused every bucket that still has rows.
+    RateLimited,
+    /// The server asked for a pause, but not because of a limit.
+    ServerBusy,
+    /// The rate allows no call yet.
+    Paced,
+    /// Only rows are left that are sent again after a backoff.
+    Backoff,
+    /// Slack isn't answering; the next call finds out whether it does again.
+    Outage,
+}
+
 /// What can be seen of a run at one moment.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Snapshot {
@@ -167,9 +182,9 @@ pub struct Snapshot {
     pub calls: u64,
     /// Since the run's first call; zero before it.
     pub elapsed: Duration,
-    /// Until calls are allowed again, where every bucket that still has rows is paused.
-    pub pause: Option<Duration>,
-    /// Calls a minute that the pacer allows itself now, over all buckets; none where there is no limit.
+    /// Why no call may be made now, and how long from now until one may.
+    pub wait: Option<(WaitReason, Duration)>,
+    /// Calls a minute that the pacer allows itself now, over all buckets; `None` without a limit.
     pub per_minute: Option<f64>,
     /// Calls ended in the last 60 s.
     pub recent_per_minute: f64,
@@ -177,7 +192,7 @@ pub struct Snapshot {
     pub eta: Option<Duration>,
     /// The kind of bucket, once known.
     pub bucket: Option<BucketKind>,
-    /// Whether Slack answers nobody just now.
+    /// Whether Slack isn't answering just now.
     pub outage: bool,
     /// Whether the run is stopping.
     pub stopping: bool,

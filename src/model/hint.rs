@@ -1,8 +1,7 @@
 //! What to do about a run that stopped, and about rows that ended with an error. The hint of a code is in the table of codes.
 
-use super::{ErrorCode, Status, StopReason};
+use super::{ErrorCode, Status, StopReason, format_duration, whole_minutes};
 use std::borrow::Cow;
-use std::time::Duration;
 
 impl StopReason {
     /// What to do before a run that stopped is continued.
@@ -17,7 +16,7 @@ impl StopReason {
                 .into()
         }
         StopReason::Deadline => "continue when you have time".into(),
-        StopReason::RetryAfter { pause } => format!("continue in {}, not before", in_words(*pause)).into(),
+        StopReason::RetryAfter { pause } => format!("wait {} before you continue", format_duration(whole_minutes(*pause))).into(),
         StopReason::Breaker { code } | StopReason::Refused { code, .. } | StopReason::Workspaces { code } => {
             code.hint().into()
         }
@@ -74,18 +73,10 @@ pub fn error_hint(status: Status, error: &str) -> &'static str {
     }
 }
 
-/// `15m`, `1h 30m`: as the flags take it; to the second, rounded up, so that nobody comes back too early.
-fn in_words(time: Duration) -> String {
-    let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
-    let parts = [(seconds / 3600, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")];
-    let words: Vec<String> =
-        parts.iter().filter(|(count, _)| *count > 0).map(|(count, unit)| format!("{count}{unit}")).collect();
-    if words.is_empty() { "0s".into() } else { words.join(" ") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn every_reason() -> Vec<StopReason> {
         let code = ErrorCode::InvalidArguments;
@@ -145,19 +136,6 @@ mod tests {
         ] {
             let hint = error_hint(status, error);
             assert!(hint.contains(want) && hint.contains(": "), "{error}: {hint}");
-        }
-    }
-
-    #[test]
-    fn a_pause_is_told_as_the_flags_take_it_and_never_too_short() {
-        for (time, want) in [
-            (Duration::ZERO, "0s"),
-            (Duration::from_millis(1), "1s"),
-            (Duration::from_mins(1), "1m"),
-            (Duration::from_secs(3601), "1h 1s"),
-            (Duration::from_millis(5_399_001), "1h 30m"),
-        ] {
-            assert_eq!(in_words(time), want);
         }
     }
 }

@@ -6,6 +6,7 @@
 mod carried;
 mod code;
 mod columns;
+mod duration;
 mod event;
 mod failures;
 mod hint;
@@ -28,7 +29,8 @@ mod token_text;
 pub use carried::Carried;
 pub use code::{CodeClass, ErrorCode};
 pub use columns::{ColumnError, ColumnNames, IdColumn, IdColumns};
-pub use event::{BucketKind, Event, Snapshot, StopReason};
+pub use duration::{format_duration, whole_minutes};
+pub use event::{BucketKind, Event, Snapshot, StopReason, WaitReason};
 pub use failures::Failures;
 pub use hint::error_hint;
 pub use ids::{IdError, SessionId, TeamId, UserId};

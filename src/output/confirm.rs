@@ -15,7 +15,7 @@ pub fn confirm(prompt: &str, reader: &mut dyn BufRead, writer: &mut impl Write) 
 /// Asks once more before whole users are logged out, and takes their number for an answer: a habit types `y`, but no number.
 pub fn confirm_users(users: u64, reader: &mut dyn BufRead, writer: &mut impl Write) -> bool {
     let prompt = format!(
-        "EVERY session of {} ends, also those that are not listed, on all devices.\nType the number of users to go on: ",
+        "EVERY session of {} ends, including those that aren't listed, on all devices.\nType the number of users to continue: ",
         counted(users, "user", "users")
     );
     let answer = asked(&prompt, reader, writer);

@@ -5,9 +5,9 @@
 //! A failed write is ignored for good: the results are the evidence, and the run goes on.
 
 use super::style::Palette;
-use crate::model::{LogFormat, OutputStyle, Verbosity};
+use crate::model::{LogFormat, OutputStyle, ScreenMode, Verbosity};
 use anstream::AutoStream;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -46,6 +46,7 @@ struct ConsoleState {
     /// The screen's own thread writes directly: its lines would wait for itself in the queue.
     owner: Mutex<Option<ThreadId>>,
     sink: Mutex<Box<dyn Write + Send>>,
+    is_terminal: bool,
     left_out: AtomicU64,
 }
 
@@ -61,13 +62,33 @@ fn locked<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Console {
     #[must_use]
     pub fn stderr(style: OutputStyle) -> Self {
-        Self::on(Box::new(AutoStream::new(io::stderr(), Palette::new(style.color).choice())), style)
+        let stderr = io::stderr();
+        let is_terminal = stderr.is_terminal();
+        Self::new(Box::new(AutoStream::new(stderr, Palette::new(style.color).choice())), style, is_terminal)
     }
 
     #[must_use]
     pub fn on(sink: Box<dyn Write + Send>, style: OutputStyle) -> Self {
-        let (route, sink) = (Mutex::new(Route::Straight), Mutex::new(sink));
-        Self(Arc::new(ConsoleState { style, route, owner: Mutex::default(), sink, left_out: AtomicU64::new(0) }))
+        Self::new(sink, style, false)
+    }
+
+    fn new(sink: Box<dyn Write + Send>, style: OutputStyle, is_terminal: bool) -> Self {
+        let (route, sink, left_out) = (Mutex::new(Route::Straight), Mutex::new(sink), AtomicU64::new(0));
+        Self(Arc::new(ConsoleState { style, route, owner: Mutex::default(), sink, is_terminal, left_out }))
+    }
+
+    /// Columns that text for people has; `None` if it isn't written to a terminal.
+    #[must_use]
+    pub fn width(&self) -> Option<usize> {
+        self.0.is_terminal.then(stderr_width)
+    }
+
+    /// Begins a new line below a `^C` that the terminal has echoed. A bar is taken away with what is behind it, so it needs
+    /// none.
+    pub(super) fn end_echo(&self) {
+        if self.0.is_terminal && self.style().progress != ScreenMode::Bar {
+            self.line("\n".to_owned());
+        }
     }
 
     /// How much is shown here, and how.
@@ -78,9 +99,9 @@ impl Console {
 
     /// Shows the plan of a run before it begins. Nothing under `-q`, and nothing in JSON.
     /// `text` is only called if it is shown: the time zone of its times is looked up in some hundred files.
-    pub fn plan(&self, text: impl FnOnce() -> String) {
+    pub fn plan(&self, text: impl FnOnce(Option<usize>) -> String) {
         if self.style().verbosity > Verbosity::Quiet && self.style().log_format == LogFormat::Text {
-            self.line(text());
+            self.line(text(self.width()));
         }
     }
 
@@ -155,6 +176,27 @@ impl Console {
     }
 }
 
+/// Columns of the terminal behind standard error; 80 if unknown.
+pub(super) fn stderr_width() -> usize {
+    width_of(&console::Term::stderr())
+}
+
+/// Columns of the terminal that is standard output; `None` if it is no terminal.
+#[must_use]
+pub fn stdout_columns() -> Option<usize> {
+    io::stdout().is_terminal().then(|| width_of(&console::Term::stdout()))
+}
+
+/// Columns of the terminal that is standard error; `None` if it is no terminal.
+#[must_use]
+pub fn stderr_columns() -> Option<usize> {
+    io::stderr().is_terminal().then(stderr_width)
+}
+
+fn width_of(terminal: &console::Term) -> usize {
+    terminal.size_checked().map_or(80, |(_, columns)| usize::from(columns))
+}
+
 /// Writes to standard output what a command was asked for, such as a plan. A reader that left early, as in `man | head`, is no
 /// error.
 ///
@@ -171,7 +213,6 @@ pub fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::model::ScreenMode;
 
     /// A stream that can be read from outside.
     #[derive(Clone, Default)]
@@ -229,9 +270,9 @@ pub(super) mod tests {
         assert_eq!((console.take_left_out(), console.take_left_out()), (3, 0));
         assert_eq!(queue.try_iter().count(), 2);
         drop(queue);
-        console.line("nobody listens\n".to_owned());
+        console.line("lost\n".to_owned());
         console.shut();
-        console.line("nor here\n".to_owned());
+        console.line("lost too\n".to_owned());
         assert_eq!((console.take_left_out(), page.text()), (2, String::new()));
         console.detach();
         console.line("straight\n".to_owned());

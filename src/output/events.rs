@@ -44,8 +44,8 @@ impl EventLog {
         begins_as(path, r#"{"v":1,"at":""#)
     }
 
-    pub fn started(&mut self, at: Stamp, run_id: &str, rows: u64) {
-        self.write(at, &EventBody::RunStarted { run_id: clean(run_id), rows });
+    pub fn started(&mut self, at: Stamp, run_id: &str, rehearsal: bool, rows: u64) {
+        self.write(at, &EventBody::RunStarted { run_id: clean(run_id), rehearsal, rows });
     }
 
     /// Something happened. Never waits for a reader and never fails.
@@ -127,6 +127,7 @@ struct EventLine<'a> {
 enum EventBody<'a> {
     RunStarted {
         run_id: Cow<'a, str>,
+        rehearsal: bool,
         rows: u64,
     },
     Sending {
@@ -290,7 +291,7 @@ mod tests {
     fn every_line() -> Vec<Value> {
         let counts = snapshot([2, 0, 0, 0], 3).counts;
         let own = [
-            EventBody::RunStarted { run_id: "one".into(), rows: 3 },
+            EventBody::RunStarted { run_id: "one".into(), rehearsal: false, rows: 3 },
             EventBody::RunEnded { run_id: "one".into(), exit_code: 0, rows: Rows(&counts), not_reached: 1, calls: 2 },
             EventBody::LeftOut { lines: 1 },
         ];
@@ -357,7 +358,7 @@ mod tests {
         let path = folder.path().join("events.ndjson");
         for run_id in ["one", "two"] {
             let mut log = EventLog::create(&path).unwrap();
-            log.started(at(), run_id, 3);
+            log.started(at(), run_id, false, 3);
             for event in every_event() {
                 log.event(at(), &event);
             }
@@ -379,7 +380,7 @@ mod tests {
     fn a_full_disk_ends_the_log_and_not_the_run() {
         let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
         let mut log = EventLog { sink: Some(LineSink::File(full)), left_out: 0 };
-        log.started(at(), "one", 3);
+        log.started(at(), "one", false, 3);
         assert!(log.sink.is_none());
         log.event(at(), &Event::OutageEnded);
         assert_eq!(log.left_out, 0);

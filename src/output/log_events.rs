@@ -1,7 +1,7 @@
 //! Events and the plain line of progress as tracing events: one way for text and for JSON.
 
 use super::messages::{sentence, stop_word};
-use super::progress_view::{ProgressView, bucket_words};
+use super::progress_view::{ProgressView, WaitText, bucket_words};
 use super::style::NOTICE;
 use super::text::clean;
 use crate::model::{Event, Outcome, Row};
@@ -59,7 +59,7 @@ pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// `120/1000 done · revoked 110 · gone 8 · failed 2 · 20/min · ETA 44 m 00 s`, and what is out of the ordinary.
+/// `120/1000 done · revoked 110 · gone 8 · failed 2 · 20/min · ETA 44m`, and what the run is waiting for.
 #[must_use]
 pub fn progress(view: &ProgressView) -> String {
     let mut parts = vec![
@@ -68,26 +68,34 @@ pub fn progress(view: &ProgressView) -> String {
         format!("gone {}", view.gone()),
         format!("failed {}", view.failed()),
     ];
+    if view.is_rehearsal() {
+        parts.insert(0, "REHEARSAL".to_owned());
+    }
     if view.requested() > 0 {
-        parts.insert(2, format!("requested {}", view.requested()));
+        parts.push(format!("requested {}", view.requested()));
     }
     if view.not_sent() > 0 {
         parts.push(format!("not sent {}", view.not_sent()));
     }
-    parts.push(view.pace());
-    parts.extend([view.limit(), view.trouble(), view.pause(), view.eta()].into_iter().flatten());
+    let wait = view.wait().map(|WaitText { reason, next }| match next {
+        Some((next, left)) => format!("{reason}, {next} {left}"),
+        None => reason,
+    });
+    parts.extend([view.pace(), wait, view.eta()].into_iter().flatten());
     parts.join(" · ")
 }
 
 pub(super) fn emit_progress(view: &ProgressView) {
     info!(
         target: NOTICE,
+        rehearsal = view.is_rehearsal(),
         done = view.done(),
         total = view.total(),
         revoked = view.revoked(),
         requested = view.requested(),
         gone = view.gone(),
         failed = view.failed(),
+        per_minute = view.per_minute(),
         "{}",
         progress(view)
     );
@@ -108,8 +116,7 @@ mod tests {
     use super::super::messages::tests::every_event;
     use super::super::progress_view::tests::snapshot;
     use super::*;
-    use crate::model::Snapshot;
-    use crate::model::{LogFormat, ScreenMode, Verbosity};
+    use crate::model::{LogFormat, ScreenMode, Snapshot, Verbosity, WaitReason};
 
     /// What `emit` shows of every event.
     fn told(mode: ScreenMode, verbosity: Verbosity, format: LogFormat) -> Vec<String> {
@@ -148,11 +155,16 @@ mod tests {
     }
 
     #[test]
-    fn the_progress_line_shows_counts_rate_and_eta() {
-        let state = Snapshot { eta: Some(Duration::from_mins(44)), per_minute: None, ..snapshot([110, 8, 2, 0], 1000) };
-        let line = |state: Snapshot| progress(&ProgressView::new(state, Duration::ZERO));
-        assert_eq!(line(state.clone()), "120/1000 done · revoked 110 · gone 8 · failed 2 · 20/min · ETA 44 m 00 s");
+    fn the_progress_line_shows_counts_rate_wait_and_eta() {
+        let state = Snapshot { eta: Some(Duration::from_mins(44)), ..snapshot([110, 8, 2, 0], 1000) };
+        let line = |state: Snapshot, is_rehearsal| progress(&ProgressView::new(state, Duration::ZERO, is_rehearsal));
+        let want = "120/1000 done · revoked 110 · gone 8 · failed 2 · 20/min · ETA 44m";
+        assert_eq!(line(state.clone(), false), want);
+        assert_eq!(line(state.clone(), true), format!("REHEARSAL · {want}"));
+        let pause = Some((WaitReason::Paced, Duration::from_secs(3)));
+        let waiting = line(Snapshot { wait: pause, ..state.clone() }, false);
+        assert!(waiting.ends_with("20/min · paced, next call in 3s · ETA 44m"), "{waiting}");
         let stopping = Snapshot { stopping: true, in_flight: 1, ..state };
-        assert!(line(stopping).ends_with("20/min · stopping: 1 call in flight"));
+        assert!(line(stopping, false).ends_with("20/min · stopping: 1 call in flight"));
     }
 }

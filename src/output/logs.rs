@@ -5,7 +5,7 @@
 
 use super::console::Console;
 use super::style::{NOTICE, Palette, Style, WEAKENED, style_of};
-use super::text::clean;
+use super::text::{clean, wrapped};
 use crate::model::{LogFormat, OutputStyle, ScreenMode, Status, Verbosity};
 use std::fmt::{self, Write as _};
 use std::io;
@@ -79,7 +79,7 @@ pub(super) fn dispatch(console: &Console, targets: Targets) -> Dispatch {
     let layer = tracing_subscriber::fmt::layer().with_writer(Lines(console.clone())).log_internal_errors(false);
     let registry = tracing_subscriber::registry().with(targets);
     match console.style().log_format {
-        LogFormat::Text => Dispatch::new(registry.with(layer.event_format(Sentences(console.style())))),
+        LogFormat::Text => Dispatch::new(registry.with(layer.event_format(Sentences(console.clone())))),
         LogFormat::Json => Dispatch::new(
             registry.with(layer.json().flatten_event(true).with_current_span(false).with_span_list(false)),
         ),
@@ -114,7 +114,7 @@ impl io::Write for &Lines {
 }
 
 /// `slack-revoke: warning: what happened`, and the fields behind it if the sentence does not hold them.
-struct Sentences(OutputStyle);
+struct Sentences(Console);
 
 impl<S, N> FormatEvent<S, N> for Sentences
 where
@@ -132,7 +132,8 @@ where
         };
         let fields = if [NOTICE, WEAKENED].contains(&metadata.target()) { "" } else { &words.fields };
         let sentence = format!("{kind}{}{}", clean(&words.message), clean(fields));
-        writeln!(out, "slack-revoke: {}", Palette::new(self.0.color).paint(style, &sentence))
+        let painted = Palette::new(self.0.style().color).paint(style, &sentence);
+        writeln!(out, "{}", wrapped(&format!("slack-revoke: {painted}"), self.0.width(), 2))
     }
 }
 

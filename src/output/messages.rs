@@ -15,16 +15,16 @@ pub fn sentence(event: &Event) -> String {
             format!("line {line}: {} at attempt {attempt}; again in {}", clean(error), format_duration(*wait))
         }
         Event::RateLimited { line, team, pause, stated } => rate_limited(*line, team.as_ref(), *pause, *stated),
-        Event::BucketKnown(kind) => format!("Slack keeps {}", bucket_words(*kind)),
+        Event::BucketKnown(kind) => format!("Slack has {}", bucket_words(*kind)),
         Event::Estimate { team, per_minute } => format!("pace{} {}/min", of(team.as_ref()), rate(*per_minute)),
         Event::Parked { team, code } => {
-            format!("workspace {team} refuses ({}); its rows are set aside, the others go on", clean(code.as_str()))
+            format!("workspace {team} refuses ({}); its rows are skipped, the others continue", clean(code.as_str()))
         }
         Event::OutageBegan { error } => {
-            format!("Slack is not answering ({}); one call at a time until it does", clean(error))
+            format!("Slack isn't answering ({}); one call at a time until it does", clean(error))
         }
         Event::OutageEnded => "Slack answers again".to_owned(),
-        Event::TokenRefreshed => "the token had expired; going on with a fresh one".to_owned(),
+        Event::TokenRefreshed => "the token had expired; continuing with a fresh one".to_owned(),
         Event::OtherOwner { owner, is_spared } => {
             let rows = if *is_spared { "this user's rows are left alone too" } else { "--allow-self was given" };
             format!(
@@ -60,7 +60,10 @@ fn rate_limited(line: u64, team: Option<&TeamId>, pause: Duration, stated: Optio
     let why = match stated {
         Some(stated) if pause <= stated => "as Slack asks".to_owned(),
         Some(stated) => {
-            format!("longer than the {} that Slack asks for, which were too short before", format_duration(stated))
+            format!(
+                "longer than the {} that Slack asks for, because that was too short before",
+                format_duration(stated)
+            )
         }
         None => "as Slack did not say for how long".to_owned(),
     };
@@ -73,7 +76,7 @@ fn rate_limited(line: u64, team: Option<&TeamId>, pause: Duration, stated: Optio
 pub fn why(reason: &StopReason) -> String {
     match reason {
         StopReason::Interrupted => "interrupted".to_owned(),
-        StopReason::Terminated => "asked to terminate".to_owned(),
+        StopReason::Terminated => "terminated".to_owned(),
         StopReason::MaxFailures { failed, of } => {
             format!("{} of {} failed, which is what --max-failures allows", counted(*failed, "row", "rows"), of)
         }
@@ -93,9 +96,9 @@ pub fn why(reason: &StopReason) -> String {
         StopReason::Unavailable { error, detail } => {
             format!("Slack can't be reached: {} ({})", clean(error), clean(detail))
         }
-        StopReason::Unwritable(error) => format!("the results cannot be written: {}", clean(error)),
-        StopReason::Unreadable(error) => format!("the input cannot be read on: {}", clean(error)),
-        StopReason::InputChanged(input) => format!("{} was changed while the run went on", clean(input)),
+        StopReason::Unwritable(error) => format!("the results can't be written: {}", clean(error)),
+        StopReason::Unreadable(error) => format!("the input can't be read any further: {}", clean(error)),
+        StopReason::InputChanged(input) => format!("{} was changed during the run", clean(input)),
     }
 }
 
@@ -215,8 +218,8 @@ pub(super) mod tests {
     fn sentences_name_the_row_and_the_cause() {
         let said: Vec<String> = every_event().iter().map(sentence).collect();
         assert!(said[1].starts_with("line 7: failed: ") && said[1].ends_with(", 2 attempts"), "{}", said[1]);
-        let why = "longer than the 1 s that Slack asks for, which were too short before";
-        assert_eq!(said[3], format!("line 7: rate limited; workspace T1 pauses 30 s, {why}"));
+        let why = "longer than the 1s that Slack asks for, because that was too short before";
+        assert_eq!(said[3], format!("line 7: rate limited; workspace T1 pauses 30s, {why}"));
         assert_eq!(said[5], "pace 37.5/min");
     }
 

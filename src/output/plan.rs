@@ -1,7 +1,7 @@
 //! The plan: what a run would do, before anything is sent.
 
 use super::files::json_text;
-use super::text::{clean, counted, format_duration, local, rate, thousands, without_userinfo};
+use super::text::{clean, counted, format_duration, local, rate, thousands, without_userinfo, wrapped};
 use crate::model::{InvalidRow, Rate, RateChoice, Stamp};
 use jiff::tz::TimeZone;
 use serde::{Serialize, Serializer};
@@ -46,7 +46,7 @@ pub struct PlanFacts {
     /// How fast it will be sent.
     #[serde(rename = "pace", serialize_with = "pace")]
     pub rate: RateChoice,
-    /// Calls a minute that the last run on this host and organisation found that one bucket takes.
+    /// Calls a minute that the last run on this host and organization found that one bucket accepts.
     pub learnt_per_minute: Option<f64>,
     pub now: Stamp,
     pub api_host: String,
@@ -157,9 +157,12 @@ pub fn plan_json(facts: &PlanFacts) -> String {
     json_text(&plan)
 }
 
-/// The plan for a reader. `zone` is that of the local clock.
+/// Where the values begin, behind their names.
+const INDENT: usize = 12;
+
+/// The plan for a reader with so many columns. `zone` is that of the local clock.
 #[must_use]
-pub fn plan_text(facts: &PlanFacts, zone: &TimeZone) -> String {
+pub fn plan_text(facts: &PlanFacts, zone: &TimeZone, width: Option<usize>) -> String {
     let age = facts.input_age.map(|age| format!(", {} old", format_duration(age))).unwrap_or_default();
     let rows = counted(facts.rows, "row", "rows");
     let mut lines = vec![format!("{:<11} {}: {rows}{age}", "input", clean(&facts.input))];
@@ -176,9 +179,11 @@ pub fn plan_text(facts: &PlanFacts, zone: &TimeZone) -> String {
     lines.extend(learnt(facts));
     lines.push(format!("{:<11} {}{}", "API host", clean(&facts.api_host), proxy_words(facts)));
     lines.push(format!("{:<11} {}", "results", clean(&facts.output)));
+    let indented = |line: String| wrapped(&line, width, INDENT);
+    let mut lines: Vec<_> = lines.into_iter().map(indented).collect();
     lines.extend(match facts.whole_users_calls {
-        Some(_) => whole_users(facts),
-        None => facts.reset_bulk_calls().map(|calls| bulk(facts.users, calls)),
+        Some(_) => whole_users(facts).map(|text| wrapped(&text, width, 0)),
+        None => facts.reset_bulk_calls().map(|calls| wrapped(&bulk(facts.users, calls), width, 0)),
     });
     lines.join("\n") + "\n"
 }
@@ -240,7 +245,7 @@ fn time(facts: &PlanFacts, zone: &TimeZone) -> String {
     };
     let ends = facts
         .ends_at()
-        .map(|end| format!("; begun now it ends {}{}", end.rfc3339_seconds(), beside_utc(&local(end, zone))));
+        .map(|end| format!("; started now, it ends at {}{}", end.rfc3339_seconds(), beside_utc(&local(end, zone))));
     let about = if duration < Duration::from_secs(1) { "a few seconds".to_owned() } else { format_duration(duration) };
     format!("{about} {pace}{}", ends.unwrap_or_default())
 }
@@ -250,7 +255,7 @@ fn auto_words(start: Rate, max: Rate) -> String {
         1 => String::new(),
         calls => format!(", the first {calls} at once"),
     };
-    let less = if max.is_faster_than(start) { "; less where Slack allows more" } else { "" };
+    let less = if max.is_faster_than(start) { "; less if Slack allows more" } else { "" };
     format!("at {}/min{first}{less}", rate(start.per_minute()))
 }
 
@@ -259,7 +264,7 @@ fn learnt(facts: &PlanFacts) -> Option<String> {
     let per_minute = facts.learnt_per_minute?.floor();
     let time = format_duration(spaced(facts.calls().saturating_sub(1), per_minute)?);
     let offer = format!(
-        "the last run found {}/min: {time} at that; --start-rate {per_minute}/min begins there",
+        "the last run found {}/min: {time} at that rate; --start-rate {per_minute}/min starts at it",
         rate(per_minute)
     );
     (matches!(facts.rate, RateChoice::Auto { .. }) && facts.to_send() > 0).then(|| format!("{:<11} {offer}", ""))
@@ -276,7 +281,7 @@ fn proxy_words(facts: &PlanFacts) -> String {
 
 fn bulk(users: u64, calls: u64) -> String {
     format!(
-        "Every row names its user: to end all sessions of these {}, {} of admin.users.session.resetBulk would do \
+        "Every row names its user: to end all sessions of these {}, {} of admin.users.session.resetBulk would be enough \
          (asynchronous, and not only the sessions listed).",
         counted(users, "user", "users"),
         counted(calls, "call", "calls")
@@ -286,11 +291,11 @@ fn bulk(users: u64, calls: u64) -> String {
 /// What nobody must overlook, and the number that a run without a terminal has to name.
 fn whole_users(facts: &PlanFacts) -> Option<String> {
     let confirm =
-        facts.users_to_confirm.map(|users| format!("\n--confirm-users {users} confirms it without a terminal."));
+        facts.users_to_confirm.map(|users| format!(" --confirm-users {users} confirms it without a terminal."));
     (facts.users > 0).then(|| {
         format!(
-            "EVERY session of {} will end, also those that are not listed, on all devices. Slack queues it; verify proves \
-             it.{}",
+            "EVERY session of {} will end, including those that aren't listed, on all devices. Slack queues it; verify \
+             proves it.{}",
             counted(facts.users, "user", "users"),
             confirm.unwrap_or_default()
         )

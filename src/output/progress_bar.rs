@@ -1,6 +1,6 @@
 //! The bar: one line on a terminal, drawn again in place. The only indicatif.
 
-use super::progress_view::ProgressView;
+use super::progress_view::{ProgressView, WaitText};
 use super::style::{Palette, Style};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -42,11 +42,6 @@ impl TerminalBar {
     }
 }
 
-/// Columns of the terminal behind standard error; 80 if unknown.
-pub(super) fn terminal_width() -> usize {
-    console::Term::stderr().size_checked().map_or(80, |(_, columns)| usize::from(columns))
-}
-
 /// One word or number of the line. Those with the highest rank leave first when the line is too narrow.
 struct BarField {
     rank: u8,
@@ -59,34 +54,41 @@ struct BarField {
 /// Shorter than this, a bar shows nothing that the per cent do not.
 const SHORTEST_BAR: usize = 8;
 const LONGEST_BAR: usize = 30;
-/// The bar leaves after the numbers of the pace, and before those of the rows.
-const BAR_RANK: u8 = 6;
+/// The bar leaves after the numbers that only a wide terminal shows.
+const BAR_RANK: u8 = 9;
+const REHEARSAL_RANK: u8 = 1;
 
 /// The parts in their order on the line. The ranks say which of them a narrow terminal still shows.
 fn parts(view: &ProgressView) -> Vec<BarField> {
     let part = |rank, text, style, joint| BarField { rank, text, style, joint };
     let count = |word: &str, rows: u64| format!("{word} {rows}");
     let bad = if view.failed() > 0 { Style::Bad } else { Style::Plain };
-    let mut parts = vec![
-        part(4, count("revoked", view.revoked()), Style::Good, ""),
-        part(7, count("gone", view.gone()), Style::Plain, " · "),
-        part(3, count("failed", view.failed()), bad, " · "),
-    ];
-    if view.requested() > 0 {
-        parts.insert(1, part(4, count("requested", view.requested()), Style::Good, " · "));
+    let mut parts = Vec::new();
+    if view.is_rehearsal() {
+        parts.push(part(REHEARSAL_RANK, "REHEARSAL".to_owned(), Style::Warning, ""));
     }
+    parts.push(part(7, count("revoked", view.revoked()), Style::Good, "  "));
+    if view.requested() > 0 {
+        parts.push(part(7, count("requested", view.requested()), Style::Good, " · "));
+    }
+    parts.push(part(10, count("gone", view.gone()), Style::Plain, " · "));
+    parts.push(part(5, count("failed", view.failed()), bad, " · "));
     if view.not_sent() > 0 {
-        parts.push(part(10, count("not sent", view.not_sent()), Style::Plain, " · "));
+        parts.push(part(11, count("not sent", view.not_sent()), Style::Plain, " · "));
     }
     parts.push(part(BAR_RANK, String::new(), Style::Plain, "  "));
     parts.push(part(0, format!("{}/{}", view.done(), view.total()), Style::Plain, "  "));
-    parts.push(part(5, format!("{} %", view.percent()), Style::Plain, " "));
-    parts.push(part(8, view.pace(), Style::Plain, "  "));
-    parts.extend(view.limit().map(|limit| part(9, format!("({limit})"), Style::Plain, " ")));
-    parts.extend(view.bucket().map(|bucket| part(11, bucket.to_owned(), Style::Plain, "  ")));
-    parts.extend(view.trouble().map(|trouble| part(1, trouble, Style::Warning, "  ")));
-    parts.extend(view.pause().map(|pause| part(1, pause, Style::Warning, "  ")));
-    parts.extend(view.eta().map(|eta| part(2, eta, Style::Plain, "  ")));
+    parts.push(part(8, format!("{}%", view.percent()), Style::Plain, " "));
+    parts.extend(view.pace().map(|pace| part(4, pace, Style::Plain, "  ")));
+    parts.extend(view.bucket().map(|bucket| part(12, bucket.to_owned(), Style::Plain, "  ")));
+    if let Some(WaitText { reason, next }) = view.wait() {
+        parts.push(part(2, reason, Style::Warning, "  "));
+        if let Some((next, left)) = next {
+            parts.push(part(6, next.to_owned(), Style::Warning, ", "));
+            parts.push(part(2, left, Style::Warning, " "));
+        }
+    }
+    parts.extend(view.eta().map(|eta| part(3, eta, Style::Plain, "  ")));
     parts
 }
 
@@ -126,7 +128,12 @@ pub fn line(view: &ProgressView, width: usize, palette: Palette) -> String {
         only.text = only.text.chars().take(room).collect();
     }
     let painted = |(index, part): (usize, &BarField)| {
-        let joint = if index == 0 { "" } else { part.joint };
+        let joint = match index.checked_sub(1).map(|before| parts[before].rank) {
+            None => "",
+            // The counts that were to come first may have left.
+            Some(REHEARSAL_RANK) => "  ",
+            Some(_) => part.joint,
+        };
         format!("{joint}{}", palette.paint(part.style, &part.text))
     };
     parts.iter().enumerate().map(painted).collect()
@@ -136,19 +143,20 @@ pub fn line(view: &ProgressView, width: usize, palette: Palette) -> String {
 mod tests {
     use super::super::progress_view::tests::snapshot;
     use super::*;
-    use crate::model::{BucketKind, Snapshot};
+    use crate::model::{BucketKind, Snapshot, WaitReason};
     use indicatif::InMemoryTerm;
     use proptest::prelude::*;
     use std::time::Duration;
 
     fn plain(snapshot: Snapshot, width: usize) -> String {
-        line(&ProgressView::new(snapshot, Duration::ZERO), width, Palette::new(false))
+        line(&ProgressView::new(snapshot, Duration::ZERO, false), width, Palette::new(false))
     }
 
     fn busy() -> Snapshot {
         Snapshot {
-            pause: Some(Duration::from_secs(14)),
+            wait: Some((WaitReason::RateLimited, Duration::from_secs(14))),
             eta: Some(Duration::from_secs(125)),
+            recent_per_minute: 480.0,
             ..snapshot([12, 3, 1, 0], 30)
         }
     }
@@ -156,9 +164,9 @@ mod tests {
     #[test]
     fn a_wide_terminal_shows_all() {
         assert_eq!(
-            plain(busy(), 120),
-            "revoked 12 · gone 3 · failed 1  [==============>            ]  16/30 53 %  20/min (limit 20)  \
-             paused 14 s  ETA 2 m 05 s"
+            plain(busy(), 140),
+            "revoked 12 · gone 3 · failed 1  [==============>             ]  16/30 53%  20/min  \
+             rate limited, next call in 14s  ETA 2m 5s"
         );
         let known = Snapshot { bucket: Some(BucketKind::Team), ..snapshot([12, 3, 1, 2], 30) };
         assert!(plain(known, 160).contains("not sent 2  ["));
@@ -167,15 +175,27 @@ mod tests {
     #[test]
     fn a_narrow_one_drops_the_less_important_parts() {
         for (width, want) in [
-            (80, "revoked 12 · gone 3 · failed 1  [===>  ]  16/30 53 %  paused 14 s  ETA 2 m 05 s"),
-            (60, "revoked 12 · failed 1  16/30  paused 14 s  ETA 2 m 05 s"),
-            (40, "16/30  paused 14 s  ETA 2 m 05 s"),
-            (20, "16/30  paused 14 s"),
+            (80, "revoked 12 · failed 1  16/30  20/min  rate limited, next call in 14s  ETA 2m 5s"),
+            (60, "failed 1  16/30  20/min  rate limited 14s  ETA 2m 5s"),
+            (44, "16/30  20/min  rate limited 14s  ETA 2m 5s"),
+            (40, "16/30  rate limited 14s  ETA 2m 5s"),
+            (24, "16/30  rate limited 14s"),
             (8, "16/30"),
             (4, "16/"),
             (0, ""),
         ] {
             assert_eq!(plain(busy(), width), want, "{width} columns");
+        }
+        let sending = Snapshot { wait: None, ..busy() };
+        let want = "revoked 12 · gone 3 · failed 1  [=====>     ]  16/30 53%  20/min  ETA 2m 5s";
+        assert_eq!(plain(sending, 80), want);
+    }
+
+    #[test]
+    fn a_rehearsal_says_so_at_every_usual_width() {
+        for width in [40, 80, 120, 200] {
+            let line = line(&ProgressView::new(busy(), Duration::ZERO, true), width, Palette::new(false));
+            assert!(line.starts_with("REHEARSAL  ") && line.contains("16/30") && line.contains("14s"), "{line}");
         }
     }
 
@@ -184,14 +204,16 @@ mod tests {
         let stopping = Snapshot { stopping: true, in_flight: 3, ..busy() };
         assert!(plain(stopping.clone(), 80).contains("stopping: 3 calls in flight"));
         assert!(plain(stopping, 50).contains("stopping: 3 calls in flight"));
-        let outage = Snapshot { outage: true, ..snapshot([1, 0, 0, 0], 30) };
-        assert!(plain(outage, 80).contains("Slack is not answering"));
+        let wait = Some((WaitReason::Outage, Duration::from_secs(8)));
+        let outage = Snapshot { outage: true, wait, ..snapshot([1, 0, 0, 0], 30) };
+        assert!(plain(outage.clone(), 80).contains("Slack isn't answering, next attempt in 8s"));
+        assert!(plain(outage, 40).contains("Slack isn't answering 8s"));
     }
 
     #[test]
     fn the_gauge_is_full_only_at_the_end() {
         for (rows, want) in [(0, "[>       ]"), (15, "[====>   ]"), (29, "[=======>]"), (30, "[========]")] {
-            assert_eq!(gauge(&ProgressView::new(snapshot([rows, 0, 0, 0], 30), Duration::ZERO), 10), want);
+            assert_eq!(gauge(&ProgressView::new(snapshot([rows, 0, 0, 0], 30), Duration::ZERO, false), 10), want);
         }
     }
 
@@ -199,19 +221,21 @@ mod tests {
         #[test]
         fn no_line_is_wider_than_its_terminal(
             rows in any::<[u16; 4]>(), total: u64, width in 0_usize..200, pause: Option<u32>, eta: Option<u64>,
-            limit: Option<u32>, outage: bool, stopping: bool, in_flight: u32, known: bool,
+            limit: Option<u32>, outage: bool, stopping: bool, in_flight: u32, known: bool, rehearsal: bool,
         ) {
             let state = Snapshot {
-                pause: pause.map(|s| Duration::from_secs(s.into())),
+                wait: pause.map(|s| (WaitReason::RateLimited, Duration::from_secs(s.into()))),
                 eta: eta.map(Duration::from_secs),
                 per_minute: limit.map(f64::from),
                 bucket: known.then_some(BucketKind::Team),
                 outage, stopping, in_flight,
                 ..snapshot(rows.map(|r| u64::from(r % 50)), total)
             };
-            prop_assert!(plain(state.clone(), width).chars().count() <= width.saturating_sub(1));
-            let painted = line(&ProgressView::new(state.clone(), Duration::ZERO), width, Palette::new(true));
-            prop_assert_eq!(anstream::adapter::strip_str(&painted).to_string(), plain(state, width));
+            let view = ProgressView::new(state, Duration::ZERO, rehearsal);
+            let plain = line(&view, width, Palette::new(false));
+            prop_assert!(plain.chars().count() <= width.saturating_sub(1));
+            let painted = line(&view, width, Palette::new(true));
+            prop_assert_eq!(anstream::adapter::strip_str(&painted).to_string(), plain);
         }
     }
 
@@ -219,10 +243,10 @@ mod tests {
     fn lines_go_above_the_bar_and_the_end_removes_it() {
         let terminal = InMemoryTerm::new(6, 80);
         let bar = TerminalBar::on(ProgressDrawTarget::term_like(Box::new(terminal.clone())), Palette::new(false));
-        bar.draw(&ProgressView::new(busy(), Duration::ZERO), 80);
+        bar.draw(&ProgressView::new(busy(), Duration::ZERO, false), 80);
         assert_eq!(terminal.contents(), plain(busy(), 80));
-        bar.draw(&ProgressView::new(snapshot([30, 0, 0, 0], 30), Duration::ZERO), 80);
-        assert!(terminal.contents().contains("30/30 100 %") && terminal.contents().lines().count() == 1);
+        bar.draw(&ProgressView::new(snapshot([30, 0, 0, 0], 30), Duration::ZERO, false), 80);
+        assert!(terminal.contents().contains("30/30 100%") && terminal.contents().lines().count() == 1);
         bar.above(|| {
             use indicatif::TermLike;
             terminal.write_line("a notice").unwrap();

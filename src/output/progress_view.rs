@@ -1,21 +1,37 @@
 //! What a snapshot says to a reader: the few numbers that the bar and the lines share. Pure.
 
-use super::text::{format_countdown, rate};
-use crate::model::{BucketKind, Snapshot, Status};
+use super::text::{format_duration, rate};
+use crate::model::{BucketKind, Snapshot, Status, WaitReason};
 use std::time::Duration;
 
-/// A snapshot as it reads some time after it was taken: pauses and the time left have run down since.
+/// Calls are spaced at any rate; only longer waits for it are worth a word.
+const UNREMARKABLE: Duration = Duration::from_secs(1);
+
+/// A snapshot as it reads some time after it was taken: waits and the time left have run down since.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProgressView {
     snapshot: Snapshot,
     age: Duration,
+    is_rehearsal: bool,
+}
+
+/// What the run is waiting for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct WaitText {
+    pub reason: String,
+    /// What follows when the time is over, with the time; `None` if that isn't known.
+    pub next: Option<(&'static str, String)>,
 }
 
 impl ProgressView {
     /// `age`: how long ago the snapshot was taken.
     #[must_use]
-    pub fn new(snapshot: Snapshot, age: Duration) -> Self {
-        Self { snapshot, age }
+    pub fn new(snapshot: Snapshot, age: Duration, is_rehearsal: bool) -> Self {
+        Self { snapshot, age, is_rehearsal }
+    }
+
+    pub(super) fn is_rehearsal(&self) -> bool {
+        self.is_rehearsal
     }
 
     pub(super) fn done(&self) -> u64 {
@@ -57,14 +73,16 @@ impl ProgressView {
         u64::try_from(percent).unwrap_or(100)
     }
 
-    /// Calls in the last minute.
-    pub(super) fn pace(&self) -> String {
-        format!("{}/min", rate(self.snapshot.recent_per_minute))
+    /// Calls a minute that the rate allows now; without a limit, those of the last minute.
+    pub(super) fn pace(&self) -> Option<String> {
+        let measured = Some(self.snapshot.recent_per_minute).filter(|calls| *calls > 0.0);
+        let target = self.snapshot.per_minute.map(|target| format!("{}/min", rate(target)));
+        target.or_else(|| Some(format!("{}/min measured", rate(measured?))))
     }
 
-    /// Calls a minute that the rate allows now; `None` without a limit.
-    pub(super) fn limit(&self) -> Option<String> {
-        self.snapshot.per_minute.map(|limit| format!("limit {}", rate(limit)))
+    /// Calls a minute that the rate allows now.
+    pub(super) fn per_minute(&self) -> Option<f64> {
+        self.snapshot.per_minute
     }
 
     /// Which rows share a limit, once known.
@@ -72,26 +90,34 @@ impl ProgressView {
         self.snapshot.bucket.map(bucket_words)
     }
 
-    /// The pause that is left, of one that has not run out.
-    pub(super) fn pause(&self) -> Option<String> {
-        let left = self.snapshot.pause?.checked_sub(self.age).filter(|left| !left.is_zero())?;
-        Some(format!("paused {}", format_countdown(left)))
+    /// What the run is waiting for, unless it is sending.
+    pub(super) fn wait(&self) -> Option<WaitText> {
+        let alone = |reason: String| Some(WaitText { reason, next: None });
+        if self.snapshot.stopping {
+            let calls = if self.snapshot.in_flight == 1 { "call" } else { "calls" };
+            return alone(format!("stopping: {} {calls} in flight", self.snapshot.in_flight));
+        }
+        let no_answer = "Slack isn't answering";
+        let wait = self.snapshot.wait.filter(|(reason, wait)| *reason != WaitReason::Paced || *wait > UNREMARKABLE);
+        let left = wait.and_then(|(reason, wait)| Some((reason, wait.checked_sub(self.age)?)));
+        let Some((reason, left)) = left.filter(|(_, left)| !left.is_zero()) else {
+            return if self.snapshot.outage { alone(no_answer.to_owned()) } else { None };
+        };
+        let (reason, next) = match reason {
+            WaitReason::RateLimited => ("rate limited", "next call in"),
+            WaitReason::ServerBusy => ("Slack asked for a pause", "next call in"),
+            WaitReason::Paced => ("paced", "next call in"),
+            WaitReason::Backoff => ("retrying", "next attempt in"),
+            WaitReason::Outage => (no_answer, "next attempt in"),
+        };
+        Some(WaitText { reason: reason.to_owned(), next: Some((next, format_duration(left))) })
     }
 
     /// The time left; `None` if it is unknown, or the run is stopping or done.
     pub(super) fn eta(&self) -> Option<String> {
         let over = self.snapshot.stopping || self.done() >= self.total();
         let eta = self.snapshot.eta.filter(|_| !over)?;
-        Some(format!("ETA {}", format_countdown(eta.saturating_sub(self.age))))
-    }
-
-    /// What is out of the ordinary just now, besides a pause.
-    pub(super) fn trouble(&self) -> Option<String> {
-        if self.snapshot.stopping {
-            let calls = if self.snapshot.in_flight == 1 { "call" } else { "calls" };
-            return Some(format!("stopping: {} {calls} in flight", self.snapshot.in_flight));
-        }
-        self.snapshot.outage.then(|| "Slack is not answering".to_owned())
+        Some(format!("ETA {}", format_duration(eta.saturating_sub(self.age))))
     }
 }
 
@@ -118,36 +144,75 @@ pub(super) mod tests {
         Snapshot { counts, total, recent_per_minute: 20.0, per_minute: Some(20.0), ..Snapshot::default() }
     }
 
+    fn view(snapshot: Snapshot, age: u64) -> ProgressView {
+        ProgressView::new(snapshot, Duration::from_secs(age), false)
+    }
+
     #[test]
     fn the_numbers_add_up() {
-        let view = ProgressView::new(snapshot([12, 3, 1, 2], 30), Duration::ZERO);
+        let view = view(snapshot([12, 3, 1, 2], 30), 0);
         assert_eq!(view.revoked() + view.gone() + view.failed() + view.not_sent(), view.done());
         assert_eq!((view.done(), view.total(), view.percent()), (18, 30, 60));
     }
 
+    fn waits(reason: WaitReason, seconds: u64, age: u64) -> Option<String> {
+        let wait = Some((reason, Duration::from_secs(seconds)));
+        let text = view(Snapshot { wait, ..snapshot([1, 0, 0, 0], 30) }, age).wait()?;
+        let (next, left) = text.next?;
+        Some(format!("{}, {next} {left}", text.reason))
+    }
+
     #[test]
-    fn a_pause_counts_down_between_snapshots() {
-        let paused = Snapshot { pause: Some(Duration::from_secs(14)), ..snapshot([1, 0, 0, 0], 30) };
-        for (age, want) in [(0, Some("paused 14 s")), (5, Some("paused 9 s")), (14, None), (20, None)] {
-            let view = ProgressView::new(paused.clone(), Duration::from_secs(age));
-            assert_eq!(view.pause().as_deref(), want);
+    fn a_wait_counts_down_between_snapshots() {
+        for (age, want) in [
+            (0, Some("rate limited, next call in 14s")),
+            (5, Some("rate limited, next call in 9s")),
+            (14, None),
+            (20, None),
+        ] {
+            assert_eq!(waits(WaitReason::RateLimited, 14, age).as_deref(), want);
         }
+    }
+
+    #[test]
+    fn every_kind_of_wait_has_its_reason() {
+        for (reason, want) in [
+            (WaitReason::ServerBusy, "Slack asked for a pause, next call in 8s"),
+            (WaitReason::Paced, "paced, next call in 8s"),
+            (WaitReason::Backoff, "retrying, next attempt in 8s"),
+            (WaitReason::Outage, "Slack isn't answering, next attempt in 8s"),
+        ] {
+            assert_eq!(waits(reason, 8, 0).as_deref(), Some(want));
+        }
+        assert_eq!((waits(WaitReason::Paced, 1, 0), waits(WaitReason::Paced, 3, 2).is_some()), (None, true));
+        let probing = view(Snapshot { outage: true, ..snapshot([1, 0, 0, 0], 30) }, 0);
+        assert_eq!(probing.wait(), Some(WaitText { reason: "Slack isn't answering".to_owned(), next: None }));
+    }
+
+    #[test]
+    fn the_pace_is_the_target_or_what_was_measured() {
+        let recent_per_minute = 1119.0;
+        for (per_minute, want) in [(Some(60.0), "60/min"), (None, "1119/min measured")] {
+            let snapshot = Snapshot { per_minute, recent_per_minute, ..snapshot([1, 0, 0, 0], 30) };
+            assert_eq!(view(snapshot, 0).pace().as_deref(), Some(want));
+        }
+        assert_eq!(view(Snapshot::default(), 0).pace(), None);
     }
 
     #[test]
     fn the_eta_counts_down_to_zero() {
         let base = Snapshot { eta: Some(Duration::from_secs(125)), ..snapshot([1, 0, 0, 0], 30) };
-        for (age, want) in [(0, "ETA 2 m 05 s"), (5, "ETA 2 m 00 s"), (500, "ETA 0 s")] {
-            assert_eq!(ProgressView::new(base.clone(), Duration::from_secs(age)).eta().as_deref(), Some(want));
+        for (age, want) in [(0, "ETA 2m 5s"), (5, "ETA 2m"), (500, "ETA 0s")] {
+            assert_eq!(view(base.clone(), age).eta().as_deref(), Some(want));
         }
         let stopping = Snapshot { stopping: true, ..base };
-        assert_eq!(ProgressView::new(stopping, Duration::ZERO).eta(), None);
+        assert_eq!(view(stopping, 0).eta(), None);
     }
 
     #[test]
     fn the_total_is_never_less_than_the_rows_done() {
-        let view = ProgressView::new(snapshot([5, 0, 0, 0], 3), Duration::ZERO);
-        assert_eq!((view.total(), view.percent()), (5, 100));
-        assert_eq!(ProgressView::new(snapshot([0; 4], 0), Duration::ZERO).percent(), 0);
+        let over = view(snapshot([5, 0, 0, 0], 3), 0);
+        assert_eq!((over.total(), over.percent()), (5, 100));
+        assert_eq!(view(snapshot([0; 4], 0), 0).percent(), 0);
     }
 }

@@ -4,12 +4,12 @@
 //! comes or something is due: at most 8 draws a second, and one a second for the countdowns while nothing new comes. A
 //! snapshot wakes it only if it would be shown at once; for plain lines most stay there until the next line is due.
 
-use super::console::{Console, ScreenMessage};
+use super::console::{Console, ScreenMessage, stderr_width};
 use super::log_events::{emit, emit_left_out, emit_progress};
-use super::progress_bar::{TerminalBar, terminal_width};
+use super::progress_bar::TerminalBar;
 use super::progress_view::ProgressView;
 use super::style::Palette;
-use crate::model::{Event, ScreenMode, Snapshot};
+use crate::model::{Event, ScreenMode, Snapshot, StopReason};
 use std::sync::mpsc::{Receiver, RecvError, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -71,6 +71,7 @@ impl SnapshotSlot {
 pub struct Screen {
     console: Console,
     slot: SnapshotSlot,
+    is_rehearsal: bool,
     /// Answers when the thread has ended; taken by the first who asks.
     ended: Option<Receiver<()>>,
 }
@@ -79,11 +80,11 @@ impl Screen {
     /// Begins to show a run on `console`, in the mode that its style says. If no thread can be started, notices are
     /// written straight and there is no progress.
     #[must_use]
-    pub fn start(console: &Console) -> Self {
+    pub fn start(console: &Console, is_rehearsal: bool) -> Self {
         let (queue, messages) = sync_channel(QUEUE);
         let (end, ended) = sync_channel(1);
         let slot = SnapshotSlot::default();
-        let screen = ScreenThread::new(console.clone(), slot.clone(), messages);
+        let screen = ScreenThread::new(console.clone(), slot.clone(), messages, is_rehearsal);
         // The thread's own messages use the subscriber of the thread that starts it.
         let dispatch = tracing::dispatcher::get_default(Dispatch::clone);
         let body = move || tracing::dispatcher::with_default(&dispatch, || screen.run(&end));
@@ -91,7 +92,7 @@ impl Screen {
         if thread::Builder::new().name("screen".to_owned()).spawn(body).is_err() {
             console.detach();
         }
-        Self { console: console.clone(), slot, ended: Some(ended) }
+        Self { console: console.clone(), slot, is_rehearsal, ended: Some(ended) }
     }
 
     /// Takes in how the run stands. Never waits.
@@ -106,6 +107,9 @@ impl Screen {
 
     /// Takes in what happened. Never waits; costs next to nothing for what is not shown.
     pub fn event(&self, event: &Event) {
+        if matches!(event, Event::Stopping(StopReason::Interrupted)) {
+            self.console.end_echo();
+        }
         emit(event);
     }
 
@@ -113,7 +117,7 @@ impl Screen {
     /// stands still is waited for 5 s at most; after that nothing is written any more.
     pub fn finish(mut self, end: &Snapshot) {
         if self.close(PATIENCE) && self.console.style().progress == ScreenMode::Plain {
-            emit_progress(&ProgressView::new(end.clone(), Duration::ZERO));
+            emit_progress(&ProgressView::new(end.clone(), Duration::ZERO, self.is_rehearsal));
         }
     }
 
@@ -142,12 +146,13 @@ struct ScreenThread {
     messages: Receiver<ScreenMessage>,
     latest: Option<TimedSnapshot>,
     timer: RedrawTimer,
+    is_rehearsal: bool,
 }
 
 impl ScreenThread {
-    fn new(console: Console, slot: SnapshotSlot, messages: Receiver<ScreenMessage>) -> Self {
+    fn new(console: Console, slot: SnapshotSlot, messages: Receiver<ScreenMessage>, is_rehearsal: bool) -> Self {
         let timer = RedrawTimer::new(console.style().progress, monotonic());
-        Self { console, slot, messages, latest: None, timer }
+        Self { console, slot, messages, latest: None, timer, is_rehearsal }
     }
 
     /// Until the console lets go of the queue, and all that is in it is written.
@@ -218,9 +223,13 @@ impl ScreenThread {
         let Some(latest) = self.latest.as_ref().filter(|_| self.timer.wait(now) == Some(Duration::ZERO)) else {
             return;
         };
-        let view = ProgressView::new(latest.snapshot.clone(), now.saturating_duration_since(latest.taken_at));
+        let view = ProgressView::new(
+            latest.snapshot.clone(),
+            now.saturating_duration_since(latest.taken_at),
+            self.is_rehearsal,
+        );
         match bar {
-            Some(bar) => bar.draw(&view, terminal_width()),
+            Some(bar) => bar.draw(&view, stderr_width()),
             None => emit_progress(&view),
         }
         self.timer.shown(now);

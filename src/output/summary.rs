@@ -1,9 +1,9 @@
-//! The last lines of a run: what became of the rows, what was written, and how to go on. Pure but for `show`.
+//! The last lines of a run: how it ended, what became of the rows, what was written, and the next command. Pure except `show`.
 
 use super::console::Console;
 use super::messages::{stop_word, why};
 use super::style::{NOTICE, Palette, Style, style_of};
-use super::text::{clean, counted, format_duration, rate, thousands};
+use super::text::{clean, counted, format_duration, rate, thousands, wrapped};
 use crate::model::{Counts, LogFormat, Pacing, Stamp, Status, StopReason, UserId, Verbosity};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,17 +12,12 @@ use std::time::Duration;
 const SIEM_ALERT: u64 = 60;
 
 /// Tier 2 as it is documented, calls a minute.
-pub(super) const TIER_2: u64 = 20;
-const TIER_2_A_MINUTE: f64 = 20.0;
-
-/// How long `calls` calls take if the first 20 go at once and then 20 a minute.
-pub(super) fn at_tier_2(calls: u64) -> Duration {
-    Duration::from_secs(calls.saturating_sub(TIER_2).saturating_mul(60 / TIER_2))
-}
+const TIER_2: f64 = 20.0;
 
 /// Everything that is said at the end of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Summary {
+    pub is_rehearsal: bool,
     /// Rows by how they ended, those of earlier runs on the same results included.
     pub counts: Counts,
     pub total: u64,
@@ -39,6 +34,8 @@ pub struct Summary {
     pub pacing: Pacing,
     /// Why the run stopped before its rows were all ended.
     pub stop: Option<StopReason>,
+    /// What to do about the stop.
+    pub advice: Option<String>,
     pub files: SummaryFiles,
     pub run_id: String,
     /// From the first call to the last answer; `None` if nothing was sent.
@@ -122,15 +119,20 @@ impl Summary {
         sentences
     }
 
-    /// Each in one sentence.
+    /// Each in one sentence, and what to do about a stop.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
+        let advice = self.advice.as_deref().map(|advice| clean(advice).into_owned());
+        self.attention().into_iter().chain(advice).collect()
+    }
+
+    fn attention(&self) -> Vec<String> {
         let not_found = self.counts.of(Status::NotFound);
         let many = not_found.saturating_mul(2) > self.counts.ended();
         let ids = many.then(|| {
             format!(
-                "{} of {} were not found: gone before, or the ids do not belong together. Nothing was revoked for \
-                 these rows; check a few of them before you count on it",
+                "{} of {} were not found: gone before, or the ids don't belong together. Nothing was revoked for \
+                 these rows; check a few of them before you rely on it",
                 thousands(not_found),
                 counted(self.counts.ended(), "row", "rows")
             )
@@ -166,46 +168,55 @@ pub fn show(console: &Console, summary: &Summary) {
     match (style.verbosity, style.log_format) {
         (Verbosity::Quiet, _) => {}
         (_, LogFormat::Json) => trace(summary),
-        (_, LogFormat::Text) => console.line(text(summary, Palette::new(style.color))),
+        (_, LogFormat::Text) => console.line(text(summary, Palette::new(style.color), console.width())),
     }
 }
 
-/// The text for a terminal: warnings, totals, files, and the way on, in this order.
+/// The text for a terminal of so many columns: how the run ended, totals, failures and warnings, files, and the next command.
 #[must_use]
-pub fn text(summary: &Summary, palette: Palette) -> String {
+pub fn text(summary: &Summary, palette: Palette, width: Option<usize>) -> String {
     let mut text = String::new();
-    for warning in summary.warnings() {
-        push(&mut text, &palette.paint(Style::Warning, &format!("warning: {warning}")));
+    let sentence = |style, sentence: &str| palette.paint(style, &wrapped(sentence, width, 2));
+    push(&mut text, &wrapped(&headline(summary), width, 2));
+    if let Some(advice) = &summary.advice {
+        push(&mut text, &wrapped(&format!("  {}", clean(advice)), width, 2));
     }
-    push(&mut text, &headline(summary));
     table(&mut text, summary, palette);
-    push(&mut text, &sum(summary));
-    for sentence in summary.failure_sentences() {
-        push(&mut text, &palette.paint(Style::Bad, &sentence));
+    push(&mut text, &wrapped(&calls(summary), width, 2));
+    for failure in summary.failure_sentences() {
+        push(&mut text, &sentence(Style::Bad, &failure));
     }
-    push(&mut text, &calls(summary));
-    push(&mut text, &summary.identity());
+    for warning in summary.attention() {
+        push(&mut text, &sentence(Style::Warning, &format!("warning: {warning}")));
+    }
+    if summary.counts.of(Status::Requested) > 0 {
+        push(&mut text, &wrapped(&queued(summary), width, 2));
+    }
     for (name, path) in summary.files.named() {
         push(&mut text, &format!("{name:<10} {}", clean(&path.to_string_lossy())));
     }
-    if summary.counts.of(Status::Requested) > 0 {
-        push(&mut text, &queued(summary));
+    push(&mut text, &wrapped(&summary.identity(), width, 2));
+    for (purpose, command) in [
+        ("to prove it, after some minutes", &summary.verify_command),
+        ("to run the remaining rows again", &summary.retry_command),
+        ("to continue", &summary.resume_command),
+    ] {
+        if let Some(command) = command {
+            push(&mut text, &format!("{purpose}:\n  {}", clean(command)));
+        }
     }
-    if let Some(command) = &summary.verify_command {
-        push(&mut text, &format!("to prove it, after some minutes:\n  {}", clean(command)));
-    }
-    if let Some(command) = &summary.retry_command {
-        push(&mut text, &format!("to run the remaining rows again:\n  {}", clean(command)));
-    }
-    if let Some(command) = &summary.resume_command {
-        push(&mut text, &format!("to continue:\n  {}", clean(command)));
+    if summary.is_rehearsal {
+        push(&mut text, &palette.paint(Style::Warning, "REHEARSAL: nothing was revoked"));
     }
     text
 }
 
 fn queued(summary: &Summary) -> String {
     let rows = summary.counts.of(Status::Requested);
-    format!("{} requested: Slack has queued it, and does not say when it is done", counted(rows, "row", "rows"))
+    format!(
+        "{} requested: Slack has queued the logouts, and doesn't say when they are done",
+        counted(rows, "row", "rows")
+    )
 }
 
 fn push(text: &mut String, line: &str) {
@@ -214,20 +225,21 @@ fn push(text: &mut String, line: &str) {
 }
 
 fn headline(summary: &Summary) -> String {
-    match &summary.stop {
+    let how = match &summary.stop {
         Some(reason) => format!("Stopped: {}", why(reason)),
         None => format!("Done: {} in {}", counted(summary.rows(), "row", "rows"), format_duration(summary.elapsed)),
-    }
+    };
+    if summary.is_rehearsal { format!("REHEARSAL, nothing was revoked. {how}") } else { how }
 }
 
 /// Statuses without rows are left out, except for the two that everybody looks for.
-fn is_told(status: Status, rows: u64) -> bool {
+fn is_shown(status: Status, rows: u64) -> bool {
     rows > 0 || matches!(status, Status::Revoked | Status::Failed)
 }
 
 fn table(text: &mut String, summary: &Summary, palette: Palette) {
     let width = thousands(summary.rows()).len();
-    for (status, rows) in summary.counts.iter().filter(|(status, rows)| is_told(*status, *rows)) {
+    for (status, rows) in summary.counts.iter().filter(|(status, rows)| is_shown(*status, *rows)) {
         let style = if rows > 0 { style_of(status) } else { Style::Plain };
         let line = format!("  {:<16} {:>width$}", status.as_str(), thousands(rows));
         push(text, &palette.paint(style, &line));
@@ -238,53 +250,37 @@ fn table(text: &mut String, summary: &Summary, palette: Palette) {
     }
 }
 
-/// `1,000 rows = 990 revoked + 8 not_found + 0 failed + 2 not reached`.
-#[must_use]
-pub fn sum(summary: &Summary) -> String {
-    let statuses = summary.counts.iter().filter(|(status, rows)| is_told(*status, *rows));
-    let mut parts: Vec<_> = statuses.map(|(status, rows)| format!("{} {}", thousands(rows), status.as_str())).collect();
-    if summary.not_reached() > 0 {
-        parts.push(format!("{} not reached", thousands(summary.not_reached())));
-    }
-    format!("  {} = {}", counted(summary.rows(), "row", "rows"), parts.join(" + "))
-}
-
-/// Calls, what the limit cost, and what the pace that was learnt was worth.
+/// Calls, what the limit cost, and what was learnt of it.
 fn calls(summary: &Summary) -> String {
-    let mut line = format!(
-        "{} in {}, {} rate limited, paused {}",
-        counted(summary.calls, "call", "calls"),
-        format_duration(summary.elapsed),
-        thousands(summary.rate_limited),
-        format_duration(summary.paused)
-    );
-    let at_tier_2 = at_tier_2(summary.calls);
-    if let (Some(pace), true) = (summary.per_minute, at_tier_2 > Duration::ZERO) {
-        let compared = format!(
-            "; {}/min at the end, at {TIER_2}/min it would have been {}",
-            rate(pace),
-            format_duration(at_tier_2)
-        );
-        line.push_str(&compared);
-    }
-    if let Some(learnt) = summary.pacing.learnt_per_minute.map(f64::floor).filter(|learnt| *learnt > TIER_2_A_MINUTE) {
-        let offer = format!("; one limit takes {}/min, and --start-rate {learnt}/min begins there", rate(learnt));
-        line.push_str(&offer);
-    }
-    line
+    let calls = format!("{} in {}", counted(summary.calls, "call", "calls"), format_duration(summary.elapsed));
+    let limited = Some(summary.rate_limited).filter(|calls| *calls > 0);
+    let paused = Some(summary.paused).filter(|paused| !paused.is_zero());
+    let learnt = summary.pacing.learnt_per_minute.map(f64::floor).filter(|learnt| *learnt > TIER_2);
+    [
+        Some(calls),
+        limited.map(|calls| format!(", {} rate limited", thousands(calls))),
+        paused.map(|paused| format!(", {} spent waiting", format_duration(paused))),
+        learnt.map(|learnt| {
+            format!("; Slack accepted about {}/min, and --start-rate {learnt}/min starts at that", rate(learnt))
+        }),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// The same as one tracing event, for `--log-format json`.
 fn trace(summary: &Summary) {
-    for warning in summary.warnings() {
-        tracing::warn!(target: NOTICE, "{warning}");
-    }
     for sentence in summary.failure_sentences() {
         tracing::error!(target: NOTICE, "{sentence}");
+    }
+    for warning in summary.warnings() {
+        tracing::warn!(target: NOTICE, "{warning}");
     }
     let rows = |status| summary.counts.of(status);
     tracing::info!(
         target: NOTICE,
+        rehearsal = summary.is_rehearsal,
         run_id = &*clean(&summary.run_id),
         total = summary.rows(),
         revoked = rows(Status::Revoked),
@@ -303,9 +299,8 @@ fn trace(summary: &Summary) {
         verify = summary.verify_command.as_deref().map(clean).as_deref(),
         retry = summary.retry_command.as_deref().map(clean).as_deref(),
         resume = summary.resume_command.as_deref().map(clean).as_deref(),
-        "{}: {}",
-        headline(summary),
-        sum(summary).trim_start()
+        "{}",
+        headline(summary)
     );
 }
 

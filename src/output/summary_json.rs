@@ -18,6 +18,7 @@ use std::path::Path;
 struct SummaryJson<'a> {
     v: u8,
     run_id: Cow<'a, str>,
+    rehearsal: bool,
     exit_code: u8,
     stop: Option<Value>,
     rows: Rows<'a>,
@@ -71,6 +72,7 @@ pub fn render(summary: &Summary, exit_code: u8) -> String {
     let object = SummaryJson {
         v: 1,
         run_id: clean(&summary.run_id),
+        rehearsal: summary.is_rehearsal,
         exit_code,
         stop,
         rows: Rows(&summary.counts),

@@ -1,9 +1,9 @@
 //! Text for people: cleaned, counted, timed. Pure.
 
+pub use crate::model::format_duration;
 use crate::model::{Stamp, is_unsafe_to_print};
 use jiff::tz::TimeZone;
 use std::borrow::Cow;
-use std::time::Duration;
 
 /// Takes from `text` whatever could move a cursor, recolour a terminal, or make a line read otherwise than it is.
 ///
@@ -56,39 +56,30 @@ pub fn listed(parts: &[String]) -> String {
     }
 }
 
-/// The two largest units of a duration, whole seconds, rounded up: a pause of 0.2 s is not over yet.
-fn units(duration: Duration) -> [(u64, &'static str); 2] {
-    let seconds = duration.as_secs().saturating_add(u64::from(duration.subsec_nanos() > 0));
-    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
-    if days > 0 {
-        [(days, "d"), (hours % 24, "h")]
-    } else if hours > 0 {
-        [(hours, "h"), (minutes % 60, "min")]
-    } else if minutes > 0 {
-        [(minutes, "min"), (seconds % 60, "s")]
-    } else {
-        [(0, "min"), (seconds, "s")]
+/// `text` in lines of at most `width` columns, those after the first indented. A longer word, such as a path, stays whole.
+/// Without a width it stays as it is.
+#[must_use]
+pub fn wrapped(text: &str, width: Option<usize>, indent: usize) -> String {
+    let Some(width) = width.filter(|width| columns(text) > *width) else { return text.to_owned() };
+    let (mut lines, mut column) = (String::with_capacity(text.len() + 8), 0);
+    for (index, word) in text.split(' ').enumerate() {
+        let length = columns(word);
+        if index > 0 && column > indent && column + 1 + length > width {
+            lines.push('\n');
+            lines.push_str(&" ".repeat(indent));
+            column = indent;
+        } else if index > 0 {
+            lines.push(' ');
+            column += 1;
+        }
+        lines.push_str(word);
+        column += length;
     }
+    lines
 }
 
-/// For totals and plans: `14 s`, `2 min 5 s`, `8 h 20 min`, `2 d 3 h`; a second part of zero is left out.
-#[must_use]
-pub fn format_duration(duration: Duration) -> String {
-    match units(duration) {
-        [(0, _), (second, unit)] => format!("{second} {unit}"),
-        [(first, unit), (0, _)] => format!("{first} {unit}"),
-        [(first, large), (second, small)] => format!("{first} {large} {second} {small}"),
-    }
-}
-
-/// For a line that is drawn again and again: as [`format_duration`], with `m` for minutes and two digits, so that it does not jump.
-#[must_use]
-pub fn format_countdown(duration: Duration) -> String {
-    let short = |unit: &'static str| if unit == "min" { "m" } else { unit };
-    match units(duration) {
-        [(0, _), (second, unit)] => format!("{second} {unit}"),
-        [(first, large), (second, small)] => format!("{first} {} {second:02} {}", short(large), short(small)),
-    }
+fn columns(text: &str) -> usize {
+    console::measure_text_width(text)
 }
 
 /// Calls a minute: `20`, `37.5`; at most one decimal.
@@ -160,35 +151,31 @@ mod tests {
         }
 
         #[test]
-        fn no_duration_or_stamp_panics(seconds: u64, nanos in 0..1_000_000_000_u32, millis: i64) {
-            let duration = Duration::new(seconds, nanos);
-            prop_assert!(!format_duration(duration).is_empty() && !format_countdown(duration).is_empty());
+        fn no_stamp_panics(millis: i64) {
             prop_assert!(Stamp::from_millis(millis).rfc3339().ends_with('Z'));
         }
     }
 
     #[test]
-    fn numbers_durations_and_rates_are_formatted() {
+    fn numbers_and_rates_are_formatted() {
         for (number, want) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
             assert_eq!(thousands(number), want);
-        }
-        for (millis, long, short) in [
-            (0, "0 s", "0 s"),
-            (200, "1 s", "1 s"),
-            (14_000, "14 s", "14 s"),
-            (120_000, "2 min", "2 m 00 s"),
-            (125_000, "2 min 5 s", "2 m 05 s"),
-            (30_000_000, "8 h 20 min", "8 h 20 m"),
-            (183_600_000, "2 d 3 h", "2 d 03 h"),
-        ] {
-            let duration = Duration::from_millis(millis);
-            assert_eq!((format_duration(duration).as_str(), format_countdown(duration).as_str()), (long, short));
         }
         for (per_minute, want) in [(20.0, "20"), (37.54, "37.5"), (0.25, "0.25"), (1.0 / 60.0, "0.017"), (0.0, "0")] {
             assert_eq!(rate(per_minute), want);
         }
         assert_eq!(counted(1, "row", "rows"), "1 row");
         assert_eq!(counted(2000, "row", "rows"), "2,000 rows");
+    }
+
+    #[test]
+    fn long_lines_are_wrapped_between_words() {
+        let text = "error: can't read /a/rather/long/path: no such file";
+        assert_eq!(wrapped(text, None, 2), text);
+        assert_eq!(wrapped(text, Some(80), 2), text);
+        assert_eq!(wrapped(text, Some(20), 2), "error: can't read\n  /a/rather/long/path:\n  no such file");
+        let painted = "\u{1b}[33mwarning: two words\u{1b}[0m";
+        assert_eq!(wrapped(painted, Some(18), 2), painted);
     }
 
     #[test]

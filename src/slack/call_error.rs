@@ -1,7 +1,7 @@
 //! Why a call other than a revocation brought no answer.
 
 use super::wire::clean;
-use crate::model::{Answer, CodeClass, ErrorCode, Fault, Reply};
+use crate::model::{Answer, CodeClass, ErrorCode, Fault, Reply, format_duration};
 use std::error::Error;
 use std::time::Duration;
 
@@ -125,7 +125,7 @@ fn is_about_the_call(code: &ErrorCode) -> bool {
 }
 
 fn pause_words(pause: Option<Duration>) -> String {
-    pause.map_or_else(String::new, |pause| format!(" of {} s", pause.as_secs()))
+    pause.map_or_else(String::new, |pause| format!(" of {}", format_duration(pause)))
 }
 
 fn detail_words(detail: &str) -> String {
@@ -237,7 +237,7 @@ mod tests {
         let fault = |fault, detail: &str| CallError::Fault { fault, detail: detail.into(), wait: None };
         for (error, words) in [
             (CallError::RateLimited { retry_after: None }, "Slack asks for a pause"),
-            (CallError::RateLimited { retry_after: Some(Duration::from_secs(30)) }, "Slack asks for a pause of 30 s"),
+            (CallError::RateLimited { retry_after: Some(Duration::from_secs(30)) }, "Slack asks for a pause of 30s"),
             (refused("invalid_auth", ""), "Slack answered invalid_auth"),
             (refused("missing_scope", "needed: x"), "Slack answered missing_scope: needed: x"),
             (fault(Fault::NotConnected, "refused"), "Slack can't be reached: refused"),

@@ -7,7 +7,7 @@ use super::token::{Token, TokenError, TokenSource};
 use super::wire::{self, Headers};
 use super::{ApiUrl, AuthTest, CallError, ListQuery, ListReply, Proxy, SessionPage, auth_test, list};
 use crate::engine::ports::{self, Permit, Refreshed, SessionApi};
-use crate::model::{Answer, ErrorCode, Reply, Stamp};
+use crate::model::{Answer, ErrorCode, Reply, Stamp, format_duration};
 use reqwest::header::{
     AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
 };
@@ -131,7 +131,7 @@ impl Client {
                 Err(error) => error,
             };
             let Some(wait) = waits.next() else { return Err(error) };
-            tracing::warn!("the token has expired; {error}; reading it again in {} s", wait.as_secs());
+            tracing::warn!("the token has expired; {error}; reading it again in {}", format_duration(wait));
             tokio::time::sleep(wait).await;
         }
     }

@@ -1,6 +1,6 @@
 //! `Retry-After`: seconds, or an HTTP date (RFC 9110, section 10.2.3). If it is there more than once, the longest counts.
 
-use crate::model::Stamp;
+use crate::model::{Stamp, format_duration};
 use std::time::{Duration, SystemTime};
 
 /// `Retry-After: 0` means one second (slack.md, "Rate limits").
@@ -35,7 +35,7 @@ pub(super) fn remark(header: &str) -> Option<String> {
         Some(_) if httpdate::parse_http_date(header.trim_ascii()).is_ok() => None,
         Some(MOST) => Some(format!("Retry-After: {shown:?} is ten years or more if it counts seconds")),
         Some(_) if header.split(',').all(|value| whole(value.trim_ascii())) => None,
-        Some(pause) => Some(format!("Retry-After: {shown:?} is read as {} s", pause.as_secs())),
+        Some(pause) => Some(format!("Retry-After: {shown:?} is read as {}", format_duration(pause))),
     }
 }
 
@@ -83,7 +83,7 @@ mod tests {
             assert_eq!(remark(plain), None, "{plain:?}");
         }
         for (odd, want) in [
-            ("1.5", "Retry-After: \"1.5\" is read as 2 s"),
+            ("1.5", "Retry-After: \"1.5\" is read as 2s"),
             ("1764250000", "Retry-After: \"1764250000\" is ten years or more if it counts seconds"),
             (
                 "10000000000000000000000",

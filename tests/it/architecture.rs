@@ -48,7 +48,7 @@ const PLACES: [(&str, &[&str]); 29] = [
     ("clap", &["cli/", "commands/completions.rs", "commands/man.rs"]),
     ("clap_complete", &["commands/completions.rs"]),
     ("clap_mangen", &["commands/man.rs"]),
-    // The crate is used in output/progress_bar.rs alone; output and commands have modules of the same name.
+    // The crate is used in output/console.rs and output/text.rs alone; output and commands have modules of the same name.
     ("console", &["output/", "main.rs"]),
     ("csv", &["ledger/"]),
     ("csv_core", &["input/"]),

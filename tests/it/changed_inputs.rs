@@ -99,7 +99,7 @@ fn an_input_rewritten_under_the_run_stops_it_and_the_original_continues_it() {
         let finished = running.wait();
         let text = finished.stderr();
         assert_eq!(finished.code(), Some(3), "{text}");
-        assert!(text.contains("s.csv") && text.contains("was changed while the run went on"), "{text}");
+        assert!(text.contains("s.csv") && text.contains("was changed during the run"), "{text}");
         assert!(text.contains("--resume"), "{text}");
         assert_no_stranger_was_sent(&server, &text);
         let ended = work.results("s.results.csv");

@@ -39,7 +39,7 @@ fn a_dead_feed_is_reported_and_its_age_is_exported() {
 
     becomes_days_old(&work, 3);
     let said = nightly(&work, &server).exits(0).stderr();
-    assert!(said.contains("warning: the input is 3 d old") && said.contains("every row of it has ended"), "{said}");
+    assert!(said.contains("warning: the input is 3d old") && said.contains("every row of it has ended"), "{said}");
     let age = value(&work, "slack_revoke_input_age_seconds").expect("an age");
     assert!((3.0..3.1).contains(&(age / 86_400.0)), "{age}");
 
@@ -47,7 +47,7 @@ fn a_dead_feed_is_reported_and_its_age_is_exported() {
     work.write("s.csv", rows(2_000, 1));
     becomes_days_old(&work, 2);
     let said = work.run(&server, "s.csv").args(fresh).exits(0).stderr();
-    assert!(said.contains("warning: the input is 2 d old"), "{said}");
+    assert!(said.contains("warning: the input is 2d old"), "{said}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What is looked at before anything is sent: the plan, and the rehearsal.
 
-use crate::harness::{TOKEN, Workdir, config, rows, sessions, start};
+use crate::harness::{TOKEN, Workdir, config, rows, sessions, start, totals};
 use serde_json::Value;
 
 /// A header and one row of every kind.
@@ -85,7 +85,10 @@ fn the_sample_is_rehearsed_twice_alike() {
     let rehearse = || {
         // The commands of the README: no token, no question, no terminal.
         let said = work.program(["run", "--rehearse", "sessions.csv"]).exits(0).stderr();
-        assert!(said.contains("30 rows = "), "{said}");
+        assert!(said.starts_with("REHEARSAL: a stand-in answers instead of Slack; nothing is revoked\n"), "{said}");
+        assert!(said.contains("\nREHEARSAL, nothing was revoked. Done: 30 rows in "), "{said}");
+        assert!(said.ends_with("\nREHEARSAL: nothing was revoked\n") && !said.contains("warning"), "{said}");
+        assert_eq!(totals(&said).values().sum::<u64>(), 30, "{said}");
         work.results("sessions.rehearsal.csv").statuses()
     };
     let first = rehearse();
@@ -93,6 +96,39 @@ fn the_sample_is_rehearsed_twice_alike() {
     assert!(first.values().any(|status| status == "revoked") && first.values().any(|status| status == "duplicate"));
     let manifest = work.json("sessions.rehearsal.csv.manifest.json");
     assert_eq!((&manifest["runs"][0]["rehearsal"], manifest["runs"].as_array().map(Vec::len)), (&true.into(), Some(1)));
+}
+
+#[test]
+fn a_rehearsal_by_variable_is_a_warning() {
+    let work = Workdir::new();
+    work.sample("sessions.csv");
+    let want = "warning: this is a rehearsal, because SLACK_REVOKE_REHEARSE is set";
+    for flags in [&[][..], &["-q"], &["--log-format", "json"]] {
+        let run =
+            work.program(["run", "sessions.csv"]).args(flags.iter().copied()).env("SLACK_REVOKE_REHEARSE", "true");
+        let said = run.exits(0).stderr();
+        assert!(said.contains(want.trim_start_matches(if flags.len() == 2 { "warning: " } else { "" })), "{said}");
+    }
+    let said = work.program(["run", "--rehearse", "sessions.csv", "--log-format", "json"]).exits(0).stderr();
+    let lines: Vec<serde_json::Value> = said.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let message = |line: Option<&serde_json::Value>| line.expect("a line")["message"].as_str().unwrap().to_owned();
+    assert!(message(lines.first()).starts_with("REHEARSAL: "), "{said}");
+    assert!(message(lines.last()).starts_with("REHEARSAL, nothing was revoked"), "{said}");
+    assert_eq!(lines.last().expect("a line")["rehearsal"], true);
+}
+
+#[test]
+fn a_plan_shows_ten_invalid_rows_or_all() {
+    let work = Workdir::new();
+    let bad: Vec<_> = (0..12).map(|row| format!("T1,x{row}\n")).collect();
+    work.write("in.csv", format!("team_id,session_id\nT1,1\n{}", bad.concat()));
+    let plan = |flags: &[&str]| work.program(["plan", "in.csv"]).args(flags.iter().copied()).exits(0).stdout();
+    let (short, long) = (plan(&[]), plan(&["-v"]));
+    let shown = |text: &str| text.matches("is not an integer").count();
+    assert_eq!((shown(&short), shown(&long)), (10, 12), "{short}{long}");
+    assert!(short.contains("line 3: session_id \"x0\" is not an integer") && short.contains("and 2 more"), "{short}");
+    let json: serde_json::Value = serde_json::from_str(&plan(&["--json"])).expect("JSON");
+    assert_eq!(json["invalid_examples"].as_array().map(Vec::len), Some(12));
 }
 
 #[test]

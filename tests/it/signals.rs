@@ -1,6 +1,8 @@
 //! Signals: what is in flight is finished and recorded, and the way on is told.
 
-use crate::harness::{Program, Running, TOKEN, Workdir, accepted, config, in_flight, rows, sessions, start, until};
+use crate::harness::{
+    Program, Running, TOKEN, Terminal, Workdir, accepted, config, in_flight, rows, sessions, start, totals, until,
+};
 use rustix::process::Signal;
 use slack_revoke::stand_in::{
     Effect, InjectedFault, Latency, RepeatedReply, ReplyScript, ScriptedReply, Server, StandInConfig,
@@ -67,8 +69,8 @@ fn the_first_signal_lets_calls_in_flight_finish_and_tells_how_to_go_on() {
 
         let recorded = work.results(RESULTS).count("revoked");
         assert_eq!(recorded as u64, accepted(&server), "what was in flight is recorded");
-        let sum = format!("40 rows = {recorded} revoked + 0 failed + {} not reached", 40 - recorded);
-        assert!(text.contains(&sum), "no {sum:?} in {text}");
+        let want = [("revoked", recorded as u64), ("failed", 0), ("not reached", 40 - recorded as u64)];
+        assert_eq!(totals(&text), want.into(), "{text}");
         let remaining = work.read("my list.results.remaining.csv").lines().count() - 1;
         assert_eq!(recorded + remaining, 40);
         assert_eq!(work.json("my list.results.csv.manifest.json")["runs"][0]["exit_code"], code);
@@ -100,7 +102,8 @@ fn the_second_signal_stops_at_once_and_names_what_was_cut_off() {
         let text = finished.stderr();
         assert_eq!(finished.code(), Some(130), "{text}");
         assert!(text.contains("sent and not recorded: 4 rows (line 2, 3, 4, 5)"), "{text}");
-        assert!(text.contains("40 rows = 0 revoked + 0 failed + 40 not reached"), "{text}");
+        let want = [("revoked", 0), ("failed", 0), ("not reached", 40)];
+        assert_eq!(totals(&text), want.into(), "{text}");
         assert_eq!(work.results(RESULTS).records.len(), 0);
         assert_eq!(server.live_sessions().len(), 36, "the four calls had taken effect");
 
@@ -108,5 +111,25 @@ fn the_second_signal_stops_at_once_and_names_what_was_cut_off() {
         paste(&work, continuation(&text));
         let results = work.results(RESULTS);
         assert_eq!((results.count("already_revoked"), results.count("revoked")), (4, 36));
+    }
+}
+
+/// The terminal echoes `^C` wherever the cursor is.
+#[test]
+fn a_notice_begins_below_an_echoed_interrupt() {
+    for progress in ["plain", "bar"] {
+        let slow = StandInConfig { latency: Latency::Fixed(LATENCY), ..config(sessions(1_000, 40)) };
+        let (work, server) = (Workdir::new(), start(slow));
+        let mut terminal = Terminal::open();
+        let flags = ["--progress", progress, "--color", "never"];
+        let mut running = four_at_once(&work, &server, 40).args(flags).start_on(&terminal);
+        until(&mut running, || accepted(&server) > 8);
+        terminal.types("^C");
+        running.signal(Signal::INT);
+        assert_eq!(running.wait().code(), Some(130), "{}", terminal.text());
+        terminal.has_shown("Stopped: interrupted");
+        let text = terminal.text();
+        let (before, _) = text.split_once("slack-revoke: warning: stopping: interrupted").expect("the notice");
+        assert!(before.ends_with('\n') || before.ends_with("\u{1b}[2K") || before.ends_with('\r'), "{before:?}");
     }
 }

@@ -78,7 +78,7 @@ impl Case {
         let mut case = Self {
             header,
             columns,
-            rules: Rules { identify, protection },
+            rules: Rules { identify, protection, ..Rules::default() },
             lines: BTreeMap::new(),
             sessions: BTreeMap::new(),
             at_first: 0,

@@ -13,7 +13,7 @@ use crate::ledger::ledger::{Ending, Errors, FinishedLedger, Ledger};
 use crate::ledger::manifest::Manifest;
 use crate::ledger::scan::Recorded;
 use crate::model::{
-    ErrorCode, InputSource, RunCounts, Stamp, Status, StopReason, TeamId, UserId, Verbosity, error_hint,
+    ErrorCode, InputSource, RunCounts, Stamp, Status, StopReason, TeamId, UserId, Verbosity, error_hint, whole_minutes,
 };
 use crate::output::{self, Console, FailureGroup, Summary, SummaryFiles, metrics, summary, summary_json};
 use std::cmp::Reverse;
@@ -141,6 +141,7 @@ impl Finish<'_> {
         let continues = !manifest.complete && self.settings.mode == Mode::Run;
         let revoked = recorded.tally().users().map(|(user, rows)| (user, rows.of(Status::Revoked)));
         Summary {
+            is_rehearsal: self.settings.mode == Mode::Rehearsal,
             // Those of the engine hold the row too whose record could not be written.
             counts: *recorded.tally().counts(),
             total: self.facts.rows,
@@ -151,6 +152,7 @@ impl Finish<'_> {
             per_minute: self.end.estimate,
             pacing: manifest.current().map(|run| run.pacing.clone()).unwrap_or_default(),
             stop: self.end.stop.clone(),
+            advice: self.advice(),
             files: SummaryFiles {
                 results: files.results.clone(),
                 remaining: remains.then(|| files.remaining.clone()),
@@ -164,7 +166,7 @@ impl Finish<'_> {
             failures: self.failures(recorded),
             retry_command: (remains && manifest.complete).then(|| self.retry_command()).flatten(),
             verify_command: self.verify_command(),
-            notes: self.advice().into_iter().chain(self.suspended()).collect(),
+            notes: self.suspended().collect(),
         }
     }
 
@@ -206,6 +208,13 @@ impl Finish<'_> {
     fn advice(&self) -> Option<String> {
         match self.end.stop.as_ref()? {
             StopReason::Interrupted | StopReason::Terminated => None,
+            reason @ StopReason::RetryAfter { pause } => {
+                let until = i64::try_from(whole_minutes(*pause).as_millis())
+                    .ok()
+                    .and_then(|pause| wall().as_millis().checked_add(pause));
+                let until = until.map(|until| Stamp::from_millis(until).rfc3339_seconds());
+                Some(format!("{}, until {}", reason.hint(), until.unwrap_or_default()))
+            }
             reason => Some(reason.hint().into_owned()),
         }
     }
@@ -231,7 +240,9 @@ impl Finish<'_> {
         let command = totals.resume_command.as_ref();
         let next = command.map(|command| format!("; to continue: {command}")).unwrap_or_default();
         match &self.end.stop {
-            Some(reason) => tracing::error!("{}; {}{next}", output::why(reason), reason.hint()),
+            Some(reason) => {
+                tracing::warn!(target: output::WEAKENED, "stopped: {}; {}{next}", output::why(reason), reason.hint());
+            }
             None if exit == ExitStatus::Success => {}
             None => tracing::error!("{}: see {}{next}", exit.meaning(), totals.files.results.display()),
         }

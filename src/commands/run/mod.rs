@@ -23,7 +23,8 @@ use crate::engine::clock::{Clock, wall};
 use crate::engine::{self, RunEnd};
 use crate::error::RunError;
 use crate::exit::ExitStatus;
-use crate::output::{Console, EventLog, Screen};
+use crate::model::Verbosity;
+use crate::output::{Console, EventLog, Screen, WEAKENED};
 use crate::signals::Shutdown;
 use finish::Finish;
 pub use plan::OutputFormat;
@@ -46,6 +47,9 @@ pub fn run(
     console: &Console,
     format: OutputFormat,
 ) -> Result<ExitStatus, RunError> {
+    if settings.mode == Mode::Rehearsal {
+        introduce_rehearsal(argv, console);
+    }
     let ended = waiting::block_on(async {
         let mut signals = waiting::signals()?;
         match waiting::unless_stopped(&mut signals, get_ready(settings, console, format)).await? {
@@ -54,6 +58,14 @@ pub fn run(
         }
     });
     ended.inspect_err(|error| refused::write_metrics(settings, error))
+}
+
+/// The first line of a rehearsal, which must not be taken for a run, and the other way round.
+fn introduce_rehearsal(argv: &[OsString], console: &Console) {
+    console.note("REHEARSAL: a stand-in answers instead of Slack; nothing is revoked");
+    if argv.iter().all(|word| word != "--rehearse") {
+        tracing::warn!(target: WEAKENED, "this is a rehearsal, because SLACK_REVOKE_REHEARSE is set");
+    }
 }
 
 /// All that comes before the first row.
@@ -72,7 +84,8 @@ struct ToSend {
 /// What waits for something is done on other threads, and what must be given back stays here: a signal drops it.
 async fn get_ready(settings: &Settings, console: &Console, format: OutputFormat) -> Result<Ready, RunError> {
     let _modes = SavedModes::save();
-    let mut prepared = Preflight::open(settings).await?;
+    let lists_all_invalid = format == OutputFormat::Json || settings.console.verbosity > Verbosity::Normal;
+    let mut prepared = Preflight::open(settings, lists_all_invalid).await?;
     confirm::check_users(settings, &prepared)?;
     confirm::check_unowned(settings, &prepared)?;
     if settings.mode == Mode::Plan {
@@ -113,7 +126,7 @@ async fn carry_out(
         .content
         .source(maybe_sent)
         .map_err(|error| RunError::input(error.to_string(), "continue with --resume"))?;
-    let screen = Screen::start(console);
+    let screen = Screen::start(console, settings.mode == Mode::Rehearsal);
     let (mut recorder, facts) = Recorder::begin(settings, prepared, &remote, events, screen, started)?;
     let clock = Clock::start();
     let end: RunEnd = engine::run(policy, remote.api(), &mut source, &mut recorder, &mut signals, clock).await;

@@ -3,6 +3,7 @@
 use super::finish::FinishedRun;
 use crate::cli::Mode;
 use crate::engine::ports::Control;
+use crate::model::format_duration;
 use crate::slack::secret_variables;
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::ffi::OsString;
@@ -59,7 +60,7 @@ async fn trouble(
         biased;
         ended = &mut ended => return failed(ended.unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))),
         _ = signals.next() => "by a signal".to_owned(),
-        () = tokio::time::sleep(longest) => format!("after {} s", longest.as_secs_f64()),
+        () = tokio::time::sleep(longest) => format!("after {}", format_duration(longest)),
     };
     if let Some(group) = group {
         // Refused where it ended just now.

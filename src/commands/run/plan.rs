@@ -35,7 +35,7 @@ pub async fn show(settings: &Settings, prepared: &Preflight, format: OutputForma
     let proxy = connection::proxy(&api)?.map(|proxy| proxy.to_string());
     let facts = facts(settings, prepared, api.host(), None, proxy);
     let text = match format {
-        OutputFormat::Text => output::plan_text(&facts, &TimeZone::system()),
+        OutputFormat::Text => output::plan_text(&facts, &TimeZone::system(), output::stdout_columns()),
         OutputFormat::Json => format!("{}\n", output::plan_json(&facts).trim_end()),
     };
     blocking(move || print(|out| out.write_all(text.as_bytes()))).await?;
@@ -44,10 +44,10 @@ pub async fn show(settings: &Settings, prepared: &Preflight, format: OutputForma
 
 /// Shows the plan before a run, on standard error.
 pub fn announce(settings: &Settings, prepared: &Preflight, remote: &Remote, console: &Console) {
-    console.plan(|| {
+    console.plan(|width| {
         let organisation = remote.organisation();
         let facts = facts(settings, prepared, remote.host(), organisation.as_deref(), remote.proxy());
-        output::plan_text(&facts, &TimeZone::system())
+        output::plan_text(&facts, &TimeZone::system(), width)
     });
 }
 

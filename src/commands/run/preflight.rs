@@ -37,9 +37,11 @@ impl Preflight {
     ///
     /// # Errors
     /// Where the input cannot be used, the output is held or cannot be continued, or `--protect` cannot be read.
-    pub async fn open(settings: &Settings) -> Result<Self, RunError> {
+    pub async fn open(settings: &Settings, lists_all_invalid: bool) -> Result<Self, RunError> {
         let owned = settings.clone();
-        let named = move || -> Result<_, RunError> { Ok((output_paths::of(&owned)?, rules(&owned)?)) };
+        let named = move || -> Result<_, RunError> {
+            Ok((output_paths::of(&owned)?, Rules { lists_all_invalid, ..rules(&owned)? }))
+        };
         let (files, rules) = blocking(named).await?;
         // Not on the other thread: if a signal ends the wait for it, the lock is still given back.
         let lock = files.as_ref().filter(|_| settings.mode != Mode::Plan).map(acquire).transpose()?;
@@ -186,7 +188,7 @@ fn rules(settings: &Settings) -> Result<Rules, RunError> {
         let content = std::fs::read(path).map_err(|error| trouble(error.to_string()))?;
         protection.protect(&content).map_err(|error| trouble(error.to_string()))?;
     }
-    Ok(Rules { identify, protection })
+    Ok(Rules { identify, protection, ..Rules::default() })
 }
 
 /// A protected session would end with its user's others, so whole users are protected through it. True where there are

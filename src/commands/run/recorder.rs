@@ -87,7 +87,7 @@ impl Recorder {
             tracing::warn!(target: output::WEAKENED, "{changed} was changed since an earlier run wrote it; its rows may be done soon");
         }
         if let Some(events) = &mut events {
-            events.started(started, &run_id, survey.rows);
+            events.started(started, &run_id, settings.mode == Mode::Rehearsal, survey.rows);
         }
         let facts = RunFacts { run_id, content, rows: survey.rows, files };
         let recorder = Self { ledger, events, screen, last: Snapshot::default(), suspended: Vec::new() };

@@ -24,16 +24,18 @@ impl StateMachine {
             self.stop(StopReason::Deadline);
         }
         self.prepare_rows();
+        self.next_call_at = None;
         if self.stop.is_some() {
             return None;
         }
         let mut wake = Wake::default();
-        wake.at(self.policy.deadline.filter(|_| !is_late));
         // After an announced pause its answer is about to be taken in.
         if !self.health.is_refreshing() && !self.announced.any() {
             self.send_what_may_go(&mut wake);
         }
         wake.at(self.next_due());
+        self.next_call_at = wake.0;
+        wake.at(self.policy.deadline.filter(|_| !is_late));
         self.emit_estimate();
         if self.batcher.as_ref().is_none_or(UserBatcher::wants_rows) {
             let wants = self.buckets.requests();

@@ -24,6 +24,7 @@ use super::throughput::Throughput;
 use super::user_batch::UserBatcher;
 use crate::model::{ErrorCode, Event, Reply, StopReason, Target, UserId};
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::time::Duration;
 
 pub use super::tally::CallTotals;
 
@@ -68,6 +69,8 @@ pub struct StateMachine {
     throughput: Throughput,
     tally: RunTally,
     estimate: Option<f64>,
+    /// When the next call may be made, if only time is missing for it.
+    next_call_at: Option<Duration>,
     stop: Option<StopReason>,
     /// What the loop is to do, until it takes it.
     actions: Vec<Action>,
@@ -92,6 +95,7 @@ impl StateMachine {
             throughput: Throughput::default(),
             tally: RunTally::new(&policy),
             estimate: None,
+            next_call_at: None,
             stop: None,
             actions: Vec::new(),
             policy,

@@ -6,7 +6,7 @@ use crate::engine::clock::Now;
 use crate::engine::job::Job;
 use crate::engine::run::RunEnd;
 use crate::engine::user_batch::UserBatcher;
-use crate::model::{Snapshot, StopReason};
+use crate::model::{Snapshot, StopReason, WaitReason};
 use std::time::Duration;
 
 impl StateMachine {
@@ -77,9 +77,6 @@ impl StateMachine {
     /// How the run stands now.
     pub fn snapshot(&mut self, now: Now) -> Snapshot {
         let began = self.tally.calls.began.unwrap_or(now.at);
-        let left = |index: usize| self.buckets.rows_left(index);
-        let open_at = self.buckets.iter().enumerate().filter(|(index, _)| left(*index) > 0);
-        let opens = open_at.map(|(_, bucket)| bucket.gate.paused_until()).min();
         let recent = self.throughput.per_minute(now.at, began);
         Snapshot {
             counts: self.tally.counts(),
@@ -89,7 +86,7 @@ impl StateMachine {
             rate_limited: self.tally.calls.rate_limited,
             calls: self.tally.calls.made,
             elapsed: now.at.saturating_sub(began),
-            pause: opens.and_then(|at| at.checked_sub(now.at)).filter(|pause| !pause.is_zero()),
+            wait: self.current_wait(now.at),
             per_minute: self.estimate,
             recent_per_minute: recent,
             eta: self.eta(now.at, recent),
@@ -97,6 +94,22 @@ impl StateMachine {
             outage: self.health.outage.is_declared(),
             stopping: self.stop.is_some(),
         }
+    }
+
+    /// Why no call may be made now, and how long from now until one may.
+    fn current_wait(&self, now: Duration) -> Option<(WaitReason, Duration)> {
+        let until = |at: Duration| at.checked_sub(now).filter(|left| !left.is_zero());
+        let next = self.next_call_at.and_then(until)?;
+        if self.health.outage.is_declared() {
+            return Some((WaitReason::Outage, next));
+        }
+        let with_rows = self.buckets.iter().enumerate().filter(|(index, _)| self.buckets.rows_left(*index) > 0);
+        let opens_first = with_rows.map(|(_, bucket)| &bucket.gate).min_by_key(|gate| gate.paused_until());
+        if let Some((gate, pause)) = opens_first.and_then(|gate| Some((gate, until(gate.paused_until())?))) {
+            let is_held = gate.held_until() == gate.paused_until();
+            return Some((if is_held { WaitReason::ServerBusy } else { WaitReason::RateLimited }, pause));
+        }
+        Some((if self.buckets.has_rows() { WaitReason::Paced } else { WaitReason::Backoff }, next))
     }
 
     /// The time of the bucket that will take longest, at its present estimate; or that of all rows, if the rate of the run

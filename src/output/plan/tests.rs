@@ -40,9 +40,9 @@ fn facts() -> PlanFacts {
 #[test]
 fn the_plan_reads_from_the_input_to_the_results() {
     assert_eq!(
-        plan_text(&facts(), &TimeZone::UTC),
+        plan_text(&facts(), &TimeZone::UTC, None),
         "\
-input       sessions.csv: 10,026 rows, 2 d 3 h old
+input       sessions.csv: 10,026 rows, 2d 3h old
 to send     10,020 rows, named by team_id
 protected   1 row
 duplicate   2 rows
@@ -50,7 +50,7 @@ invalid     3 rows
             line 17: session_id is not an integer
             and 2 more
 workspaces  12 (T1 9,000, T2 500, …)
-time        8 h 20 min at 20/min, the first 20 at once; less where Slack allows more; begun now it ends \
+time        8h 20m at 20/min, the first 20 at once; less if Slack allows more; started now, it ends at \
 2023-11-15T06:33:20Z
 API host    slack.com, through the proxy http://proxy:3128
 results     sessions.results.csv
@@ -63,13 +63,13 @@ fn the_time_follows_the_pace() {
     let base = facts();
     for (rows, rate, want) in [
         (0, auto("20/min", "300/min"), "nothing to send"),
-        (20, auto("20/min", "300/min"), "a few seconds at 20/min, the first 20 at once; less where Slack allows more;"),
-        (21, auto("20/min", "300/min"), "3 s at 20/min"),
-        (1220, auto("20/min", "300/min"), "1 h at 20/min"),
-        (100, auto("40/min", "300/min"), "1 min 30 s at 40/min, the first 40 at once"),
-        (7, auto("6/h", "6/h"), "1 h at 0.1/min; begun now"),
-        (4, auto("1/h", "300/min"), "3 h at 0.017/min; less"),
-        (121, RateChoice::Fixed("60/min".parse().unwrap()), "2 min at 60/min"),
+        (20, auto("20/min", "300/min"), "a few seconds at 20/min, the first 20 at once; less if Slack allows more;"),
+        (21, auto("20/min", "300/min"), "3s at 20/min"),
+        (1220, auto("20/min", "300/min"), "1h at 20/min"),
+        (100, auto("40/min", "300/min"), "1m 30s at 40/min, the first 40 at once"),
+        (7, auto("6/h", "6/h"), "1h at 0.1/min; started now"),
+        (4, auto("1/h", "300/min"), "3h at 0.017/min; less"),
+        (121, RateChoice::Fixed("60/min".parse().unwrap()), "2m at 60/min"),
         (121, RateChoice::Unlimited, "as fast as the network allows"),
     ] {
         let text = time(&PlanFacts { by_team: rows, rate, ..base.clone() }, &TimeZone::UTC);
@@ -85,7 +85,7 @@ fn whole_users_could_be_reset_in_bulk() {
     {
         let facts = PlanFacts { users, rows_without_user: without, ..facts() };
         assert_eq!(facts.reset_bulk_calls(), want, "{users} {without}");
-        assert_eq!(plan_text(&facts, &TimeZone::UTC).contains("resetBulk"), want.is_some());
+        assert_eq!(plan_text(&facts, &TimeZone::UTC, None).contains("resetBulk"), want.is_some());
     }
 }
 
@@ -123,7 +123,7 @@ fn nothing_hostile_reaches_the_terminal() {
         proxy: Some(hostile()),
         ..facts()
     };
-    for line in plan_text(&facts, &TimeZone::UTC).lines() {
+    for line in plan_text(&facts, &TimeZone::UTC, None).lines() {
         assert_eq!(clean(line), line);
     }
 }
@@ -139,11 +139,11 @@ fn whole_users_are_shown_as_calls_with_a_warning() {
         users_to_confirm: Some(2_501),
         ..facts()
     };
-    let text = plan_text(&facts, &TimeZone::UTC);
+    let text = plan_text(&facts, &TimeZone::UTC, None);
     for want in [
         "to send     2,600 rows, as whole users: 4 calls of admin.users.session.resetBulk\n",
         "time        a few seconds at 20/min",
-        "EVERY session of 2,500 users will end, also those that are not listed, on all devices.",
+        "EVERY session of 2,500 users will end, including those that aren't listed, on all devices.",
         "--confirm-users 2501 confirms it without a terminal.\n",
     ] {
         assert!(text.contains(want), "{want} is missing in {text}");

@@ -48,7 +48,7 @@ fn snapshots_do_not_wake_for_a_line_that_is_not_due() {
     let mut timer = RedrawTimer::new(ScreenMode::Plain, start);
     assert!(!timer.wants_news(start + 9_999 * MS));
     assert_eq!(timer.sleep(start + 4_000 * MS), Some(6_000 * MS));
-    // Rows that end after ten quiet seconds are told at once.
+    // Rows that end after ten quiet seconds are shown at once.
     assert!(timer.wants_news(start + 10_000 * MS));
     assert_eq!(timer.sleep(start + 10_000 * MS), Some(50_000 * MS));
     timer.note(true);
@@ -62,8 +62,8 @@ fn wakes(mode: ScreenMode) -> usize {
     let console = Console::on(Box::new(Page::default()), style(mode, Verbosity::Normal, LogFormat::Text));
     let (queue, messages) = sync_channel(QUEUE);
     console.attach(queue);
-    let screen = Screen { console: console.clone(), slot: SnapshotSlot::default(), ended: None };
-    let mut thread = ScreenThread::new(console, screen.slot.clone(), messages);
+    let screen = Screen { console: console.clone(), slot: SnapshotSlot::default(), is_rehearsal: false, ended: None };
+    let mut thread = ScreenThread::new(console, screen.slot.clone(), messages, false);
     screen.snapshot(&snapshot([1, 0, 0, 0], 30));
     thread.take_snapshot();
     assert!(thread.slot.may_sleep(thread.timer.wants_news(monotonic())));
@@ -96,7 +96,7 @@ fn everything_is_written_when_finish_returns() {
     let page = Page::default();
     let console = Console::on(Box::new(page.clone()), style(ScreenMode::Plain, Verbosity::Rows, LogFormat::Text));
     with_logs(&console, || {
-        let screen = Screen::start(&console);
+        let screen = Screen::start(&console, false);
         (0..100).for_each(|_| screen.event(&hostile_end()));
         screen.snapshot(&snapshot([1, 0, 0, 0], 9));
         screen.finish(&snapshot([8, 1, 0, 0], 9));
@@ -114,7 +114,7 @@ fn without_progress_and_notices_nothing_is_written() {
     let page = Page::default();
     let console = Console::on(Box::new(page.clone()), style(ScreenMode::None, Verbosity::Quiet, LogFormat::Text));
     with_logs(&console, || {
-        let screen = Screen::start(&console);
+        let screen = Screen::start(&console, false);
         screen.event(&hostile_end());
         screen.snapshot(&snapshot([1, 0, 0, 0], 9));
         screen.finish(&snapshot([9, 0, 0, 0], 9));
@@ -156,7 +156,7 @@ fn stopped() -> (Console, Receiver<()>, Sender<()>, Page) {
 fn a_blocked_terminal_does_not_block_the_run_and_missed_lines_are_counted() {
     let (console, begins, gate, page) = stopped();
     with_logs(&console, || {
-        let screen = Screen::start(&console);
+        let screen = Screen::start(&console, false);
         screen.event(&hostile_end());
         begins.recv().unwrap();
         for _ in 0..5_000 {
@@ -181,7 +181,7 @@ fn a_blocked_terminal_does_not_block_the_run_and_missed_lines_are_counted() {
 fn the_end_does_not_wait_for_a_blocked_terminal() {
     let (console, begins, gate, page) = stopped();
     with_logs(&console, || {
-        let mut screen = Screen::start(&console);
+        let mut screen = Screen::start(&console, false);
         screen.event(&hostile_end());
         begins.recv().unwrap();
         assert!(!screen.close(Duration::ZERO));

@@ -10,6 +10,7 @@ use proptest::prelude::*;
 /// The end of a finished run with these rows revoked, not found, failed and invalid.
 pub(in crate::output) fn summary(rows: [u64; 4], total: u64) -> Summary {
     Summary {
+        is_rehearsal: false,
         counts: snapshot(rows, total).counts,
         total,
         calls: 1020,
@@ -19,6 +20,7 @@ pub(in crate::output) fn summary(rows: [u64; 4], total: u64) -> Summary {
         per_minute: Some(40.0),
         pacing: Pacing::default(),
         stop: None,
+        advice: None,
         files: SummaryFiles {
             results: "s.results.csv".into(),
             remaining: None,
@@ -37,7 +39,7 @@ pub(in crate::output) fn summary(rows: [u64; 4], total: u64) -> Summary {
 }
 
 fn plain(summary: &Summary) -> String {
-    text(summary, Palette::new(false))
+    text(summary, Palette::new(false), None)
 }
 
 #[test]
@@ -45,15 +47,14 @@ fn a_finished_run_ends_with_its_totals_and_its_files() {
     assert_eq!(
         plain(&summary([1190, 8, 2, 0], 1200)),
         "\
-Done: 1,200 rows in 25 min
+Done: 1,200 rows in 25m
   revoked          1,190
   not_found            8
   failed               2
-  1,200 rows = 1,190 revoked + 8 not_found + 2 failed
-1,020 calls in 25 min, 4 rate limited, paused 1 min 2 s; 40/min at the end, at 20/min it would have been 50 min
-run 0193f1c2, actor W1 (alice), window 2023-11-14T22:13:20Z to 2023-11-14T22:38:20Z
+1,020 calls in 25m, 4 rate limited, 1m 2s spent waiting
 results    s.results.csv
 manifest   s.results.csv.manifest.json
+run 0193f1c2, actor W1 (alice), window 2023-11-14T22:13:20Z to 2023-11-14T22:38:20Z
 "
     );
 }
@@ -62,15 +63,51 @@ manifest   s.results.csv.manifest.json
 fn a_stopped_run_ends_with_the_command_that_continues_it() {
     let stopped = Summary {
         stop: Some(StopReason::Deadline),
+        advice: Some("continue when you have time".to_owned()),
         resume_command: Some("slack-revoke run s.csv --resume".to_owned()),
         files: SummaryFiles { remaining: Some("s.remaining.csv".into()), ..summary([0; 4], 0).files },
         ..summary([10, 0, 0, 0], 30)
     };
     let text = plain(&stopped);
-    assert!(text.starts_with("Stopped: --deadline has passed\n"), "{text}");
-    assert!(text.contains("30 rows = 10 revoked + 0 failed + 20 not reached\n"), "{text}");
+    assert!(text.starts_with("Stopped: --deadline has passed\n  continue when you have time\n  revoked"), "{text}");
+    assert!(text.contains("  revoked          10\n  failed            0\n  not reached      20\n"), "{text}");
     assert!(text.ends_with("to continue:\n  slack-revoke run s.csv --resume\n"), "{text}");
     assert!(text.contains("remaining  s.remaining.csv\n"));
+}
+
+#[test]
+fn a_rehearsal_says_so_first_and_last() {
+    let rehearsed = Summary { is_rehearsal: true, ..summary([28, 0, 0, 2], 30) };
+    let text = plain(&rehearsed);
+    assert!(text.starts_with("REHEARSAL, nothing was revoked. Done: 30 rows in 25m\n"), "{text}");
+    assert!(text.ends_with("\nREHEARSAL: nothing was revoked\n"), "{text}");
+}
+
+#[test]
+fn totals_come_before_failures_before_warnings_before_files_before_commands() {
+    let failed = Summary {
+        failures: vec![failure(12)],
+        notes: vec!["a note".to_owned()],
+        stop: Some(StopReason::Deadline),
+        resume_command: Some("slack-revoke run s.csv --resume".to_owned()),
+        ..summary([7, 0, 12, 0], 30)
+    };
+    let text = plain(&failed);
+    let parts = [
+        "Stopped: ",
+        "  revoked",
+        "calls in",
+        "user_not_found",
+        "warning: a note",
+        "results ",
+        "run 0193f1c2",
+        "--resume",
+    ];
+    let places: Vec<_> = parts.iter().map(|part| text.find(part).expect(part)).collect();
+    assert!(places.is_sorted(), "{text}");
+    let narrow = super::text(&failed, Palette::new(false), Some(60));
+    assert!(narrow.lines().all(|line| line.len() <= 60), "{narrow}");
+    assert_eq!(narrow.split_whitespace().collect::<Vec<_>>(), text.split_whitespace().collect::<Vec<_>>());
 }
 
 fn failure(rows: u64) -> FailureGroup {
@@ -100,7 +137,7 @@ fn a_warning_appears_if_more_than_half_is_not_found() {
     for (rows, warned) in [([5, 5, 0, 0], false), ([5, 6, 0, 0], true), ([0, 0, 0, 0], false), ([2, 3, 0, 1], false)] {
         let text = plain(&summary(rows, 20));
         assert_eq!(text.contains("not found: gone before"), warned, "{rows:?}");
-        assert_eq!(text.starts_with("warning: "), warned, "{rows:?}");
+        assert_eq!(text.contains("\nwarning: "), warned, "{rows:?}");
     }
 }
 
@@ -158,10 +195,12 @@ fn totals_follow_the_format_and_are_hidden_by_quiet() {
 
 proptest! {
     #[test]
-    fn the_parts_of_the_sum_are_the_whole(rows in any::<[u8; 4]>(), total in 0_u64..2000) {
-        let line = sum(&summary(rows.map(|rows| u64::from(rows % 50)), total)).replace(',', "");
-        let numbers: Vec<u64> = line.split(' ').filter_map(|word| word.parse().ok()).collect();
-        prop_assert_eq!(numbers[0], numbers[1..].iter().sum::<u64>());
-        prop_assert!(numbers[0] >= total);
+    fn the_table_adds_up_to_the_rows(rows in any::<[u8; 4]>(), total in 0_u64..2000) {
+        let summary = summary(rows.map(|rows| u64::from(rows % 50)), total);
+        let text = plain(&summary).replace(',', "");
+        let table = text.lines().filter_map(|line| line.strip_prefix("  ")?.rsplit_once(' '));
+        let sum: u64 = table.map(|(_, rows)| rows.parse::<u64>().unwrap()).sum();
+        prop_assert_eq!(sum, summary.rows());
+        prop_assert!(sum >= total);
     }
 }

@@ -1,6 +1,6 @@
 //! Reading the token's bytes, and what can go wrong: never the token. The buffers are wiped when they go.
 
-use crate::model::TokenSource;
+use crate::model::{TokenSource, format_duration};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use secrecy::zeroize::Zeroizing;
 use std::ffi::OsString;
@@ -151,7 +151,7 @@ pub enum TokenError {
     /// The command ended with another code than 0.
     #[error("{origin} failed ({status})")]
     CommandFailed { origin: TokenSource, status: ExitStatus },
-    #[error("{origin} printed no token within {}s", limit.as_secs_f64())]
+    #[error("{origin} printed no token within {}", format_duration(*limit))]
     TooSlow { origin: TokenSource, limit: Duration },
     /// Nothing but whitespace.
     #[error("{origin} is empty")]

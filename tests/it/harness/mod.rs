@@ -11,7 +11,7 @@ mod watch;
 pub use canned::Canned;
 pub use proxy::{Act, Proxy};
 pub use results::{Record, Results};
-pub use run::{Finished, Program, Running};
+pub use run::{Finished, Program, Running, totals};
 pub use terminal::Terminal;
 pub use watch::{Peak, accepted, in_flight, until};
 

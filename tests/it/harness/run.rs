@@ -3,6 +3,8 @@
 use super::terminal::Terminal;
 use super::watch::LOOKS;
 use rustix::process::{Pid, Signal, kill_process};
+use slack_revoke::model::Status;
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::Path;
@@ -176,4 +178,12 @@ impl Finished {
     pub fn stderr(&self) -> String {
         String::from_utf8_lossy(&self.0.stderr).into_owned()
     }
+}
+
+/// The table of totals that a run printed: rows by status, and those not reached.
+pub fn totals(stderr: &str) -> BTreeMap<&str, u64> {
+    let rows = stderr.lines().filter_map(|line| line.strip_prefix("  ")?.rsplit_once(' '));
+    let is_status = |name: &str| name == "not reached" || Status::parse(name).is_some();
+    let rows = rows.map(|(name, rows)| (name.trim(), rows.replace(',', "")));
+    rows.filter(|(name, _)| is_status(name)).map(|(name, rows)| (name, rows.parse().expect("a number"))).collect()
 }

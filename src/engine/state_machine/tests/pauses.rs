@@ -1,6 +1,7 @@
 //! Who may ask for a pause, whose pause it is, and what of it is waited for.
 
 use super::*;
+use crate::model::WaitReason;
 
 const PAUSE: Duration = Duration::from_secs(30);
 
@@ -94,4 +95,28 @@ fn of_a_pause_only_what_was_waited_for_is_counted() {
     bench.machine.stop(StopReason::Interrupted);
     assert_eq!(bench.machine.run_end(bench.at).calls.paused, Duration::from_secs(37));
     assert_eq!(bench.machine.run_end(at + Duration::from_hours(1)).calls.paused, Duration::from_secs(630));
+}
+
+#[test]
+fn a_snapshot_says_what_the_next_call_waits_for() {
+    let interval = Duration::from_secs(3);
+    let mut bench = Bench::with(rows(2..=99), Pace::Every(interval), |_| {});
+    let wait = |bench: &mut Bench| {
+        let now = bench.now();
+        bench.machine.snapshot(now).wait
+    };
+    bench.answer(Answer::Ok);
+    assert_eq!(wait(&mut bench), Some((WaitReason::Paced, interval)));
+    bench.until_a_call().answer(limited(20));
+    assert_eq!(wait(&mut bench), Some((WaitReason::RateLimited, Duration::from_secs(20))));
+    bench.until_a_call().reply(asking(Answer::Fault(Fault::Http(503)), PAUSE));
+    assert_eq!(wait(&mut bench), Some((WaitReason::ServerBusy, PAUSE)));
+    for _ in 0..5 {
+        bench.until_a_call().answer(Answer::Fault(Fault::Timeout));
+    }
+    assert!(matches!(wait(&mut bench), Some((WaitReason::Outage, left)) if !left.is_zero()));
+    let now = bench.now();
+    bench.machine.stop(StopReason::Interrupted);
+    bench.machine.step(now);
+    assert_eq!(wait(&mut bench), None);
 }
