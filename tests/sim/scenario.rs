@@ -43,6 +43,33 @@ pub struct Other {
     pub until_s: f64,
 }
 
+/// A time in which every call is refused.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Storm {
+    pub from_s: f64,
+    pub until_s: f64,
+    pub retry_after: RetryAfter,
+}
+
+/// Refusals of this share of the calls, whatever the load.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Random {
+    pub share: f64,
+    pub retry_after: RetryAfter,
+}
+
+/// A second limit, which all rows share.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SharedLimit {
+    pub limiter: Kind,
+    pub limit: f64,
+    #[serde(default = "a_minute")]
+    pub window_s: f64,
+}
+
 /// The order of rows of several workspaces.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -95,7 +122,20 @@ pub struct Scenario {
     pub retry_after: RetryAfter,
     #[serde(default)]
     pub latency: Latency,
-    pub other: Option<Other>,
+    #[serde(default)]
+    pub others: Vec<Other>,
+    #[serde(default)]
+    pub storms: Vec<Storm>,
+    pub random: Option<Random>,
+    /// A refusal closes the limit for so long, and a call inside that time begins it again.
+    #[serde(default)]
+    pub penalty_s: f64,
+    /// Calls that may be under way at the same time.
+    pub at_once: Option<usize>,
+    pub shared_limit: Option<SharedLimit>,
+    /// Refusals are HTTP 503 without a `Retry-After`, as nginx answers.
+    #[serde(default)]
+    pub answers_503: bool,
     #[serde(default)]
     pub teams: Teams,
     #[serde(default = "tier")]

@@ -1,10 +1,10 @@
 //! A Slack that is nothing but its limits: answers `ok` or 429, after a while.
 
 use crate::limiter::{Limiter, SECOND, micros};
-use crate::scenario::{Latency, Other, RetryAfter, Scenario};
+use crate::scenario::{Latency, RetryAfter, Scenario};
 use slack_revoke::engine::clock::Clock;
 use slack_revoke::engine::ports::{Permit, Refreshed, Request, SessionApi};
-use slack_revoke::model::{Answer, Reply};
+use slack_revoke::model::{Answer, Fault, Reply};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -77,25 +77,47 @@ struct Limit {
     told_until: u64,
     told_to: String,
     asked_until: u64,
-    other: Option<Other>,
-    other_next: u64,
+    /// When each other process calls next.
+    others_next: Vec<u64>,
+    penalty_until: u64,
 }
 
 impl Limit {
     fn new(scenario: &Scenario) -> Self {
         let limiter = Limiter::new(scenario.limiter, scenario.window_s, &scenario.limits);
-        let other_next = scenario.other.map_or(0, |other| micros(other.from_s));
-        let told_to = String::new();
-        Self { limiter, told_until: 0, told_to, asked_until: 0, other: scenario.other, other_next }
+        let others_next = scenario.others.iter().map(|other| micros(other.from_s)).collect();
+        Self { limiter, told_until: 0, told_to: String::new(), asked_until: 0, others_next, penalty_until: 0 }
     }
 
-    /// The calls of the other process up to now.
-    fn others_until(&mut self, at: u64) {
-        let Some(other) = self.other else { return };
-        while self.other_next <= at && self.other_next < micros(other.until_s) {
-            let _ = self.limiter.arrive(self.other_next);
-            self.other_next += micros(60.0 / other.per_minute);
+    /// The calls of the other processes up to now, in the order of their times.
+    fn others_until(&mut self, at: u64, scenario: &Scenario) {
+        loop {
+            let calls = self.others_next.iter().zip(&scenario.others).enumerate();
+            let due = calls.filter(|(_, (next, other))| **next <= at && **next < micros(other.until_s));
+            let Some((index, (&next, other))) = due.min_by_key(|(_, (next, _))| **next) else { return };
+            let _ = self.limiter.arrive(next);
+            self.others_next[index] = next + micros(60.0 / other.per_minute);
         }
+    }
+
+    /// A call arrives: taken, or how long until one would be.
+    fn arrive(&mut self, at: u64, scenario: &Scenario, shared: Option<&mut Limiter>) -> Result<(), u64> {
+        self.others_until(at, scenario);
+        let penalty = micros(scenario.penalty_s);
+        if at < self.penalty_until {
+            self.penalty_until = at + penalty;
+            return Err(penalty);
+        }
+        // A call that the shared limit refuses uses nothing of this one.
+        let before = shared.is_some().then(|| self.limiter.clone());
+        let taken = self.limiter.arrive(at).and_then(|()| shared.map_or(Ok(()), |shared| shared.arrive(at)));
+        if taken.is_err() {
+            if let Some(before) = before {
+                self.limiter = before;
+            }
+            self.penalty_until = at + penalty;
+        }
+        taken
     }
 }
 
@@ -119,8 +141,10 @@ impl Verdict {
 
 #[derive(Debug)]
 struct State {
-    scenario: Scenario,
+    scenario: Arc<Scenario>,
     limits: HashMap<String, Limit>,
+    shared: Option<Limiter>,
+    under_way: usize,
     random: fastrand::Rng,
     seen: Seen,
     test_refused: bool,
@@ -137,8 +161,13 @@ impl Server {
     pub fn new(scenario: &Scenario, clock: Clock) -> Self {
         let random = fastrand::Rng::with_seed(scenario.seed);
         let state = State {
-            scenario: scenario.clone(),
+            scenario: Arc::new(scenario.clone()),
             limits: HashMap::new(),
+            shared: scenario
+                .shared_limit
+                .as_ref()
+                .map(|shared| Limiter::new(shared.limiter, shared.window_s, &vec![(0.0, shared.limit)])),
+            under_way: 0,
             random,
             seen: Seen::default(),
             test_refused: false,
@@ -170,6 +199,7 @@ impl State {
         let another = limit.told_to != team;
         let test = inside && another && !self.test_refused;
         self.seen.sent(at);
+        self.under_way += 1;
         self.seen.tests += u64::from(test);
         self.seen.inside += u64::from(inside && !test);
         let Latency { ms, tail, tail_ms } = self.scenario.latency;
@@ -178,30 +208,43 @@ impl State {
     }
 
     fn arrived(&mut self, at: u64, team: &str, test: bool) -> Verdict {
-        let retry_after = self.scenario.retry_after;
+        let scenario = Arc::clone(&self.scenario);
+        let storm = scenario.storms.iter().find(|it| (micros(it.from_s)..micros(it.until_s)).contains(&at));
+        let by_chance = scenario.random.filter(|by_chance| self.random.f64() < by_chance.share);
+        let too_many = scenario.at_once.is_some_and(|most| self.under_way > most);
+        let mut shared = self.shared.take();
         let limit = self.limit(team);
-        limit.others_until(at);
         let inside = at < limit.asked_until;
-        let verdict = match (limit.limiter.arrive(at), retry_after) {
+        let (refused, retry_after) = match (storm, by_chance) {
+            (Some(storm), _) => (Err(10 * SECOND), storm.retry_after),
+            (None, Some(by_chance)) => (Err(SECOND), by_chance.retry_after),
+            (None, None) if too_many => (Err(SECOND), scenario.retry_after),
+            (None, None) => (limit.arrive(at, &scenario, shared.as_mut()), scenario.retry_after),
+        };
+        let verdict = match (refused, retry_after) {
             (Ok(()), _) => Verdict::Taken,
             (Err(wait), RetryAfter::Exact) => Verdict::Limited(Some(wait.div_ceil(SECOND))),
             (Err(_), RetryAfter::Missing) => Verdict::Limited(None),
             (Err(_), RetryAfter::Always(seconds)) => Verdict::Limited(Some(seconds)),
         };
-        let refused = verdict.pause().inspect(|pause| limit.asked_until = limit.asked_until.max(at + pause)).is_some();
+        let pause = verdict.pause().filter(|_| !scenario.answers_503);
+        let refused = pause.inspect(|pause| limit.asked_until = limit.asked_until.max(at + pause)).is_some();
         self.seen.arrived_inside += u64::from(inside);
-        self.seen.limited += u64::from(refused);
+        self.shared = shared;
+        self.seen.limited += u64::from(verdict.pause().is_some());
         self.test_refused |= test && refused;
         verdict
     }
 
     fn answered(&mut self, at: u64, team: &str, verdict: Verdict) {
-        if let Some(pause) = verdict.pause() {
+        self.under_way -= 1;
+        let stated = verdict.pause().filter(|_| !self.scenario.answers_503);
+        if let Some(pause) = stated {
             let limit = self.limit(team);
             limit.told_until = limit.told_until.max(at + pause);
             team.clone_into(&mut limit.told_to);
         }
-        self.seen.answered(at, verdict.pause());
+        self.seen.answered(at, stated);
     }
 }
 
@@ -226,9 +269,15 @@ impl Server {
         tokio::time::sleep(there).await;
         let verdict = self.state.lock().expect("no panic before").arrived(self.now(), &team, test);
         tokio::time::sleep(latency.saturating_sub(there)).await;
-        self.state.lock().expect("no panic before").answered(self.now(), &team, verdict);
+        let mut state = self.state.lock().expect("no panic before");
+        state.answered(self.now(), &team, verdict);
+        let answers_503 = state.scenario.answers_503;
+        drop(state);
         Some(match verdict {
             Verdict::Taken => Reply { http_status: Some(200), ..Reply::bare(Answer::Ok) },
+            Verdict::Limited(_) if answers_503 => {
+                Reply { http_status: Some(503), ..Reply::bare(Answer::Fault(Fault::Http(503))) }
+            }
             Verdict::Limited(seconds) => {
                 let retry_after = seconds.map(Duration::from_secs);
                 Reply { http_status: Some(429), ..Reply::bare(Answer::RateLimited { retry_after }) }
