@@ -1,6 +1,6 @@
 //! What a snapshot says to a reader: the few numbers that the bar and the lines share. Pure.
 
-use super::text::{format_duration, rate};
+use super::text::{counted, format_duration, rate};
 use crate::model::{BucketKind, Snapshot, Status, WaitReason};
 use std::time::Duration;
 
@@ -94,8 +94,10 @@ impl ProgressView {
     pub(super) fn wait(&self) -> Option<WaitText> {
         let alone = |reason: String| Some(WaitText { reason, next: None });
         if self.snapshot.stopping {
-            let calls = if self.snapshot.in_flight == 1 { "call" } else { "calls" };
-            return alone(format!("stopping: {} {calls} in flight", self.snapshot.in_flight));
+            return alone(match self.snapshot.in_flight {
+                0 => "stopping".to_owned(),
+                calls => format!("stopping: {} in flight", counted(u64::from(calls), "call", "calls")),
+            });
         }
         let no_answer = "Slack isn't answering";
         let wait = self.snapshot.wait.filter(|(reason, wait)| *reason != WaitReason::Paced || *wait > UNREMARKABLE);

@@ -189,7 +189,7 @@ pub fn text(summary: &Summary, palette: Palette, width: Option<usize>) -> String
     for warning in summary.attention() {
         push(&mut text, &sentence(Style::Warning, &format!("warning: {warning}")));
     }
-    if summary.counts.of(Status::Requested) > 0 {
+    if summary.counts.of(Status::Requested) > 0 && !summary.is_rehearsal {
         push(&mut text, &wrapped(&queued(summary), width, 2));
     }
     for (name, path) in summary.files.named() {

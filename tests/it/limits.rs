@@ -45,7 +45,7 @@ fn every_form_of_retry_after_is_a_pause() {
         assert_eq!(server.stats().of(Method::Invalidate).calls, 2, "{retry_after:?} {status:?}");
         assert_eq!(work.results("in.results.csv").records.len(), 1, "a limit ends no row");
         assert_eq!(work.read("in.results.remaining.csv"), rows(1_001, 2));
-        assert!(said.contains("continue in") && said.contains("--resume"), "{said}");
+        assert!(said.contains("before you continue, until 20") && said.contains("--resume"), "{said}");
     }
 }
 

@@ -62,7 +62,7 @@ fn two_and_a_half_thousand_users_take_four_calls_and_verify_proves_it() {
     assert_eq!(first.get("request_id"), results.line(3).get("request_id"), "one call, both rows of the user");
     assert_ne!(first.get("request_id"), results.line(4).get("request_id"));
     assert!(!work.exists("in.results.remaining.csv"), "nothing remains: verify is the proof");
-    assert!(said.contains("slack-revoke verify ") && said.contains("has queued it"), "{said}");
+    assert!(said.contains("slack-revoke verify ") && said.contains("has queued the logouts"), "{said}");
     let told = work.json("sum.json");
     assert_eq!((&told["rows"]["requested"], &told["calls"], &told["exit_code"]), (&5_000.into(), &4.into(), &0.into()));
     let manifest = work.json("in.results.csv.manifest.json");
@@ -259,7 +259,7 @@ fn a_rehearsal_of_whole_users_asks_nothing_and_fails_nobody() {
     let work = Workdir::new();
     work.write("in.csv", input(1_500, 1));
     let said = work.program(["run", "--rehearse", "--whole-users", "in.csv"]).exits(0).stderr();
-    assert!(said.contains("has queued it") && !said.contains("slack-revoke verify"), "{said}");
+    assert!(said.contains("  requested        1,500\n") && !said.contains("slack-revoke verify"), "{said}");
     let results = work.results("in.rehearsal.csv");
     assert_eq!((results.count("requested"), results.records.len()), (1_500, 1_500));
 }

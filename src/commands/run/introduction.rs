@@ -75,7 +75,7 @@ fn unclear(error: &CallError) -> RunError {
 fn remedy(error: &CallError) -> String {
     match error {
         CallError::RateLimited { retry_after: Some(pause) } => {
-            format!("run the same command again in {}, not before", format_duration(*pause))
+            format!("wait {} before you run the same command again", format_duration(*pause))
         }
         CallError::RateLimited { retry_after: None } | CallError::Refused { .. } | CallError::Fault { .. } => {
             error_hint(Status::Unknown, &error.name()).into()
