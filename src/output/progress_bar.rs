@@ -187,7 +187,7 @@ mod tests {
             assert_eq!(plain(busy(), width), want, "{width} columns");
         }
         let sending = Snapshot { wait: None, ..busy() };
-        let want = "revoked 12 · gone 3 · failed 1  [=====>     ]  16/30 53%  20/min  ETA 2m 5s";
+        let want = "revoked 12 · gone 3 · failed 1  [========>      ]  16/30 53%  20/min  ETA 2m 5s";
         assert_eq!(plain(sending, 80), want);
     }
 

@@ -135,7 +135,7 @@ fn results_that_nothing_vouches_for_are_refused() {
     for content in ["name,age\nAda,36\n", "team_id,session_id\nT1,1000\n", "free text"] {
         let (work, server) = stopped();
         work.write(RESULTS, content);
-        assert_refused(&work, &server, resume(&work, &server, "s.csv"), "no results file of slack-revoke");
+        assert_refused(&work, &server, resume(&work, &server, "s.csv"), "a results file of slack-revoke");
     }
 
     let (work, server) = stopped();
