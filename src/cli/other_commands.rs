@@ -31,11 +31,11 @@ pub struct RemoteArgs {
 pub struct RateArgs {
     /// Call rate: N/s, N/min, N/h, auto or unlimited
     ///
-    /// `auto` starts at Slack's Tier 2 rate and finds the real limit. `unlimited` is only for servers on the loopback address.
-    /// Retry-After is always honored.
+    /// `auto` finds the real limit: it sends faster until Slack answers 429, then keeps to its estimate. `unlimited` is only for
+    /// servers on the loopback address. Retry-After is always honored.
     #[arg(long, value_name = "RATE", value_parser = values::rate, default_value = "auto")]
     pub rate: RateChoice,
-    /// Initial rate of `--rate auto` [default: 20/min]
+    /// Limit that `--rate auto` expects at the start [default: 20/min]
     #[arg(long, value_name = "RATE", value_parser = str::parse::<Rate>)]
     pub start_rate: Option<Rate>,
     /// Highest rate that `--rate auto` tries [default: 300/min]

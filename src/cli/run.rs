@@ -104,11 +104,11 @@ pub struct OutputArgs {
 pub struct PaceArgs {
     /// Call rate: N/s, N/min, N/h, auto or unlimited
     ///
-    /// `auto` starts at Slack's Tier 2 rate and finds the real limit. `unlimited` is only for rehearsals and servers on the loopback
-    /// address. Retry-After is always honored.
+    /// `auto` finds the real limit: it sends faster until Slack answers 429, then keeps to its estimate. `unlimited` is only for
+    /// rehearsals and servers on the loopback address. Retry-After is always honored.
     #[arg(long, value_name = "RATE", value_parser = values::rate, default_value = "auto")]
     pub rate: RateChoice,
-    /// Initial rate of `--rate auto` [default: 20/min]
+    /// Limit that `--rate auto` expects at the start [default: 20/min]
     ///
     /// The manifest of a run records the rate it learned, and `plan` suggests it for the next run.
     #[arg(long, value_name = "RATE", value_parser = str::parse::<Rate>)]

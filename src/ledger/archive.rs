@@ -66,7 +66,7 @@ impl ArchivedRun {
 /// Moves a file that is there; never over another one. What can't be looked at is an error, not a file that is missing: the new run
 /// would write over it. The same content at the target is a move that a death cut off before the file was removed here.
 fn move_over(from: &Path, to: &Path) -> io::Result<()> {
-    let context = during("put aside", from);
+    let context = during("archive", from);
     if !is_there(from)? {
         return Ok(());
     }

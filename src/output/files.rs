@@ -41,7 +41,9 @@ fn write_special(path: &Path, text: &str) -> io::Result<()> {
     let (path, text) = (path.to_owned(), text.to_owned());
     let write = move || OpenOptions::new().write(true).open(path)?.write_all(text.as_bytes());
     thread::Builder::new().name("report".to_owned()).spawn(move || end.send(write()))?;
-    ended.recv_timeout(PATIENCE).unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "nobody reads it")))
+    ended
+        .recv_timeout(PATIENCE)
+        .unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "no process is reading it")))
 }
 
 /// Whether a regular file at `path` begins as `ours` do, as far as it goes: an empty one may take any content. What isn't

@@ -221,7 +221,7 @@ fn reports_that_cannot_be_written_at_the_end_are_named_with_the_cause() {
         (["--events", "/dev/full"], "No space left on device"),
         (["--summary-json", "/dev/full"], "No space left on device"),
         (["--metrics-file", "/dev/full"], "No space left on device"),
-        (["--summary-json", "pipe"], "nobody reads it"),
+        (["--summary-json", "pipe"], "no process is reading it"),
     ] {
         let program = work.run(&server, "s.csv").args(["--rate", "unlimited", "-q", "-o", "out.csv"]).args(flags);
         let finished = program.start().wait_at_most();
