@@ -48,8 +48,7 @@ const SEE_TOPICS: &str = "See also:\n  slack-revoke help environment   environme
                           slack-revoke help exit-codes    exit codes";
 
 /// What `help` explains besides commands.
-pub const TOPICS: [(&str, &str); 2] =
-    [("environment", "Environment variables"), ("exit-codes", "Exit codes of every command")];
+pub const TOPICS: [&str; 2] = ["environment", "exit-codes"];
 
 /// The text of a topic, or `None` if there is no such topic.
 #[must_use]

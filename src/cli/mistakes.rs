@@ -1,6 +1,6 @@
 //! Mistakes on a command line that clap doesn't know: a typed token, and words of other programs.
 
-use super::help_text::topic;
+use super::help_text::TOPICS;
 use crate::model::begins_as_token;
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -53,7 +53,7 @@ pub(super) fn help_as_flag(mut argv: Vec<OsString>) -> Vec<OsString> {
     let word = |at: usize| argv.get(at).and_then(|word| word.to_str());
     let command = match (word(1), word(2), argv.len()) {
         (Some("help"), None | Some("-h" | "--help" | "help"), 2 | 3) => None,
-        (Some("help"), Some(name), 3) if topic(name).is_none() => argv.get(2).cloned(),
+        (Some("help"), Some(name), 3) if !TOPICS.contains(&name) => argv.get(2).cloned(),
         _ => return argv,
     };
     let is_short = word(2) == Some("-h");

@@ -252,7 +252,7 @@ pub fn command() -> clap::Command {
             }),
             "man" => known.mut_arg("command", |arg| arg.value_parser(PossibleValuesParser::new(names.clone()))),
             "help" => known.mut_arg("topic", |arg| {
-                let topics = names.iter().copied().chain(help_text::TOPICS.map(|(name, _)| name));
+                let topics = names.iter().copied().chain(help_text::TOPICS);
                 arg.value_parser(PossibleValuesParser::new(topics)).hide_possible_values(true)
             }),
             _ => known,
@@ -307,7 +307,7 @@ pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Erro
     let mut cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
     match &mut cli.command {
         Command::Plan(plan) => plan.run.safety.dry_run = true,
-        Command::Help(HelpArgs { topic }) if topic.as_deref().and_then(help_text::topic).is_none() => {
+        Command::Help(HelpArgs { topic }) if topic.as_deref().is_none_or(|name| !help_text::TOPICS.contains(&name)) => {
             let of_command = topic.take().map(OsString::from);
             return parse(argv.into_iter().take(1).chain(of_command).chain(["--help".into()]));
         }

@@ -8,7 +8,7 @@ use crate::ledger::organization::{self, MOST_SESSIONS, RehearsalSession};
 use crate::model::{SessionId, TeamId, UserId};
 use crate::slack::{ApiUrl, Token};
 use crate::stand_in::{REHEARSAL_TOKEN, Server, StandInConfig};
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ impl Rehearsal {
             organization::write(&path, &sample).map_err(|error| unwritable(&error))?;
             sample
         };
-        Self::start(StandInConfig::rehearsal([], others(sessions, &HashSet::new())), path)
+        Self::start(StandInConfig::rehearsal([], sessions.into_iter().map(as_tuple)), path)
     }
 
     /// A stand-in without an organization, for what only asks whose token it is.
@@ -53,7 +53,7 @@ impl Rehearsal {
             let what = format!("{} does not exist, so there is nothing to verify against", path.display());
             return Err(RunError::input(what, "start with slack-revoke run --rehearse in this folder"));
         };
-        Self::start(StandInConfig::rehearsal([], others(sessions, &HashSet::new())), path)
+        Self::start(StandInConfig::rehearsal([], sessions.into_iter().map(as_tuple)), path)
     }
 
     /// A stand-in for a run: the sessions of the input are alive again, and the rest is the organization in `folder`.
@@ -62,18 +62,19 @@ impl Rehearsal {
     /// If the input can't be read again; and as for [`Self::open`].
     pub async fn of_run(content: &Content, folder: &Path) -> Result<Self, RunError> {
         let path = organization::path_in(folder);
-        let kept = read(&path)?.unwrap_or_default();
+        let kept = read(&path)?.unwrap_or_default().into_iter().map(|session| (session.id, session));
+        let mut others: HashMap<_, _> = kept.collect();
         let mut sessions: Vec<(SessionId, Option<TeamId>, Option<UserId>)> = Vec::new();
         rows::read_rows(content, |row| {
             if let Ok(target) = &row.target {
                 // A row that names a user alone stands for one session of that user.
                 let session = target.session().unwrap_or(SessionId::from(row.line));
+                others.remove(&session);
                 sessions.push((session, target.team().cloned(), target.user().cloned()));
             }
         })
         .await?;
-        let named = sessions.iter().map(|(session, ..)| *session).collect();
-        Self::start(StandInConfig::rehearsal(sessions, others(kept, &named)), path)
+        Self::start(StandInConfig::rehearsal(sessions, others.into_values().map(as_tuple)), path)
     }
 
     fn start(config: StandInConfig, organization: PathBuf) -> Result<Self, RunError> {
@@ -99,10 +100,7 @@ impl Rehearsal {
 
     /// Keeps what became of the sessions, for the next rehearsal in this folder. A failure is a warning: nothing is lost by it.
     pub fn keep(&self) {
-        let sessions = self.server.sessions();
-        if sessions.len() > MOST_SESSIONS {
-            return;
-        }
+        let Some(sessions) = self.server.sessions(MOST_SESSIONS) else { return };
         let kept = sessions.into_iter().map(|(session, is_alive)| RehearsalSession {
             id: SessionId::from(session.id),
             team: session.team.as_deref().and_then(|team| TeamId::parse(team).ok()),
@@ -129,13 +127,9 @@ fn unwritable(error: &std::io::Error) -> RunError {
     RunError::unwritable(error.to_string(), "rehearse in a folder that you can write to")
 }
 
-/// The live sessions of the organization that a run doesn't name, and every user.
-fn others(
-    sessions: Vec<RehearsalSession>,
-    named: &HashSet<SessionId>,
-) -> impl Iterator<Item = (SessionId, Option<TeamId>, Option<UserId>, bool)> {
-    let others = sessions.into_iter().filter(|session| !named.contains(&session.id));
-    others.map(|RehearsalSession { id, team, user, is_alive }| (id, team, user, is_alive))
+fn as_tuple(session: RehearsalSession) -> (SessionId, Option<TeamId>, Option<UserId>, bool) {
+    let RehearsalSession { id, team, user, is_alive } = session;
+    (id, team, user, is_alive)
 }
 
 /// Sixteen people in three workspaces, with one to four sessions each: as many as the stand-in takes in one burst.

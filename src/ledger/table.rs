@@ -1,11 +1,10 @@
 //! CSV that commands other than `run` write: to standard output, to a new file that grows, or in the place of an old one.
 
-use super::columns::printable;
+use super::columns::{encoding, printable};
 use super::paths::resolve;
 use super::results::CreateError;
 use crate::files::atomic::AtomicFile;
 use crate::files::{PRIVATE, during, private, sync_folder_of};
-use csv::{Terminator, WriterBuilder};
 use std::fs::{File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -27,7 +26,7 @@ enum Sink {
 
 impl Table {
     fn on(sink: Sink, len: u64) -> Self {
-        let encoder = WriterBuilder::new().flexible(true).terminator(Terminator::Any(b'\n')).from_writer(Vec::new());
+        let encoder = encoding().from_writer(Vec::new());
         Self { encoder, sink, len }
     }
 
@@ -94,7 +93,7 @@ impl Table {
     /// Where they cannot be written.
     pub fn flush(&mut self) -> io::Result<()> {
         self.encoder.flush()?;
-        let fresh = WriterBuilder::new().flexible(true).terminator(Terminator::Any(b'\n')).from_writer(Vec::new());
+        let fresh = encoding().from_writer(Vec::new());
         let bytes =
             std::mem::replace(&mut self.encoder, fresh).into_inner().map_err(csv::IntoInnerError::into_error)?;
         match &mut self.sink {

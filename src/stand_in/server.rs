@@ -104,12 +104,13 @@ impl Server {
     }
 
     /// Every session that was listed, set alive or called for, with whether it is alive; what a bulk has queued is done first.
+    /// `None` if there are more than `most`.
     #[must_use]
-    pub fn sessions(&self) -> Vec<(Session, bool)> {
+    pub fn sessions(&self, most: usize) -> Option<Vec<(Session, bool)>> {
         let mut state = self.shared.state();
         let ServerState { bulk, store, .. } = &mut *state;
         bulk.finish(store);
-        store.all()
+        (store.len() <= most).then(|| store.all())
     }
 
     /// Ends a token: its calls are answered `token_revoked` from now on.

@@ -200,6 +200,11 @@ impl SessionStore {
         self.entries.get(&id).map_or(self.unnamed, |entry| entry.state)
     }
 
+    /// How many sessions are known.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// Every session that is known, in order, with whether it is alive.
     pub(super) fn all(&mut self) -> Vec<(Session, bool)> {
         self.sort();

@@ -118,7 +118,7 @@ fn help_shows_the_defaults_that_settings_hold() {
 fn a_topic_has_the_table_of_exit_codes_and_every_help_names_it() {
     let mut command = command();
     let long_help = command.find_subcommand_mut("run").unwrap().render_long_help().to_string();
-    assert!(help_text::TOPICS.iter().all(|(topic, _)| long_help.contains(&format!("help {topic}"))));
+    assert!(help_text::TOPICS.iter().all(|topic| long_help.contains(&format!("help {topic}"))));
     let help = help_text::topic("exit-codes").unwrap();
     for (_, code, meaning) in ExitStatus::TABLE {
         assert!(help.contains(&format!("{code:>5}  {meaning}")), "{code}");
@@ -180,7 +180,7 @@ fn help_explains_commands_and_topics() {
     {
         assert!(read(line).expect_err(line).to_string().contains(want), "{line}");
     }
-    for (name, _) in help_text::TOPICS {
+    for name in help_text::TOPICS {
         let Command::Help(help) = read(&format!("help {name}")).unwrap().command else { panic!("{name}") };
         assert_eq!(help.topic.as_deref(), Some(name));
     }

@@ -131,10 +131,11 @@ async fn carry_out(
     let clock = Clock::start();
     let end: RunEnd = engine::run(policy, remote.api(), &mut source, &mut recorder, &mut signals, clock).await;
     drop(source);
-    remote.keep_rehearsal();
     let is_cut_off = end.aborted && end.fault.is_none();
     let concluded = Finish { settings, argv, console, facts, remote: &remote, started, end, suspended: Vec::new() }
         .finish(recorder);
+    // The results come first.
+    remote.keep_rehearsal();
     if let Some(command) = settings.report.on_finish.as_ref().filter(|_| !is_cut_off) {
         on_finish::run(command, &on_finish::variables(settings.mode, &concluded), signals).await;
     }
