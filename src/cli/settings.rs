@@ -94,7 +94,7 @@ pub enum Terminal {
 pub enum UsageError {
     #[error("plan and --rehearse exclude each other; leave out --rehearse, or use run --rehearse")]
     PlanAndRehearsal,
-    #[error("{flag} can't be used with --rehearse, which needs no token, calls nobody and always starts over")]
+    #[error("{flag} can't be used with --rehearse, which needs no token, doesn't call Slack and always starts over")]
     NotInRehearsal { flag: &'static str },
     #[error("--token-file and --token-command exclude each other; give the one that has the token")]
     TwoTokens,

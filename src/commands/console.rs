@@ -29,7 +29,7 @@ pub fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<Exi
 #[must_use]
 pub fn unprintable(error: &io::Error) -> RunError {
     let what = format!("can't write to standard output: {error}");
-    RunError::unwritable(what, "make room there, or send it elsewhere")
+    RunError::unwritable(what, "free space there, or redirect the output")
 }
 
 /// Prints what stopped the program, and returns its exit status. `format` is JSON only once the console is open.

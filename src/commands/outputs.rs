@@ -88,7 +88,9 @@ pub(super) fn created(output: &Path) -> Result<Table, RunError> {
 pub(super) fn unwritable(error: &io::Error) -> RunError {
     match error.kind() {
         io::ErrorKind::WouldBlock => RunError::locked(error.to_string(), "wait for it to end"),
-        _ => RunError::unwritable(error.to_string(), "make room or rights there, or name another file with -o"),
+        _ => {
+            RunError::unwritable(error.to_string(), "free space or fix permissions there, or name another file with -o")
+        }
     }
 }
 

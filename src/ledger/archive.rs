@@ -1,5 +1,5 @@
-//! The files of an earlier run, put aside for a new one: `--resume-or-start` with another input. Nothing is lost of them, and
-//! with the earlier input `--resume -o` goes on there.
+//! Archives the files of an earlier run for a new one: `--resume-or-start` with another input. Nothing of them is lost, and
+//! `--resume -o` with the earlier input continues there.
 
 use super::journal::Lock;
 use super::manifest::Manifest;
@@ -11,7 +11,7 @@ use std::fs::File;
 use std::path::Path;
 use std::{fs, io};
 
-/// An earlier run whose files make room.
+/// A previous run whose files are renamed before a new run starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArchivedRun {
     pub files: RunFiles,

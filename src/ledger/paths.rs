@@ -49,7 +49,7 @@ pub fn remaining_beside(output: &Path) -> PathBuf {
     appended(&without_extension(output, &["csv"]), ".remaining.csv")
 }
 
-/// The results of the run `run_id`, put aside: `sessions.results.csv` gives `sessions.results.RUN-ID.csv`. The id comes from
+/// The archived results of the run `run_id`: `sessions.results.csv` gives `sessions.results.RUN-ID.csv`. The id comes from
 /// a file that somebody may have edited, so what could lead out of the folder is left out of it.
 #[must_use]
 pub fn put_aside(output: &Path, run_id: &str) -> PathBuf {

@@ -49,7 +49,7 @@ pub struct Output {
     /// Whether they are what the run that is continued left.
     pub seal: Option<Seal>,
     pub start: Start,
-    /// The earlier run whose files make room first.
+    /// The earlier run to be archived first.
     pub aside: Option<ArchivedRun>,
     /// The remaining file that earlier runs left.
     pub remaining: Option<Remaining>,

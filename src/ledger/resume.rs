@@ -16,7 +16,7 @@ pub enum OnExisting {
     Fresh,
     /// The results of an interrupted run: `--resume`.
     Resume,
-    /// Anything of ours: it is continued, or where it belongs to another input put aside: `--resume-or-start`.
+    /// Anything of ours: it is continued, or archived if it belongs to another input: `--resume-or-start`.
     ResumeOrStart,
     /// The results of a rehearsal, to be replaced.
     Replace,
@@ -94,7 +94,7 @@ pub enum NewRunReason {
     /// An earlier run died before its first record, and perhaps before its manifest.
     NothingWritten,
     ReplacesRehearsal,
-    /// What is there belongs to another input: it is put aside whole, then the run begins.
+    /// What is there belongs to another input: it is archived, then the run begins.
     ArchivesOther,
 }
 

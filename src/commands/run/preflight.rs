@@ -115,7 +115,7 @@ impl Preflight {
         Ok(this)
     }
 
-    /// The lines that an earlier run ended are another input's where it is put aside.
+    /// The lines that an earlier run ended belong to another input if that run is archived.
     fn forget_other_rows(&mut self) -> Result<(), RunError> {
         if self.output.start == Start::Fresh(NewRunReason::ArchivesOther) && self.survey.already_done > 0 {
             let again = self.content.survey_again(self.rules.clone(), self.output.recorded.done().clone());
@@ -225,7 +225,7 @@ pub fn acquire(files: &RunFiles) -> Result<Lock, RunError> {
             RunError::unwritable(error.to_string(), next)
         }
         LockError::Io(error) => {
-            RunError::unwritable(error.to_string(), "nothing was sent; make room or name another file with -o")
+            RunError::unwritable(error.to_string(), "nothing was sent; free space, or name another file with -o")
         }
     })
 }

@@ -79,7 +79,7 @@ impl Recorder {
             CreateError::Exists(_) => RunError::input(error.to_string(), "nothing was sent"),
             CreateError::Held(_) => RunError::locked(error.to_string(), "nothing was sent"),
             CreateError::Io(error) => {
-                RunError::unwritable(error.to_string(), "nothing was sent; make room or name another file with -o")
+                RunError::unwritable(error.to_string(), "nothing was sent; free space, or name another file with -o")
             }
         })?;
         if let Some(changed) = changed {
