@@ -41,8 +41,9 @@ pub struct InputArgs {
     pub delimiter: Option<Delimiter>,
     /// Read an id from the column with this header, e.g. session_id=Session; repeatable
     ///
-    /// NAME is session_id, user_id or team_id. By default, columns are matched by these names; case, spaces, dashes and underscores
-    /// are ignored. In the environment variable, separate entries with newlines.
+    /// NAME is session_id, user_id, team_id or email (only `resolve` reads that one). HEADER may be a dotted name such as
+    /// context.session_id. By default, columns are matched by these names; case, spaces, dashes and underscores are ignored. In the
+    /// environment variable, separate entries with newlines.
     #[arg(long, value_name = "NAME=HEADER", value_delimiter = '\n', value_parser = values::column)]
     pub column: Vec<(IdColumn, String)>,
     /// Refuse an input that is larger than this after decompression

@@ -392,7 +392,7 @@ mod tests {
     fn columns_are_a_name_and_a_header() {
         assert_eq!(column("session_id=Session Nr"), Ok((IdColumn::Session, "Session Nr".into())));
         assert_eq!(column("user_id=a=b"), Ok((IdColumn::User, "a=b".into())));
-        for text in ["", "session_id", "session_id=", "team_id= ", "=x", "email=x", "Session=x"] {
+        for text in ["", "session_id", "session_id=", "team_id= ", "=x", "mail=x", "Session=x"] {
             assert!(column(text).is_err(), "{text:?}");
         }
     }

@@ -100,7 +100,8 @@ pub enum InputProblem {
         line: u64,
         error: ColumnError,
         /// The columns, shortened and escaped for showing.
-        seen: String,
+        seen: Box<str>,
+        advice: Box<str>,
     },
     /// `--identify-by` names a column that is not there.
     #[error("line {line}: no {column} column in the header, which --identify-by asks for")]
@@ -159,7 +160,8 @@ impl InputProblem {
             Self::RecordTooLong { .. } => "is a quote (\") left open?".into(),
             Self::OpenQuote { .. } => "close it, or write it twice".into(),
             Self::Changed => "run it again with the changed file, or restore the original".into(),
-            Self::Columns { .. } | Self::AbsentColumn { .. } | Self::Unreadable(_) | Self::Thread(_) => return None,
+            Self::AbsentColumn { advice, .. } => advice.to_string(),
+            Self::Columns { .. } | Self::Unreadable(_) | Self::Thread(_) => return None,
         })
     }
 }

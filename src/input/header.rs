@@ -4,7 +4,7 @@ use super::error::InputProblem;
 use super::records::{ByteSource, Dialect, Record, RecordReader};
 use super::validation::Identify;
 pub use crate::model::Delimiter;
-use crate::model::{ColumnError, ColumnNames, Fields, IdColumn, IdColumns, SessionId, UserId, is_blank};
+use crate::model::{ColumnError, ColumnNames, Fields, IdColumn, IdColumns, SessionId, UserId, folded, is_blank};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
@@ -205,8 +205,31 @@ fn unclear(error: ColumnError, record: &Record<'_>) -> InputProblem {
     let line = record.position.line;
     match error {
         ColumnError::Ambiguous { .. } | ColumnError::Shared { .. } => InputProblem::Columns { line, error },
-        ColumnError::Absent { .. } => InputProblem::AbsentColumn { line, error, seen: shown(record) },
+        ColumnError::Absent { column, ref header } => {
+            let similar = similar(header, record);
+            let advice = match &*similar {
+                [] => advice(record, column),
+                similar => {
+                    let flags =
+                        similar.iter().map(|header| format!("--column {:?}", format!("{}={header}", column.as_str())));
+                    format!("did you mean {}?", flags.collect::<Vec<_>>().join(" or "))
+                }
+            };
+            InputProblem::AbsentColumn { line, error, seen: shown(record).into(), advice: advice.into() }
+        }
     }
+}
+
+/// The headers that `--column` may mean by one that isn't there: a part of it, more than it, or a slip or two away.
+fn similar<'a>(asked: &str, record: &'a Record<'_>) -> Vec<&'a str> {
+    const MOST: usize = 3;
+    let asked = folded(asked);
+    let is_similar = |header: &&str| {
+        let header = folded(header);
+        let is_part = header.contains(&asked) || (header.len() > 2 && asked.contains(&header));
+        is_part || strsim::damerau_levenshtein(&asked, &header) <= asked.chars().count() / 4
+    };
+    record.iter().filter(is_similar).take(MOST).collect()
 }
 
 /// How a column of another name becomes the one that is missing.
@@ -239,7 +262,7 @@ mod tests {
     }
 
     fn columns(session: usize, team: Option<usize>, user: Option<usize>) -> IdColumns {
-        IdColumns { session: Some(session), team, user }
+        IdColumns { session: Some(session), team, user, email: None }
     }
 
     #[test]
@@ -297,9 +320,9 @@ mod tests {
             Header::read(&mut records, None, &ColumnNames::default(), Identify::WholeUsers)
         };
         for (text, want, delimiter) in [
-            ("user_id\n", IdColumns { session: None, team: None, user: Some(0) }, b','),
-            ("team_id;User_ID\n", IdColumns { session: None, team: Some(0), user: Some(1) }, b';'),
-            ("session_id\tuser_id\n", IdColumns { session: Some(0), team: None, user: Some(1) }, b'\t'),
+            ("user_id\n", IdColumns { session: None, team: None, user: Some(0), email: None }, b','),
+            ("team_id;User_ID\n", IdColumns { session: None, team: Some(0), user: Some(1), email: None }, b';'),
+            ("session_id\tuser_id\n", IdColumns { session: Some(0), team: None, user: Some(1), email: None }, b'\t'),
         ] {
             let header = read(text).unwrap();
             assert_eq!((header.columns(), header.delimiter().byte()), (want, delimiter), "{text:?}");

@@ -3,7 +3,7 @@
 use super::invisible::is_invisible;
 use std::fmt;
 
-/// An id that has a column.
+/// An id that has a column, or what leads to one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum IdColumn {
     /// `session_id`
@@ -12,10 +12,12 @@ pub enum IdColumn {
     User,
     /// `team_id`
     Team,
+    /// `email`: `resolve` makes a `user_id` of it.
+    Email,
 }
 
 impl IdColumn {
-    pub const ALL: [Self; 3] = [Self::Session, Self::User, Self::Team];
+    pub const ALL: [Self; 4] = [Self::Session, Self::User, Self::Team, Self::Email];
 
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -23,6 +25,7 @@ impl IdColumn {
             Self::Session => "session_id",
             Self::User => "user_id",
             Self::Team => "team_id",
+            Self::Email => "email",
         }
     }
 
@@ -38,6 +41,7 @@ impl IdColumn {
             Self::Session => &["session", "sid"],
             Self::User => &["userid", "uid", "member", "owner", "user"],
             Self::Team => &["teamid", "workspace", "team"],
+            Self::Email => &["mail", "address"],
         }
     }
 
@@ -60,6 +64,8 @@ pub struct IdColumns {
     pub user: Option<usize>,
     /// `team_id`
     pub team: Option<usize>,
+    /// `email`
+    pub email: Option<usize>,
 }
 
 impl IdColumns {
@@ -69,6 +75,7 @@ impl IdColumns {
             IdColumn::Session => self.session,
             IdColumn::User => self.user,
             IdColumn::Team => self.team,
+            IdColumn::Email => self.email,
         }
     }
 }
@@ -79,6 +86,7 @@ pub struct ColumnNames {
     session: Option<Box<str>>,
     user: Option<Box<str>>,
     team: Option<Box<str>>,
+    email: Option<Box<str>>,
 }
 
 /// Why it can't be said where an id stands; with what to do.
@@ -122,6 +130,7 @@ impl ColumnNames {
             IdColumn::Session => &mut self.session,
             IdColumn::User => &mut self.user,
             IdColumn::Team => &mut self.team,
+            IdColumn::Email => &mut self.email,
         }
     }
 
@@ -130,6 +139,7 @@ impl ColumnNames {
             IdColumn::Session => self.session.as_deref(),
             IdColumn::User => self.user.as_deref(),
             IdColumn::Team => self.team.as_deref(),
+            IdColumn::Email => self.email.as_deref(),
         }
     }
 
@@ -140,15 +150,18 @@ impl ColumnNames {
     /// If two headers name one id, or one names two, or a name that was given isn't there. Guessing could send a row whose
     /// user is protected.
     pub fn find<'a>(&self, headers: &(impl Iterator<Item = &'a str> + Clone)) -> Result<IdColumns, ColumnError> {
-        let place = |column| self.place(column, headers.clone());
-        let [session, user, team] = [place(IdColumn::Session)?, place(IdColumn::User)?, place(IdColumn::Team)?];
-        let found = IdColumns { session, user, team };
-        for (one, other) in
-            [(IdColumn::Session, IdColumn::User), (IdColumn::Session, IdColumn::Team), (IdColumn::User, IdColumn::Team)]
-        {
-            if let Some(index) = found.of(one).filter(|index| found.of(other) == Some(*index)) {
+        let mut columns = [None; IdColumn::ALL.len()];
+        for (place, column) in columns.iter_mut().zip(IdColumn::ALL) {
+            *place = self.place(column, headers.clone())?;
+        }
+        let [session, user, team, email] = columns;
+        let found = IdColumns { session, user, team, email };
+        for (at, one) in IdColumn::ALL.into_iter().enumerate() {
+            let others = &IdColumn::ALL[at + 1..];
+            let Some(index) = found.of(one) else { continue };
+            if let Some(other) = others.iter().find(|other| found.of(**other) == Some(index)) {
                 let header = headers.clone().nth(index).unwrap_or_default().into();
-                return Err(ColumnError::Shared { columns: [one, other], header });
+                return Err(ColumnError::Shared { columns: [one, *other], header });
             }
         }
         Ok(found)
@@ -191,7 +204,8 @@ fn only<'a>(
 }
 
 /// A header as it is compared: in lower case, full-width letters as usual ones, without what separates words.
-fn folded(header: &str) -> String {
+#[must_use]
+pub fn folded(header: &str) -> String {
     let plain = |c: char| match c {
         '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(c) - 0xfee0).unwrap_or(c),
         c => c,
@@ -255,7 +269,7 @@ mod tests {
         use IdColumn::{Session, Team, User};
         let headers = ["user_id", "User ID", "Sitzung", "team_id"];
         let found = find(&headers, &[(Session, "sitzung"), (User, "User ID")]).unwrap();
-        assert_eq!(found, IdColumns { session: Some(2), user: Some(1), team: Some(3) });
+        assert_eq!(found, IdColumns { session: Some(2), user: Some(1), team: Some(3), email: None });
         let absent = ColumnError::Absent { column: User, header: "Besitzer".into() };
         assert_eq!(find(&headers, &[(User, "Besitzer")]), Err(absent));
         let shared = ColumnError::Shared { columns: [User, Team], header: "team_id".into() };

@@ -28,7 +28,7 @@ pub struct InputRecord {
     pub extra: Extra,
 }
 
-/// Headers by the name of the id: `session_id`, `user_id`, `team_id`.
+/// Headers by the name of the id: `session_id`, `user_id`, `team_id`, `email`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Columns(BTreeMap<String, String>);

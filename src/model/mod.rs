@@ -28,7 +28,7 @@ mod token_text;
 
 pub use carried::Carried;
 pub use code::{CodeClass, ErrorCode};
-pub use columns::{ColumnError, ColumnNames, IdColumn, IdColumns};
+pub use columns::{ColumnError, ColumnNames, IdColumn, IdColumns, folded};
 pub use duration::{format_duration, whole_minutes};
 pub use event::{BucketKind, Event, Snapshot, StopReason, WaitReason};
 pub use failures::Failures;

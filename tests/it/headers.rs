@@ -48,7 +48,19 @@ fn a_header_that_can_be_read_two_ways_is_refused() {
         ("session_id,user_id,x", &["--column", "user_id=Owner"], "no column \"Owner\""),
         ("session_id,user_id,x", &["--column", "user_id=session_id"], "can't be both session_id and user_id"),
         ("session_id,user_id,x", &["--column", "user_id=a", "--column", "user_id=b"], "two headers for user_id"),
-        ("session_id,user_id,x", &["--column", "mail=x"], "session_id, user_id, team_id"),
+        (
+            "context.session_id,user_id,x",
+            &["--column", "session_id=context.sesion_id"],
+            "did you mean --column \"session_id=context.session_id\"?",
+        ),
+        (
+            "context.session_id,user_id,x",
+            &["--column", "session_id=session_id"],
+            "did you mean --column \"session_id=context.session_id\"?",
+        ),
+        ("session_id,user_id,Work e-mail", &["--column", "email=Mail"], "did you mean --column \"email=Work e-mail\"?"),
+        ("session_id,user_id,x", &["--column", "user_id=Besitzer"], "columns seen are: session_id, user_id, x"),
+        ("session_id,user_id,x", &["--column", "mail=x"], "session_id, user_id, team_id, email"),
     ] {
         let flags: Vec<_> = flags.to_vec();
         let (work, server) = (Workdir::new(), slack());
@@ -85,6 +97,26 @@ fn columns_of_another_system_are_named_and_kept_for_what_comes_after_the_run() {
     assert!(answers.lines().any(|row| row.starts_with("1000,") && row.contains(",gone,")), "{answers}");
     work.program(["report", "s.results.csv"]).exits(0);
     assert!(work.read("s.results.report.html").contains("U1"));
+}
+
+#[test]
+fn a_dotted_header_is_named_on_the_command_line_and_in_the_command_that_continues() {
+    let (work, server) = (Workdir::new(), slack());
+    work.write(
+        "s.csv",
+        "context.session_id,actor.user.id,E-Mail\n1000,U1,a@example.com\n1001,U0BOSS001,b@example.com\n",
+    );
+    let columns = ["--column", "session_id=context.session_id", "--column", "user_id=actor.user.id"];
+    let planned = work.program(["plan", "s.csv", "--json"]).args(columns).exits(0).stdout();
+    assert!(planned.contains("\"rows\""), "{planned}");
+    let stopped =
+        run(&work, &server, &[&columns[..], &["--rate", "20/min", "--deadline", "1s"]].concat()).exits(3).stderr();
+    assert!(stopped.contains("--column 'session_id=context.session_id' --column 'user_id=actor.user.id'"), "{stopped}");
+    let found = &work.json("s.results.csv.manifest.json")["input"]["columns"];
+    let want = serde_json::json!({"session_id": "context.session_id", "user_id": "actor.user.id", "email": "E-Mail"});
+    assert_eq!(*found, want);
+    run(&work, &server, &[&columns[..], &["--resume"]].concat()).exits(0);
+    assert_eq!(server.live_sessions(), [0; 0]);
 }
 
 const NO_OWNERS: &str = "session_id,team_id,user_id\n1000,T1,\n1001,T1,\n";

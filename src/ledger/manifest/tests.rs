@@ -49,7 +49,7 @@ fn run(run_id: &str) -> Run {
 
 fn recorded() -> Recorded {
     let mut recorded = Recorded::default();
-    let owners = IdColumns { session: None, team: Some(0), user: Some(1) };
+    let owners = IdColumns { session: None, team: Some(0), user: Some(1), email: None };
     recorded.add(&row_of(2, &["T1", "U1"]), owners, &ended(Status::Revoked));
     recorded.add(&row_of(3, &["T1", ""]), owners, &ended(Status::NotFound));
     recorded
