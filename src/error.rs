@@ -1,7 +1,7 @@
 //! What ends a command before, after or beside its run: what happened, to what, what to do next, and the exit status.
 
 use crate::cli::UsageError;
-use crate::exit::ExitStatus;
+use crate::model::ExitStatus;
 use std::borrow::Cow;
 use std::fmt;
 

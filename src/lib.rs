@@ -6,7 +6,6 @@ pub mod cli;
 pub mod commands;
 pub mod engine;
 pub mod error;
-pub mod exit;
 pub mod files;
 pub mod input;
 pub mod ledger;

@@ -1,7 +1,7 @@
 //! Examples and exit codes of every command, and the topics of `help`.
 
 use super::variables;
-use crate::exit::ExitStatus;
+use crate::model::ExitStatus;
 use clap::CommandFactory as _;
 use std::fmt::Write as _;
 

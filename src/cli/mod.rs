@@ -20,8 +20,7 @@ pub use settings::{Confirmation, Existing, Mode, RemoteSettings, Settings, Termi
 pub use values::{Color, Progress, Shell};
 pub use variables::variable_of;
 
-use crate::exit::ExitStatus;
-use crate::model::LogFormat;
+use crate::model::{ExitStatus, LogFormat};
 use clap::builder::PossibleValuesParser;
 use clap::error::ErrorKind;
 use clap::{ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint};

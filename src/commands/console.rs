@@ -2,8 +2,7 @@
 
 use crate::cli::UsageError;
 use crate::error::RunError;
-use crate::exit::ExitStatus;
-use crate::model::{LogFormat, OutputStyle};
+use crate::model::{ExitStatus, LogFormat, OutputStyle};
 use crate::output;
 use std::io::{self, Write};
 

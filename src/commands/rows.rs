@@ -5,7 +5,7 @@ use crate::error::RunError;
 use crate::input::{Content, Delimiter, Input, InputError, InputProblem, PossiblySent, SurveyOptions};
 use crate::ledger::listing::{Listing, REHEARSAL_HOST};
 use crate::model::{ColumnNames, InputSource, Row};
-use crate::output::{WEAKENED, counted, why};
+use crate::output::{WEAKENED, counted};
 
 /// Refuses a list that `list` hasn't finished, because it looks complete, and one of a rehearsal if its rows would be sent to
 /// Slack. Warns about one that lacks sessions.
@@ -77,7 +77,7 @@ pub(super) async fn read_rows(content: &Content, mut take: impl FnMut(&Row)) -> 
         let batch = source
             .next()
             .await
-            .map_err(|reason| RunError::input(why(&reason), "leave the input as it is until the end"))?;
+            .map_err(|reason| RunError::input(reason.entry().why, "leave the input as it is until the end"))?;
         batch.rows.iter().for_each(&mut take);
         if batch.exhausted {
             return Ok(());

@@ -1,6 +1,6 @@
 //! What happens in a run, told once to whoever keeps or shows it.
 
-use super::{Counts, ErrorCode, Outcome, Row, TeamId, TokenOwner};
+use super::{Counts, ErrorCode, Outcome, Row, StopReason, TeamId, TokenOwner};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -91,66 +91,6 @@ pub enum BucketKind {
     Org,
     /// One for each workspace named in a request.
     Team,
-}
-
-/// Why a run stopped before its rows were all ended. The engine keeps the first; only an abort replaces it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StopReason {
-    /// SIGINT, or Ctrl-C.
-    Interrupted,
-    /// SIGTERM or SIGHUP.
-    Terminated,
-    /// `--max-failures` was reached.
-    MaxFailures {
-        failed: u64,
-        /// Rows ended by an answer or by exhaustion.
-        of: u64,
-    },
-    /// `--deadline` passed.
-    Deadline,
-    /// Slack asked for a longer pause than `--max-retry-after`.
-    RetryAfter { pause: Duration },
-    /// The same ambiguous code five times running, with no success so far.
-    Breaker { code: ErrorCode },
-    /// An answer that every later row would get too.
-    Refused {
-        code: ErrorCode,
-        /// Slack's own words.
-        detail: Box<str>,
-    },
-    /// The only workspace, or a second one, refused with a code of the workspace class.
-    Workspaces { code: ErrorCode },
-    /// Slack could not be reached, or answered nothing clear for longer than `--max-retry-after`.
-    Unavailable {
-        error: Box<str>,
-        /// The transport's words about it; may be empty.
-        detail: Box<str>,
-    },
-    /// The results could not be written.
-    Unwritable(Box<str>),
-    /// The input could not be read to its end.
-    Unreadable(Box<str>),
-    /// The input is no longer what was surveyed.
-    InputChanged(Box<str>),
-}
-
-impl StopReason {
-    /// Whether it counts even if every row has ended: then something else is wrong than that rows are left.
-    #[must_use]
-    pub fn outlasts_the_last_row(&self) -> bool {
-        match self {
-            Self::Unwritable(_) | Self::Unreadable(_) | Self::InputChanged(_) => true,
-            Self::Interrupted
-            | Self::Terminated
-            | Self::MaxFailures { .. }
-            | Self::Deadline
-            | Self::RetryAfter { .. }
-            | Self::Breaker { .. }
-            | Self::Refused { .. }
-            | Self::Workspaces { .. }
-            | Self::Unavailable { .. } => false,
-        }
-    }
 }
 
 /// Why no call is made until a time that is known.

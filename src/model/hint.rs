@@ -1,43 +1,6 @@
-//! What to do about a run that stopped, and about rows that ended with an error. The hint of a code is in the table of codes.
+//! What to do about rows that ended with an error. The hint of a code is in the table of codes.
 
-use super::{ErrorCode, Status, StopReason, format_duration, whole_minutes};
-use std::borrow::Cow;
-
-impl StopReason {
-    /// What to do before a run that stopped is continued.
-    #[must_use]
-    pub fn hint(&self) -> Cow<'static, str> {
-        match self {
-        StopReason::Interrupted | StopReason::Terminated => {
-            "calls in flight were finished; continue when ready".into()
-        }
-        StopReason::MaxFailures { .. } => {
-            "look at the error column of the results; then continue, with a higher --max-failures if that is how it is"
-                .into()
-        }
-        StopReason::Deadline => "continue when you have time".into(),
-        StopReason::RetryAfter { pause } => format!("wait {} before you continue", format_duration(whole_minutes(*pause))).into(),
-        StopReason::Breaker { code } | StopReason::Refused { code, .. } | StopReason::Workspaces { code } => {
-            code.hint().into()
-        }
-        StopReason::Unavailable { error, .. } => {
-            format!("{}; continue when Slack answers again", error_hint(Status::Unknown, error)).into()
-        }
-        StopReason::Unwritable(_) => {
-            "nothing is sent unless it can be recorded; free disk space or fix permissions where the results are, then continue"
-                .into()
-        }
-        StopReason::Unreadable(_) => {
-            "fix the input at that place without changing the rows before it, then continue".into()
-        }
-        StopReason::InputChanged(_) => {
-            "every row that was sent is in the results, and only rows of the original input were sent; restore the \
-             original, then continue"
-                .into()
-        }
-    }
-    }
-}
+use super::{ErrorCode, Status};
 
 const TRY_AGAIN: &str =
     "nothing answered as it should: check the network and the proxy of this machine, and slack-status.com";
@@ -76,46 +39,6 @@ pub fn error_hint(status: Status, error: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
-
-    fn every_reason() -> Vec<StopReason> {
-        let code = ErrorCode::InvalidArguments;
-        vec![
-            StopReason::Interrupted,
-            StopReason::Terminated,
-            StopReason::MaxFailures { failed: 10, of: 50 },
-            StopReason::Deadline,
-            StopReason::RetryAfter { pause: Duration::from_mins(90) },
-            StopReason::Breaker { code: code.clone() },
-            StopReason::Refused { code: ErrorCode::MissingScope, detail: "needed: admin.users:write".into() },
-            StopReason::Workspaces { code: ErrorCode::OrgLoginRequired },
-            StopReason::Unavailable { error: "http_503".into(), detail: "".into() },
-            StopReason::Unwritable("disk full".into()),
-            StopReason::Unreadable("line 7 is longer than 1 MiB".into()),
-            StopReason::InputChanged("s.csv".into()),
-        ]
-    }
-
-    #[test]
-    fn every_stop_says_what_to_do() {
-        for reason in every_reason() {
-            let next = reason.hint();
-            assert!(!next.is_empty() && !next.ends_with('.') && !next.contains('\n'), "{next:?}");
-        }
-    }
-
-    #[test]
-    fn an_advice_names_what_it_is_about() {
-        for (reason, next) in [
-            (StopReason::MaxFailures { failed: 10, of: 50 }, "--max-failures"),
-            (StopReason::RetryAfter { pause: Duration::from_mins(90) }, "1h 30m"),
-            (StopReason::Breaker { code: ErrorCode::InvalidArguments }, "--identify-by"),
-            (StopReason::Refused { code: ErrorCode::MissingScope, detail: "needed: x".into() }, "admin.users:write"),
-            (StopReason::Unwritable("disk full".into()), "disk"),
-        ] {
-            assert!(reason.hint().contains(next), "{reason:?}");
-        }
-    }
 
     #[test]
     fn every_error_of_a_row_has_a_meaning_and_a_remedy() {

@@ -8,6 +8,7 @@ mod code;
 mod columns;
 mod duration;
 mod event;
+mod exit;
 mod failures;
 mod hint;
 mod ids;
@@ -23,14 +24,17 @@ mod result_columns;
 mod row;
 mod run_record;
 mod stamp;
+pub(crate) mod stop_reason;
 mod tally;
+mod text;
 mod token_text;
 
 pub use carried::Carried;
 pub use code::{CodeClass, ErrorCode};
 pub use columns::{ColumnError, ColumnNames, IdColumn, IdColumns, folded};
 pub use duration::{format_duration, whole_minutes};
-pub use event::{BucketKind, Event, Snapshot, StopReason, WaitReason};
+pub use event::{BucketKind, Event, Snapshot, WaitReason};
+pub use exit::ExitStatus;
 pub use failures::Failures;
 pub use hint::error_hint;
 pub use ids::{IdError, SessionId, TeamId, UserId};
@@ -40,7 +44,7 @@ pub use options::{
     API_URL, BucketPolicy, Delimiter, Identify, InputMatch, InputSource, LogFormat, MaxFailures, OutputStyle,
     RateChoice, ScreenMode, TokenSource, Verbosity, is_loopback_host,
 };
-pub use outcome::{Outcome, Status, StatusGroup};
+pub use outcome::{Outcome, Status, StatusGroup, Tone};
 pub use owner::TokenOwner;
 pub use possibly_sent::PossiblySent;
 pub use rate::{Per, Rate, RateError};
@@ -52,5 +56,7 @@ pub use run_record::{
     RunCounts,
 };
 pub use stamp::Stamp;
+pub use stop_reason::{StopEntry, StopReason};
 pub use tally::{Counts, Tally};
+pub use text::{clean, counted, thousands};
 pub use token_text::{begins_as_token, without_possible_tokens, without_tokens};

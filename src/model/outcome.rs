@@ -38,6 +38,16 @@ pub enum StatusGroup {
     ActionNeeded,
 }
 
+/// What the colour of a text means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tone {
+    Plain,
+    Good,
+    Bad,
+    /// A pause, or something to look at.
+    Warning,
+}
+
 /// All that is said of a status.
 struct StatusEntry {
     status: Status,
@@ -45,6 +55,7 @@ struct StatusEntry {
     label: &'static str,
     meaning: &'static str,
     group: StatusGroup,
+    tone: Tone,
     /// Whether the row fails the run (exit code 1) and stays in the remaining file.
     unsettled: Unsettled,
     /// Whether the row's session is gone, or may be, through one of the run's calls or by itself.
@@ -61,6 +72,7 @@ const TABLE: [StatusEntry; 9] = [
         label: "Revoked",
         meaning: "Slack ended the session",
         group: StatusGroup::Gone,
+        tone: Tone::Good,
         unsettled: Unsettled::Never,
         may_be_gone: true,
     },
@@ -70,6 +82,7 @@ const TABLE: [StatusEntry; 9] = [
         label: "Requested",
         meaning: "Slack queued the end of all sessions of the row's user (`--whole-users`); `verify` checks that they ended",
         group: StatusGroup::Requested,
+        tone: Tone::Good,
         unsettled: Unsettled::Never,
         may_be_gone: false,
     },
@@ -79,6 +92,7 @@ const TABLE: [StatusEntry; 9] = [
         label: "Already gone",
         meaning: "the session had expired, or was ended by an earlier attempt whose answer was lost",
         group: StatusGroup::Gone,
+        tone: Tone::Plain,
         unsettled: Unsettled::Never,
         may_be_gone: true,
     },
@@ -88,6 +102,7 @@ const TABLE: [StatusEntry; 9] = [
         label: "Not found",
         meaning: "Slack doesn't know this session: it is gone, or the ids don't belong together",
         group: StatusGroup::Skipped,
+        tone: Tone::Plain,
         unsettled: Unsettled::Strictly,
         may_be_gone: false,
     },
@@ -97,6 +112,7 @@ const TABLE: [StatusEntry; 9] = [
         label: "Failed",
         meaning: "Slack refused the call, or the connection failed",
         group: StatusGroup::ActionNeeded,
+        tone: Tone::Bad,
         unsettled: Unsettled::Always,
         may_be_gone: false,
     },
@@ -106,6 +122,7 @@ const TABLE: [StatusEntry; 9] = [
         label: "Unknown",
         meaning: "no clear answer after the last attempt; one of the attempts may have ended the session",
         group: StatusGroup::ActionNeeded,
+        tone: Tone::Bad,
         unsettled: Unsettled::Always,
         may_be_gone: true,
     },
@@ -115,6 +132,7 @@ const TABLE: [StatusEntry; 9] = [
         label: "Invalid",
         meaning: "the row can't be sent as it is",
         group: StatusGroup::ActionNeeded,
+        tone: Tone::Plain,
         unsettled: Unsettled::Always,
         may_be_gone: false,
     },
@@ -124,6 +142,7 @@ const TABLE: [StatusEntry; 9] = [
         label: "Duplicate",
         meaning: "an earlier line has the same session",
         group: StatusGroup::Skipped,
+        tone: Tone::Plain,
         unsettled: Unsettled::Never,
         may_be_gone: false,
     },
@@ -133,6 +152,7 @@ const TABLE: [StatusEntry; 9] = [
         label: "Protected",
         meaning: "kept intentionally: a `--protect` list names the user or session, or the token's own user has it",
         group: StatusGroup::Protected,
+        tone: Tone::Plain,
         unsettled: Unsettled::Never,
         may_be_gone: false,
     },
@@ -173,6 +193,11 @@ impl Status {
     #[must_use]
     pub fn group(self) -> StatusGroup {
         self.entry().group
+    }
+
+    #[must_use]
+    pub fn tone(self) -> Tone {
+        self.entry().tone
     }
 
     /// The status that a word in a results file stands for.

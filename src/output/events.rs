@@ -8,7 +8,6 @@
 
 use super::files::{Closed, LineSink, Taken, begins_as};
 use super::log_events::millis;
-use super::messages::{stop_word, why};
 use super::style::WEAKENED;
 use super::summary::Summary;
 use super::text::clean;
@@ -176,7 +175,7 @@ enum EventBody<'a> {
     },
     Stopping {
         reason: &'static str,
-        text: String,
+        text: Cow<'a, str>,
     },
     RunEnded {
         run_id: Cow<'a, str>,
@@ -260,17 +259,18 @@ fn body(event: &Event) -> EventBody<'_> {
             EventBody::OtherOwner { user_id: owner.id.as_str(), protected: *is_spared }
         }
         Event::Warning(text) => EventBody::Warning { text: clean(text) },
-        Event::Stopping(reason) => EventBody::Stopping { reason: stop_word(reason), text: why(reason) },
+        Event::Stopping(reason) => EventBody::Stopping { reason: reason.entry().word, text: reason.entry().why },
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::messages::tests::{every_event, every_reason};
+    use super::super::messages::tests::{HOSTILE, every_event};
     use super::super::progress_view::tests::snapshot;
     use super::super::summary::tests::summary;
     use super::*;
     use crate::model::Status;
+    use crate::model::stop_reason::tests::every_reason;
     use crate::output::documented::Documented;
     use serde_json::{Value, json};
     use std::collections::{BTreeMap, BTreeSet};
@@ -328,7 +328,7 @@ mod tests {
                 assert!(value.as_str().is_none_or(|text| clean(text) == text), "{object}");
             }
         }
-        for reason in every_reason() {
+        for reason in every_reason(HOSTILE) {
             let line = object(&Event::Stopping(reason));
             assert!(PAGE.contains(&format!("`{}`", line["reason"].as_str().unwrap())), "{line}");
         }

@@ -1,6 +1,6 @@
 //! Events and the plain line of progress as tracing events: one way for text and for JSON.
 
-use super::messages::{sentence, stop_word};
+use super::messages::sentence;
 use super::progress_view::{ProgressView, WaitText, bucket_words};
 use super::style::NOTICE;
 use super::text::clean;
@@ -36,7 +36,7 @@ pub fn emit(event: &Event) {
             warn!(target: NOTICE, user_id = owner.id.as_str(), protected = is_spared, "{}", text());
         }
         Event::Warning(warning) => warn!(target: NOTICE, warning = &*clean(warning), "{}", text()),
-        Event::Stopping(reason) => warn!(target: NOTICE, reason = stop_word(reason), "{}", text()),
+        Event::Stopping(reason) => warn!(target: NOTICE, reason = reason.entry().word, "{}", text()),
     }
 }
 

@@ -4,9 +4,9 @@
 //! `log` crate, which some libraries use, are not taken in at all.
 
 use super::console::Console;
-use super::style::{NOTICE, Palette, Style, WEAKENED, style_of};
+use super::style::{NOTICE, Palette, WEAKENED};
 use super::text::{clean, wrapped};
-use crate::model::{LogFormat, OutputStyle, ScreenMode, Status, Verbosity};
+use crate::model::{LogFormat, OutputStyle, ScreenMode, Status, Tone, Verbosity};
 use std::fmt::{self, Write as _};
 use std::io;
 use tracing::field::{Field, Visit};
@@ -125,14 +125,14 @@ where
         let mut words = Words::default();
         event.record(&mut words);
         let metadata = event.metadata();
-        let (style, kind) = match *metadata.level() {
-            Level::ERROR => (Style::Bad, "error: "),
-            Level::WARN => (Style::Warning, "warning: "),
-            _ => (words.style.unwrap_or(Style::Plain), ""),
+        let (tone, kind) = match *metadata.level() {
+            Level::ERROR => (Tone::Bad, "error: "),
+            Level::WARN => (Tone::Warning, "warning: "),
+            _ => (words.tone.unwrap_or(Tone::Plain), ""),
         };
         let fields = if [NOTICE, WEAKENED].contains(&metadata.target()) { "" } else { &words.fields };
         let sentence = format!("{kind}{}{}", clean(&words.message), clean(fields));
-        let painted = Palette::new(self.0.style().color).paint(style, &sentence);
+        let painted = Palette::new(self.0.style().color).paint(tone, &sentence);
         writeln!(out, "{}", wrapped(&format!("slack-revoke: {painted}"), self.0.width(), 2))
     }
 }
@@ -141,13 +141,13 @@ where
 struct Words {
     message: String,
     fields: String,
-    style: Option<Style>,
+    tone: Option<Tone>,
 }
 
 impl Visit for Words {
     fn record_str(&mut self, field: &Field, value: &str) {
         if field.name() == "status" {
-            self.style = Status::parse(value).map(style_of);
+            self.tone = Status::parse(value).map(Status::tone);
         }
         self.record_debug(field, &format_args!("{value}"));
     }
@@ -159,7 +159,7 @@ impl Visit for Words {
         };
         debug_assert!(written.is_ok(), "a string takes everything");
         if field.name() == "pause_ms" {
-            self.style = Some(Style::Warning);
+            self.tone = Some(Tone::Warning);
         }
     }
 }

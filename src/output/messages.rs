@@ -1,8 +1,8 @@
 //! What happened, in sentences. Pure; all that comes from the input or from Slack is cleaned here.
 
 use super::progress_view::bucket_words;
-use super::text::{clean, counted, format_duration, rate};
-use crate::model::{Event, Outcome, Row, StopReason, TeamId};
+use super::text::{clean, format_duration, rate};
+use crate::model::{Event, Outcome, Row, TeamId};
 use std::time::Duration;
 
 /// One event in a sentence without a full stop.
@@ -34,7 +34,7 @@ pub fn sentence(event: &Event) -> String {
             )
         }
         Event::Warning(text) => format!("Slack warns: {}", clean(text)),
-        Event::Stopping(reason) => format!("stopping: {}; calls in flight are finished first", why(reason)),
+        Event::Stopping(reason) => format!("stopping: {}; calls in flight are finished first", reason.entry().why),
     }
 }
 
@@ -71,61 +71,12 @@ fn rate_limited(line: u64, team: Option<&TeamId>, pause: Duration, stated: Optio
     format!("line {line}: rate limited; {scope}pauses {}, {why}", format_duration(pause))
 }
 
-/// Why a run stopped, in a clause.
-#[must_use]
-pub fn why(reason: &StopReason) -> String {
-    match reason {
-        StopReason::Interrupted => "interrupted".to_owned(),
-        StopReason::Terminated => "terminated".to_owned(),
-        StopReason::MaxFailures { failed, of } => {
-            format!("{} of {} failed, which is what --max-failures allows", counted(*failed, "row", "rows"), of)
-        }
-        StopReason::Deadline => "--deadline has passed".to_owned(),
-        StopReason::RetryAfter { pause } => {
-            format!("Slack asks for a pause of {}, longer than --max-retry-after", format_duration(*pause))
-        }
-        StopReason::Breaker { code } => format!("every row so far is refused with {}", clean(code.as_str())),
-        StopReason::Refused { code, detail } if detail.is_empty() => format!("Slack refuses: {}", clean(code.as_str())),
-        StopReason::Refused { code, detail } => {
-            format!("Slack refuses: {} ({})", clean(code.as_str()), clean(detail))
-        }
-        StopReason::Workspaces { code } => format!("the workspaces refuse: {}", clean(code.as_str())),
-        StopReason::Unavailable { error, detail } if detail.is_empty() => {
-            format!("Slack can't be reached: {}", clean(error))
-        }
-        StopReason::Unavailable { error, detail } => {
-            format!("Slack can't be reached: {} ({})", clean(error), clean(detail))
-        }
-        StopReason::Unwritable(error) => format!("the results can't be written: {}", clean(error)),
-        StopReason::Unreadable(error) => format!("the input can't be read any further: {}", clean(error)),
-        StopReason::InputChanged(input) => format!("{} was changed during the run", clean(input)),
-    }
-}
-
-/// The same as one word for machines.
-#[must_use]
-pub fn stop_word(reason: &StopReason) -> &'static str {
-    match reason {
-        StopReason::Interrupted => "interrupted",
-        StopReason::Terminated => "terminated",
-        StopReason::MaxFailures { .. } => "max_failures",
-        StopReason::Deadline => "deadline",
-        StopReason::RetryAfter { .. } => "retry_after",
-        StopReason::Breaker { .. } => "breaker",
-        StopReason::Refused { .. } => "refused",
-        StopReason::Workspaces { .. } => "workspaces",
-        StopReason::Unavailable { .. } => "unavailable",
-        StopReason::Unwritable(_) => "unwritable",
-        StopReason::Unreadable(_) => "unreadable",
-        StopReason::InputChanged(_) => "input_changed",
-    }
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::model::stop_reason::tests::every_reason;
     use crate::model::{
-        BucketKind, ErrorCode, Fields, IdentifyBy, SessionId, Stamp, Status, Target, TokenOwner, UserId,
+        BucketKind, ErrorCode, Fields, IdentifyBy, SessionId, Stamp, Status, StopReason, Target, TokenOwner, UserId,
     };
 
     pub(in crate::output) const HOSTILE: &str = "\u{1b}]0;x\u{7}\u{202e}\u{9b}2J\n";
@@ -186,27 +137,9 @@ pub(super) mod tests {
         ]
     }
 
-    pub(in crate::output) fn every_reason() -> Vec<StopReason> {
-        let code = || ErrorCode::from(HOSTILE);
-        vec![
-            StopReason::Interrupted,
-            StopReason::Terminated,
-            StopReason::MaxFailures { failed: 10, of: 50 },
-            StopReason::Deadline,
-            StopReason::RetryAfter { pause: Duration::from_hours(1) },
-            StopReason::Breaker { code: code() },
-            StopReason::Refused { code: code(), detail: HOSTILE.into() },
-            StopReason::Workspaces { code: code() },
-            StopReason::Unavailable { error: HOSTILE.into(), detail: HOSTILE.into() },
-            StopReason::Unwritable(HOSTILE.into()),
-            StopReason::Unreadable(HOSTILE.into()),
-            StopReason::InputChanged(HOSTILE.into()),
-        ]
-    }
-
     #[test]
     fn no_sentence_carries_a_control_character() {
-        let reasons = every_reason().into_iter().map(Event::Stopping);
+        let reasons = every_reason(HOSTILE).into_iter().map(Event::Stopping);
         for event in every_event().into_iter().chain(reasons) {
             let text = sentence(&event);
             assert_eq!(clean(&text), text);
@@ -221,11 +154,5 @@ pub(super) mod tests {
         let why = "longer than the 1s that Slack asks for, because that was too short before";
         assert_eq!(said[3], format!("line 7: rate limited; workspace T1 pauses 30s, {why}"));
         assert_eq!(said[5], "pace 37.5/min");
-    }
-
-    #[test]
-    fn every_reason_has_a_word_of_its_own() {
-        let words: std::collections::BTreeSet<_> = every_reason().iter().map(stop_word).collect();
-        assert_eq!(words.len(), every_reason().len());
     }
 }

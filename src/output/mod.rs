@@ -31,11 +31,9 @@ pub use confirm::{confirm, confirm_users};
 pub use console::{Console, print, stderr_columns, stdout_columns};
 pub use events::EventLog;
 pub use logs::{LogError, install as install_logs};
-pub use messages::{stop_word, why};
-
 pub use plan::{PlanFacts, WorkspaceRows, plan_json, plan_text};
 pub use screen::Screen;
 pub use shell::{command_line, quoted, resume_command, retry_command};
-pub use style::{Palette, Style, WEAKENED};
+pub use style::{Palette, WEAKENED};
 pub use summary::{FailureGroup, Summary, SummaryFiles};
 pub use text::{clean, counted, format_duration, listed, local, rate, thousands, without_userinfo, wrapped};

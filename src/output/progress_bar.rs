@@ -1,7 +1,8 @@
 //! The bar: one line on a terminal, drawn again in place. The only indicatif.
 
 use super::progress_view::{ProgressView, WaitText};
-use super::style::{Palette, Style};
+use super::style::Palette;
+use crate::model::Tone;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// indicatif draws at most this often; the screen's own pace is slower, so that no draw of its is ever left out.
@@ -46,7 +47,7 @@ impl TerminalBar {
 struct BarField {
     rank: u8,
     text: String,
-    style: Style,
+    tone: Tone,
     /// What separates it from the field before it.
     joint: &'static str,
 }
@@ -60,35 +61,35 @@ const REHEARSAL_RANK: u8 = 1;
 
 /// The parts in their order on the line. The ranks say which of them a narrow terminal still shows.
 fn parts(view: &ProgressView) -> Vec<BarField> {
-    let part = |rank, text, style, joint| BarField { rank, text, style, joint };
+    let part = |rank, text, tone, joint| BarField { rank, text, tone, joint };
     let count = |word: &str, rows: u64| format!("{word} {rows}");
-    let bad = if view.failed() > 0 { Style::Bad } else { Style::Plain };
+    let bad = if view.failed() > 0 { Tone::Bad } else { Tone::Plain };
     let mut parts = Vec::new();
     if view.is_rehearsal() {
-        parts.push(part(REHEARSAL_RANK, "REHEARSAL".to_owned(), Style::Warning, ""));
+        parts.push(part(REHEARSAL_RANK, "REHEARSAL".to_owned(), Tone::Warning, ""));
     }
-    parts.push(part(7, count("revoked", view.revoked()), Style::Good, "  "));
+    parts.push(part(7, count("revoked", view.revoked()), Tone::Good, "  "));
     if view.requested() > 0 {
-        parts.push(part(7, count("requested", view.requested()), Style::Good, " · "));
+        parts.push(part(7, count("requested", view.requested()), Tone::Good, " · "));
     }
-    parts.push(part(10, count("gone", view.gone()), Style::Plain, " · "));
+    parts.push(part(10, count("gone", view.gone()), Tone::Plain, " · "));
     parts.push(part(5, count("failed", view.failed()), bad, " · "));
     if view.not_sent() > 0 {
-        parts.push(part(11, count("not sent", view.not_sent()), Style::Plain, " · "));
+        parts.push(part(11, count("not sent", view.not_sent()), Tone::Plain, " · "));
     }
-    parts.push(part(BAR_RANK, String::new(), Style::Plain, "  "));
-    parts.push(part(0, format!("{}/{}", view.done(), view.total()), Style::Plain, "  "));
-    parts.push(part(8, format!("{}%", view.percent()), Style::Plain, " "));
-    parts.extend(view.pace().map(|pace| part(4, pace, Style::Plain, "  ")));
-    parts.extend(view.bucket().map(|bucket| part(12, bucket.to_owned(), Style::Plain, "  ")));
+    parts.push(part(BAR_RANK, String::new(), Tone::Plain, "  "));
+    parts.push(part(0, format!("{}/{}", view.done(), view.total()), Tone::Plain, "  "));
+    parts.push(part(8, format!("{}%", view.percent()), Tone::Plain, " "));
+    parts.extend(view.pace().map(|pace| part(4, pace, Tone::Plain, "  ")));
+    parts.extend(view.bucket().map(|bucket| part(12, bucket.to_owned(), Tone::Plain, "  ")));
     if let Some(WaitText { reason, next }) = view.wait() {
-        parts.push(part(2, reason, Style::Warning, "  "));
+        parts.push(part(2, reason, Tone::Warning, "  "));
         if let Some((next, left)) = next {
-            parts.push(part(6, next.to_owned(), Style::Warning, ", "));
-            parts.push(part(2, left, Style::Warning, " "));
+            parts.push(part(6, next.to_owned(), Tone::Warning, ", "));
+            parts.push(part(2, left, Tone::Warning, " "));
         }
     }
-    parts.extend(view.eta().map(|eta| part(3, eta, Style::Plain, "  ")));
+    parts.extend(view.eta().map(|eta| part(3, eta, Tone::Plain, "  ")));
     parts
 }
 
@@ -134,7 +135,7 @@ pub fn line(view: &ProgressView, width: usize, palette: Palette) -> String {
             Some(REHEARSAL_RANK) => "  ",
             Some(_) => part.joint,
         };
-        format!("{joint}{}", palette.paint(part.style, &part.text))
+        format!("{joint}{}", palette.paint(part.tone, &part.text))
     };
     parts.iter().enumerate().map(painted).collect()
 }

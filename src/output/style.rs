@@ -1,6 +1,6 @@
 //! Colours, and the targets of the messages that are shown in a way of their own.
 
-use crate::model::Status;
+use crate::model::Tone;
 use anstream::ColorChoice;
 use anstyle::AnsiColor;
 
@@ -17,18 +17,6 @@ pub struct Palette {
     on: bool,
 }
 
-/// What a coloured text means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Style {
-    Plain,
-    /// Green: revoked.
-    Good,
-    /// Red: failed.
-    Bad,
-    /// Yellow: a pause, or something to look at.
-    Warning,
-}
-
 impl Palette {
     #[must_use]
     pub fn new(on: bool) -> Self {
@@ -40,14 +28,14 @@ impl Palette {
         if self.on { ColorChoice::Always } else { ColorChoice::Never }
     }
 
-    /// `text` in the colour of `style`. Clean it before: what comes out holds escapes.
+    /// `text` in the colour of `tone`. Clean it before: what comes out holds escapes.
     #[must_use]
-    pub fn paint(self, style: Style, text: &str) -> String {
-        let color = match style {
-            Style::Plain => None,
-            Style::Good => Some(AnsiColor::Green),
-            Style::Bad => Some(AnsiColor::Red),
-            Style::Warning => Some(AnsiColor::Yellow),
+    pub fn paint(self, tone: Tone, text: &str) -> String {
+        let color = match tone {
+            Tone::Plain => None,
+            Tone::Good => Some(AnsiColor::Green),
+            Tone::Bad => Some(AnsiColor::Red),
+            Tone::Warning => Some(AnsiColor::Yellow),
         };
         match color {
             Some(color) if self.on => {
@@ -59,25 +47,14 @@ impl Palette {
     }
 }
 
-/// The colour of a row.
-pub(super) fn style_of(status: Status) -> Style {
-    match status {
-        Status::Revoked | Status::Requested => Style::Good,
-        Status::Failed | Status::Unknown => Style::Bad,
-        Status::AlreadyRevoked | Status::NotFound | Status::Invalid | Status::Duplicate | Status::Protected => {
-            Style::Plain
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn colours_are_written_only_if_they_are_on() {
-        assert_eq!(Palette::new(false).paint(Style::Bad, "failed"), "failed");
-        assert_eq!(Palette::new(true).paint(Style::Bad, "failed"), "\u{1b}[31mfailed\u{1b}[0m");
-        assert_eq!(Palette::new(true).paint(Style::Plain, "gone"), "gone");
+        assert_eq!(Palette::new(false).paint(Tone::Bad, "failed"), "failed");
+        assert_eq!(Palette::new(true).paint(Tone::Bad, "failed"), "\u{1b}[31mfailed\u{1b}[0m");
+        assert_eq!(Palette::new(true).paint(Tone::Plain, "gone"), "gone");
     }
 }

@@ -1,10 +1,9 @@
 //! The last lines of a run: how it ended, what became of the rows, what was written, and the next command. Pure except `show`.
 
 use super::console::Console;
-use super::messages::{stop_word, why};
-use super::style::{NOTICE, Palette, Style, style_of};
+use super::style::{NOTICE, Palette};
 use super::text::{clean, counted, format_duration, rate, thousands, wrapped};
-use crate::model::{Counts, LogFormat, Pacing, Stamp, Status, StopReason, UserId, Verbosity};
+use crate::model::{Counts, LogFormat, Pacing, Stamp, Status, StopReason, Tone, UserId, Verbosity};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -176,7 +175,7 @@ pub fn show(console: &Console, summary: &Summary) {
 #[must_use]
 pub fn text(summary: &Summary, palette: Palette, width: Option<usize>) -> String {
     let mut text = String::new();
-    let sentence = |style, sentence: &str| palette.paint(style, &wrapped(sentence, width, 2));
+    let sentence = |tone, sentence: &str| palette.paint(tone, &wrapped(sentence, width, 2));
     push(&mut text, &wrapped(&headline(summary), width, 2));
     if let Some(advice) = &summary.advice {
         push(&mut text, &wrapped(&format!("  {}", clean(advice)), width, 2));
@@ -184,10 +183,10 @@ pub fn text(summary: &Summary, palette: Palette, width: Option<usize>) -> String
     table(&mut text, summary, palette);
     push(&mut text, &wrapped(&calls(summary), width, 2));
     for failure in summary.failure_sentences() {
-        push(&mut text, &sentence(Style::Bad, &failure));
+        push(&mut text, &sentence(Tone::Bad, &failure));
     }
     for warning in summary.attention() {
-        push(&mut text, &sentence(Style::Warning, &format!("warning: {warning}")));
+        push(&mut text, &sentence(Tone::Warning, &format!("warning: {warning}")));
     }
     if summary.counts.of(Status::Requested) > 0 && !summary.is_rehearsal {
         push(&mut text, &wrapped(&queued(summary), width, 2));
@@ -206,7 +205,7 @@ pub fn text(summary: &Summary, palette: Palette, width: Option<usize>) -> String
         }
     }
     if summary.is_rehearsal {
-        push(&mut text, &palette.paint(Style::Warning, "REHEARSAL: nothing was revoked"));
+        push(&mut text, &palette.paint(Tone::Warning, "REHEARSAL: nothing was revoked"));
     }
     text
 }
@@ -226,7 +225,7 @@ fn push(text: &mut String, line: &str) {
 
 fn headline(summary: &Summary) -> String {
     let how = match &summary.stop {
-        Some(reason) => format!("Stopped: {}", why(reason)),
+        Some(reason) => format!("Stopped: {}", reason.entry().why),
         None => format!("Done: {} in {}", counted(summary.rows(), "row", "rows"), format_duration(summary.elapsed)),
     };
     if summary.is_rehearsal { format!("REHEARSAL, nothing was revoked. {how}") } else { how }
@@ -240,13 +239,13 @@ fn is_shown(status: Status, rows: u64) -> bool {
 fn table(text: &mut String, summary: &Summary, palette: Palette) {
     let width = thousands(summary.rows()).len();
     for (status, rows) in summary.counts.iter().filter(|(status, rows)| is_shown(*status, *rows)) {
-        let style = if rows > 0 { style_of(status) } else { Style::Plain };
+        let tone = if rows > 0 { status.tone() } else { Tone::Plain };
         let line = format!("  {:<16} {:>width$}", status.as_str(), thousands(rows));
-        push(text, &palette.paint(style, &line));
+        push(text, &palette.paint(tone, &line));
     }
     if summary.not_reached() > 0 {
         let line = format!("  {:<16} {:>width$}", "not reached", thousands(summary.not_reached()));
-        push(text, &palette.paint(Style::Warning, &line));
+        push(text, &palette.paint(Tone::Warning, &line));
     }
 }
 
@@ -294,7 +293,7 @@ fn trace(summary: &Summary) {
         protected = rows(Status::Protected),
         not_reached = summary.not_reached(),
         calls = summary.calls,
-        stop = summary.stop.as_ref().map(stop_word),
+        stop = summary.stop.as_ref().map(|reason| reason.entry().word),
         results = &*clean(&summary.files.results.to_string_lossy()),
         verify = summary.verify_command.as_deref().map(clean).as_deref(),
         retry = summary.retry_command.as_deref().map(clean).as_deref(),

@@ -3,7 +3,6 @@
 
 use super::events::Rows;
 use super::files::{PRIVATE, begins_as, json_text, replace};
-use super::messages::{stop_word, why};
 use super::summary::{FailureGroup, Summary};
 use super::text::clean;
 use crate::model::{BucketKind, Estimate, Pause};
@@ -64,7 +63,7 @@ pub fn is_at(path: &Path) -> io::Result<bool> {
 #[must_use]
 pub fn render(summary: &Summary, exit_code: u8) -> String {
     let window = summary.window.map(|(from, to)| json!({"from": from.rfc3339(), "to": to.rfc3339()}));
-    let stop = summary.stop.as_ref().map(|reason| json!({"reason": stop_word(reason), "text": why(reason)}));
+    let stop = summary.stop.as_ref().map(|reason| json!({"reason": reason.entry().word, "text": reason.entry().why}));
     let user = |(user, rows): &(crate::model::UserId, u64)| json!({"user_id": user.as_str(), "revocations": rows});
     let estimate = |estimate: &Estimate| json!({"at": estimate.at, "per_minute": estimate.per_minute});
     let pause = |pause: &Pause| json!({"at": pause.at, "seconds": pause.pause_seconds.max(0.0)});

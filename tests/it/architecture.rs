@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room with those that it may import. An edge takes the engine's ports, and nothing else of the engine.
-const ROOMS: [(&str, &[&str]); 15] = [
+const ROOMS: [(&str, &[&str]); 14] = [
     ("model", &[]),
     ("engine", &["model"]),
     // What every kind of file that is kept has in common.
@@ -15,24 +15,19 @@ const ROOMS: [(&str, &[&str]); 15] = [
     ("slack", &["model", "engine::ports"]),
     ("input", &["model", "engine::ports", "files"]),
     ("ledger", &["model", "engine::ports", "files"]),
-    // The page says what an exit code means.
-    ("output", &["model", "files", "exit"]),
+    ("output", &["model", "files"]),
     ("stand_in", &["model"]),
     ("signals", &["model", "engine::ports"]),
-    // Beside the way of the data: what was typed, what it means, and how it ends.
-    ("exit", &["model"]),
-    // The help ends with the table of exit codes.
-    ("cli", &["model", "exit"]),
+    ("cli", &["model"]),
     // Wrong usage is one of the errors.
-    ("error", &["exit", "cli"]),
+    ("error", &["model", "cli"]),
     ("commands", EVERY_ROOM),
     ("main", EVERY_ROOM),
     ("lib", &[]),
 ];
 
 const EVERY_ROOM: &[&str] = &[
-    "cli", "commands", "engine", "error", "exit", "files", "input", "ledger", "model", "output", "signals", "slack",
-    "stand_in",
+    "cli", "commands", "engine", "error", "files", "input", "ledger", "model", "output", "signals", "slack", "stand_in",
 ];
 
 /// Crates that may be anywhere, of the model only serde: how data, errors, logs and tasks are written in this language.

@@ -2,8 +2,7 @@
 
 use crate::harness::{TOKEN, Workdir, config, rows, sessions, start};
 use slack_revoke::cli;
-use slack_revoke::exit::ExitStatus;
-use slack_revoke::model::{CodeClass, Counts, ErrorCode, ResultColumn, Status};
+use slack_revoke::model::{CodeClass, Counts, ErrorCode, ExitStatus, ResultColumn, Status};
 use slack_revoke::stand_in::{RepeatedReply, ReplyScript, ScriptedReply, StandInConfig, StandInToken};
 use std::collections::BTreeSet;
 use std::ffi::OsString;

@@ -4,7 +4,7 @@
 use crate::harness::{Results, TOKEN, Workdir, config, sessions, start};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use slack_revoke::cli;
-use slack_revoke::exit::ExitStatus;
+use slack_revoke::model::ExitStatus;
 use slack_revoke::stand_in::{Latency, Server, StandInConfig};
 use std::collections::BTreeSet;
 use std::ffi::OsString;

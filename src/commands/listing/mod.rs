@@ -9,9 +9,7 @@ pub use lister::Lister;
 pub use pages::{ListProgress, Pages, count};
 
 use crate::error::RunError;
-use crate::exit::ExitStatus;
-use crate::model::{ErrorCode, StopReason};
-use crate::output;
+use crate::model::{ErrorCode, ExitStatus, StopReason};
 use std::borrow::Cow;
 
 /// Sessions per page: the method's maximum (slack.md, "The sibling methods").
@@ -76,7 +74,7 @@ impl ListError {
             Self::Stop(StopReason::Refused { code: ErrorCode::MissingScope, detail }) => {
                 format!("Slack refused with missing_scope: {detail}").into()
             }
-            Self::Stop(reason) => output::why(reason).into(),
+            Self::Stop(reason) => reason.entry().why,
             Self::Incomplete(reason) => format!("{}; the listing is not complete", reason.why()).into(),
             Self::Error(error) => error.what(),
         }
@@ -91,7 +89,7 @@ impl ListError {
             Self::Stop(StopReason::Refused { code, .. }) if is_about_the_query(code) => {
                 Some("check that the ids of --team and --user belong to this organization".into())
             }
-            Self::Stop(reason) => Some(reason.hint()),
+            Self::Stop(reason) => Some(reason.entry().hint),
             Self::Incomplete(_) => None,
             Self::Error(error) => error.hint().map(Cow::from),
         }
@@ -100,7 +98,7 @@ impl ListError {
     #[must_use]
     pub fn exit_status(&self) -> ExitStatus {
         match self {
-            Self::Stop(reason) => ExitStatus::of_stop(reason),
+            Self::Stop(reason) => reason.entry().exit,
             Self::Incomplete(_) => ExitStatus::RowsFailed,
             Self::Error(error) => error.exit_status(),
         }

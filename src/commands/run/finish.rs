@@ -6,14 +6,14 @@ use super::staleness;
 use crate::cli::{Mode, Settings};
 use crate::engine::RunEnd;
 use crate::engine::clock::wall;
-use crate::exit::ExitStatus;
 use crate::files::during;
 use crate::input::CopyError;
 use crate::ledger::ledger::{Ending, Errors, FinishedLedger, Ledger};
 use crate::ledger::manifest::Manifest;
 use crate::ledger::scan::Recorded;
 use crate::model::{
-    ErrorCode, InputSource, RunCounts, Stamp, Status, StopReason, TeamId, UserId, Verbosity, error_hint, whole_minutes,
+    ErrorCode, ExitStatus, InputSource, RunCounts, Stamp, Status, StopEntry, StopReason, TeamId, UserId, Verbosity,
+    error_hint, whole_minutes,
 };
 use crate::output::{self, Console, FailureGroup, Summary, SummaryFiles, metrics, summary, summary_json};
 use std::cmp::Reverse;
@@ -78,7 +78,7 @@ impl Finish<'_> {
             is_fault: self.end.fault.is_some(),
             in_doubt: &in_doubt,
             ended_at: wall(),
-            stop_reason: self.end.stop.as_ref().map(output::why),
+            stop_reason: self.end.stop.as_ref().map(|reason| reason.entry().why.into_owned()),
             is_input_lost: matches!(self.end.stop, Some(StopReason::Unreadable(_) | StopReason::InputChanged(_))),
             counts: RunCounts {
                 calls: self.end.calls.made,
@@ -130,7 +130,7 @@ impl Finish<'_> {
             return ExitStatus::Unwritable;
         }
         if let Some(reason) = &self.end.stop {
-            return ExitStatus::of_stop(reason);
+            return reason.entry().exit;
         }
         let not_reached = self.facts.rows.saturating_sub(self.end.counts.ended());
         ExitStatus::of_end(&self.end.counts, not_reached, self.settings.safety.strict, self.end.any_parked)
@@ -213,9 +213,9 @@ impl Finish<'_> {
                     .ok()
                     .and_then(|pause| wall().as_millis().checked_add(pause));
                 let until = until.map(|until| Stamp::from_millis(until).rfc3339_seconds());
-                Some(format!("{}, until {}", reason.hint(), until.unwrap_or_default()))
+                Some(format!("{}, until {}", reason.entry().hint, until.unwrap_or_default()))
             }
-            reason => Some(reason.hint().into_owned()),
+            reason => Some(reason.entry().hint.into_owned()),
         }
     }
 
@@ -241,7 +241,8 @@ impl Finish<'_> {
         let next = command.map(|command| format!("; to continue: {command}")).unwrap_or_default();
         match &self.end.stop {
             Some(reason) => {
-                tracing::warn!(target: output::WEAKENED, "stopped: {}; {}{next}", output::why(reason), reason.hint());
+                let StopEntry { why, hint, .. } = reason.entry();
+                tracing::warn!(target: output::WEAKENED, "stopped: {why}; {hint}{next}");
             }
             None if exit == ExitStatus::Success => {}
             None => tracing::error!("{}: see {}{next}", exit.meaning(), totals.files.results.display()),

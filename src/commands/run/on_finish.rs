@@ -120,7 +120,7 @@ mod tests {
     }
 
     fn concluded() -> FinishedRun {
-        let (exit, run_id) = (crate::exit::ExitStatus::Stopped, "one".to_owned());
+        let (exit, run_id) = (crate::model::ExitStatus::Stopped, "one".to_owned());
         FinishedRun { exit, run_id, results: "r.csv".into(), summary: Some("s.json".into()) }
     }
 

@@ -141,8 +141,8 @@ fn token_check(mode: Mode, token: &Token) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exit::ExitStatus;
     use crate::input::{Input, SurveyOptions};
+    use crate::model::ExitStatus;
     use crate::model::InputSource;
     use std::fs;
 

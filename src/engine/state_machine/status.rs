@@ -43,7 +43,7 @@ impl StateMachine {
             self.release(held);
         }
         if self.tally.is_complete_with(0) {
-            self.stop = self.stop.take().filter(StopReason::outlasts_the_last_row);
+            self.stop = self.stop.take().filter(|reason| reason.entry().outlasts_the_last_row);
         }
     }
 

@@ -3,8 +3,7 @@
 use super::aggregates::{Aggregates, GroupCounts, Number};
 use super::chart::{between, moment};
 use super::page_input::{FileNow, HashCheck, PageInput, PageRun, duration};
-use crate::exit::ExitStatus;
-use crate::model::{Counts, Run, Status, StatusGroup, error_hint};
+use crate::model::{Counts, ExitStatus, Run, Status, StatusGroup, error_hint};
 use crate::output::text::{clean, counted, format_duration, rate, thousands};
 use std::time::Duration;
 

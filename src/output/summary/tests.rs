@@ -1,9 +1,10 @@
 use super::super::console::Console;
 use super::super::console::tests::{Page, style};
 use super::super::logs::{dispatch, targets};
-use super::super::messages::tests::{HOSTILE, every_reason};
+use super::super::messages::tests::HOSTILE;
 use super::super::progress_view::tests::snapshot;
 use super::*;
+use crate::model::stop_reason::tests::every_reason;
 use crate::model::{LogFormat, ScreenMode, Verbosity};
 use proptest::prelude::*;
 
@@ -159,7 +160,7 @@ fn sixty_revocations_of_a_user_add_a_line_for_the_soc() {
 
 #[test]
 fn nothing_hostile_reaches_the_last_lines() {
-    for reason in every_reason() {
+    for reason in every_reason(HOSTILE) {
         let hostile = Summary {
             stop: Some(reason),
             actor: Some(HOSTILE.to_owned()),

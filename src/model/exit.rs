@@ -1,6 +1,6 @@
 //! Exit codes: one table, and how a run's end becomes one of its rows.
 
-use crate::model::{Counts, StopReason};
+use super::Counts;
 
 /// How the program ends (contract.md, "Exit codes").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -76,24 +76,6 @@ impl ExitStatus {
         }
     }
 
-    /// How a run exits that stopped before its rows were all ended.
-    #[must_use]
-    pub fn of_stop(reason: &StopReason) -> Self {
-        match reason {
-            StopReason::Interrupted => Self::Interrupted,
-            StopReason::Terminated => Self::Terminated,
-            StopReason::MaxFailures { .. }
-            | StopReason::Deadline
-            | StopReason::RetryAfter { .. }
-            | StopReason::Breaker { .. }
-            | StopReason::Unreadable(_)
-            | StopReason::InputChanged(_) => Self::Stopped,
-            StopReason::Refused { .. } | StopReason::Workspaces { .. } => Self::Denied,
-            StopReason::Unavailable { .. } => Self::Unavailable,
-            StopReason::Unwritable(_) => Self::Unwritable,
-        }
-    }
-
     /// How a run exits that came to its end. `not_reached` are rows with no record: those of a parked workspace, where
     /// `any_parked`; otherwise nothing explains them, and the totals are not to be trusted.
     #[must_use]
@@ -118,35 +100,13 @@ impl From<ExitStatus> for std::process::ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ErrorCode, Status};
-    use std::time::Duration;
+    use crate::model::Status;
 
     #[test]
     fn the_table_is_the_contracts() {
         assert_eq!(ExitStatus::TABLE.map(|(_, code, _)| code), [0, 1, 2, 3, 4, 5, 6, 7, 70, 130, 143]);
         for (status, code, meaning) in ExitStatus::TABLE {
             assert_eq!((status.code(), status.meaning()), (code, meaning), "{status:?} is not in its own place");
-        }
-    }
-
-    #[test]
-    fn every_stop_has_its_code() {
-        let code = ErrorCode::InvalidAuth;
-        for (reason, want) in [
-            (StopReason::Interrupted, 130),
-            (StopReason::Terminated, 143),
-            (StopReason::MaxFailures { failed: 10, of: 50 }, 3),
-            (StopReason::Deadline, 3),
-            (StopReason::RetryAfter { pause: Duration::from_mins(20) }, 3),
-            (StopReason::Breaker { code: code.clone() }, 3),
-            (StopReason::Refused { code: code.clone(), detail: "".into() }, 4),
-            (StopReason::Workspaces { code }, 4),
-            (StopReason::Unavailable { error: "http_503".into(), detail: "".into() }, 5),
-            (StopReason::Unwritable("disk full".into()), 7),
-            (StopReason::Unreadable("line 7".into()), 3),
-            (StopReason::InputChanged("s.csv".into()), 3),
-        ] {
-            assert_eq!(ExitStatus::of_stop(&reason).code(), want, "{reason:?}");
         }
     }
 
