@@ -93,6 +93,16 @@ pub enum BucketKind {
     Team,
 }
 
+impl BucketKind {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Org => "org",
+            Self::Team => "team",
+        }
+    }
+}
+
 /// Why no call is made until a time that is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WaitReason {

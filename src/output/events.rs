@@ -6,13 +6,12 @@
 //! A file is added to, so that a resumed run goes on in it. If it can't be written any more, that is reported once, and
 //! the run goes on: the results are the evidence.
 
+use super::event_entry::with_entry;
 use super::files::{Closed, LineSink, Taken, begins_as};
-use super::log_events::millis;
 use super::style::WEAKENED;
 use super::summary::Summary;
 use super::text::clean;
-use crate::model::{BucketKind, ColumnValue, Counts, Event, Outcome, RESULT_COLUMNS, Row, Stamp, TeamId, UserId};
-use serde::ser::SerializeMap as _;
+use crate::model::{Counts, Event, Stamp};
 use serde::{Serialize, Serializer};
 use std::borrow::Cow;
 use std::io;
@@ -44,12 +43,12 @@ impl EventLog {
     }
 
     pub fn started(&mut self, at: Stamp, run_id: &str, rehearsal: bool, rows: u64) {
-        self.write(at, &EventBody::RunStarted { run_id: clean(run_id), rehearsal, rows });
+        self.write(at, &RunLine::RunStarted { run_id: clean(run_id), rehearsal, rows });
     }
 
     /// Something happened. Never waits for a reader and never fails.
     pub fn event(&mut self, at: Stamp, event: &Event) {
-        self.write(at, &body(event));
+        with_entry(event, |entry| self.write(at, &entry));
     }
 
     /// The run ended; waits for the reader of a pipe, 5 s at most.
@@ -57,7 +56,7 @@ impl EventLog {
         let Summary { run_id, counts, calls, .. } = summary;
         self.write(
             at,
-            &EventBody::RunEnded {
+            &RunLine::RunEnded {
                 run_id: clean(run_id),
                 exit_code,
                 rows: Rows(counts),
@@ -77,11 +76,11 @@ impl EventLog {
         }
     }
 
-    fn write(&mut self, at: Stamp, body: &EventBody<'_>) {
+    fn write(&mut self, at: Stamp, body: &impl Serialize) {
         if self.left_out > 0 {
             let lines = std::mem::take(&mut self.left_out);
             // Counted itself if there is no room for it either.
-            if !self.line(at, &EventBody::LeftOut { lines }) {
+            if !self.line(at, &RunLine::LeftOut { lines }) {
                 self.left_out = lines;
             }
         }
@@ -91,7 +90,7 @@ impl EventLog {
     }
 
     /// Whether the line was taken, or will never be.
-    fn line(&mut self, at: Stamp, body: &EventBody<'_>) -> bool {
+    fn line(&mut self, at: Stamp, body: &impl Serialize) -> bool {
         let Some(sink) = &mut self.sink else { return true };
         match sink.take(render(at, body)) {
             Taken::Yes => true,
@@ -105,119 +104,28 @@ impl EventLog {
     }
 }
 
-fn render(at: Stamp, body: &EventBody<'_>) -> String {
-    let mut line =
-        serde_json::to_string(&EventLine { v: 1, at: at.rfc3339(), body }).expect("texts, numbers and lists of them");
+fn render(at: Stamp, body: &impl Serialize) -> String {
+    let line = EventLine { v: 1, at: at.rfc3339(), body };
+    let mut line = serde_json::to_string(&line).expect("texts, numbers and lists of them");
     line.push('\n');
     line
 }
 
 #[derive(Serialize)]
-struct EventLine<'a> {
+struct EventLine<'a, B> {
     v: u8,
     at: String,
     #[serde(flatten)]
-    body: &'a EventBody<'a>,
+    body: &'a B,
 }
 
-/// A line without what all of them have.
+/// What is said of the log and of the run as a whole.
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-enum EventBody<'a> {
-    RunStarted {
-        run_id: Cow<'a, str>,
-        rehearsal: bool,
-        rows: u64,
-    },
-    Sending {
-        line: u64,
-        call: u32,
-    },
-    RowEnded(RowEnded<'a>),
-    Retrying {
-        line: u64,
-        attempt: u32,
-        error: Cow<'a, str>,
-        wait_ms: u64,
-    },
-    RateLimited {
-        line: u64,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        team_id: Option<&'a str>,
-        pause_ms: u64,
-        stated: bool,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        stated_ms: Option<u64>,
-    },
-    BucketKnown {
-        bucket: BucketKind,
-    },
-    Estimate {
-        #[serde(skip_serializing_if = "Option::is_none")]
-        team_id: Option<&'a str>,
-        per_minute: f64,
-    },
-    Parked {
-        team_id: &'a str,
-        code: Cow<'a, str>,
-    },
-    OutageBegan {
-        error: Cow<'a, str>,
-    },
-    OutageEnded,
-    TokenRefreshed,
-    OtherOwner {
-        user_id: &'a str,
-        protected: bool,
-    },
-    Warning {
-        text: Cow<'a, str>,
-    },
-    Stopping {
-        reason: &'static str,
-        text: Cow<'a, str>,
-    },
-    RunEnded {
-        run_id: Cow<'a, str>,
-        exit_code: u8,
-        rows: Rows<'a>,
-        not_reached: u64,
-        calls: u64,
-    },
-    LeftOut {
-        lines: u64,
-    },
-}
-
-/// A row with its columns of the results.
-struct RowEnded<'a> {
-    row: &'a Row,
-    outcome: &'a Outcome,
-}
-
-impl Serialize for RowEnded<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { row, outcome } = *self;
-        let mut map = serializer.serialize_map(None)?;
-        for column in &RESULT_COLUMNS {
-            match (column.value)(row.line, outcome) {
-                ColumnValue::Empty => {}
-                ColumnValue::Number(number) => map.serialize_entry(column.name, &number)?,
-                ColumnValue::Text(text) => map.serialize_entry(column.name, &clean(text))?,
-                ColumnValue::Time(time) => map.serialize_entry(column.name, &time.rfc3339())?,
-            }
-        }
-        if let Ok(target) = &row.target {
-            if let Some(session) = target.session() {
-                map.serialize_entry("session_id", &session.get())?;
-            }
-            let ids = [("team_id", target.team().map(TeamId::as_str)), ("user_id", target.user().map(UserId::as_str))];
-            for (name, id) in ids.into_iter().filter_map(|(name, id)| Some((name, id?))) {
-                map.serialize_entry(name, id)?;
-            }
-        }
-        map.end()
-    }
+enum RunLine<'a> {
+    RunStarted { run_id: Cow<'a, str>, rehearsal: bool, rows: u64 },
+    RunEnded { run_id: Cow<'a, str>, exit_code: u8, rows: Rows<'a>, not_reached: u64, calls: u64 },
+    LeftOut { lines: u64 },
 }
 
 /// Counts as an object of status and number.
@@ -229,43 +137,9 @@ impl Serialize for Rows<'_> {
     }
 }
 
-fn body(event: &Event) -> EventBody<'_> {
-    match event {
-        Event::Sending { line, call } => EventBody::Sending { line: *line, call: *call },
-        Event::Ended { row, outcome } => EventBody::RowEnded(RowEnded { row, outcome }),
-        Event::Retrying { line, attempt, error, wait } => {
-            EventBody::Retrying { line: *line, attempt: *attempt, error: clean(error), wait_ms: millis(*wait) }
-        }
-        Event::RateLimited { line, team, pause, stated } => {
-            let team_id = team.as_ref().map(TeamId::as_str);
-            let stated_ms = stated.map(millis);
-            EventBody::RateLimited {
-                line: *line,
-                team_id,
-                pause_ms: millis(*pause),
-                stated: stated.is_some(),
-                stated_ms,
-            }
-        }
-        Event::BucketKnown(bucket) => EventBody::BucketKnown { bucket: *bucket },
-        Event::Estimate { team, per_minute } => {
-            EventBody::Estimate { team_id: team.as_ref().map(TeamId::as_str), per_minute: *per_minute }
-        }
-        Event::Parked { team, code } => EventBody::Parked { team_id: team.as_str(), code: clean(code.as_str()) },
-        Event::OutageBegan { error } => EventBody::OutageBegan { error: clean(error) },
-        Event::OutageEnded => EventBody::OutageEnded,
-        Event::TokenRefreshed => EventBody::TokenRefreshed,
-        Event::OtherOwner { owner, is_spared } => {
-            EventBody::OtherOwner { user_id: owner.id.as_str(), protected: *is_spared }
-        }
-        Event::Warning(text) => EventBody::Warning { text: clean(text) },
-        Event::Stopping(reason) => EventBody::Stopping { reason: reason.entry().word, text: reason.entry().why },
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::messages::tests::{HOSTILE, every_event};
+    use super::super::event_entry::tests::{HOSTILE, every_event};
     use super::super::progress_view::tests::snapshot;
     use super::super::summary::tests::summary;
     use super::*;
@@ -280,7 +154,7 @@ mod tests {
     }
 
     fn object(event: &Event) -> Value {
-        let line = render(at(), &body(event));
+        let line = with_entry(event, |entry| render(at(), &entry));
         assert_eq!(line.matches('\n').count(), 1);
         serde_json::from_str(&line).unwrap()
     }
@@ -291,9 +165,9 @@ mod tests {
     fn every_line() -> Vec<Value> {
         let counts = snapshot([2, 0, 0, 0], 3).counts;
         let own = [
-            EventBody::RunStarted { run_id: "one".into(), rehearsal: false, rows: 3 },
-            EventBody::RunEnded { run_id: "one".into(), exit_code: 0, rows: Rows(&counts), not_reached: 1, calls: 2 },
-            EventBody::LeftOut { lines: 1 },
+            RunLine::RunStarted { run_id: "one".into(), rehearsal: false, rows: 3 },
+            RunLine::RunEnded { run_id: "one".into(), exit_code: 0, rows: Rows(&counts), not_reached: 1, calls: 2 },
+            RunLine::LeftOut { lines: 1 },
         ];
         let own = own.iter().map(|body| serde_json::from_str(&render(at(), body)).unwrap());
         every_event().iter().map(object).chain(own).collect()

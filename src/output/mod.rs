@@ -10,11 +10,11 @@ mod confirm;
 mod console;
 #[cfg(test)]
 mod documented;
+mod event_entry;
 mod events;
 mod files;
 mod log_events;
 mod logs;
-mod messages;
 pub mod metrics;
 pub mod page;
 mod plan;

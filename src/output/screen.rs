@@ -5,7 +5,8 @@
 //! snapshot wakes it only if it would be shown at once; for plain lines most stay there until the next line is due.
 
 use super::console::{Console, ScreenMessage, stderr_width};
-use super::log_events::{emit, emit_left_out, emit_progress};
+use super::event_entry::with_entry;
+use super::log_events::{emit_left_out, emit_progress};
 use super::progress_bar::TerminalBar;
 use super::progress_view::ProgressView;
 use super::style::Palette;
@@ -110,7 +111,7 @@ impl Screen {
         if matches!(event, Event::Stopping(StopReason::Interrupted)) {
             self.console.end_echo();
         }
-        emit(event);
+        with_entry(event, |entry| entry.log());
     }
 
     /// Takes the bar away, ends the thread, and on plain lines says how the run stood at its end. A terminal that

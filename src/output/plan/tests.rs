@@ -1,4 +1,4 @@
-use super::super::messages::tests::HOSTILE;
+use super::super::event_entry::tests::HOSTILE;
 use super::*;
 use serde_json::{Value, json};
 

@@ -1,6 +1,6 @@
 use super::super::console::tests::{Page, style};
+use super::super::event_entry::tests::hostile_end;
 use super::super::logs::{dispatch, targets};
-use super::super::messages::tests::hostile_end;
 use super::super::progress_view::tests::snapshot;
 use super::*;
 use crate::model::{LogFormat, Verbosity};

@@ -1,7 +1,7 @@
 use super::super::console::Console;
 use super::super::console::tests::{Page, style};
+use super::super::event_entry::tests::HOSTILE;
 use super::super::logs::{dispatch, targets};
-use super::super::messages::tests::HOSTILE;
 use super::super::progress_view::tests::snapshot;
 use super::*;
 use crate::model::stop_reason::tests::every_reason;
