@@ -347,7 +347,8 @@ fn every_message_in_the_page_of_errors_is_printed_by_the_program() {
 const OF_OTHER_TOOLS: [&str; 3] = ["samples/README.md", "CONTRIBUTING.md", "benches/README.md"];
 
 /// Flags of other programs in the other pages.
-const OTHER_FLAGS: [&str; 8] = ["release", "parallel", "version", "only", "rounds", "timings", "help", "example"];
+const OTHER_FLAGS: [&str; 9] =
+    ["path", "release", "parallel", "version", "only", "rounds", "timings", "help", "example"];
 
 #[test]
 fn every_flag_of_the_pages_exists_and_every_promised_flag_too() {
