@@ -2,7 +2,9 @@
 
 use slack_revoke::cli::{self, Command, Environment, Settings};
 use slack_revoke::commands::run::OutputFormat;
-use slack_revoke::commands::{completions, console, doctor, list, man, report as page, resolve, run, verify};
+use slack_revoke::commands::{
+    completions, console, doctor, from_audit, list, man, report as page, resolve, run, verify,
+};
 use slack_revoke::error::RunError;
 use slack_revoke::model::{ExitStatus, LogFormat, OutputStyle};
 use slack_revoke::output;
@@ -27,6 +29,7 @@ fn program() -> ExitStatus {
     let result = match cli.command {
         Command::Completions(typed) => console::print(|out| completions::write(typed.shell, out)),
         Command::Doctor(typed) => with_console(global, |_| doctor::doctor(*typed)),
+        Command::FromAudit(typed) => with_console(global, |console| from_audit::from_audit(*typed, console)),
         Command::Help(typed) => {
             let text = typed.topic.as_deref().and_then(cli::help_text::topic).unwrap_or_default();
             console::print(|out| out.write_all(text.as_bytes()))

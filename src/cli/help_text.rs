@@ -159,6 +159,16 @@ pub fn of_command(name: &str) -> Option<Guide> {
                 ],
             ),
         ),
+        "from-audit" => (
+            FROM_AUDIT,
+            exits(&[
+                (Success, "the sessions were written; entries left out were meant to be"),
+                (RowsFailed, "the sessions were written, but some entries couldn't be read"),
+                (Usage, "usage error, or a file that can't be used"),
+                (Unwritable, "the output can't be written (disk full, read-only, deleted)"),
+                (Internal, Internal.meaning()),
+            ]),
+        ),
         "resolve" => {
             let own = [(RowsFailed, "every row was written, but some aren't resolved")];
             (RESOLVE, remote("every row was resolved", again, &own))
@@ -250,6 +260,25 @@ const LIST: &[Example] = &[
         "slack-revoke list --team T0123 --user U0456 --os android > phone.csv",
     ),
     ("Continue an interrupted listing", "slack-revoke list -o sessions.csv --resume"),
+];
+
+const FROM_AUDIT: &[Example] = &[
+    (
+        "Sessions that acted from a suspicious network since Friday",
+        "slack-revoke from-audit audit.json -o sessions.csv --ip 203.0.113.0/24 --since 2026-11-27",
+    ),
+    (
+        "Entries nested in the records of a SIEM",
+        "zcat export.ndjson.gz | slack-revoke from-audit - --path event.original -o sessions.csv",
+    ),
+    (
+        "An export as CSV, with a header that isn't recognized",
+        "slack-revoke from-audit logs.csv -o sessions.csv --column session_id=Session",
+    ),
+    (
+        "All that one user did, and the users of entries without a session",
+        "slack-revoke from-audit a.json b.json -o s.csv --user jane@example.com --users-output users.csv",
+    ),
 ];
 
 const RESOLVE: &[Example] = &[

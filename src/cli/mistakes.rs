@@ -41,6 +41,7 @@ const MEANT: &[(&[&str], &str)] = &[
     (&["retry"], "slack-revoke run OUTPUT.remaining.csv"),
     (&["dry-run", "dryrun", "check", "validate", "preview", "simulate", "test"], "slack-revoke plan INPUT"),
     (&["rehearse", "rehearsal", "demo"], "slack-revoke run INPUT --rehearse"),
+    (&["audit", "import", "convert"], "slack-revoke from-audit FILE -o sessions.csv"),
     (&["export", "sessions", "ls", "get"], "slack-revoke list -o sessions.csv"),
     (&["status", "summary", "show"], "slack-revoke report RESULTS"),
     (&["ping", "auth", "login", "whoami", "diagnose"], "slack-revoke doctor"),

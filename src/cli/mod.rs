@@ -13,7 +13,10 @@ mod tests;
 mod values;
 mod variables;
 
-pub use other_commands::{DoctorArgs, FilterArgs, ListArgs, PageArgs, RateArgs, RemoteArgs, ResolveArgs, VerifyArgs};
+pub use other_commands::{
+    AuditFilterArgs, DoctorArgs, FilterArgs, FromAuditArgs, ListArgs, PageArgs, RateArgs, RemoteArgs, ResolveArgs,
+    VerifyArgs,
+};
 pub use resolve::{Environment, columns};
 pub use run::{CallArgs, InputArgs, OutputArgs, PaceArgs, ReportArgs, RunArgs, SafetyArgs, TokenArgs};
 pub use settings::{Confirmation, Existing, Mode, RemoteSettings, Settings, Terminal, UsageError, UsersConfirmation};
@@ -75,6 +78,17 @@ pub enum Command {
     ///
     /// A session must match every kind of filter given. If a filter is repeated, one of its values must match.
     List(Box<ListArgs>),
+    /// Convert Slack audit log entries to a list of sessions; no network
+    ///
+    /// Reads entries as Slack's API returns them, exported from the admin page, or nested in the records of a SIEM, and writes each
+    /// session once, ready to use as input of `run`: its user, workspace, the latest action, time, address, user agent and entry, and
+    /// when it was seen first and last.
+    ///
+    /// Entries that don't show a session of their actor are left out and counted by reason: those made by apps, actions on other
+    /// users, user_channel_join, those without a session id, and ids that aren't Slack's.
+    ///
+    /// An entry must match every kind of filter given. If a filter is repeated, one of its values must match.
+    FromAudit(Box<FromAuditArgs>),
     /// Add user_id to rows that only have team_id and session_id
     ///
     /// Looks the owners up with admin.users.session.list; needs the user scope admin.users:read. Every row is written, in the
@@ -192,7 +206,7 @@ const ONLY_TO_SEND: [&str; 12] = [
 ];
 
 /// Flags that `-h` leaves out, to fit on a screen; `--help` has them.
-const ONLY_IN_LONG_HELP: [&str; 33] = [
+const ONLY_IN_LONG_HELP: [&str; 35] = [
     "delimiter",
     "column",
     "max_input_size",
@@ -213,6 +227,8 @@ const ONLY_IN_LONG_HELP: [&str; 33] = [
     "allow_self",
     "no_canary",
     "strict",
+    "no_strict",
+    "users_output",
     "token_command",
     "api_url",
     "allow_host",

@@ -1,8 +1,8 @@
-//! The flags of `list`, `resolve`, `verify`, `report` and `doctor`.
+//! The flags of `list`, `from-audit`, `resolve`, `verify`, `report` and `doctor`.
 
 use super::values;
 use super::{CallArgs, TokenArgs};
-use crate::model::{Delimiter, IdColumn, InputSource, Rate, RateChoice, TeamId, UserId};
+use crate::model::{Delimiter, IdColumn, InputSource, Person, Rate, RateChoice, Stamp, TeamId, UserId};
 use clap::Args;
 use ipnet::IpNet;
 use std::path::PathBuf;
@@ -106,6 +106,74 @@ pub struct FilterArgs {
     /// Exclude sessions of the users in this file
     #[arg(long, value_name = "FILE", value_parser = values::file())]
     pub exclude_user: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Args)]
+#[group(skip)]
+pub struct FromAuditArgs {
+    /// Files of audit log entries, or - for standard input
+    ///
+    /// JSON as Slack's API returns it, as an array, or one entry after another; CSV with a header; plain, gzip or zstd.
+    #[arg(value_name = "FILE", required = true, value_parser = values::input_source())]
+    pub sources: Vec<InputSource>,
+    /// Where the entries are nested, e.g. event.original
+    ///
+    /// Names of members, separated by dots. A JSON text inside a string is read too. In a CSV, it begins with the header of the column
+    /// that holds JSON.
+    #[arg(long, value_name = "PATH", value_parser = values::text, help_heading = "Input")]
+    pub path: Option<String>,
+    /// Column separator of a CSV [default: detected from the header]
+    #[arg(long, value_name = "CHAR", value_parser = values::delimiter, help_heading = "Input")]
+    pub delimiter: Option<Delimiter>,
+    /// Read an id from the column with this header of a CSV, e.g. session_id=Session; repeatable
+    ///
+    /// NAME is session_id, user_id, team_id or email. By default, columns are found by their names and by what they hold.
+    #[arg(long, value_name = "NAME=HEADER", value_delimiter = '\n', value_parser = values::column, help_heading = "Input")]
+    pub column: Vec<(IdColumn, String)>,
+    #[command(flatten)]
+    pub filters: AuditFilterArgs,
+    /// Output file [default: standard output]
+    ///
+    /// An existing file is refused. Its last column, audit_entries, shows `run` where the sessions come from: it counts those
+    /// that aren't found as failures, as with --strict.
+    #[arg(short, long, value_name = "FILE", value_parser = values::file(), help_heading = "Output")]
+    pub output: Option<PathBuf>,
+    /// File for the users of entries without a session id
+    ///
+    /// One user id per line below a header: for `list --users` and for `run --whole-users`.
+    #[arg(long, value_name = "FILE", value_parser = values::file(), help_heading = "Output")]
+    pub users_output: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Filters")]
+#[group(skip)]
+pub struct AuditFilterArgs {
+    /// Only entries from an address in this range; repeatable
+    ///
+    /// IPv4 or IPv6: 192.0.2.7, 203.0.113.0/24, 2001:db8::/32. Entries with an unreadable address are left out.
+    #[arg(long, value_name = "CIDR", value_delimiter = ',', value_parser = values::address_range)]
+    pub ip: Vec<IpNet>,
+    /// Exclude entries from an address in this range; repeatable
+    #[arg(long, value_name = "CIDR", value_delimiter = ',', value_parser = values::address_range)]
+    pub not_ip: Vec<IpNet>,
+    /// Only entries with this action, e.g. user_login; repeatable
+    #[arg(long, value_name = "ACTION", value_delimiter = ',', value_parser = values::text)]
+    pub action: Vec<String>,
+    /// Only entries from this moment on
+    ///
+    /// A day (2026-11-27, midnight UTC) or a time with its zone (2026-11-27T18:30:00Z).
+    #[arg(long, value_name = "TIME", value_parser = values::moment)]
+    pub since: Option<Stamp>,
+    /// Only entries before this moment
+    #[arg(long, value_name = "TIME", value_parser = values::moment)]
+    pub until: Option<Stamp>,
+    /// Only entries of this user, by id or e-mail address; repeatable
+    #[arg(long, value_name = "USER", value_delimiter = ',', value_parser = Person::parse)]
+    pub user: Vec<Person>,
+    /// Only entries whose user agent contains this; repeatable
+    #[arg(long, value_name = "TEXT", value_parser = values::text)]
+    pub user_agent: Vec<String>,
 }
 
 #[derive(Debug, Clone, Args)]

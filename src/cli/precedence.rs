@@ -46,7 +46,7 @@ impl Given<'_> {
     }
 
     /// When variables are ignored, and which.
-    fn rules(&self) -> [(bool, &'static [&'static str]); 10] {
+    fn rules(&self) -> [(bool, &'static [&'static str]); 12] {
         let plans = self.is_plan || self.is_typed("dry_run");
         let rehearses = self.rehearse && !(plans && self.is_variable("rehearse"));
         [
@@ -56,6 +56,8 @@ impl Given<'_> {
             (plans, &["rehearse"]),
             // A rehearsal has no token, and calls nothing but itself.
             (rehearses, &["token_file", "token_command", "api_url", "resume", "resume_or_start"]),
+            (self.is_typed("strict"), &["no_strict"]),
+            (self.is_typed("no_strict"), &["strict"]),
             (self.is_typed("token_file"), &["token_command"]),
             (self.is_typed("token_command"), &["token_file"]),
             (self.is_typed("resume"), &["resume_or_start"]),

@@ -216,9 +216,13 @@ pub struct SafetyArgs {
     /// Count `not_found` as a failure
     ///
     /// A session that Slack doesn't know is gone, or its ids don't belong together. With this flag, such rows count toward
-    /// --max-failures and exit code 1, and are in the remaining file.
+    /// --max-failures and exit code 1, and are in the remaining file. It is the default for sessions of `from-audit`, whose ids Slack
+    /// may not know by these numbers.
     #[arg(long)]
     pub strict: bool,
+    /// Count `not_found` as gone, also for sessions of `from-audit`
+    #[arg(long, conflicts_with = "strict")]
+    pub no_strict: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Args)]

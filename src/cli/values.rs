@@ -2,6 +2,7 @@
 
 use crate::model::{
     BucketPolicy, Delimiter, IdColumn, Identify, InputSource, LogFormat, MaxFailures, Rate, RateChoice, RateError,
+    Stamp,
 };
 use clap::ValueEnum;
 use clap::builder::{PathBufValueParser, PossibleValue, TypedValueParser};
@@ -120,6 +121,15 @@ pub(super) fn max_failures(text: &str) -> Result<MaxFailures, String> {
         Err(_) if number.bytes().all(|byte| byte == b'0') => Err(ZERO.into()),
         Ok(_) | Err(_) => Err("must be at most 100%".into()),
     }
+}
+
+/// A moment: RFC 3339, or a day, which begins at midnight UTC.
+pub(super) fn moment(text: &str) -> Result<Stamp, &'static str> {
+    let text = text.trim();
+    let is_day = text.len() == 10 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
+    let day = is_day.then(|| format!("{text}T00:00:00Z"));
+    Stamp::parse(day.as_deref().unwrap_or(text))
+        .ok_or("must be a day or a time with its zone, e.g. 2026-11-27 or 2026-11-27T18:30:00Z")
 }
 
 /// One ASCII character that can't be part of a column name, or its name.
@@ -303,6 +313,20 @@ mod tests {
         }
         assert!(deadline("0s").is_err() && deadline("1s").is_ok());
         assert!(timeout("0s").is_err() && timeout("61m").is_err() && timeout("60m").is_ok());
+    }
+
+    #[test]
+    fn a_moment_is_a_day_or_has_a_zone() {
+        for (text, want) in [
+            ("2026-11-27", Some("2026-11-27T00:00:00Z")),
+            ("2026-11-27T18:30:00Z", Some("2026-11-27T18:30:00Z")),
+            ("2026-11-27 18:30:00+01:00", Some("2026-11-27T17:30:00Z")),
+            ("2026-11-27T18:30:00", None),
+            ("2026-11", None),
+            ("yesterday", None),
+        ] {
+            assert_eq!(moment(text).ok().map(Stamp::rfc3339_seconds).as_deref(), want, "{text}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub mod completions;
 mod connection;
 pub mod console;
 pub mod doctor;
+pub mod from_audit;
 pub mod list;
 pub mod listing;
 pub mod man;

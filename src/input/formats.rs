@@ -46,11 +46,11 @@ fn text(head: &[u8]) -> Option<(&'static str, &'static str)> {
     match (first, next) {
         (b'{', Some(b'"' | b'}') | None) => Some((
             "JSON or JSON Lines",
-            "convert it: jq -r '[.session_id, .user_id, .team_id] | @csv', below a line session_id,user_id,team_id",
+            "if it is from the audit log, convert it with slack-revoke from-audit FILE -o sessions.csv; otherwise: jq -r '[.session_id, .user_id, .team_id] | @csv', below a line session_id,user_id,team_id",
         )),
         (b'[', Some(b'{' | b'[') | None) => Some((
             "JSON",
-            "convert it: jq -r '.[] | [.session_id, .user_id, .team_id] | @csv', below a line session_id,user_id,team_id",
+            "if it is from the audit log, convert it with slack-revoke from-audit FILE -o sessions.csv; otherwise: jq -r '.[] | [.session_id, .user_id, .team_id] | @csv', below a line session_id,user_id,team_id",
         )),
         (b'<', _) => markup(head),
         _ => None,

@@ -6,6 +6,7 @@
 //! by block as they are read again, through the same handle. Large inputs from standard input or a FIFO, or that are
 //! compressed, are copied to a file without a name while the first reading parses them.
 
+pub mod audit;
 mod batches;
 mod content;
 mod duplicates;
@@ -73,10 +74,7 @@ impl Input {
     /// # Errors
     /// If there is no such file, it is a directory, or it cannot be opened.
     pub fn open(path: InputSource, spool_dir: &Path) -> Result<Self, InputError> {
-        let raw = match &path {
-            InputSource::File(file) | InputSource::Stream(file) => open(file).map_err(|problem| problem.of(&path))?,
-            InputSource::Stdin => Raw::Stream(Box::new(io::stdin())),
-        };
+        let raw = open_raw(&path).map_err(|problem| problem.of(&path))?;
         Ok(Self { path, raw, spool_dir: spool_dir.into() })
     }
 
@@ -95,6 +93,13 @@ impl Input {
         InputReader::begin(raw, &spool_dir, earlier, limits)
             .and_then(|reader| Content::survey(path.clone(), reader, options))
             .map_err(|problem| problem.of(&path))
+    }
+}
+
+fn open_raw(source: &InputSource) -> Result<Raw, InputProblem> {
+    match source {
+        InputSource::File(file) | InputSource::Stream(file) => open(file),
+        InputSource::Stdin => Ok(Raw::Stream(Box::new(io::stdin()))),
     }
 }
 

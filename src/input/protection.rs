@@ -1,6 +1,6 @@
 //! The `--protect` file: ids that must never be revoked, one a line.
 
-use crate::model::{Rejection, SessionId, UserId};
+use crate::model::{IdColumn, Rejection, SessionId, UserId};
 use std::collections::HashSet;
 
 /// Why a `--protect` file cannot be used. It stops the run: a guard that is not understood guards nothing.
@@ -61,7 +61,7 @@ impl Protection {
         if self.own_users.contains(user) { Err(Rejection::OwnSession) } else { Ok(()) }
     }
 
-    /// Adds the ids of a `--protect` file. Blank lines are skipped, and whatever follows a `#`.
+    /// Adds the ids of a `--protect` file. Blank lines are skipped, whatever follows a `#`, and a header `user_id`.
     ///
     /// # Errors
     /// If it isn't text in UTF-8, and at the first line that is neither a user id nor a session id.
@@ -69,7 +69,7 @@ impl Protection {
         let text = text_of(content.as_ref())?.replace("\r\n", "\n");
         for (index, line) in text.split(LINE_ENDS).enumerate() {
             let id = line.split('#').next().unwrap_or_default().trim();
-            if id.is_empty() {
+            if id.is_empty() || (index == 0 && id == IdColumn::User.as_str()) {
                 continue;
             }
             match (UserId::parse(id), SessionId::parse(id)) {
@@ -125,6 +125,8 @@ mod tests {
     #[test]
     fn users_and_sessions_stand_one_a_line() {
         let mut protection = Protection::default();
+        protection.protect("user_id\nU1\n").unwrap();
+        assert!(Protection::default().protect("U1\nuser_id\n").is_err());
         protection.protect("\u{feff}# the board\r\nU1 # chair\r\n\r\n 1112275520242\nW2\nU1").unwrap();
         assert_eq!((protection.users.len(), protection.sessions.len()), (2, 1));
         assert!(protection.users.contains(&UserId::parse("W2").unwrap()));

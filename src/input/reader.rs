@@ -87,6 +87,28 @@ impl Decoder {
     }
 }
 
+/// The content of a file, for one reading.
+pub(super) struct Decompressed(Decoder);
+
+impl Decompressed {
+    /// Looks at the first bytes.
+    pub(super) fn of(mut raw: Raw) -> Result<Self, InputProblem> {
+        let head = packing_head(&mut raw)?;
+        decoder_for(head, raw).map(Self)
+    }
+
+    /// What an error of its reads means.
+    pub(super) fn problem(&self, cause: io::Error) -> InputProblem {
+        self.0.problem(cause)
+    }
+}
+
+impl Read for Decompressed {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.0.read(into)
+    }
+}
+
 /// The first reading of an input. The copy grows with the parsing, so an input that is refused early fills no disk.
 pub(super) struct InputReader {
     decoder: Decoder,
@@ -136,8 +158,7 @@ impl InputReader {
             Raw::File(file, _) => Some(Original::new(Arc::clone(file)).map_err(InputProblem::Unreadable)?),
             Raw::Stream(_) => None,
         };
-        let mut head = Vec::new();
-        (&mut raw).take(6).read_to_end(&mut head).map_err(InputProblem::Unreadable)?;
+        let head = packing_head(&mut raw)?;
         let decoder = decoder_for(head, raw)?;
         let second_read = SecondRead::Memory(Vec::new());
         Ok(Self {
@@ -233,6 +254,13 @@ impl ByteSource for InputReader {
             Err(problem) => Err(problem),
         }
     }
+}
+
+/// The first bytes, which show how a file is packed.
+fn packing_head(raw: &mut Raw) -> Result<Vec<u8>, InputProblem> {
+    let mut head = Vec::new();
+    raw.take(6).read_to_end(&mut head).map_err(InputProblem::Unreadable)?;
+    Ok(head)
 }
 
 /// The packings that are read, known by their first bytes. What other formats are is seen in what they hold.

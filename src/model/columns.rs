@@ -3,6 +3,9 @@
 use super::invisible::is_invisible;
 use std::fmt;
 
+/// The column that `from-audit` writes and no other list has: sessions that were seen in the audit log, not listed by Slack.
+pub const AUDIT_ENTRIES: &str = "audit_entries";
+
 /// An id that has a column, or what leads to one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum IdColumn {
@@ -165,6 +168,19 @@ impl ColumnNames {
             }
         }
         Ok(found)
+    }
+
+    /// The columns that were given, alone.
+    ///
+    /// # Errors
+    /// As [`Self::find`].
+    pub fn find_given<'a>(&self, headers: &(impl Iterator<Item = &'a str> + Clone)) -> Result<IdColumns, ColumnError> {
+        let place = |column| match self.given(column) {
+            Some(_) => self.place(column, headers.clone()),
+            None => Ok(None),
+        };
+        let [session, user, team, email] = IdColumn::ALL.map(place);
+        Ok(IdColumns { session: session?, user: user?, team: team?, email: email? })
     }
 
     fn place<'a>(

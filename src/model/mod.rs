@@ -17,6 +17,7 @@ mod manifest;
 mod options;
 mod outcome;
 mod owner;
+mod person;
 mod possibly_sent;
 mod rate;
 mod reply;
@@ -31,7 +32,7 @@ mod token_text;
 
 pub use carried::Carried;
 pub use code::{CodeClass, ErrorCode};
-pub use columns::{ColumnError, ColumnNames, IdColumn, IdColumns, folded};
+pub use columns::{AUDIT_ENTRIES, ColumnError, ColumnNames, IdColumn, IdColumns, folded};
 pub use duration::{format_duration, whole_minutes};
 pub use event::{BucketKind, Event, Snapshot, WaitReason};
 pub use exit::ExitStatus;
@@ -46,6 +47,7 @@ pub use options::{
 };
 pub use outcome::{Outcome, Status, StatusGroup, Tone};
 pub use owner::TokenOwner;
+pub use person::{EmailAddress, Person};
 pub use possibly_sent::PossiblySent;
 pub use rate::{Per, Rate, RateError};
 pub use reply::{Answer, Fault, Reply, UNSTATED_PAUSE};

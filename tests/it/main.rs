@@ -10,6 +10,7 @@ mod evidence;
 mod exits;
 mod exports;
 mod failures;
+mod from_audit;
 mod harness;
 mod headers;
 mod hostile;

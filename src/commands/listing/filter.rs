@@ -50,21 +50,10 @@ impl Filter {
         if self.passes_others(session) { self.fit_of_addresses(session) } else { Fit::No }
     }
 
-    /// An address that can't be read may be in any range, so it passes neither `--ip` nor `--not-ip`: signing out everyone
-    /// outside the office must not sign out the office.
     fn fit_of_addresses(&self, session: &ActiveSession) -> Fit {
-        let known: Vec<Option<IpAddr>> = session.created.iter().chain(&session.recent).map(address).collect();
-        let is_unknown = known.is_empty() || known.contains(&None);
-        let within = |ranges: &[IpNet]| known.iter().flatten().any(|ip| ranges.iter().any(|range| range.contains(ip)));
-        let (is_in, is_out) = (within(&self.ip), within(&self.not_ip));
-        let asks_in = !self.ip.is_empty() && !is_in;
-        if is_out || (asks_in && !is_unknown) {
-            Fit::No
-        } else if is_unknown && (asks_in || !self.not_ip.is_empty()) {
-            Fit::UnknownAddress
-        } else {
-            Fit::Yes
-        }
+        let devices = session.created.iter().chain(&session.recent);
+        let known: Vec<_> = devices.map(|device| address(device.ip.as_deref()?)).collect();
+        fit_of_addresses(&self.ip, &self.not_ip, &known)
     }
 
     /// The lists of users by their flags.
@@ -110,9 +99,30 @@ impl Filter {
     }
 }
 
-fn address(device: &Device) -> Option<IpAddr> {
+/// Whether `--ip` and `--not-ip` let something with these addresses pass; `None` is one that can't be read.
+///
+/// Such an address may be in any range, so it passes neither flag: signing out everyone outside the office must not sign out the
+/// office.
+#[must_use]
+pub fn fit_of_addresses(ip: &[IpNet], not_ip: &[IpNet], known: &[Option<IpAddr>]) -> Fit {
+    let is_unknown = known.is_empty() || known.contains(&None);
+    let within = |ranges: &[IpNet]| known.iter().flatten().any(|ip| ranges.iter().any(|range| range.contains(ip)));
+    let (is_in, is_out) = (within(ip), within(not_ip));
+    let asks_in = !ip.is_empty() && !is_in;
+    if is_out || (asks_in && !is_unknown) {
+        Fit::No
+    } else if is_unknown && (asks_in || !not_ip.is_empty()) {
+        Fit::UnknownAddress
+    } else {
+        Fit::Yes
+    }
+}
+
+/// An address as logs and proxies write it, or `None` if it can't be read.
+#[must_use]
+pub fn address(text: &str) -> Option<IpAddr> {
     // An IPv4 address written as IPv6 (`::ffff:192.0.2.7`) is that IPv4 address.
-    parse_address(device.ip.as_deref()?).map(|address| address.to_canonical())
+    parse_address(text).map(|address| address.to_canonical())
 }
 
 /// The address in a text as logs and proxies write it: with a zone (`fe80::1%eth0`), a port (`192.0.2.7:51234`) or in brackets

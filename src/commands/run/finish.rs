@@ -87,7 +87,7 @@ impl Finish<'_> {
             },
             bucket: self.end.bucket,
             learnt_per_minute: self.end.learnt,
-            strict: self.settings.safety.strict,
+            strict: self.facts.strict,
         };
         ledger.finish(
             ending,
@@ -133,7 +133,7 @@ impl Finish<'_> {
             return reason.entry().exit;
         }
         let not_reached = self.facts.rows.saturating_sub(self.end.counts.ended());
-        ExitStatus::of_end(&self.end.counts, not_reached, self.settings.safety.strict, self.end.any_parked)
+        ExitStatus::of_end(&self.end.counts, not_reached, self.facts.strict, self.end.any_parked)
     }
 
     fn totals(&self, manifest: &mut Manifest, recorded: &Recorded, remains: bool) -> Summary {
@@ -177,7 +177,7 @@ impl Finish<'_> {
             rows,
             hint: error_hint(status, error).into(),
         };
-        recorded.failures().most_first(self.settings.safety.strict).into_iter().map(group).collect()
+        recorded.failures().most_first(self.facts.strict).into_iter().map(group).collect()
     }
 
     /// A rehearsal has no rows to try again.

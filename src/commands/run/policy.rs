@@ -18,7 +18,7 @@ pub fn of(settings: &Settings, prepared: &Preflight, started: Stamp) -> Policy {
         deadline: settings.safety.deadline,
         max_retry_after: settings.remote.calls.max_retry_after,
         canary: !settings.safety.no_canary,
-        strict: settings.safety.strict,
+        strict: prepared.is_strict(settings),
         seed: started.as_millis().unsigned_abs() ^ u64::from(std::process::id()),
         workspaces: survey.addressed.iter().map(|(team, rows)| (team.clone(), *rows)).collect(),
         rows: survey.rows,

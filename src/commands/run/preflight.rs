@@ -13,7 +13,7 @@ use crate::ledger::manifest::{self, Protections};
 use crate::ledger::paths::RunFiles;
 use crate::ledger::preflight::{InputFacts, Output, PreflightError, PreviousRun};
 use crate::ledger::resume::{NewRunReason, OnExisting, ResumeRequest, Start};
-use crate::model::{Carried, InputSource, PossiblySent, Stamp, UserId};
+use crate::model::{AUDIT_ENTRIES, Carried, InputSource, PossiblySent, Stamp, UserId};
 use crate::output;
 use std::collections::HashSet;
 use std::io;
@@ -51,6 +51,12 @@ impl Preflight {
         let mut this = blocking(move || Self::read(&owned, files, rules, journal)).await?;
         this.lock = lock;
         resume_notice::show(&this, settings.safety.allow_self);
+        if this.is_strict(settings) && !settings.safety.strict {
+            tracing::info!(
+                "the sessions come from the audit log, so those that aren't found count as failures, as with --strict; \
+                 --no-strict counts them as gone"
+            );
+        }
         Ok(this)
     }
 
@@ -164,6 +170,14 @@ impl Preflight {
     #[must_use]
     pub fn unowned(&self) -> u64 {
         if self.rules.protection.users.is_empty() { 0 } else { self.survey.without_user }
+    }
+
+    /// Whether rows that aren't found count as failures. That the audit log's ids are those of Slack's list is likely but unproven,
+    /// so for its sessions "not found" isn't taken for success.
+    #[must_use]
+    pub fn is_strict(&self, settings: &Settings) -> bool {
+        let is_from_audit = self.survey.header.iter().any(|column| column == AUDIT_ENTRIES);
+        settings.safety.strict || (is_from_audit && !settings.safety.no_strict)
     }
 
     /// What this run and those after it on the same results go by.

@@ -35,6 +35,8 @@ pub struct RunFacts {
     pub content: Content,
     pub rows: u64,
     pub files: RunFiles,
+    /// Whether rows that aren't found count as failures.
+    pub strict: bool,
 }
 
 /// What the recorder leaves to be finished.
@@ -58,7 +60,7 @@ impl Recorder {
         screen: Screen,
         started: Stamp,
     ) -> Result<(Self, RunFacts), RunError> {
-        let protections = prepared.protections();
+        let (protections, strict) = (prepared.protections(), prepared.is_strict(settings));
         let Preflight { content, survey, files, lock, output, .. } = prepared;
         let (Some(files), Some(lock)) = (files, lock) else {
             return Err(RunError::internal("a run without an output was begun"));
@@ -89,7 +91,7 @@ impl Recorder {
         if let Some(events) = &mut events {
             events.started(started, &run_id, settings.mode == Mode::Rehearsal, survey.rows);
         }
-        let facts = RunFacts { run_id, content, rows: survey.rows, files };
+        let facts = RunFacts { run_id, content, rows: survey.rows, files, strict };
         let recorder = Self { ledger, events, screen, last: Snapshot::default(), suspended: Vec::new() };
         Ok((recorder, facts))
     }
