@@ -38,12 +38,12 @@ pub(crate) fn identity(metadata: &fs::Metadata) -> (u64, u64) {
 
 /// A file as it was when it was looked at: which one it is, and how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Seen {
+pub struct FileSnapshot {
     identity: (u64, u64),
     len: u64,
 }
 
-impl Seen {
+impl FileSnapshot {
     pub(crate) fn of(file: &File) -> io::Result<Self> {
         let metadata = file.metadata()?;
         Ok(Self { identity: identity(&metadata), len: metadata.len() })

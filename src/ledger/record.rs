@@ -2,7 +2,7 @@
 
 use super::columns::ResultsHeader;
 use crate::files::atomic::open_regular;
-use crate::files::{Seen, during};
+use crate::files::{FileSnapshot, during};
 use crate::model::{Carried, ColumnNames, Fields, IdColumns, Outcome, Stamp, Status};
 use csv::{ReaderBuilder, StringRecord, Terminator};
 use std::fmt;
@@ -204,8 +204,8 @@ impl Reader {
     }
 
     /// The file as it was when it was opened.
-    pub(super) fn seen(&self) -> io::Result<Seen> {
-        Seen::of(&self.csv.get_ref().inner).map_err(during("look at", &self.path))
+    pub(super) fn seen(&self) -> io::Result<FileSnapshot> {
+        FileSnapshot::of(&self.csv.get_ref().inner).map_err(during("look at", &self.path))
     }
 
     /// The bytes up to the end of the last whole record.

@@ -10,8 +10,8 @@ use super::columns::{ResultsHeader, cell, encoding};
 use super::resume::{NewRunReason, Start};
 use super::scan::FoundResults;
 use super::sync::Syncer;
+use crate::files::{FileSnapshot, during, private, sync_folder_of};
 pub use crate::files::{Fingerprint, fingerprint};
-use crate::files::{Seen, during, private, sync_folder_of};
 use crate::model::{Fields, Outcome, Row};
 use std::cell::RefCell;
 use std::fs::{self, File, TryLockError};
@@ -100,12 +100,7 @@ impl ResultsWriter {
     /// # Errors
     /// [`CreateError::Exists`] where the file is there already, even if it is empty.
     pub fn create(path: &Path, columns: &Fields) -> Result<Self, CreateError> {
-        let file = private().append(true).create_new(true).open(path).map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => CreateError::Exists(path.to_owned()),
-            _ => CreateError::Io(during("create", path)(error)),
-        })?;
-        lock(&file, path)?;
-        sync_folder_of(path);
+        let file = create_locked(path)?;
         Ok(Self::open(file, path, ResultsHeader::new(columns), 0)?)
     }
 
@@ -125,11 +120,11 @@ impl ResultsWriter {
     ///
     /// # Errors
     /// [`CreateError::Held`]; or if the file can't be opened, cut or written, or isn't what was seen.
-    pub fn resume(path: &Path, header: ResultsHeader, seen: Seen, valid_len: u64) -> Result<Self, CreateError> {
+    pub fn resume(path: &Path, header: ResultsHeader, seen: FileSnapshot, valid_len: u64) -> Result<Self, CreateError> {
         let context = during("continue", path);
         let file = private().append(true).open(path).map_err(context)?;
         lock(&file, path)?;
-        if Seen::of(&file).map_err(context)? != seen {
+        if FileSnapshot::of(&file).map_err(context)? != seen {
             return Err(context(io::Error::other("it was changed or replaced since it was read; start again")).into());
         }
         file.set_len(valid_len).map_err(context)?;
@@ -208,8 +203,19 @@ impl ResultsWriter {
     }
 }
 
+/// Makes a file that wasn't there, readable by its owner alone, and locks it.
+pub(super) fn create_locked(path: &Path) -> Result<File, CreateError> {
+    let file = private().append(true).create_new(true).open(path).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => CreateError::Exists(path.to_owned()),
+        _ => CreateError::Io(during("create", path)(error)),
+    })?;
+    lock(&file, path)?;
+    sync_folder_of(path);
+    Ok(file)
+}
+
 /// Locks the file itself until it is closed: by another name, a hard link, a second run finds another journal.
-fn lock(file: &File, path: &Path) -> Result<(), CreateError> {
+pub(super) fn lock(file: &File, path: &Path) -> Result<(), CreateError> {
     file.try_lock().map_err(|error| match error {
         TryLockError::WouldBlock => CreateError::Held(path.to_owned()),
         TryLockError::Error(error) => CreateError::Io(during("lock", path)(error)),

@@ -6,7 +6,7 @@
 use super::columns::ResultsHeader;
 use super::record::Reader;
 pub use super::record::{Damage, Records, ResultRecord, ScanError, records};
-pub use crate::files::Seen;
+pub use crate::files::FileSnapshot;
 use crate::files::atomic::open_regular;
 use crate::files::during;
 use crate::model::{Carried, ColumnNames, Failures, Fields, IdColumns, Outcome, Row, Tally, TeamId, UserId, Window};
@@ -31,7 +31,7 @@ pub struct Scan {
 /// Results that a scan found, for a run to go on in.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FoundResults {
-    pub seen: Seen,
+    pub seen: FileSnapshot,
     /// `None` if the header isn't whole.
     pub header: Option<ResultsHeader>,
 }

@@ -2,10 +2,10 @@
 
 use super::columns::{encoding, printable};
 use super::paths::resolve;
-use super::results::CreateError;
+use super::results::{CreateError, create_locked, lock};
 use crate::files::atomic::AtomicFile;
-use crate::files::{PRIVATE, during, private, sync_folder_of};
-use std::fs::{File, TryLockError};
+use crate::files::{PRIVATE, during, private};
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -40,12 +40,7 @@ impl Table {
     /// # Errors
     /// [`CreateError::Exists`] where the file is there already, even if it is empty.
     pub fn create(path: &Path) -> Result<Self, CreateError> {
-        let file = private().append(true).create_new(true).open(path).map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => CreateError::Exists(path.to_owned()),
-            _ => CreateError::Io(during("create", path)(error)),
-        })?;
-        sync_folder_of(path);
-        Ok(Self::on(Sink::File(locked(file, path)?, path.to_owned()), 0))
+        Ok(Self::on(Sink::File(create_locked(path)?, path.to_owned()), 0))
     }
 
     /// Behind the first `len` bytes of a file; what follows them is cut off. Without any, the file doesn't have to be there.
@@ -56,7 +51,14 @@ impl Table {
         let context = during("continue", path);
         // It was named by a person, who may have named a link.
         let path = &*resolve(path).map_err(context)?;
-        let file = locked(private().append(true).create(len == 0).open(path).map_err(context)?, path)?;
+        let file = private().append(true).create(len == 0).open(path).map_err(context)?;
+        lock(&file, path).map_err(|error| match error {
+            CreateError::Io(error) => error,
+            CreateError::Exists(_) | CreateError::Held(_) => {
+                let what = format!("{} is being written by another run", path.display());
+                io::Error::new(io::ErrorKind::WouldBlock, what)
+            }
+        })?;
         if file.metadata().map_err(context)?.len() < len {
             return Err(context(io::Error::other("it has become shorter since it was written")));
         }
@@ -137,17 +139,6 @@ impl Table {
             Sink::Stdout | Sink::File(..) => Ok(()),
             Sink::Atomic(file, path) => file.commit().map_err(during("write", &path)),
         }
-    }
-}
-
-fn locked(file: File, path: &Path) -> io::Result<File> {
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(io::Error::new(
-            io::ErrorKind::WouldBlock,
-            format!("{} is being written by another run", path.display()),
-        )),
-        Err(TryLockError::Error(error)) => Err(during("lock", path)(error)),
     }
 }
 

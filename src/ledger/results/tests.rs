@@ -74,7 +74,7 @@ fn a_second_writer_is_turned_away_by_every_name_of_the_file() {
     let [path, hard] = ["r.csv", "hard.csv"].map(|name| folder.path().join(name));
     let writer = ResultsWriter::create(&path, &columns()).unwrap();
     fs::hard_link(&path, &hard).unwrap();
-    let seen = || Seen::of(&File::open(&hard).unwrap()).unwrap();
+    let seen = || FileSnapshot::of(&File::open(&hard).unwrap()).unwrap();
     assert!(matches!(ResultsWriter::resume(&hard, header(), seen(), 0), Err(CreateError::Held(_))));
     drop(writer);
     assert!(ResultsWriter::resume(&hard, header(), seen(), 0).is_ok());
@@ -120,7 +120,7 @@ fn a_file_that_was_changed_or_replaced_since_its_scan_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("r.csv");
     fs::write(&path, "1234").unwrap();
-    let seen = Seen::of(&File::open(&path).unwrap()).unwrap();
+    let seen = FileSnapshot::of(&File::open(&path).unwrap()).unwrap();
     fs::write(&path, "123").unwrap();
     assert!(ResultsWriter::resume(&path, header(), seen, 0).is_err());
     assert_eq!(fs::read(&path).unwrap(), b"123");

@@ -1,7 +1,7 @@
 //! What a page counts, record by record, in memory that does not grow with the records.
 
-use super::chart::moment;
 use super::timeline::Timeline;
+use super::times::moment;
 use crate::model::{Counts, Outcome, Stamp, Status, StatusGroup, TeamId};
 use crate::output::text::{clean, thousands};
 use std::collections::BTreeMap;

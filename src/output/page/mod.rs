@@ -7,6 +7,7 @@
 //! Pure: [`Aggregates`] counts the records, [`PageInput`] has everything else, [`page`] renders both.
 
 mod aggregates;
+mod axis;
 mod chart;
 mod events;
 mod page_input;
@@ -14,6 +15,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 mod timeline;
+mod times;
 mod verdict;
 
 pub use aggregates::{Aggregates, RecordView};
@@ -24,8 +26,9 @@ use super::text::clean;
 use crate::model::{Status, StatusGroup};
 use aggregates::{Number, ShownRow};
 use askama::Template;
-use chart::{Chart, draw, moment};
+use chart::{Chart, draw};
 use tables::{BarPart, GroupRow, HashRow, RunRow, StatusRow, VerifiedRows, remedy};
+use times::moment;
 use verdict::RunVerdict;
 
 /// Runs that are drawn, the last ones.

@@ -1,8 +1,8 @@
 //! The tables of the page, row by row, as the templates take them.
 
 use super::aggregates::{Aggregates, GroupCounts, Number};
-use super::chart::{between, moment};
 use super::page_input::{FileNow, HashCheck, PageInput, PageRun, duration};
+use super::times::{between, moment};
 use crate::model::{Counts, ExitStatus, Run, Status, StatusGroup, error_hint};
 use crate::output::text::{clean, counted, format_duration, rate, thousands};
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! The verdict: whose sessions ended and how that is known, the sentence below it, and warnings.
 
-use super::chart::{moment, stretch};
 use super::page_input::{HashCheck, PageInput};
+use super::times::{moment, stretch};
 use crate::model::{Counts, Identity, Run, Stamp, Status, StatusGroup};
 use crate::output::text::{clean, counted, thousands};
 
