@@ -10,6 +10,7 @@ mod run;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod value_enums;
 mod values;
 mod variables;
 
@@ -20,7 +21,7 @@ pub use other_commands::{
 pub use resolve::{Environment, columns};
 pub use run::{CallArgs, InputArgs, OutputArgs, PaceArgs, ReportArgs, RunArgs, SafetyArgs, TokenArgs};
 pub use settings::{Confirmation, Existing, Mode, RemoteSettings, Settings, Terminal, UsageError, UsersConfirmation};
-pub use values::{Color, Progress, Shell};
+pub use value_enums::{Color, Progress, Shell};
 pub use variables::variable_of;
 
 use crate::model::{ExitStatus, LogFormat};

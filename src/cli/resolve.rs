@@ -3,7 +3,7 @@
 use super::settings::{
     Confirmation, Existing, Mode, RemoteSettings, Settings, Terminal, UsageError, UsersConfirmation,
 };
-use super::values::{Color, Progress};
+use super::value_enums::{Color, Progress};
 use super::{CallArgs, GlobalArgs, OutputArgs, RateArgs, RemoteArgs, RunArgs, TokenArgs};
 use crate::model::{
     API_URL, ColumnNames, IdColumn, Identify, InputSource, LogFormat, OutputStyle, Rate, RateChoice, ScreenMode,

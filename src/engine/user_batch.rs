@@ -197,17 +197,8 @@ mod tests {
     }
 
     fn outcome() -> Outcome {
-        Outcome {
-            status: Status::Requested,
-            error: None,
-            detail: Box::default(),
-            http_status: Some(200),
-            attempts: 1,
-            rate_limited: 0,
-            first_sent_at: None,
-            finished_at: Stamp::from_millis(0),
-            request_id: None,
-        }
+        let sent = Outcome::bare(Status::Requested, Stamp::from_millis(0));
+        Outcome { http_status: Some(200), attempts: 1, ..sent }
     }
 
     #[test]

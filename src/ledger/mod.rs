@@ -5,6 +5,7 @@ pub mod archive;
 pub mod columns;
 pub mod input_age;
 pub mod journal;
+mod journal_file;
 #[expect(clippy::module_inception, reason = "the folder is the room, the file its main type")]
 pub mod ledger;
 pub mod listing;

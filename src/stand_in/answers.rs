@@ -1,9 +1,9 @@
 //! The answers as they go over the wire.
 
 use super::config::{LimitStatus, TokenIdentity};
+use super::devices::SessionDevices;
 use super::faults::InjectedFault;
 use super::sessions::Session;
-use super::sessions::SessionDevices;
 use super::state::Denial;
 use crate::model::ErrorCode;
 use axum::Json;

@@ -13,8 +13,10 @@ mod answers;
 mod arguments;
 mod config;
 mod defaults;
+mod devices;
 mod faults;
 mod faulty_stream;
+mod interner;
 mod limiter;
 mod reset_bulk;
 mod server;
@@ -31,9 +33,10 @@ pub use config::{
     TokenEnd, TokenIdentity,
 };
 pub use defaults::REHEARSAL_TOKEN;
+pub use devices::{ListedDevice, SessionDevices};
 pub use faults::{Effect, FaultRates, InjectedFault, RepeatedReply, ReplyScript, ScriptedReply, StandInReply};
 pub use limiter::{BucketCounts, LimitKind, Limiter, WindowStart};
 pub use reset_bulk::BulkCall;
 pub use server::Server;
-pub use sessions::{ListedDevice, Session, SessionDevices, SessionStore};
+pub use sessions::{Session, SessionStore};
 pub use state::{BucketStats, CallRecord, Stats};

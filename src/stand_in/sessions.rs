@@ -1,11 +1,9 @@
 //! The sessions that the stand-in knows, at some fifty bytes each, found by their id.
 
-use super::faults::mix;
+use super::devices::SessionDevices;
+use super::interner::{Interner, NameId};
 use crate::model::ErrorCode;
-use serde::Serialize;
 use std::collections::{HashMap, HashSet};
-use std::num::NonZeroU32;
-use std::sync::Arc;
 
 /// A session as the stand-in is set up with it. If an owner is left out it isn't checked: any id names the session then.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -263,102 +261,9 @@ impl SessionStore {
     }
 }
 
-/// A name's number, counted from 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct NameId(NonZeroU32);
-
-/// Names by number and numbers by name.
-#[derive(Debug, Default)]
-pub(super) struct Interner {
-    by_number: Vec<Arc<str>>,
-    by_name: HashMap<Arc<str>, NameId>,
-}
-
-impl Interner {
-    /// The number of `name`, assigned now if it has none.
-    ///
-    /// # Panics
-    /// If there are four billion names.
-    pub(super) fn intern(&mut self, name: &str) -> NameId {
-        if let Some(id) = self.get(name) {
-            return id;
-        }
-        let name: Arc<str> = name.into();
-        self.by_number.push(Arc::clone(&name));
-        let number = u32::try_from(self.by_number.len()).ok().and_then(NonZeroU32::new);
-        let id = NameId(number.expect("fewer than four billion interner"));
-        self.by_name.insert(name, id);
-        id
-    }
-
-    /// The number of `name`, or `None` if it has none.
-    pub(super) fn get(&self, name: &str) -> Option<NameId> {
-        self.by_name.get(name).copied()
-    }
-
-    /// The name of a number that [`Self::intern`] returned.
-    pub(super) fn text(&self, id: NameId) -> &str {
-        &self.by_number[id.0.get() as usize - 1]
-    }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ListedDevice {
-    /// `iPhone12,1`, `MacBookPro16,1`.
-    pub device_hardware: String,
-    /// `iOS`, `Windows`.
-    pub os: String,
-    /// `17.4`.
-    pub os_version: String,
-    /// `24.08.10`.
-    pub slack_client_version: String,
-    pub ip: String,
-}
-
-/// The device that signed in and, if that changed, the one last seen.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct SessionDevices {
-    pub created: ListedDevice,
-    /// Last seen; `None` if it is the same.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub recent: Option<ListedDevice>,
-}
-
-const MODELS: [(&str, &str, &str, &str); 4] = [
-    ("MacBookPro18,3", "macOS", "14.6.1", "4.39.95"),
-    ("iPhone15,2", "iOS", "17.6.1", "24.08.10"),
-    ("Pixel 8", "Android", "14", "24.08.20.0"),
-    ("Windows PC", "Windows", "10.0.22631", "4.39.95"),
-];
-
-impl SessionDevices {
-    /// The same devices for the same session, every time; every fourth session has moved to another address. The
-    /// addresses are of the ranges set aside for documentation (RFC 5737).
-    pub(super) fn made_up(session: u64) -> Self {
-        let draw = mix(session);
-        let [model, first, second, moved, network, ..] = draw.to_le_bytes();
-        let network = if network % 3 == 0 { "192.0.2" } else { "203.0.113" };
-        let created = device(model, format!("{network}.{first}"));
-        let recent = (moved % 4 == 0).then(|| device(model, format!("198.51.100.{second}")));
-        Self { created, recent }
-    }
-}
-
-fn device(model: u8, ip: String) -> ListedDevice {
-    let (hardware, os, version, client) = MODELS[usize::from(model) % MODELS.len()];
-    ListedDevice {
-        device_hardware: hardware.into(),
-        os: os.into(),
-        os_version: version.into(),
-        slack_client_version: client.into(),
-        ip,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     fn small() -> SessionStore {
         let expired = Session { expired: true, ..Session::new(3, "T2", "U2") };
@@ -420,21 +325,5 @@ mod tests {
     #[test]
     fn an_entry_stays_small() {
         assert!(size_of::<(u64, Entry)>() <= 24);
-    }
-
-    proptest! {
-        #[test]
-        fn a_name_has_one_number_and_a_number_one_name(given in prop::collection::vec("[TU][0-9A-C]{0,2}", 0..300)) {
-            let (mut interner, mut numbers) = (Interner::default(), HashMap::new());
-            for name in &given {
-                prop_assert_eq!(interner.get(name), numbers.get(name).copied());
-                let id = interner.intern(name);
-                prop_assert_eq!(*numbers.entry(name.clone()).or_insert(id), id);
-            }
-            for (name, &id) in &numbers {
-                prop_assert_eq!(interner.text(id), name);
-            }
-            prop_assert_eq!(interner.by_number.len(), numbers.len());
-        }
     }
 }

@@ -3,9 +3,9 @@
 use super::arguments::Method;
 use super::config::{Limit, LimitScope, MethodLimits, StandInConfig, StandInToken, TokenEnd, TokenIdentity};
 use super::faults::{FaultRates, ReplyScript, ScriptedReply, StandInReply};
+use super::interner::{Interner, NameId};
 use super::limiter::{BucketCounts, CallBucket};
 use super::reset_bulk::BulkQueue;
-use super::sessions::{Interner, NameId};
 use super::sessions::{SessionOwner, SessionStore};
 use crate::model::ErrorCode;
 use axum::http::HeaderValue;

@@ -1,7 +1,7 @@
-//! The client of a listing, and the attempts at one page after another.
+//! The client of a listing.
 
-use super::{Incomplete, ListError};
-use crate::cli::CallArgs;
+use super::ListError;
+use super::page_retry::{Decision, PageRetry};
 use crate::cli::RemoteSettings;
 use crate::commands::connection::Connection;
 use crate::commands::rehearsal::Rehearsal;
@@ -9,19 +9,12 @@ use crate::commands::token;
 use crate::commands::waiting::{signals, unless_stopped};
 use crate::engine::clock::{Clock, wall};
 use crate::engine::ports::{Control, Permit, Signal};
-use crate::engine::rate_gate::{NotUntil, Pace, RateGate};
-use crate::engine::retry::{self, Class};
-use crate::engine::run_limit::RunLimit;
 use crate::error::RunError;
 use crate::ledger::listing::REHEARSAL_HOST;
-use crate::model::{Answer, ErrorCode, Fault, Reply, StopReason};
+use crate::model::StopReason;
 use crate::signals::Shutdown;
-use crate::slack::{CallError, Client, ListQuery, ListReply, SessionPage};
+use crate::slack::{Client, ListQuery, ListReply, SessionPage};
 use std::pin::pin;
-use std::time::Duration;
-
-/// The pages that may follow, for the rate estimator: their number is unknown.
-const PAGES_AHEAD: u64 = 1000;
 
 /// Fetches pages. The first signal ends the listing after the page in flight.
 pub struct Lister {
@@ -173,229 +166,5 @@ fn reason_of(signal: Signal) -> StopReason {
     match signal {
         Signal::Drain(reason) => reason,
         Signal::Abort => StopReason::Interrupted,
-    }
-}
-
-/// What to do about an answer that isn't a page.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Decision {
-    /// Ask again, as soon as the gate allows.
-    Again,
-    /// Ask again with a fresh token; stop with this error if there is none.
-    RefreshToken(ListError),
-    Stop(ListError),
-}
-
-/// The attempts at one page after another, one at a time, through one gate. Pure: `now` goes in, the next step comes out.
-#[derive(Debug)]
-struct PageRetry {
-    gate: RateGate,
-    total: RunLimit,
-    /// Attempts after the first on transient answers.
-    retries: u32,
-    /// The longest pause that is waited for.
-    max_retry_after: Duration,
-    /// Seed of the backoff's jitter.
-    seed: u64,
-    /// Transient answers to the page under way.
-    failed: u32,
-    not_before: Duration,
-    refreshed: bool,
-}
-
-impl PageRetry {
-    fn new(pace: Pace, now: Duration, calls: &CallArgs, seed: u64) -> Self {
-        Self {
-            gate: RateGate::new(pace),
-            total: RunLimit::new(pace, now),
-            retries: calls.retries,
-            max_retry_after: calls.max_retry_after,
-            seed,
-            failed: 0,
-            not_before: Duration::ZERO,
-            refreshed: false,
-        }
-    }
-
-    /// A permit, or the moment before which no call may leave.
-    fn ask(&mut self, now: Duration) -> Result<Permit, Duration> {
-        if now < self.not_before {
-            return Err(self.not_before);
-        }
-        self.total.try_acquire(now, || self.gate.try_acquire(now, PAGES_AHEAD, 0)).map_err(|closed| match closed {
-            NotUntil::Until(at) => at,
-            // Calls go one by one, so none is in flight that an answer could come to.
-            NotUntil::UntilAnAnswer => now + Duration::from_secs(1),
-        })
-    }
-
-    fn on_page(&mut self, sent_at: Duration, now: Duration) {
-        self.gate.accepted(sent_at, now);
-        (self.failed, self.refreshed) = (0, false);
-    }
-
-    fn on_error(&mut self, error: CallError, sent_at: Duration, now: Duration) -> Decision {
-        let reply = error.into_reply();
-        match retry::classify(&reply) {
-            Class::RateLimited { pause, .. } if pause > self.max_retry_after => too_long(pause),
-            Class::RateLimited { pause, .. } => {
-                // What the gate adds to the pause is our own caution.
-                self.gate.refused(sent_at, now, pause);
-                Decision::Again
-            }
-            Class::Transient { .. } => self.on_transient(reply, sent_at, now),
-            Class::TokenExpired if !self.refreshed => {
-                self.refreshed = true;
-                Decision::RefreshToken(refused(reply))
-            }
-            Class::TokenExpired
-            | Class::Run
-            | Class::Workspace
-            | Class::Row
-            | Class::SuspectRow
-            | Class::NotFound
-            | Class::AlreadyGone
-            | Class::Revoked => Decision::Stop(refused(reply)),
-        }
-    }
-
-    fn on_transient(&mut self, reply: Reply, sent_at: Duration, now: Duration) -> Decision {
-        // A broken connection says nothing about the limit; a senseless answer shows that the call was let through.
-        let is_answer =
-            !matches!(reply.answer, Answer::Fault(Fault::NotConnected | Fault::Connection | Fault::Timeout));
-        match reply.wait {
-            Some(wait) if wait > self.max_retry_after => return too_long(wait),
-            Some(wait) => self.gate.hold(now, wait),
-            None if is_answer => self.gate.accepted(sent_at, now),
-            None => {}
-        }
-        if self.failed >= self.retries {
-            return Decision::Stop(ListError::Stop(unavailable(reply)));
-        }
-        self.failed += 1;
-        self.not_before = now + retry::backoff(self.failed, self.seed ^ u64::from(self.failed));
-        Decision::Again
-    }
-}
-
-fn too_long(pause: Duration) -> Decision {
-    Decision::Stop(ListError::Stop(StopReason::RetryAfter { pause }))
-}
-
-fn unavailable(reply: Reply) -> StopReason {
-    let error = retry::error_name(&reply).unwrap_or_default();
-    let detail = if matches!(reply.answer, Answer::Fault(_)) { reply.detail } else { "".into() };
-    StopReason::Unavailable { error, detail }
-}
-
-fn refused(reply: Reply) -> ListError {
-    match reply.answer {
-        Answer::Refused(ErrorCode::InvalidCursor) => ListError::Incomplete(Incomplete::CursorUnknown),
-        Answer::Refused(ErrorCode::NoActiveSessions) => ListError::Incomplete(Incomplete::EndedEarly),
-        Answer::Refused(code) => ListError::Stop(StopReason::Refused { code, detail: reply.detail }),
-        Answer::Ok | Answer::RateLimited { .. } | Answer::Fault(_) => {
-            ListError::Stop(StopReason::Unavailable { error: "bad_response".into(), detail: "".into() })
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::UNSTATED_PAUSE;
-
-    const NOW: Duration = Duration::from_secs(100);
-
-    fn retrying(pace: Pace) -> PageRetry {
-        let calls = CallArgs { retries: 2, timeout: Duration::from_secs(30), max_retry_after: Duration::from_mins(15) };
-        PageRetry::new(pace, NOW, &calls, 7)
-    }
-
-    fn refusal(code: &str) -> CallError {
-        CallError::Refused { code: ErrorCode::from(code), detail: "".into(), wait: None }
-    }
-
-    fn limit(seconds: Option<u64>) -> CallError {
-        CallError::RateLimited { retry_after: seconds.map(Duration::from_secs) }
-    }
-
-    #[test]
-    fn no_call_is_permitted_during_a_pause_or_above_the_pace() {
-        let mut retry = retrying(Pace::Every(Duration::from_secs(3)));
-        assert!(retry.ask(NOW).is_ok());
-        assert_eq!(retry.ask(NOW).unwrap_err(), NOW + Duration::from_secs(3));
-        assert_eq!(retry.on_error(limit(Some(30)), NOW, NOW), Decision::Again);
-        assert_eq!(retry.ask(NOW + Duration::from_secs(29)).unwrap_err(), NOW + Duration::from_secs(30));
-        assert!(retry.ask(NOW + Duration::from_secs(30)).is_ok());
-        let later = NOW + Duration::from_secs(40);
-        assert_eq!(retry.on_error(limit(None), later, later), Decision::Again);
-        assert_eq!(retry.ask(later).unwrap_err(), later + UNSTATED_PAUSE);
-    }
-
-    #[test]
-    fn a_pause_longer_than_max_retry_after_stops() {
-        let stop = retrying(Pace::Unlimited).on_error(limit(Some(901)), NOW, NOW);
-        let pause = Duration::from_secs(901);
-        assert_eq!(stop, Decision::Stop(ListError::Stop(StopReason::RetryAfter { pause })));
-    }
-
-    #[test]
-    fn a_503_may_ask_for_a_pause_too() {
-        let asks = |seconds| {
-            let wait = Some(Duration::from_secs(seconds));
-            CallError::Fault { fault: Fault::Http(503), detail: "".into(), wait }
-        };
-        let mut retry = retrying(Pace::Unlimited);
-        assert_eq!(retry.on_error(asks(30), NOW, NOW), Decision::Again);
-        assert_eq!(retry.ask(NOW + Duration::from_secs(29)).unwrap_err(), NOW + Duration::from_secs(30));
-        assert!(retry.ask(NOW + Duration::from_secs(30)).is_ok());
-        assert_eq!(retry.on_error(asks(901), NOW, NOW), too_long(Duration::from_secs(901)));
-    }
-
-    #[test]
-    fn a_pause_that_the_gate_lengthened_does_not_stop() {
-        let mut retry = retrying(Pace::Unlimited);
-        retry.max_retry_after = Duration::from_secs(30);
-        let mut at = NOW;
-        for _ in 0..10 {
-            assert_eq!(retry.on_error(limit(Some(1)), at, at), Decision::Again);
-            at = retry.ask(at).unwrap_err();
-            assert!(retry.ask(at).is_ok());
-        }
-        assert!(at > NOW + Duration::from_mins(3), "{at:?}");
-    }
-
-    #[test]
-    fn transient_errors_are_retried_and_a_page_resets_the_count() {
-        let mut retry = retrying(Pace::Unlimited);
-        let fault = || CallError::Fault { fault: Fault::Http(503), detail: "".into(), wait: None };
-        assert_eq!(retry.on_error(fault(), NOW, NOW), Decision::Again);
-        assert_eq!(retry.on_error(refusal("internal_error"), NOW, NOW), Decision::Again);
-        retry.on_page(NOW, NOW);
-        assert_eq!(retry.on_error(fault(), NOW, NOW), Decision::Again);
-        assert_eq!(retry.on_error(fault(), NOW, NOW), Decision::Again);
-        let unavailable = StopReason::Unavailable { error: "http_503".into(), detail: "".into() };
-        assert_eq!(retry.on_error(fault(), NOW, NOW), Decision::Stop(ListError::Stop(unavailable)));
-    }
-
-    #[test]
-    fn refusals_stop_and_an_expired_token_is_refreshed_once_per_page() {
-        for (code, exit) in [
-            ("missing_scope", 4),
-            ("invalid_auth", 4),
-            ("user_not_found", 4),
-            ("invalid_cursor", 1),
-            ("no_active_sessions", 1),
-        ] {
-            match retrying(Pace::Unlimited).on_error(refusal(code), NOW, NOW) {
-                Decision::Stop(error) => assert_eq!(error.exit_status().code(), exit, "{code}"),
-                other => panic!("{code}: {other:?}"),
-            }
-        }
-        let mut retry = retrying(Pace::Unlimited);
-        assert!(matches!(retry.on_error(refusal("token_expired"), NOW, NOW), Decision::RefreshToken(_)));
-        assert!(matches!(retry.on_error(refusal("token_expired"), NOW, NOW), Decision::Stop(_)));
-        retry.on_page(NOW, NOW);
-        assert!(matches!(retry.on_error(refusal("token_expired"), NOW, NOW), Decision::RefreshToken(_)));
     }
 }

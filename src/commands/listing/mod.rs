@@ -2,6 +2,7 @@
 
 pub mod filter;
 mod lister;
+mod page_retry;
 mod pages;
 
 pub use crate::commands::waiting::block_on;

@@ -90,17 +90,7 @@ mod tests {
     fn ended(line: u64) -> EndedRow {
         let row =
             Row { line, fields: Fields::default(), target: Err(Rejection::ProtectedUser), may_have_been_sent: false };
-        let outcome = Outcome {
-            status: Status::Failed,
-            error: None,
-            detail: Box::default(),
-            http_status: None,
-            attempts: 1,
-            rate_limited: 0,
-            first_sent_at: None,
-            finished_at: Stamp::from_millis(0),
-            request_id: None,
-        };
+        let outcome = Outcome { attempts: 1, ..Outcome::bare(Status::Failed, Stamp::from_millis(0)) };
         EndedRow { row: Box::new(row), outcome }
     }
 

@@ -1,4 +1,6 @@
+use super::super::journal_file::{Locked, locked};
 use super::*;
+use crate::files::private;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use tempfile::TempDir;
