@@ -142,6 +142,7 @@ fn policy(pace: Pace) -> Policy {
     Policy {
         pace,
         bucket: BucketPolicy::Auto,
+        shares_limit: false,
         workers: Some(50),
         retries: 5,
         max_failures: MaxFailures::Share(0.2),
@@ -192,6 +193,7 @@ fn play(mut machine: StateMachine, mut batches: Vec<Vec<Row>>) -> Counts {
                 }
                 Action::Emit(event) => drop(black_box(event)),
                 Action::RefreshToken => unreachable!("no token expires here"),
+                Action::Report { .. } => unreachable!("no limit is shared here"),
             }
         }
         now.at = wake.unwrap_or(now.at).max(now.at + Duration::from_millis(1));

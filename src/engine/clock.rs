@@ -27,6 +27,13 @@ impl Clock {
         Self { epoch: Instant::now() }
     }
 
+    /// Starts counting at `past`, so that what was before has a time too.
+    #[must_use]
+    pub fn start_at(past: Duration) -> Self {
+        let Self { epoch } = Self::start();
+        Self { epoch: epoch.checked_sub(past).unwrap_or(epoch) }
+    }
+
     /// The present moment.
     #[must_use]
     pub fn now(&self) -> Now {

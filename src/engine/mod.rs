@@ -17,6 +17,8 @@ pub mod retry;
 mod retry_queue;
 mod run;
 pub mod run_limit;
+mod shared_limit;
+mod shared_pace;
 mod shared_sessions;
 mod spacing;
 pub mod state_machine;

@@ -7,10 +7,13 @@ use std::time::Duration;
 
 /// A run's settings, and the facts about its input that the engine needs.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "independent settings and facts")]
 pub struct Policy {
     pub pace: Pace,
     /// Which rows share a limit.
     pub bucket: BucketPolicy,
+    /// Whether other runs may draw on the same limit, so that each call has to be recorded where they look.
+    pub shares_limit: bool,
     /// Most calls in flight; `None`: derived from the rate and the latency.
     pub workers: Option<u32>,
     /// Attempts after the first on transient answers.

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 pub use super::permit::Permit;
+pub use super::shared_limit::{AnsweredCall, LimitNews, LimitReport, NoStore, OtherRuns, QuotaStore};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {

@@ -3,6 +3,8 @@
 use super::call_window::{CallWindow, MINUTE};
 use super::ports::Permit;
 use super::rate_estimator::{RateEstimator, whole};
+use super::shared_limit::{AnsweredCall, LimitNews, LimitReport, OtherRuns};
+use super::shared_pace::SharedPace;
 use super::spacing::Spacing;
 use crate::model::RateChoice;
 use std::time::Duration;
@@ -55,6 +57,10 @@ pub struct RateGate {
     last_refusal: Option<Duration>,
     accepted_since_refusal: bool,
     refusals_running: u32,
+    /// If other runs may draw on the limit.
+    shared: Option<SharedPace>,
+    /// A call that the algorithm has a place for, and that the store hasn't recorded yet.
+    has_place: bool,
 }
 
 /// When a call may be made.
@@ -64,6 +70,8 @@ pub enum NotUntil {
     Until(Duration),
     /// Not before a call in flight has been answered.
     UntilAnAnswer,
+    /// Not before the other runs know of it.
+    UntilRecorded,
 }
 
 impl RateGate {
@@ -85,7 +93,15 @@ impl RateGate {
             last_refusal: None,
             accepted_since_refusal: true,
             refusals_running: 0,
+            shared: None,
+            has_place: false,
         }
+    }
+
+    /// A gate of a limit that other runs may draw on too.
+    #[must_use]
+    pub fn shared(pace: Pace) -> Self {
+        Self { shared: Some(SharedPace::default()), ..Self::new(pace) }
     }
 
     /// `rows_left` counts the rows that still need this bucket, `in_flight` its calls.
@@ -96,8 +112,90 @@ impl RateGate {
         if now < self.paused_until {
             return Err(NotUntil::Until(self.paused_until));
         }
-        self.algorithm.take(now, rows_left, in_flight, self.paused_until)?;
+        let Some(shared) = &mut self.shared else {
+            self.algorithm.take_place(now, rows_left, in_flight, self.paused_until, None)?;
+            self.algorithm.sent(now);
+            return Ok(Permit::issue());
+        };
+        let rows_left = rows_left + shared.others().rows;
+        if !self.algorithm.has_room_for_all(now, rows_left, shared.rate())
+            && let Some(at) = shared.no_place_before(now)
+        {
+            return Err(NotUntil::Until(at));
+        }
+        if !self.has_place {
+            self.algorithm.take_place(now, rows_left, in_flight, self.paused_until, shared.rate())?;
+            self.has_place = true;
+        }
+        if !shared.is_recorded(now) {
+            return Err(NotUntil::UntilRecorded);
+        }
+        self.has_place = false;
+        shared.take(now);
+        self.algorithm.sent(now);
         Ok(Permit::issue())
+    }
+
+    /// What other runs must know of this one, and whether a call waits for that. `None` if there is nothing to report.
+    pub fn report(&mut self, now: Duration, wants_call: bool, rows_left: u64) -> Option<LimitReport> {
+        let shared = self.shared.as_mut().filter(|shared| wants_call || shared.is_due(now))?;
+        let answers = shared.take_answers();
+        let rate = match &self.algorithm {
+            Algorithm::Auto { estimator, .. } => Some((estimator.estimate(), self.last_refusal.is_some())),
+            Algorithm::Every(_) | Algorithm::Unlimited { .. } => None,
+        };
+        Some(LimitReport { team: None, wants_call, answers, paused_until: self.paused_until, rate, rows_left })
+    }
+
+    /// When the other runs have to hear of this one; `None` if there can't be any.
+    #[must_use]
+    pub fn report_due(&self, now: Duration) -> Option<Duration> {
+        self.shared.as_ref().map(|shared| shared.due_at(now))
+    }
+
+    /// Takes in what other runs did, as if this one had done it. Returns the pause that they met, from `now`, if it is longer
+    /// than what was known.
+    pub fn on_news(&mut self, news: &LimitNews, now: Duration) -> Option<Duration> {
+        let Some(shared) = &mut self.shared else { return None };
+        shared.on_news(news, now);
+        let paused_until = self.paused_until;
+        self.algorithm.others_sent(&news.sent);
+        self.has_place &= news.sent.is_empty();
+        if let (Some((per_minute, age)), Algorithm::Auto { estimator, .. }) = (news.learned, &mut self.algorithm) {
+            estimator.expect(per_minute, age, now);
+        }
+        for answer in &news.answers {
+            match answer.pause {
+                None => self.accepted_by_any(answer.sent_at, answer.at),
+                Some(pause) => drop(self.refused_by_any(answer.sent_at, answer.at, pause)),
+            }
+        }
+        if news.paused_until > self.paused_until {
+            self.close_until(news.paused_until);
+        }
+        (self.paused_until > paused_until.max(now)).then(|| self.paused_until.saturating_sub(now))
+    }
+
+    /// The store of the other runs can't be used.
+    pub fn on_no_news(&mut self, now: Duration) {
+        if let Some(shared) = &mut self.shared {
+            shared.on_failure(now);
+        }
+    }
+
+    /// Who else draws on the limit.
+    #[must_use]
+    pub fn others(&self) -> OtherRuns {
+        self.shared.as_ref().map(SharedPace::others).unwrap_or_default()
+    }
+
+    fn close_until(&mut self, until: Duration) {
+        self.paused_until = self.paused_until.max(until);
+        self.has_place = false;
+        match &mut self.algorithm {
+            Algorithm::Auto { spacing, .. } => *spacing = None,
+            Algorithm::Every(_) | Algorithm::Unlimited { .. } => {}
+        }
     }
 
     /// A permit for a test row: it names a workspace that no pause was requested for.
@@ -115,6 +213,13 @@ impl RateGate {
 
     /// A call sent at `sent_at` was answered at `now` with anything but a 429.
     pub fn accepted(&mut self, sent_at: Duration, now: Duration) {
+        self.accepted_by_any(sent_at, now);
+        if let Some(shared) = &mut self.shared {
+            shared.answered(AnsweredCall { sent_at, at: now, pause: None });
+        }
+    }
+
+    fn accepted_by_any(&mut self, sent_at: Duration, now: Duration) {
         self.accepted_since_refusal = true;
         match &mut self.algorithm {
             Algorithm::Auto { estimator, .. } => estimator.on_accepted(sent_at, now),
@@ -128,6 +233,14 @@ impl RateGate {
     /// The pause is a point in time that only grows. Several refusals in a row with nothing accepted between them show
     /// that `Retry-After` is too short; then the gate stays closed for longer.
     pub fn refused(&mut self, sent_at: Duration, now: Duration, pause: Duration) -> Duration {
+        let kept = self.refused_by_any(sent_at, now, pause);
+        if let Some(shared) = &mut self.shared {
+            shared.answered(AnsweredCall { sent_at, at: now, pause: Some(pause) });
+        }
+        kept
+    }
+
+    fn refused_by_any(&mut self, sent_at: Duration, now: Duration, pause: Duration) -> Duration {
         let is_new = self.last_refusal.is_none_or(|last| sent_at > last);
         if is_new {
             self.refusals_running = if self.accepted_since_refusal { 0 } else { self.refusals_running + 1 };
@@ -136,12 +249,9 @@ impl RateGate {
         }
         let doubt = Duration::from_secs((1_u64 << (2 * self.refusals_running).min(6)) - 1).min(MINUTE);
         let pause = pause.max(doubt);
-        self.paused_until = self.paused_until.max(now + pause);
+        self.close_until(now + pause);
         match &mut self.algorithm {
-            Algorithm::Auto { estimator, spacing, .. } => {
-                estimator.on_refused(is_new, sent_at, now, pause);
-                *spacing = None;
-            }
+            Algorithm::Auto { estimator, .. } => estimator.on_refused(is_new, sent_at, now, pause),
             Algorithm::Every(_) => {}
             Algorithm::Unlimited { was_refused, .. } => *was_refused = true,
         }
@@ -151,11 +261,7 @@ impl RateGate {
     /// The server asks for a pause, but not because of a limit: the estimate stays.
     pub fn hold(&mut self, now: Duration, pause: Duration) {
         self.held_until = self.held_until.max(now + pause);
-        self.paused_until = self.paused_until.max(self.held_until);
-        match &mut self.algorithm {
-            Algorithm::Auto { spacing, .. } => *spacing = None,
-            Algorithm::Every(_) | Algorithm::Unlimited { .. } => {}
-        }
+        self.close_until(self.held_until);
     }
 
     /// The end of a pause that has nothing to do with a limit; in the past if there is none.
@@ -182,6 +288,12 @@ impl RateGate {
     /// Calls a minute that are allowed now; `None` without a limit.
     #[must_use]
     pub fn per_minute(&self) -> Option<f64> {
+        let share = self.shared.as_ref().and_then(SharedPace::share);
+        let alone = self.per_minute_alone()?;
+        Some(share.map_or(alone, |share| share.min(alone)))
+    }
+
+    fn per_minute_alone(&self) -> Option<f64> {
         match &self.algorithm {
             Algorithm::Auto { estimator, .. } => Some(estimator.estimate()),
             Algorithm::Every(interval) => Some(MINUTE.as_secs_f64() / interval.as_secs_f64()),
@@ -191,7 +303,15 @@ impl RateGate {
 }
 
 impl Algorithm {
-    fn take(&mut self, now: Duration, rows_left: u64, in_flight: u64, opened: Duration) -> Result<(), NotUntil> {
+    /// Takes the place of one call. `rate` is what another run found out of the limit.
+    fn take_place(
+        &mut self,
+        now: Duration,
+        rows_left: u64,
+        in_flight: u64,
+        opened: Duration,
+        rate: Option<f64>,
+    ) -> Result<(), NotUntil> {
         match self {
             Self::Every(_) => Ok(()),
             Self::Unlimited { accepted, was_refused } => {
@@ -203,16 +323,41 @@ impl Algorithm {
                 if in_flight >= estimator.places() {
                     return Err(NotUntil::UntilAnAnswer);
                 }
-                let per_minute = estimator.estimate();
+                let per_minute = rate.map_or(estimator.estimate(), |rate| rate.min(estimator.estimate()));
                 if let Some(at) = sent.room_for_one(now, whole(per_minute)) {
                     return Err(NotUntil::Until(at));
                 }
                 let room = whole(per_minute).saturating_sub(sent.count(now));
-                space(spacing, estimator.spread(rows_left, room), sent.last(), now, opened)?;
-                estimator.on_sent(now);
-                sent.push(now);
-                Ok(())
+                let spread = estimator.spread(rows_left, room);
+                let spread = if spread > estimator.estimate() { spread } else { per_minute };
+                space(spacing, spread, sent.last(), now, opened)
             }
+        }
+    }
+
+    /// Whether all the rows of all runs may leave in this minute, so that there is nothing to divide.
+    fn has_room_for_all(&mut self, now: Duration, rows_left: u64, rate: Option<f64>) -> bool {
+        let Self::Auto { estimator, sent, .. } = self else { return false };
+        let room = whole(rate.unwrap_or(estimator.estimate())).saturating_sub(sent.count(now));
+        estimator.spread(rows_left, room) > estimator.estimate()
+    }
+
+    /// A call leaves.
+    fn sent(&mut self, now: Duration) {
+        if let Self::Auto { estimator, sent, .. } = self {
+            estimator.on_sent(now);
+            sent.push(now);
+        }
+    }
+
+    /// Calls of other runs left.
+    fn others_sent(&mut self, calls: &[Duration]) {
+        if let (Self::Auto { estimator, sent, spacing }, false) = (self, calls.is_empty()) {
+            for at in calls {
+                estimator.on_sent(*at);
+                sent.push(*at);
+            }
+            *spacing = None;
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::clock::Clock;
 use super::policy::Policy;
-use super::ports::{Control, Observer, Refreshed, RowSource, SessionApi, Signal, Unwritable};
+use super::ports::{Control, LimitReport, Observer, QuotaStore, Refreshed, RowSource, SessionApi, Signal, Unwritable};
 use super::state_machine::{Action, CallId, CallTotals, StateMachine};
 use super::workers::Workers;
 use crate::model::{BucketKind, Counts, Event, Reply, StopReason};
@@ -44,8 +44,9 @@ pub struct RunEnd {
     pub fault: Option<String>,
 }
 
-struct Loop<'a, A: SessionApi, O, R> {
+struct Loop<'a, A: SessionApi, O, R, Q> {
     api: &'a A,
+    quota: &'a mut Q,
     observer: &'a mut O,
     source: &'a mut R,
     clock: Clock,
@@ -54,6 +55,7 @@ struct Loop<'a, A: SessionApi, O, R> {
     results: Vec<(CallId, Option<Reply>)>,
     refresh: Option<Pin<Box<dyn Future<Output = Refreshed> + 'a>>>,
     events: Vec<Event>,
+    reports: Vec<(usize, LimitReport)>,
     unrecorded: Vec<u64>,
     fault: Option<String>,
     /// When all snapshots so far would have been due, one by one.
@@ -76,6 +78,7 @@ enum TurnInput {
 pub async fn run<A: SessionApi, O: Observer, R: RowSource>(
     policy: Policy,
     api: &A,
+    quota: &mut impl QuotaStore,
     source: &mut R,
     observer: &mut O,
     control: &mut impl Control,
@@ -84,6 +87,7 @@ pub async fn run<A: SessionApi, O: Observer, R: RowSource>(
     let machine = StateMachine::new(policy, clock.now());
     let mut this = Loop {
         api,
+        quota,
         observer,
         source,
         clock,
@@ -92,16 +96,18 @@ pub async fn run<A: SessionApi, O: Observer, R: RowSource>(
         results: Vec::new(),
         refresh: None,
         events: Vec::new(),
+        reports: Vec::new(),
         unrecorded: Vec::new(),
         fault: None,
         shown_until: Duration::ZERO,
         stale: true,
     };
     let aborted = this.turn_until_the_end(control).await;
+    this.take_leave().await;
     this.close(aborted)
 }
 
-impl<A: SessionApi, O: Observer, R: RowSource> Loop<'_, A, O, R> {
+impl<A: SessionApi, O: Observer, R: RowSource, Q: QuotaStore> Loop<'_, A, O, R, Q> {
     /// True if a second signal ended it.
     async fn turn_until_the_end(&mut self, control: &mut impl Control) -> bool {
         loop {
@@ -114,6 +120,9 @@ impl<A: SessionApi, O: Observer, R: RowSource> Loop<'_, A, O, R> {
             if self.machine.is_finished() {
                 return false;
             }
+            if self.report().await {
+                continue;
+            }
             let wake = self.show(wake);
             match self.next(control, wake).await {
                 TurnInput::Signal(Signal::Abort) => return true,
@@ -124,6 +133,24 @@ impl<A: SessionApi, O: Observer, R: RowSource> Loop<'_, A, O, R> {
                 input => self.take_in(input),
             }
         }
+    }
+
+    /// Exchanges news with the other runs on the limits. True if there was something to report: the machine may decide anew.
+    async fn report(&mut self) -> bool {
+        let reports = std::mem::take(&mut self.reports);
+        let any = !reports.is_empty();
+        for (bucket, report) in reports {
+            let news = self.quota.exchange(report).await;
+            self.machine.on_news(bucket, news, self.clock.now());
+        }
+        any
+    }
+
+    /// The other runs needn't wait for this one's lease to end.
+    async fn take_leave(&mut self) {
+        self.machine.take_leave(self.clock.now());
+        self.perform();
+        self.report().await;
     }
 
     async fn next(&mut self, control: &mut impl Control, wake: Option<Duration>) -> TurnInput {
@@ -171,6 +198,7 @@ impl<A: SessionApi, O: Observer, R: RowSource> Loop<'_, A, O, R> {
                     calls.push((id, permit, request));
                 }
                 Action::Emit(event) => self.events.push(event),
+                Action::Report { bucket, report } => self.reports.push((bucket, report)),
                 Action::RequestRows(want) => self.source.request(want),
                 Action::RefreshToken => self.refresh = Some(Box::pin(self.api.refresh_token())),
             }

@@ -118,7 +118,7 @@ mod tests {
             match total.try_acquire(now, || gate.try_acquire(now, 1, 0)) {
                 Ok(_) => sent.push(now),
                 Err(NotUntil::Until(at)) => now = at,
-                Err(NotUntil::UntilAnAnswer) => panic!("nothing is in call"),
+                Err(NotUntil::UntilAnAnswer | NotUntil::UntilRecorded) => panic!("nothing is in call"),
             }
         }
         sent

@@ -227,7 +227,12 @@ impl Ledger {
                 run.pacing.note_rate_limit(now, team.as_ref(), *pause, *stated);
             }
             Event::BucketKnown(kind) => run.pacing.bucket = Some(*kind),
+            Event::PausedByOthers { team, pause } => run.pacing.note_others_pause(now, team.as_ref(), *pause),
+            Event::Shared { team, runs, is_incident, per_minute } => {
+                run.pacing.note_share(now, team.as_ref(), *runs, *is_incident, *per_minute);
+            }
             Event::Parked { .. }
+            | Event::NotShared(_)
             | Event::Sending { .. }
             | Event::Ended { .. }
             | Event::Retrying { .. }

@@ -36,6 +36,24 @@ pub enum Event {
         /// The pause that Slack named; `None` if it named none. What `pause` has beyond it is our own caution.
         stated: Option<Duration>,
     },
+    /// Another run on the same limit, or an earlier one, was asked for a pause that isn't over.
+    PausedByOthers {
+        team: Option<TeamId>,
+        /// From now until calls are allowed again.
+        pause: Duration,
+    },
+    /// Other runs draw on the same limit, or none does any more.
+    Shared {
+        team: Option<TeamId>,
+        /// The others.
+        runs: u32,
+        /// Whether one of them is an incident.
+        is_incident: bool,
+        /// Calls a minute that this run may make.
+        per_minute: Option<f64>,
+    },
+    /// The state of the limit can't be shared with other runs; why.
+    NotShared(Box<str>),
     /// `--bucket auto` has learnt which rows share a limit.
     BucketKnown(BucketKind),
     /// The pacer's estimate changed: calls a minute.

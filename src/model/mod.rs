@@ -42,7 +42,7 @@ pub use ids::{IdError, SessionId, TeamId, UserId};
 pub use invisible::{is_blank, is_invisible, is_unsafe_to_print, name_of};
 pub use manifest::{Columns, InputRecord, Remaining, Results, StatusRows, StatusTotals, Verified, Window};
 pub use options::{
-    API_URL, BucketPolicy, Delimiter, Identify, InputMatch, InputSource, LogFormat, MaxFailures, OutputStyle,
+    API_URL, BucketPolicy, Delimiter, Identify, InputMatch, InputSource, LogFormat, MaxFailures, OutputStyle, Priority,
     RateChoice, ScreenMode, TokenSource, Verbosity, is_loopback_host,
 };
 pub use outcome::{Outcome, Status, StatusGroup, Tone};

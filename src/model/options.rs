@@ -1,6 +1,7 @@
 //! Choices of the command line that the inner rooms go by.
 
 use super::Rate;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -107,6 +108,16 @@ pub enum BucketPolicy {
     Org,
     /// One bucket for each workspace that a request names.
     Team,
+}
+
+/// `--priority`: who gets a shared limit first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Priority {
+    #[default]
+    Normal,
+    /// While such a run has rows left, all others together get one call a minute.
+    Incident,
 }
 
 /// When failed rows stop the run.

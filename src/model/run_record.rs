@@ -104,12 +104,36 @@ pub struct Pacing {
     pub estimate_history: History<Estimate>,
     /// The 429s that paused a bucket.
     pub rate_limits: History<Pause>,
+    /// Pauses that other runs on the same limit were asked for.
+    #[serde(default, skip_serializing_if = "History::is_empty")]
+    pub pauses_of_others: History<OthersPause>,
+    /// How the limit was shared with other runs.
+    #[serde(default, skip_serializing_if = "History::is_empty")]
+    pub shares: History<Share>,
 }
 
 impl Pacing {
     /// Notes that the estimate of a limit changed to `per_minute` calls; `team` as in `Event::Estimate`.
     pub fn note_estimate(&mut self, at: Stamp, team: Option<&TeamId>, per_minute: f64) {
         self.estimate_history.push(Estimate { at, team: team.map(TeamId::to_string), per_minute });
+    }
+
+    /// Notes a pause of another run; the arguments are those of `Event::PausedByOthers`.
+    pub fn note_others_pause(&mut self, at: Stamp, team: Option<&TeamId>, pause: Duration) {
+        let (team, pause_seconds) = (team.map(TeamId::to_string), pause.as_secs_f64());
+        self.pauses_of_others.push(OthersPause { at, team, pause_seconds });
+    }
+
+    /// Notes who else draws on the limit; the arguments are those of `Event::Shared`.
+    pub fn note_share(
+        &mut self,
+        at: Stamp,
+        team: Option<&TeamId>,
+        runs: u32,
+        is_incident: bool,
+        per_minute: Option<f64>,
+    ) {
+        self.shares.push(Share { at, team: team.map(TeamId::to_string), other_runs: runs, is_incident, per_minute });
     }
 
     /// Notes a 429; `team` and `stated` as in `Event::RateLimited`.
@@ -213,6 +237,29 @@ pub struct Pause {
     pub stated_seconds: Option<f64>,
 }
 
+/// A pause that another run was asked for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OthersPause {
+    pub at: Stamp,
+    /// The workspace of the bucket; `None` if one bucket serves all.
+    pub team: Option<String>,
+    /// From then until calls were allowed again.
+    pub pause_seconds: f64,
+}
+
+/// A change of who draws on the limit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Share {
+    pub at: Stamp,
+    /// The workspace of the bucket; `None` if one bucket serves all.
+    pub team: Option<String>,
+    pub other_runs: u32,
+    /// Whether one of the others is an incident.
+    pub is_incident: bool,
+    /// Calls a minute of this run; `None` if it is alone.
+    pub per_minute: Option<f64>,
+}
+
 /// A list that stops growing: a long run must not make its manifest long.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct History<T> {
@@ -225,6 +272,10 @@ pub struct History<T> {
 impl<T> History<T> {
     /// What a chart can show, and about 100 KB.
     const MOST: usize = 1000;
+
+    fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
 
     fn push(&mut self, entry: T) {
         if self.entries.len() < Self::MOST { self.entries.push(entry) } else { self.left_out += 1 }

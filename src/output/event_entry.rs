@@ -3,7 +3,7 @@
 use super::progress_view::bucket_words;
 use super::style::NOTICE;
 use super::text::{clean, format_duration, rate};
-use crate::model::{ColumnValue, Event, Outcome, RESULT_COLUMNS, Row, TeamId, UserId};
+use crate::model::{ColumnValue, Event, Outcome, RESULT_COLUMNS, Row, TeamId, UserId, counted};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use std::fmt;
@@ -23,6 +23,7 @@ pub(super) struct EventEntry<'a> {
 }
 
 /// Calls `read` with the entry of an event.
+#[expect(clippy::too_many_lines, reason = "a table")]
 pub(super) fn with_entry<R>(event: &Event, read: impl FnOnce(EventEntry<'_>) -> R) -> R {
     let none = Members::default();
     match event {
@@ -66,6 +67,31 @@ pub(super) fn with_entry<R>(event: &Event, read: impl FnOnce(EventEntry<'_>) -> 
             let sentence = format_args!("line {line}: rate limited; {scope}pauses {time}, {why}");
             read(entry("rate_limited", Level::INFO, members, sentence))
         }
+        Event::PausedByOthers { team, pause } => {
+            let team_id = team.as_ref().map(TeamId::as_str);
+            let members = Members { team_id, pause_ms: Some(millis(*pause)), ..none };
+            let (scope, time) = (of(team.as_ref()), format_duration(*pause));
+            let sentence = format_args!("another run met the limit{scope}; no calls for {time}");
+            read(entry("paused_by_others", Level::INFO, members, sentence))
+        }
+        Event::Shared { team, runs, is_incident, per_minute } => {
+            let members = Members {
+                team_id: team.as_ref().map(TeamId::as_str),
+                other_runs: Some(*runs),
+                incident: Some(*is_incident),
+                per_minute: *per_minute,
+                ..none
+            };
+            let sentence = shared(team.as_ref(), *runs, *is_incident, *per_minute);
+            read(entry("shared", Level::INFO, members, format_args!("{sentence}")))
+        }
+        Event::NotShared(why) => {
+            let text = clean(why);
+            let members = Members { text: Some(&text), ..none };
+            let sentence =
+                format_args!("the rate limit isn't shared with other runs: {text}; this run paces on its own");
+            read(entry("not_shared", Level::WARN, members, sentence))
+        }
         Event::BucketKnown(kind) => {
             let members = Members { bucket: Some(kind.as_str()), ..none };
             read(entry("bucket_known", Level::INFO, members, format_args!("Slack has {}", bucket_words(*kind))))
@@ -73,7 +99,7 @@ pub(super) fn with_entry<R>(event: &Event, read: impl FnOnce(EventEntry<'_>) -> 
         Event::Estimate { team, per_minute } => {
             let team_id = team.as_ref().map(TeamId::as_str);
             let members = Members { team_id, per_minute: Some(*per_minute), ..none };
-            let scope = team.as_ref().map(|team| format!(" of {team}")).unwrap_or_default();
+            let scope = of(team.as_ref());
             let sentence = format_args!("pace{scope} {}/min", rate(*per_minute));
             read(entry("estimate", Level::TRACE, members, sentence))
         }
@@ -115,6 +141,7 @@ pub(super) fn with_entry<R>(event: &Event, read: impl FnOnce(EventEntry<'_>) -> 
     }
 }
 
+#[expect(clippy::large_types_passed_by_value, reason = "moved into the entry")]
 fn entry<'a>(kind: &'static str, level: Level, members: Members<'a>, sentence: fmt::Arguments<'a>) -> EventEntry<'a> {
     EventEntry { kind, level, members, row: None, sentence }
 }
@@ -166,6 +193,8 @@ members! {
     pause_ms: u64,
     stated: bool,
     stated_ms: u64,
+    other_runs: u32,
+    incident: bool,
     bucket: &'a str,
     per_minute: f64,
     code: &'a str,
@@ -211,6 +240,21 @@ fn write_row<M: SerializeMap>(map: &mut M, row: &Row, outcome: &Outcome) -> Resu
 /// For a field: whole milliseconds.
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn of(team: Option<&TeamId>) -> String {
+    team.map(|team| format!(" of {team}")).unwrap_or_default()
+}
+
+fn shared(team: Option<&TeamId>, runs: u32, is_incident: bool, per_minute: Option<f64>) -> String {
+    let whose = of(team);
+    if runs == 0 {
+        return format!("no other run uses the rate limit{whose} any more");
+    }
+    let who = counted(u64::from(runs), "other run uses", "other runs use");
+    let first = if is_incident { ", and an incident goes first" } else { "" };
+    let share = per_minute.map(|share| format!("; this run gets {}/min", rate(share))).unwrap_or_default();
+    format!("{who} the rate limit{whose} too{first}{share}")
 }
 
 fn write_ended(out: &mut fmt::Formatter<'_>, line: u64, outcome: &Outcome) -> fmt::Result {
@@ -309,6 +353,9 @@ pub(super) mod tests {
             Event::OtherOwner { owner: Box::new(owner()), is_spared: true },
             Event::Warning(HOSTILE.into()),
             Event::Stopping(StopReason::Interrupted),
+            Event::PausedByOthers { team: Some(team()), pause: second * 20 },
+            Event::Shared { team: None, runs: 2, is_incident: true, per_minute: Some(0.5) },
+            Event::NotShared(HOSTILE.into()),
         ]
     }
 
@@ -329,6 +376,9 @@ pub(super) mod tests {
         let why = "longer than the 1s that Slack asks for, because that was too short before";
         assert_eq!(said[3], format!("line 7: rate limited; workspace T1 pauses 30s, {why}"));
         assert_eq!(said[5], "pace 37.5/min");
+        assert_eq!(said[13], "another run met the limit of T1; no calls for 20s");
+        let share = "2 other runs use the rate limit too, and an incident goes first; this run gets 0.5/min";
+        assert_eq!(said[14], share);
     }
 
     /// What the log shows of every event.
@@ -349,10 +399,10 @@ pub(super) mod tests {
     fn verbosity_decides_what_is_shown() {
         for (mode, verbosity, want) in [
             (ScreenMode::None, Verbosity::Quiet, 0),
-            (ScreenMode::Bar, Verbosity::Normal, 5),
-            (ScreenMode::Plain, Verbosity::Normal, 9),
-            (ScreenMode::Bar, Verbosity::Rows, 10),
-            (ScreenMode::Plain, Verbosity::Calls, 13),
+            (ScreenMode::Bar, Verbosity::Normal, 6),
+            (ScreenMode::Plain, Verbosity::Normal, 12),
+            (ScreenMode::Bar, Verbosity::Rows, 13),
+            (ScreenMode::Plain, Verbosity::Calls, 16),
         ] {
             let lines = told(mode, verbosity, LogFormat::Text);
             assert_eq!(lines.len(), want, "{mode:?} {verbosity:?}: {lines:#?}");

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room with those that it may import. An edge takes the engine's ports, and nothing else of the engine.
-const ROOMS: [(&str, &[&str]); 14] = [
+const ROOMS: [(&str, &[&str]); 15] = [
     ("model", &[]),
     ("engine", &["model"]),
     // What every kind of file that is kept has in common.
@@ -18,6 +18,7 @@ const ROOMS: [(&str, &[&str]); 14] = [
     ("output", &["model", "files"]),
     ("stand_in", &["model"]),
     ("signals", &["model", "engine::ports"]),
+    ("quota", &["model", "engine::ports", "files"]),
     ("cli", &["model"]),
     // Wrong usage is one of the errors.
     ("error", &["model", "cli"]),
@@ -27,7 +28,8 @@ const ROOMS: [(&str, &[&str]); 14] = [
 ];
 
 const EVERY_ROOM: &[&str] = &[
-    "cli", "commands", "engine", "error", "files", "input", "ledger", "model", "output", "signals", "slack", "stand_in",
+    "cli", "commands", "engine", "error", "files", "input", "ledger", "model", "output", "quota", "signals", "slack",
+    "stand_in",
 ];
 
 /// Crates that may be anywhere, of the model only serde: how data, errors, logs and tasks are written in this language.
@@ -83,6 +85,7 @@ const PLACES: [(&str, &[&str]); 29] = [
             "input/audit/",
             "ledger/",
             "output/",
+            "quota/",
             "commands/checks.rs",
             "commands/verify/",
         ],
@@ -97,11 +100,12 @@ const PLACES: [(&str, &[&str]); 29] = [
 ];
 
 /// The state machine and its parts: no clock, no I/O, no await.
-const PURE: [&str; 13] = [
+const PURE: [&str; 17] = [
     "engine/state_machine/mod.rs",
     "engine/state_machine/dispatch.rs",
     "engine/state_machine/recovery.rs",
     "engine/state_machine/replies.rs",
+    "engine/state_machine/shared.rs",
     "engine/state_machine/users.rs",
     "engine/retry.rs",
     "engine/health/breaker.rs",
@@ -109,8 +113,11 @@ const PURE: [&str; 13] = [
     "engine/health/outage.rs",
     "engine/rate_estimator/mod.rs",
     "engine/rate_gate.rs",
+    "engine/shared_pace.rs",
     "engine/user_batch.rs",
     "ledger/resume.rs",
+    "quota/record.rs",
+    "quota/share.rs",
 ];
 
 /// A file of `src`: its path below it, and its code without comments and tests.

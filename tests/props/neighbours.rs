@@ -196,6 +196,9 @@ impl Observer for Recorder {
                 | Event::Ended { .. }
                 | Event::Retrying { .. }
                 | Event::RateLimited { .. }
+                | Event::PausedByOthers { .. }
+                | Event::Shared { .. }
+                | Event::NotShared(_)
                 | Event::Estimate { .. }
                 | Event::Parked { .. }
                 | Event::OutageBegan { .. }

@@ -7,6 +7,7 @@ use crate::slack::{Moment, Slack};
 use crate::weather::Weather;
 use slack_revoke::engine::clock::{Clock, wall};
 use slack_revoke::engine::policy::{BucketPolicy, MaxFailures, Policy};
+use slack_revoke::engine::ports::NoStore;
 use slack_revoke::engine::rate_gate::Pace;
 use slack_revoke::engine::{self, RunEnd};
 use slack_revoke::input::{
@@ -101,6 +102,7 @@ pub fn settings(dice: &mut Dice, calm: bool) -> Policy {
     Policy {
         pace,
         bucket,
+        shares_limit: false,
         workers: dice.pick(&[None, None, Some(1), Some(2), Some(4), Some(8)]),
         retries: dice.pick(&[0, 1, 2, 3, 4, 5]),
         max_failures: if calm { MaxFailures::Rows(1_000_000) } else { max_failures },
@@ -355,7 +357,8 @@ fn fly(
                     None => std::future::pending().await,
                 }
             };
-            let run = engine::run(policy, slack, reader, recorder, &mut signals, clock);
+            let mut quota = NoStore;
+            let run = engine::run(policy, slack, &mut quota, reader, recorder, &mut signals, clock);
             tokio::select! {
                 biased;
                 () = killed => Flight::Killed,

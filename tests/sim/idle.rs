@@ -6,7 +6,7 @@ use crate::scenario::Scenario;
 use slack_revoke::engine::clock::Clock;
 use slack_revoke::engine::policy::Policy;
 use slack_revoke::engine::ports::{
-    Batch, Control, Observer, Permit, Refreshed, Request, RowSource, SessionApi, Signal, Unwritable, Want,
+    Batch, Control, NoStore, Observer, Permit, Refreshed, Request, RowSource, SessionApi, Signal, Unwritable, Want,
 };
 use slack_revoke::engine::rate_gate::Pace;
 use slack_revoke::model::{Answer, Event, Reply, Snapshot, Status, StopReason};
@@ -96,8 +96,10 @@ fn check_a_source_that_failed() {
     let (mut pictures, mut turns) = (Pictures::default(), Turns::default());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let api = Unhurried(Duration::from_secs(20));
-    let run =
-        async { slack_revoke::engine::run(policy, &api, &mut source, &mut pictures, &mut turns, Clock::start()).await };
+    let run = async {
+        slack_revoke::engine::run(policy, &api, &mut NoStore, &mut source, &mut pictures, &mut turns, Clock::start())
+            .await
+    };
     let end = runtime.expect("a runtime").block_on(run);
     assert!(matches!(end.stop, Some(StopReason::Unreadable(_))), "{:?}", end.stop);
     assert_eq!(source.1, 1, "a broken source is asked once");
@@ -112,8 +114,16 @@ fn check(latency: Duration) {
     let (mut pictures, mut turns) = (Pictures::default(), Turns::default());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let run = async {
-        slack_revoke::engine::run(policy, &Unhurried(latency), &mut source, &mut pictures, &mut turns, Clock::start())
-            .await
+        slack_revoke::engine::run(
+            policy,
+            &Unhurried(latency),
+            &mut NoStore,
+            &mut source,
+            &mut pictures,
+            &mut turns,
+            Clock::start(),
+        )
+        .await
     };
     let end = runtime.expect("a runtime").block_on(run);
     assert_eq!((end.counts.of(Status::Revoked), end.calls.made), (CALLS, CALLS));

@@ -4,7 +4,7 @@ use crate::doubles::{Rows, Undisturbed};
 use crate::play::{Client, policy};
 use crate::scenario::Scenario;
 use slack_revoke::engine::clock::Clock;
-use slack_revoke::engine::ports::{Observer, Permit, Refreshed, Request, SessionApi, Unwritable};
+use slack_revoke::engine::ports::{NoStore, Observer, Permit, Refreshed, Request, SessionApi, Unwritable};
 use slack_revoke::model::{Answer, Event, Reply, Snapshot, Status};
 use std::cell::Cell;
 use std::rc::Rc;
@@ -46,7 +46,16 @@ fn steps(rows: usize) -> f64 {
     let mut told = Told::default();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let run = async {
-        slack_revoke::engine::run(policy, &Immediate, &mut source, &mut told, &mut Undisturbed, Clock::start()).await
+        slack_revoke::engine::run(
+            policy,
+            &Immediate,
+            &mut NoStore,
+            &mut source,
+            &mut told,
+            &mut Undisturbed,
+            Clock::start(),
+        )
+        .await
     };
     let end = runtime.expect("a runtime").block_on(run);
     assert_eq!(end.counts.of(Status::Revoked), rows as u64);

@@ -12,6 +12,7 @@ mod oracle;
 mod play;
 mod scenario;
 mod server;
+mod shared;
 mod sweep;
 mod table;
 
@@ -28,6 +29,11 @@ fn sweep() {
 #[test]
 fn linear() {
     linear::print_and_check();
+}
+
+#[test]
+fn shared() {
+    shared::print_and_check();
 }
 
 #[test]

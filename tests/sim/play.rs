@@ -6,6 +6,7 @@ use crate::scenario::Scenario;
 use crate::server::{Seen, Server};
 use slack_revoke::engine::clock::Clock;
 use slack_revoke::engine::policy::{BucketPolicy, MaxFailures, Policy};
+use slack_revoke::engine::ports::NoStore;
 use slack_revoke::engine::rate_gate::Pace;
 use slack_revoke::model::{BucketKind, Counts, Status};
 use std::time::Duration;
@@ -58,6 +59,7 @@ pub fn policy(scenario: &Scenario, client: Client, teams_of: &[usize]) -> Policy
     Policy {
         pace,
         bucket,
+        shares_limit: false,
         workers,
         retries: 5,
         max_failures: MaxFailures::Share(0.2),
@@ -98,7 +100,9 @@ async fn engine(scenario: &Scenario, rows: usize, client: Client) -> (Seen, Opti
     let mut source = Rows::new(&teams_of, scenario.teams.count);
     let trace = client == Client::Ours && std::env::var_os("SIM_TRACE").is_some();
     let mut observer = Counting { server: server.clone(), ended: Vec::with_capacity(rows), trace };
-    let end = slack_revoke::engine::run(policy, &server, &mut source, &mut observer, &mut Undisturbed, clock).await;
+    let end =
+        slack_revoke::engine::run(policy, &server, &mut NoStore, &mut source, &mut observer, &mut Undisturbed, clock)
+            .await;
     assert_eq!(end.stop, None, "{}", scenario.name);
     assert_eq!(end.counts.of(Status::Revoked), rows as u64, "{}", scenario.name);
     observer.ended.sort_unstable();

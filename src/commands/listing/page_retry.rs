@@ -62,7 +62,7 @@ impl PageRetry {
         self.total.try_acquire(now, || self.gate.try_acquire(now, PAGES_AHEAD, 0)).map_err(|closed| match closed {
             NotUntil::Until(at) => at,
             // Calls go one by one, so none is in flight that an answer could come to.
-            NotUntil::UntilAnAnswer => now + Duration::from_secs(1),
+            NotUntil::UntilAnAnswer | NotUntil::UntilRecorded => now + Duration::from_secs(1),
         })
     }
 

@@ -20,6 +20,7 @@ use crate::cli::{Mode, Settings};
 use crate::commands::waiting;
 use crate::commands::waiting::SavedModes;
 use crate::engine::clock::{Clock, wall};
+use crate::engine::ports::NoStore;
 use crate::engine::{self, RunEnd};
 use crate::error::RunError;
 use crate::model::{ExitStatus, Verbosity};
@@ -128,7 +129,8 @@ async fn carry_out(
     let screen = Screen::start(console, settings.mode == Mode::Rehearsal);
     let (mut recorder, facts) = Recorder::begin(settings, prepared, &remote, events, screen, started)?;
     let clock = Clock::start();
-    let end: RunEnd = engine::run(policy, remote.api(), &mut source, &mut recorder, &mut signals, clock).await;
+    let end: RunEnd =
+        engine::run(policy, remote.api(), &mut NoStore, &mut source, &mut recorder, &mut signals, clock).await;
     drop(source);
     let is_cut_off = end.aborted && end.fault.is_none();
     let concluded = Finish { settings, argv, console, facts, remote: &remote, started, end, suspended: Vec::new() }

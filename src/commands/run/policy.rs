@@ -12,6 +12,7 @@ pub fn of(settings: &Settings, prepared: &Preflight, started: Stamp) -> Policy {
     Policy {
         pace: settings.pace.rate.into(),
         bucket: settings.pace.bucket,
+        shares_limit: false,
         workers: settings.pace.workers.map(u32::from),
         retries: settings.remote.calls.retries,
         max_failures: settings.safety.max_failures,

@@ -9,7 +9,7 @@ mod recent_calls;
 
 use super::job::Job;
 use super::policy::{BucketPolicy, Policy};
-use super::ports::{Permit, Want};
+use super::ports::{LimitNews, LimitReport, Permit, Want};
 use super::rate_gate::{NotUntil, Pace, RateGate};
 use super::run_limit::RunLimit;
 use crate::model::{BucketKind, TeamId};
@@ -62,10 +62,15 @@ impl RateBucket {
     }
 }
 
+fn gate(pace: Pace, shares_limit: bool) -> RateGate {
+    if shares_limit { RateGate::shared(pace) } else { RateGate::new(pace) }
+}
+
 /// All buckets of a run.
 #[derive(Debug)]
 pub struct Buckets {
     pace: Pace,
+    shares_limit: bool,
     limit: RunLimit,
     detection: Detection,
     all: Vec<RateBucket>,
@@ -86,9 +91,10 @@ impl Buckets {
         };
         let mut buckets = Self {
             pace: policy.pace,
+            shares_limit: policy.shares_limit,
             limit: RunLimit::new(policy.pace, now),
             detection: Detection::new(known),
-            all: vec![RateBucket::new(None, RateGate::new(policy.pace), policy.to_send)],
+            all: vec![RateBucket::new(None, gate(policy.pace, policy.shares_limit), policy.to_send)],
             of_team: HashMap::new(),
             left_of: policy.workspaces.iter().cloned().collect(),
             turn: 0,
@@ -189,6 +195,22 @@ impl Buckets {
         self.detection.on_limited(job, sent_at, now, &self.all[COMMON].gate);
     }
 
+    /// What other runs must know of a bucket, and whether a call waits for that.
+    pub fn report(&mut self, index: usize, now: Duration, wants_call: bool) -> Option<LimitReport> {
+        let RateBucket { team, gate, left, .. } = &mut self.all[index];
+        gate.report(now, wants_call, *left).map(|report| LimitReport { team: team.clone(), ..report })
+    }
+
+    /// What other runs did. Returns the pause that they met, if it is longer than what was known.
+    pub fn on_news(&mut self, index: usize, news: &LimitNews, now: Duration) -> Option<Duration> {
+        self.all[index].gate.on_news(news, now)
+    }
+
+    /// The store of the other runs can't be used.
+    pub fn on_no_news(&mut self, now: Duration) {
+        self.all.iter_mut().for_each(|bucket| bucket.gate.on_no_news(now));
+    }
+
     /// Takes a row to send as a test, past the pause of the common bucket.
     ///
     /// # Errors
@@ -261,12 +283,12 @@ impl Buckets {
             }
         };
         let common = &mut self.all[COMMON];
-        common.gate = RateGate::new(self.pace);
+        common.gate = gate(self.pace, self.shares_limit);
         common.left = common.left.saturating_sub(self.left_of.values().sum());
         common.supply = if common.left == 0 { Supply::Exhausted } else { common.supply };
         keep_pause(&mut common.gate, None);
         for team in teams {
-            let mut gate = RateGate::new(self.pace);
+            let mut gate = gate(self.pace, self.shares_limit);
             self.detection.recent.moments(&team).for_each(|at| gate.remember(at));
             keep_pause(&mut gate, Some(team.clone()));
             self.of_team.insert(team.clone(), self.all.len());

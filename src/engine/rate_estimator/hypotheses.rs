@@ -139,6 +139,18 @@ impl Hypotheses {
         }
     }
 
+    /// With this probability the limit is what another run learned. Nobody says how it counted.
+    pub fn expect(&mut self, limit: f64, probability: f64) {
+        let apart = |cell: &Cell| (cell.limit / limit).ln().abs();
+        let nearest = self.cells.iter().map(apart).fold(f64::INFINITY, f64::min);
+        for cell in &mut self.cells {
+            let learned = if apart(cell) <= nearest { probability } else { 0.0 };
+            for (weight, kind) in cell.weights.iter_mut().zip(priors()) {
+                *weight = *weight * (1.0 - probability) + learned * kind;
+            }
+        }
+    }
+
     /// Every limit, ascending, with its probability.
     pub fn limits(&self) -> impl Iterator<Item = (f64, f64)> {
         self.cells.iter().map(|cell| (cell.limit, cell.weights.iter().sum()))

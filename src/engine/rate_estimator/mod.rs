@@ -129,6 +129,21 @@ impl RateEstimator {
         }
     }
 
+    /// Another run learned this limit `age` ago: the older that is, the less it says. What was refused here says more.
+    pub fn expect(&mut self, limit: f64, age: Duration, now: Duration) {
+        if self.hypotheses.is_some() {
+            return;
+        }
+        self.start = limit.min(self.most);
+        let known = (-age.as_secs_f64() / MINUTE.as_secs_f64() / UNCHANGED_MINUTES).exp();
+        if known < 0.5 {
+            return;
+        }
+        self.begin(now.as_secs_f64());
+        self.hypotheses.iter_mut().for_each(|hypotheses| hypotheses.expect(limit, known));
+        (self.was_refused, self.accepted_since, self.is_decided) = (true, self.accepted_since.max(1), false);
+    }
+
     /// Calls a minute at which the bucket is used now.
     pub fn estimate(&self) -> f64 {
         self.estimate

@@ -25,8 +25,9 @@ impl StateMachine {
         }
         self.prepare_rows();
         self.next_call_at = None;
+        let report_due = self.report_due();
         if self.stop.is_some() {
-            return None;
+            return report_due.filter(|_| !self.is_finished());
         }
         let mut wake = Wake::default();
         // After an announced pause its answer is about to be taken in.
@@ -36,6 +37,7 @@ impl StateMachine {
         wake.at(self.next_due());
         self.next_call_at = wake.0;
         wake.at(self.policy.deadline.filter(|_| !is_late));
+        wake.at(report_due);
         self.emit_estimate();
         if self.batcher.as_ref().is_none_or(UserBatcher::wants_rows) {
             let wants = self.buckets.requests();
@@ -76,6 +78,9 @@ impl StateMachine {
                 match self.buckets.take_row(index, now) {
                     Ok((permit, job)) => self.send(permit, job),
                     Err(closed) => {
+                        if closed == Some(NotUntil::UntilRecorded) {
+                            self.report(index, true);
+                        }
                         wake.closed(closed);
                         break;
                     }
@@ -140,7 +145,10 @@ impl StateMachine {
         let rates = self.buckets.iter().enumerate().filter(|(index, _)| with_rows(index));
         let sum: f64 = rates.filter_map(|(_, bucket)| bucket.gate.per_minute()).sum();
         let sum = self.buckets.total_per_minute().map_or(sum, |most| most.min(sum));
-        if sum > 0.0 && self.estimate.is_none_or(|before| (before - sum).abs() > 1e-6) {
+        // A share changes with every row of every run.
+        let is_shared = self.buckets.iter().any(|bucket| bucket.gate.others().runs > 0);
+        let least = if is_shared { 0.05 * sum } else { 1e-6 };
+        if sum > 0.0 && self.estimate.is_none_or(|before| (before - sum).abs() > least) {
             self.estimate = Some(sum);
             self.emit(Event::Estimate { team: None, per_minute: sum });
         }
@@ -162,7 +170,7 @@ impl Wake {
     fn closed(&mut self, closed: Option<NotUntil>) {
         match closed {
             Some(NotUntil::Until(at)) => self.at(Some(at)),
-            Some(NotUntil::UntilAnAnswer) | None => {}
+            Some(NotUntil::UntilAnAnswer | NotUntil::UntilRecorded) | None => {}
         }
     }
 }

@@ -1,11 +1,12 @@
 //! The state machine of a run: answers, rows and the time go in, actions come out. No clock, no I/O, no await.
 //!
 //! This file takes the inputs. [`replies`] handles answers, [`recovery`] those that are not clear, [`dispatch`] sends,
-//! [`users`] batches whole users, and [`status`] reports.
+//! [`users`] batches whole users, [`shared`] is what other runs on the same limit do, and [`status`] reports.
 
 mod dispatch;
 mod recovery;
 mod replies;
+mod shared;
 mod status;
 mod users;
 
@@ -15,7 +16,7 @@ use super::health::Health;
 use super::job::{self, CallInFlight, Job};
 use super::permit::AnnouncedPauses;
 use super::policy::Policy;
-use super::ports::{Batch, Permit, Refreshed, Request, Want};
+use super::ports::{Batch, LimitReport, Permit, Refreshed, Request, Want};
 use super::retry;
 use super::retry_queue::RetryQueue;
 use super::shared_sessions::SharedSessions;
@@ -46,6 +47,11 @@ pub enum Action {
     Emit(Event),
     RequestRows(Want),
     RefreshToken,
+    /// Tell the other runs on the limit of this bucket.
+    Report {
+        bucket: usize,
+        report: LimitReport,
+    },
 }
 
 /// The state of a run.
@@ -69,6 +75,8 @@ pub struct StateMachine {
     throughput: Throughput,
     tally: RunTally,
     estimate: Option<f64>,
+    /// Whether it was said that the state of the limit can't be shared.
+    is_alone: bool,
     /// When the next call may be made, if only time is missing for it.
     next_call_at: Option<Duration>,
     stop: Option<StopReason>,
@@ -80,6 +88,8 @@ impl StateMachine {
     /// A run that has not begun.
     #[must_use]
     pub fn new(policy: Policy, now: Now) -> Self {
+        let deadline = policy.deadline.map(|deadline| now.at + deadline);
+        let policy = Policy { deadline, ..policy };
         Self {
             now,
             buckets: Buckets::new(&policy, now.at),
@@ -95,6 +105,7 @@ impl StateMachine {
             throughput: Throughput::default(),
             tally: RunTally::new(&policy),
             estimate: None,
+            is_alone: false,
             next_call_at: None,
             stop: None,
             actions: Vec::new(),

@@ -29,6 +29,7 @@ struct Bench {
     records: Vec<(u64, Status, String)>,
     events: Vec<String>,
     refreshes: usize,
+    reports: Vec<(usize, LimitReport)>,
     wake: Option<Duration>,
 }
 
@@ -48,6 +49,7 @@ fn policy(rows: &[Row], pace: Pace) -> Policy {
     Policy {
         pace,
         bucket: BucketPolicy::Auto,
+        shares_limit: false,
         workers: Some(4),
         retries: 2,
         max_failures: MaxFailures::Rows(1_000),
@@ -83,6 +85,7 @@ impl Bench {
             records: Vec::new(),
             events: Vec::new(),
             refreshes: 0,
+            reports: Vec::new(),
             wake: None,
         };
         bench.step();
@@ -119,6 +122,7 @@ impl Bench {
                 Action::Emit(event) => self.events.push(format!("{event:?}")),
                 Action::RequestRows(want) => self.give(want),
                 Action::RefreshToken => self.refreshes += 1,
+                Action::Report { bucket, report } => self.reports.push((bucket, report)),
             }
         }
         any

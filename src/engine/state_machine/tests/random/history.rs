@@ -42,6 +42,7 @@ fn policy(dice: &mut fastrand::Rng, is_healed: bool) -> Policy {
     Policy {
         pace,
         bucket: [BucketPolicy::Auto, BucketPolicy::Auto, BucketPolicy::Org, BucketPolicy::Team][dice.usize(..4)],
+        shares_limit: false,
         workers: if dice.bool() { None } else { Some(dice.u32(1..9)) },
         retries: dice.u32(..6),
         max_failures: match (seldom(dice, 8), dice.bool()) {

@@ -282,6 +282,7 @@ impl<'a, 'b> Run<'a, 'b> {
                     self.rows_at = self.rows_at.max(self.at + delay);
                     self.later(self.rows_at, Happening::Rows(want));
                 }
+                Action::Report { .. } => unreachable!("no limit is shared here"),
                 Action::RefreshToken => {
                     assert!(!std::mem::replace(&mut self.is_refreshing, true), "the token is being read already");
                     let wait = self.millis(20_000);

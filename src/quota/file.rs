@@ -1,0 +1,137 @@
+//! Records in files, for runs on one machine: one file for each limit, changed under its lock. Nothing is synced: after a
+//! power loss the pauses are over.
+
+use super::limits::Backend;
+use super::record::{BucketRecord, KnownPause};
+use crate::files::{during, is_at, private};
+use crate::model::Stamp;
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, File, TryLockError};
+use std::io::{self, Read};
+use std::os::unix::fs::{DirBuilderExt, FileExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long to wait for a process that holds the lock: it needs a fraction of a millisecond, unless it is stopped.
+const TRIES: u32 = 250;
+const BETWEEN_TRIES: Duration = Duration::from_millis(1);
+
+/// A record is some kilobytes. What is longer isn't one.
+const MOST_BYTES: u64 = 4 * 1024 * 1024;
+
+const NAME: &str = "slack-revoke";
+
+/// The folder of the records: `$STATE_DIRECTORY`, which systemd sets, else that of the user. `None` if there is none.
+#[must_use]
+pub fn folder(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let absolute = |name: &str| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    // systemd separates several with colons.
+    let first = |paths: OsString| std::env::split_paths(&paths).next().filter(|path| path.is_absolute());
+    variable("STATE_DIRECTORY")
+        .and_then(first)
+        .or_else(|| absolute("XDG_STATE_HOME").map(|state| state.join(NAME)))
+        .or_else(|| absolute("HOME").map(|home| home.join(".local/state").join(NAME)))
+}
+
+/// The records in a folder.
+#[derive(Debug)]
+pub struct FileStore {
+    folder: PathBuf,
+    now: fn() -> Stamp,
+    was_unreadable: bool,
+}
+
+impl FileStore {
+    /// Nothing is made before the first step. `now` reads the wall clock.
+    #[must_use]
+    pub fn new(folder: PathBuf, now: fn() -> Stamp) -> Self {
+        Self { folder, now, was_unreadable: false }
+    }
+
+    /// The records whose keys begin with `scope`, with the rest of their keys. What can't be read is left out.
+    #[must_use]
+    pub fn look(&self, scope: &str) -> Vec<(String, BucketRecord)> {
+        let Ok(entries) = fs::read_dir(&self.folder) else { return Vec::new() };
+        let scope = file_name(scope);
+        let record = |path: PathBuf| {
+            let rest = path.file_stem()?.to_str()?.strip_prefix(&*scope)?.trim_start_matches('_').to_owned();
+            let bytes = crate::files::atomic::read_regular(&path).ok()?;
+            Some((rest, parse(&bytes)?))
+        };
+        let mut found: Vec<_> = entries.flatten().filter_map(|entry| record(entry.path())).collect();
+        found.sort_by(|(one, _), (other, _)| one.cmp(other));
+        found
+    }
+
+    /// The file of a record, locked. One that was replaced or deleted while its lock was waited for is opened again.
+    async fn open(&self, path: &Path) -> io::Result<File> {
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
+        for _ in 0..TRIES {
+            let file = private().read(true).write(true).create(true).truncate(false).open(path)?;
+            match file.try_lock() {
+                Ok(()) if is_at(&file, path)? => return Ok(file),
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => tokio::time::sleep(BETWEEN_TRIES).await,
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+        }
+        Err(io::Error::new(io::ErrorKind::TimedOut, "another process holds its lock"))
+    }
+
+    /// What the file has, and its length. What can't be read is reported once, and begins anew.
+    fn read(&mut self, file: &mut File, path: &Path) -> io::Result<(BucketRecord, u64)> {
+        let mut bytes = Vec::new();
+        let length = file.take(MOST_BYTES).read_to_end(&mut bytes)? as u64;
+        if bytes.is_empty() {
+            return Ok((BucketRecord::default(), 0));
+        }
+        let record = parse(&bytes).unwrap_or_else(|| {
+            if !std::mem::replace(&mut self.was_unreadable, true) {
+                tracing::warn!("{} can't be read as the state of a rate limit; it begins anew", path.display());
+            }
+            BucketRecord::closed(closed_in(&bytes))
+        });
+        Ok((record, length))
+    }
+}
+
+impl Backend for FileStore {
+    async fn step<T>(&mut self, key: &str, change: impl Fn(&mut BucketRecord, Stamp) -> T) -> Result<T, Box<str>> {
+        let path = self.folder.join(file_name(key)).with_added_extension("json");
+        let failed = |doing| {
+            let path = path.clone();
+            move |error: io::Error| Box::<str>::from(during(doing, &path)(error).to_string())
+        };
+        let mut file = self.open(&path).await.map_err(failed("open"))?;
+        let (mut record, length) = self.read(&mut file, &path).map_err(failed("read"))?;
+        let answer = change(&mut record, (self.now)());
+        write(&file, length, &record).map_err(failed("write"))?;
+        Ok(answer)
+    }
+}
+
+/// In place: the pause stands at the beginning, so that it can be read whatever becomes of the rest.
+fn write(file: &File, length: u64, record: &BucketRecord) -> io::Result<()> {
+    let bytes = serde_json::to_vec(record).map_err(io::Error::other)?;
+    file.write_all_at(&bytes, 0)?;
+    if length > bytes.len() as u64 { file.set_len(bytes.len() as u64) } else { Ok(()) }
+}
+
+/// A process that was killed may have left the end of a longer record behind the record.
+fn parse(bytes: &[u8]) -> Option<BucketRecord> {
+    serde_json::Deserializer::from_slice(bytes).into_iter().next()?.ok()
+}
+
+/// The pause at the beginning of a record that can't be read.
+fn closed_in(bytes: &[u8]) -> Option<KnownPause> {
+    let rest = bytes.strip_prefix(br#"{"closed":"#)?;
+    serde_json::Deserializer::from_slice(rest).into_iter().next()?.ok()
+}
+
+/// A key as a name that every filesystem takes.
+fn file_name(key: &str) -> String {
+    key.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-') { c } else { '_' }).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,120 @@
+//! The engine's port: a run's times on one side, the clock that all runs share on the other.
+
+use super::record::{BucketRecord, CallAnswer, Member, News, Report};
+use crate::engine::ports::{AnsweredCall, LimitNews, LimitReport, OtherRuns, QuotaStore};
+use crate::model::{Stamp, TeamId};
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// Where records are kept.
+pub trait Backend {
+    /// Changes the record under `key` as one step. `change` is given the time that all runs share, and is called again if another
+    /// run was faster.
+    ///
+    /// # Errors
+    /// Why the store can't be used.
+    fn step<T>(
+        &mut self,
+        key: &str,
+        change: impl Fn(&mut BucketRecord, Stamp) -> T,
+    ) -> impl Future<Output = Result<T, Box<str>>>;
+}
+
+/// The limits that a run draws on, as other runs see them.
+#[derive(Debug)]
+pub struct SharedLimits<B, C> {
+    backend: B,
+    /// The run's clock.
+    elapsed: C,
+    me: Member,
+    /// What the limits of this run have in common: host, organization and method.
+    scope: String,
+    /// The revision of each record that the run knows.
+    seen: HashMap<Option<TeamId>, u64>,
+    /// What translates between the clocks, so that a call has the same time whenever it is told of.
+    moment: Option<ClockPair>,
+}
+
+impl<B: Backend, C: Fn() -> Duration> SharedLimits<B, C> {
+    /// `elapsed` reads the clock that the engine goes by.
+    pub fn new(backend: B, elapsed: C, me: Member, scope: String) -> Self {
+        Self { backend, elapsed, me, scope, seen: HashMap::new(), moment: None }
+    }
+}
+
+impl<B: Backend, C: Fn() -> Duration> QuotaStore for SharedLimits<B, C> {
+    async fn exchange(&mut self, report: LimitReport) -> Result<LimitNews, Box<str>> {
+        let seen = self.seen.get(&report.team).copied().unwrap_or(0);
+        let key = report.team.as_ref().map_or_else(|| self.scope.clone(), |team| format!("{} {team}", self.scope));
+        let (me, elapsed, before) = (&self.me, &self.elapsed, self.moment);
+        let step = |record: &mut BucketRecord, now: Stamp| {
+            let moment = ClockPair { at: elapsed(), stamp: now };
+            let moment = before.filter(|before| before.agrees_with(moment)).unwrap_or(moment);
+            (record.exchange(me, seen, &moment.report(&report), now), moment)
+        };
+        let (news, moment) = self.backend.step(&key, step).await?;
+        self.seen.insert(report.team, news.revision);
+        self.moment = Some(moment);
+        Ok(moment.news(&news, elapsed()))
+    }
+}
+
+/// The same moment on both clocks.
+#[derive(Debug, Clone, Copy)]
+struct ClockPair {
+    at: Duration,
+    stamp: Stamp,
+}
+
+/// Clocks may be so much apart from one exchange to the next. A larger difference is a jump.
+const APART: i64 = 50;
+
+impl ClockPair {
+    fn agrees_with(self, other: Self) -> bool {
+        (self.stamp_of(other.at).as_millis() - other.stamp.as_millis()).abs() <= APART
+    }
+
+    /// Rounded up, so that no pause gets shorter.
+    fn stamp_of(self, at: Duration) -> Stamp {
+        let millis = |duration: Duration| i64::try_from(duration.as_micros().div_ceil(1000)).unwrap_or(i64::MAX);
+        Stamp::from_millis(self.stamp.as_millis() + millis(at) - millis(self.at))
+    }
+
+    fn at_of(self, stamp: Stamp) -> Duration {
+        let since = stamp.as_millis() - self.stamp.as_millis();
+        let apart = Duration::from_millis(since.unsigned_abs());
+        if since < 0 { self.at.saturating_sub(apart) } else { self.at + apart }
+    }
+
+    fn report(self, report: &LimitReport) -> Report {
+        let answer = |call: &AnsweredCall| {
+            let pause = call.pause.map(|pause| u64::try_from(pause.as_millis()).unwrap_or(u64::MAX));
+            (self.stamp_of(call.sent_at), CallAnswer { at: self.stamp_of(call.at), pause })
+        };
+        Report {
+            wants_call: report.wants_call,
+            answers: report.answers.iter().map(answer).collect(),
+            closed_until: self.stamp_of(report.paused_until),
+            rate: report.rate,
+            rows_left: report.rows_left,
+        }
+    }
+
+    fn news(self, news: &News, now: Duration) -> LimitNews {
+        let answer = |(sent_at, answer): &(Stamp, CallAnswer)| AnsweredCall {
+            sent_at: self.at_of(*sent_at),
+            at: self.at_of(answer.at),
+            pause: answer.pause.map(Duration::from_millis),
+        };
+        LimitNews {
+            may_call: news.may_call,
+            paused_until: now + Duration::from_millis(news.closed_for),
+            sent: news.sent.iter().map(|at| self.at_of(*at)).collect(),
+            answers: news.answers.iter().map(answer).collect(),
+            rate: news.rate,
+            learned: news.learned.map(|learned| (learned.per_minute, now.saturating_sub(self.at_of(learned.at)))),
+            share: news.share,
+            others: OtherRuns { runs: news.others, rows: news.rows_of_others, is_incident: news.is_incident },
+        }
+    }
+}

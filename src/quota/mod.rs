@@ -1,0 +1,10 @@
+//! The state of the rate limits outside of the process, shared by runs: who draws on a limit, what they sent in the last
+//! minute, and until when it is closed. An optimization, never a dependency.
+
+mod file;
+mod limits;
+pub mod record;
+pub mod share;
+
+pub use file::{FileStore, folder};
+pub use limits::{Backend, SharedLimits};
