@@ -90,10 +90,11 @@ pub enum Command {
     ///
     /// An entry must match every kind of filter given. If a filter is repeated, one of its values must match.
     FromAudit(Box<FromAuditArgs>),
-    /// Add user_id to rows that only have team_id and session_id
+    /// Add user_id to rows that only have team_id and session_id, or an e-mail address
     ///
-    /// Looks the owners up with admin.users.session.list; needs the user scope admin.users:read. Every row is written, in the
-    /// input's order. A row whose session isn't listed keeps an empty user_id and is counted.
+    /// Looks the owners of sessions up with admin.users.session.list, and the users of a column email with admin.users.list, among
+    /// active and deactivated accounts; needs the user scope admin.users:read. Every row is written, in the input's order. A row
+    /// whose session isn't listed, or whose address isn't that of exactly one user, keeps an empty user_id and is counted.
     Resolve(Box<ResolveArgs>),
     /// List the sessions again and verify for every record of a run that its session is gone
     ///

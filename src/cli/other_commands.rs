@@ -100,10 +100,13 @@ pub struct FilterArgs {
     pub device: Vec<String>,
     /// Only sessions of the users in this file
     ///
-    /// One user id per line; # starts a comment.
+    /// One user id or e-mail address per line; # starts a comment. Addresses are looked up with admin.users.list, among active and
+    /// deactivated accounts; if one isn't that of exactly one user, nothing is listed.
     #[arg(long, value_name = "FILE", value_parser = values::file())]
     pub users: Option<PathBuf>,
     /// Exclude sessions of the users in this file
+    ///
+    /// As for --users.
     #[arg(long, value_name = "FILE", value_parser = values::file())]
     pub exclude_user: Option<PathBuf>,
 }

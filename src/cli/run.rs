@@ -191,10 +191,11 @@ pub struct SafetyArgs {
     /// For example 90m, 6h or `1h 30m`. Calls in flight are finished, and the exit code is 3.
     #[arg(long, value_name = "TIME", value_parser = values::deadline)]
     pub deadline: Option<Duration>,
-    /// File of user ids and session ids that must never be revoked [default: none]
+    /// File of user ids, e-mail addresses and session ids that must never be revoked [default: none]
     ///
-    /// One id per line; # starts a comment. A user's rows are recognized by their user_id column; see --allow-unowned if rows have
-    /// none.
+    /// One per line; # starts a comment. A user's rows are recognized by their user_id column; see --allow-unowned if rows have
+    /// none. Addresses are looked up before the question (scope admin.users:read); if one isn't that of exactly one user, nothing is
+    /// sent.
     #[arg(long, value_name = "FILE", value_parser = values::file())]
     pub protect: Option<PathBuf>,
     /// Send rows without a user although --protect lists users

@@ -1,19 +1,21 @@
-//! `resolve`: the owners of sessions, for rows that do not name them.
+//! `resolve`: users for rows that don't name them: the owners of their sessions, or whose e-mail address they have.
 
 use crate::cli::{self, Environment, RemoteSettings, ResolveArgs};
-use crate::commands::listing::{ListError, ListProgress, Lister, Pages, block_on};
+use crate::commands::listing::{Directory, ListError, ListProgress, Lister, Pages, block_on};
 use crate::commands::outputs::{created, unwritable};
 use crate::commands::rehearsal::{Rehearsal, folder_of};
 use crate::commands::rows::{read_input, read_rows};
 use crate::error::RunError;
-use crate::input::Content;
+use crate::input::{Content, Rules};
 use crate::ledger::input_age;
 use crate::ledger::paths;
 use crate::ledger::table::Table;
-use crate::model::{ExitStatus, Fields, IdColumns, InputSource, Rejection, Row, SessionId, TeamId, UserId};
+use crate::model::{
+    EmailAddress, ExitStatus, Fields, IdColumns, InputSource, Rejection, Row, SessionId, TeamId, UserId,
+};
 use crate::output::{Console, WEAKENED, counted, thousands};
 use crate::slack::ActiveSession;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 /// # Errors
@@ -33,7 +35,8 @@ pub fn resolve(typed: ResolveArgs, console: &Console) -> Result<ExitStatus, RunE
         InputSource::File(path) => input_age::at(path),
         InputSource::Stdin | InputSource::Stream(_) => None,
     };
-    let content = read_input(&source, delimiter, names, settings.rehearse)?;
+    let rules = Rules { takes_emails: true, ..Rules::default() };
+    let content = read_input(&source, delimiter, names, rules, settings.rehearse)?;
     let ids = content.header().columns();
     block_on(async {
         let input = match &source {
@@ -44,6 +47,10 @@ pub fn resolve(typed: ResolveArgs, console: &Console) -> Result<ExitStatus, RunE
         let (mut lister, _) = Lister::connect(&settings, rehearsal).await?;
         let mut wanted = Wanted::default();
         read_rows(&content, |row| wanted.note(ids, row)).await?;
+        match Directory::look_up(&mut lister, &wanted.addresses).await {
+            Ok(directory) => wanted.directory = directory,
+            Err(error) => return Ok(error.end(Some("nothing was written; run the same command again"))),
+        }
         let mut progress = ListProgress::new(console, lister.clock());
         match find(&mut lister, &mut wanted, &mut progress).await {
             Ok(()) => {}
@@ -62,25 +69,39 @@ pub fn resolve(typed: ResolveArgs, console: &Console) -> Result<ExitStatus, RunE
     })
 }
 
-/// The session of a row that names no user; `None` if there is nothing to look for.
-fn nameless(ids: IdColumns, row: &Row) -> Option<(SessionId, Option<TeamId>)> {
+/// What leads to the user of a row that names none.
+enum Nameless {
+    Session(SessionId, Option<TeamId>),
+    Address(EmailAddress),
+    /// Something else in the place of an address.
+    NoAddress(String),
+}
+
+/// `None` if there is nothing to look for. An address goes before the session: it says whom the row is about.
+fn nameless(ids: IdColumns, row: &Row) -> Option<Nameless> {
     let text = |index: Option<usize>| index.and_then(|index| row.fields.get(index)).map_or("", str::trim);
     if matches!(row.target, Err(Rejection::Columns { .. })) || !text(ids.user).is_empty() {
         return None;
     }
-    let session = SessionId::parse(text(ids.session)).ok()?;
-    match text(ids.team) {
-        "" => Some((session, None)),
-        team => TeamId::parse(team).ok().map(|team| (session, Some(team))),
+    if let Some(address) = EmailAddress::parse(text(ids.email)) {
+        return Some(Nameless::Address(address));
+    }
+    match (SessionId::parse(text(ids.session)), text(ids.team), text(ids.email)) {
+        (Ok(session), "", _) => Some(Nameless::Session(session, None)),
+        (Ok(session), team, _) => TeamId::parse(team).ok().map(|team| Nameless::Session(session, Some(team))),
+        (Err(_), _, "") => None,
+        (Err(_), _, text) => Some(Nameless::NoAddress(text.to_owned())),
     }
 }
 
 /// The workspace that rows name beside a session, and the user once found.
 type TeamOwner = (Option<TeamId>, Option<UserId>);
 
-/// The sessions to look for; memory grows with the input.
+/// The sessions and the addresses to look for; memory grows with the input.
 #[derive(Default)]
 struct Wanted {
+    addresses: BTreeSet<EmailAddress>,
+    directory: Directory,
     owners: HashMap<SessionId, Vec<TeamOwner>>,
     open: u64,
     unreadable: u64,
@@ -88,7 +109,14 @@ struct Wanted {
 
 impl Wanted {
     fn note(&mut self, ids: IdColumns, row: &Row) {
-        let Some((session, team)) = nameless(ids, row) else { return };
+        let (session, team) = match nameless(ids, row) {
+            Some(Nameless::Session(session, team)) => (session, team),
+            Some(Nameless::Address(address)) => {
+                self.addresses.insert(address);
+                return;
+            }
+            Some(Nameless::NoAddress(_)) | None => return,
+        };
         let owners = self.owners.entry(session).or_default();
         if owners.iter().all(|(known, _)| *known != team) {
             owners.push((team, None));
@@ -106,9 +134,18 @@ impl Wanted {
         }
     }
 
-    fn owner(&self, session: SessionId, team: Option<&TeamId>) -> Option<&UserId> {
-        let owners = self.owners.get(&session)?;
-        owners.iter().find(|(known, _)| known.as_ref() == team).and_then(|(_, user)| user.as_ref())
+    /// # Errors
+    /// Whose user isn't known, and why.
+    fn user(&self, nameless: &Nameless) -> Result<&UserId, String> {
+        match nameless {
+            Nameless::Session(session, team) => {
+                let owners = self.owners.get(session).into_iter().flatten();
+                let mut of_team = owners.filter(|(known, _)| known == team);
+                of_team.find_map(|(_, user)| user.as_ref()).ok_or_else(|| format!("session {session}"))
+            }
+            Nameless::Address(address) => self.directory.user(address).map_err(|why| format!("{address} {why}")),
+            Nameless::NoAddress(text) => Err(format!("{text:?} isn't an e-mail address")),
+        }
     }
 }
 
@@ -140,19 +177,19 @@ const MOST_NAMED: usize = 20;
 struct ResolvedRows {
     resolved: u64,
     unresolved: u64,
-    /// Line and session of the first unresolved rows.
-    named: Vec<(u64, SessionId)>,
+    /// Line of the first unresolved rows, and what isn't known.
+    named: Vec<(u64, String)>,
 }
 
 impl ResolvedRows {
-    fn count(&mut self, line: u64, session: SessionId, owner: Option<&UserId>) {
-        if owner.is_some() {
+    fn count(&mut self, line: u64, user: &Result<&UserId, String>) {
+        let Err(why) = user else {
             self.resolved += 1;
             return;
-        }
+        };
         self.unresolved += 1;
         if self.named.len() < MOST_NAMED {
-            self.named.push((line, session));
+            self.named.push((line, why.clone()));
         }
     }
 }
@@ -169,17 +206,17 @@ async fn write(
     table.row(with(columns, user_column, Some("user_id"), ids.user.is_none(), 0));
     let (mut rows, mut failed) = (ResolvedRows::default(), None);
     read_rows(content, |row| {
-        let nameless = nameless(ids, row);
-        let owner = nameless.as_ref().and_then(|(session, team)| wanted.owner(*session, team.as_ref()));
-        if let Some((session, _)) = nameless {
-            rows.count(row.line, session, owner);
+        let user = nameless(ids, row).map(|nameless| wanted.user(&nameless));
+        if let Some(user) = &user {
+            rows.count(row.line, user);
         }
+        let user = user.and_then(Result::ok);
         // A row with too many fields must not become a good one: it stays as long as it was.
         let beyond = match row.target {
             Err(Rejection::Columns { found, expected }) => found.saturating_sub(expected),
             Ok(_) | Err(_) => 0,
         };
-        table.row(with(&row.fields, user_column, owner.map(UserId::as_str), ids.user.is_none(), beyond));
+        table.row(with(&row.fields, user_column, user.map(UserId::as_str), ids.user.is_none(), beyond));
         if failed.is_none() {
             failed = table.flush_beyond(64 * 1024).err();
         }
@@ -210,12 +247,12 @@ fn with<'a>(
 fn print_totals(wanted: &Wanted, rows: &ResolvedRows, output: Option<PathBuf>, console: &Console) {
     console.note(&format!("{} resolved", counted(rows.resolved, "row", "rows")));
     if rows.unresolved > 0 {
-        let named: Vec<_> =
-            rows.named.iter().map(|(line, session)| format!("line {line} (session {session})")).collect();
+        let named: Vec<_> = rows.named.iter().map(|(line, why)| format!("line {line} ({why})")).collect();
         let others = rows.unresolved - named.len() as u64;
         let others = if others == 0 { String::new() } else { format!(" and {} more", thousands(others)) };
         tracing::error!(
-            "{} not resolved, because the session is no longer listed, or the ids don't belong together: {}{others}",
+            "{} not resolved, because the session is no longer listed, the ids don't belong together, or the address isn't that of \
+             one user: {}{others}",
             counted(rows.unresolved, "row", "rows"),
             named.join(", ")
         );

@@ -2,7 +2,7 @@
 
 use crate::engine::ports::{RowSource, Want};
 use crate::error::RunError;
-use crate::input::{Content, Delimiter, Input, InputError, InputProblem, PossiblySent, SurveyOptions};
+use crate::input::{Content, Delimiter, Input, InputError, InputProblem, PossiblySent, Rules, SurveyOptions};
 use crate::ledger::listing::{Listing, REHEARSAL_HOST};
 use crate::model::{ColumnNames, InputSource, Row};
 use crate::output::{WEAKENED, counted};
@@ -47,10 +47,11 @@ pub(super) fn read_input(
     source: &InputSource,
     delimiter: Option<Delimiter>,
     columns: ColumnNames,
+    rules: Rules,
     rehearse: bool,
 ) -> Result<Content, RunError> {
     check_listing(source, !rehearse)?;
-    let options = SurveyOptions { delimiter, columns, ..SurveyOptions::default() };
+    let options = SurveyOptions { delimiter, columns, rules, ..SurveyOptions::default() };
     let input = Input::open(source.clone(), &std::env::temp_dir()).map_err(|error| unusable("", &error))?;
     input.survey(options, None).map(|(content, _)| content).map_err(|error| unusable("", &error))
 }

@@ -32,7 +32,7 @@ impl Content {
     ) -> Result<(Self, InputSummary), InputProblem> {
         let SurveyOptions { delimiter, columns, rules, done, most_bytes: _ } = options;
         let mut records = RecordReader::at_start(reader, CHUNK)?;
-        let header = Header::read(&mut records, delimiter, &columns, rules.identify)?;
+        let header = Header::read(&mut records, delimiter, &columns, rules.of_header())?;
         header.require(rules.identify)?;
         let rows_at = records.position();
         let context = RowContext { header: &header, rules: &rules, done: &done };

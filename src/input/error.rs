@@ -154,7 +154,9 @@ impl InputProblem {
             Self::NoHeader { advice, .. } => format!("{advice}; if these aren't the columns, give --delimiter"),
             Self::NoOwnerColumn { advice, .. } => format!("session_id needs one of them beside it: {advice}"),
             Self::NoUserColumn { advice, .. } => {
-                format!("{advice}; `slack-revoke resolve` adds it to rows of team_id and session_id")
+                format!(
+                    "{advice}; `slack-revoke resolve` adds it to rows of team_id and session_id, or of an e-mail address"
+                )
             }
             Self::MissingColumn { .. } => "use --identify-by auto".into(),
             Self::RecordTooLong { .. } => "is a quote (\") left open?".into(),

@@ -2,8 +2,8 @@
 
 use super::error::InputProblem;
 use super::records::{ByteSource, Dialect, Record, RecordReader};
-use super::validation::Identify;
 pub use crate::model::Delimiter;
+use crate::model::Identify;
 use crate::model::{ColumnError, ColumnNames, Fields, IdColumn, IdColumns, SessionId, UserId, folded, is_blank};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +17,14 @@ pub struct Header {
     line: u64,
 }
 
+/// Which columns make a record a header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct HeaderNeeds {
+    pub(super) identify: Identify,
+    /// Whether `email` alone does too.
+    pub(super) takes_emails: bool,
+}
+
 impl Header {
     /// Reads the first record, under the delimiter that makes a `session_id` column of it, or a `user_id` column where
     /// whole users are asked for.
@@ -24,7 +32,7 @@ impl Header {
         records: &mut RecordReader<S>,
         forced: Option<Delimiter>,
         names: &ColumnNames,
-        identify: Identify,
+        needed: HeaderNeeds,
     ) -> Result<Self, InputProblem> {
         let (stated, mut ahead) = stated_delimiter(records)?;
         ahead.splice(..0, records.bom().iter().copied());
@@ -37,8 +45,8 @@ impl Header {
             records.retry_with(dialect);
             let (columns, problem) = match records.next() {
                 Ok(None) => return Err(InputProblem::Empty),
-                Ok(Some(record)) => match id_columns(&record, names, identify) {
-                    Ok(columns) => return Self::of(&record, dialect, &ahead, columns),
+                Ok(Some(record)) => match id_columns(&record, names, needed) {
+                    Ok(columns) => return Self::of(&record, dialect, &ahead, columns, needed),
                     Err(problem) => (record.len(), problem),
                 },
                 // Under the wrong delimiter a quote may look open.
@@ -52,9 +60,16 @@ impl Header {
         Err(best.map_or(InputProblem::Empty, |(_, problem)| problem))
     }
 
-    fn of(record: &Record<'_>, dialect: Dialect, ahead: &[u8], columns: IdColumns) -> Result<Self, InputProblem> {
+    fn of(
+        record: &Record<'_>,
+        dialect: Dialect,
+        ahead: &[u8],
+        columns: IdColumns,
+        needed: HeaderNeeds,
+    ) -> Result<Self, InputProblem> {
         let line = record.position.line;
-        if columns.team.is_none() && columns.user.is_none() {
+        let is_of_people = needed.takes_emails && columns.email.is_some();
+        if columns.team.is_none() && columns.user.is_none() && !is_of_people {
             let advice = advice(record, IdColumn::User);
             return Err(InputProblem::NoOwnerColumn { line, seen: shown(record), advice });
         }
@@ -188,13 +203,18 @@ impl Identify {
 }
 
 /// Where the ids stand in a record that can be the header.
-fn id_columns(record: &Record<'_>, names: &ColumnNames, identify: Identify) -> Result<IdColumns, InputProblem> {
+fn id_columns(record: &Record<'_>, names: &ColumnNames, needed: HeaderNeeds) -> Result<IdColumns, InputProblem> {
+    let identify = needed.identify;
     let line = record.position.line;
     let columns = names.find(&record.iter()).map_err(|error| unclear(error, record))?;
-    if columns.of(identify.needed()).is_some() {
+    let is_of_people = needed.takes_emails && columns.email.is_some();
+    if columns.of(identify.needed()).is_some() || is_of_people {
         return Ok(columns);
     }
-    let (seen, advice) = (shown(record), advice(record, identify.needed()));
+    let (seen, mut advice) = (shown(record), advice(record, identify.needed()));
+    if columns.email.is_some() {
+        advice.push_str("; for e-mail addresses, `slack-revoke list --users` lists their sessions");
+    }
     Err(match identify {
         Identify::Auto | Identify::User | Identify::Team => InputProblem::NoHeader { line, seen, advice },
         Identify::WholeUsers => InputProblem::NoUserColumn { line, seen, advice },
@@ -258,7 +278,12 @@ mod tests {
     use super::*;
 
     fn read(text: &str, forced: Option<Delimiter>) -> Result<Header, InputProblem> {
-        Header::read(&mut RecordReader::at_start(text.as_bytes(), 16)?, forced, &ColumnNames::default(), Identify::Auto)
+        Header::read(
+            &mut RecordReader::at_start(text.as_bytes(), 16)?,
+            forced,
+            &ColumnNames::default(),
+            HeaderNeeds::default(),
+        )
     }
 
     fn columns(session: usize, team: Option<usize>, user: Option<usize>) -> IdColumns {
@@ -317,7 +342,8 @@ mod tests {
     fn whole_users_need_their_own_column_alone() {
         let read = |text: &str| {
             let mut records = RecordReader::at_start(text.as_bytes(), 16)?;
-            Header::read(&mut records, None, &ColumnNames::default(), Identify::WholeUsers)
+            let needed = HeaderNeeds { identify: Identify::WholeUsers, takes_emails: false };
+            Header::read(&mut records, None, &ColumnNames::default(), needed)
         };
         for (text, want, delimiter) in [
             ("user_id\n", IdColumns { session: None, team: None, user: Some(0), email: None }, b','),

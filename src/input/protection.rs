@@ -1,7 +1,7 @@
 //! The `--protect` file: ids that must never be revoked, one a line.
 
-use crate::model::{IdColumn, Rejection, SessionId, UserId};
-use std::collections::HashSet;
+use crate::model::{EmailAddress, IdColumn, Person, Rejection, SessionId, UserId};
+use std::collections::{BTreeSet, HashSet};
 
 /// Why a `--protect` file cannot be used. It stops the run: a guard that is not understood guards nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -11,18 +11,9 @@ pub enum ProtectError {
     Utf16,
     #[error("line {line}: the text is not UTF-8; save the file as UTF-8")]
     NotUtf8 { line: usize },
-    /// An e-mail address: rows name their users by id alone.
-    #[error(
-        "line {line}: {text:?} is an e-mail address, and rows are matched by their ids; give the user's id (U… or W…)"
-    )]
-    Email {
-        line: usize,
-        /// The line, without its comment.
-        text: String,
-    },
     /// A line without an id.
     #[error(
-        "line {line}: {text:?} is neither a user id (U… or W…) nor a session id; give one id a line, with # for comments"
+        "line {line}: {text:?} is neither a user id (U… or W…), an e-mail address nor a session id; give one a line, with # for comments"
     )]
     NotAnId {
         line: usize,
@@ -39,6 +30,8 @@ const LINE_ENDS: [char; 7] = ['\n', '\r', '\u{b}', '\u{c}', '\u{85}', '\u{2028}'
 pub struct Protection {
     pub users: HashSet<UserId>,
     pub sessions: HashSet<SessionId>,
+    /// Users named by their addresses, before they are looked up: no row names its user so.
+    pub addresses: BTreeSet<EmailAddress>,
     /// Users of these sessions, for runs that ask for whole users: the session would end with the user's others.
     pub users_of_sessions: HashSet<UserId>,
     /// Users of the tokens that this run and those before it were given, unless `--allow-self` was.
@@ -72,10 +65,11 @@ impl Protection {
             if id.is_empty() || (index == 0 && id == IdColumn::User.as_str()) {
                 continue;
             }
-            match (UserId::parse(id), SessionId::parse(id)) {
-                (Ok(user), _) => drop(self.users.insert(user)),
+            match (Person::parse(id), SessionId::parse(id)) {
+                (Ok(Person::Id(user)), _) => drop(self.users.insert(user)),
+                (Ok(Person::Email(address)), _) => drop(self.addresses.insert(address)),
                 (Err(_), Ok(session)) => drop(self.sessions.insert(session)),
-                (Err(_), Err(_)) => return Err(not_an_id(index + 1, id)),
+                (Err(_), Err(_)) => return Err(ProtectError::NotAnId { line: index + 1, text: id.to_owned() }),
             }
         }
         Ok(())
@@ -107,20 +101,12 @@ fn text_of(content: &[u8]) -> Result<&str, ProtectError> {
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
-fn not_an_id(line: usize, text: &str) -> ProtectError {
-    let text = text.to_owned();
-    let is_address = !text.contains(char::is_whitespace)
-        && text.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty());
-    if is_address { ProtectError::Email { line, text } } else { ProtectError::NotAnId { line, text } }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::collection::vec;
     use proptest::prelude::*;
     use proptest::sample::select;
-    use std::collections::BTreeSet;
 
     #[test]
     fn users_and_sessions_stand_one_a_line() {
@@ -149,8 +135,9 @@ mod tests {
             let error = Protection::default().protect(format!("U1\n\n{text} # x\n")).unwrap_err();
             assert_eq!(error, ProtectError::NotAnId { line: 3, text: text.into() });
         }
-        let error = Protection::default().protect("U1\r\n\r\njane@example.com # x\n").unwrap_err();
-        assert_eq!(error, ProtectError::Email { line: 3, text: "jane@example.com".into() });
+        let mut protection = Protection::default();
+        protection.protect("U1\r\n\r\nJane@example.com # x\n").unwrap();
+        assert_eq!(protection.addresses, BTreeSet::from([EmailAddress::parse("jane@example.com").unwrap()]));
     }
 
     #[test]
@@ -199,17 +186,18 @@ mod tests {
         #[test]
         fn any_text_guards_or_is_refused(lines in vec(line(), 0..8), mark in select(&["", "\u{feff}"][..])) {
             let text: String = lines.iter().map(|(_, text)| text.as_str()).collect();
-            let is_good = |id: &&str| UserId::parse(id).is_ok() || SessionId::parse(id).is_ok();
+            let is_good = |id: &&str| Person::parse(id).is_ok() || SessionId::parse(id).is_ok();
             let named: Vec<&str> = lines.iter().filter_map(|(id, _)| *id).collect();
             let mut protection = Protection::default();
             match protection.protect(format!("{mark}{text}")) {
                 Ok(()) => {
                     let guarded = protection.users.iter().map(UserId::to_string);
+                    let guarded = guarded.chain(protection.addresses.iter().map(EmailAddress::to_string));
                     let guarded: BTreeSet<_> = guarded.chain(protection.sessions.iter().map(SessionId::to_string)).collect();
                     prop_assert_eq!(guarded, named.into_iter().map(str::to_owned).collect());
                 }
                 Err(ProtectError::Utf16 | ProtectError::NotUtf8 { .. }) => prop_assert!(false, "it is text"),
-                Err(ProtectError::Email { text, .. } | ProtectError::NotAnId { text, .. }) => {
+                Err(ProtectError::NotAnId { text, .. }) => {
                     let first = named.into_iter().find(|id| !is_good(id));
                     prop_assert_eq!(Some(text.as_str()), first);
                 }

@@ -1,6 +1,6 @@
 //! Which rows are sent, and as what. Pure; both readings ask here, so they cannot disagree.
 
-use super::header::Header;
+use super::header::{Header, HeaderNeeds};
 use super::protection::Protection;
 use super::records::Record;
 use crate::model::{IdError, Rejection, SessionId, Target, TeamId, UserId};
@@ -12,11 +12,17 @@ pub use crate::model::Identify;
 pub struct Rules {
     pub identify: Identify,
     pub protection: Protection,
+    /// Whether an `email` column makes a header too: `resolve` finds the users of its addresses.
+    pub takes_emails: bool,
     /// Whether a survey describes every invalid row instead of the first ten.
     pub lists_all_invalid: bool,
 }
 
 impl Rules {
+    pub(super) fn of_header(&self) -> HeaderNeeds {
+        HeaderNeeds { identify: self.identify, takes_emails: self.takes_emails }
+    }
+
     /// Whom a record names, or why it is not sent. Whether it is a duplicate is decided elsewhere.
     pub(super) fn validate(&self, header: &Header, record: &Record<'_>) -> Result<Target, Rejection> {
         if !header.fits(record) {
@@ -114,7 +120,8 @@ mod tests {
     /// The verdict on one row under a header, as `who:session` or as the rule it broke.
     fn verdict(rules: &Rules, text: &str) -> String {
         let mut records = RecordReader::at_start(text.as_bytes(), 64).unwrap();
-        let header = Header::read(&mut records, None, &crate::model::ColumnNames::default(), rules.identify).unwrap();
+        let header =
+            Header::read(&mut records, None, &crate::model::ColumnNames::default(), rules.of_header()).unwrap();
         let record = records.next().unwrap().unwrap();
         match rules.validate(&header, &record) {
             Ok(Target::Session(target)) => format!("{}:{}", target.identifier().1, target.session()),
@@ -159,6 +166,7 @@ mod tests {
             sessions: HashSet::from([SessionId::from(9)]),
             users_of_sessions: HashSet::from([UserId::parse("U8").unwrap()]),
             own_users: HashSet::from([UserId::parse("W9").unwrap()]),
+            ..Protection::default()
         };
         for (header, row, want) in [
             (THREE, "T1,12,U1", "U1"),

@@ -87,6 +87,9 @@ impl Rate {
     /// What Slack's Tier 2 grants at least: 20 calls a minute (slack.md, "Rate limits").
     pub const TIER_2: Self = Self { thousandths: 20_000, per: Per::Minute };
 
+    /// What Slack's Tier 4 grants at least: 100 calls a minute.
+    pub const TIER_4: Self = Self { thousandths: 100_000, per: Per::Minute };
+
     /// The most that is tried where nothing else is said: 300 calls a minute (contract.md, `--max-rate`).
     pub const AUTO_MAX: Self = Self { thousandths: 300_000, per: Per::Minute };
 

@@ -1,11 +1,12 @@
-//! The client: one way to make a call, and the four methods that are called.
+//! The client: one way to make a call, and the methods that are called.
 
 use super::call_error::TransportError;
 use super::request::{Form, NAME, PermittedBody, headers, session_form, users_form};
 use super::retry_after;
 use super::token::{Token, TokenError, TokenSource};
 use super::wire::{self, Headers};
-use super::{ApiUrl, AuthTest, CallError, ListQuery, ListReply, Proxy, SessionPage, auth_test, list};
+use super::{ApiUrl, AuthTest, CallError, ListQuery, ListReply, Proxy, SessionPage, UserPage, UserQuery};
+use super::{auth_test, list, users};
 use crate::engine::ports::{self, Permit, Refreshed, SessionApi};
 use crate::model::{Answer, ErrorCode, Reply, Stamp, format_duration};
 use reqwest::header::{
@@ -71,6 +72,7 @@ struct ClientInner {
     invalidate: Url,
     reset_bulk: Url,
     list: Url,
+    list_users: Url,
     auth_test: Url,
     /// Every call's headers. The token's is marked sensitive, so that `Debug` hides it.
     headers: RwLock<HeaderMap>,
@@ -101,6 +103,7 @@ impl Client {
             invalidate: api.method("admin.users.session.invalidate"),
             reset_bulk: api.method("admin.users.session.resetBulk"),
             list: api.method("admin.users.session.list"),
+            list_users: api.method("admin.users.list"),
             auth_test: api.method("auth.test"),
             headers: RwLock::new(headers(&api, &token)),
             source: token.source().clone(),
@@ -143,6 +146,14 @@ impl Client {
     /// If Slack refuses, limits, or gives no clear answer.
     pub async fn list_sessions(&self, _permit: Permit, query: &ListQuery) -> ListReply {
         self.0.list_sessions(query).await
+    }
+
+    /// Reads one page of users, with the scope `admin.users:read`.
+    ///
+    /// # Errors
+    /// If Slack refuses, limits, or gives no clear answer.
+    pub async fn list_users(&self, _permit: Permit, query: &UserQuery) -> Result<UserPage, CallError> {
+        self.0.list_users(query).await
     }
 }
 
@@ -213,6 +224,16 @@ impl ClientInner {
             Some(error) => Err(error),
             None => list::read(&response.body)
                 .ok_or_else(|| CallError::bad_response("the answer is ok, but doesn't contain a list of sessions")),
+        }
+    }
+
+    async fn list_users(&self, query: &UserQuery) -> Result<UserPage, CallError> {
+        let response =
+            self.call(&self.list_users, query.form(), LARGE, None).await.map_err(TransportError::into_error)?;
+        match CallError::of(self.reply(&response)) {
+            Some(error) => Err(error),
+            None => users::read(&response.body)
+                .ok_or_else(|| CallError::bad_response("the answer is ok, but doesn't contain a list of users")),
         }
     }
 

@@ -96,7 +96,7 @@ pub(super) fn read(body: &[u8]) -> Option<SessionPage> {
 }
 
 /// Empty on the last page. PHP writes an empty object as `[]`, so that is one here and below.
-fn next_cursor(metadata: &Value) -> Option<Box<str>> {
+pub(super) fn next_cursor(metadata: &Value) -> Option<Box<str>> {
     match metadata.get("next_cursor").unwrap_or(&Value::Null) {
         Value::Null => (metadata.is_null() || metadata.is_object() || is_empty_list(metadata)).then(Box::default),
         cursor => text(cursor).map(Into::into),
@@ -121,8 +121,8 @@ fn session(value: &Value) -> Result<ActiveSession, UnreadableSession> {
     }
 }
 
-fn id<T>(session: &Value, name: &str, parse: fn(&str) -> Result<T, IdError>) -> Option<T> {
-    parse(&session.get(name).and_then(text)?).ok()
+pub(super) fn id<T>(object: &Value, name: &str, parse: fn(&str) -> Result<T, IdError>) -> Option<T> {
+    parse(&object.get(name).and_then(text)?).ok()
 }
 
 /// Something that isn't an object is a device of which nothing is known.

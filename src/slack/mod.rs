@@ -13,6 +13,7 @@ mod list;
 mod proxy;
 mod request;
 mod retry_after;
+mod users;
 
 pub use auth_test::AuthTest;
 pub use call_error::{CallError, Objection};
@@ -21,3 +22,4 @@ pub use endpoint::{ApiUrl, EndpointError};
 pub use list::{ActiveSession, Device, ListQuery, ListReply, SessionPage, UnreadableSession};
 pub use proxy::Proxy;
 pub use token::{Token, TokenError, TokenSource, secret_variables, unread_variable};
+pub use users::{UserPage, UserQuery};

@@ -1,6 +1,6 @@
 //! The answers as they go over the wire.
 
-use super::config::{LimitStatus, TokenIdentity};
+use super::config::{LimitStatus, StandInUser, TokenIdentity};
 use super::devices::SessionDevices;
 use super::faults::InjectedFault;
 use super::sessions::Session;
@@ -40,7 +40,17 @@ struct Envelope<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     active_sessions: Option<Vec<ListedSession>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    users: Option<Vec<ListedUser>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     response_metadata: Option<AnswerMetadata<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct ListedUser {
+    id: String,
+    email: String,
+    is_active: bool,
+    workspaces: [String; 0],
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -110,6 +120,17 @@ pub(super) fn sessions(page: Vec<Session>, next_cursor: String) -> Response {
     let metadata = AnswerMetadata { next_cursor: Some(next_cursor), ..AnswerMetadata::default() };
     let active_sessions = Some(active.collect());
     as_slack(Json(Envelope { ok: true, active_sessions, response_metadata: Some(metadata), ..Envelope::default() }))
+}
+
+/// A page of users; the cursor is there and empty on the last page.
+pub(super) fn users(page: Vec<StandInUser>, next_cursor: String) -> Response {
+    let users = page.into_iter().map(|user| {
+        let StandInUser { id, email, is_active } = user;
+        ListedUser { id, email, is_active, workspaces: [] }
+    });
+    let metadata = AnswerMetadata { next_cursor: Some(next_cursor), ..AnswerMetadata::default() };
+    let users = Some(users.collect());
+    as_slack(Json(Envelope { ok: true, users, response_metadata: Some(metadata), ..Envelope::default() }))
 }
 
 /// What a fault looks like; a reset and a torn answer are this answer on a line that breaks.

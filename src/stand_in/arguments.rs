@@ -17,6 +17,7 @@ pub enum Method {
     Invalidate,
     ResetBulk,
     List,
+    ListUsers,
     AuthTest,
 }
 
@@ -27,6 +28,7 @@ impl Method {
             "admin.users.session.invalidate" => Some(Self::Invalidate),
             "admin.users.session.resetBulk" => Some(Self::ResetBulk),
             "admin.users.session.list" => Some(Self::List),
+            "admin.users.list" => Some(Self::ListUsers),
             "auth.test" => Some(Self::AuthTest),
             _ => None,
         }
@@ -36,14 +38,14 @@ impl Method {
     pub(super) fn writes(self) -> bool {
         match self {
             Self::Invalidate | Self::ResetBulk => true,
-            Self::List | Self::AuthTest => false,
+            Self::List | Self::ListUsers | Self::AuthTest => false,
         }
     }
 
     pub(super) fn scope(self) -> Option<&'static str> {
         match self {
             Self::Invalidate | Self::ResetBulk => Some("admin.users:write"),
-            Self::List => Some("admin.users:read"),
+            Self::List | Self::ListUsers => Some("admin.users:read"),
             Self::AuthTest => None,
         }
     }
@@ -65,6 +67,8 @@ pub(super) struct Arguments {
     pub cursor: Option<String>,
     #[serde(deserialize_with = "scalar")]
     pub limit: Option<String>,
+    #[serde(deserialize_with = "scalar")]
+    pub is_active: Option<String>,
 }
 
 impl Arguments {

@@ -23,6 +23,9 @@ pub struct StandInConfig {
     /// `admin.users.session.resetBulk`: its trouble, and when what it has queued is done.
     pub bulk: BulkConfig,
     pub latency: Latency,
+    /// Users as `admin.users.list` shows them. Others that have sessions are active, with an address made up from their id:
+    /// `u1@example.com` for `U1`.
+    pub users: Vec<StandInUser>,
     /// How many calls of `admin.users.session.invalidate` are kept for [`super::Server::calls`], and how many of
     /// `admin.users.session.resetBulk` for [`super::Server::bulks`]: the first ones.
     pub log: usize,
@@ -39,9 +42,19 @@ impl Default for StandInConfig {
             script: ReplyScript::default(),
             bulk: BulkConfig::default(),
             latency: Latency::None,
+            users: Vec::new(),
             log: 0,
         }
     }
+}
+
+/// A user as the stand-in is set up with one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StandInUser {
+    pub id: String,
+    pub email: String,
+    /// `false` for a deactivated account.
+    pub is_active: bool,
 }
 
 /// How `admin.users.session.resetBulk` behaves.
@@ -136,6 +149,7 @@ pub struct MethodLimits {
     pub invalidate: Limit,
     pub reset_bulk: Limit,
     pub list: Limit,
+    pub list_users: Limit,
     pub auth_test: Limit,
 }
 

@@ -96,12 +96,13 @@ fn initial_state(session: u64) -> InitialState {
     }
 }
 
-/// Tier 2 with an occasional burst for the admin methods (slack.md, "Rate limits"), hundreds a minute for `auth.test`.
+/// Tier 2 with an occasional burst for the admin methods (slack.md, "Rate limits"), Tier 4 for `admin.users.list`, hundreds a minute for `auth.test`.
 fn limits() -> MethodLimits {
     let minute = Duration::from_mins(1);
     let tier2 = Limit::of(LimitKind::TokenBucket { calls: 20, per: minute, burst: 40 });
     let hundreds = Limit::of(LimitKind::TokenBucket { calls: 300, per: minute, burst: 100 });
-    MethodLimits { invalidate: tier2, reset_bulk: tier2, list: tier2, auth_test: hundreds }
+    let tier4 = Limit::of(LimitKind::TokenBucket { calls: 100, per: minute, burst: 100 });
+    MethodLimits { invalidate: tier2, reset_bulk: tier2, list: tier2, list_users: tier4, auth_test: hundreds }
 }
 
 /// Nobody of the input: a real user id here could turn a row into one of the token's own sessions.

@@ -37,6 +37,11 @@ impl Interner {
         self.by_name.get(name).copied()
     }
 
+    /// Every name, in the order of the numbers.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.by_number.iter().map(|name| &**name)
+    }
+
     /// The name of a number that [`Self::intern`] returned.
     pub(super) fn text(&self, id: NameId) -> &str {
         &self.by_number[id.0.get() as usize - 1]

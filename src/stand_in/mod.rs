@@ -30,7 +30,7 @@ mod tests;
 pub use arguments::Method;
 pub use config::{
     BulkConfig, Latency, Limit, LimitScope, LimitStatus, MethodLimits, RetryAfter, StandInConfig, StandInToken,
-    TokenEnd, TokenIdentity,
+    StandInUser, TokenEnd, TokenIdentity,
 };
 pub use defaults::REHEARSAL_TOKEN;
 pub use devices::{ListedDevice, SessionDevices};

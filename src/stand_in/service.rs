@@ -126,6 +126,7 @@ async fn dispatch(shared: Arc<Shared>, handle: StreamHandle, method: Method, req
         (Ok(()), Method::Invalidate) => call.invalidate().await,
         (Ok(()), Method::ResetBulk) => call.reset_bulk().await,
         (Ok(()), Method::List) => call.list().await,
+        (Ok(()), Method::ListUsers) => call.list_users().await,
         (Ok(()), Method::AuthTest) => call.auth_test(token.as_deref()).await,
     };
     response.headers_mut().insert(SCOPES, scopes);
@@ -142,7 +143,7 @@ impl AdmittedCall {
                 let users = self.arguments.as_ref().ok().and_then(|arguments| arguments.users().ok());
                 self.shared.state().bulk.record(&users.unwrap_or_default(), &StandInReply::Limited);
             }
-            Method::List | Method::AuthTest => {}
+            Method::List | Method::ListUsers | Method::AuthTest => {}
         }
         self.delay(session).await;
         let now = self.shared.clock.now();
@@ -278,6 +279,27 @@ impl AdmittedCall {
         }
         let cursor = page.last().filter(|_| more).map(|last| cursor(last.id)).unwrap_or_default();
         answers::sessions(page, cursor)
+    }
+
+    async fn list_users(&self) -> Response {
+        self.delay(None).await;
+        let refused = |code: &ErrorCode| answers::refused(code, None, self.warning);
+        let arguments = match &self.arguments {
+            Ok(arguments) => arguments,
+            Err(code) => return refused(code),
+        };
+        let Some(limit) = limit(arguments.limit.as_deref()) else { return refused(&ErrorCode::InvalidArguments) };
+        let from = match arguments.cursor.as_deref().map(read_cursor) {
+            None => 0,
+            Some(Some(from)) => usize::try_from(from).unwrap_or(usize::MAX),
+            Some(None) => return refused(&ErrorCode::InvalidCursor),
+        };
+        let is_active = !matches!(arguments.is_active.as_deref(), Some("false" | "0"));
+        let mut users = self.shared.state().all_users();
+        users.retain(|user| user.is_active == is_active);
+        let next = users.len().min(from.saturating_add(limit));
+        let cursor = if next < users.len() { cursor(next as u64) } else { String::new() };
+        answers::users(users.drain(from.min(next)..next).collect(), cursor)
     }
 
     async fn auth_test(&self, token: Option<&str>) -> Response {

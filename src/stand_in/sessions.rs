@@ -106,6 +106,10 @@ impl SessionStore {
         self.users.intern(user);
     }
 
+    pub(super) fn users(&self) -> impl Iterator<Item = &str> {
+        self.users.names()
+    }
+
     pub(super) fn has_user(&self, user: &str) -> bool {
         self.unnamed == SessionState::Alive || self.users.get(user).is_some()
     }

@@ -1,7 +1,8 @@
 //! What the stand-in knows and counts: one value behind one lock, which no handler holds while it waits.
 
 use super::arguments::Method;
-use super::config::{Limit, LimitScope, MethodLimits, StandInConfig, StandInToken, TokenEnd, TokenIdentity};
+use super::config::{Limit, LimitScope, MethodLimits, StandInConfig, StandInToken, StandInUser};
+use super::config::{TokenEnd, TokenIdentity};
 use super::faults::{FaultRates, ReplyScript, ScriptedReply, StandInReply};
 use super::interner::{Interner, NameId};
 use super::limiter::{BucketCounts, CallBucket};
@@ -92,6 +93,7 @@ pub(super) struct ServerState {
     pub store: SessionStore,
     pub script: ReplyScript,
     pub bulk: BulkQueue,
+    pub users: Vec<StandInUser>,
     faults: FaultRates,
     limits: MethodLimits,
     tokens: HashMap<String, TokenState>,
@@ -110,6 +112,7 @@ impl ServerState {
             store: config.store,
             script: config.script,
             bulk: BulkQueue::new(config.bulk, config.log),
+            users: config.users,
             faults: config.faults,
             limits: config.limits,
             tokens: HashMap::new(),
@@ -193,6 +196,7 @@ impl ServerState {
             Method::Invalidate => self.limits.invalidate,
             Method::ResetBulk => self.limits.reset_bulk,
             Method::List => self.limits.list,
+            Method::ListUsers => self.limits.list_users,
             Method::AuthTest => self.limits.auth_test,
         }
     }
@@ -208,6 +212,20 @@ impl ServerState {
             self.buckets.push((key, CallBucket::new(limit.kind)));
             BucketId(self.buckets.len() - 1)
         })
+    }
+
+    /// Every user, in the order of the ids: those that were set up, and those who have sessions.
+    pub(super) fn all_users(&self) -> Vec<StandInUser> {
+        let made_up = |id: &str| StandInUser {
+            id: id.into(),
+            email: format!("{}@example.com", id.to_lowercase()),
+            is_active: true,
+        };
+        let is_set_up = |id: &&str| self.users.iter().any(|user| user.id == *id);
+        let others = self.store.users().filter(|id| !is_set_up(id)).map(made_up);
+        let mut all: Vec<_> = self.users.iter().cloned().chain(others).collect();
+        all.sort_by(|one, other| one.id.cmp(&other.id));
+        all
     }
 
     /// A refusal of this bucket goes out at `now` and asks for a pause of `stated`.

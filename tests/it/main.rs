@@ -6,6 +6,7 @@ mod changed_inputs;
 mod cut;
 mod disk;
 mod doctor;
+mod emails;
 mod evidence;
 mod exits;
 mod exports;

@@ -142,7 +142,7 @@ fn a_protect_list_that_is_not_understood_is_refused_by_name() {
         (utf16(u16::to_le_bytes, "U390\n"), "UTF-16"),
         (utf16(u16::to_be_bytes, "# J\u{fc}rgen\nU390\n"), "UTF-16"),
         (b"U390\n# J\xfcrgen\n".to_vec(), "line 2: the text is not UTF-8"),
-        (b"U390\njane@example.com\n".to_vec(), "line 2: \"jane@example.com\" is an e-mail address"),
+        (b"U390\njane@example.com\n".to_vec(), "1 e-mail address can't be looked up: jane@example.com is unknown"),
         (b"U390\njane\n".to_vec(), "line 2: \"jane\" is neither"),
     ] {
         work.write("keep.txt", &list);

@@ -3,7 +3,7 @@
 use crate::error::RunError;
 use crate::input::Protection;
 use crate::ledger::listing::Filters;
-use crate::model::{TeamId, UserId};
+use crate::model::{EmailAddress, TeamId, UserId};
 use crate::slack::{ActiveSession, Device};
 use ipnet::IpNet;
 use std::collections::BTreeSet;
@@ -155,22 +155,30 @@ fn lower(parts: &[&Option<Box<str>>]) -> String {
     words.join(" ").to_lowercase()
 }
 
-/// The user ids of a file, one a line, with `#` for comments.
+/// People as a file lists them.
+#[derive(Debug, Default)]
+pub struct ListedPeople {
+    pub ids: BTreeSet<UserId>,
+    /// Those that have to be looked up.
+    pub addresses: BTreeSet<EmailAddress>,
+}
+
+/// The user ids and e-mail addresses of a file, one a line, with `#` for comments.
 ///
 /// # Errors
-/// If the file can't be read, or a line isn't a user id.
-pub fn users_of(flag: &str, path: &Path) -> Result<BTreeSet<UserId>, RunError> {
+/// If the file can't be read, or a line is something else.
+pub fn users_of(flag: &str, path: &Path) -> Result<ListedPeople, RunError> {
     let trouble = |why: String| {
         let what = format!("can't use {flag} {}: {why}", path.display());
-        RunError::input(what, "give a file of user ids (U… or W…), one a line")
+        RunError::input(what, "give a file of user ids (U… or W…) or e-mail addresses, one a line")
     };
     let content = std::fs::read(path).map_err(|error| trouble(error.to_string()))?;
     let mut ids = Protection::default();
     ids.protect(&content).map_err(|error| trouble(error.to_string()))?;
     match ids.sessions.iter().next() {
         Some(session) => Err(trouble(format!("{session} is not a user id"))),
-        None if ids.users.is_empty() => Err(trouble("it has no user ids".into())),
-        None => Ok(ids.users.into_iter().collect()),
+        None if ids.users.is_empty() && ids.addresses.is_empty() => Err(trouble("it has no user ids".into())),
+        None => Ok(ListedPeople { ids: ids.users.into_iter().collect(), addresses: ids.addresses }),
     }
 }
 

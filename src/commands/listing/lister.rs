@@ -1,4 +1,4 @@
-//! The client of a listing.
+//! The client of a listing, of sessions or of users.
 
 use super::ListError;
 use super::page_retry::{Decision, PageRetry};
@@ -11,16 +11,17 @@ use crate::engine::clock::{Clock, wall};
 use crate::engine::ports::{Control, Permit, Signal};
 use crate::error::RunError;
 use crate::ledger::listing::REHEARSAL_HOST;
-use crate::model::StopReason;
+use crate::model::{Rate, RateChoice, StopReason};
 use crate::signals::Shutdown;
-use crate::slack::{Client, ListQuery, ListReply, SessionPage};
+use crate::slack::{CallError, Client, ListQuery, SessionPage, UserPage, UserQuery};
 use std::pin::pin;
 
 /// Fetches pages. The first signal ends the listing after the page in flight.
 pub struct Lister {
     client: Client,
     clock: Clock,
-    retry: PageRetry,
+    sessions: PageRetry,
+    users: PageRetry,
     shutdown: Shutdown,
     stopping: Option<StopReason>,
     calls: u64,
@@ -46,11 +47,23 @@ impl Lister {
             let host = connection.api.host().to_owned();
             (connection, host)
         };
-        let client = connection.client;
+        Ok((Self::of(connection.client, settings, shutdown, rehearsal), host))
+    }
+
+    /// With the client of a run.
+    ///
+    /// # Errors
+    /// If the system refuses to tell of signals.
+    pub fn with(client: Client, settings: &RemoteSettings) -> Result<Self, RunError> {
+        Ok(Self::of(client, settings, signals()?, None))
+    }
+
+    fn of(client: Client, settings: &RemoteSettings, shutdown: Shutdown, rehearsal: Option<Rehearsal>) -> Self {
         let clock = Clock::start();
         let seed = wall().as_millis().unsigned_abs() ^ u64::from(std::process::id());
-        let retry = PageRetry::new(settings.rate.into(), clock.elapsed(), &settings.calls, seed);
-        Ok((Self { client, clock, retry, shutdown, stopping: None, calls: 0, _rehearsal: rehearsal }, host))
+        let retry = |rate: RateChoice| PageRetry::new(rate.into(), clock.elapsed(), &settings.calls, seed);
+        let (sessions, users) = (retry(settings.rate), retry(rate_of_users(settings.rate)));
+        Self { client, clock, sessions, users, shutdown, stopping: None, calls: 0, _rehearsal: rehearsal }
     }
 
     #[must_use]
@@ -84,23 +97,50 @@ impl Lister {
         }
     }
 
-    /// One page, after as many attempts as it takes.
+    /// One page of sessions, after as many attempts as it takes.
     ///
     /// # Errors
     /// If the listing can't, or mustn't, go on.
     pub async fn page(&mut self, query: &ListQuery) -> Result<SessionPage, ListError> {
+        let client = self.client.clone();
+        self.attempt(
+            "admin.users.session.list",
+            |this| &mut this.sessions,
+            |permit| client.list_sessions(permit, query),
+        )
+        .await
+    }
+
+    /// One page of users, after as many attempts as it takes.
+    ///
+    /// # Errors
+    /// If the listing can't, or mustn't, go on.
+    pub async fn users(&mut self, query: &UserQuery) -> Result<UserPage, ListError> {
+        let client = self.client.clone();
+        self.attempt("admin.users.list", |this| &mut this.users, |permit| client.list_users(permit, query)).await
+    }
+
+    /// Calls until there is a page. Each method has its own limit.
+    async fn attempt<P, F: Future<Output = Result<P, CallError>>>(
+        &mut self,
+        method: &str,
+        retry: fn(&mut Self) -> &mut PageRetry,
+        call: impl Fn(Permit) -> F,
+    ) -> Result<P, ListError> {
         loop {
-            let permit = self.permit().await?;
+            let permit = self.permit(retry).await?;
             let sent_at = self.clock.elapsed();
-            let error = match self.call(permit, query).await? {
+            let reply = self.call(call(permit)).await?;
+            let now = self.clock.elapsed();
+            let error = match reply {
                 Ok(page) => {
-                    self.retry.on_page(sent_at, self.clock.elapsed());
+                    retry(self).on_page(sent_at, now);
                     return Ok(page);
                 }
                 Err(error) => error,
             };
-            tracing::debug!("admin.users.session.list: {error}");
-            match self.retry.on_error(error, sent_at, self.clock.elapsed()) {
+            tracing::debug!("{method}: {error}");
+            match retry(self).on_error(error, sent_at, now) {
                 Decision::Again => {}
                 Decision::RefreshToken(otherwise) => self.refresh_token(otherwise).await?,
                 Decision::Stop(error) => return Err(error),
@@ -126,12 +166,13 @@ impl Lister {
     }
 
     /// Waits for the gate. A signal ends the wait: nothing is in flight that could be lost.
-    async fn permit(&mut self) -> Result<Permit, ListError> {
+    async fn permit(&mut self, retry: fn(&mut Self) -> &mut PageRetry) -> Result<Permit, ListError> {
         loop {
             if let Some(reason) = &self.stopping {
                 return Err(ListError::Stop(reason.clone()));
             }
-            let at = match self.retry.ask(self.clock.elapsed()) {
+            let now = self.clock.elapsed();
+            let at = match retry(self).ask(now) {
                 Ok(permit) => return Ok(permit),
                 Err(at) => at,
             };
@@ -143,9 +184,9 @@ impl Lister {
         }
     }
 
-    async fn call(&mut self, permit: Permit, query: &ListQuery) -> Result<ListReply, ListError> {
+    async fn call<T>(&mut self, call: impl Future<Output = T>) -> Result<T, ListError> {
         self.calls += 1;
-        let mut call = pin!(self.client.list_sessions(permit, query));
+        let mut call = pin!(call);
         loop {
             tokio::select! {
                 biased;
@@ -159,6 +200,14 @@ impl Lister {
                 reply = &mut call => return Ok(reply),
             }
         }
+    }
+}
+
+/// `--rate auto` begins at the method's own tier.
+fn rate_of_users(rate: RateChoice) -> RateChoice {
+    match rate {
+        RateChoice::Auto { max, .. } => RateChoice::Auto { start: Rate::TIER_4.slower_of(max), max },
+        RateChoice::Fixed(_) | RateChoice::Unlimited => rate,
     }
 }
 

@@ -1,11 +1,13 @@
-//! `admin.users.session.list`, page by page: what `list`, `resolve` and `verify` share.
+//! `admin.users.session.list` and `admin.users.list`, page by page: what `list`, `resolve` and `verify` share.
 
+mod directory;
 pub mod filter;
 mod lister;
 mod page_retry;
 mod pages;
 
 pub use crate::commands::waiting::block_on;
+pub use directory::Directory;
 pub use lister::Lister;
 pub use pages::{ListProgress, Pages, count};
 
@@ -102,6 +104,23 @@ impl ListError {
             Self::Stop(reason) => reason.entry().exit,
             Self::Incomplete(_) => ExitStatus::RowsFailed,
             Self::Error(error) => error.exit_status(),
+        }
+    }
+
+    /// As the error of a command that ends by it.
+    #[must_use]
+    pub fn into_error(self, next: &str) -> RunError {
+        let what = self.what().into_owned();
+        let hint = self.hint().map_or_else(|| next.to_owned(), |hint| format!("{hint}; {next}"));
+        match self {
+            Self::Error(error) => error,
+            Self::Stop(StopReason::Interrupted) => RunError::interrupted(),
+            Self::Stop(StopReason::Terminated) => RunError::terminated(),
+            Self::Stop(_) | Self::Incomplete(_) => match self.exit_status() {
+                ExitStatus::Denied => RunError::token(what, hint),
+                ExitStatus::Stopped => RunError::input_changed(what, hint),
+                _ => RunError::unreachable(what, hint),
+            },
         }
     }
 

@@ -37,6 +37,11 @@ impl RunApi {
         }
     }
 
+    /// The client, for what is asked before the first row.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
     fn identified(&self, auth: &AuthTest) -> Refreshed {
         if !self.owners.borrow_mut().insert(auth.user_id.clone()) {
             return Refreshed::Changed;

@@ -17,6 +17,7 @@ mod resume_notice;
 mod staleness;
 
 use crate::cli::{Mode, Settings};
+use crate::commands::listing::{Directory, Lister};
 use crate::commands::waiting;
 use crate::commands::waiting::SavedModes;
 use crate::engine::clock::{Clock, wall};
@@ -24,7 +25,7 @@ use crate::engine::ports::NoStore;
 use crate::engine::{self, RunEnd};
 use crate::error::RunError;
 use crate::model::{ExitStatus, Verbosity};
-use crate::output::{Console, EventLog, Screen, WEAKENED};
+use crate::output::{Console, EventLog, Screen, WEAKENED, counted};
 use crate::signals::Shutdown;
 use finish::Finish;
 pub use plan::OutputFormat;
@@ -89,9 +90,11 @@ async fn get_ready(settings: &Settings, console: &Console, format: OutputFormat)
     confirm::check_users(settings, &prepared)?;
     confirm::check_unowned(settings, &prepared)?;
     if settings.mode == Mode::Plan {
+        warn_of_unknown_addresses(prepared.addresses().len() as u64);
         return plan::show(settings, &prepared, format).await.map(Ready::Planned);
     }
     let remote = Remote::connect(settings, &prepared).await?;
+    protect_addresses(settings, &mut prepared, &remote).await?;
     prepared.protect_own_users(settings, remote.user())?;
     plan::announce(settings, &prepared, &remote, console);
     staleness::warn(settings, &prepared.output.start, prepared.survey.rows);
@@ -99,6 +102,29 @@ async fn get_ready(settings: &Settings, console: &Console, format: OutputFormat)
     prepared.check_unchanged().await?;
     let events = open_events(settings.report.events.clone()).await?;
     Ok(Ready::ToSend(Box::new(ToSend { prepared, remote, events })))
+}
+
+/// Looks up the e-mail addresses of `--protect`: a guard that isn't understood guards nobody.
+async fn protect_addresses(settings: &Settings, prepared: &mut Preflight, remote: &Remote) -> Result<(), RunError> {
+    let addresses = prepared.addresses().clone();
+    if addresses.is_empty() {
+        return Ok(());
+    }
+    let mut lister = Lister::with(remote.api().client().clone(), &settings.remote)?;
+    let directory = Directory::look_up(&mut lister, &addresses).await;
+    let directory = directory.map_err(|error| error.into_error("nothing was sent"))?;
+    prepared.protect_users(settings, directory.all_users("--protect", &addresses)?)
+}
+
+/// A plan asks Slack nothing.
+fn warn_of_unknown_addresses(addresses: u64) {
+    if addresses > 0 {
+        tracing::warn!(
+            target: WEAKENED,
+            "{} looked up by the run, not by a plan: rows of their users are counted as rows to send here",
+            counted(addresses, "e-mail address of --protect is", "e-mail addresses of --protect are")
+        );
+    }
 }
 
 /// Opened before anything is made: a mistyped name must not leave results behind that the next run stumbles over.

@@ -13,9 +13,9 @@ use crate::ledger::manifest::{self, Protections};
 use crate::ledger::paths::RunFiles;
 use crate::ledger::preflight::{InputFacts, Output, PreflightError, PreviousRun};
 use crate::ledger::resume::{NewRunReason, OnExisting, ResumeRequest, Start};
-use crate::model::{AUDIT_ENTRIES, Carried, InputSource, PossiblySent, Stamp, UserId};
+use crate::model::{AUDIT_ENTRIES, Carried, EmailAddress, InputSource, PossiblySent, Stamp, UserId};
 use crate::output;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -96,7 +96,9 @@ impl Preflight {
             each_row: &each_row,
         };
         let output = previous.prepare(&facts, journal).map_err(|error| preflight_error(&error))?;
-        resume_notice::warn_of_idle_protection(settings.safety.protect.as_deref(), &rules.protection, &survey);
+        if rules.protection.addresses.is_empty() {
+            resume_notice::warn_of_idle_protection(settings.safety.protect.as_deref(), &rules.protection, &survey);
+        }
         let inherited = &output.inherited;
         let mut survey_again = |rules: &Rules, survey: &mut InputSummary| -> Result<(), RunError> {
             let again = content.survey_again(rules.clone(), done.clone());
@@ -157,6 +159,28 @@ impl Preflight {
         Ok(())
     }
 
+    /// The users of `--protect` that are named by e-mail addresses.
+    #[must_use]
+    pub fn addresses(&self) -> &BTreeSet<EmailAddress> {
+        &self.rules.protection.addresses
+    }
+
+    /// Protects the users of the addresses, once they are known.
+    ///
+    /// # Errors
+    /// If the input can't be read again.
+    pub fn protect_users(&mut self, settings: &Settings, users: BTreeSet<UserId>) -> Result<(), RunError> {
+        self.rules.protection.users.extend(users);
+        let again = self.content.survey_again(self.rules.clone(), self.output.recorded.done().clone());
+        (self.content, self.survey) = again.map_err(|error| input_error(&error))?;
+        resume_notice::warn_of_idle_protection(
+            settings.safety.protect.as_deref(),
+            &self.rules.protection,
+            &self.survey,
+        );
+        Ok(())
+    }
+
     /// Sees to it that what was agreed to is still what the input holds. While rows are sent they are compared again.
     ///
     /// # Errors
@@ -169,7 +193,8 @@ impl Preflight {
     /// Rows to send that may belong to a protected user, because they name none.
     #[must_use]
     pub fn unowned(&self) -> u64 {
-        if self.rules.protection.users.is_empty() { 0 } else { self.survey.without_user }
+        let Protection { users, addresses, .. } = &self.rules.protection;
+        if users.is_empty() && addresses.is_empty() { 0 } else { self.survey.without_user }
     }
 
     /// Whether rows that aren't found count as failures. That the audit log's ids are those of Slack's list is likely but unproven,
@@ -197,7 +222,7 @@ fn rules(settings: &Settings) -> Result<Rules, RunError> {
     if let Some(path) = &settings.safety.protect {
         let trouble = |error: String| {
             let what = format!("can't use --protect {}: {error}", path.display());
-            RunError::input(what, "give a file of user ids and session ids, one a line")
+            RunError::input(what, "give a file of user ids, e-mail addresses and session ids, one a line")
         };
         let content = std::fs::read(path).map_err(|error| trouble(error.to_string()))?;
         protection.protect(&content).map_err(|error| trouble(error.to_string()))?;

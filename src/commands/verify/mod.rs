@@ -10,6 +10,7 @@ use crate::commands::rows::{read_input, read_rows};
 use crate::commands::run;
 use crate::engine::clock::wall;
 use crate::error::RunError;
+use crate::input::Rules;
 use crate::ledger::manifest::{Manifest, ManifestError};
 use crate::ledger::paths::{self, RunFiles};
 use crate::ledger::scan::{Records, ResultRecord, ScanError, records};
@@ -211,7 +212,7 @@ fn concerned(results: &Path, names: &ColumnNames) -> Result<Concerned, RunError>
 /// Takes in the sessions of a listing from before the run: those of the users concerned.
 async fn remember(concerned: &mut Concerned, listing: PathBuf, rehearse: bool) -> Result<(), RunError> {
     let (name, mut unreadable) = (listing.display().to_string(), 0);
-    let content = read_input(&InputSource::File(listing), None, ColumnNames::default(), rehearse)?;
+    let content = read_input(&InputSource::File(listing), None, ColumnNames::default(), Rules::default(), rehearse)?;
     let ids = content.header().columns();
     read_rows(&content, |row| {
         let text = |index: Option<usize>| index.and_then(|index| row.fields.get(index)).map_or("", str::trim);

@@ -1,0 +1,84 @@
+//! Users by their e-mail addresses, through `admin.users.list`: active accounts first, then deactivated ones.
+
+use super::{Incomplete, ListError, Lister};
+use crate::error::RunError;
+use crate::model::{EmailAddress, UserId};
+use crate::output::counted;
+use crate::slack::UserQuery;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+/// Addresses that are named in an error.
+const MOST_NAMED: usize = 20;
+
+/// The users of some addresses. An address that several accounts have is nobody's.
+#[derive(Debug, Default)]
+pub struct Directory {
+    users: BTreeMap<EmailAddress, BTreeSet<UserId>>,
+    /// Addresses of accounts whose id can't be read.
+    unreadable: BTreeSet<EmailAddress>,
+}
+
+impl Directory {
+    /// Looks all of them up. Every page is read, since a later account may have the address of an earlier one.
+    ///
+    /// # Errors
+    /// If the listing can't, or mustn't, go on.
+    pub async fn look_up(lister: &mut Lister, wanted: &BTreeSet<EmailAddress>) -> Result<Self, ListError> {
+        let mut this = Self::default();
+        if wanted.is_empty() {
+            return Ok(this);
+        }
+        for is_active in [true, false] {
+            let (mut query, mut cursors) = (UserQuery { is_active, cursor: None }, HashSet::new());
+            loop {
+                let page = lister.users(&query).await?;
+                for (user, address) in page.users.into_iter().filter(|(_, address)| wanted.contains(address)) {
+                    this.users.entry(address).or_default().insert(user);
+                }
+                this.unreadable.extend(page.unreadable);
+                let Some(cursor) = page.next_cursor else { break };
+                if !cursors.insert(cursor.clone()) {
+                    return Err(ListError::Incomplete(Incomplete::CursorRepeated));
+                }
+                query.cursor = Some(cursor);
+            }
+        }
+        Ok(this)
+    }
+
+    /// # Errors
+    /// Why it isn't known who that is, in words that go behind the address.
+    pub fn user(&self, address: &EmailAddress) -> Result<&UserId, String> {
+        let users: Vec<&UserId> = self.users.get(address).into_iter().flatten().collect();
+        match &*users {
+            _ if self.unreadable.contains(address) => Err("has an account whose id can't be read".into()),
+            [] => Err("is unknown".into()),
+            [only] => Ok(only),
+            several => {
+                let ids: Vec<&str> = several.iter().map(|user| user.as_str()).collect();
+                Err(format!("has several accounts: {}", ids.join(", ")))
+            }
+        }
+    }
+
+    /// The users of all these addresses.
+    ///
+    /// # Errors
+    /// If one isn't known: a list of people that is only half understood isn't used. `flag` is where they come from.
+    pub fn all_users(&self, flag: &str, addresses: &BTreeSet<EmailAddress>) -> Result<BTreeSet<UserId>, RunError> {
+        let found: Vec<_> = addresses.iter().map(|address| (address, self.user(address))).collect();
+        let unknown: Vec<String> =
+            found.iter().filter_map(|(address, user)| Some(format!("{address} {}", user.as_ref().err()?))).collect();
+        if unknown.is_empty() {
+            return Ok(found.into_iter().filter_map(|(_, user)| user.ok().cloned()).collect());
+        }
+        let more = unknown.len().saturating_sub(MOST_NAMED);
+        let named = unknown[..unknown.len() - more].join("; ");
+        let others = if more == 0 { String::new() } else { format!("; and {more} more") };
+        let what = format!(
+            "{flag}: {} can't be looked up: {named}{others}",
+            counted(unknown.len() as u64, "e-mail address", "e-mail addresses")
+        );
+        Err(RunError::input(what, "nothing was done; correct the address, or give the user id (U… or W…)"))
+    }
+}
