@@ -1,6 +1,7 @@
 //! `resolve`: users for rows that don't name them: the owners of their sessions, or whose e-mail address they have.
 
 use crate::cli::{self, Environment, RemoteSettings, ResolveArgs};
+use crate::commands::listing::filter::ListedPeople;
 use crate::commands::listing::{Directory, ListError, ListProgress, Lister, Pages, block_on};
 use crate::commands::outputs::{created, unwritable};
 use crate::commands::rehearsal::{Rehearsal, folder_of};
@@ -47,7 +48,7 @@ pub fn resolve(typed: ResolveArgs, console: &Console) -> Result<ExitStatus, RunE
         let (mut lister, _) = Lister::connect(&settings, rehearsal).await?;
         let mut wanted = Wanted::default();
         read_rows(&content, |row| wanted.note(ids, row)).await?;
-        match Directory::look_up(&mut lister, &wanted.addresses).await {
+        match Directory::look_up(&mut lister, &ListedPeople::at(wanted.addresses.clone())).await {
             Ok(directory) => wanted.directory = directory,
             Err(error) => return Ok(error.end(Some("nothing was written; run the same command again"))),
         }

@@ -22,4 +22,4 @@ pub use endpoint::{ApiUrl, EndpointError};
 pub use list::{ActiveSession, Device, ListQuery, ListReply, SessionPage, UnreadableSession};
 pub use proxy::Proxy;
 pub use token::{Token, TokenError, TokenSource, secret_variables, unread_variable};
-pub use users::{UserPage, UserQuery};
+pub use users::{SlackUser, UserPage, UserQuery};

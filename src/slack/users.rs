@@ -2,7 +2,7 @@
 
 use super::list::{id, next_cursor};
 use super::request::Form;
-use crate::model::{EmailAddress, UserId};
+use crate::model::{EmailAddress, TeamId, UserId};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -21,6 +21,7 @@ pub struct UserQuery {
 impl UserQuery {
     pub(super) fn form(&self) -> Form {
         let form = Form::new().with("limit", PAGE).with("is_active", if self.is_active { "true" } else { "false" });
+        let form = if self.is_active { form } else { form.with("include_deactivated_user_workspaces", "true") };
         match &self.cursor {
             Some(cursor) => form.with("cursor", cursor),
             None => form,
@@ -28,10 +29,17 @@ impl UserQuery {
     }
 }
 
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SlackUser {
+    pub id: UserId,
+    pub email: Option<EmailAddress>,
+    /// The workspaces; empty if Slack doesn't say, or one can't be read.
+    pub workspaces: Vec<TeamId>,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct UserPage {
-    /// Users with an address; others can't be looked for.
-    pub users: Vec<(UserId, EmailAddress)>,
+    pub users: Vec<SlackUser>,
     /// Users with an address whose id can't be read.
     pub unreadable: Vec<EmailAddress>,
     /// What the next query's cursor has to be; `None` after the last page.
@@ -53,12 +61,17 @@ pub(super) fn read(body: &[u8]) -> Option<UserPage> {
     for user in &body.users {
         let address = user.get("email").and_then(Value::as_str).and_then(EmailAddress::parse);
         match (id(user, "id", UserId::parse), address) {
-            (Some(id), Some(address)) => page.users.push((id, address)),
+            (Some(id), email) => page.users.push(SlackUser { id, email, workspaces: workspaces(user) }),
             (None, Some(address)) => page.unreadable.push(address),
-            (_, None) => {}
+            (None, None) => {}
         }
     }
     Some(page)
+}
+
+fn workspaces(user: &Value) -> Vec<TeamId> {
+    let ids = user.get("workspaces").and_then(Value::as_array).into_iter().flatten();
+    ids.map(|id| id.as_str().and_then(|id| TeamId::parse(id).ok())).collect::<Option<_>>().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -68,15 +81,20 @@ mod tests {
     #[test]
     fn a_page_has_the_users_with_addresses() {
         let page = read(
-            br#"{"ok":true,"users":[{"id":"U1","email":"A@X.com"},{"id":"W2","email":null},{"id":"?","email":"b@x.com"},{"id":"U3"}],
+            br#"{"ok":true,"users":[{"id":"U1","email":"A@X.com","workspaces":["T1","T2"]},{"id":"W2","email":null},{"id":"?","email":"b@x.com"},{"id":"U3"}],
                 "response_metadata":{"next_cursor":"n="}}"#,
         )
         .unwrap();
-        let texts: Vec<_> = page.users.iter().map(|(id, address)| (id.as_str(), address.as_str())).collect();
-        assert_eq!((texts, page.unreadable.len()), (vec![("U1", "a@x.com")], 1));
+        let texts = page.users.iter().map(|user| (user.id.as_str(), user.email.as_ref().map(EmailAddress::as_str)));
+        let want = [("U1", Some("a@x.com")), ("W2", None), ("U3", None)];
+        assert_eq!((texts.collect::<Vec<_>>(), page.unreadable.len()), (want.to_vec(), 1));
+        assert_eq!([page.users[0].workspaces.len(), page.users[1].workspaces.len()], [2, 0]);
         assert_eq!(page.next_cursor.as_deref(), Some("n="));
         assert_eq!(read(br#"{"ok":true,"users":{}}"#), None);
         let query = UserQuery { is_active: false, cursor: Some("n=".into()) };
-        assert_eq!(query.form().finish(), "limit=100&is_active=false&cursor=n%3D");
+        assert_eq!(
+            query.form().finish(),
+            "limit=100&is_active=false&include_deactivated_user_workspaces=true&cursor=n%3D"
+        );
     }
 }

@@ -11,6 +11,7 @@ use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use std::collections::BTreeSet;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
@@ -50,7 +51,7 @@ struct ListedUser {
     id: String,
     email: String,
     is_active: bool,
-    workspaces: [String; 0],
+    workspaces: BTreeSet<String>,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -123,10 +124,10 @@ pub(super) fn sessions(page: Vec<Session>, next_cursor: String) -> Response {
 }
 
 /// A page of users; the cursor is there and empty on the last page.
-pub(super) fn users(page: Vec<StandInUser>, next_cursor: String) -> Response {
-    let users = page.into_iter().map(|user| {
+pub(super) fn users(page: impl Iterator<Item = (BTreeSet<String>, StandInUser)>, next_cursor: String) -> Response {
+    let users = page.map(|(workspaces, user)| {
         let StandInUser { id, email, is_active } = user;
-        ListedUser { id, email, is_active, workspaces: [] }
+        ListedUser { id, email, is_active, workspaces }
     });
     let metadata = AnswerMetadata { next_cursor: Some(next_cursor), ..AnswerMetadata::default() };
     let users = Some(users.collect());

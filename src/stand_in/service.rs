@@ -299,7 +299,9 @@ impl AdmittedCall {
         users.retain(|user| user.is_active == is_active);
         let next = users.len().min(from.saturating_add(limit));
         let cursor = if next < users.len() { cursor(next as u64) } else { String::new() };
-        answers::users(users.drain(from.min(next)..next).collect(), cursor)
+        let state = self.shared.state();
+        let page = users.drain(from.min(next)..next).map(|user| (state.store.teams_of(&user.id), user));
+        answers::users(page, cursor)
     }
 
     async fn auth_test(&self, token: Option<&str>) -> Response {

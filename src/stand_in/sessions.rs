@@ -3,7 +3,7 @@
 use super::devices::SessionDevices;
 use super::interner::{Interner, NameId};
 use crate::model::ErrorCode;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// A session as the stand-in is set up with it. If an owner is left out it isn't checked: any id names the session then.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,6 +108,13 @@ impl SessionStore {
 
     pub(super) fn users(&self) -> impl Iterator<Item = &str> {
         self.users.names()
+    }
+
+    /// The workspaces in which a user has or had sessions.
+    pub(super) fn teams_of(&self, user: &str) -> BTreeSet<String> {
+        let Some(user) = self.users.get(user) else { return BTreeSet::new() };
+        let entries = self.entries.values().filter(|entry| entry.user == Some(user));
+        entries.filter_map(|entry| Some(self.teams.text(entry.team?).to_owned())).collect()
     }
 
     pub(super) fn has_user(&self, user: &str) -> bool {

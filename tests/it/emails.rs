@@ -153,3 +153,28 @@ fn a_rehearsal_knows_addresses_made_of_the_ids() {
     work.program(["run", "--rehearse", "s.csv", "--protect", "keep.txt"]).exits(0);
     assert_eq!(work.results("s.rehearsal.csv").count("protected"), 1);
 }
+
+#[test]
+fn a_few_people_whose_workspaces_are_known_are_asked_for_alone() {
+    let others = (1_000..31_000).map(|id| Session::new(id, "T9", &format!("U8{}", id % 500)));
+    let people = (0..5).flat_map(|person| {
+        let user = format!("U7{person}");
+        [Session::new(person * 2, "T1", &user), Session::new(person * 2 + 1, "T2", &user)]
+    });
+    let server = start(config(people.chain(others).collect()));
+    let work = Workdir::new();
+    work.write("five.txt", "u70@example.com\nu71@example.com\nU72\nU73\nu74@example.com\n");
+    let told = command(&work, &server, &["list", "--users", "five.txt", "-o", "s.csv"]).exits(0).stderr();
+    assert!(told.contains("10 listed"), "{told}");
+    assert_eq!(work.read("s.csv").lines().count(), 11);
+    // In each of two workspaces, and in the organization itself; all pages would be 31.
+    assert_eq!(server.stats().of(Method::List).calls, 15);
+    assert_eq!(work.json("s.csv.listing.json")["complete"], true);
+
+    // Without addresses the workspaces aren't known, and what the filters leave out is on other pages.
+    work.write("ids.txt", "U70\nU71\n");
+    command(&work, &server, &["list", "--users", "ids.txt", "-o", "i.csv"]).exits(0);
+    assert_eq!((server.stats().of(Method::List).calls, work.read("i.csv").lines().count()), (15 + 31, 5));
+    command(&work, &server, &["list", "--users", "five.txt", "-o", "t.csv", "--others", "o.csv"]).exits(0);
+    assert_eq!((server.stats().of(Method::List).calls, work.read("o.csv").lines().count()), (15 + 62, 30_001));
+}

@@ -1,19 +1,21 @@
 //! `list`: the sessions of the organization as CSV, an input of `run` as it is.
 
 use crate::cli::{Environment, FilterArgs, ListArgs, RemoteSettings};
-use crate::commands::listing::filter::{Filter, ListedPeople, users_of};
-use crate::commands::listing::{Directory, ListProgress, Lister, Pages, block_on};
+use crate::commands::listing::filter::{Filter, users_of};
+use crate::commands::listing::{ListProgress, Lister, Pages, block_on};
 use crate::commands::rehearsal::{Rehearsal, folder_of};
 use crate::engine::clock::wall;
 use crate::error::RunError;
 use crate::ledger::listing::Listing;
-use crate::model::{ExitStatus, InputSource};
+use crate::model::{ExitStatus, InputSource, TeamId};
 use crate::output::Console;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+mod people;
 mod state;
 
+use people::PeopleFiles;
 use state::{ListFiles, State};
 
 /// `argv` is the command line as it was typed, for the command that continues the listing.
@@ -28,15 +30,27 @@ pub fn list(typed: ListArgs, argv: &[OsString], console: &Console) -> Result<Exi
     block_on(async {
         let rehearsal = settings.rehearse.then(|| Rehearsal::open(folder_of(output.as_deref()))).transpose()?;
         let (mut lister, host) = Lister::connect(&settings, rehearsal).await?;
-        people.look_up(&mut lister, &mut filter).await?;
+        let directory = people.look_up(&mut lister, &mut filter).await?;
         let began_at = wall();
         // Only a listing in a file can be continued with another token.
-        let organization = if output.is_some() { lister.organization().await } else { None };
+        let of_few = if resume || others.is_some() { None } else { people::owners(&filter, &directory) };
+        let organization = if output.is_some() || of_few.is_some() { lister.organization().await } else { None };
+        let of_few = match (of_few, organization.as_deref().and_then(|id| TeamId::parse(id).ok())) {
+            (Some(owners), Some(organization)) => match people::sessions_of(&mut lister, owners, &organization).await {
+                Ok(page) => page,
+                Err(error) => return Ok(error.end(Some("nothing was listed; run the same command again"))),
+            },
+            (Some(_) | None, _) => None,
+        };
         let fresh = Listing::new(began_at, host, organization, filter.described());
         let mut state = match output {
             Some(output) => State::open(ListFiles::of(output, others), resume, fresh)?,
             None => State::on_stdout(fresh)?,
         };
+        if let Some(page) = of_few {
+            let end = state.add_page(&page, &filter, false).map_err(Into::into);
+            return state.conclude(end, argv, console);
+        }
         let mut progress = ListProgress::new(console, lister.clock());
         let mut pages = Pages::new(filter.owner.clone(), state.at.cursor.clone());
         let end = loop {
@@ -52,28 +66,6 @@ pub fn list(typed: ListArgs, argv: &[OsString], console: &Console) -> Result<Exi
         };
         state.conclude(end, argv, console)
     })
-}
-
-/// The files of `--users` and `--exclude-user`.
-struct PeopleFiles {
-    users: Option<ListedPeople>,
-    excluded: Option<ListedPeople>,
-}
-
-impl PeopleFiles {
-    /// Adds the users of the addresses to the filter.
-    async fn look_up(self, lister: &mut Lister, filter: &mut Filter) -> Result<(), RunError> {
-        let addresses = |people: Option<ListedPeople>| people.map(|people| people.addresses).unwrap_or_default();
-        let (users, excluded) = (addresses(self.users), addresses(self.excluded));
-        let wanted = users.union(&excluded).cloned().collect();
-        let directory = Directory::look_up(lister, &wanted).await;
-        let directory = directory.map_err(|error| error.into_error("nothing was listed"))?;
-        if let Some(known) = &mut filter.users {
-            known.extend(directory.all_users("--users", &users)?);
-        }
-        filter.excluded.extend(directory.all_users("--exclude-user", &excluded)?);
-        Ok(())
-    }
 }
 
 /// The filter, with the addresses that have to be looked up before it is complete.

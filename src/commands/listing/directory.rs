@@ -1,10 +1,11 @@
 //! Users by their e-mail addresses, through `admin.users.list`: active accounts first, then deactivated ones.
 
+use super::filter::ListedPeople;
 use super::{Incomplete, ListError, Lister};
 use crate::error::RunError;
-use crate::model::{EmailAddress, UserId};
+use crate::model::{EmailAddress, TeamId, UserId};
 use crate::output::counted;
-use crate::slack::UserQuery;
+use crate::slack::{SlackUser, UserQuery};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// Addresses that are named in an error.
@@ -14,27 +15,27 @@ const MOST_NAMED: usize = 20;
 #[derive(Debug, Default)]
 pub struct Directory {
     users: BTreeMap<EmailAddress, BTreeSet<UserId>>,
+    /// The workspaces of everybody wanted who was found, if Slack says so.
+    workspaces: BTreeMap<UserId, Vec<TeamId>>,
     /// Addresses of accounts whose id can't be read.
     unreadable: BTreeSet<EmailAddress>,
 }
 
 impl Directory {
-    /// Looks all of them up. Every page is read, since a later account may have the address of an earlier one.
+    /// Looks all addresses up. Every page is read, since a later account may have the address of an earlier one.
     ///
     /// # Errors
     /// If the listing can't, or mustn't, go on.
-    pub async fn look_up(lister: &mut Lister, wanted: &BTreeSet<EmailAddress>) -> Result<Self, ListError> {
+    pub async fn look_up(lister: &mut Lister, wanted: &ListedPeople) -> Result<Self, ListError> {
         let mut this = Self::default();
-        if wanted.is_empty() {
+        if wanted.addresses.is_empty() {
             return Ok(this);
         }
         for is_active in [true, false] {
             let (mut query, mut cursors) = (UserQuery { is_active, cursor: None }, HashSet::new());
             loop {
                 let page = lister.users(&query).await?;
-                for (user, address) in page.users.into_iter().filter(|(_, address)| wanted.contains(address)) {
-                    this.users.entry(address).or_default().insert(user);
-                }
+                page.users.into_iter().for_each(|user| this.take(user, wanted));
                 this.unreadable.extend(page.unreadable);
                 let Some(cursor) = page.next_cursor else { break };
                 if !cursors.insert(cursor.clone()) {
@@ -44,6 +45,23 @@ impl Directory {
             }
         }
         Ok(this)
+    }
+
+    fn take(&mut self, user: SlackUser, wanted: &ListedPeople) {
+        let SlackUser { id, email, workspaces } = user;
+        let email = email.filter(|email| wanted.addresses.contains(email));
+        if email.is_some() || wanted.ids.contains(&id) {
+            self.workspaces.insert(id.clone(), workspaces);
+        }
+        if let Some(email) = email {
+            self.users.entry(email).or_default().insert(id);
+        }
+    }
+
+    /// The workspaces of a user who was wanted; empty if they aren't known.
+    #[must_use]
+    pub fn workspaces(&self, user: &UserId) -> &[TeamId] {
+        self.workspaces.get(user).map_or(&[], Vec::as_slice)
     }
 
     /// # Errors

@@ -36,6 +36,14 @@ pub enum Fit {
     UnknownAddress,
 }
 
+impl ListedPeople {
+    /// Those with these addresses alone.
+    #[must_use]
+    pub fn at(addresses: BTreeSet<EmailAddress>) -> Self {
+        Self { ids: BTreeSet::new(), addresses }
+    }
+}
+
 impl Filter {
     /// Whether Slack was asked for this session, as far as can be read.
     #[must_use]

@@ -54,7 +54,8 @@ impl Incomplete {
 }
 
 /// Refusals that are about the ids in the query, not about the token.
-fn is_about_the_query(code: &ErrorCode) -> bool {
+#[must_use]
+pub fn is_about_the_query(code: &ErrorCode) -> bool {
     matches!(
         code,
         ErrorCode::UserNotFound

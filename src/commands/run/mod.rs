@@ -17,6 +17,7 @@ mod resume_notice;
 mod staleness;
 
 use crate::cli::{Mode, Settings};
+use crate::commands::listing::filter::ListedPeople;
 use crate::commands::listing::{Directory, Lister};
 use crate::commands::waiting;
 use crate::commands::waiting::SavedModes;
@@ -111,7 +112,7 @@ async fn protect_addresses(settings: &Settings, prepared: &mut Preflight, remote
         return Ok(());
     }
     let mut lister = Lister::with(remote.api().client().clone(), &settings.remote)?;
-    let directory = Directory::look_up(&mut lister, &addresses).await;
+    let directory = Directory::look_up(&mut lister, &ListedPeople::at(addresses.clone())).await;
     let directory = directory.map_err(|error| error.into_error("nothing was sent"))?;
     prepared.protect_users(settings, directory.all_users("--protect", &addresses)?)
 }
