@@ -6,6 +6,7 @@ use crate::model::{Delimiter, IdColumn, InputSource, Person, Rate, RateChoice, S
 use clap::Args;
 use ipnet::IpNet;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// How Slack is called by commands other than `run`.
 #[derive(Debug, Clone, Args)]
@@ -221,6 +222,12 @@ pub struct VerifyArgs {
     /// that existed before the run.
     #[arg(long, value_name = "FILE", value_parser = values::file())]
     pub before: Vec<PathBuf>,
+    /// Check again and again until every revoked session is gone, at most for this long, e.g. 15m
+    ///
+    /// For `run --whole-users`, whose work Slack does later. Between two checks it waits 1s, then 2s, up to 30s. Exits with 0 once
+    /// everything is gone, and with 1 if time is up. The output is replaced after each check.
+    #[arg(long, value_name = "TIME", value_parser = values::duration)]
+    pub wait: Option<Duration>,
     #[command(flatten)]
     pub remote: RemoteArgs,
 }

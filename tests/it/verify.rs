@@ -1,7 +1,8 @@
 //! `verify`: what became of the sessions of a run.
 
-use crate::harness::{Program, TOKEN, Workdir, config, sessions, start};
-use slack_revoke::stand_in::{Method, Server, Session};
+use crate::harness::{Program, TOKEN, Workdir, config, sessions, start, until};
+use rustix::process::Signal;
+use slack_revoke::stand_in::{BulkConfig, Method, Server, Session, StandInConfig};
 use std::fmt::Write as _;
 
 fn verify(work: &Workdir, server: &Server) -> Program {
@@ -242,4 +243,38 @@ fn ids_of_a_listing_from_before_that_cannot_be_read_are_counted() {
     let said = verify(&work, &server).args(["-q", "--before", "before.csv"]).exits(0).stderr();
     assert!(said.contains("1 row of before.csv with a session id that can't be read"), "{said}");
     assert_eq!(work.results("s.results.verified.csv").line(2).get("verified"), "gone", "77 was there before");
+}
+
+#[test]
+fn waiting_ends_once_slack_has_done_what_was_queued() {
+    let config = StandInConfig { bulk: BulkConfig { done_after: 4, ..BulkConfig::default() }, ..config(owned(1..=3)) };
+    let (work, server) = (Workdir::new(), start(config));
+    work.write("s.csv", "user_id\nU1\nU2\n");
+    let flags = ["--whole-users", "--confirm-users", "2", "--rate", "unlimited"];
+    work.run(&server, "s.csv").args(flags).exits(0);
+    assert!(server.queued_users() > 0);
+    let told = verify(&work, &server).args(["--wait", "10m"]).exits(0).stderr();
+    assert!(told.contains("2 records are not gone yet; checking again in 1s"), "{told}");
+    assert!(server.stats().of(Method::List).calls > 1 && server.live_sessions() == [3]);
+    let verified = work.results("s.results.verified.csv");
+    assert!(verified.records.iter().all(|record| record.get("verified") == "gone"));
+}
+
+#[test]
+fn waiting_ends_when_time_is_up_or_a_signal_comes_and_names_who_is_back() {
+    let (work, server) = (Workdir::new(), start(config(owned(1..=3))));
+    revoked(&work, &server, 1..=2);
+    server.set_alive([Session::new(1, "T1", "U1"), Session::new(902, "T1", "U2")]);
+    let told = verify(&work, &server).args(["--wait", "1s"]).exits(1).stderr();
+    assert!(told.contains("1 record is not gone yet; checking again in"), "{told}");
+    assert!(told.contains("that the results do not name: U2 (1 session from "), "{told}");
+    assert_eq!(work.results("s.results.verified.csv").line(2).get("verified"), "still_there");
+    let calls = server.stats().of(Method::List).calls;
+    verify(&work, &server).args(["--wait", "0s"]).exits(1);
+    assert_eq!(server.stats().of(Method::List).calls, calls + 1);
+
+    let mut waiting = verify(&work, &server).args(["--wait", "10m"]).start();
+    until(&mut waiting, || server.stats().of(Method::List).calls > calls + 2);
+    waiting.signal(Signal::INT);
+    assert_eq!(waiting.wait().code(), Some(130));
 }

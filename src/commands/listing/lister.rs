@@ -15,6 +15,7 @@ use crate::model::{Rate, RateChoice, StopReason};
 use crate::signals::Shutdown;
 use crate::slack::{CallError, Client, ListQuery, SessionPage, UserPage, UserQuery};
 use std::pin::pin;
+use std::time::Duration;
 
 /// Fetches pages. The first signal ends the listing after the page in flight.
 pub struct Lister {
@@ -94,6 +95,18 @@ impl Lister {
                 tracing::debug!("auth.test: {error}");
                 None
             }
+        }
+    }
+
+    /// Waits before the next listing.
+    ///
+    /// # Errors
+    /// If a signal came.
+    pub async fn pause(&mut self, time: Duration) -> Result<(), ListError> {
+        tokio::select! {
+            biased;
+            signal = self.shutdown.next() => Err(ListError::Stop(reason_of(signal))),
+            () = self.clock.sleep_until(self.clock.elapsed() + time) => Ok(()),
         }
     }
 

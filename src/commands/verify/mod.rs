@@ -21,13 +21,14 @@ use sightings::{Concerned, ListingSnapshot, Verdict};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Verifies. `argv` is the command line as it was typed.
 ///
 /// # Errors
 /// What stops it before its first call, and where its answers cannot be written.
 pub fn verify(typed: VerifyArgs, argv: &[OsString], console: &Console) -> Result<ExitStatus, RunError> {
-    let VerifyArgs { results, output, before, remote } = typed;
+    let VerifyArgs { results, output, before, wait, remote } = typed;
     let settings = RemoteSettings::resolve(remote, &InputSource::File(results.clone()), &Environment::capture())?;
     let files = VerifyFiles::of(&results, output)?;
     // A run that is under way would write the manifest over, and is not over yet.
@@ -45,31 +46,74 @@ pub fn verify(typed: VerifyArgs, argv: &[OsString], console: &Console) -> Result
         let rehearsal =
             settings.rehearse.then(|| Rehearsal::reopen(folder_of(Some(&files.run.results)))).transpose()?;
         let (mut lister, _) = Lister::connect(&settings, rehearsal).await?;
-        let mut progress = ListProgress::new(console, lister.clock());
-        let seen = ListingSnapshot::new(is_compared);
-        let answer = survey(&mut lister, seen, &concerned, &mut progress).await;
-        Ok(answer.map(|seen| Listed { seen, calls: lister.calls() }))
+        let check = Verification { files: &files, names: &names, concerned: &concerned, is_compared, console };
+        check.until_gone(&mut lister, wait.unwrap_or_default()).await
     })?;
-    let listed = match listed {
-        Ok(listed) => listed,
+    let (listed, totals) = match listed {
+        Ok(answered) => answered,
         Err(halt) => {
             let again = crate::output::command_line(argv);
             return Ok(halt.end(Some(&format!("nothing was verified; run it again: {again}"))));
         }
     };
-    let totals = answer(&files, &names, &listed.seen)?;
     if let Some(manifest) = &mut manifest {
         manifest.extra.insert("verified".into(), totals.to_json(&listed, &files));
         manifest.save(&files.run.manifest).map_err(|error| unwritable(&error))?;
     }
     totals.tell(&listed, &files, console);
-    let is_proved = totals.living + totals.waiting == 0 && !listed.seen.is_incomplete;
-    Ok(if is_proved { ExitStatus::Success } else { ExitStatus::RowsFailed })
+    Ok(if totals.is_proved(&listed) { ExitStatus::Success } else { ExitStatus::RowsFailed })
 }
 
 struct Listed {
     seen: ListingSnapshot,
     calls: u64,
+}
+
+/// The longest pause between two checks.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// One verification after another, of the same results.
+struct Verification<'a> {
+    files: &'a VerifyFiles,
+    names: &'a ColumnNames,
+    concerned: &'a Concerned,
+    is_compared: bool,
+    console: &'a Console,
+}
+
+impl Verification<'_> {
+    /// Checks until nothing is left alive, or `wait` has passed.
+    async fn until_gone(
+        &self,
+        lister: &mut Lister,
+        wait: Duration,
+    ) -> Result<Result<(Listed, VerifyTotals), ListError>, RunError> {
+        let (clock, mut pause) = (lister.clock(), Duration::from_secs(1));
+        let end = clock.elapsed() + wait;
+        loop {
+            let seen = ListingSnapshot::new(self.is_compared);
+            let seen = match survey(lister, seen, self.concerned, &mut ListProgress::new(self.console, clock)).await {
+                Ok(seen) => seen,
+                Err(halt) => return Ok(Err(halt)),
+            };
+            let found = Listed { seen, calls: lister.calls() };
+            let totals = answer(self.files, self.names, &found.seen)?;
+            let left = end.saturating_sub(clock.elapsed());
+            if totals.is_proved(&found) || left.is_zero() {
+                return Ok(Ok((found, totals)));
+            }
+            let now = pause.min(left);
+            self.console.note(&format!(
+                "{} not gone yet; checking again in {}",
+                counted(totals.living + totals.waiting, "record is", "records are"),
+                output::format_duration(now)
+            ));
+            if let Err(halt) = lister.pause(now).await {
+                return Ok(Err(halt));
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
 }
 
 /// Lists the whole organization: a user's sessions may be in any workspace, whatever the rows say.
@@ -280,6 +324,10 @@ impl VerifyTotals {
         self.by_verdict.get(&verdict).copied().unwrap_or(0)
     }
 
+    fn is_proved(&self, listed: &Listed) -> bool {
+        self.living + self.waiting == 0 && !listed.seen.is_incomplete
+    }
+
     fn to_json(&self, listed: &Listed, files: &VerifyFiles) -> serde_json::Value {
         serde_json::json!({
             "at": wall().rfc3339(),
@@ -322,7 +370,7 @@ impl VerifyTotals {
             } else {
                 "the results do not name"
             };
-            console.note(&format!("users of these records have {sessions} that {names}"));
+            console.note(&format!("users of these records have {sessions} that {names}: {}", listed.seen.back_again()));
         }
         console.note(&format!("written: {}", files.verified.display()));
         if self.waiting > 0 {

@@ -1,11 +1,15 @@
 //! What a listing shows of the sessions and the users of a run. Pure; memory is bounded by the results.
 
 use crate::model::{SessionId, UserId};
+use crate::output::counted;
 use crate::slack::{ActiveSession, SessionPage};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// Addresses kept for one user: enough to see where somebody is back from.
 const MOST_IPS: usize = 20;
+
+/// Users that are named in the totals.
+const MOST_NAMED: usize = 20;
 
 /// What is asked for: the sessions of the results, and their users.
 #[derive(Debug, Default)]
@@ -181,6 +185,21 @@ impl ListingSnapshot {
     #[must_use]
     pub fn back(&self, user: &UserId) -> Option<&Back> {
         self.back.get(user)
+    }
+
+    /// Who has signed in again, with the addresses: the first users by their ids.
+    #[must_use]
+    pub fn back_again(&self) -> String {
+        let mut users: Vec<_> = self.back.iter().collect();
+        users.sort_by_key(|(user, _)| *user);
+        let named = users.iter().take(MOST_NAMED).map(|(user, back)| {
+            let ips: Vec<&str> = back.ips.iter().map(|ip| &**ip).collect();
+            let from = if ips.is_empty() { String::new() } else { format!(" from {}", ips.join(" ")) };
+            format!("{user} ({}{from})", counted(back.sessions.len() as u64, "session", "sessions"))
+        });
+        let more = users.len().saturating_sub(MOST_NAMED);
+        let others = if more == 0 { String::new() } else { format!(" and {more} more") };
+        format!("{}{others}", named.collect::<Vec<_>>().join(", "))
     }
 
     /// New sessions of all users, each once.
