@@ -196,6 +196,12 @@ pub struct ResolveArgs {
     /// Same as for `run`.
     #[arg(long, value_name = "NAME=HEADER", value_delimiter = '\n', value_parser = values::column, help_heading = "Input")]
     pub column: Vec<(IdColumn, String)>,
+    /// Compare every row with the sessions that Slack lists
+    ///
+    /// Adds the column listed: yes, no, or other_user if the session is another user's than the row's. Exits with 1 unless every row
+    /// is listed. For sessions of `from-audit`, before anything is revoked.
+    #[arg(long, help_heading = "Safety")]
+    pub check: bool,
     /// Output file [default: standard output]
     ///
     /// An existing file is refused.

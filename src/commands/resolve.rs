@@ -1,5 +1,7 @@
 //! `resolve`: users for rows that don't name them: the owners of their sessions, or whose e-mail address they have.
 
+mod check;
+
 use crate::cli::{self, Environment, RemoteSettings, ResolveArgs};
 use crate::commands::listing::filter::ListedPeople;
 use crate::commands::listing::{Directory, ListError, ListProgress, Lister, Pages, block_on};
@@ -16,13 +18,14 @@ use crate::model::{
 };
 use crate::output::{Console, WEAKENED, counted, thousands};
 use crate::slack::ActiveSession;
+use check::{LISTED, ListedSessions};
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 /// # Errors
 /// What stops it before its first call, and if the rows can't be written.
 pub fn resolve(typed: ResolveArgs, console: &Console) -> Result<ExitStatus, RunError> {
-    let ResolveArgs { source, delimiter, column, output, remote } = typed;
+    let ResolveArgs { source, delimiter, column, check, output, remote } = typed;
     let names = cli::columns(&column)?;
     let settings = RemoteSettings::resolve(remote, &source, &Environment::capture())?;
     // Refused now rather than after an hour of listing.
@@ -46,7 +49,7 @@ pub fn resolve(typed: ResolveArgs, console: &Console) -> Result<ExitStatus, RunE
         };
         let rehearsal = settings.rehearse.then(|| Rehearsal::open(folder_of(input))).transpose()?;
         let (mut lister, _) = Lister::connect(&settings, rehearsal).await?;
-        let mut wanted = Wanted::default();
+        let mut wanted = Wanted { listed: check.then(ListedSessions::default), ..Wanted::default() };
         read_rows(&content, |row| wanted.note(ids, row)).await?;
         match Directory::look_up(&mut lister, &ListedPeople::at(wanted.addresses.clone())).await {
             Ok(directory) => wanted.directory = directory,
@@ -66,7 +69,7 @@ pub fn resolve(typed: ResolveArgs, console: &Console) -> Result<ExitStatus, RunE
             }
         }
         print_totals(&wanted, &rows, output, console);
-        Ok(if rows.unresolved == 0 { ExitStatus::Success } else { ExitStatus::RowsFailed })
+        Ok(if rows.unresolved + rows.unlisted == 0 { ExitStatus::Success } else { ExitStatus::RowsFailed })
     })
 }
 
@@ -95,6 +98,10 @@ fn nameless(ids: IdColumns, row: &Row) -> Option<Nameless> {
     }
 }
 
+fn session_of(ids: IdColumns, row: &Row) -> Option<SessionId> {
+    SessionId::parse(row.fields.get(ids.session?)?).ok()
+}
+
 /// The workspace that rows name beside a session, and the user once found.
 type TeamOwner = (Option<TeamId>, Option<UserId>);
 
@@ -103,6 +110,8 @@ type TeamOwner = (Option<TeamId>, Option<UserId>);
 struct Wanted {
     addresses: BTreeSet<EmailAddress>,
     directory: Directory,
+    /// With `--check`.
+    listed: Option<ListedSessions>,
     owners: HashMap<SessionId, Vec<TeamOwner>>,
     open: u64,
     unreadable: u64,
@@ -110,6 +119,9 @@ struct Wanted {
 
 impl Wanted {
     fn note(&mut self, ids: IdColumns, row: &Row) {
+        if let (Some(listed), Some(session)) = (&mut self.listed, session_of(ids, row)) {
+            listed.note(session);
+        }
         let (session, team) = match nameless(ids, row) {
             Some(Nameless::Session(session, team)) => (session, team),
             Some(Nameless::Address(address)) => {
@@ -125,7 +137,15 @@ impl Wanted {
         }
     }
 
+    /// Whether there is something that another page may show.
+    fn is_open(&self) -> bool {
+        self.open > 0 || self.listed.as_ref().is_some_and(ListedSessions::is_open)
+    }
+
     fn take(&mut self, session: &ActiveSession) {
+        if let Some(listed) = &mut self.listed {
+            listed.take(session);
+        }
         let Some(owners) = self.owners.get_mut(&session.session_id) else { return };
         for (team, user) in owners.iter_mut().filter(|(_, user)| user.is_none()) {
             if fits(team.as_ref(), session.team_id.as_ref()) {
@@ -160,7 +180,7 @@ fn fits(named: Option<&TeamId>, listed: Option<&TeamId>) -> bool {
 async fn find(lister: &mut Lister, wanted: &mut Wanted, progress: &mut ListProgress<'_>) -> Result<(), ListError> {
     let mut pages = Pages::new(None, None);
     let (mut read, mut seen) = (0, 0);
-    while wanted.open > 0 {
+    while wanted.is_open() {
         let Some(page) = pages.next(lister).await? else { break };
         read += 1;
         seen += page.sessions.len() as u64;
@@ -178,6 +198,8 @@ const MOST_NAMED: usize = 20;
 struct ResolvedRows {
     resolved: u64,
     unresolved: u64,
+    /// Rows that aren't listed as they are, with `--check`.
+    unlisted: u64,
     /// Line of the first unresolved rows, and what isn't known.
     named: Vec<(u64, String)>,
 }
@@ -204,7 +226,8 @@ async fn write(
     let mut table = output.map_or_else(|| Ok(Table::stdout()), created)?;
     let columns = content.header().fields();
     let user_column = ids.user.unwrap_or(columns.len());
-    table.row(with(columns, user_column, Some("user_id"), ids.user.is_none(), 0));
+    let head = with(columns, user_column, Some("user_id"), ids.user.is_none());
+    table.row(head.chain(wanted.listed.is_some().then_some(LISTED)));
     let (mut rows, mut failed) = (ResolvedRows::default(), None);
     read_rows(content, |row| {
         let user = nameless(ids, row).map(|nameless| wanted.user(&nameless));
@@ -217,7 +240,11 @@ async fn write(
             Err(Rejection::Columns { found, expected }) => found.saturating_sub(expected),
             Ok(_) | Err(_) => 0,
         };
-        table.row(with(&row.fields, user_column, user.map(UserId::as_str), ids.user.is_none(), beyond));
+        let own = ids.user.and_then(|index| UserId::parse(row.fields.get(index)?).ok());
+        let listed = wanted.listed.as_ref().map(|all| all.verdict(session_of(ids, row), user.or(own.as_ref())));
+        rows.unlisted += u64::from(listed.is_some_and(|listed| listed != "yes"));
+        let fields = with(&row.fields, user_column, user.map(UserId::as_str), ids.user.is_none());
+        table.row(fields.chain(listed).chain(std::iter::repeat_n(SURPLUS, beyond)));
         if failed.is_none() {
             failed = table.flush_beyond(64 * 1024).err();
         }
@@ -230,19 +257,13 @@ async fn write(
 /// Replaces a cell beyond the header's columns, which isn't kept: an empty cell wouldn't count as surplus.
 const SURPLUS: &str = "surplus";
 
-/// The fields with the user in its column, or after the others if there is no such column, then `beyond` surplus fields.
-fn with<'a>(
-    fields: &'a Fields,
-    column: usize,
-    user: Option<&'a str>,
-    is_new: bool,
-    beyond: usize,
-) -> impl Iterator<Item = &'a str> {
+/// The fields with the user in its column, or after the others if there is no such column.
+fn with<'a>(fields: &'a Fields, column: usize, user: Option<&'a str>, is_new: bool) -> impl Iterator<Item = &'a str> {
     let kept = fields.iter().enumerate().map(move |(index, field)| match user {
         Some(user) if index == column && field.trim().is_empty() => user,
         Some(_) | None => field,
     });
-    kept.chain(is_new.then(|| user.unwrap_or_default())).chain(std::iter::repeat_n(SURPLUS, beyond))
+    kept.chain(is_new.then(|| user.unwrap_or_default()))
 }
 
 fn print_totals(wanted: &Wanted, rows: &ResolvedRows, output: Option<PathBuf>, console: &Console) {
@@ -258,7 +279,11 @@ fn print_totals(wanted: &Wanted, rows: &ResolvedRows, output: Option<PathBuf>, c
             named.join(", ")
         );
     }
-    if wanted.unreadable > 0 && rows.unresolved > 0 {
+    if rows.unlisted > 0 {
+        let rows = counted(rows.unlisted, "row isn't", "rows aren't");
+        tracing::error!("{rows} listed by Slack with their session and user: see the column {LISTED}");
+    }
+    if wanted.unreadable > 0 && rows.unresolved + rows.unlisted > 0 {
         let sessions = counted(wanted.unreadable, "listed session", "listed sessions");
         tracing::warn!(target: WEAKENED, "{sessions} could not be read; they may be some of those");
     }

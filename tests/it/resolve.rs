@@ -70,3 +70,18 @@ fn every_kind_of_trouble_has_its_code() {
     resolve(&work, &server, "s.csv").args(["-o", "no/such/r.csv"]).exits(7);
     assert_eq!(server.stats().of(Method::List).calls, calls, "refused before anything is listed");
 }
+
+#[test]
+fn check_says_of_every_row_whether_slack_lists_it() {
+    let people = vec![Session::new(1, "T1", "U1"), Session::new(2, "T1", "U2"), Session::new(3, "T1", "U3")];
+    let (work, server) = (Workdir::new(), start(config(people)));
+    work.write("s.csv", "session_id,user_id,team_id\n1,U1,\n2,U9,\n3,,T1\n7,U7,\n,U1,\n1,U1,,x\n");
+    let ended = resolve(&work, &server, "s.csv").args(["--check"]).exits(1);
+    let want = "session_id,user_id,team_id,listed\n1,U1,,yes\n2,U9,,other_user\n3,U3,T1,yes\n7,U7,,no\n,U1,,\n1,U1,,yes,surplus\n";
+    assert_eq!(ended.stdout(), want);
+    assert!(ended.stderr().contains("3 rows aren't listed by Slack"), "{}", ended.stderr());
+    work.write("good.csv", "session_id,user_id\n1,U1\n2,U2\n");
+    resolve(&work, &server, "good.csv").args(["--check", "-o", "checked.csv"]).exits(0);
+    work.run(&server, "checked.csv").args(["--rate", "unlimited"]).exits(0);
+    assert_eq!(server.live_sessions(), [3]);
+}

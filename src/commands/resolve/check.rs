@@ -1,0 +1,45 @@
+//! `--check`: whether the sessions of the rows are listed, and with which user.
+
+use crate::model::{SessionId, UserId};
+use crate::slack::ActiveSession;
+use std::collections::HashMap;
+
+/// The column that it adds.
+pub const LISTED: &str = "listed";
+
+/// The sessions of the rows, each with the user that Slack lists it with; memory grows with the input.
+#[derive(Debug, Default)]
+pub struct ListedSessions {
+    users: HashMap<SessionId, Option<UserId>>,
+    open: usize,
+}
+
+impl ListedSessions {
+    pub fn note(&mut self, session: SessionId) {
+        if self.users.insert(session, None).is_none() {
+            self.open += 1;
+        }
+    }
+
+    pub fn take(&mut self, session: &ActiveSession) {
+        if let Some(user @ None) = self.users.get_mut(&session.session_id) {
+            *user = Some(session.user_id.clone());
+            self.open -= 1;
+        }
+    }
+
+    /// Whether another page can change an answer.
+    pub fn is_open(&self) -> bool {
+        self.open > 0
+    }
+
+    /// The answer for a row; empty if it names no session.
+    pub fn verdict(&self, session: Option<SessionId>, user: Option<&UserId>) -> &'static str {
+        let Some(session) = session else { return "" };
+        match (self.users.get(&session), user) {
+            (None | Some(None), _) => "no",
+            (Some(Some(listed)), Some(user)) if listed != user => "other_user",
+            (Some(Some(_)), _) => "yes",
+        }
+    }
+}
