@@ -274,6 +274,14 @@ impl Job {
         }
     }
 
+    /// It has all its attempts again, and no failure so far was its own.
+    pub fn start_over(&mut self) {
+        (self.tries, self.is_own_trouble) = (0, false);
+        if let Some(failure) = &mut self.failure {
+            failure.tries = 0;
+        }
+    }
+
     /// Failures of the streak that the last failure belongs to.
     pub fn failures_in_a_row(&self) -> u32 {
         self.failure.as_ref().map_or(0, |failure| failure.count)

@@ -54,10 +54,20 @@ impl RetryQueue {
     /// An outage was declared: these rows and the undecided ones are due as soon as any row is, and failures of the streak
     /// that was part of the outage are not held against the rows.
     pub fn forgive(&mut self, failed: Vec<Job>, streak: u64) {
+        self.make_due(failed);
+        self.waiting.values_mut().for_each(|job| job.forgive(streak));
+    }
+
+    /// These rows, the undecided ones and all that wait have all their attempts again.
+    pub fn start_over(&mut self, failed: Vec<Job>) {
+        self.make_due(failed);
+        self.waiting.values_mut().for_each(Job::start_over);
+    }
+
+    fn make_due(&mut self, failed: Vec<Job>) {
         for job in failed.into_iter().chain(std::mem::take(&mut self.undecided)) {
             self.wait_until(Duration::ZERO, job);
         }
-        self.waiting.values_mut().for_each(|job| job.forgive(streak));
     }
 
     pub fn take_rows(&mut self, is_wanted: impl Fn(&Job) -> bool) -> Vec<Job> {

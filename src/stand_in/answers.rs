@@ -95,11 +95,13 @@ pub(super) fn denied(denial: &Denial) -> Response {
 }
 
 pub(super) fn limited(status: LimitStatus, retry_after: Option<HeaderValue>) -> Response {
-    let mut response = refused(&ErrorCode::Ratelimited, None, None);
-    *response.status_mut() = match status {
-        LimitStatus::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
-        LimitStatus::Ok => StatusCode::OK,
+    let mut response = match status {
+        LimitStatus::TooManyRequests | LimitStatus::Ok => refused(&ErrorCode::Ratelimited, None, None),
+        LimitStatus::Unavailable => fault(InjectedFault::Unavailable),
     };
+    if status == LimitStatus::TooManyRequests {
+        *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+    }
     if let Some(retry_after) = retry_after {
         response.headers_mut().insert(header::RETRY_AFTER, retry_after);
     }

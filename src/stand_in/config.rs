@@ -196,14 +196,16 @@ pub enum RetryAfter {
     Fixed(u64),
 }
 
-/// The HTTP status of a refusal; the body is `ratelimited` in any case.
+/// The HTTP status of a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LimitStatus {
-    /// 429, as documented.
+    /// 429 with `ratelimited` in JSON, as documented.
     #[default]
     TooManyRequests,
-    /// 200, which slack.md holds possible.
+    /// 200 with the same body, which slack.md holds possible.
     Ok,
+    /// 503 with a page of HTML, as proxies limit.
+    Unavailable,
 }
 
 /// How long an answer takes beyond its making.

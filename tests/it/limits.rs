@@ -70,6 +70,23 @@ fn a_pause_is_waited_for_and_is_no_attempt() {
 }
 
 #[test]
+fn a_limiter_that_answers_503_makes_no_row_unknown() {
+    let kind = LimitKind::TokenBucket { calls: 30, per: Duration::from_secs(1), burst: 3 };
+    let limit = Limit { status: LimitStatus::Unavailable, retry_after: RetryAfter::Missing, ..Limit::of(kind) };
+    let limits = MethodLimits { invalidate: limit, ..MethodLimits::default() };
+    let server = start(StandInConfig { limits, ..config(sessions(1_000, 50)) });
+    let work = Workdir::new();
+    work.write("in.csv", rows(1_000, 50));
+    work.run(&server, "in.csv").args(["--max-rate", "6000/min", "--start-rate", "1800/min"]).exits(0);
+    let results = work.results("in.results.csv");
+    assert_eq!(results.count("revoked"), 50);
+    assert!(results.records.iter().all(|record| record.get("rate_limited") == "0"), "it is no 429");
+    let counts = server.stats().of(Method::Invalidate);
+    assert!(counts.limited > 4, "{counts:?}");
+    assert!(counts.limited < 60, "the rate falls: {counts:?}");
+}
+
+#[test]
 fn a_limit_on_auth_test_does_not_end_the_run() {
     let kind = LimitKind::FixedWindow { calls: 1, per: Duration::from_hours(1), starts: WindowStart::FirstCall };
     let limits = MethodLimits { auth_test: Limit::of(kind), ..MethodLimits::default() };

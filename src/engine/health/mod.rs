@@ -2,6 +2,7 @@
 
 mod breaker;
 mod outage;
+mod overload;
 mod suspended;
 mod token;
 
@@ -13,6 +14,8 @@ use breaker::Breaker;
 pub use breaker::{BreakerVerdict, EndedRow};
 use outage::Outage;
 pub use outage::OutageChange;
+pub use overload::FaultVerdict;
+use overload::Overload;
 use std::time::Duration;
 use suspended::SuspendedWorkspaces;
 use token::TokenHealth;
@@ -21,6 +24,7 @@ use token::TokenHealth;
 #[derive(Debug)]
 pub struct Health {
     pub outage: Outage,
+    overload: Overload,
     /// It holds rows, so it is asked when they end and not when their answer comes.
     pub breaker: Breaker,
     suspended: SuspendedWorkspaces,
@@ -36,6 +40,7 @@ pub struct Health {
 pub struct AnswerVerdict {
     pub outage: OutageChange,
     pub scope: Scope,
+    pub fault: FaultVerdict,
 }
 
 /// Whose problem a refusal is.
@@ -59,6 +64,7 @@ impl Health {
     pub fn new(policy: &Policy) -> Self {
         Self {
             outage: Outage::default(),
+            overload: Overload::default(),
             breaker: Breaker::new(policy.earlier.successes() > 0),
             suspended: SuspendedWorkspaces::new(policy.is_one_workspace, policy.earlier_teams.iter().cloned()),
             token: TokenHealth::default(),
@@ -92,7 +98,8 @@ impl Health {
             | Class::TokenExpired
             | Class::Run => self.clear_answer(sent_at),
         };
-        AnswerVerdict { outage, scope: self.scope(call, reply, class) }
+        let fault = self.overload.on(job, reply, class);
+        AnswerVerdict { outage, scope: self.scope(call, reply, class), fault }
     }
 
     fn clear_answer(&mut self, sent_at: Duration) -> OutageChange {

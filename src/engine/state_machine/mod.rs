@@ -12,7 +12,7 @@ mod users;
 
 use super::buckets::Buckets;
 use super::clock::Now;
-use super::health::Health;
+use super::health::{FaultVerdict, Health};
 use super::job::{self, CallInFlight, Job};
 use super::permit::AnnouncedPauses;
 use super::policy::Policy;
@@ -171,7 +171,10 @@ impl StateMachine {
         let seed = self.seed(call.job.line(), self.next_call);
         let verdict = self.health.on(&call, &reply, class, now.at, seed);
         self.follow_outage(verdict.outage, &reply);
-        self.update_bucket(&call, &reply, class);
+        if verdict.fault == FaultVerdict::NowLimit {
+            self.start_over();
+        }
+        self.update_bucket(&call, &reply, class, verdict.fault);
         self.decide(call, reply, class, verdict);
     }
 

@@ -49,6 +49,12 @@ impl StateMachine {
         self.in_flight.values_mut().for_each(|call| call.job.forgive(streak));
     }
 
+    /// Faults turned out to be a limit's: no row failed for a reason of its own so far.
+    pub(super) fn start_over(&mut self) {
+        self.retries.start_over(self.buckets.take_rows(Job::has_failed));
+        self.in_flight.values_mut().for_each(|call| call.job.start_over());
+    }
+
     /// A row got no clear answer.
     pub(super) fn fail(&mut self, mut job: Job, reply: Reply, change: OutageChange) {
         let streak = self.health.streak();

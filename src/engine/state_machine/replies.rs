@@ -1,12 +1,15 @@
 //! What an answer does: to the gate, to its row, to the run.
 
 use super::{Action, StateMachine};
-use crate::engine::health::{AnswerVerdict, BreakerVerdict, EndedRow, Scope};
+use crate::engine::health::{AnswerVerdict, BreakerVerdict, EndedRow, FaultVerdict, Scope};
 use crate::engine::job::{CallInFlight, Job};
 use crate::engine::retry::{self, Class};
 use crate::model::{Answer, Event, Outcome, Reply, Row, Status, StopReason, TeamId};
 use std::collections::HashSet;
 use std::time::Duration;
+
+/// The pause after a 503 that is a limit's answer and asks for none: such limits count in seconds.
+const UNSTATED_PAUSE_OF_503: Duration = Duration::from_secs(1);
 
 impl StateMachine {
     pub(super) fn warn(&mut self, warning: Option<&str>) {
@@ -18,7 +21,7 @@ impl StateMachine {
         }
     }
 
-    pub(super) fn update_bucket(&mut self, call: &CallInFlight, reply: &Reply, class: Class) {
+    pub(super) fn update_bucket(&mut self, call: &CallInFlight, reply: &Reply, class: Class, fault: FaultVerdict) {
         let now = self.now;
         let gate = self.buckets.answered(&call.job);
         let accepted = match class {
@@ -29,6 +32,11 @@ impl StateMachine {
                 let stated = stated.then_some(asked);
                 self.emit(Event::RateLimited { line, team, pause, stated });
                 self.keep_pause(&call.job, pause, asked);
+                Some(false)
+            }
+            Class::Transient { .. } if fault != FaultVerdict::Fault => {
+                let pause = gate.refused(call.sent_at, now.at, reply.wait.unwrap_or(UNSTATED_PAUSE_OF_503));
+                self.keep_pause(&call.job, pause, reply.wait.unwrap_or_default());
                 Some(false)
             }
             Class::Transient { .. } => {
