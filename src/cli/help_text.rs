@@ -180,7 +180,8 @@ pub fn of_command(name: &str) -> Option<Guide> {
         "report" => (
             REPORT,
             exits(&[
-                (Success, "the report was written"),
+                (Success, "the report was written; with --check, everything is as recorded"),
+                (RowsFailed, "with --check: something isn't as recorded"),
                 (Usage, "usage error or unusable file"),
                 (Unwritable, "the report can't be written (disk full, read-only, deleted)"),
                 (Internal, Internal.meaning()),
@@ -300,6 +301,7 @@ const REPORT: &[Example] = &[
         "Under another name, with all pauses and estimates from the events file",
         "slack-revoke report sessions.results.csv -o INC-1234.html --events events.ndjson",
     ),
+    ("Check that nothing was changed since", "slack-revoke report sessions.results.csv --check --manifest-sha256 HEX"),
 ];
 
 const COMPLETIONS: &[Example] = &[

@@ -257,6 +257,19 @@ pub struct PageArgs {
     /// The manifest has the first thousand pauses and rate estimates of each run; the events file has all of them, and outages.
     #[arg(long, value_name = "FILE", value_parser = values::file(), help_heading = "Input")]
     pub events: Option<PathBuf>,
+    /// Check that the files of the run are as recorded; write nothing
+    ///
+    /// Compares results, remaining rows, events, summary, verified results and report with their digests in the manifest, and counts
+    /// the records again. Prints a line for each. Reads files only; --events says where the events are now. Exits with 1 if
+    /// something differs or is missing, or the run has no end.
+    #[arg(long, conflicts_with_all = ["output", "rehearse"], help_heading = "Safety")]
+    pub check: bool,
+    /// SHA-256 of the manifest, from the last step that printed it, to compare with
+    ///
+    /// Whoever can write the files can write the manifest too, so keep this digest elsewhere: a run, `verify` and `report` print it,
+    /// and a run adds it to its events, its summary and the variables of --on-finish.
+    #[arg(long, value_name = "HEX", value_parser = values::sha256, help_heading = "Safety")]
+    pub manifest_sha256: Option<String>,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -277,7 +277,7 @@ pub struct ReportArgs {
     ///
     /// Run by the shell, however the run ended, with SLACK_REVOKE_EXIT_CODE, SLACK_REVOKE_STATUS (complete, rows_failed, stopped, denied,
     /// unavailable, unwritable, fault, interrupted, terminated), SLACK_REVOKE_MODE (run, rehearsal), SLACK_REVOKE_RUN_ID,
-    /// SLACK_REVOKE_RESULTS and SLACK_REVOKE_SUMMARY (the file of --summary-json, else OUTPUT.summary.json). SLACK_TOKEN and systemd's
+    /// SLACK_REVOKE_RESULTS, SLACK_REVOKE_MANIFEST, SLACK_REVOKE_MANIFEST_SHA256 and SLACK_REVOKE_SUMMARY (the file of --summary-json, else OUTPUT.summary.json). SLACK_TOKEN and systemd's
     /// credentials are removed from its environment. Its output goes to standard error. It is killed after a minute. A hook failure is
     /// logged and doesn't change the exit code. The hook isn't run if the run was refused before it began, or after a second signal.
     #[arg(long, value_name = "CMD", value_parser = values::text)]

@@ -44,6 +44,12 @@ pub(super) fn text(text: &str) -> Result<String, String> {
     if text.trim().is_empty() { Err("is empty".into()) } else { Ok(text.into()) }
 }
 
+/// A SHA-256 as `sha256sum` prints it, or in upper case.
+pub(super) fn sha256(text: &str) -> Result<String, &'static str> {
+    let is_hash = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_hash { Ok(text.to_ascii_lowercase()) } else { Err("must be 64 hexadecimal digits") }
+}
+
 /// `--rate`. Where `auto` starts and ends is decided with `--start-rate` and `--max-rate`.
 pub(super) fn rate(text: &str) -> Result<RateChoice, RateError> {
     match text.trim() {

@@ -200,18 +200,21 @@ impl Journal {
 
     /// Ends a run that stopped by itself, and so knows which of the rows without a record may be gone: those `in_doubt`, and
     /// those that earlier runs left open. The others that it sent got a clear refusal, and are taken off the list. Rows in
-    /// `done` stay on it: their records may be lost one day.
+    /// `done` stay on it: their records may be lost one day. The output stays locked as long as the returned lock lives.
     ///
     /// # Errors
     /// If the list can't be written, or was lost under the run. It names too many rows then, or any, and never too few.
-    pub fn settle(self, done: &RoaringTreemap, in_doubt: &[u64]) -> io::Result<()> {
+    pub fn settle(self, done: &RoaringTreemap, in_doubt: &[u64]) -> io::Result<Lock> {
         let Self { file, path, pid, before, syncer, .. } = self;
         syncer.finish()?;
-        let PossiblySent::Lines(before) = before else { return Ok(()) };
+        let PossiblySent::Lines(before) = before else { return Ok(Lock { file, path, pid, marks: Marks::All }) };
         let listed = entries(&path).map_err(during("read", &path))?;
         let open = (before | in_doubt.iter().copied().collect::<RoaringTreemap>()) - done;
         let kept = (&listed & done) | open;
-        if kept == listed { Ok(()) } else { rewrite(&file, pid, &kept).map_err(during("write", &path)) }
+        if kept != listed {
+            rewrite(&file, pid, &kept).map_err(during("write", &path))?;
+        }
+        Ok(Lock { file, path, pid, marks: Marks::Lines })
     }
 
     /// Ends a run that has not reached every row: the list is synced and stays.

@@ -1,5 +1,6 @@
 //! What a run writes while it goes on, as one unit: the results, the journal, and the manifest.
 
+use super::evidence::{self, named};
 use super::journal::{Journal, Lock};
 use super::manifest::{self, Manifest, Protections};
 use super::paths::RunFiles;
@@ -9,9 +10,12 @@ use super::results::{self, CreateError, ResultsWriter};
 use super::resume::Start;
 use super::scan::Recorded;
 use crate::engine::ports::Unwritable;
-use crate::model::{BucketKind, Event, Fields, IdColumns, InputRecord, Run, RunCounts, Snapshot, Stamp, TokenOwner};
+use crate::files::Fingerprint;
+use crate::model::{
+    BucketKind, Event, Fields, FileRole, IdColumns, InputRecord, Run, RunCounts, Snapshot, Stamp, TokenOwner,
+};
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The records of a run and what a later run needs to continue it.
@@ -42,7 +46,7 @@ pub struct NewRun {
     pub protections: Protections,
 }
 
-/// The steps of [`Ledger::begin`] and [`Ledger::finish`], in their order. A process can die after each of them.
+/// The steps of [`Ledger::begin`], [`Ledger::finish`] and [`FinishedLedger::publish`], in their order. A process can die after each of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
     EarlierRunArchived,
@@ -52,6 +56,7 @@ pub enum Step {
     ResultsFinished,
     RemainingWritten,
     ManifestSealed,
+    ManifestPublished,
 }
 
 /// How a run ended, for the files.
@@ -83,6 +88,55 @@ pub struct FinishedLedger {
     /// Why the rows of an input that couldn't be read to its end weren't copied.
     pub not_copied: Option<io::Error>,
     pub errors: Errors,
+    files: RunFiles,
+    held: Held,
+}
+
+/// What keeps another run off the output until the last file is written.
+#[derive(Debug)]
+enum Held {
+    /// The journal of a complete run, to be removed.
+    Journal(Journal),
+    Lock(Option<Lock>),
+}
+
+/// What the manifest is to vouch for besides the ledger's own files.
+#[derive(Debug, Default)]
+pub struct Reports<'a> {
+    /// The events, as far as they are written.
+    pub events: Option<&'a Path>,
+    /// Where the summary will be, and what comes before its last member, which is the manifest's digest.
+    pub summary: Option<(&'a Path, &'a str)>,
+}
+
+impl FinishedLedger {
+    /// Saves the manifest for the last time, with the digests of all files. Returns its own.
+    ///
+    /// # Errors
+    /// If a file can't be read or the manifest not written. The one that [`Ledger::finish`] left stays then.
+    pub fn publish(&mut self, reports: &Reports<'_>, passed: &mut dyn FnMut(Step)) -> io::Result<String> {
+        let (manifest, path) = (&mut self.manifest, &self.files.manifest);
+        if let Some(events) = reports.events {
+            manifest.set_subject(FileRole::Events, evidence::subject(FileRole::Events, events, path)?);
+        }
+        if let Some((summary, text)) = reports.summary {
+            manifest.set_subject(FileRole::Summary, evidence::subject_to_be(FileRole::Summary, summary, path, text));
+        }
+        manifest.save_counted(&self.recorded, path)?;
+        passed(Step::ManifestPublished);
+        Ok(manifest.sha256.clone().unwrap_or_default())
+    }
+
+    /// Lets other runs at the output. The journal is only needed if rows are in doubt.
+    ///
+    /// # Errors
+    /// If the journal of a complete run can't be removed.
+    pub fn close(self) -> io::Result<()> {
+        match self.held {
+            Held::Journal(journal) => journal.remove(),
+            Held::Lock(lock) => Ok(drop(lock)),
+        }
+    }
 }
 
 /// What could not be written at the end.
@@ -133,6 +187,10 @@ impl Ledger {
         manifest.protections = Some(protections);
         // Archived with the rest, or else to be removed below.
         manifest.remaining = remaining.filter(|_| aside.is_none());
+        manifest.keep_beginnings(match &start {
+            Start::Fresh(_) => 0,
+            Start::Continue { valid_len, .. } => *valid_len,
+        });
         let (journal, bytes) = match begin_journal_and_manifest(lock, &start, &mut manifest, &recorded, &files, passed)
         {
             Ok(begun) => begun,
@@ -283,10 +341,8 @@ impl Ledger {
         passed(Step::RemainingWritten);
         manifest.complete = recorded.done().len() >= manifest.input.rows && !ending.is_fault;
         // Results that were lost or changed by another program are not vouched for.
-        if let Some(print) = are_kept.then(|| errors.note(results::fingerprint(&files.results))).flatten() {
-            manifest.results.sha256 = Some(print.sha256);
-            manifest.results.bytes = Some(print.bytes);
-        }
+        let print = are_kept.then(|| errors.note(results::fingerprint(&files.results))).flatten();
+        seal(&mut manifest, print, &files);
         let exit_code = exit_code(&errors);
         if let Some(run) = manifest.current() {
             run.ended_at = Some(ending.ended_at);
@@ -298,15 +354,37 @@ impl Ledger {
         }
         errors.note(manifest.save_counted(&recorded, &files.manifest));
         passed(Step::ManifestSealed);
-        // The journal is only needed if rows are in doubt; its end cannot make the results any worse.
-        errors.note(if manifest.complete && errors.is_empty() {
-            journal.remove()
+        // Its end cannot make the results any worse.
+        let held = if manifest.complete && errors.is_empty() {
+            Held::Journal(journal)
         } else if ending.is_fault {
-            journal.finish()
+            errors.note(journal.finish());
+            Held::Lock(None)
         } else {
-            journal.settle(recorded.done(), ending.in_doubt)
-        });
-        FinishedLedger { recorded, manifest, remaining, not_copied, errors }
+            Held::Lock(errors.note(journal.settle(recorded.done(), ending.in_doubt)))
+        };
+        FinishedLedger { recorded, manifest, remaining, not_copied, errors, files, held }
+    }
+}
+
+/// Takes the digests of the ledger's own files into the manifest. Those of the reports follow when they are written.
+fn seal(manifest: &mut Manifest, results: Option<Fingerprint>, files: &RunFiles) {
+    if let Some(print) = &results {
+        (manifest.results.sha256, manifest.results.bytes) = (Some(print.sha256.clone()), Some(print.bytes));
+    }
+    let remaining = manifest.remaining.as_ref().map(|remaining| {
+        (
+            Path::new(&remaining.path).to_owned(),
+            Fingerprint { sha256: remaining.sha256.clone(), bytes: remaining.bytes },
+        )
+    });
+    for (role, file) in [
+        (FileRole::Results, results.map(|print| (files.results.clone(), print))),
+        (FileRole::Remaining, remaining),
+        (FileRole::Events, None),
+        (FileRole::Summary, None),
+    ] {
+        manifest.set_subject(role, file.map(|(path, print)| named(role, &path, &files.manifest, print)));
     }
 }
 

@@ -13,10 +13,10 @@ pub use saving::between_saves;
 
 use super::scan::Recorded;
 use crate::files::atomic::read_regular;
-use crate::files::during;
+use crate::files::{during, sha256_hex};
 use crate::model::{
-    Counts, Extra, FIRST_RUNS, InputRecord, LAST_RUNS, LeftOutRuns, Remaining, Results, Run, Stamp, StatusRows,
-    StatusTotals, Verified, Window,
+    Change, ChangedBy, Counts, Extra, FIRST_RUNS, FileRole, InputRecord, LAST_RUNS, LeftOutRuns, Remaining, Results,
+    Run, Stamp, StatusRows, StatusTotals, Subject, Verified, Window,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -51,6 +51,14 @@ pub struct Manifest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remaining: Option<Remaining>,
     pub results: Results,
+    /// The files that the steps so far left, one a role.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub subjects: Vec<Subject>,
+    /// The steps so far, the first one first; of many the first [`FIRST_RUNS`] and the last [`LAST_RUNS`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<Change>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub history_left_out: u64,
     pub totals: StatusTotals,
     /// The same by workspace; a status without rows is left out.
     pub per_workspace: BTreeMap<String, StatusRows>,
@@ -65,6 +73,9 @@ pub struct Manifest {
     /// Members that this version does not know.
     #[serde(flatten)]
     pub extra: Extra,
+    /// The digest of the file, as it was read or last written; `None` before that.
+    #[serde(skip)]
+    pub sha256: Option<String>,
 }
 
 /// Why a manifest cannot be used. Each says what to do.
@@ -105,12 +116,16 @@ impl Manifest {
             protections: None,
             remaining: None,
             results: Results { path: results.to_string_lossy().into_owned(), ..Results::default() },
+            subjects: Vec::new(),
+            history: Vec::new(),
+            history_left_out: 0,
             totals,
             per_workspace: BTreeMap::new(),
             per_user: BTreeMap::new(),
             users_left_out: false,
             window: None,
             extra: Extra::new(),
+            sha256: None,
         }
     }
 
@@ -124,6 +139,8 @@ impl Manifest {
         self.tool_version = tool_version.into();
         self.complete = false;
         self.input = input;
+        let step = if self.runs.is_empty() { ChangedBy::Run } else { ChangedBy::Resume };
+        self.changed_by(step, run.started_at, Some(run.run_id.clone()));
         self.results.sha256 = None;
         self.results.bytes = None;
         self.runs.push(run);
@@ -143,6 +160,31 @@ impl Manifest {
         self.per_user.clear();
         self.users_left_out = tally.users_left_out();
         self.window = recorded.window();
+    }
+
+    /// Adds a step, before the first file of it is written. What is published of this manifest until then is its digest.
+    pub fn changed_by(&mut self, step: ChangedBy, at: Stamp, run_id: Option<String>) {
+        self.history.push(Change { step, at, run_id, previous_sha256: self.sha256.clone() });
+        while self.history.len() > FIRST_RUNS + LAST_RUNS {
+            self.history.remove(FIRST_RUNS);
+            self.history_left_out += 1;
+        }
+    }
+
+    /// Before a run: what is known of files that it adds to is known of their beginning. The results keep `valid_len` bytes.
+    pub fn keep_beginnings(&mut self, valid_len: u64) {
+        self.subjects.retain(|known| match known.role {
+            FileRole::Results => known.bytes <= valid_len,
+            FileRole::Remaining => false,
+            FileRole::Events | FileRole::Summary | FileRole::Verified | FileRole::Report => true,
+        });
+    }
+
+    /// Notes a file as it is now, in place of what was known of its role; `None` if there is none.
+    pub fn set_subject(&mut self, role: FileRole, subject: Option<Subject>) {
+        self.subjects.retain(|known| known.role != role);
+        self.subjects.extend(subject);
+        self.subjects.sort_by_key(|known| known.role);
     }
 
     #[must_use]
@@ -175,8 +217,9 @@ impl Manifest {
             Some(found) => return Err(ManifestError::OtherVersion { path: path.to_owned(), found }),
             None => return Err(nonsense("it has no `format_version`".into())),
         }
-        let manifest: Self = serde_json::from_slice(&text).map_err(|error| nonsense(error.to_string().into()))?;
+        let mut manifest: Self = serde_json::from_slice(&text).map_err(|error| nonsense(error.to_string().into()))?;
         manifest.sense().map_err(|why| nonsense(why.to_string().into()))?;
+        manifest.sha256 = Some(sha256_hex(&text));
         Ok(manifest)
     }
 
@@ -193,7 +236,9 @@ impl Manifest {
         }
         let remaining = self.remaining.as_ref().map(|remaining| &remaining.sha256);
         let hashes = [&self.input.sha256, &self.input.content_sha256].into_iter();
-        for hash in hashes.chain(&self.results.sha256).chain(remaining) {
+        let subjects = self.subjects.iter().map(|subject| &subject.digest.sha256);
+        let history = self.history.iter().filter_map(|change| change.previous_sha256.as_ref());
+        for hash in hashes.chain(&self.results.sha256).chain(remaining).chain(subjects).chain(history) {
             if hash.len() != 64 || !hash.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
                 return Err(Nonsense::Hash);
             }
@@ -205,6 +250,10 @@ impl Manifest {
             Some(_) => Ok(()),
         }
     }
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// The version that a manifest names; none where it names none that can be read. The rest is passed over: as a tree of

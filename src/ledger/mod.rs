@@ -3,6 +3,7 @@
 mod append_file;
 pub mod archive;
 pub mod columns;
+pub mod evidence;
 pub mod input_age;
 pub mod journal;
 mod journal_file;

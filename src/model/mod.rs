@@ -26,6 +26,7 @@ mod row;
 mod run_record;
 mod stamp;
 pub(crate) mod stop_reason;
+mod subject;
 mod tally;
 mod text;
 mod token_text;
@@ -59,6 +60,7 @@ pub use run_record::{
 };
 pub use stamp::Stamp;
 pub use stop_reason::{StopEntry, StopReason};
+pub use subject::{Change, ChangedBy, Digest, FileCheck, FileRole, FileState, Subject};
 pub use tally::{Counts, Tally};
 pub use text::{clean, counted, thousands};
 pub use token_text::{begins_as_token, without_possible_tokens, without_tokens};

@@ -51,9 +51,15 @@ impl EventLog {
         with_entry(event, |entry| self.write(at, &entry));
     }
 
+    /// Whether lines are still written.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.sink.is_some()
+    }
+
     /// The run ended; waits for the reader of a pipe, 5 s at most.
     pub fn ended(mut self, at: Stamp, summary: &Summary, exit_code: u8) {
-        let Summary { run_id, counts, calls, .. } = summary;
+        let Summary { run_id, counts, calls, manifest_sha256, .. } = summary;
         self.write(
             at,
             &RunLine::RunEnded {
@@ -62,6 +68,7 @@ impl EventLog {
                 rows: Rows(counts),
                 not_reached: summary.not_reached(),
                 calls: *calls,
+                manifest_sha256: manifest_sha256.as_deref(),
             },
         );
         let Some(sink) = self.sink.take() else { return };
@@ -123,9 +130,22 @@ struct EventLine<'a, B> {
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum RunLine<'a> {
-    RunStarted { run_id: Cow<'a, str>, rehearsal: bool, rows: u64 },
-    RunEnded { run_id: Cow<'a, str>, exit_code: u8, rows: Rows<'a>, not_reached: u64, calls: u64 },
-    LeftOut { lines: u64 },
+    RunStarted {
+        run_id: Cow<'a, str>,
+        rehearsal: bool,
+        rows: u64,
+    },
+    RunEnded {
+        run_id: Cow<'a, str>,
+        exit_code: u8,
+        rows: Rows<'a>,
+        not_reached: u64,
+        calls: u64,
+        manifest_sha256: Option<&'a str>,
+    },
+    LeftOut {
+        lines: u64,
+    },
 }
 
 /// Counts as an object of status and number.
@@ -166,7 +186,14 @@ mod tests {
         let counts = snapshot([2, 0, 0, 0], 3).counts;
         let own = [
             RunLine::RunStarted { run_id: "one".into(), rehearsal: false, rows: 3 },
-            RunLine::RunEnded { run_id: "one".into(), exit_code: 0, rows: Rows(&counts), not_reached: 1, calls: 2 },
+            RunLine::RunEnded {
+                run_id: "one".into(),
+                exit_code: 0,
+                rows: Rows(&counts),
+                not_reached: 1,
+                calls: 2,
+                manifest_sha256: None,
+            },
             RunLine::LeftOut { lines: 1 },
         ];
         let own = own.iter().map(|body| serde_json::from_str(&render(at(), body)).unwrap());

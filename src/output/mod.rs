@@ -35,5 +35,5 @@ pub use plan::{PlanFacts, WorkspaceRows, plan_json, plan_text};
 pub use screen::Screen;
 pub use shell::{command_line, quoted, resume_command, retry_command};
 pub use style::{Palette, WEAKENED};
-pub use summary::{FailureGroup, Summary, SummaryFiles};
+pub use summary::{FailureGroup, Summary, SummaryFiles, manifest_line};
 pub use text::{clean, counted, format_duration, listed, local, rate, thousands, without_userinfo, wrapped};

@@ -53,6 +53,8 @@ pub struct Summary {
     pub retry_command: Option<String>,
     /// What else somebody should know.
     pub notes: Vec<String>,
+    /// The digest of the manifest: whoever keeps these lines elsewhere can recognize it.
+    pub manifest_sha256: Option<String>,
 }
 
 /// Rows that ended with one error.
@@ -171,6 +173,12 @@ pub fn show(console: &Console, summary: &Summary) {
     }
 }
 
+/// The manifest with its digest, for a place outside its folder.
+#[must_use]
+pub fn manifest_line(manifest: &Path, sha256: &str) -> String {
+    format!("manifest   {}\n           SHA-256 {sha256}", clean(&manifest.to_string_lossy()))
+}
+
 /// The text for a terminal of so many columns: how the run ended, totals, failures and warnings, files, and the next command.
 #[must_use]
 pub fn text(summary: &Summary, palette: Palette, width: Option<usize>) -> String {
@@ -193,6 +201,9 @@ pub fn text(summary: &Summary, palette: Palette, width: Option<usize>) -> String
     }
     for (name, path) in summary.files.named() {
         push(&mut text, &format!("{name:<10} {}", clean(&path.to_string_lossy())));
+    }
+    if let Some(sha256) = &summary.manifest_sha256 {
+        push(&mut text, &format!("{:<10} SHA-256 {sha256}", ""));
     }
     push(&mut text, &wrapped(&summary.identity(), width, 2));
     for (purpose, command) in [
@@ -295,6 +306,7 @@ fn trace(summary: &Summary) {
         calls = summary.calls,
         stop = summary.stop.as_ref().map(|reason| reason.entry().word),
         results = &*clean(&summary.files.results.to_string_lossy()),
+        manifest_sha256 = summary.manifest_sha256.as_deref(),
         verify = summary.verify_command.as_deref().map(clean).as_deref(),
         retry = summary.retry_command.as_deref().map(clean).as_deref(),
         resume = summary.resume_command.as_deref().map(clean).as_deref(),

@@ -41,6 +41,7 @@ struct SummaryJson<'a> {
     resume_command: Option<&'a str>,
     retry_command: Option<&'a str>,
     warnings: Vec<String>,
+    manifest_sha256: Option<&'a str>,
 }
 
 /// Replaces the file at `path`, with mode 0600: it names users.
@@ -49,6 +50,14 @@ struct SummaryJson<'a> {
 /// If the file can't be written.
 pub fn write(path: &Path, summary: &Summary, exit_code: u8) -> io::Result<()> {
     replace(path, &render(summary, exit_code), PRIVATE)
+}
+
+/// What comes before the last member, the manifest's digest: the part of which the manifest has the digest.
+#[must_use]
+pub fn before_digest(summary: &Summary, exit_code: u8) -> String {
+    let mut text = render(&Summary { manifest_sha256: None, ..summary.clone() }, exit_code);
+    text.truncate(text.rfind(",\n").unwrap_or_default());
+    text
 }
 
 /// Whether the file at `path` is a summary, or could become one.
@@ -95,6 +104,7 @@ pub fn render(summary: &Summary, exit_code: u8) -> String {
         resume_command: summary.resume_command.as_deref(),
         retry_command: summary.retry_command.as_deref(),
         warnings: summary.warnings(),
+        manifest_sha256: summary.manifest_sha256.as_deref(),
     };
     json_text(&object)
 }

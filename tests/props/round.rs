@@ -14,10 +14,11 @@ use slack_revoke::input::{
     Content, EarlierInput, Input, InputMatch, InputSource, InputSummary, Protection, SurveyOptions,
 };
 use slack_revoke::ledger::journal::Lock;
-use slack_revoke::ledger::ledger::{Ending, FinishedLedger, Ledger, NewRun, Step};
+use slack_revoke::ledger::ledger::{Ending, Ledger, NewRun, Reports, Step};
 use slack_revoke::ledger::manifest::Protections;
 use slack_revoke::ledger::paths::RunFiles;
 use slack_revoke::ledger::preflight::{InputFacts, Output, PreviousRun};
+use slack_revoke::ledger::remaining::Keep;
 use slack_revoke::ledger::resume::{OnExisting, ResumeRequest, Start};
 use slack_revoke::ledger::scan::Recorded;
 use slack_revoke::model::{
@@ -58,11 +59,12 @@ const EARLY_DEATHS: [Death; 4] = [
     Death::After(Step::ManifestSaved),
 ];
 
-const LATE_DEATHS: [Death; 4] = [
+const LATE_DEATHS: [Death; 5] = [
     Death::BeforeAll,
     Death::After(Step::ResultsFinished),
     Death::After(Step::RemainingWritten),
     Death::After(Step::ManifestSealed),
+    Death::After(Step::ManifestPublished),
 ];
 
 impl Fortune {
@@ -390,12 +392,19 @@ fn finish(content: &Content, recorder: Recorder, policy: &Policy, end: RunEnd, k
         strict: policy.strict,
     };
     let finished = until_death(&files.journal, killed, |passed| {
-        ledger.finish(ending, |keep, out| content.copy_rows(keep, out).map_err(io::Error::other), |_| 0, passed)
+        let copy_rows =
+            |keep: Keep<'_>, out: &mut dyn io::Write| content.copy_rows(keep, out).map_err(io::Error::other);
+        let mut finished = ledger.finish(ending, copy_rows, |_| 0, passed);
+        finished.publish(&Reports::default(), passed).expect("the manifest is written");
+        finished
     });
     let concluded = finished.map(|finished| {
-        let FinishedLedger { recorded, manifest, remaining, not_copied, errors } = finished;
-        assert!(errors.is_empty() && not_copied.is_none(), "{errors:?}");
-        Concluded { recorded, remaining: remaining.expect("it was written"), complete: manifest.complete }
+        assert!(finished.errors.is_empty() && finished.not_copied.is_none(), "{:?}", finished.errors);
+        let remaining = finished.remaining.expect("it was written");
+        let concluded =
+            Concluded { recorded: finished.recorded.clone(), remaining, complete: finished.manifest.complete };
+        finished.close().expect("the journal goes");
+        concluded
     });
     Ended::Alive { end, ended, concluded }
 }

@@ -54,6 +54,12 @@ impl ReportFiles {
         })
     }
 
+    /// A path without the folder of the results.
+    pub fn short<'a>(&self, path: &'a Path) -> &'a Path {
+        let folder = self.run.results.parent();
+        folder.and_then(|folder| path.strip_prefix(folder).ok()).unwrap_or(path)
+    }
+
     /// Whether a run is writing the results. Only checked if the manifest doesn't say that the last run is over, so
     /// that a report never blocks a run that starts.
     pub fn is_held(&self, manifest: Option<&Manifest>) -> Result<bool, RunError> {

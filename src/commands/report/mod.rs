@@ -1,18 +1,21 @@
 //! `report`: a run on one page, from its results, its manifest and, if given, its events. Sends nothing.
 
+mod check;
 mod files;
 
 use crate::cli::PageArgs;
 use crate::commands::outputs::unwritable;
+use crate::commands::run;
 use crate::commands::verify::unreadable;
 use crate::engine::clock::wall;
 use crate::error::RunError;
+use crate::ledger::evidence;
 use crate::ledger::manifest::{Manifest, ManifestError};
 use crate::ledger::page_file;
 use crate::ledger::paths::{is_there, remaining_beside};
 use crate::ledger::results::fingerprint;
 use crate::ledger::scan::{Records, ResultRecord, SeenLines, records};
-use crate::model::{ExitStatus, IdColumns};
+use crate::model::{ChangedBy, ExitStatus, FileRole, IdColumns};
 use crate::output::page::{self, Aggregates, Events, FileNow, FoundFile, PageInput, PageManifest, PageRun, RecordView};
 use crate::output::{self, Console};
 use files::ReportFiles;
@@ -23,8 +26,11 @@ use std::path::Path;
 /// # Errors
 /// If the results, the manifest or the events can't be used, or the page can't be written.
 pub fn report(typed: PageArgs, console: &Console) -> Result<ExitStatus, RunError> {
-    let PageArgs { results, output, rehearse, events } = typed;
+    let PageArgs { results, output, rehearse, events, check, manifest_sha256 } = typed;
     let files = ReportFiles::of(&results, output, events)?;
+    if check {
+        return check::check(&files, manifest_sha256.as_deref());
+    }
     let records = records(&files.run.results).map_err(|error| unreadable(&error))?;
     let manifest = manifest_of(&files)?;
     if rehearse && !manifest.as_ref().is_some_and(Manifest::is_rehearsal) {
@@ -55,7 +61,28 @@ pub fn report(typed: PageArgs, console: &Console) -> Result<ExitStatus, RunError
         .map_err(|error| RunError::internal(format!("the report can't be generated: {error}")))?;
     page_file::replace(&files.output, &text).map_err(|error| unwritable(&error))?;
     console.note(&format!("written: {}", files.output.display()));
+    if let Some(manifest) = manifest.filter(|_| !is_running) {
+        match record(&manifest, &files) {
+            Ok(sha256) => console.note(&output::manifest_line(&files.run.manifest, &sha256)),
+            Err(why) => {
+                tracing::warn!(target: output::WEAKENED, "the manifest doesn't have this report's digest: {why}")
+            }
+        }
+    }
     Ok(ExitStatus::Success)
+}
+
+/// Adds the page to the manifest, which must be the one that it was made from; returns its new digest. Holds the lock for that
+/// moment, so that no run begins in it.
+fn record(read: &Manifest, files: &ReportFiles) -> Result<String, String> {
+    let _lock = run::acquire(&files.run).map_err(|error| error.what().into_owned())?;
+    let mut manifest = Manifest::load(&files.run.manifest).map_err(|error| error.to_string())?;
+    if manifest.sha256 != read.sha256 {
+        return Err("another command changed it meanwhile".into());
+    }
+    let (step, file) = ((ChangedBy::Report, wall()), (FileRole::Report, &*files.output));
+    evidence::save_step(&mut manifest, step, file, &files.run.manifest).map_err(|error| error.to_string())?;
+    Ok(manifest.sha256.unwrap_or_default())
 }
 
 fn recorded_by<'a>(manifest: &'a Manifest, files: &ReportFiles) -> PageManifest<'a> {

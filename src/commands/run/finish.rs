@@ -8,14 +8,14 @@ use crate::engine::RunEnd;
 use crate::engine::clock::wall;
 use crate::files::during;
 use crate::input::CopyError;
-use crate::ledger::ledger::{Ending, Errors, FinishedLedger, Ledger};
+use crate::ledger::ledger::{Ending, Errors, FinishedLedger, Ledger, Reports};
 use crate::ledger::manifest::Manifest;
 use crate::ledger::scan::Recorded;
 use crate::model::{
     ErrorCode, ExitStatus, InputSource, RunCounts, Stamp, Status, StopEntry, StopReason, TeamId, UserId, Verbosity,
     error_hint, whole_minutes,
 };
-use crate::output::{self, Console, FailureGroup, Summary, SummaryFiles, metrics, summary, summary_json};
+use crate::output::{self, Console, EventLog, FailureGroup, Summary, SummaryFiles, metrics, summary, summary_json};
 use std::cmp::Reverse;
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -48,6 +48,9 @@ pub struct FinishedRun {
     pub results: PathBuf,
     /// The totals as JSON, where they were asked for and could be written.
     pub summary: Option<PathBuf>,
+    pub manifest: PathBuf,
+    /// Its digest; `None` if it couldn't be written for the last time.
+    pub manifest_sha256: Option<String>,
 }
 
 impl Finish<'_> {
@@ -56,19 +59,50 @@ impl Finish<'_> {
     pub fn finish(mut self, recorder: Recorder) -> FinishedRun {
         let OpenFiles { ledger, events, suspended } = recorder.finish();
         self.suspended = suspended;
-        let FinishedLedger { recorded, mut manifest, remaining, not_copied, errors } = self.finish_ledger(ledger);
-        if let Some(error) = not_copied {
+        let mut ledger = self.finish_ledger(ledger);
+        if let Some(error) = &ledger.not_copied {
             let path = self.facts.files.remaining.display();
             tracing::warn!(target: output::WEAKENED, "{path} is not written: {error}");
         }
-        let exit = self.exit_status(&errors);
-        let totals = self.totals(&mut manifest, &recorded, remaining.is_some_and(|rows| rows > 0));
+        let exit = self.exit_status(&ledger.errors);
+        let remains = ledger.remaining.is_some_and(|rows| rows > 0);
+        let mut totals = self.totals(&mut ledger.manifest, &ledger.recorded, remains);
+        totals.manifest_sha256 = self.publish(&mut ledger, &totals, exit, events.as_ref());
         if let Some(events) = events {
             events.ended(wall(), &totals, exit.code());
         }
-        self.tell(&totals, &errors, exit);
+        self.tell(&totals, &ledger.errors, exit);
         let summary = self.write_reports(&totals, exit);
-        FinishedRun { exit, run_id: totals.run_id, results: totals.files.results, summary }
+        let exit = close(ledger, exit);
+        let Summary { run_id, files, manifest_sha256, .. } = totals;
+        FinishedRun { exit, run_id, results: files.results, summary, manifest: files.manifest, manifest_sha256 }
+    }
+
+    /// Saves the manifest with the digests of the events and the summary, which will name its own; `None` if that fails.
+    fn publish(
+        &self,
+        ledger: &mut FinishedLedger,
+        totals: &Summary,
+        exit: ExitStatus,
+        events: Option<&EventLog>,
+    ) -> Option<String> {
+        let summary = self.summary_path().map(|path| (path, summary_json::before_digest(totals, exit.code())));
+        let reports = Reports {
+            events: self.settings.report.events.as_deref().filter(|_| events.is_some_and(EventLog::is_open)),
+            summary: summary.as_ref().map(|(path, text)| (path.as_path(), text.as_str())),
+        };
+        let published = ledger.publish(&reports, &mut |_| ());
+        let warn = |error: &io::Error| {
+            tracing::warn!(target: output::WEAKENED, "the manifest doesn't have the digests of all files: {error}");
+        };
+        published.inspect_err(warn).ok()
+    }
+
+    /// Where the totals are written as JSON, if somebody reads them.
+    fn summary_path(&self) -> Option<&PathBuf> {
+        let report = &self.settings.report;
+        let for_command = report.on_finish.as_ref().map(|_| &self.facts.files.summary);
+        report.summary_json.as_ref().or(for_command)
     }
 
     fn finish_ledger(&self, ledger: Ledger) -> FinishedLedger {
@@ -114,8 +148,7 @@ impl Finish<'_> {
             };
             warn_where(path, metrics::write(path, &end, Some(totals)));
         }
-        let for_command = report.on_finish.as_ref().map(|_| &self.facts.files.summary);
-        let path = report.summary_json.as_ref().or(for_command)?;
+        let path = self.summary_path()?;
         warn_where(path, summary_json::write(path, totals, exit.code())).then(|| path.clone())
     }
 
@@ -167,6 +200,7 @@ impl Finish<'_> {
             retry_command: (remains && manifest.complete).then(|| self.retry_command()).flatten(),
             verify_command: self.verify_command(),
             notes: self.suspended().collect(),
+            manifest_sha256: None,
         }
     }
 
@@ -252,6 +286,17 @@ impl Finish<'_> {
         }
         if let Some(command) = totals.retry_command.as_ref().filter(|_| exit != ExitStatus::Success) {
             tracing::error!("to run the remaining rows again: {command}");
+        }
+    }
+}
+
+/// Gives the output back. What is left in the way of the next run is an error of this one.
+fn close(ledger: FinishedLedger, exit: ExitStatus) -> ExitStatus {
+    match ledger.close() {
+        Ok(()) => exit,
+        Err(error) => {
+            tracing::error!("{error}");
+            ExitStatus::Unwritable
         }
     }
 }

@@ -33,7 +33,9 @@ pub(super) fn variables(mode: Mode, run: &FinishedRun) -> Vec<(&'static str, OsS
         ("SLACK_REVOKE_MODE", mode.into()),
         ("SLACK_REVOKE_RUN_ID", run.run_id.clone().into()),
         ("SLACK_REVOKE_RESULTS", absolute(&run.results)),
+        ("SLACK_REVOKE_MANIFEST", absolute(&run.manifest)),
     ];
+    variables.extend(run.manifest_sha256.as_ref().map(|sha256| ("SLACK_REVOKE_MANIFEST_SHA256", sha256.into())));
     variables.extend(run.summary.as_ref().map(|summary| ("SLACK_REVOKE_SUMMARY", absolute(summary))));
     variables
 }
@@ -121,7 +123,8 @@ mod tests {
 
     fn concluded() -> FinishedRun {
         let (exit, run_id) = (crate::model::ExitStatus::Stopped, "one".to_owned());
-        FinishedRun { exit, run_id, results: "r.csv".into(), summary: Some("s.json".into()) }
+        let (summary, manifest_sha256) = (Some("s.json".into()), Some("0a".into()));
+        FinishedRun { exit, run_id, results: "r.csv".into(), summary, manifest: "m.json".into(), manifest_sha256 }
     }
 
     #[test]
@@ -132,7 +135,7 @@ mod tests {
         let flags: BTreeSet<_> = all.filter_map(|flag| flag.get_env()?.to_str()).collect();
         assert!(flags.len() > 30 && flags.contains("SLACK_REVOKE_SUMMARY_JSON"), "{flags:?}");
         let variables = variables(Mode::Run, &concluded());
-        assert_eq!(variables.len(), 6);
+        assert_eq!(variables.len(), 8);
         for (name, _) in &variables {
             assert!(!flags.contains(name), "{name}");
         }

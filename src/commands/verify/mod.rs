@@ -11,11 +11,12 @@ use crate::commands::run;
 use crate::engine::clock::wall;
 use crate::error::RunError;
 use crate::input::Rules;
+use crate::ledger::evidence;
 use crate::ledger::manifest::{Manifest, ManifestError};
 use crate::ledger::paths::{self, RunFiles};
 use crate::ledger::scan::{Records, ResultRecord, ScanError, records};
 use crate::ledger::verified::{self, VerifiedWriter};
-use crate::model::{ColumnNames, ExitStatus, IdColumns, InputSource, SessionId, Status, UserId};
+use crate::model::{ChangedBy, ColumnNames, ExitStatus, FileRole, IdColumns, InputSource, SessionId, Status, UserId};
 use crate::output::{self, Console, counted};
 use sightings::{Concerned, ListingSnapshot, Verdict};
 use std::collections::BTreeMap;
@@ -58,9 +59,13 @@ pub fn verify(typed: VerifyArgs, argv: &[OsString], console: &Console) -> Result
     };
     if let Some(manifest) = &mut manifest {
         manifest.extra.insert("verified".into(), totals.to_json(&listed, &files));
-        manifest.save(&files.run.manifest).map_err(|error| unwritable(&error))?;
+        let (step, file) = ((ChangedBy::Verify, wall()), (FileRole::Verified, &*files.verified));
+        evidence::save_step(manifest, step, file, &files.run.manifest).map_err(|error| unwritable(&error))?;
     }
     totals.tell(&listed, &files, console);
+    if let Some(sha256) = manifest.and_then(|manifest| manifest.sha256) {
+        console.note(&output::manifest_line(&files.run.manifest, &sha256));
+    }
     Ok(if totals.is_proved(&listed) { ExitStatus::Success } else { ExitStatus::RowsFailed })
 }
 

@@ -2,7 +2,7 @@
 
 use super::Manifest;
 use crate::files::atomic::{self, AtomicFile};
-use crate::files::{PRIVATE, during};
+use crate::files::{Fingerprint, Hashing, PRIVATE, during};
 use crate::ledger::scan::Recorded;
 use crate::model::{StatusRows, Tally};
 use serde::{Serialize, Serializer};
@@ -28,8 +28,10 @@ impl Manifest {
     ///
     /// # Errors
     /// Where it cannot be written; then the old one stays.
-    pub fn save(&self, path: &Path) -> io::Result<()> {
-        self.write(Users::Loaded(&self.per_user), path).map(drop)
+    pub fn save(&mut self, path: &Path) -> io::Result<()> {
+        let written = self.write(Users::Loaded(&self.per_user), path)?;
+        self.sha256 = Some(written.sha256);
+        Ok(())
     }
 
     /// Takes in how the rows stand and replaces the manifest at `path`, as [`Self::save`] does, with the users of
@@ -39,18 +41,19 @@ impl Manifest {
     /// As for [`Self::save`].
     pub fn save_counted(&mut self, recorded: &Recorded, path: &Path) -> io::Result<u64> {
         self.count(recorded);
-        self.write(Users::Counted(recorded.tally()), path)
+        let Fingerprint { sha256, bytes } = self.write(Users::Counted(recorded.tally()), path)?;
+        self.sha256 = Some(sha256);
+        Ok(bytes)
     }
 
-    fn write(&self, per_user: Users<'_>, path: &Path) -> io::Result<u64> {
+    fn write(&self, per_user: Users<'_>, path: &Path) -> io::Result<Fingerprint> {
         debug_assert_eq!(self.sense(), Ok(()), "what is saved must be loadable");
         let write = |file: &mut AtomicFile| {
             // Straight into the file: with many users the text has megabytes.
-            let mut out = BufWriter::new(&mut *file);
+            let mut out = BufWriter::new(Hashing::new(file));
             serde_json::to_writer_pretty(&mut out, &ManifestText { manifest: self, per_user })?;
-            out.write_all(b"\n").and_then(|()| out.flush())?;
-            drop(out);
-            file.bytes()
+            out.write_all(b"\n")?;
+            Ok(out.into_inner().map_err(io::IntoInnerError::into_error)?.finish().1)
         };
         atomic::replace(path, PRIVATE, write).map_err(during("write", path))
     }

@@ -84,7 +84,7 @@ fn a_manifest_reads_back_and_is_private() {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     let bytes = manifest.save_counted(&recorded(), &path).unwrap();
     assert_eq!(fs::metadata(&path).unwrap().len(), bytes);
-    let loaded = Manifest::load(&path).unwrap();
+    let mut loaded = Manifest::load(&path).unwrap();
     assert_eq!(loaded.per_user["U1"].of(Status::Revoked), 1);
     assert_eq!(Manifest { per_user: BTreeMap::new(), ..loaded.clone() }, manifest);
     loaded.save(&path).unwrap();
