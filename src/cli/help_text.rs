@@ -301,7 +301,7 @@ const REPORT: &[Example] = &[
         "Under another name, with all pauses and estimates from the events file",
         "slack-revoke report sessions.results.csv -o INC-1234.html --events events.ndjson",
     ),
-    ("Check that nothing was changed since", "slack-revoke report sessions.results.csv --check --manifest-sha256 HEX"),
+    ("Check that nothing was changed since", "slack-revoke report sessions.results.csv --check"),
 ];
 
 const COMPLETIONS: &[Example] = &[

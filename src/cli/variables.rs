@@ -12,8 +12,8 @@ pub fn variable_of(long_flag: &str) -> String {
 }
 
 /// Flags whose plain variable is for `run` alone: with a job's SLACK_REVOKE_OUTPUT, its `verify` would be refused or overwrite
-/// what the run left.
-const OWN_VARIABLE: [&str; 2] = ["output", "resume"];
+/// what the run left. A run gives SLACK_REVOKE_MANIFEST_SHA256 to its hooks.
+const OWN_VARIABLE: [&str; 3] = ["output", "resume", "manifest-sha256"];
 
 /// The commands that read those plain variables.
 const RUNS: [&str; 2] = ["run", "plan"];

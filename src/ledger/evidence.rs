@@ -207,21 +207,38 @@ fn end_of_summary(behind: &[u8], manifest: &Manifest) -> Result<(), String> {
 /// Whether a digest that a run wrote elsewhere is that of the manifest which it left.
 fn names_sealed(found: Option<&str>, member: &str, manifest: &Manifest) -> Result<(), String> {
     let Some(found) = found else { return Err(format!("{member} names no manifest")) };
-    match sealed_by_last_run(manifest) {
-        Some(sealed) if sealed != found => {
+    match left_by_last_run(manifest) {
+        Left::This(sealed) if sealed == found => Ok(()),
+        Left::This(sealed) => {
             Err(format!("{member} names a manifest with SHA-256 {found}, and the one that the run left has {sealed}"))
         }
-        Some(_) | None => Ok(()),
+        Left::AnEarlier if given(manifest, found) == Given::Unknown => {
+            Err(format!("{member} names a manifest with SHA-256 {found}, which isn't in the history of this one"))
+        }
+        Left::AnEarlier | Left::Forgotten => Ok(()),
     }
 }
 
-/// The digest of the manifest that the last run left; `None` if that step isn't in the history any more.
-fn sealed_by_last_run(manifest: &Manifest) -> Option<&str> {
-    let run = manifest.history.iter().rposition(|change| change.step.is_run())?;
-    match manifest.history.get(run + 1) {
-        None => manifest.sha256.as_deref(),
-        Some(next) if manifest.history_left_out == 0 || run + 1 != FIRST_RUNS => next.previous_sha256.as_deref(),
-        Some(_) => None,
+/// What is known of the manifest that the last run left.
+enum Left<'a> {
+    /// Its digest.
+    This(&'a str),
+    /// The last run has left none, so what is there is of a run before it.
+    AnEarlier,
+    /// The step after the run isn't in the history any more.
+    Forgotten,
+}
+
+fn left_by_last_run(manifest: &Manifest) -> Left<'_> {
+    if manifest.runs.last().is_none_or(|run| run.ended_at.is_none()) {
+        return Left::AnEarlier;
+    }
+    let next = manifest.history.iter().rposition(|change| change.step.is_run()).map_or(0, |run| run + 1);
+    let is_cut = manifest.history_left_out > 0 && next <= FIRST_RUNS;
+    let after = manifest.history.get(next).map(|change| &change.previous_sha256);
+    match after.unwrap_or(&manifest.sha256) {
+        Some(sealed) if !is_cut => Left::This(sealed),
+        Some(_) | None => Left::Forgotten,
     }
 }
 

@@ -11,6 +11,7 @@ mod evidence;
 mod exits;
 mod exports;
 mod failures;
+mod forgeries;
 mod from_audit;
 mod harness;
 mod headers;
