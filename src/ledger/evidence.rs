@@ -69,7 +69,7 @@ pub(super) fn named(role: FileRole, path: &Path, manifest: &Path, print: Fingerp
 
 /// The digest of a manifest that was written down elsewhere, against the manifest's own and those of its history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Given<'a> {
+pub enum GivenDigest<'a> {
     Same,
     /// That of the manifest before this step.
     Earlier(&'a Change),
@@ -78,13 +78,13 @@ pub enum Given<'a> {
 
 /// Compares `given` with the manifest as it was read and with its history.
 #[must_use]
-pub fn given<'a>(manifest: &'a Manifest, given: &str) -> Given<'a> {
+pub fn given<'a>(manifest: &'a Manifest, given: &str) -> GivenDigest<'a> {
     let is_given = |digest: &Option<String>| digest.as_deref().is_some_and(|known| known.eq_ignore_ascii_case(given));
     if is_given(&manifest.sha256) {
-        return Given::Same;
+        return GivenDigest::Same;
     }
     let replaced = manifest.history.iter().find(|change| is_given(&change.previous_sha256));
-    replaced.map_or(Given::Unknown, Given::Earlier)
+    replaced.map_or(GivenDigest::Unknown, GivenDigest::Earlier)
 }
 
 /// Compares the files that the manifest names, except for the roles that are `left_out`. `results` is where the results are
@@ -171,7 +171,7 @@ fn is_fitting_end(role: FileRole, behind: &[u8], manifest: &Manifest) -> Result<
 
 /// What is compared of a line of the events.
 #[derive(Deserialize)]
-struct EventLine {
+struct TailLine {
     #[serde(rename = "type")]
     kind: String,
     run_id: Option<String>,
@@ -180,7 +180,7 @@ struct EventLine {
 
 fn end_of_events(behind: &[u8], manifest: &Manifest) -> Result<(), String> {
     let mut lines =
-        behind.split_inclusive(|byte| *byte == b'\n').map(|line| serde_json::from_slice::<EventLine>(line).ok());
+        behind.split_inclusive(|byte| *byte == b'\n').map(|line| serde_json::from_slice::<TailLine>(line).ok());
     let last_run = manifest.runs.last().map(|run| run.run_id.as_str());
     let Some(Some(ended)) = lines.next() else { return Err("its last line, run_ended, is missing".into()) };
     if ended.kind != "run_ended" || ended.run_id.as_deref() != last_run {
@@ -212,7 +212,7 @@ fn names_sealed(found: Option<&str>, member: &str, manifest: &Manifest) -> Resul
         Left::This(sealed) => {
             Err(format!("{member} names a manifest with SHA-256 {found}, and the one that the run left has {sealed}"))
         }
-        Left::AnEarlier if given(manifest, found) == Given::Unknown => {
+        Left::AnEarlier if given(manifest, found) == GivenDigest::Unknown => {
             Err(format!("{member} names a manifest with SHA-256 {found}, which isn't in the history of this one"))
         }
         Left::AnEarlier | Left::Forgotten => Ok(()),

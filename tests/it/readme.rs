@@ -354,7 +354,9 @@ const OTHER_FLAGS: [&str; 9] =
 fn every_flag_of_the_pages_exists_and_every_promised_flag_too() {
     let flags = flags();
     for (name, page) in pages() {
-        let mentioned = names(&page, "--", |character| character.is_ascii_lowercase() || character == '-');
+        let mentioned = names(&page, "--", |character| {
+            character.is_ascii_lowercase() || character.is_ascii_digit() || character == '-'
+        });
         let ours = mentioned.into_iter().filter(|flag| !OTHER_FLAGS.contains(flag) && !flag.starts_with('-'));
         for flag in ours.filter(|_| !OF_OTHER_TOOLS.contains(&name.as_str())) {
             assert!(flags.contains(flag), "{name} has --{flag}, the program doesn't");

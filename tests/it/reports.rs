@@ -153,7 +153,7 @@ fn the_last_lines_are_totals_and_files() {
     let want = [("revoked", 2), ("not_found", 1), ("failed", 1), ("invalid", 1), ("duplicate", 1)];
     assert_eq!(totals(&said), want.into(), "{said}");
     for file in ["in.results.csv", "in.results.remaining.csv", "in.results.csv.manifest.json"] {
-        assert!(said.lines().rev().take(6).any(|line| line.ends_with(file)), "{file}: {said}");
+        assert!(said.lines().rev().take(7).any(|line| line.ends_with(file)), "{file}: {said}");
     }
     assert!(!said.contains("--resume"), "nothing to continue: {said}");
 }

@@ -5,7 +5,7 @@ use super::refused;
 use crate::commands::console::print;
 use crate::error::RunError;
 
-use crate::ledger::evidence::{self, Given};
+use crate::ledger::evidence::{self, GivenDigest};
 use crate::ledger::manifest::{Manifest, ManifestError};
 use crate::ledger::scan::scan;
 use crate::model::{Change, ExitStatus, FileCheck, FileState};
@@ -114,15 +114,15 @@ fn check_manifest(findings: &mut Findings, manifest: &Manifest, files: &ReportFi
     match given.map(|given| evidence::given(manifest, given)) {
         None => findings
             .note("manifest", &format!("{own}, not compared: give the one that you have with --manifest-sha256")),
-        Some(Given::Same) => findings.add("manifest", &format!("{own}, as given"), true),
-        Some(Given::Earlier(change)) => {
+        Some(GivenDigest::Same) => findings.add("manifest", &format!("{own}, as given"), true),
+        Some(GivenDigest::Earlier(change)) => {
             let what = format!(
                 "differs: the digest given is that of an earlier state, which {} replaced; now {sha256}",
                 named(change)
             );
             findings.add("manifest", &format!("{}: {what}", files.short(&files.run.manifest).display()), false);
         }
-        Some(Given::Unknown) => {
+        Some(GivenDigest::Unknown) => {
             findings.add("manifest", &format!("differs: {own}, and the digest given isn't in its history"), false);
         }
     }

@@ -60,7 +60,6 @@ pub fn report(typed: PageArgs, console: &Console) -> Result<ExitStatus, RunError
     let text = page::page(&input, &aggregates)
         .map_err(|error| RunError::internal(format!("the report can't be generated: {error}")))?;
     page_file::replace(&files.output, &text).map_err(|error| unwritable(&error))?;
-    console.note(&format!("written: {}", files.output.display()));
     if let Some(manifest) = manifest.filter(|_| !is_running) {
         match record(&manifest, &files) {
             Ok(sha256) => console.note(&output::manifest_line(&files.run.manifest, &sha256)),
@@ -69,6 +68,7 @@ pub fn report(typed: PageArgs, console: &Console) -> Result<ExitStatus, RunError
             }
         }
     }
+    console.note(&format!("written: {}", files.output.display()));
     Ok(ExitStatus::Success)
 }
 
