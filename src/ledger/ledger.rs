@@ -134,7 +134,10 @@ impl FinishedLedger {
     pub fn close(self) -> io::Result<()> {
         match self.held {
             Held::Journal(journal) => journal.remove(),
-            Held::Lock(lock) => Ok(drop(lock)),
+            Held::Lock(lock) => {
+                drop(lock);
+                Ok(())
+            }
         }
     }
 }

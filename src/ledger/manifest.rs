@@ -252,6 +252,7 @@ impl Manifest {
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference to the field")]
 fn is_zero(number: &u64) -> bool {
     *number == 0
 }

@@ -240,7 +240,9 @@ fn an_older_manifest_with_its_files_is_found() {
     let said = check(&work, &[], 1);
     assert!(said.contains("s.results.csv: differs: there is more in it"), "{said}");
     // All of the earlier state fits together: only what was kept elsewhere shows that there is a later one.
-    old.iter().for_each(|(_, name)| restore(name));
+    for (_, name) in &old {
+        restore(name);
+    }
     check(&work, &[], 0);
     assert!(check_given(&work, &newer, 1).contains("isn't in its history"));
 }

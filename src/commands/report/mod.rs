@@ -64,7 +64,7 @@ pub fn report(typed: PageArgs, console: &Console) -> Result<ExitStatus, RunError
         match record(&manifest, &files) {
             Ok(sha256) => console.note(&output::manifest_line(&files.run.manifest, &sha256)),
             Err(why) => {
-                tracing::warn!(target: output::WEAKENED, "the manifest doesn't have this report's digest: {why}")
+                tracing::warn!(target: output::WEAKENED, "the manifest doesn't have this report's digest: {why}");
             }
         }
     }
