@@ -192,7 +192,7 @@ pub struct GlobalArgs {
 }
 
 /// The flags of `run` that `plan` accepts but doesn't need, so its help leaves them out.
-const ONLY_TO_SEND: [&str; 12] = [
+const ONLY_TO_SEND: [&str; 13] = [
     "dry_run",
     "yes",
     "rehearse",
@@ -200,6 +200,7 @@ const ONLY_TO_SEND: [&str; 12] = [
     "no_canary",
     "retries",
     "max_retry_after",
+    "priority",
     "events",
     "summary_json",
     "metrics_file",
@@ -208,7 +209,7 @@ const ONLY_TO_SEND: [&str; 12] = [
 ];
 
 /// Flags that `-h` leaves out, to fit on a screen; `--help` has them.
-const ONLY_IN_LONG_HELP: [&str; 35] = [
+const ONLY_IN_LONG_HELP: [&str; 37] = [
     "delimiter",
     "column",
     "max_input_size",
@@ -218,6 +219,8 @@ const ONLY_IN_LONG_HELP: [&str; 35] = [
     "start_rate",
     "max_rate",
     "bucket",
+    "quota",
+    "priority",
     "workers",
     "retries",
     "timeout",

@@ -1,7 +1,9 @@
 //! The flags of `run`: one struct per heading of the help.
 
 use super::values;
-use crate::model::{BucketPolicy, Delimiter, IdColumn, Identify, InputSource, MaxFailures, Rate, RateChoice};
+use crate::model::{
+    BucketPolicy, Delimiter, IdColumn, Identify, InputSource, MaxFailures, Priority, QuotaChoice, Rate, RateChoice,
+};
 use clap::Args;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -153,6 +155,19 @@ pub struct CallArgs {
     /// The run prints when to resume. It also stops if Slack is unreachable for this long.
     #[arg(long, value_name = "TIME", value_parser = values::duration, default_value = "15m")]
     pub max_retry_after: Duration,
+    /// Where runs share the state of the rate limit
+    ///
+    /// Slack counts calls per method and organization, whichever process makes them. Runs that share the state divide the limit
+    /// by their remaining rows, and a pause that Slack asks for applies to all of them, also after a process has ended. `auto`
+    /// keeps it in $STATE_DIRECTORY/limits, else $XDG_STATE_HOME/slack-revoke/limits, else ~/.local/state/slack-revoke/limits. If it
+    /// can't be used, the run says so and paces on its own. Not used with --rate unlimited or in a rehearsal.
+    #[arg(long, value_name = "STORE", value_enum, default_value_t = QuotaChoice::Auto)]
+    pub quota: QuotaChoice,
+    /// Who gets a shared limit first
+    ///
+    /// While a run with `incident` has rows left, all other runs together get one call a minute.
+    #[arg(long, value_name = "PRIORITY", value_enum, default_value_t = Priority::Normal)]
+    pub priority: Priority,
 }
 
 #[derive(Debug, Clone, PartialEq, Args)]

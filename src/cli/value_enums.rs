@@ -1,6 +1,6 @@
 //! Flags whose value is one of a few words. The comments of the variants are the help.
 
-use crate::model::{BucketPolicy, Identify, LogFormat};
+use crate::model::{BucketPolicy, Identify, LogFormat, Priority, QuotaChoice};
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
 
@@ -31,6 +31,16 @@ value_enum!(BucketPolicy {
     Auto = "auto": "Detect",
     Org = "org": "One limit for the token",
     Team = "team": "One limit per workspace",
+});
+
+value_enum!(QuotaChoice {
+    Auto = "auto": "In a file on this machine",
+    None = "none": "Not at all",
+});
+
+value_enum!(Priority {
+    Normal = "normal": "Share the limit",
+    Incident = "incident": "Go first",
 });
 
 value_enum!(Identify {

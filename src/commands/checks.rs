@@ -2,8 +2,8 @@
 
 use crate::commands::listing;
 use crate::commands::token::Identified;
-use crate::model::{CheckMark, Checked, RateChoice, Stamp, TeamId};
-use crate::output::{WEAKENED, clean, format_duration};
+use crate::model::{CheckMark, Checked, LimitUse, RateChoice, Stamp, TeamId};
+use crate::output::{WEAKENED, clean, format_duration, limit_words};
 use crate::slack::{AuthTest, Proxy, Token};
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -243,6 +243,16 @@ pub fn clock(server: Option<Stamp>, asked_at: Stamp, took: Duration) -> Check {
     let way = if server > asked_at { "behind" } else { "ahead of" };
     Check::warning(CLOCK, format!("this machine's clock is {} {way} the server's", format_duration(off)))
         .advise("set it, or the timestamps in the results won't match other logs")
+}
+
+/// Who draws on a rate limit, until when it is closed, and what was learned of it.
+pub fn limit(limit: &LimitUse, now: Stamp) -> Check {
+    let words = limit_words(limit, now);
+    match (&limit.closed_until, limit.runs.is_empty()) {
+        (None, true) => Check::ok("limit", words),
+        (None, false) => Check::warning("limit", words).advise("a run gets its share; --priority incident goes first"),
+        (Some(_), _) => Check::warning("limit", words).advise("a run waits for the end of the pause"),
+    }
 }
 
 pub fn round_trip(took: Duration) -> Check {

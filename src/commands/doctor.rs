@@ -4,13 +4,15 @@ use crate::cli::{DoctorArgs, Environment, RemoteSettings};
 use crate::commands::checks::{self, Check, Checks};
 use crate::commands::connection::Connection;
 use crate::commands::console::print;
+use crate::commands::quota::{self, LimitKey};
 use crate::commands::rehearsal::Rehearsal;
 use crate::commands::rows::unusable;
 use crate::commands::token::{self, Patience, identify};
 use crate::commands::waiting::block_on;
+use crate::engine::clock::wall;
 use crate::error::RunError;
 use crate::input::{Input, SurveyOptions};
-use crate::model::{CheckMark, ExitStatus, InputSource, RateChoice};
+use crate::model::{CheckMark, ExitStatus, InputSource, RateChoice, TeamId};
 use crate::slack::{AuthTest, CallError};
 use std::path::Path;
 use std::time::Duration;
@@ -65,11 +67,20 @@ fn examine(settings: &RemoteSettings, run: Option<Duration>, checks: &mut Checks
                 connected(&connection, checks);
                 let status = whose(&identified.auth, checks);
                 checks.extend(checks::times(&identified, run, renewable));
+                checks.extend(limits(settings, &connection, &identified.auth));
                 status
             }
             Err(error) => failed(&connection, &error, checks),
         })
     })
+}
+
+/// Who draws on the limits of the organization.
+fn limits(settings: &RemoteSettings, connection: &Connection, auth: &AuthTest) -> Vec<Check> {
+    let organization = auth.enterprise_id.as_ref().or(auth.team_id.as_ref()).map(TeamId::as_str);
+    let limit = LimitKey { api: &connection.api, organization, method: quota::INVALIDATE };
+    let found = limit.in_use(settings, &[quota::INVALIDATE, quota::RESET_BULK, quota::LIST]);
+    found.iter().map(|limit| checks::limit(limit, wall())).collect()
 }
 
 fn connected(connection: &Connection, checks: &mut Checks) {

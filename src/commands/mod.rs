@@ -10,6 +10,7 @@ pub mod list;
 pub mod listing;
 pub mod man;
 mod outputs;
+mod quota;
 mod rehearsal;
 pub mod report;
 pub mod resolve;

@@ -56,7 +56,9 @@ pub fn resolve(typed: ResolveArgs, console: &Console) -> Result<ExitStatus, RunE
             Err(error) => return Ok(error.end(Some("nothing was written; run the same command again"))),
         }
         let mut progress = ListProgress::new(console, lister.clock());
-        match find(&mut lister, &mut wanted, &mut progress).await {
+        let found = find(&mut lister, &mut wanted, &mut progress).await;
+        lister.close().await;
+        match found {
             Ok(()) => {}
             Err(error @ ListError::Incomplete(_)) => error.print(Some("rows may stay unresolved because of it")),
             Err(error) => return Ok(error.end(Some("nothing was written; run the same command again"))),

@@ -34,6 +34,9 @@ impl From<RateChoice> for Pace {
 /// flight for good, because a second one might run into the next 429.
 const PROVEN: u64 = 64;
 
+/// A pause that other runs know is the same one, if it ends so much later: their clock has milliseconds.
+const ROUNDING: Duration = Duration::from_millis(10);
+
 #[derive(Debug)]
 enum Algorithm {
     Auto {
@@ -170,10 +173,10 @@ impl RateGate {
                 Some(pause) => drop(self.refused_by_any(answer.sent_at, answer.at, pause)),
             }
         }
-        if news.paused_until > self.paused_until {
+        if news.paused_until > self.paused_until + ROUNDING {
             self.close_until(news.paused_until);
         }
-        (self.paused_until > paused_until.max(now)).then(|| self.paused_until.saturating_sub(now))
+        (self.paused_until > paused_until.max(now) + ROUNDING).then(|| self.paused_until.saturating_sub(now))
     }
 
     /// The store of the other runs can't be used.

@@ -130,6 +130,10 @@ pub enum WaitReason {
     ServerBusy,
     /// The rate allows no call yet.
     Paced,
+    /// The share of a rate that other runs use too allows no call yet.
+    Shared,
+    /// An incident among those runs goes first.
+    AfterIncident,
     /// Only rows are left that are sent again after a backoff.
     Backoff,
     /// Slack isn't answering; the next call finds out whether it does again.

@@ -13,6 +13,7 @@ mod failures;
 mod hint;
 mod ids;
 mod invisible;
+mod limit_use;
 mod manifest;
 mod options;
 mod outcome;
@@ -41,10 +42,11 @@ pub use failures::Failures;
 pub use hint::error_hint;
 pub use ids::{IdError, SessionId, TeamId, UserId};
 pub use invisible::{is_blank, is_invisible, is_unsafe_to_print, name_of};
+pub use limit_use::{LimitUse, RunOnLimit};
 pub use manifest::{Columns, InputRecord, Remaining, Results, StatusRows, StatusTotals, Verified, Window};
 pub use options::{
     API_URL, BucketPolicy, Delimiter, Identify, InputMatch, InputSource, LogFormat, MaxFailures, OutputStyle, Priority,
-    RateChoice, ScreenMode, TokenSource, Verbosity, is_loopback_host,
+    QuotaChoice, RateChoice, ScreenMode, TokenSource, Verbosity, is_loopback_host,
 };
 pub use outcome::{Outcome, Status, StatusGroup, Tone};
 pub use owner::TokenOwner;

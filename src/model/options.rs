@@ -110,6 +110,15 @@ pub enum BucketPolicy {
     Team,
 }
 
+/// `--quota`: where the state of the limits is kept that runs share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QuotaChoice {
+    /// In files of this machine.
+    Auto,
+    /// Nowhere: this process alone.
+    None,
+}
+
 /// `--priority`: who gets a shared limit first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

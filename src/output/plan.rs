@@ -2,7 +2,7 @@
 
 use super::files::json_text;
 use super::text::{clean, counted, format_duration, local, rate, thousands, without_userinfo, wrapped};
-use crate::model::{InvalidRow, Rate, RateChoice, Stamp};
+use crate::model::{InvalidRow, LimitUse, Rate, RateChoice, Stamp};
 use jiff::tz::TimeZone;
 use serde::{Serialize, Serializer};
 use std::time::Duration;
@@ -48,6 +48,8 @@ pub struct PlanFacts {
     pub rate: RateChoice,
     /// Calls a minute that the last run on this host and organization found that one bucket accepts.
     pub learnt_per_minute: Option<f64>,
+    /// Who else draws on the limits that it needs, and what is known of them.
+    pub limits: Vec<LimitUse>,
     pub now: Stamp,
     pub api_host: String,
     /// The proxy that the environment names; shown without its credentials.
@@ -176,6 +178,7 @@ pub fn plan_text(facts: &PlanFacts, zone: &TimeZone, width: Option<usize>) -> St
         lines.push(format!("{:<11} {}", "users", thousands(facts.users)));
     }
     lines.push(format!("{:<11} {}", "time", time(facts, zone)));
+    lines.extend(facts.limits.iter().map(|limit| format!("{:<11} {}", "limit", limit_words(limit, facts.now))));
     lines.extend(learnt(facts));
     lines.push(format!("{:<11} {}{}", "API host", clean(&facts.api_host), proxy_words(facts)));
     lines.push(format!("{:<11} {}", "results", clean(&facts.output)));
@@ -257,6 +260,28 @@ fn auto_words(start: Rate, max: Rate) -> String {
     };
     let less = if max.is_faster_than(start) { "; less if Slack allows more" } else { "" };
     format!("at {}/min{first}{less}", rate(start.per_minute()))
+}
+
+/// Who draws on a limit, until when it is closed, and what was learned of it.
+#[must_use]
+pub fn limit_words(limit: &LimitUse, now: Stamp) -> String {
+    let mut parts = Vec::new();
+    if let Some(until) = limit.closed_until {
+        let left = u64::try_from(until.as_millis() - now.as_millis()).unwrap_or(0);
+        parts.push(format!("closed for {} more", format_duration(Duration::from_millis(left))));
+    }
+    if !limit.runs.is_empty() {
+        let (runs, rows) = (limit.runs.len() as u64, limit.runs.iter().map(|run| run.rows_left).sum());
+        let incident = if limit.runs.iter().any(|run| run.incident) { ", an incident among them" } else { "" };
+        let named: Vec<_> =
+            limit.runs.iter().map(|run| format!("{} on {}", clean(&run.run_id), clean(&run.host))).collect();
+        let who = counted(runs, "other run draws on it", "other runs draw on it");
+        parts.push(format!("{who} with {} left{incident} ({})", counted(rows, "row", "rows"), named.join(", ")));
+    }
+    if let (Some(per_minute), Some(age)) = (limit.learned_per_minute, limit.age(now)) {
+        parts.push(format!("{}/min was learned {} ago, and is the start", rate(per_minute), format_duration(age)));
+    }
+    format!("{}: {}", clean(&limit.limit), parts.join("; "))
 }
 
 /// What the last run learnt is offered and never taken by itself: the limit may have another user today.

@@ -100,7 +100,10 @@ impl ProgressView {
             });
         }
         let no_answer = "Slack isn't answering";
-        let wait = self.snapshot.wait.filter(|(reason, wait)| *reason != WaitReason::Paced || *wait > UNREMARKABLE);
+        let wait = self
+            .snapshot
+            .wait
+            .filter(|(reason, wait)| !matches!(reason, WaitReason::Paced | WaitReason::Shared) || *wait > UNREMARKABLE);
         let left = wait.and_then(|(reason, wait)| Some((reason, wait.checked_sub(self.age)?)));
         let Some((reason, left)) = left.filter(|(_, left)| !left.is_zero()) else {
             return if self.snapshot.outage { alone(no_answer.to_owned()) } else { None };
@@ -109,6 +112,8 @@ impl ProgressView {
             WaitReason::RateLimited => ("rate limited", "next call in"),
             WaitReason::ServerBusy => ("Slack asked for a pause", "next call in"),
             WaitReason::Paced => ("paced", "next call in"),
+            WaitReason::Shared => ("sharing the limit with other runs", "next call in"),
+            WaitReason::AfterIncident => ("another run is an incident and goes first", "next call in"),
             WaitReason::Backoff => ("retrying", "next attempt in"),
             WaitReason::Outage => (no_answer, "next attempt in"),
         };

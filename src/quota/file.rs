@@ -27,10 +27,11 @@ pub fn folder(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     let absolute = |name: &str| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
     // systemd separates several with colons.
     let first = |paths: OsString| std::env::split_paths(&paths).next().filter(|path| path.is_absolute());
-    variable("STATE_DIRECTORY")
+    let state = variable("STATE_DIRECTORY")
         .and_then(first)
         .or_else(|| absolute("XDG_STATE_HOME").map(|state| state.join(NAME)))
-        .or_else(|| absolute("HOME").map(|home| home.join(".local/state").join(NAME)))
+        .or_else(|| absolute("HOME").map(|home| home.join(".local/state").join(NAME)))?;
+    Some(state.join("limits"))
 }
 
 /// The records in a folder.

@@ -4,7 +4,7 @@
 //! is the engine's. So a call leaves only with the knowledge of every call before it.
 
 use super::share::{Lease, share};
-use crate::model::{Priority, Stamp};
+use crate::model::{LimitUse, Priority, RunOnLimit, Stamp};
 use serde::{Deserialize, Serialize};
 
 /// Slack counts by the minute.
@@ -12,6 +12,10 @@ const MINUTE: i64 = 60_000;
 
 /// A lease that wasn't renewed for this long has ended: a dead run gives its share back after that.
 pub const LEASE: i64 = 12_000;
+
+/// Calls that are kept: a minute's at the highest rate that is tried by default. A record stays so small that its exchange takes
+/// a fraction of a millisecond.
+const MOST_CALLS: usize = 300;
 
 /// How long a rate that was learned is of use.
 const DAY: i64 = 24 * 60 * MINUTE;
@@ -174,6 +178,26 @@ impl BucketRecord {
         }
     }
 
+    /// Who draws on it.
+    #[must_use]
+    pub fn in_use(mut self, limit: &str, now: Stamp) -> LimitUse {
+        self.prune(now);
+        let closed_for = i64::try_from(self.closed_for(now)).unwrap_or(0);
+        let run = |lease: Lease| RunOnLimit {
+            host: lease.host,
+            run_id: lease.id,
+            rows_left: lease.rows_left,
+            incident: lease.priority == Priority::Incident,
+        };
+        LimitUse {
+            limit: limit.into(),
+            runs: self.leases.into_iter().map(run).collect(),
+            closed_until: (closed_for > 0).then(|| Stamp::from_millis(now.as_millis() + closed_for)),
+            learned_per_minute: self.learned.map(|learned| learned.per_minute),
+            learned_at: self.learned.map(|learned| learned.at),
+        }
+    }
+
     /// Milliseconds until the limit opens. A clock that was set back makes no pause longer than it was asked for.
     #[must_use]
     pub fn closed_for(&self, now: Stamp) -> u64 {
@@ -205,6 +229,7 @@ impl BucketRecord {
         let age = |at: Stamp| now.as_millis() - at.as_millis();
         self.calls.iter_mut().filter(|call| call.sent_at > now).for_each(|call| call.sent_at = now);
         self.calls.retain(|call| age(call.sent_at) < MINUTE);
+        self.calls.drain(..self.calls.len().saturating_sub(MOST_CALLS));
         self.leases.retain(|lease| (-LEASE..LEASE).contains(&age(lease.renewed_at)));
         self.rate = self.rate.filter(|_| !self.leases.is_empty());
         self.learned = self.learned.filter(|learned| age(learned.at) < DAY);

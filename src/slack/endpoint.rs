@@ -66,7 +66,7 @@ impl ApiUrl {
 
     /// The host, and the port where it is not the scheme's own: what the `Host` header says.
     #[must_use]
-    pub(super) fn authority(&self) -> &str {
+    pub fn authority(&self) -> &str {
         self.url.authority()
     }
 

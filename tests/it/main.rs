@@ -44,6 +44,7 @@ mod resume;
 mod samples;
 mod scale;
 mod secrets;
+mod shared_limit;
 mod signals;
 mod smoke;
 mod stories;

@@ -109,6 +109,7 @@ impl Place {
         command
             .env("SLACK_REVOKE_API_URL", self.server.url())
             .env("SLACK_TOKEN", TOKEN)
-            .env("TMPDIR", self.logs.path());
+            .env("TMPDIR", self.logs.path())
+            .env("XDG_STATE_HOME", self.logs.path());
     }
 }

@@ -64,6 +64,7 @@ pub fn list(typed: ListArgs, argv: &[OsString], console: &Console) -> Result<Exi
             }
             progress.update(state.at.pages, state.at.seen);
         };
+        lister.close().await;
         state.conclude(end, argv, console)
     })
 }

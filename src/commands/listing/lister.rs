@@ -3,23 +3,34 @@
 use super::ListError;
 use super::page_retry::{Decision, PageRetry};
 use crate::cli::RemoteSettings;
-use crate::commands::connection::Connection;
+use crate::commands::connection::{self, Connection};
+use crate::commands::quota::{self, LimitKey, Quota};
 use crate::commands::rehearsal::Rehearsal;
+use crate::commands::run::run_id;
 use crate::commands::token;
 use crate::commands::waiting::{signals, unless_stopped};
 use crate::engine::clock::{Clock, wall};
-use crate::engine::ports::{Control, Permit, Signal};
+use crate::engine::ports::{Control, LimitReport, Permit, QuotaStore, Signal};
 use crate::error::RunError;
 use crate::ledger::listing::REHEARSAL_HOST;
 use crate::model::{Rate, RateChoice, StopReason};
 use crate::signals::Shutdown;
 use crate::slack::{CallError, Client, ListQuery, SessionPage, UserPage, UserQuery};
+use std::collections::BTreeMap;
 use std::pin::pin;
 use std::time::Duration;
+
+/// The attempts of one method.
+type RetryOf = fn(&mut Lister) -> &mut PageRetry;
 
 /// Fetches pages. The first signal ends the listing after the page in flight.
 pub struct Lister {
     client: Client,
+    settings: RemoteSettings,
+    /// Of each method, opened at its first call if other commands may draw on its limit.
+    stores: BTreeMap<&'static str, Quota>,
+    /// If Slack was asked and said it.
+    organization: Option<String>,
     clock: Clock,
     sessions: PageRetry,
     users: PageRetry,
@@ -60,11 +71,24 @@ impl Lister {
     }
 
     fn of(client: Client, settings: &RemoteSettings, shutdown: Shutdown, rehearsal: Option<Rehearsal>) -> Self {
-        let clock = Clock::start();
+        let (clock, is_shared) = (quota::clock(), quota::is_shared(settings));
         let seed = wall().as_millis().unsigned_abs() ^ u64::from(std::process::id());
-        let retry = |rate: RateChoice| PageRetry::new(rate.into(), clock.elapsed(), &settings.calls, seed);
-        let (sessions, users) = (retry(settings.rate), retry(rate_of_users(settings.rate)));
-        Self { client, clock, sessions, users, shutdown, stopping: None, calls: 0, _rehearsal: rehearsal }
+        let retry = |method, rate: RateChoice| {
+            PageRetry::new(method, rate.into(), is_shared, clock.elapsed(), &settings.calls, seed)
+        };
+        Self {
+            client,
+            settings: settings.clone(),
+            stores: BTreeMap::new(),
+            organization: None,
+            clock,
+            sessions: retry(quota::LIST, settings.rate),
+            users: retry(quota::LIST_USERS, rate_of_users(settings.rate)),
+            shutdown,
+            stopping: None,
+            calls: 0,
+            _rehearsal: rehearsal,
+        }
     }
 
     #[must_use]
@@ -89,11 +113,41 @@ impl Lister {
             }
             answer = self.client.auth_test() => answer,
         };
-        match answer {
+        self.organization = match answer {
             Ok(auth) => auth.enterprise_id.or(auth.team_id).map(|id| id.to_string()),
             Err(error) => {
                 tracing::debug!("auth.test: {error}");
                 None
+            }
+        };
+        self.organization.clone()
+    }
+
+    /// Tells the other commands on the method's limit, and takes in what they did.
+    async fn exchange(&mut self, retry: RetryOf, report: LimitReport) -> Result<(), ListError> {
+        let method = retry(self).method;
+        if !self.stores.contains_key(method) {
+            let organization = match self.organization.clone() {
+                known @ Some(_) => known,
+                None => self.organization().await,
+            };
+            let api = connection::api(&self.settings)?;
+            let limit = LimitKey { api: &api, organization: organization.as_deref(), method };
+            self.stores.insert(method, quota::open(&self.settings, &limit, self.clock, run_id(wall())));
+        }
+        let Some(store) = self.stores.get_mut(method) else { return Ok(()) };
+        let news = store.exchange(report).await;
+        let now = self.clock.elapsed();
+        retry(self).on_news(news, now).map_err(ListError::Stop)
+    }
+
+    /// The commands after this one needn't wait for its leases to end.
+    pub async fn close(&mut self) {
+        let now = self.clock.elapsed();
+        for retry in [&mut self.sessions, &mut self.users] {
+            if let (Some(store), Some(report)) = (self.stores.get_mut(retry.method), retry.last_report(now)) {
+                // The command is over either way.
+                let _ = store.exchange(report).await;
             }
         }
     }
@@ -116,12 +170,7 @@ impl Lister {
     /// If the listing can't, or mustn't, go on.
     pub async fn page(&mut self, query: &ListQuery) -> Result<SessionPage, ListError> {
         let client = self.client.clone();
-        self.attempt(
-            "admin.users.session.list",
-            |this| &mut this.sessions,
-            |permit| client.list_sessions(permit, query),
-        )
-        .await
+        self.attempt(|this| &mut this.sessions, |permit| client.list_sessions(permit, query)).await
     }
 
     /// One page of users, after as many attempts as it takes.
@@ -130,14 +179,13 @@ impl Lister {
     /// If the listing can't, or mustn't, go on.
     pub async fn users(&mut self, query: &UserQuery) -> Result<UserPage, ListError> {
         let client = self.client.clone();
-        self.attempt("admin.users.list", |this| &mut this.users, |permit| client.list_users(permit, query)).await
+        self.attempt(|this| &mut this.users, |permit| client.list_users(permit, query)).await
     }
 
     /// Calls until there is a page. Each method has its own limit.
     async fn attempt<P, F: Future<Output = Result<P, CallError>>>(
         &mut self,
-        method: &str,
-        retry: fn(&mut Self) -> &mut PageRetry,
+        retry: RetryOf,
         call: impl Fn(Permit) -> F,
     ) -> Result<P, ListError> {
         loop {
@@ -152,7 +200,7 @@ impl Lister {
                 }
                 Err(error) => error,
             };
-            tracing::debug!("{method}: {error}");
+            tracing::debug!("{}: {error}", retry(self).method);
             match retry(self).on_error(error, sent_at, now) {
                 Decision::Again => {}
                 Decision::RefreshToken(otherwise) => self.refresh_token(otherwise).await?,
@@ -179,15 +227,20 @@ impl Lister {
     }
 
     /// Waits for the gate. A signal ends the wait: nothing is in flight that could be lost.
-    async fn permit(&mut self, retry: fn(&mut Self) -> &mut PageRetry) -> Result<Permit, ListError> {
+    async fn permit(&mut self, retry: RetryOf) -> Result<Permit, ListError> {
         loop {
             if let Some(reason) = &self.stopping {
                 return Err(ListError::Stop(reason.clone()));
             }
             let now = self.clock.elapsed();
-            let at = match retry(self).ask(now) {
+            let asked = retry(self).ask(now);
+            if let Some(report) = retry(self).report(&asked, now) {
+                self.exchange(retry, report).await?;
+                continue;
+            }
+            let at = match asked {
                 Ok(permit) => return Ok(permit),
-                Err(at) => at,
+                Err(closed) => retry(self).wakes_at(closed, now),
             };
             tokio::select! {
                 biased;

@@ -2,7 +2,7 @@
 
 use super::{Incomplete, ListError};
 use crate::cli::CallArgs;
-use crate::engine::ports::Permit;
+use crate::engine::ports::{LimitNews, LimitReport, Permit};
 use crate::engine::rate_gate::{NotUntil, Pace, RateGate};
 use crate::engine::retry::{self, Class};
 use crate::engine::run_limit::RunLimit;
@@ -26,6 +26,7 @@ pub(super) enum Decision {
 /// The attempts at one page after another, one at a time, through one gate. Pure: `now` goes in, the next step comes out.
 #[derive(Debug)]
 pub(super) struct PageRetry {
+    pub method: &'static str,
     gate: RateGate,
     total: RunLimit,
     /// Attempts after the first on transient answers.
@@ -38,12 +39,15 @@ pub(super) struct PageRetry {
     failed: u32,
     not_before: Duration,
     refreshed: bool,
+    /// Whether it was said that the limit can't be shared.
+    is_alone: bool,
 }
 
 impl PageRetry {
-    pub fn new(pace: Pace, now: Duration, calls: &CallArgs, seed: u64) -> Self {
+    pub fn new(method: &'static str, pace: Pace, is_shared: bool, now: Duration, calls: &CallArgs, seed: u64) -> Self {
         Self {
-            gate: RateGate::new(pace),
+            method,
+            gate: if is_shared { RateGate::shared(pace) } else { RateGate::new(pace) },
             total: RunLimit::new(pace, now),
             retries: calls.retries,
             max_retry_after: calls.max_retry_after,
@@ -51,19 +55,58 @@ impl PageRetry {
             failed: 0,
             not_before: Duration::ZERO,
             refreshed: false,
+            is_alone: false,
         }
     }
 
-    /// A permit, or the moment before which no call may leave.
-    pub fn ask(&mut self, now: Duration) -> Result<Permit, Duration> {
+    /// A permit, or until when there is none.
+    pub fn ask(&mut self, now: Duration) -> Result<Permit, NotUntil> {
         if now < self.not_before {
-            return Err(self.not_before);
+            return Err(NotUntil::Until(self.not_before));
         }
-        self.total.try_acquire(now, || self.gate.try_acquire(now, PAGES_AHEAD, 0)).map_err(|closed| match closed {
-            NotUntil::Until(at) => at,
+        self.total.try_acquire(now, || self.gate.try_acquire(now, PAGES_AHEAD, 0))
+    }
+
+    /// When to ask again.
+    pub fn wakes_at(&self, closed: NotUntil, now: Duration) -> Duration {
+        match closed {
+            NotUntil::Until(at) => self.gate.report_due(now).map_or(at, |due| due.min(at)),
             // Calls go one by one, so none is in flight that an answer could come to.
             NotUntil::UntilAnAnswer | NotUntil::UntilRecorded => now + Duration::from_secs(1),
-        })
+        }
+    }
+
+    /// What other commands must know before anything else happens.
+    pub fn report(&mut self, asked: &Result<Permit, NotUntil>, now: Duration) -> Option<LimitReport> {
+        match asked {
+            Ok(_) => None,
+            Err(closed) => self.gate.report(now, *closed == NotUntil::UntilRecorded, PAGES_AHEAD),
+        }
+    }
+
+    /// This command needs nothing more of the limit.
+    pub fn last_report(&mut self, now: Duration) -> Option<LimitReport> {
+        self.gate.report(now, true, 0).map(|report| LimitReport { wants_call: false, ..report })
+    }
+
+    /// What other commands did. Without news this one goes on by itself.
+    ///
+    /// # Errors
+    /// If they met a pause that is longer than this one waits.
+    pub fn on_news(&mut self, news: Result<LimitNews, Box<str>>, now: Duration) -> Result<(), StopReason> {
+        match news {
+            Ok(news) => match self.gate.on_news(&news, now) {
+                Some(pause) if pause > self.max_retry_after => Err(StopReason::RetryAfter { pause }),
+                Some(_) | None => Ok(()),
+            },
+            Err(why) => {
+                self.gate.on_no_news(now);
+                if !std::mem::replace(&mut self.is_alone, true) {
+                    tracing::warn!("the rate limit isn't shared with other runs: {why}; this command paces on its own");
+                }
+                Ok(())
+            }
+        }
     }
 
     pub fn on_page(&mut self, sent_at: Duration, now: Duration) {
@@ -74,11 +117,10 @@ impl PageRetry {
     pub fn on_error(&mut self, error: CallError, sent_at: Duration, now: Duration) -> Decision {
         let reply = error.into_reply();
         match retry::classify(&reply) {
-            Class::RateLimited { pause, .. } if pause > self.max_retry_after => too_long(pause),
             Class::RateLimited { pause, .. } => {
                 // What the gate adds to the pause is our own caution.
                 self.gate.refused(sent_at, now, pause);
-                Decision::Again
+                if pause > self.max_retry_after { too_long(pause) } else { Decision::Again }
             }
             Class::Transient { .. } => self.on_transient(reply, sent_at, now),
             Class::TokenExpired if !self.refreshed => {
@@ -139,13 +181,19 @@ fn refused(reply: Reply) -> ListError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::UNSTATED_PAUSE;
+    use crate::model::{Priority, QuotaChoice, UNSTATED_PAUSE};
 
     const NOW: Duration = Duration::from_secs(100);
 
     fn retrying(pace: Pace) -> PageRetry {
-        let calls = CallArgs { retries: 2, timeout: Duration::from_secs(30), max_retry_after: Duration::from_mins(15) };
-        PageRetry::new(pace, NOW, &calls, 7)
+        let calls = CallArgs {
+            retries: 2,
+            timeout: Duration::from_secs(30),
+            max_retry_after: Duration::from_mins(15),
+            quota: QuotaChoice::None,
+            priority: Priority::Normal,
+        };
+        PageRetry::new("list", pace, false, NOW, &calls, 7)
     }
 
     fn refusal(code: &str) -> CallError {
@@ -160,13 +208,16 @@ mod tests {
     fn no_call_is_permitted_during_a_pause_or_above_the_pace() {
         let mut retry = retrying(Pace::Every(Duration::from_secs(3)));
         assert!(retry.ask(NOW).is_ok());
-        assert_eq!(retry.ask(NOW).unwrap_err(), NOW + Duration::from_secs(3));
+        assert_eq!(retry.ask(NOW).unwrap_err(), NotUntil::Until(NOW + Duration::from_secs(3)));
         assert_eq!(retry.on_error(limit(Some(30)), NOW, NOW), Decision::Again);
-        assert_eq!(retry.ask(NOW + Duration::from_secs(29)).unwrap_err(), NOW + Duration::from_secs(30));
+        assert_eq!(
+            retry.ask(NOW + Duration::from_secs(29)).unwrap_err(),
+            NotUntil::Until(NOW + Duration::from_secs(30))
+        );
         assert!(retry.ask(NOW + Duration::from_secs(30)).is_ok());
         let later = NOW + Duration::from_secs(40);
         assert_eq!(retry.on_error(limit(None), later, later), Decision::Again);
-        assert_eq!(retry.ask(later).unwrap_err(), later + UNSTATED_PAUSE);
+        assert_eq!(retry.ask(later).unwrap_err(), NotUntil::Until(later + UNSTATED_PAUSE));
     }
 
     #[test]
@@ -184,7 +235,10 @@ mod tests {
         };
         let mut retry = retrying(Pace::Unlimited);
         assert_eq!(retry.on_error(asks(30), NOW, NOW), Decision::Again);
-        assert_eq!(retry.ask(NOW + Duration::from_secs(29)).unwrap_err(), NOW + Duration::from_secs(30));
+        assert_eq!(
+            retry.ask(NOW + Duration::from_secs(29)).unwrap_err(),
+            NotUntil::Until(NOW + Duration::from_secs(30))
+        );
         assert!(retry.ask(NOW + Duration::from_secs(30)).is_ok());
         assert_eq!(retry.on_error(asks(901), NOW, NOW), too_long(Duration::from_secs(901)));
     }
@@ -196,7 +250,8 @@ mod tests {
         let mut at = NOW;
         for _ in 0..10 {
             assert_eq!(retry.on_error(limit(Some(1)), at, at), Decision::Again);
-            at = retry.ask(at).unwrap_err();
+            let Err(NotUntil::Until(open)) = retry.ask(at) else { panic!("a pause") };
+            at = open;
             assert!(retry.ask(at).is_ok());
         }
         assert!(at > NOW + Duration::from_mins(3), "{at:?}");

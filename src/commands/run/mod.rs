@@ -19,10 +19,10 @@ mod staleness;
 use crate::cli::{Mode, Settings};
 use crate::commands::listing::filter::ListedPeople;
 use crate::commands::listing::{Directory, Lister};
+use crate::commands::quota;
 use crate::commands::waiting;
 use crate::commands::waiting::SavedModes;
-use crate::engine::clock::{Clock, wall};
-use crate::engine::ports::NoStore;
+use crate::engine::clock::wall;
 use crate::engine::{self, RunEnd};
 use crate::error::RunError;
 use crate::model::{ExitStatus, Verbosity};
@@ -31,7 +31,7 @@ use crate::signals::Shutdown;
 use finish::Finish;
 pub use plan::OutputFormat;
 use preflight::Preflight;
-pub(in crate::commands) use preflight::acquire;
+pub(in crate::commands) use preflight::{acquire, run_id};
 use recorder::Recorder;
 pub use refused::write_metrics_of_usage;
 use remote::Remote;
@@ -113,6 +113,7 @@ async fn protect_addresses(settings: &Settings, prepared: &mut Preflight, remote
     }
     let mut lister = Lister::with(remote.api().client().clone(), &settings.remote)?;
     let directory = Directory::look_up(&mut lister, &ListedPeople::at(addresses.clone())).await;
+    lister.close().await;
     let directory = directory.map_err(|error| error.into_error("nothing was sent"))?;
     prepared.protect_users(settings, directory.all_users("--protect", &addresses)?)
 }
@@ -155,9 +156,10 @@ async fn carry_out(
         .map_err(|error| RunError::input(error.to_string(), "continue with --resume"))?;
     let screen = Screen::start(console, settings.mode == Mode::Rehearsal);
     let (mut recorder, facts) = Recorder::begin(settings, prepared, &remote, events, screen, started)?;
-    let clock = Clock::start();
+    let clock = quota::clock();
+    let mut quota = quota::open(&settings.remote, &remote.limit(settings), clock, facts.run_id.clone());
     let end: RunEnd =
-        engine::run(policy, remote.api(), &mut NoStore, &mut source, &mut recorder, &mut signals, clock).await;
+        engine::run(policy, remote.api(), &mut quota, &mut source, &mut recorder, &mut signals, clock).await;
     drop(source);
     let is_cut_off = end.aborted && end.fault.is_none();
     let concluded = Finish { settings, argv, console, facts, remote: &remote, started, end, suspended: Vec::new() }

@@ -7,11 +7,12 @@ use super::staleness;
 use crate::cli::{Mode, Settings};
 use crate::commands::connection;
 use crate::commands::console::print;
+use crate::commands::quota::{self, LimitKey};
 use crate::commands::waiting::blocking;
 use crate::engine::clock::wall;
 use crate::error::RunError;
 use crate::ledger::manifest::last_learnt;
-use crate::model::{ExitStatus, TeamId};
+use crate::model::{ExitStatus, LimitUse, Rate, RateChoice, TeamId};
 use crate::output::{self, Console, PlanFacts, WorkspaceRows};
 use jiff::tz::TimeZone;
 use std::cmp::Reverse;
@@ -32,7 +33,8 @@ pub enum OutputFormat {
 pub async fn show(settings: &Settings, prepared: &Preflight, format: OutputFormat) -> Result<ExitStatus, RunError> {
     let api = connection::api(&settings.remote)?;
     let proxy = connection::proxy(&api)?.map(|proxy| proxy.to_string());
-    let facts = facts(settings, prepared, api.host(), None, proxy);
+    let limit = LimitKey { api: &api, organization: None, method: quota::method(settings) };
+    let facts = facts(settings, prepared, &limit, proxy);
     let text = match format {
         OutputFormat::Text => output::plan_text(&facts, &TimeZone::system(), output::stdout_columns()),
         OutputFormat::Json => format!("{}\n", output::plan_json(&facts).trim_end()),
@@ -44,8 +46,7 @@ pub async fn show(settings: &Settings, prepared: &Preflight, format: OutputForma
 /// Shows the plan before a run, on standard error.
 pub fn announce(settings: &Settings, prepared: &Preflight, remote: &Remote, console: &Console) {
     console.plan(|width| {
-        let organisation = remote.organisation();
-        let facts = facts(settings, prepared, remote.host(), organisation.as_deref(), remote.proxy());
+        let facts = facts(settings, prepared, &remote.limit(settings), remote.proxy());
         output::plan_text(&facts, &TimeZone::system(), width)
     });
 }
@@ -56,14 +57,20 @@ fn learnt(prepared: &Preflight, host: &str, organisation: Option<&str>) -> Optio
     last_learnt(folder, host, organisation).map(|learnt| learnt.per_minute)
 }
 
-fn facts(
-    settings: &Settings,
-    prepared: &Preflight,
-    host: &str,
-    organisation: Option<&str>,
-    proxy: Option<String>,
-) -> PlanFacts {
-    let survey = &prepared.survey;
+/// A rate that was learned less than a day ago replaces the one that `--rate auto` would start at.
+fn start_of(rate: RateChoice, limits: &[LimitUse]) -> RateChoice {
+    let learned = limits.iter().filter_map(|limit| limit.learned_per_minute).reduce(f64::min);
+    let start = learned.and_then(|per_minute| format!("{per_minute:.0}/min").parse::<Rate>().ok());
+    match (rate, start) {
+        (RateChoice::Auto { max, .. }, Some(start)) => RateChoice::Auto { start: start.slower_of(max), max },
+        (RateChoice::Auto { .. } | RateChoice::Fixed(_) | RateChoice::Unlimited, _) => rate,
+    }
+}
+
+fn facts(settings: &Settings, prepared: &Preflight, limit: &LimitKey<'_>, proxy: Option<String>) -> PlanFacts {
+    let (survey, host) = (&prepared.survey, limit.api.host());
+    let limits = limit.in_use(&settings.remote, &[limit.method]);
+    let is_known = limits.iter().any(|limit| limit.learned_per_minute.is_some());
     let mut busiest: Vec<(&TeamId, &u64)> = survey.workspaces.iter().collect();
     busiest.sort_by_key(|(team, rows)| (Reverse(**rows), *team));
     let busiest = busiest.into_iter().take(NAMED);
@@ -86,9 +93,10 @@ fn facts(
         whole_users_calls: survey.whole.is_some().then(|| calls_for(survey.users, !settings.safety.no_canary)),
         users_to_confirm: survey.whole.as_ref().filter(|_| settings.mode == Mode::Plan).map(|whole| whole.all),
         rows_without_user: survey.without_user,
-        rate: settings.pace.rate,
+        rate: start_of(settings.pace.rate, &limits),
         input_age: staleness::of(settings),
-        learnt_per_minute: learnt(prepared, host, organisation),
+        learnt_per_minute: learnt(prepared, host, limit.organization).filter(|_| !is_known),
+        limits,
         now: wall(),
         api_host: if settings.mode == Mode::Rehearsal { "the stand-in inside the program".into() } else { host.into() },
         proxy,

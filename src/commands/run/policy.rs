@@ -2,6 +2,7 @@
 
 use super::Preflight;
 use crate::cli::Settings;
+use crate::commands::quota;
 use crate::engine::MOST_USERS;
 use crate::engine::policy::Policy;
 use crate::model::{Stamp, TeamId};
@@ -12,7 +13,7 @@ pub fn of(settings: &Settings, prepared: &Preflight, started: Stamp) -> Policy {
     Policy {
         pace: settings.pace.rate.into(),
         bucket: settings.pace.bucket,
-        shares_limit: false,
+        shares_limit: quota::is_shared(&settings.remote),
         workers: settings.pace.workers.map(u32::from),
         retries: settings.remote.calls.retries,
         max_failures: settings.safety.max_failures,

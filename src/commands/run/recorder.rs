@@ -4,6 +4,7 @@ use super::Preflight;
 use super::preflight::run_id;
 use super::remote::Remote;
 use crate::cli::{Mode, Settings};
+use crate::commands::quota;
 use crate::engine::clock::wall;
 use crate::engine::ports::{Observer, Unwritable};
 use crate::error::RunError;
@@ -155,7 +156,7 @@ fn run_of(settings: &Settings, remote: &Remote, run_id: &str, started: Stamp) ->
         run_id: run_id.into(),
         started_at: started,
         ended_at: None,
-        host: host(),
+        host: quota::host(),
         pid: std::process::id(),
         exit_code: None,
         stop_reason: None,
@@ -175,9 +176,4 @@ fn run_of(settings: &Settings, remote: &Remote, run_id: &str, started: Stamp) ->
         pacing: Pacing::default(),
         extra: Extra::new(),
     }
-}
-
-/// The machine's name, for the evidence; empty where the system does not tell.
-fn host() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname").map(|name| name.trim().to_owned()).unwrap_or_default()
 }

@@ -6,10 +6,11 @@ use super::introduction::{Introduction, owner};
 use crate::cli::{Mode, Settings};
 use crate::commands::checks::{self, Check, Checks};
 use crate::commands::connection::{self, Connection};
+use crate::commands::quota::{self, LimitKey};
 use crate::commands::rehearsal::{Rehearsal, folder_of};
 use crate::commands::token;
 use crate::error::RunError;
-use crate::model::{Identity, UserId};
+use crate::model::{Identity, TeamId, UserId};
 use crate::output;
 use crate::slack::{ApiUrl, AuthTest, CallError, Proxy, Token};
 
@@ -78,6 +79,14 @@ impl Remote {
         self.api.host()
     }
 
+    /// The limit that the rows' calls count for.
+    pub fn limit(&self, settings: &Settings) -> LimitKey<'_> {
+        let auth = self.auth.as_ref();
+        let organization = auth.and_then(|auth| auth.enterprise_id.as_ref().or(auth.team_id.as_ref()));
+        let organization = organization.map(TeamId::as_str);
+        LimitKey { api: &self.api, organization, method: quota::method(settings) }
+    }
+
     /// The way there, without its credentials.
     pub fn proxy(&self) -> Option<String> {
         self.proxy.as_ref().map(Proxy::to_string)
@@ -91,12 +100,6 @@ impl Remote {
     /// The user of the token, where Slack said.
     pub fn user(&self) -> Option<&UserId> {
         Some(&self.auth.as_ref()?.user_id)
-    }
-
-    /// The organisation of the token, else its workspace, where Slack said.
-    pub fn organisation(&self) -> Option<String> {
-        let identity = self.identity()?;
-        Some(identity.enterprise_id.unwrap_or(identity.team_id))
     }
 
     /// ` in Acme (E0ACME) as ir-oncall`, as far as Slack said; empty otherwise.

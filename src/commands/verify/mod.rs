@@ -48,7 +48,9 @@ pub fn verify(typed: VerifyArgs, argv: &[OsString], console: &Console) -> Result
             settings.rehearse.then(|| Rehearsal::reopen(folder_of(Some(&files.run.results)))).transpose()?;
         let (mut lister, _) = Lister::connect(&settings, rehearsal).await?;
         let check = Verification { files: &files, names: &names, concerned: &concerned, is_compared, console };
-        check.until_gone(&mut lister, wait.unwrap_or_default()).await
+        let answered = check.until_gone(&mut lister, wait.unwrap_or_default()).await;
+        lister.close().await;
+        answered
     })?;
     let (listed, totals) = match listed {
         Ok(answered) => answered,

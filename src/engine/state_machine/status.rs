@@ -109,7 +109,14 @@ impl StateMachine {
             let is_held = gate.held_until() == gate.paused_until();
             return Some((if is_held { WaitReason::ServerBusy } else { WaitReason::RateLimited }, pause));
         }
-        Some((if self.buckets.has_rows() { WaitReason::Paced } else { WaitReason::Backoff }, next))
+        let others = || self.buckets.iter().map(|bucket| bucket.gate.others());
+        let reason = match self.buckets.has_rows() {
+            false => WaitReason::Backoff,
+            true if others().any(|others| others.is_incident) => WaitReason::AfterIncident,
+            true if others().any(|others| others.runs > 0) => WaitReason::Shared,
+            true => WaitReason::Paced,
+        };
+        Some((reason, next))
     }
 
     /// The time of the bucket that will take longest, at its present estimate; or that of all rows, if the rate of the run

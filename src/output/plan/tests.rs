@@ -1,5 +1,6 @@
 use super::super::event_entry::tests::HOSTILE;
 use super::*;
+use crate::model::RunOnLimit;
 use serde_json::{Value, json};
 
 /// `--start-rate`, and `--max-rate` if it is another.
@@ -31,6 +32,7 @@ fn facts() -> PlanFacts {
         rows_without_user: 10_020,
         rate: auto("20/min", "300/min"),
         learnt_per_minute: None,
+        limits: Vec::new(),
         now: Stamp::from_millis(1_700_000_000_000),
         api_host: "slack.com".to_owned(),
         proxy: Some("http://me:secret@proxy:3128".to_owned()),
@@ -150,4 +152,21 @@ fn whole_users_are_shown_as_calls_with_a_warning() {
     }
     let json: Value = serde_json::from_str(&plan_json(&facts)).unwrap();
     assert_eq!((&json["calls"], &json["to_send"], &json["estimated_seconds"]), (&json!(4), &json!(2_600), &json!(0)));
+}
+
+#[test]
+fn the_plan_says_who_else_uses_the_limit() {
+    let run = |incident| RunOnLimit { host: "ci".into(), run_id: "one".into(), rows_left: 4000, incident };
+    let at = |seconds: i64| Stamp::from_millis(1_700_000_000_000 + seconds * 1000);
+    let limit = LimitUse {
+        limit: "admin.users.session.invalidate".into(),
+        runs: vec![run(false), run(true)],
+        closed_until: Some(at(12)),
+        learned_per_minute: Some(37.0),
+        learned_at: Some(at(-7200)),
+    };
+    let text = plan_text(&PlanFacts { limits: vec![limit], ..facts() }, &TimeZone::UTC, None);
+    let want = "limit       admin.users.session.invalidate: closed for 12s more; 2 other runs draw on it with 8,000 rows left, an \
+                incident among them (one on ci, one on ci); 37/min was learned 2h ago, and is the start\n";
+    assert!(text.contains(want), "{text}");
 }

@@ -29,9 +29,9 @@ fn the_file(folder: &Path) -> PathBuf {
 #[test]
 fn the_folder_is_systemds_or_the_users() {
     for (variables, want) in [
-        (&[("STATE_DIRECTORY", "/var/lib/x:/var/lib/y"), ("HOME", "/root")][..], Some("/var/lib/x")),
-        (&[("XDG_STATE_HOME", "/s"), ("HOME", "/home/u")], Some("/s/slack-revoke")),
-        (&[("XDG_STATE_HOME", "relative"), ("HOME", "/home/u")], Some("/home/u/.local/state/slack-revoke")),
+        (&[("STATE_DIRECTORY", "/var/lib/x:/var/lib/y"), ("HOME", "/root")][..], Some("/var/lib/x/limits")),
+        (&[("XDG_STATE_HOME", "/s"), ("HOME", "/home/u")], Some("/s/slack-revoke/limits")),
+        (&[("XDG_STATE_HOME", "relative"), ("HOME", "/home/u")], Some("/home/u/.local/state/slack-revoke/limits")),
         (&[("HOME", "")], None),
         (&[], None),
     ] {

@@ -25,19 +25,29 @@ use tempfile::TempDir;
 pub const TOKEN: &str = "xoxp-stand-in-0001";
 
 /// A temporary folder with the files of one test.
-pub struct Workdir(TempDir);
+pub struct Workdir {
+    folder: TempDir,
+    /// What the program keeps of its own, beside the files of the test.
+    state: TempDir,
+}
 
 impl Workdir {
     pub fn new() -> Self {
-        Self(tempfile::tempdir().expect("a temporary folder"))
+        let folder = || tempfile::tempdir().expect("a temporary folder");
+        Self { folder: folder(), state: folder() }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
+        self.root().join(name)
     }
 
     pub fn root(&self) -> &Path {
-        self.0.path()
+        self.folder.path()
+    }
+
+    /// The folder of the states of limits.
+    pub fn state(&self) -> PathBuf {
+        self.state.path().join("slack-revoke/limits")
     }
 
     pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
@@ -72,12 +82,12 @@ impl Workdir {
 
     /// The program, in this folder, with no variable of the environment that it would listen to.
     pub fn program<I: IntoIterator<Item = S>, S: Into<std::ffi::OsString>>(&self, arguments: I) -> Program {
-        Program::new(self.root(), arguments)
+        Program::new(self.root(), arguments).env_path("XDG_STATE_HOME", self.state.path())
     }
 
     /// A line as it would be typed into a shell in this folder.
     pub fn shell(&self, line: &str) -> Program {
-        Program::shell(self.root(), line)
+        Program::shell(self.root(), line).env_path("XDG_STATE_HOME", self.state.path())
     }
 
     /// `run INPUT` against `server`, with the token, without questions.

@@ -40,7 +40,11 @@ impl Program {
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy().into_owned();
             let upper = name.to_ascii_uppercase();
-            if upper.starts_with("SLACK") || upper.ends_with("_PROXY") || upper == "CREDENTIALS_DIRECTORY" {
+            if upper.starts_with("SLACK")
+                || upper.ends_with("_PROXY")
+                || upper == "CREDENTIALS_DIRECTORY"
+                || upper == "STATE_DIRECTORY"
+            {
                 command.env_remove(&name);
             }
         }
@@ -56,6 +60,11 @@ impl Program {
 
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.command.env(name, value);
+        self
+    }
+
+    pub fn env_path(mut self, name: &str, path: &Path) -> Self {
+        self.command.env(name, path);
         self
     }
 

@@ -1,0 +1,165 @@
+//! One limit, several processes: one after another, and at the same time.
+
+use crate::harness::{Running, Workdir, config, rows, sessions, start, until};
+use rustix::process::Signal;
+use serde_json::Value;
+use slack_revoke::stand_in::{Limit, LimitKind, Method, MethodLimits, Server, StandInConfig, WindowStart};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+/// A server with one limit for the sessions `1000..1000 + count`.
+fn limited(kind: LimitKind, count: u64) -> Server {
+    let limits = MethodLimits { invalidate: Limit::of(kind), list: Limit::of(kind), ..MethodLimits::default() };
+    start(StandInConfig { limits, ..config(sessions(1_000, count)) })
+}
+
+fn once_a_minute() -> LimitKind {
+    LimitKind::FixedWindow { calls: 1, per: Duration::from_mins(1), starts: WindowStart::FirstCall }
+}
+
+fn calls(server: &Server) -> u64 {
+    server.stats().of(Method::Invalidate).calls
+}
+
+fn events(work: &Workdir, file: &str, kind: &str) -> Vec<Value> {
+    let text = work.read(file);
+    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    lines.filter(|event| event["type"] == kind).collect()
+}
+
+#[test]
+fn a_pause_outlives_the_run_and_no_later_run_calls_before_its_end() {
+    let server = limited(once_a_minute(), 3);
+    let work = Workdir::new();
+    work.write("in.csv", rows(1_000, 3));
+    work.write("other.csv", rows(1_001, 1));
+    let impatient = ["--max-retry-after", "500ms"];
+    work.run(&server, "in.csv").args(impatient).exits(3);
+    let so_far = calls(&server);
+    for _ in 0..2 {
+        let said = work.run(&server, "in.csv").args(impatient).args(["--resume", "--events", "e"]).exits(3).stderr();
+        assert!(said.contains("closed for") && said.contains("before you continue, until 20"), "{said}");
+    }
+    assert_eq!(events(&work, "e", "paused_by_others").len(), 2);
+    assert_eq!(
+        work.json("in.results.csv.manifest.json")["runs"][1]["pauses_of_others"]["entries"][0]["team"],
+        Value::Null
+    );
+    work.run(&server, "other.csv").args(impatient).exits(3);
+    assert_eq!(calls(&server), so_far, "the pause is for all runs on the limit");
+    let said = work.program(["plan", "in.csv", "--api-url", &server.url()]).exits(0).stdout();
+    assert!(said.contains("limit       admin.users.session.invalidate: closed for"), "{said}");
+    // Without the store each process has to find out by itself.
+    work.run(&server, "other.csv").args(impatient).args(["--resume", "--quota", "none"]).exits(3);
+    assert_eq!(calls(&server), so_far + 1);
+}
+
+#[test]
+fn a_run_that_dies_in_a_pause_is_resumed_after_it() {
+    for signal in [Signal::KILL, Signal::INT] {
+        let per = Duration::from_secs(3);
+        let server = limited(LimitKind::FixedWindow { calls: 5, per, starts: WindowStart::FirstCall }, 12);
+        let work = Workdir::new();
+        work.write("in.csv", rows(1_000, 12));
+        let flags = ["--rate", "600/min", "--events", "e"];
+        let mut first = work.run(&server, "in.csv").args(flags).start();
+        until(&mut first, || work.exists("e") && work.read("e").contains("rate_limited"));
+        first.signal(signal);
+        first.wait();
+        work.run(&server, "in.csv").args(flags).args(["--resume"]).exits(0);
+        let seen = server.stats().of(Method::Invalidate);
+        assert_eq!(seen.inside_pause, 0, "{signal:?}");
+        assert_eq!(work.results("in.results.csv").count("revoked"), 12);
+    }
+}
+
+#[test]
+fn runs_at_the_same_time_divide_the_limit_and_keep_each_others_pauses() {
+    for runs in [2, 4] {
+        let rows_each = 120 / runs;
+        let server = limited(LimitKind::SlidingLog { calls: 40, per: Duration::from_secs(2) }, 120);
+        let work = Workdir::new();
+        let started: Vec<Running> = (0..runs)
+            .map(|run| {
+                let input = format!("{run}.csv");
+                work.write(&input, rows(1_000 + run * rows_each, rows_each));
+                let flags = ["--start-rate", "1200/min", "--max-rate", "6000/min", "--events", &format!("{run}.e")];
+                work.run(&server, &input).args(flags).start()
+            })
+            .collect();
+        for run in started {
+            let finished = run.wait();
+            assert_eq!(finished.code(), Some(0), "{}", finished.stderr());
+        }
+        let seen = server.stats().of(Method::Invalidate);
+        println!("{runs} runs: {seen:?}");
+        assert!(seen.limited <= 6, "{runs} runs: {seen:?}");
+        let shares: usize = (0..runs).map(|run| events(&work, &format!("{run}.e"), "shared").len()).sum();
+        assert!(shares > 0, "they know of each other");
+        assert_eq!(server.stats().of(Method::Invalidate).calls - seen.limited, 120);
+    }
+}
+
+#[test]
+fn every_listing_keeps_the_pause_too() {
+    let server = limited(once_a_minute(), 3);
+    let work = Workdir::new();
+    let list = || {
+        work.program(["list", "--api-url", &server.url(), "--max-retry-after", "500ms"]).token(crate::harness::TOKEN)
+    };
+    list().exits(0);
+    list().exits(3);
+    let so_far = server.stats().of(Method::List).calls;
+    list().exits(3);
+    assert_eq!((server.stats().of(Method::List).calls, so_far), (2, 2));
+    work.write("in.csv", rows(1_000, 1));
+    work.run(&server, "in.csv").exits(0);
+    let said = work.program(["doctor", "--api-url", &server.url()]).token(crate::harness::TOKEN).exits(0).stdout();
+    assert!(said.contains("! limit        admin.users.session.list: closed for"), "{said}");
+}
+
+#[test]
+fn a_store_that_cannot_be_used_is_reported_once_and_stops_nothing() {
+    let kind = LimitKind::SlidingLog { calls: 6, per: Duration::from_millis(900) };
+    for (trouble, variable) in [("isn't shared", "a-file"), ("aren't set", "")] {
+        let server = limited(kind, 12);
+        let work = Workdir::new();
+        work.write("in.csv", rows(1_000, 12));
+        work.write("a-file", "");
+        let place = work.path(variable);
+        let place = if variable.is_empty() { "relative".into() } else { place.to_string_lossy().into_owned() };
+        let run = work.run(&server, "in.csv").env("XDG_STATE_HOME", &place).env("HOME", "relative");
+        let said = run.args(["--rate", "600/min"]).exits(0).stderr();
+        assert_eq!(said.matches("the rate limit isn't shared").count(), 1, "{said}");
+        assert!(said.contains(trouble), "{said}");
+        assert_eq!(work.results("in.results.csv").count("revoked"), 12);
+        assert_eq!(server.stats().of(Method::Invalidate).inside_pause, 0);
+    }
+}
+
+#[test]
+fn a_corrupt_state_is_reported_and_begins_anew_and_nobody_else_can_read_it() {
+    let server = limited(once_a_minute(), 2);
+    let work = Workdir::new();
+    work.write("in.csv", rows(1_000, 1));
+    work.run(&server, "in.csv").exits(0);
+    let files: Vec<_> = fs::read_dir(work.state()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let [file] = &files[..] else { panic!("{files:?}") };
+    assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(fs::metadata(work.state()).unwrap().permissions().mode() & 0o777, 0o700);
+    fs::write(file, "\0\0\0 not a state").unwrap();
+    work.write("two.csv", rows(1_001, 1));
+    let said = work.run(&server, "two.csv").args(["--max-retry-after", "500ms"]).exits(3).stderr();
+    assert_eq!(said.matches("it begins anew").count(), 1, "{said}");
+}
+
+#[test]
+fn rehearsals_and_runs_without_a_limit_share_nothing() {
+    let server = start(config(sessions(1_000, 2)));
+    let work = Workdir::new();
+    work.write("in.csv", rows(1_000, 2));
+    work.program(["run", "in.csv", "--rehearse"]).exits(0);
+    work.run(&server, "in.csv").args(["--rate", "unlimited"]).exits(0);
+    assert!(!work.state().exists());
+}
