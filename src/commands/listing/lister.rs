@@ -6,13 +6,13 @@ use crate::cli::RemoteSettings;
 use crate::commands::connection::{self, Connection};
 use crate::commands::quota::{self, LimitKey, Quota};
 use crate::commands::rehearsal::Rehearsal;
-use crate::commands::run::run_id;
 use crate::commands::token;
 use crate::commands::waiting::{signals, unless_stopped};
 use crate::engine::clock::{Clock, wall};
 use crate::engine::ports::{Control, LimitReport, Permit, QuotaStore, Signal};
 use crate::error::RunError;
 use crate::ledger::listing::REHEARSAL_HOST;
+use crate::ledger::manifest::run_id;
 use crate::model::{Rate, RateChoice, StopReason};
 use crate::signals::Shutdown;
 use crate::slack::{CallError, Client, ListQuery, SessionPage, UserPage, UserQuery};
@@ -133,7 +133,8 @@ impl Lister {
             };
             let api = connection::api(&self.settings)?;
             let limit = LimitKey { api: &api, organization: organization.as_deref(), method };
-            self.stores.insert(method, quota::open(&self.settings, &limit, self.clock, run_id(wall())));
+            self.stores
+                .insert(method, quota::open(&self.settings, &limit, self.clock, run_id(wall(), std::process::id())));
         }
         let Some(store) = self.stores.get_mut(method) else { return Ok(()) };
         let news = store.exchange(report).await;

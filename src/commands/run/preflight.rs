@@ -310,6 +310,6 @@ fn preflight_error(error: &PreflightError) -> RunError {
 }
 
 /// The id of a run that began then.
-pub(in crate::commands) fn run_id(started: Stamp) -> String {
+pub(super) fn run_id(started: Stamp) -> String {
     manifest::run_id(started, fastrand::u32(..))
 }
