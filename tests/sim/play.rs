@@ -44,6 +44,20 @@ impl Played {
     pub fn paused(&self) -> f64 {
         self.seen.paused as f64 / 1e6
     }
+
+    /// Both runs, one after the other.
+    fn and(mut self, other: Self) -> Self {
+        self.oracle_s += other.oracle_s;
+        self.took_s += other.took_s;
+        self.seen.add(other.seen);
+        self
+    }
+}
+
+/// All seeds of a scenario, added up.
+pub fn play_seeds(scenario: &Scenario, rows: usize, client: Client) -> Played {
+    let runs = scenario.seeds().map(|scenario| play(&scenario, rows, client));
+    runs.reduce(Played::and).expect("there is a seed")
 }
 
 pub fn policy(scenario: &Scenario, client: Client, teams_of: &[usize]) -> Policy {

@@ -105,6 +105,8 @@ pub struct Bounds {
     pub late_s: Option<f64>,
     /// The share of 429s, at most.
     pub limited: Option<f64>,
+    /// The ratio that is required and that the range above doesn't hold yet. The table shows it.
+    pub required: Option<f64>,
 }
 
 /// One scenario.
@@ -181,6 +183,17 @@ impl Scenario {
         let read: Self = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
         Self { name, ..read }
+    }
+
+    /// Whether it is one of pacing.md's own, which are played with all four numbers of rows.
+    pub fn is_known(&self) -> bool {
+        [10, 100, 1000, 5000].iter().all(|rows| self.rows.contains_key(rows))
+    }
+
+    /// The same with other chances, where what it is measured by is chance: their mean is judged.
+    pub fn seeds(&self) -> impl Iterator<Item = Self> {
+        let count = if self.random.is_some() { 3 } else { 1 };
+        (0..count).map(|seed| Self { seed: self.seed + seed, ..self.clone() })
     }
 
     /// The workspace of every row, in the input's order.

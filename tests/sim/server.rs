@@ -43,6 +43,24 @@ impl Seen {
         self.estimates.push_back((at, per_minute));
     }
 
+    /// The estimate that was named last.
+    pub fn last_estimate(&self) -> f64 {
+        self.estimates.back().map_or(0.0, |(_, per_minute)| *per_minute)
+    }
+
+    /// Adds what was seen of another run.
+    pub fn add(&mut self, other: Self) {
+        self.calls += other.calls;
+        self.limited += other.limited;
+        self.inside += other.inside;
+        self.tests += other.tests;
+        self.arrived_inside += other.arrived_inside;
+        self.most_in_a_minute = self.most_in_a_minute.max(other.most_in_a_minute);
+        self.above_estimate += other.above_estimate;
+        self.paused += other.paused;
+        self.estimates = other.estimates;
+    }
+
     fn sent(&mut self, at: u64) {
         self.calls += 1;
         self.began.get_or_insert(at);

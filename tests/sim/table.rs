@@ -1,6 +1,6 @@
 //! The table: every scenario, every number of rows, three clients side by side; and what it must hold.
 
-use crate::play::{Client, Played, play};
+use crate::play::{Client, Played, play_seeds};
 use crate::scenario::{Bounds, Scenario};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -22,7 +22,7 @@ pub fn print_and_check() {
     scenarios.retain(|scenario| if exact { scenario.name == only } else { scenario.name.contains(&only) });
     let lines = play_all(&scenarios);
     println!(
-        "{:32}{:>6}{:>9} | {:^13} | {:^13} | {:>9} {:>6} {:>6} {:>5} {:>4}/{:<4} {:>5} {:>6}",
+        "{:32}{:>6}{:>9} | {:^13} | {:^13} | {:>9} {:>6} {:>6} {:>5} {:>4}/{:<4} {:>5} {:>6} {:>6} {:>6}",
         "scenario",
         "rows",
         "oracle s",
@@ -35,13 +35,15 @@ pub fn print_and_check() {
         "in",
         "arr",
         "above",
-        "paused"
+        "paused",
+        "shown",
+        "misses"
     );
     let mut broken = Vec::new();
     for line in &lines {
         let scenario = &scenarios[line.scenario];
-        println!("{}", shown(&scenario.name, line));
         let bounds = &scenario.rows[&line.rows];
+        println!("{}", shown(&scenario.name, line, bounds));
         broken.extend(
             check(bounds, &line.ours)
                 .into_iter()
@@ -53,7 +55,17 @@ pub fn print_and_check() {
             }
         }
     }
+    print_mean("known", &lines, |line| scenarios[line.scenario].is_known());
+    print_mean("all", &lines, |_| true);
     assert!(broken.is_empty(), "{} bounds are broken:\n{}", broken.len(), broken.join("\n"));
+}
+
+/// The mean ratio of long runs.
+#[expect(clippy::cast_precision_loss, reason = "a count of lines")]
+fn print_mean(which: &str, lines: &[Line], is_meant: impl Fn(&Line) -> bool) {
+    let long = lines.iter().filter(|line| line.rows >= 1000 && is_meant(line));
+    let ratios: Vec<f64> = long.map(|line| line.ours.ratio()).collect();
+    println!("mean of {} {which} runs: {:.4}", ratios.len(), ratios.iter().sum::<f64>() / ratios.len() as f64);
 }
 
 fn play_all(scenarios: &[Scenario]) -> Vec<Line> {
@@ -71,7 +83,7 @@ fn play_all(scenarios: &[Scenario]) -> Vec<Line> {
             let (next, jobs) = (&next, &jobs);
             scope.spawn(move || {
                 while let Some(&(scenario, rows)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let of = |client| play(&scenarios[scenario], rows, client);
+                    let of = |client| play_seeds(&scenarios[scenario], rows, client);
                     let others = |client| (!alone).then(|| of(client));
                     let (steady, greedy) = (others(Client::Steady), others(Client::Greedy));
                     to.send(Line { scenario, rows, steady, greedy, ours: of(Client::Ours) }).expect("somebody listens");
@@ -84,14 +96,15 @@ fn play_all(scenarios: &[Scenario]) -> Vec<Line> {
     lines
 }
 
-fn shown(name: &str, line: &Line) -> String {
+fn shown(name: &str, line: &Line, bounds: &Bounds) -> String {
     let other = |played: &Option<Played>| {
         played.as_ref().map_or_else(String::new, |it| format!("x{:<6.2}{:5.1}%", it.ratio(), 100.0 * it.limited()))
     };
     let Line { rows, ours, .. } = line;
     let seen = &ours.seen;
+    let missed = bounds.required.filter(|required| ours.ratio() > *required);
     format!(
-        "{name:32}{rows:>6}{:>9.1} | {:13} | {:13} | {:>9.1} {:>6.3} {:>5.2}% {:>5} {:>4}/{:<4} {:>5} {:>5.1}% {}",
+        "{name:32}{rows:>6}{:>9.1} | {:13} | {:13} | {:>9.1} {:>6.3} {:>5.2}% {:>5} {:>4}/{:<4} {:>5} {:>5.1}% {:>6.1} {:>6} {}",
         ours.oracle_s,
         other(&line.steady),
         other(&line.greedy),
@@ -103,6 +116,8 @@ fn shown(name: &str, line: &Line) -> String {
         seen.arrived_inside,
         seen.above_estimate,
         100.0 * ours.paused() / ours.took_s,
+        seen.last_estimate(),
+        missed.map_or_else(String::new, |required| required.to_string()),
         ours.kind.map_or_else(String::new, |kind| format!("{kind:?}")),
     )
 }

@@ -1,6 +1,7 @@
 //! The rate of the whole run, whatever its buckets, and who gets which part of it.
 
 use super::*;
+use crate::engine::rate_estimator::whole;
 
 const MINUTE: Duration = Duration::from_mins(1);
 
@@ -68,6 +69,18 @@ fn the_highest_rate_is_the_runs_whatever_the_buckets() {
     assert!(bench.machine.is_finished());
     assert!(most_in_a_minute(&bench) <= 30, "{}", most_in_a_minute(&bench));
     assert!(bench.at <= 21 * MINUTE, "{:?}", bench.at);
+}
+
+#[test]
+fn the_estimate_shown_is_what_is_sent_in_a_minute() {
+    for (teams, most) in [(1, 60.0), (10, 90.0), (300, 300.0)] {
+        let mut bench = Bench::with(of_teams(teams, 3_000), Pace::Auto { start: 20.0, most }, per_team);
+        play_until(&mut bench, 5 * MINUTE);
+        let shown = bench.machine.snapshot(bench.now()).per_minute.unwrap();
+        let sent = bench.sent.iter().filter(|(_, at)| *at + MINUTE > bench.at).count();
+        assert!((shown - most).abs() < 1e-9 && most_in_a_minute(&bench) <= whole(most), "{shown}");
+        assert!(sent + 1 >= whole(most), "{sent} sent in a minute, {shown} shown, {teams} workspaces");
+    }
 }
 
 #[test]
