@@ -209,12 +209,13 @@ const ONLY_TO_SEND: [&str; 13] = [
 ];
 
 /// Flags that `-h` leaves out, to fit on a screen; `--help` has them.
-const ONLY_IN_LONG_HELP: [&str; 37] = [
+const ONLY_IN_LONG_HELP: [&str; 38] = [
     "delimiter",
     "column",
     "max_input_size",
     "identify_by",
     "whole_users",
+    "only",
     "remaining",
     "start_rate",
     "max_rate",

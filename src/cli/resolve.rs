@@ -208,9 +208,12 @@ fn check(mode: Mode, typed: &RunArgs) -> Result<(), UsageError> {
 }
 
 fn check_users(typed: &RunArgs) -> Result<(), UsageError> {
+    if typed.input.only.is_some() && !typed.input.whole_users {
+        return Err(UsageError::OnlyWithWholeUsers { flag: "--only" });
+    }
     match (typed.input.whole_users, typed.input.identify_by, typed.safety.confirm_users) {
         (true, Identify::Team, _) => Err(UsageError::WholeUsersByTeam),
-        (false, _, Some(_)) => Err(UsageError::OnlyWithWholeUsers),
+        (false, _, Some(_)) => Err(UsageError::OnlyWithWholeUsers { flag: "--confirm-users" }),
         (true, Identify::Auto | Identify::User | Identify::WholeUsers, _) | (false, _, None) => Ok(()),
     }
 }

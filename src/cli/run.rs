@@ -3,6 +3,7 @@
 use super::values;
 use crate::model::{
     BucketPolicy, Delimiter, IdColumn, Identify, InputSource, MaxFailures, Priority, QuotaChoice, Rate, RateChoice,
+    SessionKind,
 };
 use clap::Args;
 use std::path::PathBuf;
@@ -67,6 +68,11 @@ pub struct InputArgs {
     /// user. All rows of a user get the same result; none is a duplicate. Needs a second confirmation, see --confirm-users.
     #[arg(long)]
     pub whole_users: bool,
+    /// With --whole-users: end only the web or only the mobile sessions
+    ///
+    /// A listing doesn't say of which kind a session is, so `verify` can't prove that the kind is gone while others exist.
+    #[arg(long, value_name = "KIND", value_enum)]
+    pub only: Option<SessionKind>,
 }
 
 #[derive(Debug, Clone, PartialEq, Args)]

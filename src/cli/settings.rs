@@ -122,8 +122,8 @@ pub enum UsageError {
     NobodyToAsk,
     #[error("--whole-users and --identify-by team exclude each other; leave out one")]
     WholeUsersByTeam,
-    #[error("--confirm-users only applies to --whole-users; leave it out, or add --whole-users")]
-    OnlyWithWholeUsers,
+    #[error("{flag} only applies to --whole-users; leave it out, or add --whole-users")]
+    OnlyWithWholeUsers { flag: &'static str },
     #[error(
         "--whole-users needs a second confirmation, and there is no terminal to ask: add --confirm-users N, with the number of \
          users that plan --whole-users prints"

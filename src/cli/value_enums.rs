@@ -1,6 +1,6 @@
 //! Flags whose value is one of a few words. The comments of the variants are the help.
 
-use crate::model::{BucketPolicy, Identify, LogFormat, Priority, QuotaChoice};
+use crate::model::{BucketPolicy, Identify, LogFormat, Priority, QuotaChoice, SessionKind};
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
 
@@ -25,6 +25,11 @@ macro_rules! value_enum {
 value_enum!(LogFormat {
     Text = "text": "For people",
     Json = "json": "One JSON object per line",
+});
+
+value_enum!(SessionKind {
+    Web = "web": "Web sessions only",
+    Mobile = "mobile": "Mobile sessions only",
 });
 
 value_enum!(BucketPolicy {

@@ -242,6 +242,24 @@ pub struct OutputStyle {
     pub log_format: LogFormat,
 }
 
+/// Which sessions of whole users end, if not all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SessionKind {
+    Web,
+    Mobile,
+}
+
+impl SessionKind {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Web => "web",
+            Self::Mobile => "mobile",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,6 @@
 //! What a manifest says of the runs on one results file. As it is written: later versions and other commands may add members.
 
-use super::{BucketKind, Stamp, TeamId, TokenOwner};
+use super::{BucketKind, SessionKind, Stamp, TeamId, TokenOwner};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::time::Duration;
@@ -67,6 +67,9 @@ pub struct Run {
     /// `--whole-users`.
     #[serde(default)]
     pub whole_users: bool,
+    /// `--only`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only: Option<SessionKind>,
     /// `--reason`.
     pub reason: Option<String>,
     /// Whether the calls went to the stand-in.

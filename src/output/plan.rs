@@ -2,7 +2,7 @@
 
 use super::files::json_text;
 use super::text::{clean, counted, format_duration, local, rate, thousands, without_userinfo, wrapped};
-use crate::model::{InvalidRow, LimitUse, Rate, RateChoice, Stamp};
+use crate::model::{InvalidRow, LimitUse, Rate, RateChoice, SessionKind, Stamp};
 use jiff::tz::TimeZone;
 use serde::{Serialize, Serializer};
 use std::time::Duration;
@@ -39,6 +39,9 @@ pub struct PlanFacts {
     pub users: u64,
     /// Whether whole users are asked for: the calls that they take. `None` if sessions are sent one by one.
     pub whole_users_calls: Option<u64>,
+    /// The kind of their sessions that ends, if not all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub only: Option<SessionKind>,
     /// The users that `--confirm-users` is to name.
     pub users_to_confirm: Option<u64>,
     /// Rows to send that name no user: while there is one, `resetBulk` cannot take the run's place.
@@ -318,12 +321,18 @@ fn whole_users(facts: &PlanFacts) -> Option<String> {
     let confirm =
         facts.users_to_confirm.map(|users| format!(" --confirm-users {users} confirms it without a terminal."));
     (facts.users > 0).then(|| {
-        format!(
-            "EVERY session of {} will end, including those that aren't listed, on all devices. Slack queues it; verify \
-             proves it.{}",
-            counted(facts.users, "user", "users"),
-            confirm.unwrap_or_default()
-        )
+        let (users, confirm) = (counted(facts.users, "user", "users"), confirm.unwrap_or_default());
+        match facts.only {
+            None => format!(
+                "EVERY session of {users} will end, including those that aren't listed, on all devices. Slack queues it; verify \
+                 proves it.{confirm}"
+            ),
+            Some(kind) => format!(
+                "EVERY {} session of {users} will end, including those that aren't listed. Slack queues it; verify can't tell such \
+                 a session from another one.{confirm}",
+                kind.as_str()
+            ),
+        }
     })
 }
 

@@ -8,7 +8,7 @@ use super::wire::{self, Headers};
 use super::{ApiUrl, AuthTest, CallError, ListQuery, ListReply, Proxy, SessionPage, UserPage, UserQuery};
 use super::{auth_test, list, users};
 use crate::engine::ports::{self, Permit, Refreshed, SessionApi};
-use crate::model::{Answer, ErrorCode, Reply, Stamp, format_duration};
+use crate::model::{Answer, ErrorCode, Reply, SessionKind, Stamp, format_duration};
 use reqwest::header::{
     AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
 };
@@ -64,7 +64,7 @@ pub enum ClientError {
 
 /// Slack, as the engine and the commands see it. Clones share the connections and the token.
 #[derive(Debug, Clone)]
-pub struct Client(Arc<ClientInner>);
+pub struct Client(Arc<ClientInner>, Option<SessionKind>);
 
 #[derive(Debug)]
 struct ClientInner {
@@ -110,7 +110,13 @@ impl Client {
             timeout,
             now,
         };
-        Ok(Self(Arc::new(inner)))
+        Ok(Self(Arc::new(inner), None))
+    }
+
+    /// Has whole users lose only the sessions of this kind.
+    #[must_use]
+    pub fn only(self, kind: Option<SessionKind>) -> Self {
+        Self(self.0, kind)
     }
 
     /// Asks who the token is. Not limited in practice (hundreds a minute), so it takes no permit.
@@ -159,12 +165,12 @@ impl Client {
 
 impl SessionApi for Client {
     fn call(&self, permit: Permit, request: ports::Request) -> impl Future<Output = Option<Reply>> + Send + 'static {
-        let (client, permit) = (Arc::clone(&self.0), Arc::new(permit));
+        let (client, only, permit) = (Arc::clone(&self.0), self.1, Arc::new(permit));
         async move {
             tokio::select! {
                 biased;
                 () = permit.withdrawn() => None,
-                reply = client.end_sessions(&request, &permit) => Some(reply),
+                reply = client.end_sessions(&request, only, &permit) => Some(reply),
             }
         }
     }
@@ -190,10 +196,10 @@ impl ClientInner {
         }
     }
 
-    async fn end_sessions(&self, request: &ports::Request, permit: &Arc<Permit>) -> Reply {
+    async fn end_sessions(&self, request: &ports::Request, only: Option<SessionKind>, permit: &Arc<Permit>) -> Reply {
         let (url, form) = match request {
             ports::Request::Session(target) => (&self.invalidate, session_form(target)),
-            ports::Request::Users(users) => (&self.reset_bulk, users_form(users)),
+            ports::Request::Users(users) => (&self.reset_bulk, users_form(users, only)),
         };
         let reply = match self.call(url, form, SMALL, Some(permit)).await {
             Ok(response) => self.reply(&response),

@@ -3,7 +3,7 @@
 
 use super::{ApiUrl, Token};
 use crate::engine::ports::Permit;
-use crate::model::{SessionTarget, UserId};
+use crate::model::{SessionKind, SessionTarget, UserId};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use reqwest::Body;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, USER_AGENT};
@@ -34,9 +34,14 @@ pub(super) fn session_form(target: &SessionTarget) -> Form {
 }
 
 /// In a form a list is one argument with commas between, as Slack's own SDKs send it.
-pub(super) fn users_form(users: &[UserId]) -> Form {
+pub(super) fn users_form(users: &[UserId], only: Option<SessionKind>) -> Form {
     let users: Vec<&str> = users.iter().map(UserId::as_str).collect();
-    Form::new().with("user_ids", &users.join(","))
+    let form = Form::new().with("user_ids", &users.join(","));
+    match only {
+        None => form,
+        Some(SessionKind::Web) => form.with("web_only", "true"),
+        Some(SessionKind::Mobile) => form.with("mobile_only", "true"),
+    }
 }
 
 #[derive(Debug, Default)]

@@ -1,7 +1,7 @@
 //! A request's method, token and arguments, read as leniently as Slack reads them.
 
 use super::sessions::SessionOwner;
-use crate::model::{ErrorCode, SessionId, TeamId, UserId};
+use crate::model::{ErrorCode, SessionId, SessionKind, TeamId, UserId};
 use axum::Json;
 use axum::extract::{Form, FromRequest, Request};
 use axum::http::{HeaderMap, Method as HttpMethod, header};
@@ -68,6 +68,10 @@ pub(super) struct Arguments {
     #[serde(deserialize_with = "scalar")]
     pub limit: Option<String>,
     #[serde(deserialize_with = "scalar")]
+    pub web_only: Option<String>,
+    #[serde(deserialize_with = "scalar")]
+    pub mobile_only: Option<String>,
+    #[serde(deserialize_with = "scalar")]
     pub is_active: Option<String>,
 }
 
@@ -88,6 +92,20 @@ impl Arguments {
             (None, None) => return Err("[ERROR] missing required field: team_id or user_id"),
         };
         Ok((session.get(), owner))
+    }
+
+    /// Which sessions of the users a bulk ends.
+    ///
+    /// # Errors
+    /// What is wrong, in the words of `response_metadata.messages`.
+    pub(super) fn only(&self) -> Result<Option<SessionKind>, &'static str> {
+        let is_set = |text: &Option<String>| matches!(text.as_deref(), Some("true" | "1"));
+        match (is_set(&self.web_only), is_set(&self.mobile_only)) {
+            (false, false) => Ok(None),
+            (true, false) => Ok(Some(SessionKind::Web)),
+            (false, true) => Ok(Some(SessionKind::Mobile)),
+            (true, true) => Err("[ERROR] only one of web_only and mobile_only is allowed"),
+        }
     }
 
     /// The users of a bulk: one to a thousand, with commas between.

@@ -1,6 +1,7 @@
 //! The devices of a session, as `admin.users.session.list` shows them.
 
 use super::faults::mix;
+use crate::model::SessionKind;
 use serde::Serialize;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -33,6 +34,11 @@ const MODELS: [(&str, &str, &str, &str); 4] = [
 ];
 
 impl SessionDevices {
+    /// A telephone's session, or any other.
+    pub(super) fn kind(&self) -> SessionKind {
+        if matches!(&*self.created.os, "iOS" | "Android") { SessionKind::Mobile } else { SessionKind::Web }
+    }
+
     /// The same devices for the same session, every time; every fourth session has moved to another address. The
     /// addresses are of the ranges set aside for documentation (RFC 5737).
     pub(super) fn made_up(session: u64) -> Self {

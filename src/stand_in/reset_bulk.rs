@@ -3,7 +3,7 @@
 use super::config::BulkConfig;
 use super::faults::{Effect, InjectedFault, RepeatedReply, ScriptedReply, StandInReply, mix};
 use super::sessions::SessionStore;
-use crate::model::ErrorCode;
+use crate::model::{ErrorCode, SessionKind};
 use std::collections::{HashMap, VecDeque};
 
 /// One call of `admin.users.session.resetBulk` that reached its bucket.
@@ -18,7 +18,7 @@ pub struct BulkCall {
 #[derive(Debug)]
 pub(super) struct BulkQueue {
     config: BulkConfig,
-    jobs: VecDeque<(u64, Vec<String>)>,
+    jobs: VecDeque<(u64, Vec<String>, Option<SessionKind>)>,
     calls: u64,
     /// How often each user was the first of a call.
     named: HashMap<String, u32>,
@@ -34,38 +34,43 @@ impl BulkQueue {
     /// A call of any method was let through: what is due is done before it is answered.
     pub(super) fn count_call(&mut self, store: &mut SessionStore) {
         self.calls += 1;
-        while let Some((_, users)) = self.jobs.pop_front_if(|(due, _)| *due <= self.calls) {
-            store.end_all_of(&users);
+        while let Some((_, users, only)) = self.jobs.pop_front_if(|(due, ..)| *due <= self.calls) {
+            store.end_all_of(&users, only);
         }
     }
 
     /// The answer to a call for these users, and what it queues.
-    pub(super) fn answer(&mut self, users: &[&str], store: &mut SessionStore) -> StandInReply {
+    pub(super) fn answer(
+        &mut self,
+        users: &[&str],
+        only: Option<SessionKind>,
+        store: &mut SessionStore,
+    ) -> StandInReply {
         match self.scripted_reply(users) {
-            None => self.real_reply(users, store),
+            None => self.real_reply(users, only, store),
             Some(ScriptedReply::Refused(code)) => StandInReply::Refused(code),
             Some(ScriptedReply::Fault(fault, effect)) => {
                 let taken = match effect {
                     Effect::None => None,
-                    Effect::Done => Some(self.real_reply(users, store)),
+                    Effect::Done => Some(self.real_reply(users, only, store)),
                 };
                 match (fault, taken) {
                     (InjectedFault::Slow(_), Some(reply)) => reply,
-                    (InjectedFault::Slow(_), None) => self.real_reply(users, store),
+                    (InjectedFault::Slow(_), None) => self.real_reply(users, only, store),
                     _ => StandInReply::Fault(fault),
                 }
             }
         }
     }
 
-    fn real_reply(&mut self, users: &[&str], store: &mut SessionStore) -> StandInReply {
+    fn real_reply(&mut self, users: &[&str], only: Option<SessionKind>, store: &mut SessionStore) -> StandInReply {
         if users.iter().any(|user| !store.has_user(user)) {
             return StandInReply::Refused(ErrorCode::UserNotFound);
         }
         let users: Vec<String> = users.iter().map(|user| (*user).to_owned()).collect();
         match self.config.done_after {
-            0 => store.end_all_of(&users),
-            after => self.jobs.push_back((self.calls + after, users)),
+            0 => store.end_all_of(&users, only),
+            after => self.jobs.push_back((self.calls + after, users, only)),
         }
         StandInReply::Ok
     }
@@ -98,12 +103,12 @@ impl BulkQueue {
 
     /// Does everything that is queued at once.
     pub(super) fn finish(&mut self, store: &mut SessionStore) {
-        self.jobs.drain(..).for_each(|(_, users)| store.end_all_of(&users));
+        self.jobs.drain(..).for_each(|(_, users, only)| store.end_all_of(&users, only));
     }
 
     /// How many users' sessions are still to be ended.
     pub(super) fn queued(&self) -> usize {
-        self.jobs.iter().map(|(_, users)| users.len()).sum()
+        self.jobs.iter().map(|(_, users, _)| users.len()).sum()
     }
 
     /// Replaces the scripted answers.

@@ -203,10 +203,11 @@ impl AdmittedCall {
     }
 
     async fn reset_bulk(&self) -> Response {
-        let (users, reply, words) = match self.arguments.as_ref().map(Arguments::users) {
-            Ok(Ok(users)) => {
+        let named = self.arguments.as_ref().map(|arguments| Ok((arguments.users()?, arguments.only()?)));
+        let (users, reply, words) = match named {
+            Ok(Ok((users, only))) => {
                 let state = &mut *self.shared.state();
-                let reply = state.bulk.answer(&users, &mut state.store);
+                let reply = state.bulk.answer(&users, only, &mut state.store);
                 (users, reply, None)
             }
             Ok(Err(words)) => (Vec::new(), StandInReply::Refused(ErrorCode::InvalidArguments), Some(words)),

@@ -2,7 +2,7 @@
 
 use super::devices::SessionDevices;
 use super::interner::{Interner, NameId};
-use crate::model::ErrorCode;
+use crate::model::{ErrorCode, SessionKind};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// A session as the stand-in is set up with it. If an owner is left out it isn't checked: any id names the session then.
@@ -121,11 +121,16 @@ impl SessionStore {
         self.unnamed == SessionState::Alive || self.users.get(user).is_some()
     }
 
-    /// Ends every live session of these users.
-    pub(super) fn end_all_of(&mut self, users: &[String]) {
+    /// Ends the live sessions of these users, all or of one kind.
+    pub(super) fn end_all_of(&mut self, users: &[String], only: Option<SessionKind>) {
         let users: HashSet<NameId> = users.iter().filter_map(|user| self.users.get(user)).collect();
-        for entry in self.entries.values_mut() {
-            if entry.state == SessionState::Alive && entry.user.is_some_and(|user| users.contains(&user)) {
+        let devices = &self.devices;
+        for (id, entry) in &mut self.entries {
+            let is_meant = only.is_none_or(|only| {
+                let kind = devices.get(id).map_or_else(|| SessionDevices::made_up(*id).kind(), SessionDevices::kind);
+                kind == only
+            });
+            if entry.state == SessionState::Alive && entry.user.is_some_and(|user| users.contains(&user)) && is_meant {
                 entry.state = SessionState::Revoked;
                 self.revoked += 1;
             }

@@ -273,3 +273,30 @@ fn restricted_action_stops_the_run_after_one_call() {
     assert_eq!(sizes(&server), [1]);
     assert!(said.contains("ask an Org Owner"), "{said}");
 }
+
+#[test]
+fn only_sessions_of_one_kind_end_and_verify_says_that_it_cannot_tell() {
+    let (work, server) = (Workdir::new(), standing(20, 2, |_| ()));
+    work.write("in.csv", input(20, 2));
+    let planned = work.program(["plan", "in.csv", "--whole-users", "--only", "mobile"]).exits(0).stdout();
+    assert!(planned.contains("EVERY mobile session of 20 users will end"), "{planned}");
+    run(&work, &server, 20).args(["--only", "mobile"]).exits(0);
+    let left = server.live_sessions();
+    assert!(!left.is_empty() && left.len() < 40, "{left:?}");
+    assert_eq!(work.json("in.results.csv.manifest.json")["runs"][0]["only"], "mobile");
+
+    let verify = ["verify", "in.results.csv", "--api-url", &server.url(), "--rate", "unlimited"];
+    let told = work.program(verify).token(TOKEN).exits(1).stderr();
+    assert!(told.contains("doesn't say which sessions are mobile"), "{told}");
+    let verified = work.results("in.results.verified.csv");
+    assert!(verified.records.iter().all(|row| matches!(row.get("verified"), "gone" | "unproven")));
+
+    work.write("in.csv", format!("{}U0,1\n", input(20, 2)));
+    let refused = run(&work, &server, 20).args(["--resume", "--only", "web"]).exits(2).stderr();
+    assert!(refused.contains("ended mobile sessions") && refused.contains("add --only mobile"), "{refused}");
+    let refused = work.program(["plan", "in.csv", "--only", "web"]).exits(2).stderr();
+    assert!(refused.contains("--only only applies to --whole-users"), "{refused}");
+
+    run(&work, &server, 20).args(["--only", "web", "-o", "web.csv"]).exits(0);
+    assert!(server.live_sessions().is_empty());
+}

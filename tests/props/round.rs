@@ -221,6 +221,7 @@ fn run_of(number: usize) -> Run {
         workers: None,
         identify_by: "auto".into(),
         whole_users: false,
+        only: None,
         reason: None,
         rehearsal: false,
         identity: None,

@@ -80,7 +80,7 @@ fn every_refusal_names_a_flag_to_change() {
         UsageError::NoOutputForStdin,
         UsageError::NobodyToAsk,
         UsageError::WholeUsersByTeam,
-        UsageError::OnlyWithWholeUsers,
+        UsageError::OnlyWithWholeUsers { flag: "--confirm-users" },
         UsageError::NobodyToConfirmUsers,
         UsageError::QuietAndVerbose,
     ] {
@@ -123,7 +123,8 @@ fn whole_users_need_a_second_confirmation() {
         ("plan a.csv --whole-users", &CRON, Ok(NotNeeded)),
         ("plan a.csv --whole-users --confirm-users 7", &CRON, Ok(Given(7))),
         ("run a.csv --rehearse --whole-users", &CRON, Ok(NotNeeded)),
-        ("run a.csv -y --confirm-users 7", &CRON, Err(UsageError::OnlyWithWholeUsers)),
+        ("run a.csv -y --confirm-users 7", &CRON, Err(UsageError::OnlyWithWholeUsers { flag: "--confirm-users" })),
+        ("run a.csv -y --only web", &CRON, Err(UsageError::OnlyWithWholeUsers { flag: "--only" })),
         ("run a.csv --whole-users --identify-by team", &DESK, Err(UsageError::WholeUsersByTeam)),
         ("run a.csv --whole-users --identify-by user", &DESK, Ok(Ask(Terminal::StandardInput))),
     ] {

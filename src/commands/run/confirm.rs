@@ -68,7 +68,10 @@ pub async fn ask(settings: &Settings, prepared: &Preflight, remote: &Remote) -> 
     if let Confirmation::Ask(terminal) = settings.confirmation {
         let users = output::counted(users, "user", "users");
         let what = match survey.whole {
-            Some(_) => format!("Log out {users}"),
+            Some(_) => match settings.input.only {
+                None => format!("Log out {users}"),
+                Some(kind) => format!("End the {} sessions of {users}", kind.as_str()),
+            },
             // Rows without user_id may belong to any number of users.
             None if survey.without_user > 0 => format!("Revoke {}", output::counted(sessions, "session", "sessions")),
             None => format!("Revoke {} of {users}", output::counted(sessions, "session", "sessions")),

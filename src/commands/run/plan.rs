@@ -91,6 +91,7 @@ fn facts(settings: &Settings, prepared: &Preflight, limit: &LimitKey<'_>, proxy:
             .collect(),
         users: survey.users,
         whole_users_calls: survey.whole.is_some().then(|| calls_for(survey.users, !settings.safety.no_canary)),
+        only: settings.input.only,
         users_to_confirm: survey.whole.as_ref().filter(|_| settings.mode == Mode::Plan).map(|whole| whole.all),
         rows_without_user: survey.without_user,
         rate: start_of(settings.pace.rate, &limits),

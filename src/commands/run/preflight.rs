@@ -13,7 +13,7 @@ use crate::ledger::manifest::{self, Protections};
 use crate::ledger::paths::RunFiles;
 use crate::ledger::preflight::{InputFacts, Output, PreflightError, PreviousRun};
 use crate::ledger::resume::{NewRunReason, OnExisting, ResumeRequest, Start};
-use crate::model::{AUDIT_ENTRIES, Carried, EmailAddress, InputSource, PossiblySent, Stamp, UserId};
+use crate::model::{AUDIT_ENTRIES, Carried, EmailAddress, InputSource, PossiblySent, SessionKind, Stamp, UserId};
 use crate::output;
 use std::collections::{BTreeSet, HashSet};
 use std::io;
@@ -118,6 +118,7 @@ impl Preflight {
                 output::counted(survey.swallowed, "line", "lines")
             );
         }
+        check_kind(settings, &output)?;
         let mut this = Self { content, survey, files, lock: None, output, rules };
         this.forget_other_rows()?;
         Ok(this)
@@ -209,6 +210,21 @@ impl Preflight {
     pub fn protections(&self) -> Protections {
         let Protection { users, sessions, own_users, .. } = &self.rules.protection;
         Protections::new(users, sessions, own_users)
+    }
+}
+
+/// A run that goes on ends the same kind of sessions: its records don't say which.
+fn check_kind(settings: &Settings, output: &Output) -> Result<(), RunError> {
+    let (Start::Continue { .. }, Some(manifest)) = (&output.start, &output.manifest) else { return Ok(()) };
+    let earlier = manifest.runs.iter().rfind(|run| run.whole_users).map(|run| run.only);
+    match earlier {
+        Some(earlier) if settings.input.whole_users && earlier != settings.input.only => {
+            let kind = earlier.map_or("all", SessionKind::as_str);
+            let next = earlier.map_or("leave out --only".into(), |kind| format!("add --only {}", kind.as_str()));
+            let what = format!("the run that would be continued ended {kind} sessions of its users");
+            Err(RunError::input(what, format!("nothing was sent; {next}")))
+        }
+        Some(_) | None => Ok(()),
     }
 }
 

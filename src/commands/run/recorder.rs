@@ -166,6 +166,7 @@ fn run_of(settings: &Settings, remote: &Remote, run_id: &str, started: Stamp) ->
         workers: settings.pace.workers.map(u32::from),
         identify_by: settings.input.identify_by.as_str().into(),
         whole_users: settings.input.whole_users,
+        only: settings.input.only,
         reason: settings.report.reason.clone(),
         rehearsal: settings.mode == Mode::Rehearsal,
         identity: remote.identity(),

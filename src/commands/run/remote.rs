@@ -47,6 +47,7 @@ impl Remote {
         checks.add(token_check(settings.mode, &token));
         let renewable = token.source().is_renewable();
         let Connection { client, api, proxy } = Connection::to(api, token, settings.remote.calls.timeout)?;
+        let client = client.only(settings.input.only);
         checks.add(checks::proxy(proxy.as_ref()));
         let answer = Introduction { settings, prepared, client: &client }.make().await?;
         match &answer {

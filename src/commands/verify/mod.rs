@@ -16,7 +16,8 @@ use crate::ledger::manifest::{Manifest, ManifestError};
 use crate::ledger::paths::{self, RunFiles};
 use crate::ledger::scan::{Records, ResultRecord, ScanError, records};
 use crate::ledger::verified::{self, VerifiedWriter};
-use crate::model::{ChangedBy, ColumnNames, ExitStatus, FileRole, IdColumns, InputSource, SessionId, Status, UserId};
+use crate::model::{ChangedBy, ColumnNames, ExitStatus, FileRole, IdColumns, InputSource};
+use crate::model::{SessionId, SessionKind, Status, UserId};
 use crate::output::{self, Console, counted};
 use sightings::{Concerned, ListingSnapshot, Verdict};
 use std::collections::BTreeMap;
@@ -38,6 +39,7 @@ pub fn verify(typed: VerifyArgs, argv: &[OsString], console: &Console) -> Result
     let mut manifest = manifest_of(&files, settings.rehearse)?;
     files.check(&before, &settings, manifest.as_ref())?;
     let names = manifest.as_ref().map(|manifest| manifest.input.columns.names()).unwrap_or_default();
+    let only = manifest.iter().flat_map(|manifest| &manifest.runs).find_map(|run| run.only);
     let mut concerned = concerned(&files.run.results, &names)?;
     let listed = block_on(async {
         let is_compared = !before.is_empty();
@@ -47,7 +49,7 @@ pub fn verify(typed: VerifyArgs, argv: &[OsString], console: &Console) -> Result
         let rehearsal =
             settings.rehearse.then(|| Rehearsal::reopen(folder_of(Some(&files.run.results)))).transpose()?;
         let (mut lister, _) = Lister::connect(&settings, rehearsal).await?;
-        let check = Verification { files: &files, names: &names, concerned: &concerned, is_compared, console };
+        let check = Verification { files: &files, names: &names, concerned: &concerned, is_compared, only, console };
         let answered = check.until_gone(&mut lister, wait.unwrap_or_default()).await;
         lister.close().await;
         answered
@@ -63,6 +65,14 @@ pub fn verify(typed: VerifyArgs, argv: &[OsString], console: &Console) -> Result
         manifest.extra.insert("verified".into(), totals.to_json(&listed, &files));
         let (step, file) = ((ChangedBy::Verify, wall()), (FileRole::Verified, &*files.verified));
         evidence::save_step(manifest, step, file, &files.run.manifest).map_err(|error| unwritable(&error))?;
+    }
+    if let Some(kind) = only.filter(|_| totals.waiting > 0) {
+        let kind = kind.as_str();
+        tracing::warn!(
+            target: output::WEAKENED,
+            "the run ended only the {kind} sessions of whole users, and a listing doesn't say which sessions are {kind}: users who \
+             still have a session are unproven"
+        );
     }
     totals.tell(&listed, &files, console);
     if let Some(sha256) = manifest.and_then(|manifest| manifest.sha256) {
@@ -85,6 +95,8 @@ struct Verification<'a> {
     names: &'a ColumnNames,
     concerned: &'a Concerned,
     is_compared: bool,
+    /// The kind of sessions that the run ended of whole users, if not all.
+    only: Option<SessionKind>,
     console: &'a Console,
 }
 
@@ -104,7 +116,7 @@ impl Verification<'_> {
                 Err(halt) => return Ok(Err(halt)),
             };
             let found = Listed { seen, calls: lister.calls() };
-            let totals = answer(self.files, self.names, &found.seen)?;
+            let totals = answer(self.files, self.names, &found.seen, self.only)?;
             let left = end.saturating_sub(clock.elapsed());
             if totals.is_proved(&found) || left.is_zero() {
                 return Ok(Ok((found, totals)));
@@ -288,7 +300,12 @@ async fn remember(concerned: &mut Concerned, listing: PathBuf, rehearse: bool) -
 }
 
 /// The second reading: every record with its answer.
-fn answer(files: &VerifyFiles, names: &ColumnNames, seen: &ListingSnapshot) -> Result<VerifyTotals, RunError> {
+fn answer(
+    files: &VerifyFiles,
+    names: &ColumnNames,
+    seen: &ListingSnapshot,
+    only: Option<SessionKind>,
+) -> Result<VerifyTotals, RunError> {
     let (records, ids) = open(&files.run.results, names)?;
     let mut out = VerifiedWriter::start(&files.verified, records.columns()).map_err(|error| unwritable(&error))?;
     let mut totals = VerifyTotals { new_sessions: seen.new_sessions(), ..VerifyTotals::default() };
@@ -296,7 +313,11 @@ fn answer(files: &VerifyFiles, names: &ColumnNames, seen: &ListingSnapshot) -> R
         let record = record.map_err(|error| unreadable(&error))?;
         let user = ids.user(&record);
         let verdict = match (ids.session(&record), record.outcome.status, &user) {
-            (session, Status::Requested, Some(user)) => seen.verdict_of_user(session, user),
+            (session, Status::Requested, Some(user)) => match (seen.verdict_of_user(session, user), only) {
+                // It may be of the other kind.
+                (Verdict::StillThere, Some(_)) => Verdict::Unproven,
+                (verdict, _) => verdict,
+            },
             (session, _, _) => seen.verdict(session, user.as_ref()),
         };
         let back = user.as_ref().and_then(|user| seen.back(user)).filter(|_| verdict != Verdict::NotAsked);

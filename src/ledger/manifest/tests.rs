@@ -35,6 +35,7 @@ fn run(run_id: &str) -> Run {
         workers: None,
         identify_by: "auto".into(),
         whole_users: false,
+        only: None,
         reason: Some("INC-7".into()),
         rehearsal: false,
         identity: Some(Identity { user_id: "U1".into(), url: "https://a.slack.com/".into(), ..Identity::default() }),

@@ -26,6 +26,7 @@ fn run(run_id: &str, started: i64, ended: Option<i64>) -> Run {
         workers: None,
         identify_by: "auto".into(),
         whole_users: false,
+        only: None,
         reason: Some("INC-1".into()),
         rehearsal: false,
         identity: Some(Identity { user_id: "W1".into(), user: "admin".into(), ..Identity::default() }),

@@ -28,6 +28,7 @@ fn facts() -> PlanFacts {
         ],
         users: 0,
         whole_users_calls: None,
+        only: None,
         users_to_confirm: None,
         rows_without_user: 10_020,
         rate: auto("20/min", "300/min"),
