@@ -47,6 +47,19 @@ impl FileRole {
             Self::Report => "report",
         }
     }
+
+    /// As a heading, for several.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Results => "Results",
+            Self::Remaining => "Remaining rows",
+            Self::Events => "Events",
+            Self::Summary => "Totals",
+            Self::Verified => "Verified results",
+            Self::Report => "Contents of the report",
+        }
+    }
 }
 
 /// A step that changed a manifest, with the manifest's digest before it: the chain from one published digest to the next.
@@ -105,4 +118,16 @@ pub enum FileState {
     Differs(String),
     /// Its content isn't recorded, because the last run has no end.
     NotSealed,
+}
+
+impl FileState {
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::AsRecorded => "matches",
+            Self::Missing => "missing",
+            Self::Differs(_) => "differs",
+            Self::NotSealed => "not recorded",
+        }
+    }
 }

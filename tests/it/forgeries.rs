@@ -154,6 +154,13 @@ fn a_changed_record_is_found_even_if_the_manifest_was_made_to_fit() {
     ] {
         assert!(said.contains(file), "{said}");
     }
+    let manifest = work.read(MANIFEST);
+    work.program(["report", RESULTS, "-o", "page.html", "--manifest-sha256", &honest]).exits(0);
+    let page = work.read("page.html");
+    for (file, found) in [("Manifest", "differs"), ("Events", "differs"), ("Remaining rows", "matches")] {
+        assert!(page.contains(&format!("data-hash=\"{file}\" data-check=\"{found}\"")), "{file}: {found}");
+    }
+    work.write(MANIFEST, manifest);
     // And where that is forged too, what was kept outside of it does.
     let forged = digest(&work);
     for file in ["events.ndjson", "summary.json"] {

@@ -112,7 +112,10 @@ fn the_page_says_what_the_results_say() {
     assert_eq!((mode, work.names().iter().any(|name| name.contains(".tmp"))), (0o600, false));
     let sha256 = Sha256::digest(fs::read(work.path("in.results.csv")).expect("results"));
     let sha256 = sha256.iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
-    assert!(page.contains(&sha256) && page.matches("data-check=\"matches\"").count() == 2, "results and input");
+    assert!(
+        page.contains(&sha256) && page.matches("data-check=\"matches\"").count() == 4,
+        "results, input, remaining rows and events"
+    );
     let manifest = work.json("in.results.csv.manifest.json");
     for run in manifest["runs"].as_array().expect("runs") {
         assert!(page.contains(&format!("data-run=\"{}\"", run["run_id"].as_str().expect("an id"))));

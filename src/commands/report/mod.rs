@@ -54,7 +54,7 @@ pub fn report(typed: PageArgs, console: &Console) -> Result<ExitStatus, RunError
         results: found,
         is_running,
         runs,
-        manifest: manifest.as_ref().map(|manifest| recorded_by(manifest, &files)),
+        manifest: manifest.as_ref().map(|manifest| recorded_by(manifest, &files, manifest_sha256.as_deref())),
         event_notes: page::event_notes(events.as_ref(), left_out),
     };
     let text = page::page(&input, &aggregates)
@@ -85,7 +85,10 @@ fn record(read: &Manifest, files: &ReportFiles) -> Result<String, String> {
     Ok(manifest.sha256.unwrap_or_default())
 }
 
-fn recorded_by<'a>(manifest: &'a Manifest, files: &ReportFiles) -> PageManifest<'a> {
+fn recorded_by<'a>(manifest: &'a Manifest, files: &ReportFiles, given: Option<&str>) -> PageManifest<'a> {
+    let checks = evidence::check(manifest, &files.run.results, files.events.as_deref()).into_iter();
+    // The results have a row of their own, and the page is about to be replaced.
+    let others = checks.filter(|file| !matches!(file.role, FileRole::Results | FileRole::Report));
     PageManifest {
         path: files.run.manifest.to_string_lossy().into_owned(),
         tool_version: &manifest.tool_version,
@@ -95,6 +98,9 @@ fn recorded_by<'a>(manifest: &'a Manifest, files: &ReportFiles) -> PageManifest<
         results: &manifest.results,
         totals: &manifest.totals,
         verified: manifest.verified(),
+        files: others.collect(),
+        sha256: manifest.sha256.as_deref(),
+        is_as_given: given.map(|given| manifest.sha256.as_deref() == Some(given)),
     }
 }
 

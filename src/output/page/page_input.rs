@@ -3,7 +3,7 @@
 use super::events::{Events, RunEvents};
 use super::timeline::{Spans, Steps};
 use crate::model::{
-    Counts, FIRST_RUNS, InputRecord, LAST_RUNS, LeftOutRuns, Results, Run, Stamp, StatusTotals, Verified,
+    Counts, FIRST_RUNS, FileCheck, InputRecord, LAST_RUNS, LeftOutRuns, Results, Run, Stamp, StatusTotals, Verified,
 };
 use crate::output::text::counted;
 use std::time::Duration;
@@ -58,6 +58,12 @@ pub struct PageManifest<'a> {
     pub results: &'a Results,
     pub totals: &'a StatusTotals,
     pub verified: Option<Verified>,
+    /// The other files that it names, as they are now.
+    pub files: Vec<FileCheck>,
+    /// Its own digest when it was read.
+    pub sha256: Option<&'a str>,
+    /// Whether that is the digest which the reader gave; `None` if none was given.
+    pub is_as_given: Option<bool>,
 }
 
 impl PageManifest<'_> {

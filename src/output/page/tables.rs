@@ -1,9 +1,9 @@
 //! The tables of the page, row by row, as the templates take them.
 
 use super::aggregates::{Aggregates, GroupCounts, Number};
-use super::page_input::{FileNow, HashCheck, PageInput, PageRun, duration};
+use super::page_input::{FileNow, HashCheck, PageInput, PageManifest, PageRun, duration};
 use super::times::{between, moment};
-use crate::model::{Counts, ExitStatus, Run, Status, StatusGroup, error_hint};
+use crate::model::{Counts, ExitStatus, FileCheck, FileState, Run, Status, StatusGroup, error_hint};
 use crate::output::text::{clean, counted, format_duration, rate, thousands};
 use std::time::Duration;
 
@@ -233,10 +233,39 @@ pub fn hashes(input: &PageInput<'_>) -> Vec<HashRow> {
     let of_input = (&*manifest.input.sha256, Some(manifest.input.bytes));
     let input_now = manifest.input_now.as_ref();
     let input_path = input_now.map_or(&manifest.input.path, |now| &now.path);
-    vec![
+    let mut rows = vec![
         hash_row("Results", &input.results.now.path, Some(&input.results.now), results, &of_results),
         hash_row("Input", input_path, input_now, Some(of_input), &record("input", "the input was read")),
-    ]
+    ];
+    rows.extend(manifest.files.iter().map(|file| file_row(file, &name)));
+    rows.push(manifest_row(manifest));
+    rows
+}
+
+/// One of the other files that the manifest called `name` has the digest of.
+fn file_row(FileCheck { role, path, state }: &FileCheck, name: &str) -> HashRow {
+    let (what, check, found) = (role.title(), state.word(), "the SHA-256 and length in");
+    let meaning = match state {
+        FileState::AsRecorded => format!("{what} have {found} subjects of {name}."),
+        FileState::Differs(how) => format!("{what} don’t have {found} subjects of {name}: {}.", clean(how)),
+        FileState::Missing => format!("This file doesn’t exist; {name} has its SHA-256 and length in subjects."),
+        FileState::NotSealed => format!("{name} doesn’t have its SHA-256."),
+    };
+    HashRow { what, file: clean(&path.to_string_lossy()).into_owned(), now: None, recorded: None, check, meaning }
+}
+
+/// The manifest itself can only be compared with a digest from another place.
+fn manifest_row(manifest: &PageManifest<'_>) -> HashRow {
+    let (check, meaning) = match manifest.is_as_given {
+        Some(true) => ("matches", "its SHA-256 is the one given with --manifest-sha256."),
+        Some(false) => ("differs", "its SHA-256 isn’t the one given with --manifest-sha256."),
+        None => {
+            ("not compared", "compare it with the SHA-256 printed by the last run or verify. This report changes it.")
+        }
+    };
+    let now = manifest.sha256.map(|sha256| (clean(sha256).into_owned(), String::new()));
+    let file = clean(&manifest.path).into_owned();
+    HashRow { what: "Manifest", file, now, recorded: None, check, meaning: meaning.into() }
 }
 
 /// `record` says what was recorded, or why nothing was.

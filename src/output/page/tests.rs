@@ -85,6 +85,9 @@ impl Known {
 
     fn input(&self) -> PageInput<'_> {
         let manifest = PageManifest {
+            files: Vec::new(),
+            sha256: None,
+            is_as_given: None,
             path: "x/s.results.csv.manifest.json".into(),
             tool_version: &self.tool_version,
             runs: &self.runs,
