@@ -239,3 +239,22 @@ fn users_without_a_session_become_input() {
     run.exits(0);
     assert_eq!(server.live_sessions(), [2]);
 }
+
+#[test]
+fn a_mass_logout_begins_with_an_audit_export_and_is_proved() {
+    let people =
+        [(1_112_275_520_242, "U02AAAA001"), (1_112_275_520_355, "U02AAAA002"), (1_112_275_520_468, "U02AAAA003")];
+    let sessions = people.map(|(id, user)| Session::new(id, "T04LK3P2Q", user));
+    let (work, server) = (Workdir::new(), start(config(sessions.to_vec())));
+    work.write("audit.json", SAMPLE);
+    work.write("keep.txt", "u02aaaa002@example.com\n");
+    convert(&work, "audit.json", &["--ip", "203.0.113.0/24", "-o", "suspects.csv"]).exits(0);
+    let remote = ["--rate", "unlimited", "--api-url", &server.url()];
+    let check = ["resolve", "suspects.csv", "--check", "-o", "checked.csv"];
+    work.program(check).args(remote).token(TOKEN).exits(0);
+    work.run(&server, "suspects.csv").args(["--protect", "keep.txt", "--rate", "unlimited"]).exits(0);
+    assert_eq!(server.live_sessions(), [1_112_275_520_355, 1_112_275_520_468]);
+    let verify = ["verify", "suspects.results.csv", "--wait", "1s"];
+    work.program(verify).args(remote).token(TOKEN).finish();
+    assert_eq!(work.results("suspects.results.verified.csv").line(2).get("verified"), "gone");
+}

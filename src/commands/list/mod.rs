@@ -48,6 +48,7 @@ pub fn list(typed: ListArgs, argv: &[OsString], console: &Console) -> Result<Exi
             None => State::on_stdout(fresh)?,
         };
         if let Some(page) = of_few {
+            lister.close().await;
             let end = state.add_page(&page, &filter, false).map_err(Into::into);
             return state.conclude(end, argv, console);
         }
