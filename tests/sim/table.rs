@@ -84,7 +84,8 @@ fn play_all(scenarios: &[Scenario]) -> Vec<Line> {
             scope.spawn(move || {
                 while let Some(&(scenario, rows)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let of = |client| play_seeds(&scenarios[scenario], rows, client);
-                    let others = |client| (!alone).then(|| of(client));
+                    // The other clients give rows up whose 503s are a limit's.
+                    let others = |client| (!alone && !scenarios[scenario].answers_503).then(|| of(client));
                     let (steady, greedy) = (others(Client::Steady), others(Client::Greedy));
                     to.send(Line { scenario, rows, steady, greedy, ours: of(Client::Ours) }).expect("somebody listens");
                 }
