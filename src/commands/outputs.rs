@@ -1,6 +1,7 @@
 //! Checks the files that a command names: no two are the same file, none replaces another program's, and each can be written.
 
 use crate::error::RunError;
+use crate::ledger::listing::Listing;
 use crate::ledger::paths;
 use crate::ledger::results::CreateError;
 use crate::ledger::table::Table;
@@ -71,7 +72,8 @@ pub(super) fn check_writable(flag: &str, path: &Path) -> Result<(), RunError> {
 }
 
 pub(super) fn exists_already(flag: &str, path: &Path) -> RunError {
-    let resume = if flag == "-o" { "; --resume continues a listing that was interrupted" } else { "" };
+    let is_unfinished = || Listing::of(path).is_ok_and(|listing| listing.is_some_and(|listing| !listing.is_finished()));
+    let resume = if flag == "-o" && is_unfinished() { "; list --resume continues it" } else { "" };
     let hint = format!("name another file with {flag}, or remove it{resume}");
     RunError::input(format!("{} exists already", path.display()), hint)
 }

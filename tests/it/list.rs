@@ -166,7 +166,8 @@ fn an_interrupted_listing_goes_on_at_its_cursor() {
     let refused = list(&work, &server).args(["-o", "s.csv", "--os", "o"]).exits(2);
     let forgotten = list(&work, &server).args(["-o", "s.csv", "--os", "o", "--resume"]).exits(2);
     assert!(forgotten.stderr().contains("another --others"), "{}", forgotten.stderr());
-    assert!(refused.stderr().contains("exists already"), "{}", refused.stderr());
+    let told = refused.stderr();
+    assert!(told.contains("exists already") && told.contains("list --resume continues it"), "{told}");
     let other = list(&work, &server).args(["-o", "s.csv", "--os", "x", "--resume", "--others", "rest.csv"]).exits(2);
     assert!(other.stderr().contains("other filters"), "{}", other.stderr());
 
