@@ -197,8 +197,9 @@ fn memory_does_not_grow_with_the_entries() {
         assert!(ended.stdout().ends_with(&format!(",{entries}\n")), "{}", ended.stderr());
         peak.resident
     };
-    let (few, many) = (peak_of(2), peak_of(2_500));
-    assert!(many < few + 4_096, "{few} KiB for 8 KB of entries, {many} KiB for 10 MB");
+    // Both take long enough to be looked at.
+    let (few, many) = (peak_of(500), peak_of(2_500));
+    assert!(few > 0 && many < few + 4_096, "{few} KiB for 2 MB of entries, {many} KiB for 10 MB");
 }
 
 #[test]

@@ -184,7 +184,7 @@ fn server_user() -> String {
 
 #[test]
 fn a_list_of_user_ids_will_do_and_duplicates_do_not_matter() {
-    let (work, server) = (Workdir::new(), standing(3, 2, |config| config.bulk.done_after = 2));
+    let (work, server) = (Workdir::new(), standing(3, 2, |config| config.bulk.done_after = 3));
     work.write("in.csv", "name;user_id\nann;U0\nbob;U1\ncy;\nann;U0\nbad;X1\n");
     let said = run(&work, &server, 2).exits(1).stderr();
     assert!(said.contains("slack-revoke verify"), "{said}");
@@ -197,7 +197,7 @@ fn a_list_of_user_ids_will_do_and_duplicates_do_not_matter() {
     assert!(results.line(4).get("detail").contains("resolve"));
     assert_eq!(sizes(&server), [1, 1]);
 
-    // U0's job was done with the second call, U1's is done with one more.
+    // `verify` makes two calls. U0's job is done with them, U1's with one more.
     let verify = ["verify", "in.results.csv", "--api-url", &server.url()];
     work.program(verify).token(TOKEN).exits(1);
     work.program(verify).token(TOKEN).exits(0);
@@ -278,7 +278,8 @@ fn restricted_action_stops_the_run_after_one_call() {
 fn only_sessions_of_one_kind_end_and_verify_says_that_it_cannot_tell() {
     let (work, server) = (Workdir::new(), standing(20, 2, |_| ()));
     work.write("in.csv", input(20, 2));
-    let planned = work.program(["plan", "in.csv", "--whole-users", "--only", "mobile"]).exits(0).stdout();
+    let planned =
+        work.program(["plan", "in.csv", "--whole-users"]).env("SLACK_REVOKE_ONLY", "mobile").exits(0).stdout();
     assert!(planned.contains("EVERY mobile session of 20 users will end"), "{planned}");
     run(&work, &server, 20).args(["--only", "mobile"]).exits(0);
     let left = server.live_sessions();
