@@ -118,7 +118,7 @@ pub fn of_command(name: &str) -> Option<Guide> {
             (Stopped, stopped),
             (Denied, Denied.meaning()),
             (Unavailable, Unavailable.meaning()),
-            (Unwritable, "the output can't be written (disk full, read-only, deleted)"),
+            (Unwritable, UNWRITTEN),
             (Internal, Internal.meaning()),
             (Interrupted, interrupted),
             (Terminated, terminated),
@@ -165,7 +165,7 @@ pub fn of_command(name: &str) -> Option<Guide> {
                 (Success, "the sessions were written; entries left out were meant to be"),
                 (RowsFailed, "the sessions were written, but some entries couldn't be read"),
                 (Usage, "usage error, or a file that can't be used"),
-                (Unwritable, "the output can't be written (disk full, read-only, deleted)"),
+                (Unwritable, UNWRITTEN),
                 (Internal, Internal.meaning()),
             ]),
         ),
@@ -202,6 +202,7 @@ fn printing() -> Vec<(u8, &'static str)> {
     exits(&[(ExitStatus::Success, "printed"), (ExitStatus::Usage, "usage error"), (ExitStatus::Unwritable, UNPRINTED)])
 }
 
+const UNWRITTEN: &str = "the output can't be written (disk full, read-only, deleted)";
 const UNPRINTED: &str = "standard output can't be written";
 
 /// In the order of their numbers.

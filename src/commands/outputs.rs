@@ -71,7 +71,18 @@ pub(super) fn check_writable(flag: &str, path: &Path) -> Result<(), RunError> {
     paths::check_writable(path).map_err(|error| unwritable_by(flag, path, &error))
 }
 
-pub(super) fn exists_already(flag: &str, path: &Path) -> RunError {
+/// Checks that a file can be created later, and replaces none.
+///
+/// # Errors
+/// If there is one, or if it couldn't be written.
+pub(super) fn check_new(flag: &str, path: &Path) -> Result<(), RunError> {
+    if paths::is_there(path).map_err(|error| unwritable(&error))? {
+        return Err(exists_already(flag, path));
+    }
+    paths::check_writable(path).map_err(|error| unwritable(&error))
+}
+
+fn exists_already(flag: &str, path: &Path) -> RunError {
     let is_unfinished = || Listing::of(path).is_ok_and(|listing| listing.is_some_and(|listing| !listing.is_finished()));
     let resume = if flag == "-o" && is_unfinished() { "; list --resume continues it" } else { "" };
     let hint = format!("name another file with {flag}, or remove it{resume}");

@@ -72,7 +72,7 @@ pub fn method(settings: &Settings) -> &'static str {
 #[derive(Debug, Clone, Copy)]
 pub struct LimitKey<'a> {
     pub api: &'a ApiUrl,
-    /// `None` if nobody knows; then it's that of all of whom nobody knows it.
+    /// `None` if it is unknown; runs whose organization is unknown share one limit.
     pub organization: Option<&'a str>,
     pub method: &'static str,
 }

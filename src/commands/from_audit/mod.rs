@@ -4,11 +4,10 @@ mod filter;
 mod sessions;
 
 use crate::cli::{self, FromAuditArgs};
-use crate::commands::outputs::{Named, check_collisions, exists_already, unwritable};
+use crate::commands::outputs::{Named, check_collisions, check_new, unwritable};
 use crate::error::RunError;
 use crate::input::audit::{AuditFormat, AuditProblem, FoundEntry, LeftOut, read_audit_log};
 use crate::ledger::input_age;
-use crate::ledger::paths;
 use crate::ledger::table::Table;
 use crate::model::{ExitStatus, InputSource, UserId};
 use crate::output::{Console, WEAKENED, counted, thousands};
@@ -70,14 +69,10 @@ fn check_outputs(sources: &[InputSource], output: Option<&Path>, users: Option<&
     let outputs = [("the output", "-o", output), ("--users-output", "--users-output", users)];
     let written = outputs.into_iter().filter_map(|(name, flag, path)| Some(Named::written(name, flag, path?)));
     check_collisions(&read.chain(written).collect::<Vec<_>>())?;
-    for (_, flag, path) in outputs {
-        let Some(path) = path else { continue };
-        if paths::is_there(path).map_err(|error| unwritable(&error))? {
-            return Err(exists_already(flag, path));
-        }
-        paths::check_writable(path).map_err(|error| unwritable(&error))?;
-    }
-    Ok(())
+    outputs
+        .into_iter()
+        .filter_map(|(_, flag, path)| Some((flag, path?)))
+        .try_for_each(|(flag, path)| check_new(flag, path))
 }
 
 fn write_sessions(output: Option<&Path>, seen: &SessionsSeen) -> Result<(), RunError> {

@@ -2,12 +2,11 @@
 
 use crate::commands::listing::filter::{Filter, Fit};
 use crate::commands::listing::{ListError, count};
-use crate::commands::outputs::{self, Named, created, exists_already, unwritable};
+use crate::commands::outputs::{self, Named, created, unwritable};
 use crate::engine::clock::wall;
 use crate::error::RunError;
 use crate::ledger::input_age;
 use crate::ledger::listing::{Listing, OthersFile, Written};
-use crate::ledger::paths;
 use crate::ledger::table::Table;
 use crate::model::{ExitStatus, TeamId};
 use crate::output::{self, Console, WEAKENED};
@@ -50,10 +49,7 @@ impl ListFiles {
     fn check(&self) -> Result<(), RunError> {
         let named = [("-o", Some(&self.output)), ("--others", self.others.as_ref())];
         for (flag, path) in named.into_iter().filter_map(|(flag, path)| Some((flag, path?))) {
-            if paths::is_there(path).map_err(|error| unwritable(&error))? {
-                return Err(exists_already(flag, path));
-            }
-            paths::check_writable(path).map_err(|error| unwritable(&error))?;
+            outputs::check_new(flag, path)?;
         }
         let Some(others) = &self.others else { return Ok(()) };
         outputs::check_collisions(&[

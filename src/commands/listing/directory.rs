@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 /// Addresses that are named in an error.
 const MOST_NAMED: usize = 20;
 
-/// The users of some addresses. An address that several accounts have is nobody's.
+/// The users of some addresses. An address that several accounts have is assigned to none of them.
 #[derive(Debug, Default)]
 pub struct Directory {
     users: BTreeMap<EmailAddress, BTreeSet<UserId>>,

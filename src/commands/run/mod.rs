@@ -105,7 +105,7 @@ async fn get_ready(settings: &Settings, console: &Console, format: OutputFormat)
     Ok(Ready::ToSend(Box::new(ToSend { prepared, remote, events })))
 }
 
-/// Looks up the e-mail addresses of `--protect`: a guard that isn't understood guards nobody.
+/// Looks up the e-mail addresses of `--protect`, because an address that isn't resolved protects no row.
 async fn protect_addresses(settings: &Settings, prepared: &mut Preflight, remote: &Remote) -> Result<(), RunError> {
     let addresses = prepared.addresses().clone();
     if addresses.is_empty() {
