@@ -4,7 +4,7 @@ use crate::cli::{DoctorArgs, Environment, RemoteSettings};
 use crate::commands::checks::{self, Check, Checks};
 use crate::commands::connection::Connection;
 use crate::commands::console::print;
-use crate::commands::quota::{self, LimitKey};
+use crate::commands::quota::LimitKey;
 use crate::commands::rehearsal::Rehearsal;
 use crate::commands::rows::unusable;
 use crate::commands::token::{self, Patience, identify};
@@ -13,7 +13,7 @@ use crate::engine::clock::wall;
 use crate::error::RunError;
 use crate::input::{Input, SurveyOptions};
 use crate::model::{CheckMark, ExitStatus, InputSource, RateChoice, TeamId};
-use crate::slack::{AuthTest, CallError};
+use crate::slack::{AuthTest, CallError, method};
 use std::path::Path;
 use std::time::Duration;
 
@@ -78,8 +78,8 @@ fn examine(settings: &RemoteSettings, run: Option<Duration>, checks: &mut Checks
 /// Who draws on the limits of the organization.
 fn limits(settings: &RemoteSettings, connection: &Connection, auth: &AuthTest) -> Vec<Check> {
     let organization = auth.enterprise_id.as_ref().or(auth.team_id.as_ref()).map(TeamId::as_str);
-    let limit = LimitKey { api: &connection.api, organization, method: quota::INVALIDATE };
-    let found = limit.in_use(settings, &[quota::INVALIDATE, quota::RESET_BULK, quota::LIST]);
+    let limit = LimitKey { api: &connection.api, organization, method: method::INVALIDATE };
+    let found = limit.in_use(settings, &[method::INVALIDATE, method::RESET_BULK, method::LIST]);
     found.iter().map(|limit| checks::limit(limit, wall())).collect()
 }
 

@@ -7,13 +7,8 @@ use crate::model::{LimitUse, QuotaChoice, RateChoice};
 use crate::quota::record::{BucketRecord, Member};
 use crate::quota::{self, FileStore, SharedLimits};
 use crate::slack::ApiUrl;
+use crate::slack::method::{INVALIDATE, RESET_BULK};
 use std::time::Duration;
-
-/// The methods of a run, of one that ends whole users, and of a listing: each has a limit of its own.
-pub const INVALIDATE: &str = "admin.users.session.invalidate";
-pub const RESET_BULK: &str = "admin.users.session.resetBulk";
-pub const LIST: &str = "admin.users.session.list";
-pub const LIST_USERS: &str = "admin.users.list";
 
 /// What was in the minutes before a command has a time on its clock too.
 const PAST: Duration = Duration::from_mins(2);

@@ -6,7 +6,7 @@ use super::retry_after;
 use super::token::{Token, TokenError, TokenSource};
 use super::wire::{self, Headers};
 use super::{ApiUrl, AuthTest, CallError, ListQuery, ListReply, Proxy, SessionPage, UserPage, UserQuery};
-use super::{auth_test, list, users};
+use super::{auth_test, list, method, users};
 use crate::engine::ports::{self, Permit, Refreshed, SessionApi};
 use crate::model::{Answer, ErrorCode, Reply, SessionKind, Stamp, format_duration};
 use reqwest::header::{
@@ -100,10 +100,10 @@ impl Client {
         let ClientConfig { api, token, proxy, timeout, now } = config;
         let inner = ClientInner {
             http: transport(&api, proxy, timeout)?,
-            invalidate: api.method("admin.users.session.invalidate"),
-            reset_bulk: api.method("admin.users.session.resetBulk"),
-            list: api.method("admin.users.session.list"),
-            list_users: api.method("admin.users.list"),
+            invalidate: api.method(method::INVALIDATE),
+            reset_bulk: api.method(method::RESET_BULK),
+            list: api.method(method::LIST),
+            list_users: api.method(method::LIST_USERS),
             auth_test: api.method("auth.test"),
             headers: RwLock::new(headers(&api, &token)),
             source: token.source().clone(),

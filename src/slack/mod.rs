@@ -2,6 +2,7 @@
 //!
 //! [`wire`] and its neighbours are pure: bytes in, values out. [`client`] alone speaks to the network.
 
+pub mod method;
 pub mod token;
 pub mod wire;
 

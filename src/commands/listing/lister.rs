@@ -15,7 +15,7 @@ use crate::ledger::listing::REHEARSAL_HOST;
 use crate::ledger::manifest::run_id;
 use crate::model::{Rate, RateChoice, StopReason};
 use crate::signals::Shutdown;
-use crate::slack::{CallError, Client, ListQuery, SessionPage, UserPage, UserQuery};
+use crate::slack::{CallError, Client, ListQuery, SessionPage, UserPage, UserQuery, method};
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::time::Duration;
@@ -82,8 +82,8 @@ impl Lister {
             stores: BTreeMap::new(),
             organization: None,
             clock,
-            sessions: retry(quota::LIST, settings.rate),
-            users: retry(quota::LIST_USERS, rate_of_users(settings.rate)),
+            sessions: retry(method::LIST, settings.rate),
+            users: retry(method::LIST_USERS, rate_of_users(settings.rate)),
             shutdown,
             stopping: None,
             calls: 0,
