@@ -166,12 +166,12 @@ pub struct GlobalArgs {
     /// How to show progress on standard error
     ///
     /// `auto` shows a bar on a terminal, and a plain line about every 10s otherwise.
-    #[arg(long, global = true, value_name = "HOW", value_enum, default_value_t = Progress::Auto)]
+    #[arg(long, global = true, value_name = "HOW", value_enum, default_value_t = Progress::Auto, hide_short_help = true)]
     pub progress: Progress,
     /// When to use color
     ///
     /// `auto` uses color on a terminal, unless NO_COLOR is set or TERM is `dumb`.
-    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = Color::Auto)]
+    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = Color::Auto, hide_short_help = true)]
     pub color: Color,
     /// Print nothing if everything succeeds
     ///
@@ -187,7 +187,7 @@ pub struct GlobalArgs {
     /// Format of log lines on standard error
     ///
     /// Errors before the command starts, such as wrong usage, are always plain text.
-    #[arg(long, global = true, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    #[arg(long, global = true, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text, hide_short_help = true)]
     pub log_format: LogFormat,
 }
 
@@ -206,48 +206,6 @@ const ONLY_TO_SEND: [&str; 13] = [
     "metrics_file",
     "on_finish",
     "reason",
-];
-
-/// Flags that `-h` leaves out, to fit on a screen; `--help` has them.
-const ONLY_IN_LONG_HELP: [&str; 38] = [
-    "delimiter",
-    "column",
-    "max_input_size",
-    "identify_by",
-    "whole_users",
-    "only",
-    "remaining",
-    "start_rate",
-    "max_rate",
-    "bucket",
-    "quota",
-    "priority",
-    "workers",
-    "retries",
-    "timeout",
-    "max_retry_after",
-    "confirm_users",
-    "max_failures",
-    "deadline",
-    "allow_unowned",
-    "allow_self",
-    "no_canary",
-    "strict",
-    "no_strict",
-    "users_output",
-    "token_command",
-    "api_url",
-    "allow_host",
-    "progress",
-    "color",
-    "log_format",
-    "summary_json",
-    "metrics_file",
-    "on_finish",
-    "os",
-    "client",
-    "device",
-    "not_ip",
 ];
 
 /// Commands that only print: their help leaves out the flags of progress and logs.
@@ -286,16 +244,14 @@ pub fn command() -> clap::Command {
             Some(guide) => known.after_help(guide.short()).after_long_help(guide.long()),
             None => known,
         })
-        .mut_args(for_short_help_and_completion)
-        .mut_subcommands(|known| known.mut_args(for_short_help_and_completion))
+        .mut_args(for_completion)
+        .mut_subcommands(|known| known.mut_args(for_completion))
         .after_help(program.short())
         .after_long_help(program.long())
 }
 
-/// Hides rare flags from `-h`, and has files complete as files, and nothing else.
-fn for_short_help_and_completion(arg: clap::Arg) -> clap::Arg {
-    let is_rare = ONLY_IN_LONG_HELP.contains(&arg.get_id().as_str());
-    let arg = if is_rare { arg.hide_short_help(true) } else { arg };
+/// Completes files as files, and nothing else.
+fn for_completion(arg: clap::Arg) -> clap::Arg {
     let names = arg.get_value_names().unwrap_or_default();
     let is_file = names.iter().any(|name| matches!(name.as_str(), "FILE" | "INPUT" | "RESULTS"));
     match arg.get_action() {

@@ -37,10 +37,10 @@ pub struct RateArgs {
     #[arg(long, value_name = "RATE", value_parser = values::rate, default_value = "auto")]
     pub rate: RateChoice,
     /// Limit that `--rate auto` expects at the start [default: 20/min]
-    #[arg(long, value_name = "RATE", value_parser = str::parse::<Rate>)]
+    #[arg(long, value_name = "RATE", value_parser = str::parse::<Rate>, hide_short_help = true)]
     pub start_rate: Option<Rate>,
     /// Highest rate that `--rate auto` tries [default: 300/min]
-    #[arg(long, value_name = "RATE", value_parser = str::parse::<Rate>)]
+    #[arg(long, value_name = "RATE", value_parser = str::parse::<Rate>, hide_short_help = true)]
     pub max_rate: Option<Rate>,
 }
 
@@ -88,16 +88,16 @@ pub struct FilterArgs {
     /// Exclude sessions that began at or were last seen at an address in this range; repeatable
     ///
     /// Sessions with an unreadable address may be in the range, so they are excluded and counted.
-    #[arg(long, value_name = "CIDR", value_delimiter = ',', value_parser = values::address_range)]
+    #[arg(long, value_name = "CIDR", value_delimiter = ',', value_parser = values::address_range, hide_short_help = true)]
     pub not_ip: Vec<IpNet>,
     /// Only sessions whose operating system name or version contains this; repeatable
-    #[arg(long, value_name = "TEXT", value_parser = values::text)]
+    #[arg(long, value_name = "TEXT", value_parser = values::text, hide_short_help = true)]
     pub os: Vec<String>,
     /// Only sessions whose Slack client version contains this; repeatable
-    #[arg(long, value_name = "TEXT", value_parser = values::text)]
+    #[arg(long, value_name = "TEXT", value_parser = values::text, hide_short_help = true)]
     pub client: Vec<String>,
     /// Only sessions whose hardware name contains this; repeatable
-    #[arg(long, value_name = "TEXT", value_parser = values::text)]
+    #[arg(long, value_name = "TEXT", value_parser = values::text, hide_short_help = true)]
     pub device: Vec<String>,
     /// Only sessions of the users in this file
     ///
@@ -127,12 +127,12 @@ pub struct FromAuditArgs {
     #[arg(long, value_name = "PATH", value_parser = values::text, help_heading = "Input")]
     pub path: Option<String>,
     /// Column separator of a CSV [default: detected from the header]
-    #[arg(long, value_name = "CHAR", value_parser = values::delimiter, help_heading = "Input")]
+    #[arg(long, value_name = "CHAR", value_parser = values::delimiter, help_heading = "Input", hide_short_help = true)]
     pub delimiter: Option<Delimiter>,
     /// Read an id from the column with this header of a CSV, e.g. session_id=Session; repeatable
     ///
     /// NAME is session_id, user_id, team_id or email. By default, columns are found by their names and by what they hold.
-    #[arg(long, value_name = "NAME=HEADER", value_delimiter = '\n', value_parser = values::column, help_heading = "Input")]
+    #[arg(long, value_name = "NAME=HEADER", value_delimiter = '\n', value_parser = values::column, help_heading = "Input", hide_short_help = true)]
     pub column: Vec<(IdColumn, String)>,
     #[command(flatten)]
     pub filters: AuditFilterArgs,
@@ -145,7 +145,7 @@ pub struct FromAuditArgs {
     /// File for the users of entries without a session id
     ///
     /// One user id per line below a header: for `list --users` and for `run --whole-users`.
-    #[arg(long, value_name = "FILE", value_parser = values::file(), help_heading = "Output")]
+    #[arg(long, value_name = "FILE", value_parser = values::file(), help_heading = "Output", hide_short_help = true)]
     pub users_output: Option<PathBuf>,
 }
 
@@ -159,7 +159,7 @@ pub struct AuditFilterArgs {
     #[arg(long, value_name = "CIDR", value_delimiter = ',', value_parser = values::address_range)]
     pub ip: Vec<IpNet>,
     /// Exclude entries from an address in this range; repeatable
-    #[arg(long, value_name = "CIDR", value_delimiter = ',', value_parser = values::address_range)]
+    #[arg(long, value_name = "CIDR", value_delimiter = ',', value_parser = values::address_range, hide_short_help = true)]
     pub not_ip: Vec<IpNet>,
     /// Only entries with this action, e.g. user_login; repeatable
     #[arg(long, value_name = "ACTION", value_delimiter = ',', value_parser = values::text)]
@@ -189,12 +189,12 @@ pub struct ResolveArgs {
     /// Column separator [default: detected from the header]
     ///
     /// `comma`, `semicolon`, `tab`, `pipe`, or the character itself.
-    #[arg(long, value_name = "CHAR", value_parser = values::delimiter, help_heading = "Input")]
+    #[arg(long, value_name = "CHAR", value_parser = values::delimiter, help_heading = "Input", hide_short_help = true)]
     pub delimiter: Option<Delimiter>,
     /// Read an id from the column with this header, e.g. session_id=Session; repeatable
     ///
     /// Same as for `run`.
-    #[arg(long, value_name = "NAME=HEADER", value_delimiter = '\n', value_parser = values::column, help_heading = "Input")]
+    #[arg(long, value_name = "NAME=HEADER", value_delimiter = '\n', value_parser = values::column, help_heading = "Input", hide_short_help = true)]
     pub column: Vec<(IdColumn, String)>,
     /// Compare every row with the sessions that Slack lists
     ///

@@ -40,38 +40,38 @@ pub struct InputArgs {
     /// Column separator [default: detected from the header]
     ///
     /// `comma`, `semicolon`, `tab`, `pipe`, or the character itself.
-    #[arg(long, value_name = "CHAR", value_parser = values::delimiter)]
+    #[arg(long, value_name = "CHAR", value_parser = values::delimiter, hide_short_help = true)]
     pub delimiter: Option<Delimiter>,
     /// Read an id from the column with this header, e.g. session_id=Session; repeatable
     ///
     /// NAME is session_id, user_id, team_id or email (only `resolve` reads that one). HEADER may be a dotted name such as
     /// context.session_id. By default, columns are matched by these names; case, spaces, dashes and underscores are ignored. In the
     /// environment variable, separate entries with newlines.
-    #[arg(long, value_name = "NAME=HEADER", value_delimiter = '\n', value_parser = values::column)]
+    #[arg(long, value_name = "NAME=HEADER", value_delimiter = '\n', value_parser = values::column, hide_short_help = true)]
     pub column: Vec<(IdColumn, String)>,
     /// Refuse an input that is larger than this after decompression
     ///
     /// In bytes, or with KiB, MiB or GiB. A large input that is compressed, or that can only be read once, is copied next to the
     /// results or to $TMPDIR; free space is checked first.
-    #[arg(long, value_name = "SIZE", value_parser = values::size, default_value = "8GiB")]
+    #[arg(long, value_name = "SIZE", value_parser = values::size, default_value = "8GiB", hide_short_help = true)]
     pub max_input_size: u64,
     /// Which id to send along with session_id
     ///
     /// Slack identifies a session by its user or, in the older form, by its workspace. Only one of the two ids is sent. If the
     /// first rows all fail with `invalid_arguments`, try the other form.
-    #[arg(long, value_name = "ID", value_enum, default_value_t = Identify::Auto)]
+    #[arg(long, value_name = "ID", value_enum, default_value_t = Identify::Auto, hide_short_help = true)]
     pub identify_by: Identify,
     /// End every session of the listed users on all devices, listed or not
     ///
     /// Uses admin.users.session.resetBulk with up to 1,000 users per call. It is asynchronous: the status is `requested`, and
     /// `verify` proves the outcome. The input needs user_id. session_id is only used by --protect: a protected session protects its
     /// user. All rows of a user get the same result; none is a duplicate. Needs a second confirmation, see --confirm-users.
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub whole_users: bool,
     /// With --whole-users: end only the web or only the mobile sessions
     ///
     /// A listing doesn't say of which kind a session is, so `verify` can't prove that the kind is gone while others exist.
-    #[arg(long, value_name = "KIND", value_enum)]
+    #[arg(long, value_name = "KIND", value_enum, hide_short_help = true)]
     pub only: Option<SessionKind>,
 }
 
@@ -103,7 +103,7 @@ pub struct OutputArgs {
     /// Written at the end, in the input's format, so that it can be used as input: rows that are failed, unknown, invalid or not
     /// reached, and with --strict rows that are not found. Never contains protected rows. Not written if nothing remains. A file that
     /// belongs to something else is refused before the first row. While a resumed run is in progress, its previous remaining file is removed.
-    #[arg(long, value_name = "FILE", value_parser = values::file())]
+    #[arg(long, value_name = "FILE", value_parser = values::file(), hide_short_help = true)]
     pub remaining: Option<PathBuf>,
 }
 
@@ -120,23 +120,23 @@ pub struct PaceArgs {
     /// Limit that `--rate auto` expects at the start [default: 20/min]
     ///
     /// The manifest of a run records the rate it learned, and `plan` suggests it for the next run.
-    #[arg(long, value_name = "RATE", value_parser = str::parse::<Rate>)]
+    #[arg(long, value_name = "RATE", value_parser = str::parse::<Rate>, hide_short_help = true)]
     pub start_rate: Option<Rate>,
     /// Highest total rate that `--rate auto` tries [default: 300/min]
     ///
     /// Slack guarantees 20 calls a minute and doesn't document how many more it accepts.
-    #[arg(long, value_name = "RATE", value_parser = str::parse::<Rate>)]
+    #[arg(long, value_name = "RATE", value_parser = str::parse::<Rate>, hide_short_help = true)]
     pub max_rate: Option<Rate>,
     /// Which rows share a rate limit
     ///
     /// Slack doesn't document whether an organization's token has one limit or one per workspace. `auto` assumes one, and tests for
     /// the other at the first 429.
-    #[arg(long, value_name = "BUCKET", value_enum, default_value_t = BucketPolicy::Auto)]
+    #[arg(long, value_name = "BUCKET", value_enum, default_value_t = BucketPolicy::Auto, hide_short_help = true)]
     pub bucket: BucketPolicy,
     /// Maximum concurrent calls, 1 to 256 [default: from rate and latency, at most 16]
     ///
     /// More workers don't make a run faster than its rate.
-    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256), hide_short_help = true)]
     pub workers: Option<u16>,
 }
 
@@ -148,18 +148,18 @@ pub struct CallArgs {
     /// Retries after a transient error, 0 to 100
     ///
     /// Rate-limited calls don't count as attempts.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=100), default_value_t = 5)]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=100), default_value_t = 5, hide_short_help = true)]
     pub retries: u32,
     /// Timeout of one call, including connecting
     ///
     /// A call that timed out may still have ended its session. It counts as an attempt, and the row is sent again. A run that is
     /// asked to stop waits this long for calls in flight.
-    #[arg(long, value_name = "TIME", value_parser = values::timeout, default_value = "30s")]
+    #[arg(long, value_name = "TIME", value_parser = values::timeout, default_value = "30s", hide_short_help = true)]
     pub timeout: Duration,
     /// Stop if Slack asks for a longer pause than this; the run can be resumed
     ///
     /// The run prints when to resume. It also stops if Slack is unreachable for this long.
-    #[arg(long, value_name = "TIME", value_parser = values::duration, default_value = "15m")]
+    #[arg(long, value_name = "TIME", value_parser = values::duration, default_value = "15m", hide_short_help = true)]
     pub max_retry_after: Duration,
     /// Where runs share the state of the rate limit
     ///
@@ -167,12 +167,12 @@ pub struct CallArgs {
     /// by their remaining rows, and a pause that Slack asks for applies to all of them, also after a process has ended. `auto`
     /// keeps it in $STATE_DIRECTORY/limits, else $XDG_STATE_HOME/slack-revoke/limits, else ~/.local/state/slack-revoke/limits. If it
     /// can't be used, the run says so and paces on its own. Not used with --rate unlimited or in a rehearsal.
-    #[arg(long, value_name = "STORE", value_enum, default_value_t = QuotaChoice::Auto)]
+    #[arg(long, value_name = "STORE", value_enum, default_value_t = QuotaChoice::Auto, hide_short_help = true)]
     pub quota: QuotaChoice,
     /// Who gets a shared limit first
     ///
     /// While a run with `incident` has rows left, all other runs together get one call a minute.
-    #[arg(long, value_name = "PRIORITY", value_enum, default_value_t = Priority::Normal)]
+    #[arg(long, value_name = "PRIORITY", value_enum, default_value_t = Priority::Normal, hide_short_help = true)]
     pub priority: Priority,
 }
 
@@ -193,7 +193,7 @@ pub struct SafetyArgs {
     ///
     /// If it isn't given, the number has to be typed on the terminal; without a terminal the run is refused, even with --yes. N is the
     /// number of users that `plan --whole-users` prints. Any other number is refused.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", hide_short_help = true)]
     pub confirm_users: Option<u64>,
     /// Run everything against a built-in stand-in for Slack; nothing is revoked
     ///
@@ -205,12 +205,12 @@ pub struct SafetyArgs {
     ///
     /// Counts rows that are failed or unknown; with --strict also rows that are not found. A percentage applies once 50 rows have
     /// been answered. `1` stops at the first failed row, `100%` only if every row fails.
-    #[arg(long, value_name = "N", value_parser = values::max_failures, default_value = "20%")]
+    #[arg(long, value_name = "N", value_parser = values::max_failures, default_value = "20%", hide_short_help = true)]
     pub max_failures: MaxFailures,
     /// Stop sending after this long; the run can be resumed [default: none]
     ///
     /// For example 90m, 6h or `1h 30m`. Calls in flight are finished, and the exit code is 3.
-    #[arg(long, value_name = "TIME", value_parser = values::deadline)]
+    #[arg(long, value_name = "TIME", value_parser = values::deadline, hide_short_help = true)]
     pub deadline: Option<Duration>,
     /// File of user ids, e-mail addresses and session ids that must never be revoked [default: none]
     ///
@@ -223,27 +223,27 @@ pub struct SafetyArgs {
     ///
     /// Such a row may belong to a protected user. Without this flag, the run is refused if --yes is given; otherwise the question
     /// mentions it. `resolve` adds the users.
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub allow_unowned: bool,
     /// Don't protect the sessions of the token's own user
     ///
     /// By default, rows whose user_id is the token's own user get the status `protected`. Rows without user_id can't be checked.
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub allow_self: bool,
     /// Don't wait for the first row's answer before sending others
     ///
     /// By default the first row is sent alone, so that a wrong token or wrong ids show up after a single call.
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub no_canary: bool,
     /// Count `not_found` as a failure
     ///
     /// A session that Slack doesn't know is gone, or its ids don't belong together. With this flag, such rows count toward
     /// --max-failures and exit code 1, and are in the remaining file. It is the default for sessions of `from-audit`, whose ids Slack
     /// may not know by these numbers.
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub strict: bool,
     /// Count `not_found` as gone, also for sessions of `from-audit`
-    #[arg(long, conflicts_with = "strict")]
+    #[arg(long, conflicts_with = "strict", hide_short_help = true)]
     pub no_strict: bool,
 }
 
@@ -260,17 +260,17 @@ pub struct TokenArgs {
     /// Read the token from the output of this command
     ///
     /// Run by the shell, and run again if the token expires during the run.
-    #[arg(long, value_name = "CMD", value_parser = values::text)]
+    #[arg(long, value_name = "CMD", value_parser = values::text, hide_short_help = true)]
     pub token_command: Option<String>,
     /// Base URL of Slack's API [default: https://slack.com/api/]
     ///
     /// HTTPS only, except on the loopback address. GovSlack is https://slack-gov.com/api/.
-    #[arg(long, value_name = "URL", value_parser = values::text)]
+    #[arg(long, value_name = "URL", value_parser = values::text, hide_short_help = true)]
     pub api_url: Option<String>,
     /// Allow sending the token to this non-Slack host; repeatable
     ///
     /// Needed if --api-url is a gateway of your own. Slack, GovSlack and the loopback address are always allowed.
-    #[arg(long, value_name = "HOST", value_delimiter = ',', value_parser = values::host)]
+    #[arg(long, value_name = "HOST", value_delimiter = ',', value_parser = values::host, hide_short_help = true)]
     pub allow_host: Vec<String>,
 }
 
@@ -287,12 +287,12 @@ pub struct ReportArgs {
     /// Write the totals to this file at the end, as JSON
     ///
     /// Includes the exit code, the files, and the command that continues the run.
-    #[arg(long, value_name = "FILE", value_parser = values::file())]
+    #[arg(long, value_name = "FILE", value_parser = values::file(), hide_short_help = true)]
     pub summary_json: Option<PathBuf>,
     /// Write Prometheus metrics to this file at the end, for node_exporter
     ///
     /// Replaced atomically. Includes the time of the last success, for alerting on a job that stopped running.
-    #[arg(long, value_name = "FILE", value_parser = values::file())]
+    #[arg(long, value_name = "FILE", value_parser = values::file(), hide_short_help = true)]
     pub metrics_file: Option<PathBuf>,
     /// Run this command after the run has ended and its files are written
     ///
@@ -301,7 +301,7 @@ pub struct ReportArgs {
     /// SLACK_REVOKE_RESULTS, SLACK_REVOKE_MANIFEST, SLACK_REVOKE_MANIFEST_SHA256 and SLACK_REVOKE_SUMMARY (the file of --summary-json, else OUTPUT.summary.json). SLACK_TOKEN and systemd's
     /// credentials are removed from its environment. Its output goes to standard error. It is killed after a minute. A hook failure is
     /// logged and doesn't change the exit code. The hook isn't run if the run was refused before it began, or after a second signal.
-    #[arg(long, value_name = "CMD", value_parser = values::text)]
+    #[arg(long, value_name = "CMD", value_parser = values::text, hide_short_help = true)]
     pub on_finish: Option<String>,
     /// Reason for the run, recorded in the manifest
     ///
