@@ -6,12 +6,12 @@ use std::time::Duration;
 /// Slack counts by the minute (slack.md, "Rate limits").
 pub const MINUTE: Duration = Duration::from_mins(1);
 
-/// A sliding window over the times of calls.
+/// The times of the calls, in order.
 #[derive(Debug, Clone, Default)]
 pub struct CallWindow(VecDeque<Duration>);
 
 impl CallWindow {
-    /// Calls come in the order of their times, or nearly so.
+    /// Fast if the calls arrive nearly in order.
     pub fn push(&mut self, at: Duration) {
         let place = self.0.iter().rposition(|&earlier| earlier <= at).map_or(0, |place| place + 1);
         self.0.insert(place, at);
@@ -33,7 +33,7 @@ impl CallWindow {
         self.0.back().copied()
     }
 
-    /// When one more call will keep the minute within `most`, or `None` if it does now.
+    /// When one more call will be within `most` calls a minute, or `None` if it is now.
     pub fn room_for_one(&mut self, now: Duration, most: usize) -> Option<Duration> {
         self.forget(now);
         let over = (self.0.len() + 1).checked_sub(most.max(1)).filter(|&over| over > 0)?;

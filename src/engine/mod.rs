@@ -1,7 +1,7 @@
-//! The engine: one dispatcher that owns the rows, the pace and the totals; workers only speak HTTP.
+//! The engine: one dispatcher that owns the rows, the rate and the totals, and workers that make the calls.
 //!
-//! [`run`] is the loop. It decides nothing: it hands what happens to [`state_machine::StateMachine`], which is synchronous, and
-//! carries out what that answers. Time enters in one place, [`clock::Clock`].
+//! [`run`] is the event loop. It passes every input to [`state_machine::StateMachine`], which is synchronous and decides
+//! everything, and carries out the actions that it returns. Only [`clock::Clock`] reads the time.
 
 mod buckets;
 mod call_window;

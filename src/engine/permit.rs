@@ -1,24 +1,24 @@
-//! Permission to make one call. A call that has not sent its first byte when its bucket is paused, or when the run stops,
-//! is not sent: a permit can be withdrawn until then.
+//! Permission to make one call. It can be withdrawn until the first byte is sent, so that a call that still waits for a
+//! connection when its bucket is paused or the run stops is never sent.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::watch;
 
-/// How far a call is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum CallPhase {
-    /// Nothing was sent. It may wait for a connection.
+    /// Nothing was sent; the call may be waiting for a connection.
     Waiting,
     /// The first byte may have been sent.
     Started,
-    /// It was not sent and will not be.
+    /// Nothing was sent, and nothing will be.
     Withdrawn,
-    /// Its answer asks for a pause, and the dispatcher hasn't seen the answer yet.
+    /// The answer asks for a pause, and the dispatcher hasn't processed it yet.
     PauseAnnounced,
 }
 
-/// Leave to make one call, given by the gate and used up by the call: a request that skipped the gate does not compile.
+/// Permission to make one call. Only the gate issues it and the call consumes it, so a request that skips the gate doesn't
+/// compile.
 #[derive(Debug)]
 #[must_use = "a permit that is not used has still spent its place in the limit"]
 pub struct Permit {
@@ -27,18 +27,18 @@ pub struct Permit {
 }
 
 impl Permit {
-    /// Only the gate gives permits.
+    /// For the gate only.
     pub(super) fn issue() -> Self {
         Self { call: Arc::new(watch::Sender::new(CallPhase::Waiting)), announced: AnnouncedPauses::default() }
     }
 
-    /// Ties the permit to the run's announced pauses, and gives the dispatcher's handle of the call.
+    /// Connects the permit to the announced pauses of the run. Returns it with the dispatcher's handle of the call.
     pub(super) fn tracked(self, announced: &AnnouncedPauses) -> (Self, CallHandle) {
         let handle = CallHandle { call: Arc::clone(&self.call), announced: announced.clone() };
         (Self { announced: announced.clone(), ..self }, handle)
     }
 
-    /// Asked right before the first byte is written. If it returns false, nothing may be sent.
+    /// To be called right before the first byte is written. If it returns false, nothing may be sent.
     #[must_use]
     pub fn start(&self) -> bool {
         let next = if self.announced.any() { CallPhase::Withdrawn } else { CallPhase::Started };
@@ -52,8 +52,8 @@ impl Permit {
         *self.call.borrow() == CallPhase::Started
     }
 
-    /// The answer to this call asks for a pause. From now on no other call starts until the dispatcher has taken it in,
-    /// so that not even a call on the connection that the answer came over gets ahead of the dispatcher.
+    /// Reports that the answer to this call asks for a pause. No other call starts until the dispatcher has processed the
+    /// answer, not even one that reuses the same connection immediately.
     pub fn announce_pause(&self) {
         if self.call.send_replace(CallPhase::PauseAnnounced) != CallPhase::PauseAnnounced {
             self.announced.0.fetch_add(1, Ordering::SeqCst);
@@ -75,7 +75,7 @@ pub(super) struct CallHandle {
 }
 
 impl CallHandle {
-    /// Takes the permit back if nothing was sent.
+    /// Withdraws the permit if nothing was sent.
     pub(super) fn withdraw(&self) {
         self.call.send_if_modified(|phase| {
             let waits = *phase == CallPhase::Waiting;
@@ -86,13 +86,12 @@ impl CallHandle {
         });
     }
 
-    /// Whether the permit was taken back.
     #[cfg(test)]
     pub(super) fn is_withdrawn(&self) -> bool {
         *self.call.borrow() == CallPhase::Withdrawn
     }
 
-    /// The dispatcher has the answer: what it asks for is in force, so calls may start again.
+    /// Reports that the dispatcher has processed the answer. A pause that it asked for is in force, so calls may start again.
     pub(super) fn answered(self) {
         if *self.call.borrow() == CallPhase::PauseAnnounced {
             self.announced.0.fetch_sub(1, Ordering::SeqCst);
@@ -100,7 +99,7 @@ impl CallHandle {
     }
 }
 
-/// Number of answers that ask for a pause and that the dispatcher hasn't seen yet.
+/// The number of answers that ask for a pause and that the dispatcher hasn't processed yet.
 #[derive(Debug, Clone, Default)]
 pub(super) struct AnnouncedPauses(Arc<AtomicUsize>);
 

@@ -1,4 +1,4 @@
-//! What the engine needs of the world. The edges implement these; the engine never sees an edge.
+//! The interfaces that the engine needs. The edges implement them, so the engine doesn't depend on any edge.
 
 use crate::model::{Event, Reply, Row, SessionTarget, Snapshot, StopReason, TeamId, TokenOwner, UserId};
 use std::future::Future;
@@ -11,30 +11,29 @@ pub use super::shared_limit::{AnsweredCall, LimitNews, LimitReport, NoStore, Oth
 pub enum Request {
     /// `admin.users.session.invalidate`: end one session.
     Session(SessionTarget),
-    /// `admin.users.session.resetBulk`: end every session of these users, one to a thousand, each named once. `ok` means
-    /// that Slack has queued it.
+    /// `admin.users.session.resetBulk`: end every session of these users, 1 to 1,000 distinct ones. `ok` means that Slack has
+    /// queued the job.
     Users(Arc<[UserId]>),
 }
 
-/// The methods of Slack that the engine calls.
+/// Slack, as the engine uses it.
 pub trait SessionApi: 'static {
-    /// Makes one call. The dispatcher counts it as in flight from here on; nothing is sent before a worker polls the future.
+    /// Makes one call. Nothing is sent before a worker polls the future.
     ///
-    /// The future never fails, because an error is a reply too, and it ends within the call's timeout. It asks
-    /// [`Permit::start`] right before the first byte, and announces an answer that asks for a pause to the permit as soon as
-    /// it is known. It gives `None` if the permit was withdrawn before anything was sent.
+    /// The future never fails, because an error is a reply too, and it ends within the call's timeout. It calls
+    /// [`Permit::start`] right before the first byte, and [`Permit::announce_pause`] as soon as an answer asks for a pause.
+    /// Returns `None` if the permit was withdrawn before anything was sent.
     fn call(&self, permit: Permit, request: Request) -> impl Future<Output = Option<Reply>> + Send + 'static;
 
-    /// Reads the token again from its source, after Slack called it expired. The future ends within a bounded time: what may
-    /// pass (a command that fails or hangs, a file that is being replaced) is retried in here.
+    /// Reads the token again from its source, after Slack reported it as expired. Retries problems that may be temporary (a
+    /// command that fails or hangs, a file that is being replaced), and ends within a bounded time.
     fn refresh_token(&self) -> impl Future<Output = Refreshed>;
 }
 
 /// The result of reading the token again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refreshed {
-    /// Another token, which the next call carries. It belongs to a user whose token the run had before, or to one who
-    /// needn't be known.
+    /// Another token, which the next call uses. Its user is one whose token the run had before, or doesn't matter.
     Changed,
     /// Another token, of another user.
     OtherOwner {
@@ -46,35 +45,32 @@ pub enum Refreshed {
     Unidentified(StopReason),
     /// The same token as before, or a source that can't be read twice.
     Unchanged,
-    /// There is no token; the reason in words.
+    /// No token could be read, and why.
     Failed(Box<str>),
 }
 
-/// Keeps and shows what happens. Called by the dispatcher, in order, and never concurrently.
+/// Records and shows what happens. Never called concurrently.
 pub trait Observer {
-    /// Takes in what happened in one turn of the dispatcher, in its order; at least one event. When this returns, every
-    /// [`Event::Ended`] among them must be durable against the death of the process, and so must the line of each
-    /// [`Event::Sending`]: its call leaves next. Together, so that a turn costs one write to each file and not one a row.
+    /// Records the events of one turn of the dispatcher, in order; there is at least one. When this returns, every
+    /// [`Event::Ended`] and the line of every [`Event::Sending`] must survive the death of the process, because the calls are
+    /// sent next. One call per turn instead of one per event saves writes.
     ///
     /// # Errors
-    /// Where something could not be kept. The run stops, and none of the turn's calls is made: nothing is sent that could
-    /// not be recorded.
+    /// If something couldn't be recorded. The run stops, and none of the turn's calls is made.
     fn on_events(&mut self, events: &[Event]) -> Result<(), Unwritable>;
 
-    /// Takes in how the run stands; several times a second at most.
+    /// Called several times a second at most.
     fn on_snapshot(&mut self, snapshot: &Snapshot);
 }
 
-/// Something could not be kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unwritable {
-    /// Why, in words, for the person who reads the last line of the run.
+    /// For the last line of the run's output.
     pub why: Box<str>,
-    /// The lines of the rows that ended and have no record now.
+    /// Lines of the rows that ended and have no record.
     pub unrecorded: Vec<u64>,
 }
 
-/// Which rows the engine asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Want {
     /// The next rows in the input's order.
@@ -88,37 +84,36 @@ pub enum Want {
 /// An answer to one [`Want`].
 #[derive(Debug)]
 pub struct Batch {
-    /// What had been asked for.
     pub want: Want,
-    /// Rows not given out before, rejected ones included; those already recorded by an earlier run are left out.
+    /// Rows that weren't returned before, including rejected ones, without those that an earlier run recorded.
     pub rows: Vec<Row>,
-    /// Whether there is nothing more of that kind.
+    /// Whether no such rows are left.
     pub exhausted: bool,
 }
 
-/// Gives each row of the input once, in the order in which it is asked for.
+/// The rows of the input. Each is returned once.
 pub trait RowSource {
-    /// Asks for rows; does not wait. Each request is answered by one batch, in order.
+    /// Requests rows without waiting. Each request is answered by one batch, in order.
     fn request(&mut self, want: Want);
 
-    /// The next batch. Dropping the future loses nothing.
+    /// Waits for the next batch. Dropping the future loses nothing.
     ///
     /// # Errors
-    /// If the input can't be read on, or was changed: why the run stops.
+    /// If the input can't be read or was changed.
     fn next(&mut self) -> impl Future<Output = Result<Batch, StopReason>>;
 }
 
-/// A wish from outside the run.
+/// A request to end the run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Signal {
-    /// Send nothing more, and finish what is in flight.
+    /// Send nothing more, and wait for the calls in flight.
     Drain(StopReason),
-    /// Stop at once.
+    /// Abandon the calls in flight.
     Abort,
 }
 
-/// Brings the wishes. The first is a drain; whatever follows is an abort.
+/// The source of signals. The first one is a drain, every later one an abort.
 pub trait Control {
-    /// The next one. Dropping the future loses nothing; it never ends where none comes.
+    /// Waits for the next signal, if necessary forever. Dropping the future loses nothing.
     fn next(&mut self) -> impl Future<Output = Signal>;
 }

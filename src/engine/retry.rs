@@ -1,42 +1,41 @@
-//! What an answer means for its row and for the run (slack.md, "What each answer means"), and how long to back off.
+//! What an answer means for its row and for the run (slack.md, "What each answer means"), and the backoff between attempts.
 
 use crate::model::{Answer, CodeClass, ErrorCode, Reply, Status, UNSTATED_PAUSE};
 use std::time::Duration;
 
-/// The first backoff of a row, before jitter.
+/// Before jitter.
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 
-/// No backoff is longer, before jitter.
+/// Before jitter.
 const LONGEST_BACKOFF: Duration = Duration::from_mins(1);
 
-/// The class of an answer: one line of slack.md's table each.
+/// One line of slack.md's table each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
-    /// The session is gone through this call.
+    /// This call ended the session.
     Revoked,
-    /// It was gone already, and Slack says so.
+    /// Slack says that the session had ended before.
     AlreadyGone,
-    /// Slack knows no such session: what that means depends on what was sent before.
+    /// Slack doesn't know the session. What that means depends on the calls before.
     NotFound,
-    /// The bucket is paused for this long; `stated` is false where Slack named no pause.
+    /// The bucket is paused.
     RateLimited {
-        /// How long.
         pause: Duration,
-        /// Whether Slack named it.
+        /// Whether Slack named the length of the pause.
         stated: bool,
     },
-    /// Worth another attempt. An ambiguous one may have taken effect.
+    /// Worth another attempt.
     Transient {
-        /// Whether the session may be gone.
+        /// Whether the call may have ended the session.
         ambiguous: bool,
     },
-    /// This row fails, and says nothing of the others.
+    /// This row fails, which says nothing about other rows.
     Row,
-    /// This row fails; five in a row alike, with no success so far, are the run's trouble (the breaker).
+    /// This row fails. Five such failures in a row, with no success so far, are the run's problem (the breaker).
     SuspectRow,
     /// Every row of this workspace would fail.
     Workspace,
-    /// The token has run out; a fresh one continues the run, else as [`Class::Run`].
+    /// A fresh token continues the run; without one, the same as [`Class::Run`].
     TokenExpired,
     /// Every later row would fail.
     Run,
@@ -53,7 +52,6 @@ impl Class {
     }
 }
 
-/// Puts an answer into its class.
 #[must_use]
 pub fn classify(reply: &Reply) -> Class {
     match &reply.answer {
@@ -73,7 +71,7 @@ fn classify_code(code: &ErrorCode) -> Class {
         CodeClass::RateLimited => Class::RateLimited { pause: UNSTATED_PAUSE, stated: false },
         CodeClass::Transient => Class::Transient { ambiguous: true },
         CodeClass::Row => Class::Row,
-        // In answer to a revocation, a code that belongs to listings is as unexpected as one that isn't listed.
+        // A code of the listing methods is as unexpected here as an unknown one.
         CodeClass::SuspectRow | CodeClass::Listing => Class::SuspectRow,
         CodeClass::Workspace => Class::Workspace,
         CodeClass::TokenExpired => Class::TokenExpired,
@@ -81,7 +79,7 @@ fn classify_code(code: &ErrorCode) -> Class {
     }
 }
 
-/// The `error` column for an answer; none for success.
+/// The `error` column for an answer; `None` for success.
 #[must_use]
 pub fn error_name(reply: &Reply) -> Option<Box<str>> {
     match &reply.answer {
@@ -92,22 +90,22 @@ pub fn error_name(reply: &Reply) -> Option<Box<str>> {
     }
 }
 
-/// The status of a row that ends with this refusal. Once an attempt may have taken effect, "failed" would claim that the
-/// session lives; that is known only if the refusal says so.
+/// The status of a row that ends with this refusal. If an attempt may have taken effect, it is `failed` only if the refusal
+/// shows that the session is alive.
 #[must_use]
 pub fn refused_status(answer: &Answer, may_be_gone: bool) -> Status {
     let it_lives = matches!(answer, Answer::Refused(code) if code.rules_out_any_effect());
     if may_be_gone && !it_lives { Status::Unknown } else { Status::Failed }
 }
 
-/// The status of a row for which Slack knows no session: gone through us where an earlier attempt may have taken effect.
+/// The status of a row whose session Slack doesn't know: an earlier attempt may have ended it.
 #[must_use]
 pub fn not_found_status(may_be_gone: bool) -> Status {
     if may_be_gone { Status::AlreadyRevoked } else { Status::NotFound }
 }
 
-/// Full jitter: anything from nothing to the doubled delay of the attempt, 1 s at first and 60 s at most.
-/// `attempt` counts from 1; the same seed gives the same delay.
+/// Exponential backoff with full jitter: between zero and a delay that is 1 s for the first attempt, doubles with each
+/// attempt, and is at most 60 s. `attempt` counts from 1. The same seed gives the same delay.
 #[must_use]
 pub fn backoff(attempt: u32, seed: u64) -> Duration {
     let doubled = FIRST_BACKOFF.saturating_mul(1 << attempt.saturating_sub(1).min(16));

@@ -1,18 +1,18 @@
-//! Rows without a clear answer, between their attempts.
+//! Rows that wait for their next attempt, or for the decision whether they failed.
 
 use super::job::Job;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Rows that wait for their next attempt; while there are more, no fresh row is sent. It bounds the memory if every call
-/// fails at once, and is far above what faults of single rows come to.
+/// If this many rows wait for their next attempt, no new row is sent. Bounds the memory if every call fails; faults of single
+/// rows stay far below it.
 const MOST_WAITING: usize = 4096;
 
 #[derive(Debug, Default)]
 pub struct RetryQueue {
-    /// Rows in their backoff, by when that is over and by their line.
+    /// Rows in their backoff, by due time and line.
     waiting: BTreeMap<(Duration, u64), Job>,
-    /// Rows whose attempts are used up, until it is known whose fault that is.
+    /// Rows whose attempts are used up, until it is known whether the row or an outage is the cause.
     undecided: Vec<Job>,
 }
 
@@ -25,7 +25,7 @@ impl RetryQueue {
         self.waiting.len() < MOST_WAITING
     }
 
-    /// All rows, those that wait first.
+    /// Waiting rows first.
     pub fn jobs(&self) -> impl DoubleEndedIterator<Item = &Job> {
         self.waiting.values().chain(&self.undecided)
     }
@@ -51,14 +51,14 @@ impl RetryQueue {
         std::mem::take(&mut self.undecided)
     }
 
-    /// An outage was declared: these rows and the undecided ones are due as soon as any row is, and failures of the streak
-    /// that was part of the outage are not held against the rows.
+    /// After an outage was declared: makes these rows and the undecided ones due immediately, and doesn't count the failures
+    /// of `streak`, which were part of the outage.
     pub fn forgive(&mut self, failed: Vec<Job>, streak: u64) {
         self.make_due(failed);
         self.waiting.values_mut().for_each(|job| job.forgive(streak));
     }
 
-    /// These rows, the undecided ones and all that wait have all their attempts again.
+    /// Gives these rows, the undecided ones and all waiting ones their full number of attempts again.
     pub fn start_over(&mut self, failed: Vec<Job>) {
         self.make_due(failed);
         self.waiting.values_mut().for_each(Job::start_over);

@@ -1,4 +1,4 @@
-//! The loop: waits for the next thing to happen, tells the core, and does what the core says.
+//! The event loop: waits for the next input, passes it to the state machine, and carries out the resulting actions.
 
 use super::clock::Clock;
 use super::policy::Policy;
@@ -11,36 +11,35 @@ use std::pin::Pin;
 use std::time::Duration;
 use tokio::task::JoinError;
 
-/// Between two snapshots: often enough for a person, rare enough to cost nothing. After a quiet time of this length two
-/// may follow each other at once, so that a call and its prompt answer need no timer for the second.
+/// Average time between two snapshots. After a quiet period of this length, two may follow each other immediately, so that
+/// a call with a quick answer doesn't need a timer for the second one.
 const BETWEEN_SNAPSHOTS: Duration = Duration::from_millis(125);
 
-/// How a run ended.
 #[derive(Debug)]
 pub struct RunEnd {
-    /// Why it stopped early; none where it came to its end.
+    /// Why it stopped early; `None` if every row ended.
     pub stop: Option<StopReason>,
-    /// Whether a second signal cut off what was in flight.
+    /// Whether a second signal or a panic abandoned the calls in flight.
     pub aborted: bool,
-    /// Rows by status, those of earlier runs included.
+    /// Includes the rows of earlier runs.
     pub counts: Counts,
-    /// Totals of this run's calls.
+    /// Of this run only.
     pub calls: CallTotals,
-    /// Whether a workspace was set aside.
+    /// Whether a workspace was suspended.
     pub any_parked: bool,
-    /// Lines of rows that were sent, and whose record could not be kept or whose answer was not waited for.
+    /// Lines of rows that were sent, and whose answer wasn't recorded or wasn't waited for.
     pub unrecorded: Vec<u64>,
-    /// Lines of rows that have not ended, and that an attempt of this run may have revoked; beside the unrecorded ones.
+    /// Lines of other rows that haven't ended, and whose session an attempt of this run may have revoked.
     pub in_doubt: Vec<u64>,
-    /// Calls a minute at the end; none without a limit.
+    /// Calls a minute at the end; `None` without a limit.
     pub estimate: Option<f64>,
-    /// Calls a minute that one bucket was found to take; none where no limit was met.
+    /// Calls a minute that one bucket was found to accept; `None` if no limit was reached.
     pub learnt: Option<f64>,
     /// The kind of bucket, once known.
     pub bucket: Option<BucketKind>,
-    /// How long it took, from the first call.
+    /// Since the first call.
     pub elapsed: Duration,
-    /// A task of ours that panicked: what it said.
+    /// The message of a worker that panicked.
     pub fault: Option<String>,
 }
 
@@ -58,23 +57,22 @@ struct Loop<'a, A: SessionApi, O, R, Q> {
     reports: Vec<(usize, LimitReport)>,
     unrecorded: Vec<u64>,
     fault: Option<String>,
-    /// When all snapshots so far would have been due, one by one.
+    /// The time up to which the snapshots so far are used up, at one per [`BETWEEN_SNAPSHOTS`].
     shown_until: Duration,
     stale: bool,
 }
 
-/// What the loop waited for.
 enum TurnInput {
     Signal(Signal),
-    /// Calls were answered, or the task of one panicked.
+    /// Calls were answered, or a worker panicked.
     Answered(Result<(), JoinError>),
     Rows(Result<super::ports::Batch, StopReason>),
     TokenRead(Refreshed),
     Time,
 }
 
-/// Runs every row of `source` against `api`, telling `observer`, until all have ended or something stops the run.
-/// `clock` is where the deadline counts from.
+/// Sends every row of `source` to `api` and reports to `observer`, until all rows have ended or something stops the run.
+/// The deadline counts from the start of `clock`.
 pub async fn run<A: SessionApi, O: Observer, R: RowSource>(
     policy: Policy,
     api: &A,
@@ -108,13 +106,13 @@ pub async fn run<A: SessionApi, O: Observer, R: RowSource>(
 }
 
 impl<A: SessionApi, O: Observer, R: RowSource, Q: QuotaStore> Loop<'_, A, O, R, Q> {
-    /// True if a second signal ended it.
+    /// Returns whether the run was aborted by a second signal or a panic.
     async fn turn_until_the_end(&mut self, control: &mut impl Control) -> bool {
         loop {
             let wake = self.machine.step(self.clock.now());
             if self.perform() {
-                // The calls leave before the next thing is heard: one that was decided on before a pause or a stop must not
-                // set out in it.
+                // Lets the workers send these calls before the next input is read. Otherwise a call that was decided before
+                // a pause or a stop could leave during it.
                 tokio::task::yield_now().await;
             }
             if self.machine.is_finished() {
@@ -135,7 +133,8 @@ impl<A: SessionApi, O: Observer, R: RowSource, Q: QuotaStore> Loop<'_, A, O, R, 
         }
     }
 
-    /// Exchanges news with the other runs on the limits. True if there was something to report: the machine may decide anew.
+    /// Exchanges state with the other runs that share the limits. Returns whether there was anything to report, so that the
+    /// state machine may decide differently now.
     async fn report(&mut self) -> bool {
         let reports = std::mem::take(&mut self.reports);
         let any = !reports.is_empty();
@@ -146,7 +145,7 @@ impl<A: SessionApi, O: Observer, R: RowSource, Q: QuotaStore> Loop<'_, A, O, R, 
         any
     }
 
-    /// The other runs needn't wait for this one's lease to end.
+    /// Gives up this run's share of the limits, so that the other runs needn't wait until its lease expires.
     async fn take_leave(&mut self) {
         self.machine.take_leave(self.clock.now());
         self.perform();
@@ -186,8 +185,8 @@ impl<A: SessionApi, O: Observer, R: RowSource, Q: QuotaStore> Loop<'_, A, O, R, 
         }
     }
 
-    /// Carries out the machine's actions: records the events first, then gives the calls to the workers. True if there
-    /// were calls.
+    /// Carries out the actions of the state machine: records the events first, then passes the calls to the workers. Returns
+    /// whether there were calls.
     fn perform(&mut self) -> bool {
         let mut calls = Vec::new();
         for action in self.machine.actions() {
@@ -214,11 +213,11 @@ impl<A: SessionApi, O: Observer, R: RowSource, Q: QuotaStore> Loop<'_, A, O, R, 
         for (id, ..) in calls {
             self.machine.on_not_sent(id, now);
         }
-        // That the run stops is told at once; nothing but that is left to do.
+        // Emits the event that the run is stopping; there are no other actions left.
         self.perform()
     }
 
-    /// False if the events could not be recorded, which stops the run.
+    /// Returns false if the events couldn't be recorded, which stops the run.
     fn record_events(&mut self) -> bool {
         if self.events.is_empty() {
             return true;
@@ -231,7 +230,7 @@ impl<A: SessionApi, O: Observer, R: RowSource, Q: QuotaStore> Loop<'_, A, O, R, 
         false
     }
 
-    /// Shows a snapshot, not too often. Returns when to wake, which is sooner if a snapshot is still due.
+    /// Shows a snapshot if one is due. Returns when to wake: earlier than `wake` if a snapshot is due before.
     fn show(&mut self, wake: Option<Duration>) -> Option<Duration> {
         if !self.stale {
             return wake;
@@ -260,7 +259,7 @@ impl<A: SessionApi, O: Observer, R: RowSource, Q: QuotaStore> Loop<'_, A, O, R, 
     }
 }
 
-/// Waits for the token, where it is being read.
+/// Waits for the token if it is being read, otherwise forever.
 async fn wait_for(refresh: &mut Option<Pin<Box<dyn Future<Output = Refreshed> + '_>>>) -> Refreshed {
     match refresh {
         Some(reading) => reading.as_mut().await,

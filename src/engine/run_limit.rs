@@ -1,4 +1,4 @@
-//! What a run sends in all, whatever its buckets: each of them may only use what is left of this.
+//! The limit of the whole run, across all its buckets.
 
 use super::call_window::MINUTE;
 use super::ports::Permit;
@@ -8,13 +8,12 @@ use super::spacing::Spacing;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// The total rate of a run.
 #[derive(Debug)]
 pub struct RunLimit(LimitRule);
 
 #[derive(Debug)]
 enum LimitRule {
-    /// One call in every interval. `next` is the earliest known moment for the next call.
+    /// One call in every interval. `next` is the earliest known time of the next call.
     Every {
         spacing: Spacing,
         next: Duration,
@@ -29,7 +28,6 @@ enum LimitRule {
 }
 
 impl RunLimit {
-    /// No call so far.
     #[must_use]
     pub fn new(pace: Pace, now: Duration) -> Self {
         Self(match pace {
@@ -39,10 +37,10 @@ impl RunLimit {
         })
     }
 
-    /// A permit, if the run's limit allows a call and `gate` gives one.
+    /// Returns the permit of `gate` if the run's limit allows a call.
     ///
     /// # Errors
-    /// [`NotUntil`]: what the gate says, or when the run's limit allows a call.
+    /// The error of the gate, or when the run's limit allows a call.
     pub fn try_acquire(
         &mut self,
         now: Duration,
@@ -56,7 +54,7 @@ impl RunLimit {
         Ok(permit)
     }
 
-    /// Calls a minute at most; `None` without a limit.
+    /// Maximum number of calls a minute; `None` without a limit.
     #[must_use]
     pub fn per_minute(&self) -> Option<f64> {
         match &self.0 {
@@ -71,7 +69,7 @@ impl RunLimit {
 }
 
 impl LimitRule {
-    /// A window with a whole number of calls: 1.5 a minute are two in 80 s.
+    /// A window with a whole number of calls: 1.5 a minute become 2 in 80 s.
     #[expect(clippy::cast_precision_loss, reason = "calls of a minute")]
     fn at_most(per_minute: f64) -> Self {
         let calls = whole(per_minute);

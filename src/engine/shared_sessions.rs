@@ -1,22 +1,21 @@
-//! Sessions that the input names twice, by their user on one line and by their workspace on another. Ended for the one row, the
-//! session is not found for the other: which then isn't a wrong pair of ids, but gone through us.
+//! Sessions that the input names twice, by user on one line and by workspace on another. After the call for one row has ended
+//! the session, Slack doesn't find it for the other row, whose ids aren't wrong: this run ended its session.
 
 use super::job::Job;
 use super::retry::Class;
 use crate::model::Reply;
 use std::collections::HashSet;
 
-/// Sessions that are named once take no memory here.
+/// Sessions that are named once use no memory here.
 #[derive(Debug, Default)]
 pub struct SharedSessions {
-    /// Lines whose call has ended the session, or may have.
+    /// Lines whose call ended the session, or may have ended it.
     maybe_ended: HashSet<u64>,
-    /// Rows whose session was not found while a call for the other row was in flight: that call's answer decides.
+    /// Rows whose session wasn't found while a call for the other row was in flight. The answer to that call decides.
     held: Vec<(Job, Reply)>,
 }
 
 impl SharedSessions {
-    /// A call for a row was answered.
     pub fn answered(&mut self, job: &Job, class: Class) {
         let may_be_gone = match class {
             Class::Revoked | Class::AlreadyGone => true,
@@ -47,7 +46,7 @@ impl SharedSessions {
         self.held.iter().map(|(job, _)| job)
     }
 
-    /// Gives back the rows whose answer is known now.
+    /// Removes and returns the decided rows.
     pub fn release(&mut self, is_decided: impl Fn(&Job) -> bool) -> Vec<(Job, Reply)> {
         self.held.extract_if(.., |(job, _)| is_decided(job)).collect()
     }

@@ -1,9 +1,9 @@
-//! Even spacing of the calls of a bucket or of the run, by governor's GCRA. How many calls any
-//! minute may have is decided by [`super::call_window`], which also counts what left before the spacing began.
+//! Even spacing of the calls of a bucket or of the run, with governor's GCRA. [`super::call_window`] limits the calls of any
+//! minute; it also counts calls made before the spacing began.
 //!
-//! governor cannot change a quota at run time, so a new rate is a new limiter, its burst already spent as of the last
-//! call: otherwise every change would let a burst out. Its clock is moved by hand to the `now` that is passed in, so that
-//! nothing here reads time and a paused clock is as good as a running one.
+//! governor can't change a quota at run time, so a new rate needs a new limiter. Its burst is spent as of the last call;
+//! otherwise every change would release a burst. Its clock is set to the `now` that is passed in, so that nothing here
+//! reads the time.
 
 use governor::clock::{Clock as _, FakeRelativeClock, Reference as _};
 use governor::middleware::NoOpMiddleware;
@@ -13,11 +13,10 @@ use governor::{Quota, RateLimiter};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-/// Below this interval two calls may leave together, so that a timer that wakes late is made up for. Above it a late
-/// wake-up is lost in the interval, and two calls together could overflow a bucket that takes no burst at all.
+/// Below this interval, two calls may leave together to make up for a timer that fired late. Above it, a late timer hardly
+/// matters, and two calls together could exceed a bucket that accepts no burst.
 const LATE_WAKE_MATTERS: Duration = Duration::from_millis(500);
 
-/// Calls leave one after another, an interval apart.
 #[derive(Debug)]
 pub struct Spacing {
     limiter: RateLimiter<NotKeyed, InMemoryState, FakeRelativeClock, NoOpMiddleware<Nanos>>,
@@ -26,17 +25,17 @@ pub struct Spacing {
 }
 
 impl Spacing {
-    /// The first call leaves an interval after `last`, the last call sent before.
+    /// The first call may leave one interval after `last`, the previous call.
     pub fn after(last: Duration, interval: Duration) -> Self {
         let spacing = Self::from(last, interval);
         let burst = burst(interval);
-        // A fresh limiter always has its whole burst, so that this cannot be refused.
+        // A new limiter has its whole burst, so this can't fail.
         let spent = spacing.limiter.check_n(burst);
         debug_assert!(matches!(spent, Ok(Ok(()))), "a fresh limiter gives its burst");
         spacing
     }
 
-    /// The first call may leave at `start`, with a second one if a late wake-up may have to be made up for.
+    /// The first call may leave at `start`; below [`LATE_WAKE_MATTERS`], a second one with it.
     pub fn from(start: Duration, interval: Duration) -> Self {
         let clock = FakeRelativeClock::default();
         clock.advance(start);
@@ -50,10 +49,10 @@ impl Spacing {
         self.interval
     }
 
-    /// Takes the place of one call.
+    /// Uses the slot of one call.
     ///
     /// # Errors
-    /// The earliest moment at which a call may leave.
+    /// The earliest time at which a call may leave.
     pub fn take(&mut self, now: Duration) -> Result<(), Duration> {
         let passed = Nanos::from(now).duration_since(self.clock.now());
         self.clock.advance(passed.into());

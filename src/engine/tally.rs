@@ -1,19 +1,18 @@
-//! What a run has come to: its rows by status, its calls, and the rows whose session may be gone without a record.
+//! Totals of a run: rows by status, calls, and the rows without a record whose session may be gone.
 
 use super::policy::Policy;
 use crate::model::{Counts, Event, MaxFailures, Outcome, Row, Status, StopReason};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// Totals of this run's calls.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct CallTotals {
     pub made: u64,
     /// 429s received.
     pub rate_limited: u64,
-    /// Time in which a pause held rows back; pauses of several buckets at once are counted once.
+    /// Time during which rows waited for a pause. Overlapping pauses of several buckets count once.
     pub paused: Duration,
-    /// When the first call left.
+    /// When the first call was sent.
     pub began: Option<Duration>,
 }
 
@@ -22,12 +21,12 @@ pub struct RunTally {
     rows: u64,
     strict: bool,
     max_failures: MaxFailures,
-    /// Rows that ended in earlier runs on the same results; `counts` includes them.
+    /// Rows that ended in earlier runs with the same results file; `counts` includes them.
     earlier: Counts,
     counts: Counts,
     pub calls: CallTotals,
     paused_until: Duration,
-    /// Lines of rows that have not ended, one of whose attempts in this run may have taken effect.
+    /// Lines of rows that haven't ended, and whose session an attempt of this run may have ended.
     in_doubt: BTreeSet<u64>,
 }
 
@@ -49,12 +48,12 @@ impl RunTally {
         self.counts
     }
 
-    /// Whether every row of the input has ended, if `more` rows did.
+    /// Whether every row of the input has ended, assuming that `more` rows have.
     pub fn is_complete_with(&self, more: u64) -> bool {
         self.counts.ended() + more >= self.rows
     }
 
-    /// Counts a row that ended. Gives its event, and why the run stops if there are too many failures now.
+    /// Counts a row that ended. Returns its event, and a stop reason if there are too many failures now.
     pub fn end(&mut self, row: Box<Row>, outcome: Outcome) -> (Event, Option<StopReason>) {
         let status = outcome.status;
         self.counts.add(status);
@@ -73,7 +72,7 @@ impl RunTally {
         self.max_failures.reached(failed, of).then_some(StopReason::MaxFailures { failed, of })
     }
 
-    /// An attempt of these lines may have taken effect.
+    /// Notes that an attempt may have ended the sessions of these lines.
     pub fn doubt(&mut self, lines: impl Iterator<Item = u64>) {
         self.in_doubt.extend(lines);
     }
@@ -88,14 +87,14 @@ impl RunTally {
         self.paused_until = self.paused_until.max(until);
     }
 
-    /// Totals of the calls. Only the part of a pause up to now was waited for.
+    /// The totals, with only the past part of a pause.
     pub fn calls(&self, now: Duration) -> CallTotals {
         let to_come = self.paused_until.saturating_sub(now);
         CallTotals { paused: self.calls.paused.saturating_sub(to_come), ..self.calls }
     }
 }
 
-/// Whether a row of this status ended without any call.
+/// Whether rows with this status were never sent.
 fn is_unsent(status: Status) -> bool {
     matches!(status, Status::Invalid | Status::Duplicate | Status::Protected)
 }

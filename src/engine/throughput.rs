@@ -1,13 +1,13 @@
-//! How fast calls end, and how long they take.
+//! Rate and latency of the calls.
 
 use super::call_window::MINUTE;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Weight of the newest latency in the running mean: the last twenty calls or so count.
+/// Weight of the newest latency in the running mean, so that about the last twenty calls count.
 const NEWEST: f64 = 0.1;
 
-/// Calls ended per second of the last minute, and the mean latency. Memory does not depend on the rate.
+/// Calls per second of the last minute, and the mean latency. Memory doesn't depend on the rate.
 #[derive(Debug, Default)]
 pub struct Throughput {
     seconds: VecDeque<(u64, u64)>,
@@ -15,7 +15,7 @@ pub struct Throughput {
 }
 
 impl Throughput {
-    /// A call ended that took `latency`.
+    /// Counts a call that ended now.
     pub fn ended(&mut self, now: Duration, latency: Duration) {
         let second = now.as_secs();
         match self.seconds.back_mut() {
@@ -25,7 +25,7 @@ impl Throughput {
         self.latency = Some(self.latency.map_or(latency, |mean| mean.mul_f64(1.0 - NEWEST) + latency.mul_f64(NEWEST)));
     }
 
-    /// Calls a minute, over the last minute or what there was of it since `began`.
+    /// Calls a minute, over the last minute, or over the time since `began` if that is shorter.
     pub fn per_minute(&mut self, now: Duration, began: Duration) -> f64 {
         let oldest = now.as_secs().saturating_sub(MINUTE.as_secs());
         while self.seconds.front().is_some_and(|(second, _)| *second < oldest) {
@@ -38,7 +38,7 @@ impl Throughput {
         calls * MINUTE.as_secs_f64() / over.as_secs_f64()
     }
 
-    /// The mean latency, once a call has ended.
+    /// The mean latency; `None` before the first call has ended.
     pub fn latency(&self) -> Option<Duration> {
         self.latency
     }

@@ -1,4 +1,4 @@
-//! The workers: each makes one call after another. They only speak to Slack; the dispatcher decides what is called when.
+//! The workers: each makes one call at a time. The dispatcher decides what is called and when.
 
 use super::state_machine::CallId;
 use crate::model::Reply;
@@ -6,17 +6,17 @@ use std::pin::Pin;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{JoinError, JoinSet};
 
-/// A call that [`super::ports::SessionApi::call`] made.
+/// A call returned by [`super::ports::SessionApi::call`].
 type CallFuture = Pin<Box<dyn Future<Output = Option<Reply>> + Send>>;
 
-/// A finished call with its worker. `None` if the permit was withdrawn and nothing was sent.
+/// The worker, its call and the reply; `None` if the permit was withdrawn and nothing was sent.
 type Finished = (usize, CallId, Option<Reply>);
 
-/// As many tasks as there ever were calls at once. A worker is reused, because spawning a task for each call would cost more
-/// than all the decisions about that call.
+/// As many tasks as the highest number of concurrent calls so far. Workers are reused, because spawning a task for each call
+/// would cost more than all decisions about that call.
 #[derive(Debug)]
 pub struct Workers {
-    /// One for each worker, for one call at a time.
+    /// One channel for each worker, with at most one call in it.
     calls: Vec<UnboundedSender<(CallId, CallFuture)>>,
     idle: Vec<usize>,
     results: UnboundedReceiver<Finished>,
@@ -30,7 +30,7 @@ impl Workers {
         Self { calls: Vec::new(), idle: Vec::new(), results, report, tasks: JoinSet::new() }
     }
 
-    /// Gives the call to an idle worker or to a new one.
+    /// Passes the call to an idle worker, or to a new one.
     pub fn start(&mut self, id: CallId, call: impl Future<Output = Option<Reply>> + Send + 'static) {
         let worker = self.idle.pop().unwrap_or_else(|| self.spawn_worker());
         // This fails only if the worker panicked, and then the run ends.
@@ -45,7 +45,7 @@ impl Workers {
         worker
     }
 
-    /// Waits for a result, and adds all that are there to `results`. Dropping the future loses nothing.
+    /// Waits for a result, and appends all available ones to `results`. Dropping the future loses none.
     ///
     /// # Errors
     /// If a worker panicked: its call has no answer.
@@ -68,7 +68,7 @@ impl Workers {
 async fn work(worker: usize, mut calls: UnboundedReceiver<(CallId, CallFuture)>, report: UnboundedSender<Finished>) {
     while let Some((id, call)) = calls.recv().await {
         let reply = call.await;
-        // After a second signal nobody receives it.
+        // After a second signal the receiver is gone.
         if report.send((worker, id, reply)).is_err() {
             return;
         }

@@ -1,53 +1,53 @@
-//! When the faults of single rows are really the run's.
+//! Detects that failures of single rows are really a problem of the whole run.
 
 use crate::model::{ErrorCode, Outcome, Row};
 
-/// The same suspect code this many times in a row, with no success so far, stops the run (slack.md, "What each answer means").
+/// The run stops after the same suspect code this many times in a row with no success so far (slack.md, "What each answer
+/// means").
 const TRIPS_AT: usize = 5;
 
-/// A row that has ended, waiting for its record.
+/// A row that has ended and isn't recorded yet.
 #[derive(Debug)]
 pub struct EndedRow {
     pub row: Box<Row>,
     pub outcome: Outcome,
 }
 
-/// Holds back rows that failed with a suspect code until it is known whose fault it was: the rows' own, then they are
-/// recorded as failed; the run's, then they have not ended and a resumed run sends them again.
+/// Holds rows that failed with a suspect code until the cause is known. If it is the rows, they are recorded as failed; if it
+/// is the run, they haven't ended, and a resumed run sends them again.
 #[derive(Debug, Default)]
 pub struct Breaker {
     succeeded: bool,
     tripped: bool,
     running: Option<ErrorCode>,
-    /// Answers of the streak; an answer for a whole user may be for several rows.
+    /// Answers of the streak. An answer for a user may be for several rows.
     answers: usize,
     held: Vec<EndedRow>,
 }
 
-/// What a suspect failure led to.
 #[derive(Debug)]
 pub enum BreakerVerdict {
     /// These rows ended.
     Failed(Vec<EndedRow>),
-    /// Too early to tell: the breaker keeps the row.
+    /// Undecided: the breaker keeps the rows.
     Held,
-    /// The run's trouble. The rows held have not ended, and neither has any that follows.
+    /// The whole run is affected. Neither the held rows nor any later one have ended.
     Tripped(ErrorCode),
 }
 
 impl Breaker {
-    /// `succeeded`: an earlier run on the same input has ended a session.
+    /// `succeeded`: whether an earlier run with the same input has ended a session.
     pub fn new(succeeded: bool) -> Self {
         Self { succeeded, ..Self::default() }
     }
 
-    /// A session ended: from now on a suspect code is its row's own. Gives the rows held back.
+    /// Notes that a session was ended, so that a suspect code concerns only its row from now on. Returns the held rows.
     pub fn success(&mut self) -> Vec<EndedRow> {
         self.succeeded = true;
         self.settle()
     }
 
-    /// A clear answer that is neither success nor suspect: the streak is over. Gives the rows held back.
+    /// Ends the streak after a clear answer that is neither success nor suspect. Returns the held rows.
     pub fn settle(&mut self) -> Vec<EndedRow> {
         if self.tripped {
             return Vec::new();
@@ -61,7 +61,7 @@ impl Breaker {
         &self.held
     }
 
-    /// The rows of one call failed with a suspect code.
+    /// Handles a call whose rows failed with a suspect code.
     pub fn suspect(&mut self, code: &ErrorCode, ended: Vec<EndedRow>) -> BreakerVerdict {
         if self.tripped {
             self.held.extend(ended);

@@ -1,4 +1,4 @@
-//! Whose problem an answer shows: the row's, its workspace's, the token's, or the whole run's.
+//! Decides what a bad answer is a problem of: the row, its workspace, the token, or the whole run.
 
 mod breaker;
 mod outage;
@@ -20,22 +20,21 @@ use std::time::Duration;
 use suspended::SuspendedWorkspaces;
 use token::TokenHealth;
 
-/// What is known of everything that fails more than one row.
+/// The state of everything that can fail more than one row.
 #[derive(Debug)]
 pub struct Health {
     pub outage: Outage,
     overload: Overload,
-    /// It holds rows, so it is asked when they end and not when their answer comes.
+    /// Used when rows end, not when their answers arrive, because it holds rows.
     pub breaker: Breaker,
     suspended: SuspendedWorkspaces,
     token: TokenHealth,
     has_clear_answer: bool,
-    /// Counts the clear answers, except late ones: failures with the same number had none between them.
+    /// Number of clear answers, without late ones. Failures with the same number had no clear answer between them.
     streak: u64,
     canary_answered: bool,
 }
 
-/// What an answer shows.
 #[derive(Debug)]
 pub struct AnswerVerdict {
     pub outage: OutageChange,
@@ -43,18 +42,17 @@ pub struct AnswerVerdict {
     pub fault: FaultVerdict,
 }
 
-/// Whose problem a refusal is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scope {
-    /// The row's alone, or no problem at all.
+    /// Only the row, or no problem at all.
     Row,
-    /// The workspace's, which is suspended from now on.
+    /// The workspace, which is suspended now.
     Workspace(TeamId),
-    /// That of a workspace that was suspended while this call was in flight.
+    /// A workspace that was suspended while this call was in flight.
     SuspendedWorkspace,
-    /// The token's, which has to be read again.
+    /// The token, which has to be read again.
     Token,
-    /// That of an older token: the call is made again with the newer one.
+    /// An older token. The call is repeated with the newer one.
     OlderToken,
     /// Every later row would fail too.
     Run(StopReason),
@@ -74,7 +72,7 @@ impl Health {
         }
     }
 
-    /// Takes in the answer to a call. `seed` is for the backoff in an outage.
+    /// Handles the answer to a call. `seed` is for the backoff in an outage.
     pub fn on(&mut self, call: &CallInFlight, reply: &Reply, class: Class, now: Duration, seed: u64) -> AnswerVerdict {
         let (job, sent_at) = (&call.job, call.sent_at);
         if class.is_decision() {
@@ -82,10 +80,10 @@ impl Health {
             self.token.accepted(sent_at);
         }
         let outage = match class {
-            // A limit is applied before whatever would have answered the call.
+            // A limiter answers before the service does, so this shows nothing about an outage.
             Class::RateLimited { .. } => OutageChange::None,
             Class::Transient { .. } => {
-                // A call for many users stands for many rows, unless others were answered while it failed.
+                // A call for many users counts again when it is retried, unless other rows were answered meanwhile.
                 let is_news = !job.is_own_trouble() && (job.is_for_many() || !job.has_failed());
                 self.outage.transient(reply, is_news, sent_at, now, seed)
             }
@@ -137,12 +135,12 @@ impl Health {
         self.suspended.any()
     }
 
-    /// Whether nothing may be sent because the token is being read again.
+    /// Whether the token is being read again; nothing may be sent meanwhile.
     pub fn is_refreshing(&self) -> bool {
         self.token.is_refreshing()
     }
 
-    /// The token was read again at `now`; `None` if it is the same or there is none.
+    /// The token was read again. `changed_at` is `None` if it is the same or there is none.
     pub fn token_read(&mut self, changed_at: Option<Duration>) {
         self.token.read(changed_at);
     }

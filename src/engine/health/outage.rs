@@ -1,18 +1,18 @@
-//! Telling rows that always fail from a Slack that is away.
+//! Distinguishes rows that always fail from an outage of Slack.
 //!
-//! Only rows that have not failed before are evidence: one user's sessions are often adjacent, so any number of them may
-//! fail for a reason of their own, and a row that has failed already says nothing new.
+//! Only the first failure of a row is evidence. A row that fails again shows nothing new, and adjacent rows often belong to
+//! the same user, so several of them may fail for a reason of their own.
 
 use crate::engine::retry::backoff;
 use crate::model::{Answer, Fault, Reply};
 use std::time::Duration;
 
-/// Transient answers to this many rows that had not failed before, with no clear answer between them, are an outage. At a
-/// fault share of 16 % that comes about once in ten thousand calls, and costs a backoff.
+/// An outage is declared if this many rows fail for the first time with no clear answer between them. If 16 % of the calls
+/// fail at random, that happens about once in 10,000 calls, and costs one backoff.
 const DECLARED_AT: usize = 5;
 
-/// The failing calls since the last clear answer. While an outage is declared, calls go out one at a time, each for another
-/// row, with a growing backoff between them, and no attempt is held against a row.
+/// The failing calls since the last clear answer. During a declared outage, calls are sent one at a time, each for another
+/// row, with a growing backoff between them, and don't count as attempts.
 #[derive(Debug, Default)]
 pub struct Outage {
     evidence: usize,
@@ -26,12 +26,10 @@ pub struct Outage {
     may_pass: bool,
 }
 
-/// What an answer does to the outage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutageChange {
-    /// Nothing: there is none, as far as is known, or it was no answer that could show it.
+    /// No outage is known, or the answer says nothing about it.
     None,
-    /// It was declared just now.
     Began,
     Continues,
     /// A clear answer ended it.
@@ -39,7 +37,7 @@ pub enum OutageChange {
 }
 
 impl Outage {
-    /// A call met a transient answer. `is_news`: it was for a row that had not failed before.
+    /// Handles a transient answer. `is_news`: whether the row hadn't failed before.
     pub fn transient(
         &mut self,
         reply: &Reply,
@@ -64,17 +62,17 @@ impl Outage {
         if std::mem::replace(&mut self.declared, true) { OutageChange::Continues } else { OutageChange::Began }
     }
 
-    /// Whether a clear answer to a call sent at `sent_at` shows that Slack answers again: one that is only late shows nothing.
+    /// Whether a clear answer to a call sent at `sent_at` shows that the outage is over. An answer to a call that was sent before
+    /// it doesn't.
     pub fn is_ended_by(&self, sent_at: Duration) -> bool {
         self.since.is_none() || sent_at >= self.first_sent_at
     }
 
-    /// A clear answer came. True if it ended a declared outage.
+    /// Handles a clear answer. Returns whether it ended a declared outage.
     pub fn clear(&mut self) -> bool {
         std::mem::take(self).declared
     }
 
-    /// Whether an outage is declared.
     pub fn is_declared(&self) -> bool {
         self.declared
     }
@@ -89,7 +87,7 @@ impl Outage {
         self.hold_until
     }
 
-    /// How long there has been no clear answer.
+    /// Time since the first of the failing calls was answered.
     pub fn lasts(&self, now: Duration) -> Duration {
         self.since.map_or(Duration::ZERO, |since| now.saturating_sub(since))
     }
@@ -99,17 +97,17 @@ impl Outage {
         self.probes
     }
 
-    /// Whether a row that had not failed before is among the failing ones.
+    /// Whether a row failed for the first time.
     pub fn has_evidence(&self) -> bool {
         self.evidence > 0
     }
 
-    /// Whether Slack itself answered, though with codes that say nothing clear.
+    /// Whether Slack itself answered, with error codes that are transient.
     pub fn slack_answered(&self) -> bool {
         self.slack_answered
     }
 
-    /// Whether waiting can help. It rarely does if no connection comes about or somebody else answers in Slack's place.
+    /// Whether waiting can help. It rarely does if no connection can be made, or if something other than Slack answers.
     pub fn may_pass(&self) -> bool {
         self.may_pass
     }

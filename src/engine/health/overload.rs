@@ -1,18 +1,17 @@
-//! When HTTP 503 is a limit's answer, as nginx and Envoy give it, and not a fault.
+//! Detects that HTTP 503 is the answer of a rate limiter, as of nginx or Envoy, and not a fault.
 //!
-//! Slack itself answers 429, and one 503 doesn't show which it is. Only rows that had not failed before are looked at, so
-//! rows that always fail show nothing with their retries. If many of these get a 503, and others between them are accepted,
-//! the calls are too many for somebody: the rate has to fall. In an outage nothing is accepted, and a fault that is rare
-//! needs no lower rate.
+//! Slack answers 429, and a single 503 can be either. If many rows get a 503 at their first attempt, and others between them
+//! are accepted, something limits the rate. In an outage no row is accepted, and rare faults need no lower rate. Retries
+//! don't count, because a row may always fail.
 
 use crate::engine::job::Job;
 use crate::engine::retry::Class;
 use crate::model::{Answer, Fault, Reply};
 
-/// Times that a row was accepted and the next one got a 503, at least.
+/// Minimum number of times that a row was accepted and the next one got a 503.
 const TURNS: u32 = 5;
 
-/// Share of 503s among rows that had not failed before, at least; and the weight of the newest of them in it.
+/// Minimum share of 503s among first attempts, and the weight of the newest one in that share.
 const SHARE: f64 = 0.3;
 const NEWEST: f64 = 1.0 / 32.0;
 
@@ -22,23 +21,21 @@ pub struct Overload {
     share: f64,
     turns: u32,
     was_accepted: bool,
-    /// Once known, it stays so: at a rate that fits the limit 503s are rare.
+    /// Never reset, because 503s become rare once the rate fits the limit.
     is_known: bool,
 }
 
-/// What a fault shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FaultVerdict {
-    /// Nothing about a limit.
+    /// Not caused by a limit, as far as is known.
     Fault,
-    /// It is a limit's, as earlier ones were: rows did not fail for a reason of their own.
+    /// Caused by a limit, as earlier ones were. Those rows didn't fail for a reason of their own.
     NowLimit,
-    /// A limit's.
+    /// Caused by a limit.
     Limit,
 }
 
 impl Overload {
-    /// Takes in an answer.
     pub fn on(&mut self, job: &Job, reply: &Reply, class: Class) -> FaultVerdict {
         let is_503 = is_503(reply);
         if !is_503 && !class.is_decision() {

@@ -1,32 +1,32 @@
-//! Workspaces that refuse: their remaining rows aren't sent, and the others go on.
+//! Workspaces that refuse all calls: their remaining rows aren't sent, and the other workspaces continue.
 
 use super::Scope;
 use crate::engine::job::Job;
 use crate::model::{ErrorCode, StopReason, TeamId};
 use std::collections::HashSet;
 
-/// The suspended workspaces. Their rows have no record and stay in `--remaining`: a resumed run sends them again.
+/// The rows of suspended workspaces have no record and stay in `--remaining`; a resumed run sends them again.
 #[derive(Debug)]
 pub struct SuspendedWorkspaces {
     suspended: HashSet<TeamId>,
     /// The codes that suspended them.
     codes: HashSet<ErrorCode>,
-    /// Workspaces in which a session was ended for a row that names its user.
+    /// Workspaces in which a session was ended by a request that named the user.
     ended_in: HashSet<TeamId>,
     is_only_one: bool,
 }
 
 impl SuspendedWorkspaces {
-    /// Nothing is suspended. `is_only_one`: all rows of the input belong to one workspace. `ended_in`: where earlier runs
-    /// have ended sessions.
+    /// `is_only_one`: whether all rows of the input belong to one workspace. `ended_in`: workspaces in which earlier runs have
+    /// ended sessions.
     pub fn new(is_only_one: bool, ended_in: impl IntoIterator<Item = TeamId>) -> Self {
         let ended_in = ended_in.into_iter().collect();
         Self { suspended: HashSet::new(), codes: HashSet::new(), ended_in, is_only_one }
     }
 
-    /// A row was refused with a code of the workspace class. The only workspace, or a second one with the same code, means
-    /// that every other row would be refused too. If the request named a user, and nothing shows that the user's workspace
-    /// is meant, the refusal is the row's own.
+    /// Handles a refusal of the workspace class. If it is the only workspace, or a second one with the same code, every other
+    /// row would be refused too. If the request named a user, and nothing shows that the user's workspace is meant, only the
+    /// row is concerned.
     pub fn refused(&mut self, job: &Job, code: &ErrorCode) -> Scope {
         let Some(team) = self.refusing(job) else { return Scope::Row };
         if self.suspended.contains(team) {
@@ -40,14 +40,13 @@ impl SuspendedWorkspaces {
         Scope::Workspace(team.clone())
     }
 
-    /// The workspace that a refusal of this row is attributed to. A request that names a user doesn't name a workspace, so
-    /// the row's `team_id` column stands for it, unless sessions of that workspace have been ended: then it's the user.
+    /// The workspace that a refusal of this row is attributed to. A request by user doesn't name a workspace, so the row's
+    /// `team_id` column is used, unless sessions of that workspace have been ended: then the user is the cause.
     fn refusing<'a>(&self, job: &'a Job) -> Option<&'a TeamId> {
         let unproven = |team: &&TeamId| !self.ended_in.contains(*team);
         job.addressed_team().or_else(|| job.team().filter(unproven))
     }
 
-    /// The session of a row was ended.
     pub fn ended(&mut self, job: &Job) {
         if let (Some(team), None) = (job.team(), job.addressed_team())
             && !self.ended_in.contains(team)

@@ -1,21 +1,20 @@
-//! The token of a run: when an expired one is read again, and when that is given up.
+//! The token of a run: when an expired one is read again, and when the run gives up.
 
 use super::Scope;
 use crate::model::{ErrorCode, StopReason};
 use std::time::Duration;
 
-/// Fresh tokens in a row that Slack calls expired before any of them has worked. A source that gives a new dead token each
-/// time would keep a run calling for ever.
+/// The run stops after this many fresh tokens in a row that have never worked. Otherwise a source that returns a new expired
+/// token each time would keep it calling forever.
 const MOST_DEAD_TOKENS: u32 = 3;
 
-/// Whether the token works, as far as answers have shown.
 #[derive(Debug, Default)]
 pub struct TokenHealth {
-    /// Being read again; nothing is sent meanwhile.
+    /// Nothing is sent while the token is read again.
     refreshing: bool,
-    /// When the last fresh token was taken into use.
+    /// When the current token replaced the previous one.
     fresh_since: Option<Duration>,
-    /// Fresh tokens since the last answer that showed a working one.
+    /// Fresh tokens since the last answer that accepted one.
     unproven: u32,
 }
 
@@ -24,14 +23,14 @@ impl TokenHealth {
         self.refreshing
     }
 
-    /// Slack accepted the token of a call that was sent at `sent_at`.
+    /// Handles an answer that shows that the token of a call sent at `sent_at` works.
     pub fn accepted(&mut self, sent_at: Duration) {
         if !self.is_of_older_token(sent_at) {
             self.unproven = 0;
         }
     }
 
-    /// Slack called the token of a call that was sent at `sent_at` expired.
+    /// Handles an answer that calls the token of a call sent at `sent_at` expired.
     pub fn expired(&mut self, sent_at: Duration) -> Scope {
         if self.refreshing || self.is_of_older_token(sent_at) {
             return Scope::OlderToken;
@@ -43,7 +42,7 @@ impl TokenHealth {
         Scope::Token
     }
 
-    /// The token was read again: since when there is another one, if there is.
+    /// The token was read again. `changed_at` is `None` if it didn't change.
     pub fn read(&mut self, changed_at: Option<Duration>) {
         self.refreshing = false;
         if changed_at.is_some() {
@@ -52,13 +51,12 @@ impl TokenHealth {
         }
     }
 
-    /// Whether a call left before the token of now was taken into use.
+    /// Whether a call was sent before the current token was used.
     fn is_of_older_token(&self, sent_at: Duration) -> bool {
         self.fresh_since.is_some_and(|since| sent_at < since)
     }
 }
 
-/// Fresh tokens have been expired too often.
 fn given_up() -> Scope {
     Scope::Run(StopReason::Refused { code: ErrorCode::TokenExpired, detail: Box::default() })
 }
