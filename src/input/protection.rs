@@ -32,6 +32,8 @@ pub struct Protection {
     pub sessions: HashSet<SessionId>,
     /// Users named by their addresses, before they are looked up: no row names its user so.
     pub addresses: BTreeSet<EmailAddress>,
+    /// Who has these addresses, once they are looked up, and who had those of the continued run.
+    pub users_of_addresses: HashSet<UserId>,
     /// Users of these sessions, for runs that ask for whole users: the session would end with the user's others.
     pub users_of_sessions: HashSet<UserId>,
     /// Users of the tokens that this run and those before it were given, unless `--allow-self` was.
@@ -45,7 +47,7 @@ impl Protection {
             return Err(Rejection::ProtectedSession);
         }
         let Some(user) = user else { return Ok(()) };
-        if self.users.contains(user) {
+        if self.users.contains(user) || self.users_of_addresses.contains(user) {
             return Err(Rejection::ProtectedUser);
         }
         if self.users_of_sessions.contains(user) {
@@ -78,13 +80,21 @@ impl Protection {
     /// Adds what `--protect` named in an earlier run; returns whether any of it is new.
     pub fn add<'a>(
         &mut self,
-        users: impl Iterator<Item = &'a UserId>,
-        sessions: impl Iterator<Item = &'a SessionId>,
+        users: impl IntoIterator<Item = &'a UserId>,
+        users_of_addresses: impl IntoIterator<Item = &'a UserId>,
+        sessions: impl IntoIterator<Item = &'a SessionId>,
     ) -> bool {
-        let before = self.users.len() + self.sessions.len();
-        self.users.extend(users.cloned());
+        let before = self.ids();
+        self.users.extend(users.into_iter().cloned());
+        self.users_of_addresses.extend(users_of_addresses.into_iter().cloned());
         self.sessions.extend(sessions);
-        self.users.len() + self.sessions.len() > before
+        self.ids() > before
+    }
+
+    /// Users and sessions that `--protect` names.
+    #[must_use]
+    pub fn ids(&self) -> usize {
+        self.users.len() + self.users_of_addresses.len() + self.sessions.len()
     }
 }
 
@@ -124,9 +134,11 @@ mod tests {
         let user = |id| UserId::parse(id).unwrap();
         let (users, sessions) = ([user("U2"), user("W1")], [SessionId::from(7)]);
         let mut protection = Protection { users: [user("U5")].into(), ..Protection::default() };
-        assert!(protection.add(users.iter(), sessions.iter()));
+        assert!(protection.add(&users, [], &sessions));
         assert_eq!((protection.users.len(), protection.sessions.len(), protection.own_users.len()), (3, 1, 0));
-        assert!(!protection.add(users.iter(), sessions.iter()));
+        assert!(!protection.add(&users, [], &sessions));
+        assert!(protection.add([], &users, []));
+        assert_eq!(protection.check(None, Some(&user("W1"))), Err(Rejection::ProtectedUser));
     }
 
     #[test]

@@ -247,7 +247,7 @@ impl Ledger {
             run.later_identities.push(owner.into());
         }
         if let (true, Some(protections)) = (is_spared, &mut self.manifest.protections) {
-            protections.add_own_user(owner.id.clone());
+            protections.own_users.insert(owner.id.clone());
         }
         self.manifest.save_counted(&self.recorded, &self.files.manifest).map(drop).map_err(|error| unwritable(&error))
     }

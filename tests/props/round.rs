@@ -294,7 +294,12 @@ fn begin(case: &Case, place: &Place, prepared: Prepared, number: usize, killed: 
         header: survey.header.clone(),
         columns: survey.columns,
         users: survey.users,
-        protections: Protections::new(users, sessions, own_users),
+        protections: Protections {
+            users: users.iter().cloned().collect(),
+            sessions: sessions.iter().copied().collect(),
+            own_users: own_users.iter().cloned().collect(),
+            ..Protections::default()
+        },
     };
     until_death(&place.files.journal, killed, |passed| {
         let (ledger, changed) =

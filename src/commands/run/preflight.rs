@@ -105,7 +105,9 @@ impl Preflight {
             (content, *survey) = again.map_err(|error| input_error(&error))?;
             Ok(())
         };
-        if inherited.as_ref().is_some_and(|inherited| rules.protection.add(inherited.users(), inherited.sessions())) {
+        if inherited.as_ref().is_some_and(|Protections { users, users_of_addresses, sessions, .. }| {
+            rules.protection.add(users, users_of_addresses, sessions)
+        }) {
             survey_again(&rules, &mut survey)?;
         }
         if protect_users_of_sessions(&mut rules, &survey) {
@@ -143,7 +145,7 @@ impl Preflight {
             return Ok(());
         }
         let protection = &mut self.rules.protection;
-        protection.own_users.extend(self.output.inherited.iter().flat_map(Protections::own_users).cloned());
+        protection.own_users.extend(self.output.inherited.iter().flat_map(|inherited| &inherited.own_users).cloned());
         match own {
             _ if settings.safety.allow_self => {}
             Some(own) => drop(protection.own_users.insert(own.clone())),
@@ -171,7 +173,7 @@ impl Preflight {
     /// # Errors
     /// If the input can't be read again.
     pub fn protect_users(&mut self, settings: &Settings, users: BTreeSet<UserId>) -> Result<(), RunError> {
-        self.rules.protection.users.extend(users);
+        self.rules.protection.users_of_addresses.extend(users);
         let again = self.content.survey_again(self.rules.clone(), self.output.recorded.done().clone());
         (self.content, self.survey) = again.map_err(|error| input_error(&error))?;
         resume_notice::warn_of_idle_protection(
@@ -194,8 +196,12 @@ impl Preflight {
     /// Rows to send that may belong to a protected user, because they name none.
     #[must_use]
     pub fn unowned(&self) -> u64 {
-        let Protection { users, addresses, .. } = &self.rules.protection;
-        if users.is_empty() && addresses.is_empty() { 0 } else { self.survey.without_user }
+        let Protection { users, addresses, users_of_addresses, .. } = &self.rules.protection;
+        if users.is_empty() && addresses.is_empty() && users_of_addresses.is_empty() {
+            0
+        } else {
+            self.survey.without_user
+        }
     }
 
     /// Whether rows that aren't found count as failures. That the audit log's ids are those of Slack's list is likely but unproven,
@@ -208,8 +214,15 @@ impl Preflight {
 
     /// What this run and those after it on the same results go by.
     pub fn protections(&self) -> Protections {
-        let Protection { users, sessions, own_users, .. } = &self.rules.protection;
-        Protections::new(users, sessions, own_users)
+        let Protection { users, sessions, addresses, users_of_addresses, own_users, .. } = &self.rules.protection;
+        let inherited = self.output.inherited.iter().flat_map(|inherited| &inherited.addresses);
+        Protections {
+            users: users.iter().cloned().collect(),
+            sessions: sessions.iter().copied().collect(),
+            addresses: addresses.iter().chain(inherited).cloned().collect(),
+            users_of_addresses: users_of_addresses.iter().cloned().collect(),
+            own_users: own_users.iter().cloned().collect(),
+        }
     }
 }
 

@@ -87,7 +87,7 @@ fn show_kept_protections(prepared: &Preflight, allow_self: bool) {
     if !parts.is_empty() {
         tracing::info!("as in the run that is continued, {} stay protected", output::listed(&parts));
     }
-    let owners: Vec<_> = kept.own_users().map(UserId::as_str).collect();
+    let owners: Vec<_> = kept.own_users.iter().map(UserId::as_str).collect();
     if allow_self && !owners.is_empty() {
         tracing::warn!(
             target: output::WEAKENED,
@@ -101,11 +101,10 @@ fn show_kept_protections(prepared: &Preflight, allow_self: bool) {
 /// A list that protects nobody may be the wrong file. Here the guards are those of `--protect` alone.
 pub(super) fn warn_of_idle_protection(protect: Option<&Path>, protection: &Protection, survey: &InputSummary) {
     let Some(path) = protect.filter(|_| survey.guarded == 0 && survey.sendable > 0) else { return };
-    let ids = protection.users.len() + protection.sessions.len();
-    let why = match ids {
+    let why = match protection.ids() {
         0 => "the file has no ids".to_owned(),
         1 => "its id isn't in any row".to_owned(),
-        _ => format!("none of its {ids} ids is in any row"),
+        ids => format!("none of its {ids} ids is in any row"),
     };
     let path = path.display();
     tracing::warn!(
@@ -115,10 +114,10 @@ pub(super) fn warn_of_idle_protection(protect: Option<&Path>, protection: &Prote
 }
 
 fn protected_parts(kept: &Protections) -> Vec<String> {
-    let (users, sessions) = kept.named();
+    let (users, sessions) = (kept.users.len() + kept.users_of_addresses.len(), kept.sessions.len());
     let named = [(users, "user id", "user ids"), (sessions, "session id", "session ids")];
     let named = named.into_iter().filter(|(ids, ..)| *ids > 0).map(|(ids, one, many)| counted(ids as u64, one, many));
-    let owners = kept.own_users().map(|user| format!("the token's own user {user}"));
+    let owners = kept.own_users.iter().map(|user| format!("the token's own user {user}"));
     named.chain(owners).collect()
 }
 

@@ -1,7 +1,7 @@
 //! The protections of the runs on one results file. A resumed run keeps them, whether it is given them again or not.
 
 use crate::files::sha256_hex;
-use crate::model::{SessionId, UserId};
+use crate::model::{EmailAddress, SessionId, UserId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt::{self, Write as _};
@@ -10,9 +10,16 @@ use std::fmt::{self, Write as _};
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(try_from = "StoredProtections", into = "StoredProtections")]
 pub struct Protections {
-    users: BTreeSet<UserId>,
-    sessions: BTreeSet<SessionId>,
-    own_users: BTreeSet<UserId>,
+    /// Users that `--protect` named by their ids.
+    pub users: BTreeSet<UserId>,
+    /// Sessions that `--protect` named.
+    pub sessions: BTreeSet<SessionId>,
+    /// Users that `--protect` named by their addresses; empty in manifests of versions that only kept who they were.
+    pub addresses: BTreeSet<EmailAddress>,
+    /// Who had these addresses.
+    pub users_of_addresses: BTreeSet<UserId>,
+    /// The users of the tokens whose sessions were protected.
+    pub own_users: BTreeSet<UserId>,
 }
 
 /// As it is written. The counts and the hash make an edit visible.
@@ -20,6 +27,10 @@ pub struct Protections {
 struct StoredProtections {
     user_ids: Vec<String>,
     session_ids: Vec<u64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    addresses: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    address_user_ids: Vec<String>,
     own_user_ids: Vec<String>,
     counts: ProtectionCounts,
     sha256: String,
@@ -33,52 +44,21 @@ struct ProtectionCounts {
 }
 
 impl Protections {
-    /// What `--protect` named, and the users of the tokens.
+    /// What `--protect` named: what is known of it without a token.
     #[must_use]
-    pub fn new<'a>(
-        users: impl IntoIterator<Item = &'a UserId>,
-        sessions: impl IntoIterator<Item = &'a SessionId>,
-        own_users: impl IntoIterator<Item = &'a UserId>,
-    ) -> Self {
-        Self {
-            users: users.into_iter().cloned().collect(),
-            sessions: sessions.into_iter().copied().collect(),
-            own_users: own_users.into_iter().cloned().collect(),
-        }
-    }
-
-    /// The users that `--protect` named.
-    pub fn users(&self) -> impl Iterator<Item = &UserId> {
-        self.users.iter()
-    }
-
-    /// The sessions that `--protect` named.
-    pub fn sessions(&self) -> impl Iterator<Item = &SessionId> {
-        self.sessions.iter()
-    }
-
-    /// The users of the tokens whose sessions were protected.
-    pub fn own_users(&self) -> impl Iterator<Item = &UserId> {
-        self.own_users.iter()
-    }
-
-    /// Adds the user of a fresh token.
-    pub fn add_own_user(&mut self, user: UserId) {
-        self.own_users.insert(user);
-    }
-
-    /// User ids and session ids that were named.
-    #[must_use]
-    pub fn named(&self) -> (usize, usize) {
-        (self.users.len(), self.sessions.len())
+    pub fn named(&self) -> Self {
+        Self { users_of_addresses: BTreeSet::new(), own_users: BTreeSet::new(), ..self.clone() }
     }
 
     /// Over one id a line, in the order in which they are written.
-    fn sha256(&self) -> String {
+    #[must_use]
+    pub fn sha256(&self) -> String {
         let mut text = String::new();
-        let ids: [&mut dyn Iterator<Item = &dyn fmt::Display>; 3] = [
+        let ids: [&mut dyn Iterator<Item = &dyn fmt::Display>; 5] = [
             &mut self.users.iter().map(|id| id as &dyn fmt::Display),
             &mut self.sessions.iter().map(|id| id as &dyn fmt::Display),
+            &mut self.addresses.iter().map(|id| id as &dyn fmt::Display),
+            &mut self.users_of_addresses.iter().map(|id| id as &dyn fmt::Display),
             &mut self.own_users.iter().map(|id| id as &dyn fmt::Display),
         ];
         for id in ids.into_iter().flatten() {
@@ -88,8 +68,7 @@ impl Protections {
     }
 
     fn counts(&self) -> ProtectionCounts {
-        let (users, sessions) = self.named();
-        ProtectionCounts { users, sessions, own_users: self.own_users.len() }
+        ProtectionCounts { users: self.users.len(), sessions: self.sessions.len(), own_users: self.own_users.len() }
     }
 }
 
@@ -99,6 +78,8 @@ impl From<Protections> for StoredProtections {
         Self {
             user_ids: texts(&known.users),
             session_ids: known.sessions.iter().map(|id| id.get()).collect(),
+            addresses: known.addresses.iter().map(EmailAddress::to_string).collect(),
+            address_user_ids: texts(&known.users_of_addresses),
             own_user_ids: texts(&known.own_users),
             counts: known.counts(),
             sha256: known.sha256(),
@@ -115,9 +96,14 @@ impl TryFrom<StoredProtections> for Protections {
                 |id: &String| UserId::parse(id).map_err(|_| format!("the protections: {id:?} is not a user id"));
             ids.iter().map(parse).collect()
         };
+        let address = |text: &String| {
+            EmailAddress::parse(text).ok_or_else(|| format!("the protections: {text:?} is not an e-mail address"))
+        };
         let known = Self {
             users: users(&stored.user_ids)?,
             sessions: stored.session_ids.into_iter().map(SessionId::from).collect(),
+            addresses: stored.addresses.iter().map(address).collect::<Result<_, _>>()?,
+            users_of_addresses: users(&stored.address_user_ids)?,
             own_users: users(&stored.own_user_ids)?,
         };
         if known.counts() != stored.counts || known.sha256() != stored.sha256 {
@@ -133,12 +119,25 @@ mod tests {
 
     fn protections() -> Protections {
         let user = |id| UserId::parse(id).unwrap();
-        Protections::new(&[user("U2"), user("W1")], &[SessionId::from(7)], &[user("W9")])
+        Protections {
+            users: [user("U2"), user("W1")].into(),
+            sessions: [SessionId::from(7)].into(),
+            own_users: [user("W9")].into(),
+            ..Protections::default()
+        }
+    }
+
+    fn with_addresses() -> Protections {
+        Protections {
+            addresses: EmailAddress::parse("jane@example.com").into_iter().collect(),
+            users_of_addresses: UserId::parse("U5").into_iter().collect(),
+            ..protections()
+        }
     }
 
     #[test]
     fn what_is_written_reads_back() {
-        for protections in [protections(), Protections::default()] {
+        for protections in [protections(), with_addresses(), Protections::default()] {
             let text = serde_json::to_string(&protections).unwrap();
             assert_eq!(serde_json::from_str::<Protections>(&text).unwrap(), protections);
         }
@@ -150,8 +149,10 @@ mod tests {
 
     #[test]
     fn an_edit_of_any_member_is_an_error() {
-        let text = serde_json::to_string(&protections()).unwrap();
+        let text = serde_json::to_string(&with_addresses()).unwrap();
         for (from, to) in [
+            ("jane@", "joe@"),
+            ("[\"U5\"]", "[]"),
             ("\"U2\"", "\"U3\""),
             ("\"U2\",", ""),
             ("[7]", "[]"),
