@@ -14,6 +14,7 @@ pub mod manifest;
 pub mod organization;
 pub mod page_file;
 pub mod paths;
+pub mod plan_id;
 pub mod preflight;
 mod record;
 pub mod remaining;
