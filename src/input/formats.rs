@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn other_formats_are_named() {
+    fn other_file_formats_are_reported_by_name() {
         for (head, want) in [
             (&b"PK\x03\x04\x14"[..], "Excel workbook"),
             (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\0", ".xls"),

@@ -59,7 +59,7 @@ fn run(server: &Server, input: &str, flags: &[&str], code: i32) -> (Workdir, Res
 }
 
 #[test]
-fn a_clear_answer_ends_its_row() {
+fn a_clear_answer_ends_the_row() {
     for (answer, status, error, code) in [
         (None, "revoked", "", 0),
         (Some("session_expired"), "already_revoked", "session_expired", 0),
@@ -85,7 +85,7 @@ fn a_clear_answer_ends_its_row() {
 }
 
 #[test]
-fn trouble_passes_and_what_it_did_is_found_out() {
+fn rows_are_retried_after_temporary_faults_and_their_effect_is_detected() {
     // Good rows between them: five rows in trouble one after the other would be an outage.
     let effects = [Effect::None, Effect::Done];
     let kinds = trouble().into_iter().flat_map(|(answer, ..)| match answer {
@@ -111,7 +111,7 @@ fn trouble_passes_and_what_it_did_is_found_out() {
 }
 
 #[test]
-fn trouble_that_stays_leaves_a_row_unknown() {
+fn permanent_faults_leave_the_row_unknown() {
     let answers = (1_000..).step_by(2).zip(trouble().map(|(answer, ..)| answer));
     let server = start(by_session(answers, 9));
     let (work, results, _) = run(&server, &rows(1_000, 26), &["--retries", "0", "--timeout", "1s"], 1);
@@ -138,7 +138,7 @@ fn a_run_that_slack_never_answered_ends_no_row() {
 }
 
 #[test]
-fn five_suspect_codes_running_are_the_runs_own_trouble() {
+fn five_suspect_codes_in_a_row_stop_the_run() {
     for code in ["invalid_arguments", "admin_unauthorized", "access_denied", "brand_new_code"] {
         let server = start(everywhere(refused(code)));
         let (work, results, said) = run(&server, &rows(1_000, 8), &[], 3);
@@ -154,7 +154,7 @@ fn five_suspect_codes_running_are_the_runs_own_trouble() {
 }
 
 #[test]
-fn a_code_of_the_whole_run_stops_it_at_the_first_row() {
+fn a_run_level_code_stops_the_run_at_the_first_row() {
     for code in [
         "not_authed",
         "invalid_auth",
@@ -190,7 +190,7 @@ fn a_code_of_the_whole_run_stops_it_at_the_first_row() {
 }
 
 #[test]
-fn a_code_of_the_whole_run_stops_it_in_the_middle_too() {
+fn a_run_level_code_stops_the_run_in_the_middle() {
     let server = start(by_session([(1_004, refused("not_an_admin"))], 1));
     let (work, results, _) = run(&server, &rows(1_000, 20), &[], 4);
     assert_eq!((server.calls().len(), results.count("revoked"), results.records.len()), (5, 4, 4));
@@ -198,7 +198,7 @@ fn a_code_of_the_whole_run_stops_it_in_the_middle_too() {
 }
 
 #[test]
-fn a_workspace_that_refuses_is_parked_or_stops_the_run() {
+fn a_workspace_level_code_suspends_the_workspace_or_stops_the_run() {
     const THREE: &str = "team_id,session_id\nT1,1000\nT1,1001\nT2,1002\nT2,1003\nT3,1004\nT3,1005\n";
     const ONE: &str = "team_id,session_id\nT1,1000\nT1,1001\n";
     let codes = ["org_login_required", "team_added_to_org", "ekm_access_denied", "no_permission"];
@@ -223,7 +223,7 @@ fn a_workspace_that_refuses_is_parked_or_stops_the_run() {
 }
 
 #[test]
-fn a_row_names_its_session_by_one_id() {
+fn only_one_of_the_two_ids_is_sent() {
     const BOTH: &str = "team_id,session_id,user_id\n";
     for (row, by, status) in [
         ("T9,1000,U1", "auto", "revoked"),
@@ -245,7 +245,7 @@ fn a_row_names_its_session_by_one_id() {
 }
 
 #[test]
-fn a_warning_is_told_once_and_fails_nobody() {
+fn a_warning_is_reported_once_and_fails_no_row() {
     let (slack, work) = (Canned::json(r#"{"ok":true,"warning":"superfluous_charset"}"#), Workdir::new());
     work.write("in.csv", rows(1_000, 5));
     let program = work.program(["run", "in.csv", "--yes", "--rate", "unlimited", "--api-url", &slack.url()]);
@@ -255,7 +255,7 @@ fn a_warning_is_told_once_and_fails_nobody() {
 }
 
 #[test]
-fn success_is_200_and_ok_true_and_nothing_else() {
+fn only_status_200_with_ok_true_is_success() {
     for (status, body, is_success) in [
         ("200 OK", r#"{"ok":true}"#, true),
         ("200 OK", r#"{"ok":"true"}"#, false),

@@ -198,7 +198,7 @@ fn imports_point_inward_and_edges_never_import_each_other() {
 }
 
 #[test]
-fn a_crate_from_outside_has_its_place() {
+fn each_external_crate_is_used_in_one_module() {
     let mut wrong = Vec::new();
     for source in sources() {
         for (name, places) in PLACES {
@@ -223,7 +223,7 @@ fn every_dependency_is_in_these_tables() {
 }
 
 #[test]
-fn the_model_is_std_and_serde_alone() {
+fn the_model_uses_only_std_and_serde() {
     let crates = PLACES.iter().map(|(name, _)| *name).chain(ANYWHERE);
     let crates: Vec<&str> = crates.filter(|name| *name != "serde").collect();
     // The calendar, the set of lines that the input and the ledger share, and a manifest's unknown members.
@@ -235,7 +235,7 @@ fn the_model_is_std_and_serde_alone() {
 }
 
 #[test]
-fn the_state_machine_neither_waits_nor_reads_a_clock() {
+fn the_state_machine_does_not_wait_or_read_a_clock() {
     let sources = sources();
     for path in PURE {
         let source = sources.iter().find(|source| source.path == path).unwrap_or_else(|| panic!("{path} is gone"));
@@ -247,13 +247,13 @@ fn the_state_machine_neither_waits_nor_reads_a_clock() {
 
 /// `Path::exists` calls a file missing that can't be looked at, and what is missing is written anew.
 #[test]
-fn an_error_is_not_taken_for_a_missing_file() {
+fn other_errors_are_not_treated_as_a_missing_file() {
     let wrong: Vec<_> = sources().into_iter().filter(|source| source.code.contains(".exists()")).collect();
     assert_eq!(wrong.iter().map(|source| &*source.path).collect::<Vec<_>>(), [""; 0]);
 }
 
 #[test]
-fn the_rules_of_this_test_would_be_broken_by_a_wrong_import() {
+fn the_import_rules_reject_a_wrong_import() {
     let code = "use crate::input;\nuse super::tokio;\nlet x = my_csv::Reader; csv::Writer::new()\n";
     let source = Source { path: "slack/client.rs".into(), code: code.into() };
     assert_eq!((source.room(), source.paths_from("crate")), ("slack", vec!["crate::input"]));
@@ -264,7 +264,7 @@ fn the_rules_of_this_test_would_be_broken_by_a_wrong_import() {
 
 /// A code is in the table of codes and a column in the table of columns; nothing else spells one.
 #[test]
-fn codes_and_columns_are_spelled_in_their_tables_alone() {
+fn codes_and_columns_are_spelled_only_in_their_tables() {
     let mut sources = sources();
     sources.retain(|source| Path::new(&source.path).extension().is_some_and(|kind| kind == "rs"));
     // Also the name of an event.
@@ -283,7 +283,7 @@ fn codes_and_columns_are_spelled_in_their_tables_alone() {
 }
 
 #[test]
-fn the_files_that_contributing_names_exist() {
+fn files_named_in_contributing_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let text = include_str!("../../CONTRIBUTING.md");
     let is_ours = |path: &&str| ["src/", "tests/", "docs/", "benches/"].iter().any(|root| path.starts_with(root));

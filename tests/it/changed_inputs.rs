@@ -64,7 +64,7 @@ fn cases() -> Vec<(&'static str, String, String)> {
 }
 
 #[test]
-fn an_input_rewritten_at_the_question_is_not_sent() {
+fn an_input_changed_before_the_confirmation_is_not_sent() {
     for (name, original, other) in cases() {
         for flag in [None, Some("--whole-users")] {
             let (work, server) = (Workdir::new(), slack(Duration::ZERO));
@@ -88,7 +88,7 @@ fn an_input_rewritten_at_the_question_is_not_sent() {
 }
 
 #[test]
-fn an_input_rewritten_under_the_run_stops_it_and_the_original_continues_it() {
+fn an_input_changed_during_the_run_stops_it_and_the_original_resumes_it() {
     for (name, original, other) in cases() {
         let (work, server) = (Workdir::new(), slack(Duration::from_millis(5)));
         work.write(name, packed(name, &original));
@@ -116,7 +116,7 @@ fn an_input_rewritten_under_the_run_stops_it_and_the_original_continues_it() {
 }
 
 #[test]
-fn whole_users_are_those_of_the_survey_though_the_input_is_rewritten() {
+fn whole_users_are_those_of_the_survey_even_if_the_input_changes() {
     for padding in [0, WIDE] {
         let (work, server) = (Workdir::new(), slack(Duration::from_millis(20)));
         work.write("s.csv", list(1_000, ROWS, padding));
@@ -132,7 +132,7 @@ fn whole_users_are_those_of_the_survey_though_the_input_is_rewritten() {
 }
 
 #[test]
-fn rows_that_are_appended_or_a_new_file_of_the_name_stop_nothing() {
+fn appended_rows_or_a_replaced_file_do_not_stop_the_run() {
     for replace in [false, true] {
         let (work, server) = (Workdir::new(), slack(Duration::from_millis(1)));
         work.write("s.csv", list(1_000, FEW, 0));

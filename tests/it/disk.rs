@@ -56,7 +56,7 @@ fn limited(work: &Workdir, server: &Server, blocks: u32) -> Output {
 }
 
 #[test]
-fn a_full_disk_stops_the_run_names_what_was_sent_and_is_no_loss() {
+fn a_full_disk_stops_the_run_and_loses_no_row() {
     let (work, server) = (Workdir::new(), stand_in());
     work.write("s.csv", rows(1_000, ROWS));
     // Sixteen blocks of 512 bytes, or of 1,024 in some shells: the results need forty of the larger.
@@ -99,7 +99,7 @@ impl Drop for Disk<'_> {
 }
 
 #[test]
-fn on_a_disk_that_is_full_for_every_file_the_run_ends_as_well() {
+fn the_run_ends_if_no_file_can_be_written() {
     let (work, server) = (Workdir::new(), stand_in());
     work.write("s.csv", rows(1_000, ROWS));
     fs::create_dir(work.path("disk")).unwrap();
@@ -120,7 +120,7 @@ fn on_a_disk_that_is_full_for_every_file_the_run_ends_as_well() {
 }
 
 #[test]
-fn a_record_that_does_not_fit_weighs_more_than_the_signal_before_it() {
+fn an_unwritable_record_takes_precedence_over_a_signal() {
     let latency = Latency::Fixed(Duration::from_secs(1));
     let (work, server) = (Workdir::new(), start(StandInConfig { latency, ..config(sessions(1_000, 2)) }));
     let note = "x".repeat(200 * 1024);
@@ -143,7 +143,7 @@ fn a_record_that_does_not_fit_weighs_more_than_the_signal_before_it() {
 }
 
 #[test]
-fn where_results_cannot_be_made_nothing_is_sent() {
+fn nothing_is_sent_if_results_cannot_be_created() {
     let (work, server) = (Workdir::new(), stand_in());
     work.write("s.csv", rows(1_000, 3));
     work.write("file", "");
@@ -167,7 +167,7 @@ fn losing(work: &Workdir, server: &Server, lose: fn(&Path)) -> Finished {
 }
 
 #[test]
-fn results_lost_under_the_run_stop_it_and_are_made_up_for() {
+fn deleted_results_stop_the_run_and_are_restored_by_resume() {
     let delete: fn(&Path) = |path| fs::remove_file(path).unwrap();
     let truncate: fn(&Path) = |path| fs::File::options().write(true).open(path).unwrap().set_len(0).unwrap();
     for (lose, word) in [(delete, "was deleted"), (truncate, "was truncated")] {
@@ -187,7 +187,7 @@ fn results_lost_under_the_run_stop_it_and_are_made_up_for() {
 }
 
 #[test]
-fn results_that_another_program_adds_to_or_overwrites_stop_the_run() {
+fn results_changed_by_another_program_stop_the_run() {
     let add: fn(&Path) = |path| {
         use std::io::Write as _;
         fs::File::options().append(true).open(path).unwrap().write_all(b"T1,9,9,rev").unwrap();
@@ -212,7 +212,7 @@ fn results_that_another_program_adds_to_or_overwrites_stop_the_run() {
 
 /// What is only told to somebody does not stop a run when nobody takes it.
 #[test]
-fn with_standard_error_closed_or_full_the_run_goes_on() {
+fn a_closed_or_full_standard_error_does_not_stop_the_run() {
     for stderr in ["2>&-", "2>/dev/full", "2>&1 | true", ">&- 2>&-"] {
         let (work, server) = (Workdir::new(), stand_in());
         work.write("s.csv", rows(1_000, 50));

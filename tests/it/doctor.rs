@@ -33,7 +33,7 @@ fn a_good_token_passes_every_check() {
 }
 
 #[test]
-fn scopes_are_held_against_what_the_commands_need() {
+fn scopes_are_compared_with_what_the_commands_need() {
     let work = Workdir::new();
     for (scopes, mark, code) in [
         ("admin.users:read,admin.users:write", "✓", 0),
@@ -48,7 +48,7 @@ fn scopes_are_held_against_what_the_commands_need() {
 }
 
 #[test]
-fn the_token_has_to_outlive_the_run_of_an_input() {
+fn doctor_checks_that_the_token_outlives_the_run() {
     let work = Workdir::new();
     let identity = TokenIdentity { expires_in: Some(3_600), ..TokenIdentity::default() };
     let server = with_token(StandInToken { identity, ..StandInToken::named(TOKEN) });
@@ -75,7 +75,7 @@ fn checked(work: &Workdir, server: &Server, code: i32) -> (BTreeMap<String, (Str
 }
 
 #[test]
-fn a_run_checks_the_same_and_keeps_it_in_its_manifest() {
+fn a_run_makes_the_same_checks_and_records_them() {
     let (work, server) = (Workdir::new(), start(config(sessions(1, 30))));
     let (checks, said) = checked(&work, &server, 0);
     let mut names: Vec<_> = checks.keys().map(String::as_str).collect();
@@ -99,7 +99,7 @@ fn a_run_checks_the_same_and_keeps_it_in_its_manifest() {
 }
 
 #[test]
-fn a_run_warns_of_what_is_not_good_once() {
+fn a_run_warns_once_about_each_failed_check() {
     let identity = TokenIdentity { expires_in: Some(0), enterprise_id: None, ..TokenIdentity::default() };
     let server = |token: StandInToken| start(StandInConfig { tokens: vec![token], ..config(sessions(1, 30)) });
     let weak = server(StandInToken { scopes: "admin.users:read".into(), identity, ..StandInToken::named(TOKEN) });
@@ -117,7 +117,7 @@ fn a_run_warns_of_what_is_not_good_once() {
 }
 
 #[test]
-fn tokens_that_will_not_do_are_exit_4_and_a_dead_line_is_exit_5() {
+fn invalid_tokens_are_exit_4_and_no_connection_is_exit_5() {
     let (work, server) = (Workdir::new(), start(config(sessions(1, 1))));
     let text = doctor(&work, &server).token("xoxp-unknown").exits(4).stdout();
     assert!(line(&text, "identity").starts_with("✗") && text.contains("invalid_auth"), "{text}");
@@ -133,7 +133,7 @@ fn tokens_that_will_not_do_are_exit_4_and_a_dead_line_is_exit_5() {
 }
 
 #[test]
-fn machines_get_one_object() {
+fn json_output_is_one_object() {
     let (work, server) = (Workdir::new(), start(config(sessions(1, 1))));
     let object: serde_json::Value =
         serde_json::from_str(&doctor(&work, &server).args(["--json"]).exits(0).stdout()).unwrap();
@@ -146,7 +146,7 @@ fn machines_get_one_object() {
 }
 
 #[test]
-fn a_limit_is_not_blamed_on_the_network() {
+fn a_rate_limit_is_not_reported_as_a_network_problem() {
     let server = crate::harness::Canned::answer("429 Too Many Requests", r#"{"ok":false,"error":"ratelimited"}"#);
     let said = Workdir::new().program(["doctor", "--api-url", &server.url()]).token(TOKEN).exits(5).stdout();
     assert!(said.contains("asks for a pause") && !said.contains("certificates"), "{said}");

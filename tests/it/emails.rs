@@ -31,7 +31,7 @@ fn command(work: &Workdir, server: &Server, arguments: &[&str]) -> Program {
 }
 
 #[test]
-fn resolve_fills_in_the_users_of_addresses_and_names_those_it_does_not_know() {
+fn resolve_adds_users_by_address_and_reports_unknown_addresses() {
     let (work, server) = (Workdir::new(), start(people()));
     work.write(
         "leavers.csv",
@@ -63,7 +63,7 @@ fn resolve_fills_in_the_users_of_addresses_and_names_those_it_does_not_know() {
 }
 
 #[test]
-fn a_nightly_job_begins_with_addresses() {
+fn a_nightly_job_works_with_addresses() {
     let (work, server) = (Workdir::new(), start(people()));
     work.write("leavers.csv", "email\nana@example.com\ncem@example.com\n");
     command(&work, &server, &["resolve", "leavers.csv", "-o", "users.csv"]).exits(0);
@@ -77,7 +77,7 @@ fn a_nightly_job_begins_with_addresses() {
 }
 
 #[test]
-fn lists_of_users_take_addresses_and_one_that_is_not_known_stops_the_listing() {
+fn user_lists_accept_addresses_and_an_unknown_one_stops_the_listing() {
     let (work, server) = (Workdir::new(), start(people()));
     work.write("users.txt", "Ana@example.com\nW3 # left\nben@example.com\n");
     work.write("keep.txt", "BEN@example.com\n");
@@ -102,7 +102,7 @@ fn lists_of_users_take_addresses_and_one_that_is_not_known_stops_the_listing() {
 }
 
 #[test]
-fn a_run_looks_up_whom_it_protects_and_keeps_that_when_it_is_resumed() {
+fn protected_addresses_are_looked_up_and_kept_on_resume() {
     let (work, server) = (Workdir::new(), start(StandInConfig { log: 10, ..people() }));
     work.write("s.csv", "session_id,user_id\n1,U1\n2,U2\n");
     work.write("keep.txt", "ben@example.com\n");
@@ -124,7 +124,7 @@ fn a_run_looks_up_whom_it_protects_and_keeps_that_when_it_is_resumed() {
 }
 
 #[test]
-fn a_lookup_has_its_own_limit_and_its_troubles_have_their_codes() {
+fn a_lookup_has_its_own_limit_and_exit_codes() {
     let once = Limit::of(LimitKind::TokenBucket { calls: 1, per: Duration::from_mins(10), burst: 1 });
     let limits = MethodLimits { list_users: once, ..MethodLimits::default() };
     let reader = StandInToken { scopes: "admin.users:write".into(), ..StandInToken::named("xoxp-writer") };
@@ -143,7 +143,7 @@ fn a_lookup_has_its_own_limit_and_its_troubles_have_their_codes() {
 }
 
 #[test]
-fn a_rehearsal_knows_addresses_made_of_the_ids() {
+fn the_stand_in_has_addresses_made_from_ids() {
     let work = Workdir::new();
     work.write("leavers.csv", "email\nu0sample03@example.com\nnobody@example.com\n");
     let ended = work.program(["resolve", "--rehearse", "leavers.csv"]).exits(1);
@@ -155,7 +155,7 @@ fn a_rehearsal_knows_addresses_made_of_the_ids() {
 }
 
 #[test]
-fn a_few_people_whose_workspaces_are_known_are_asked_for_alone() {
+fn only_a_few_people_are_listed_if_their_workspaces_are_known() {
     let others = (1_000..31_000).map(|id| Session::new(id, "T9", &format!("U8{}", id % 500)));
     let people = (0..5).flat_map(|person| {
         let user = format!("U7{person}");

@@ -46,7 +46,7 @@ fn assert_refused(work: &Workdir, server: &Server, program: Program, why: &str) 
 }
 
 #[test]
-fn records_of_rows_that_the_input_does_not_have_are_refused() {
+fn records_without_a_row_in_the_input_are_refused() {
     for (from, to, line) in [
         // Another input's results, of the same columns.
         ("T1,1001,3,revoked", "T1,2001,3,revoked", 3),
@@ -68,7 +68,7 @@ fn records_of_rows_that_the_input_does_not_have_are_refused() {
 }
 
 #[test]
-fn results_that_appear_while_the_run_is_prepared_are_not_taken_for_its_own() {
+fn results_created_by_others_during_preflight_are_refused() {
     let server = start(config(sessions(1_000, 3)));
     for resumes in [&["--resume"] as &[&str], &["--resume-or-start"], &[]] {
         let work = Workdir::new();
@@ -87,7 +87,7 @@ fn results_that_appear_while_the_run_is_prepared_are_not_taken_for_its_own() {
 }
 
 #[test]
-fn results_that_are_swapped_while_the_run_is_prepared_are_not_continued() {
+fn results_replaced_during_preflight_are_not_resumed() {
     let (work, server) = stopped();
     let (manifest, calls) = (work.read(MANIFEST), accepted(&server));
     let swap = format!("cp {RESULTS} copy; printf x >> copy; mv copy {RESULTS}; echo {TOKEN}");
@@ -99,7 +99,7 @@ fn results_that_are_swapped_while_the_run_is_prepared_are_not_continued() {
 }
 
 #[test]
-fn a_run_that_can_not_begin_leaves_nothing_in_the_way_of_the_next() {
+fn a_run_that_fails_to_start_does_not_block_the_next() {
     let (work, server) = (Workdir::new(), start(config(sessions(1_000, 3))));
     work.write("s.csv", rows(1_000, 3));
     let command = format!("mkdir {MANIFEST}; echo {TOKEN}");
@@ -112,7 +112,7 @@ fn a_run_that_can_not_begin_leaves_nothing_in_the_way_of_the_next() {
 }
 
 #[test]
-fn results_that_were_edited_since_the_last_run_are_refused_and_not_sealed_again() {
+fn results_edited_since_the_last_run_are_refused() {
     for finished in [false, true] {
         let (work, server) = stopped();
         if finished {
@@ -142,7 +142,7 @@ fn results_that_were_edited_since_the_last_run_are_refused_and_not_sealed_again(
 }
 
 #[test]
-fn what_was_cut_off_is_sent_again_and_said_so() {
+fn rows_of_truncated_records_are_sent_again_with_a_warning() {
     let (work, server) = stopped();
     resume(&work, &server).exits(0);
     let ours = work.read(RESULTS);
@@ -154,7 +154,7 @@ fn what_was_cut_off_is_sent_again_and_said_so() {
 }
 
 #[test]
-fn results_that_are_gone_are_made_anew_only_if_the_run_was_not_complete() {
+fn missing_results_are_recreated_only_for_an_incomplete_run() {
     let (work, server) = stopped();
     fs::remove_file(work.path(RESULTS)).expect("results");
     let said = resume(&work, &server).args(["-q"]).exits(0).stderr();
@@ -170,7 +170,7 @@ fn results_that_are_gone_are_made_anew_only_if_the_run_was_not_complete() {
 
 /// Of the ten sessions the last five are nobody's. The row that met the end of the run got a clear answer.
 #[test]
-fn a_row_that_was_clearly_refused_is_not_called_gone_by_the_next_run() {
+fn a_clearly_refused_row_is_not_already_revoked_in_the_next_run() {
     let limit = LimitKind::FixedWindow { calls: 5, per: Duration::from_hours(1), starts: WindowStart::FirstCall };
     let limits = MethodLimits {
         invalidate: Limit { retry_after: RetryAfter::Fixed(3_600), ..Limit::of(limit) },
@@ -207,7 +207,7 @@ fn struck_at(work: &Workdir, server: &Server, calls: &str, how: &str, when: u32)
 }
 
 #[test]
-fn a_run_that_dies_or_fails_as_it_begins_has_sent_nothing_and_the_next_one_knows() {
+fn a_run_that_dies_at_its_start_is_known_to_have_sent_nothing() {
     let mut before_the_first_call = 0;
     for calls in ["rename,renameat,renameat2", "fsync,fdatasync", "ftruncate"] {
         for (how, when) in

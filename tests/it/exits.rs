@@ -31,7 +31,7 @@ fn resume(work: &Workdir, server: &Server) {
 }
 
 #[test]
-fn rows_that_failed_are_exit_1_and_under_strict_those_not_found() {
+fn failed_rows_are_exit_1_and_with_strict_missing_sessions_too() {
     for (answer, flags, code) in [
         (None, &[][..], 0),
         (Some("session_not_found"), &[], 0),
@@ -47,7 +47,7 @@ fn rows_that_failed_are_exit_1_and_under_strict_those_not_found() {
 }
 
 #[test]
-fn a_session_that_was_ended_under_its_other_id_is_not_missing() {
+fn a_session_ended_by_its_other_id_is_not_reported_missing() {
     let listed = "user_id,team_id,session_id\nU1,,1000\n,T1,1000\n,T1,1001\nU1,T1,1001\n";
     for (input, flags, statuses, code) in [
         (listed, &["-j", "1"][..], ["revoked", "already_revoked", "revoked", "already_revoked"], 0),
@@ -75,7 +75,7 @@ fn a_session_that_was_ended_under_its_other_id_is_not_missing() {
 }
 
 #[test]
-fn a_session_that_an_earlier_run_ended_under_its_other_id_is_not_missing() {
+fn a_session_ended_by_its_other_id_in_an_earlier_run_is_not_reported_missing() {
     let tokens = vec![StandInToken { ends: Some((1, TokenEnd::Revoked)), ..StandInToken::named(TOKEN) }];
     let (work, server) = (Workdir::new(), start(StandInConfig { tokens, ..config(sessions(1_000, 10)) }));
     work.write("in.csv", "user_id,team_id,session_id\n,T1,1000\nU1,,1000\nU1,,1001\n");
@@ -90,7 +90,7 @@ fn a_session_that_an_earlier_run_ended_under_its_other_id_is_not_missing() {
 }
 
 #[test]
-fn failures_stop_the_run_at_their_limit() {
+fn max_failures_stops_the_run() {
     for (flags, recorded) in [
         (&["--max-failures", "3"][..], 3),
         (&["--max-failures", "1"], 1),
@@ -121,7 +121,7 @@ fn a_deadline_stops_the_run() {
 }
 
 #[test]
-fn slack_out_of_reach_for_too_long_is_exit_5() {
+fn a_long_outage_is_exit_5() {
     let (work, server) = (Workdir::new(), slack(Some("service_unavailable")));
     let said = run(&work, &server, &["--max-retry-after", "10ms", "--retries", "9"], 5);
     assert_eq!(work.results("in.results.csv").records.len(), 0);
@@ -130,7 +130,7 @@ fn slack_out_of_reach_for_too_long_is_exit_5() {
 }
 
 #[test]
-fn an_outage_under_way_ends_the_run_and_gives_up_no_row() {
+fn an_outage_during_the_run_stops_it_and_ends_no_row() {
     let away = || RepeatedReply::always(ScriptedReply::Refused(ErrorCode::from("service_unavailable")));
     let script = ReplyScript { by_session: (1_001..1_100).map(|id| (id, away())).collect(), ..ReplyScript::default() };
     let (work, server) = (Workdir::new(), start(StandInConfig { script, ..config(sessions(1_000, 100)) }));
@@ -158,7 +158,7 @@ fn another_run_on_the_same_output_is_exit_6() {
 }
 
 #[test]
-fn results_that_cannot_be_made_are_exit_7() {
+fn uncreatable_results_are_exit_7() {
     let (work, server) = (Workdir::new(), slack(None));
     std::fs::create_dir(work.path("folder")).expect("a folder");
     for output in ["missing/out.csv", "folder", "/dev/full", "/proc/out.csv"] {
@@ -169,7 +169,7 @@ fn results_that_cannot_be_made_are_exit_7() {
 }
 
 #[test]
-fn events_that_cannot_be_written_are_exit_7_and_leave_nothing_behind() {
+fn unwritable_events_are_exit_7_and_leave_no_files() {
     let (work, server) = (Workdir::new(), slack(None));
     let said = run(&work, &server, &["--events", "missing/events"], 7);
     assert!(said.contains("missing/events") && said.contains("--events"), "{said}");
@@ -178,7 +178,7 @@ fn events_that_cannot_be_written_are_exit_7_and_leave_nothing_behind() {
 }
 
 #[test]
-fn a_file_that_is_read_or_kept_is_never_overwritten_by_another_name() {
+fn an_input_or_output_is_never_overwritten_through_another_path() {
     for (flag, name) in [
         ("--remaining", "./in.csv"),
         ("--remaining", "in.results.csv"),
@@ -201,7 +201,7 @@ fn a_file_that_is_read_or_kept_is_never_overwritten_by_another_name() {
 }
 
 #[test]
-fn results_that_are_there_are_refused_unless_they_are_continued() {
+fn existing_results_are_refused_without_resume() {
     let (work, server) = (Workdir::new(), slack(None));
     work.write("in.results.csv", "precious");
     for flags in [&[][..], &["--resume"], &["-o", "in.results.csv"]] {
@@ -212,7 +212,7 @@ fn results_that_are_there_are_refused_unless_they_are_continued() {
 }
 
 #[test]
-fn a_resumption_of_nothing_begins_and_says_so() {
+fn resume_without_results_starts_and_warns() {
     let (work, server) = (Workdir::new(), slack(None));
     let said = run(&work, &server, &["--resume"], 0);
     assert!(said.contains("nothing to resume"), "{said}");
@@ -220,7 +220,7 @@ fn a_resumption_of_nothing_begins_and_says_so() {
 }
 
 #[test]
-fn a_command_line_that_cannot_be_meant_is_exit_2() {
+fn contradictory_flags_are_exit_2() {
     let (work, server) = (Workdir::new(), slack(None));
     work.write("in.csv", rows(1_000, 1));
     for (line, want) in [
@@ -264,7 +264,7 @@ fn a_command_line_that_cannot_be_meant_is_exit_2() {
 }
 
 #[test]
-fn what_was_asked_for_is_exit_0_and_on_standard_output() {
+fn requested_output_is_exit_0_on_standard_output() {
     let work = Workdir::new();
     for (line, want) in [
         ("--version", env!("CARGO_PKG_VERSION")),
@@ -282,7 +282,7 @@ fn what_was_asked_for_is_exit_0_and_on_standard_output() {
 }
 
 #[test]
-fn a_rate_is_kept_and_told_in_the_same_words() {
+fn a_fixed_rate_is_kept_and_reported() {
     let work = Workdir::new();
     work.write("in.csv", rows(1_000, 61));
     for (rate, seconds) in [("1/s", 60), ("60/min", 60), ("3600/h", 60), ("20/min", 180)] {
@@ -294,7 +294,7 @@ fn a_rate_is_kept_and_told_in_the_same_words() {
 
 /// Too few files to be had for a runtime to start, for the next one to be opened, or for a library that panics then.
 #[test]
-fn a_fault_of_the_program_is_exit_70() {
+fn a_panic_is_exit_70() {
     let (work, server) = (Workdir::new(), slack(None));
     work.write("in.csv", rows(1_000, 2));
     let mut faults = 0;

@@ -19,7 +19,7 @@ fn lines(results: &Results) -> Vec<u64> {
 }
 
 #[test]
-fn quotes_in_tab_separated_text_swallow_no_row() {
+fn quotes_in_tab_separated_text_do_not_join_rows() {
     let rows = "U0\t4471902286613\t\"abc\nU1\t4471902286614\tplain\nU2\t4471902286615\t\"x\ty\nU3\t4471902286616\tdef\"\nU4\t4471902286617\t\"\"\n";
     for (flags, text) in
         [(&[][..], rows.replace("\"x\ty", "\"x y")), (&["--delimiter", "tab"], rows.replace("\"x\ty", "\"x y"))]
@@ -53,7 +53,7 @@ fn tab_separated_text_with_a_quoted_header_has_quoted_cells() {
 }
 
 #[test]
-fn rows_in_a_quoted_cell_are_warned_of() {
+fn rows_inside_a_quoted_cell_cause_a_warning() {
     let (work, server) = (Workdir::new(), slack());
     work.write("s.csv", "user_id,session_id,note\nU0,4471902286613,\"abc\nU1,4471902286614,x\nU2,4471902286615,y\"\n");
     let said = run(&work, &server, "s.csv", &["-q"], 0).stderr();
@@ -64,7 +64,7 @@ fn rows_in_a_quoted_cell_are_warned_of() {
 }
 
 #[test]
-fn rows_of_empty_cells_and_surplus_empty_cells_are_nothing() {
+fn empty_rows_and_surplus_empty_cells_are_ignored() {
     let (work, server) = (Workdir::new(), slack());
     let text = "session_id;user_id;note;;\n;;;;\n4471902286613;U0;laptop\n\n;;;\n4471902286614;U1;phone;;;;\n \u{a0};;\n4471902286615;U2;;x\n;;;\n";
     work.write("s.csv", text);
@@ -83,7 +83,7 @@ fn rows_of_empty_cells_and_surplus_empty_cells_are_nothing() {
 }
 
 #[test]
-fn a_first_line_that_states_the_delimiter_is_skipped() {
+fn the_sep_line_is_skipped() {
     for first in ["sep=;\r\n", "\u{feff}SEP=;\n", "\"sep=;\"\n", "\nsep=;,,,\n"] {
         let (work, server) = (Workdir::new(), slack());
         work.write("s.csv", format!("{first}session_id;user_id;a,b\r\n4471902286613;U0;x\r\n9;U1;y\r\n"));
@@ -118,7 +118,7 @@ fn decorated_ids_are_read_if_no_digit_can_have_been_lost() {
 }
 
 #[test]
-fn a_protected_user_is_known_under_a_decorated_id() {
+fn protected_users_are_recognized_by_decorated_ids() {
     let (work, server) = (Workdir::new(), slack());
     work.write(
         "s.csv",
@@ -130,7 +130,7 @@ fn a_protected_user_is_known_under_a_decorated_id() {
 }
 
 #[test]
-fn an_id_that_may_be_wrong_is_named_with_what_is_odd_about_it() {
+fn a_doubtful_id_is_reported_with_the_reason() {
     let rows = [
         ("\u{200b}4471902286613,U0", "session_id \"\\u{200b}4471902286613\"", "U+200B (zero width space)"),
         ("4471902286613,U0\u{200b}", "user_id \"U0\\u{200b}\"", "U+200B (zero width space)"),
@@ -160,7 +160,7 @@ fn an_id_that_may_be_wrong_is_named_with_what_is_odd_about_it() {
 }
 
 #[test]
-fn other_formats_are_named() {
+fn other_file_formats_are_reported_by_name() {
     let gzip = |bytes: &[u8]| {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         std::io::Write::write_all(&mut encoder, bytes).expect("memory takes everything");
@@ -189,7 +189,7 @@ fn other_formats_are_named() {
 }
 
 #[test]
-fn results_taken_for_a_list_are_warned_of() {
+fn results_used_as_input_cause_a_warning() {
     let (work, server) = (Workdir::new(), slack());
     work.write("s.csv", "session_id,user_id\n4471902286613,U0\n4471902286614,U1\n");
     run(&work, &server, "s.csv", &[], 0);

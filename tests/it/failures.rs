@@ -21,7 +21,7 @@ fn run(work: &Workdir, server: &Server, flags: &[&str]) -> Program {
 }
 
 #[test]
-fn failed_rows_are_grouped_by_code_with_remedy_and_the_command_that_retries_them() {
+fn failures_are_grouped_by_code_with_hint_and_retry_command() {
     let codes = [(1_003, "user_not_found"), (1_005, "user_not_found"), (1_007, "internal_error"), (1_008, "brand_new")];
     for quiet in [false, true] {
         let (work, server) = answering(&codes);
@@ -64,7 +64,7 @@ fn failed_rows_are_grouped_by_code_with_remedy_and_the_command_that_retries_them
 }
 
 #[test]
-fn a_resumed_run_reports_the_failures_of_all_runs_on_its_results() {
+fn a_resumed_run_reports_failures_of_all_runs() {
     let (work, server) = answering(&[(1_003, "user_not_found")]);
     run(&work, &server, &["--max-failures", "1"]).exits(3);
     let said = run(&work, &server, &["--resume", "-q"]).exits(1).stderr();
@@ -72,7 +72,7 @@ fn a_resumed_run_reports_the_failures_of_all_runs_on_its_results() {
 }
 
 #[test]
-fn answers_that_slack_never_gave_have_remedies_too() {
+fn faults_without_an_answer_have_hints() {
     for (status, want) in [
         ("407 Proxy Authentication Required", "user name and password"),
         ("503 Service Unavailable", "slack-status.com"),
@@ -91,7 +91,7 @@ fn answers_that_slack_never_gave_have_remedies_too() {
 }
 
 #[test]
-fn a_workspace_that_refuses_is_named_with_the_remedy() {
+fn a_suspended_workspace_is_reported_with_a_hint() {
     let always = RepeatedReply::always(ScriptedReply::Refused(ErrorCode::from("team_access_not_granted")));
     let mut all = sessions(1_000, 3);
     all.extend((2_000..2_003).map(|id| slack_revoke::stand_in::Session::new(id, "T2", "U2")));

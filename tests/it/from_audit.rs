@@ -37,7 +37,7 @@ fn ids(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_sample_becomes_a_list_with_every_reason_counted() {
+fn the_sample_is_converted_and_every_skipped_entry_counted() {
     let work = Workdir::new();
     work.write("audit.json", SAMPLE);
     let ended = convert(&work, "audit.json", &["-o", "sessions.csv", "--users-output", "users.csv"]).exits(0);
@@ -95,7 +95,7 @@ fn filters_leave_out_entries() {
 }
 
 #[test]
-fn every_reason_to_set_an_entry_aside_is_counted_and_documented() {
+fn every_reason_to_skip_an_entry_is_counted_and_documented() {
     let session = json!(1_112_275_520_242_u64);
     let with = |pointer: &'static str, value: Value| {
         entry("U1", &session, move |entry| *entry.pointer_mut(pointer).unwrap() = value)
@@ -140,7 +140,7 @@ fn every_reason_to_set_an_entry_aside_is_counted_and_documented() {
 }
 
 #[test]
-fn entries_are_read_from_several_files_from_standard_input_and_out_of_envelopes() {
+fn entries_are_read_from_files_standard_input_and_envelopes() {
     let work = Workdir::new();
     let entry = |user, session: u64| entry(user, &json!(session), |_| ());
     work.write("a.json", json!([entry("U1", 1)]).to_string());
@@ -166,7 +166,7 @@ fn entries_are_read_from_several_files_from_standard_input_and_out_of_envelopes(
 }
 
 #[test]
-fn a_file_that_is_no_log_or_is_cut_off_leaves_no_output() {
+fn an_invalid_or_truncated_log_leaves_no_output() {
     let work = Workdir::new();
     for (text, want) in [
         (String::new(), "log: is empty"),
@@ -188,7 +188,7 @@ fn a_file_that_is_no_log_or_is_cut_off_leaves_no_output() {
 }
 
 #[test]
-fn memory_does_not_grow_with_the_entries() {
+fn memory_does_not_grow_with_the_number_of_entries() {
     let work = Workdir::new();
     let one = lines([entry("U1", &json!(1), |entry| entry["details"] = json!("x".repeat(4000)))]);
     let peak_of = |entries: usize| {
@@ -203,7 +203,7 @@ fn memory_does_not_grow_with_the_entries() {
 }
 
 #[test]
-fn sessions_that_are_not_found_are_failures_of_a_run_unless_it_says_otherwise() {
+fn missing_audit_sessions_are_failures_unless_no_strict() {
     for (flags, input, code, says) in [
         (&[][..], "s.csv", 1, true),
         (&["--no-strict"], "s.csv", 0, false),
@@ -229,7 +229,7 @@ fn sessions_that_are_not_found_are_failures_of_a_run_unless_it_says_otherwise() 
 }
 
 #[test]
-fn users_without_a_session_become_input() {
+fn users_output_is_usable_as_input() {
     let (work, server) =
         (Workdir::new(), start(config(vec![Session::new(1, "T1", "U1"), Session::new(2, "T1", "U2")])));
     work.write("log", lines([entry("U1", &json!(null), |_| ())]));
@@ -242,7 +242,7 @@ fn users_without_a_session_become_input() {
 }
 
 #[test]
-fn a_mass_logout_begins_with_an_audit_export_and_is_proved() {
+fn a_mass_logout_from_an_audit_export_is_verified() {
     let people =
         [(1_112_275_520_242, "U02AAAA001"), (1_112_275_520_355, "U02AAAA002"), (1_112_275_520_468, "U02AAAA003")];
     let sessions = people.map(|(id, user)| Session::new(id, "T04LK3P2Q", user));

@@ -15,7 +15,7 @@ fn run(work: &Workdir, server: &Server, flags: &[&str]) -> Program {
 }
 
 #[test]
-fn a_protected_user_is_spared_under_every_spelling_of_the_header() {
+fn a_protected_user_is_protected_with_every_header_spelling() {
     for header in [
         "session_id,user_id,team_id",
         "session_id,User ID,team_id",
@@ -38,7 +38,7 @@ fn a_protected_user_is_spared_under_every_spelling_of_the_header() {
 }
 
 #[test]
-fn a_header_that_can_be_read_two_ways_is_refused() {
+fn an_ambiguous_header_is_refused() {
     for (header, flags, want) in [
         ("session_id,user_id,User ID", &[][..], "two columns that can be user_id, \"user_id\" and \"User ID\""),
         ("session_id,user_id,User ID", &["--column", "session_id=session_id"], "two columns that can be user_id"),
@@ -73,7 +73,7 @@ fn a_header_that_can_be_read_two_ways_is_refused() {
 }
 
 #[test]
-fn columns_of_another_system_are_named_and_kept_for_what_comes_after_the_run() {
+fn column_names_are_kept_for_the_commands_after_the_run() {
     let (work, server) = (Workdir::new(), slack());
     work.write("s.csv", "Sitzung;Besitzer (alt);team\n1000;U1;T1\n1001;U0BOSS001;T1\nx;U1;T1\n");
     work.write("keep.txt", "U0BOSS001\n");
@@ -100,7 +100,7 @@ fn columns_of_another_system_are_named_and_kept_for_what_comes_after_the_run() {
 }
 
 #[test]
-fn a_dotted_header_is_named_on_the_command_line_and_in_the_command_that_continues() {
+fn dotted_headers_work_and_are_in_the_resume_command() {
     let (work, server) = (Workdir::new(), slack());
     work.write(
         "s.csv",
@@ -122,7 +122,7 @@ fn a_dotted_header_is_named_on_the_command_line_and_in_the_command_that_continue
 const NO_OWNERS: &str = "session_id,team_id,user_id\n1000,T1,\n1001,T1,\n";
 
 #[test]
-fn rows_without_a_user_are_refused_while_users_are_protected() {
+fn rows_without_a_user_are_refused_if_users_are_protected() {
     for (flags, code, live) in [
         (&["--protect", "keep.txt", "-q"][..], 2, 2),
         (&["--protect", "keep.txt", "--allow-unowned"], 0, 0),
@@ -145,7 +145,7 @@ fn rows_without_a_user_are_refused_while_users_are_protected() {
 }
 
 #[test]
-fn a_resumed_run_refuses_rows_without_a_user_by_the_protections_it_keeps() {
+fn a_resumed_run_refuses_rows_without_a_user_if_protections_were_kept() {
     let (work, server) = (Workdir::new(), slack());
     work.write("s.csv", "session_id,team_id,user_id\n1000,T1,U1\n");
     work.write("keep.txt", "U0BOSS001\n");
@@ -156,7 +156,7 @@ fn a_resumed_run_refuses_rows_without_a_user_by_the_protections_it_keeps() {
 }
 
 #[test]
-fn the_question_says_that_rows_name_no_user() {
+fn the_question_mentions_rows_without_a_user() {
     let (work, server) = (Workdir::new(), slack());
     work.write("s.csv", NO_OWNERS);
     work.write("keep.txt", "U0BOSS001\n");
@@ -171,7 +171,7 @@ fn the_question_says_that_rows_name_no_user() {
 }
 
 #[test]
-fn plan_warns_of_rows_without_a_user() {
+fn plan_warns_about_rows_without_a_user() {
     let work = Workdir::new();
     work.write("s.csv", NO_OWNERS);
     work.write("keep.txt", "U0BOSS001\n");
@@ -180,7 +180,7 @@ fn plan_warns_of_rows_without_a_user() {
 }
 
 #[test]
-fn resolve_finds_and_adds_the_columns_by_the_same_names() {
+fn resolve_recognizes_the_same_column_names() {
     let (work, server) = (Workdir::new(), slack());
     work.write("s.csv", "Session ID,workspace,User ID\n1000,T1,\n");
     let resolve = ["resolve", "s.csv", "--column", "team_id=workspace", "--api-url", &server.url()];

@@ -22,7 +22,7 @@ fn assert_harmless(shown: &str) {
 }
 
 #[test]
-fn escapes_in_the_input_reach_no_terminal_and_leave_the_results_as_they_came() {
+fn escape_sequences_in_the_input_never_reach_the_terminal() {
     let work = Workdir::new();
     let input = format!(
         "session_id,team_id,\"note {ESCAPES}\"\n1000,T1,\"{ESCAPES}\"\n\"10{ESCAPES}\",T1,a\n1001,\"T{ESCAPES}\",b\n\
@@ -74,7 +74,7 @@ fn told(body: &str) -> (Workdir, Finished) {
 }
 
 #[test]
-fn escapes_in_an_answer_reach_neither_terminal_nor_results() {
+fn escape_sequences_in_an_answer_reach_neither_terminal_nor_results() {
     let text = Value::String(ESCAPES.into());
     let body = json!({"ok": false, "error": text, "warning": text, "needed": text,
         "response_metadata": {"messages": [text, text]}});
@@ -86,7 +86,7 @@ fn escapes_in_an_answer_reach_neither_terminal_nor_results() {
 }
 
 #[test]
-fn no_column_of_ours_begins_a_formula() {
+fn no_result_column_starts_a_formula() {
     for formula in ["=cmd|'/c calc'!A1", "+1", "-1", "@SUM(1)", " =1", "\t=1", "\u{1b}=1", "＝1"] {
         let body = json!({"ok": false, "error": formula, "response_metadata": {"messages": [formula]}});
         let (work, _) = told(&body.to_string());
@@ -102,7 +102,7 @@ fn no_column_of_ours_begins_a_formula() {
 }
 
 #[test]
-fn formulas_in_carried_columns_stay_what_they_are() {
+fn formulas_in_copied_columns_are_unchanged() {
     let cells = ["=cmd|'/c calc'!A1", "+1+1", "-2", "@SUM(A1)", "\t=1", "'=quoted", "＝1", "a\"b", " padded "];
     let work = Workdir::new();
     let mut input = String::from("session_id,team_id,=note\n");
@@ -150,7 +150,7 @@ fn everything(work: &Workdir) -> BTreeMap<String, Vec<u8>> {
 }
 
 #[test]
-fn bytes_that_are_no_text_are_refused_with_their_place() {
+fn invalid_utf8_is_refused_with_its_position() {
     let start = b"session_id,team_id,note\n1000,T1,fine\n1001,T1,".to_vec();
     for bytes in [&b"\xed\xa0\x80"[..], b"\xff", b"\xc0\x80", b"\xf4\x90\x80\x80", b"\xe2\x82"] {
         let work = Workdir::new();
@@ -160,7 +160,7 @@ fn bytes_that_are_no_text_are_refused_with_their_place() {
 }
 
 #[test]
-fn a_nul_is_a_character_like_others() {
+fn nul_characters_are_accepted() {
     let (work, server) = (Workdir::new(), start(config(sessions(1_000, 3))));
     work.write("sessions.csv", "session_id,team_id,note\n1000,T1,a\x00b\n1001\x00,T1,\n1002,T\x001,\n");
     let finished = work.run(&server, "sessions.csv").exits(1);
@@ -172,7 +172,7 @@ fn a_nul_is_a_character_like_others() {
 }
 
 #[test]
-fn a_line_without_an_end_is_refused_with_its_number() {
+fn an_unclosed_quote_is_refused_with_its_line() {
     let work = Workdir::new();
     for (name, line) in [("plain.csv", "x".repeat(8 << 20)), ("quoted.csv", format!("\"{}", "x\n".repeat(4 << 20)))] {
         work.write(name, format!("session_id,team_id,note\n1000,T1,\n1001,T1,{line}"));
@@ -182,14 +182,14 @@ fn a_line_without_an_end_is_refused_with_its_number() {
 }
 
 #[test]
-fn a_million_columns_are_more_than_a_header_may_have() {
+fn a_header_with_a_million_columns_is_refused() {
     let work = Workdir::new();
     work.write("wide.csv", format!("session_id,team_id{}\n1000,T1\n", ",c".repeat(1_000_000)));
     is_refused(&work, &["wide.csv"], "line 1: a record of more than 1 MiB");
 }
 
 #[test]
-fn as_many_columns_as_a_record_holds_are_carried() {
+fn the_maximum_number_of_columns_is_copied() {
     let (work, server) = (Workdir::new(), start(config(sessions(1_000, 1))));
     let commas = ",".repeat(300_000);
     work.write("wide.csv", format!("session_id,team_id{commas}\n1000,T1{commas}\n"));
@@ -228,7 +228,7 @@ fn gzip(pieces: &[(Vec<u8>, usize)]) -> Vec<u8> {
 }
 
 #[test]
-fn a_bomb_of_one_line_fills_no_memory() {
+fn a_decompression_bomb_of_one_line_uses_bounded_memory() {
     let work = Workdir::new();
     work.write("bomb.gz", gzip(&[(b"session_id,team_id\n".to_vec(), 1), (vec![b'0'; 1 << 20], 1 << 10)]));
     let output = plan_in(&work, "bomb.gz", 200_000);
@@ -238,7 +238,7 @@ fn a_bomb_of_one_line_fills_no_memory() {
 }
 
 #[test]
-fn a_bomb_of_short_rows_is_read_in_bounded_memory() {
+fn a_decompression_bomb_of_short_rows_uses_bounded_memory() {
     let work = Workdir::new();
     let header = b"session_id,team_id\n".to_vec();
     let (rows, blank) = (b"1000,T1,0123456789\n".repeat(5_000), vec![b'\n'; 1 << 20]);
@@ -250,7 +250,7 @@ fn a_bomb_of_short_rows_is_read_in_bounded_memory() {
 }
 
 #[test]
-fn a_file_of_another_program_is_left_alone() {
+fn a_foreign_output_file_is_not_changed() {
     let work = Workdir::new();
     work.write("sessions.csv", rows(1_000, 10));
     for content in ["", "date,amount\n2026-01-01,7\n", "{\"not\": \"csv\"}\n", "line,status\n1,revoked\n", "\0\0\0"] {
@@ -272,7 +272,7 @@ fn stopped() -> Workdir {
 }
 
 #[test]
-fn results_of_another_program_beside_a_manifest_of_ours_are_left_alone() {
+fn foreign_results_next_to_a_manifest_are_not_changed() {
     for content in ["date,amount\n2026-01-01,7\n", "PK\u{3}\u{4}", "team_id,session_id\nT1,1000\n"] {
         let work = stopped();
         work.write("sessions.results.csv", content);
@@ -310,7 +310,7 @@ const EDITS: [Edit; 17] = [
 ];
 
 #[test]
-fn a_manifest_edited_by_hand_is_refused_and_nothing_is_touched() {
+fn an_edited_manifest_is_refused() {
     let work = stopped();
     let name = "sessions.results.csv.manifest.json";
     let good = work.read(name);
@@ -333,7 +333,7 @@ fn a_manifest_edited_by_hand_is_refused_and_nothing_is_touched() {
 }
 
 #[test]
-fn a_refused_input_leaves_nothing_behind() {
+fn a_refused_input_leaves_no_files() {
     let work = Workdir::new();
     work.write("sessions.csv", "who,when\n1,2\n");
     let server = start(StandInConfig { log: 10, ..config(Vec::new()) });

@@ -114,7 +114,7 @@ fn a_rejected_token_is_exit_4_whatever_the_rows_name() {
 }
 
 #[test]
-fn trouble_that_passes_is_waited_for_and_the_owner_is_spared() {
+fn temporary_auth_test_faults_are_retried_and_the_owner_is_protected() {
     let (work, server) = (Workdir::new(), server());
     with_users(&work);
     let proxy = Proxy::tampering("auth.test", server.address(), |call| match call {
@@ -140,7 +140,7 @@ fn a_pause_beyond_max_retry_after_is_not_waited_for() {
 }
 
 #[test]
-fn what_stands_before_slack_is_named() {
+fn an_intermediary_is_reported() {
     let work = Workdir::new();
     with_users(&work);
     let said = run(&work, "http://127.0.0.1:1/api/").exits(5).stderr();
@@ -156,7 +156,7 @@ fn what_stands_before_slack_is_named() {
 }
 
 #[test]
-fn a_call_without_a_body_says_so() {
+fn auth_test_is_sent_with_an_empty_body() {
     let (work, server) = (Workdir::new(), server());
     with_users(&work);
     let proxy = Proxy::before(server.address(), |_| Act::Pass);
@@ -198,7 +198,7 @@ fn renewing(work: &Workdir, url: &str, later: &str) -> Program {
 }
 
 #[test]
-fn after_a_refresh_both_owners_are_spared_and_recorded() {
+fn after_a_refresh_both_owners_are_protected_and_recorded() {
     let work = Workdir::new();
     let server = with_successor(SUCCESSOR, eight(&work));
     renewing(&work, &server.url(), "echo xoxp-second").args(["--events", "events"]).exits(0);
@@ -226,7 +226,7 @@ fn with_allow_self_the_second_owner_is_recorded_and_sent() {
 }
 
 #[test]
-fn a_fresh_token_of_the_same_user_is_nothing_to_tell() {
+fn a_fresh_token_of_the_same_user_is_not_reported() {
     let work = Workdir::new();
     let server = with_successor(OWNER, eight(&work));
     let said = renewing(&work, &server.url(), "echo xoxp-second").exits(0).stderr();
@@ -235,7 +235,7 @@ fn a_fresh_token_of_the_same_user_is_nothing_to_tell() {
 }
 
 #[test]
-fn without_knowing_whose_the_fresh_token_is_the_run_stops_and_can_be_resumed() {
+fn an_unidentified_fresh_token_stops_the_run_resumably() {
     for (answer, exit, cause) in [
         (http("404 Not Found", "", ""), 5, "HTTP 404"),
         (http(OK, "", r#"{"ok":true}"#), 5, "not who the token is"),
@@ -270,7 +270,7 @@ fn a_token_command_that_fails_once_or_hangs_once_does_not_end_the_run() {
 }
 
 #[test]
-fn a_token_command_that_hangs_holds_up_no_signal() {
+fn a_hanging_token_command_does_not_block_signals() {
     for command in [&["list"][..], &["resolve", "in.csv", "-o", "out.csv"]] {
         for first in ["touch hanging; exec sleep 1000", &token_command("touch hanging; exec sleep 1000")] {
             let work = Workdir::new();
@@ -286,7 +286,7 @@ fn a_token_command_that_hangs_holds_up_no_signal() {
 }
 
 #[test]
-fn no_child_finds_the_token_or_the_way_to_it() {
+fn child_processes_get_neither_the_token_nor_its_source() {
     let (work, server) = (Workdir::new(), server());
     with_users(&work);
     let command = format!("env > token-env; echo {TOKEN}");

@@ -42,7 +42,7 @@ fn utf16(text: &str) -> Vec<u8> {
 }
 
 #[test]
-fn three_rows_are_read_from_every_shape() {
+fn three_rows_are_read_from_every_format() {
     const PLAIN: &[u8] = b"team_id,session_id\nT1,1000\nT1,1001\nT1,1002\n";
     let halves = [gzip(&PLAIN[..25]), gzip(&PLAIN[25..])].concat();
     for (name, content, flags) in [
@@ -72,7 +72,7 @@ fn three_rows_are_read_from_every_shape() {
 }
 
 #[test]
-fn standard_input_is_read_in_every_packing() {
+fn standard_input_may_be_compressed() {
     const PLAIN: &[u8] = b"session_id,user_id\n1000,U1\n1001,U1\n";
     for content in [PLAIN.to_vec(), gzip(PLAIN), zstd(PLAIN)] {
         let (work, server) = (Workdir::new(), slack());
@@ -83,7 +83,7 @@ fn standard_input_is_read_in_every_packing() {
 }
 
 #[test]
-fn other_columns_go_through_unchanged_and_first() {
+fn other_columns_are_copied_unchanged_and_first() {
     const ROWS: [[&str; 5]; 4] = [
         ["T1", "Ana, \"the\" first", " 1000 ", "U1", "two\nlines"],
         ["T1", "", "1001", "", "=SUM(A1)"],
@@ -109,7 +109,7 @@ fn other_columns_go_through_unchanged_and_first() {
 }
 
 #[test]
-fn a_row_that_cannot_be_sent_names_column_and_reason() {
+fn an_invalid_row_names_column_and_reason() {
     let rows = [
         ("T1,,U1", "missing_session_id", "session_id"),
         ("T1,abc,U1", "bad_session_id", "session_id \"abc\" is not an integer"),
@@ -140,7 +140,7 @@ fn a_row_that_cannot_be_sent_names_column_and_reason() {
 }
 
 #[test]
-fn a_session_that_stands_twice_is_sent_once() {
+fn a_repeated_session_is_sent_once() {
     let (work, server) = (Workdir::new(), slack());
     work.write("sessions.csv", "team_id,session_id,n\nT1,1000,a\nT1, 1000,b\nT1,01000,c\nT1,1001,d\n");
     run(&work, &server, "sessions.csv", &[], 0);
@@ -153,7 +153,7 @@ fn a_session_that_stands_twice_is_sent_once() {
 
 /// What refuses an input: its bytes, flags, and what the message has to hold.
 #[test]
-fn an_input_that_cannot_be_used_is_refused_before_anything_is_sent() {
+fn an_unusable_input_is_refused_before_anything_is_sent() {
     const ROW: &str = "team_id,session_id\nT1,1000\n";
     let (long, open) = ("x".repeat(1 << 20), format!("{ROW}\"T1,1001\nT1,1002\n"));
     let unclosed = format!("{ROW}\"T1,{}\n", "1001\nT1,".repeat(200_000));
@@ -186,7 +186,7 @@ fn an_input_that_cannot_be_used_is_refused_before_anything_is_sent() {
 }
 
 #[test]
-fn a_place_that_is_no_input_is_refused() {
+fn a_path_that_is_not_a_file_is_refused() {
     for (input, flags, want) in [
         ("folder", &["-o", "out.csv"][..], "directory"),
         ("missing.csv", &[], "no such file"),
@@ -210,7 +210,7 @@ fn a_place_that_is_no_input_is_refused() {
 }
 
 #[test]
-fn a_header_alone_is_a_run_of_no_rows() {
+fn a_header_without_rows_is_an_empty_run() {
     let (work, server) = (Workdir::new(), slack());
     work.write("sessions.csv", "team_id,session_id\n");
     run(&work, &server, "sessions.csv", &[], 0);
@@ -221,7 +221,7 @@ fn a_header_alone_is_a_run_of_no_rows() {
 }
 
 #[test]
-fn the_messy_sample_is_read_to_its_last_row() {
+fn the_messy_sample_is_read_completely() {
     let (work, server) = (Workdir::new(), start(StandInConfig::default()));
     work.sample("messy.csv");
     work.program(["run", "messy.csv", "--yes", "--api-url", &server.url()]).token(TOKEN).exits(1);

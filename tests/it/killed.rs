@@ -23,7 +23,7 @@ fn kill_at(server: &Server, calls: u64, mut running: Running) {
 }
 
 #[test]
-fn killed_ten_times_a_run_ends_with_one_record_for_each_of_five_thousand_rows() {
+fn five_thousand_rows_have_one_record_each_after_ten_kills() {
     let server = start(StandInConfig { latency: LATENCY, ..config(sessions(1_000, 5_000)) });
     let work = Workdir::new();
     work.write("sessions.csv", rows(1_000, 5_000));
@@ -50,7 +50,7 @@ fn killed_ten_times_a_run_ends_with_one_record_for_each_of_five_thousand_rows() 
 /// Fifty deaths at moments that a seed draws, and after each the bytes of that run which were not yet synced are lost in
 /// part: cut off at any byte, as a file system may after a power loss. The journal is what the kernel still had.
 #[test]
-fn killed_fifty_times_and_robbed_of_unsynced_bytes_no_row_is_lost() {
+fn no_row_is_lost_after_fifty_kills_with_unsynced_data_dropped() {
     let server = start(StandInConfig { latency: LATENCY, ..config(sessions(1_000, 5_000)) });
     let work = Workdir::new();
     work.write("sessions.csv", rows(1_000, 5_000));
@@ -71,7 +71,7 @@ fn killed_fifty_times_and_robbed_of_unsynced_bytes_no_row_is_lost() {
 }
 
 #[test]
-fn a_session_that_was_never_there_is_called_gone_only_where_its_row_was_in_flight() {
+fn missing_session_counts_as_revoked_only_if_its_row_was_in_flight() {
     // The second half of the rows names nobody's sessions.
     let server = start(StandInConfig { latency: LATENCY, ..config(sessions(1_000, 600)) });
     let work = Workdir::new();

@@ -50,7 +50,7 @@ fn every_form_of_retry_after_is_a_pause() {
 }
 
 #[test]
-fn a_pause_is_waited_for_and_is_no_attempt() {
+fn a_pause_is_kept_and_does_not_count_as_an_attempt() {
     let kind = LimitKind::SlidingLog { calls: 6, per: Duration::from_millis(900) };
     let limits = MethodLimits { invalidate: Limit::of(kind), ..MethodLimits::default() };
     let server = start(StandInConfig { limits, ..config(sessions(1_000, 12)) });

@@ -73,7 +73,7 @@ fn every_page_is_listed_once_and_the_list_is_an_input_of_run() {
 }
 
 #[test]
-fn filters_choose_the_sessions() {
+fn filters_select_sessions() {
     let (work, server) = (Workdir::new(), start(config(people())));
     work.write("users.txt", "U1 # both of hers\nW3\n");
     for (flags, want) in [
@@ -111,7 +111,7 @@ fn both_devices_have_their_columns() {
 }
 
 #[test]
-fn a_limit_is_waited_for_and_no_call_is_made_in_its_pause() {
+fn no_listing_call_is_made_during_a_pause() {
     let second = Duration::from_secs(1);
     let bucket = LimitKind::TokenBucket { calls: 1, per: second, burst: 1 };
     let limits = MethodLimits { list: Limit::of(bucket), ..MethodLimits::default() };
@@ -124,7 +124,7 @@ fn a_limit_is_waited_for_and_no_call_is_made_in_its_pause() {
 }
 
 #[test]
-fn a_demand_beyond_the_patience_ends_the_listing_to_be_continued() {
+fn a_pause_beyond_max_retry_after_stops_the_listing_resumably() {
     let bucket = LimitKind::TokenBucket { calls: 1, per: Duration::from_hours(1), burst: 1 };
     let limit = Limit { retry_after: RetryAfter::Fixed(3_000), ..Limit::of(bucket) };
     let limits = MethodLimits { list: limit, ..MethodLimits::default() };
@@ -151,7 +151,7 @@ fn interrupted(work: &Workdir, server: &Server) -> String {
 }
 
 #[test]
-fn an_interrupted_listing_goes_on_at_its_cursor() {
+fn an_interrupted_listing_resumes_at_its_cursor() {
     let (work, server) = (Workdir::new(), start(config(sessions(1, 2_500))));
     let whole = list(&work, &server).args(["--os", "o"]).exits(0).stdout();
     let calls = server.stats().of(Method::List).calls;
@@ -189,7 +189,7 @@ fn an_interrupted_listing_goes_on_at_its_cursor() {
 }
 
 #[test]
-fn resume_begins_where_nothing_was_begun() {
+fn resume_starts_a_listing_if_there_is_none() {
     let (work, server) = (Workdir::new(), start(config(sessions(1, 3))));
     list(&work, &server).args(["-o", "s.csv", "--resume"]).exits(0);
     assert_eq!(ids(&work.read("s.csv")), [1, 2, 3]);
@@ -203,7 +203,7 @@ fn no_session_at_all_is_an_empty_list() {
 }
 
 #[test]
-fn every_kind_of_trouble_has_its_code() {
+fn every_kind_of_error_has_its_exit_code() {
     let work = Workdir::new();
     let unscoped = StandInToken { scopes: "admin.users:write".into(), ..StandInToken::named(TOKEN) };
     let server = start(StandInConfig { tokens: vec![unscoped], ..config(sessions(1, 3)) });
@@ -228,7 +228,7 @@ fn every_kind_of_trouble_has_its_code() {
 }
 
 #[test]
-fn a_token_that_expired_is_read_again() {
+fn an_expired_token_is_read_again() {
     let work = Workdir::new();
     let server = start(StandInConfig { store: SessionStore::listed(sessions(1, 3)), ..config(vec![]) });
     server.expire_token(TOKEN);
@@ -239,7 +239,7 @@ fn a_token_that_expired_is_read_again() {
 }
 
 #[test]
-fn sessions_that_cannot_be_read_are_told_of() {
+fn unreadable_sessions_are_reported() {
     let nobodys = Session { user: None, ..Session::new(2, "T1", "") };
     let (work, server) = (Workdir::new(), start(config(vec![Session::new(1, "T1", "U1"), nobodys])));
     let finished = list(&work, &server).exits(1);
@@ -248,7 +248,7 @@ fn sessions_that_cannot_be_read_are_told_of() {
 }
 
 #[test]
-fn what_the_filters_leave_out_goes_into_a_file_of_its_own() {
+fn others_file_has_the_sessions_left_out() {
     let (work, server) = (Workdir::new(), start(config(people())));
     let filtered = ["--ip", "203.0.113.0/24", "-o", "those.csv"];
     list(&work, &server).args(filtered).args(["--others", "others.csv"]).exits(0);
@@ -281,7 +281,7 @@ fn cut_off(work: &Workdir, server: &Server) {
 }
 
 #[test]
-fn a_list_that_is_not_finished_is_no_input() {
+fn an_unfinished_list_is_refused_as_input() {
     let (work, server) = (Workdir::new(), start(config(sessions(1, 2_500))));
     work.write("r.csv", "user_id,session_id\nU1,1\n");
     work.run(&server, "r.csv").exits(0);
@@ -305,7 +305,7 @@ fn a_list_that_is_not_finished_is_no_input() {
 }
 
 #[test]
-fn a_listing_killed_before_its_first_page_goes_on() {
+fn a_listing_killed_before_its_first_page_is_resumed() {
     let (work, server) = (Workdir::new(), start(config(sessions(1, 3))));
     list(&work, &server).args(["-o", "whole.csv"]).exits(0);
     let noted = work.read("whole.csv.listing.json");
@@ -340,7 +340,7 @@ fn a_listing_killed_before_its_first_page_goes_on() {
 }
 
 #[test]
-fn a_listing_goes_on_with_a_token_of_its_organization_only() {
+fn a_listing_is_resumed_only_with_a_token_of_its_organization() {
     let (work, server) = (Workdir::new(), start(config(sessions(1, 2_500))));
     cut_off(&work, &server);
     let organization = work.json("s.csv.listing.json")["organization"].as_str().unwrap().to_owned();
@@ -351,7 +351,7 @@ fn a_listing_goes_on_with_a_token_of_its_organization_only() {
 }
 
 #[test]
-fn the_age_of_a_list_is_that_of_its_beginning_even_in_a_copy() {
+fn the_age_of_a_list_counts_from_its_start_even_for_a_copy() {
     let (work, server) = (Workdir::new(), start(config(sessions(1, 3))));
     list(&work, &server).args(["-o", "s.csv"]).exits(0);
     let began = work.json("s.csv.listing.json")["began_at"].as_str().unwrap().to_owned();
@@ -363,7 +363,7 @@ fn the_age_of_a_list_is_that_of_its_beginning_even_in_a_copy() {
 }
 
 #[test]
-fn nobody_elses_file_is_taken_for_what_is_known_of_a_list() {
+fn a_foreign_file_is_not_used_as_listing_metadata() {
     let (work, server) = (Workdir::new(), start(config(sessions(1, 3))));
     work.write("s.csv.listing.json", "{\"mine\":1}");
     for flags in [&["-o", "s.csv"][..], &["-o", "s.csv", "--resume"]] {
@@ -377,7 +377,7 @@ fn nobody_elses_file_is_taken_for_what_is_known_of_a_list() {
 }
 
 #[test]
-fn a_list_of_users_that_names_nobody_does_not_pass_without_a_word() {
+fn an_empty_user_list_causes_a_warning() {
     let (work, server) = (Workdir::new(), start(config(people())));
     work.write("empty.txt", "# nobody yet\n\n");
     work.write("others.txt", "U8\nU9\n");
@@ -392,7 +392,7 @@ fn a_list_of_users_that_names_nobody_does_not_pass_without_a_word() {
 }
 
 #[test]
-fn the_advice_is_about_the_listing() {
+fn the_hint_names_the_listing() {
     for (code, want) in [("user_not_found", "--team and --user"), ("invalid_arguments", "--team and --user")] {
         let server = crate::harness::Canned::json(&format!(r#"{{"ok":false,"error":"{code}"}}"#));
         let said = Workdir::new().program(["list", "--api-url", &server.url()]).token(TOKEN).exits(4).stderr();

@@ -58,7 +58,7 @@ fn answers(work: &Workdir) -> Vec<String> {
 }
 
 #[test]
-fn list_ends_if_the_pages_do_not_and_is_not_complete() {
+fn endless_pages_end_a_listing_as_incomplete() {
     for (server, why) in endless() {
         let work = Workdir::new();
         let said = command(&work, &server, &["list", "-q", "-o", "s.csv"]).exits(1).stderr();
@@ -72,7 +72,7 @@ fn list_ends_if_the_pages_do_not_and_is_not_complete() {
 }
 
 #[test]
-fn verify_proves_nothing_gone_if_the_pages_do_not_end() {
+fn endless_pages_verify_nothing() {
     for (server, why) in endless() {
         let work = Workdir::new();
         revoked(&work, &[("U2", "T1", 2), ("U3", "T1", 3)]);
@@ -84,7 +84,7 @@ fn verify_proves_nothing_gone_if_the_pages_do_not_end() {
 }
 
 #[test]
-fn resolve_writes_what_it_found_if_the_pages_do_not_end() {
+fn endless_pages_end_resolve_with_what_was_found() {
     for (server, why) in endless() {
         let work = Workdir::new();
         work.write("in.csv", "team_id,session_id\nT1,2\nT1,3\n");
@@ -95,7 +95,7 @@ fn resolve_writes_what_it_found_if_the_pages_do_not_end() {
 }
 
 #[test]
-fn an_error_after_the_first_page_proves_nothing_gone() {
+fn an_error_after_the_first_page_verifies_nothing() {
     for error in ["internal_error", "team_not_found", "invalid_auth"] {
         let work = Workdir::new();
         revoked(&work, &[("U3", "T1", 3)]);
@@ -113,7 +113,7 @@ fn an_error_after_the_first_page_proves_nothing_gone() {
 }
 
 #[test]
-fn odd_sessions_are_listed_if_their_user_and_their_id_can_be_read() {
+fn unusual_sessions_are_listed_if_user_and_id_are_readable() {
     let odd = r#"{"user_id":"U1","team_id":"T1","session_id":1,"created":[]},
         {"user_id":"U2","session_id":"2","created":{"os":14,"ip":null},"recent":"none"},
         {"user_id":"U3","team_id":7,"session_id":3,"created":{"os":["x"]}}"#;
@@ -126,7 +126,7 @@ fn odd_sessions_are_listed_if_their_user_and_their_id_can_be_read() {
 }
 
 #[test]
-fn a_session_that_cannot_be_read_makes_the_list_incomplete() {
+fn an_unreadable_session_makes_the_list_incomplete() {
     for odd in [
         r#"{"user_id":"U9","team_id":"T1"}"#,
         r#"{"user_id":"U9","team_id":"T1","session_id":{}}"#,
@@ -147,7 +147,7 @@ fn a_session_that_cannot_be_read_makes_the_list_incomplete() {
 }
 
 #[test]
-fn a_strangers_unreadable_session_leaves_the_proof_of_others_alone() {
+fn an_unreadable_session_of_another_user_does_not_affect_verification() {
     for (odd, want, code) in [
         (r#"{"user_id":"U9","team_id":"T1","session_id":"?"}"#, ["gone", "gone"], 0),
         (r#"{"team_id":"T1","session_id":9}"#, ["gone", "gone"], 0),
@@ -165,7 +165,7 @@ fn a_strangers_unreadable_session_leaves_the_proof_of_others_alone() {
 }
 
 #[test]
-fn sessions_that_were_not_asked_for_are_left_out() {
+fn sessions_that_were_not_requested_are_left_out() {
     let (work, server) = (Workdir::new(), pages([("", concat_of_two(), "")], NONE));
     let listed = command(&work, &server, &["list", "-q", "--team", "T1", "--user", "U1"]).exits(0);
     assert!(listed.stdout().lines().count() == 2 && listed.stdout().contains("U1,T1,1,"), "{}", listed.stdout());
@@ -177,7 +177,7 @@ fn concat_of_two() -> &'static str {
 }
 
 #[test]
-fn an_address_that_cannot_be_read_is_left_out_and_counted() {
+fn an_unreadable_ip_address_is_left_out_and_counted() {
     let addresses = [
         r#""203.0.113.7:51234""#,
         r#""[2001:db8::7]:443""#,
@@ -214,7 +214,7 @@ fn an_address_that_cannot_be_read_is_left_out_and_counted() {
 }
 
 #[test]
-fn what_a_device_says_begins_no_formula() {
+fn device_texts_never_start_a_formula() {
     let formulas = ["=cmd|'/c calc'!A1", "+1", "-1", "@SUM(1)", " =1", "＝1"];
     for formula in formulas {
         let device = ["device_hardware", "os", "os_version", "slack_client_version", "ip"]

@@ -33,7 +33,7 @@ fn under_way(work: &Workdir, server: &Server) -> Running {
 }
 
 #[test]
-fn a_second_run_is_turned_away_by_every_name_of_the_output_and_the_first_goes_on() {
+fn a_second_run_is_refused_by_every_path_of_the_output() {
     let (work, server) = slow(ROWS);
     fs::create_dir(work.path("folder")).unwrap();
     symlink(work.path(RESULTS), work.path("alias.csv")).unwrap();
@@ -61,7 +61,7 @@ fn a_second_run_is_turned_away_by_every_name_of_the_output_and_the_first_goes_on
 }
 
 #[test]
-fn a_hard_link_to_the_results_and_a_copied_manifest_let_no_second_run_start() {
+fn a_second_run_through_a_hard_link_is_refused() {
     let (work, server) = slow(ROWS);
     let first = under_way(&work, &server);
     fs::hard_link(work.path(RESULTS), work.path("hard.csv")).unwrap();
@@ -77,7 +77,7 @@ fn a_hard_link_to_the_results_and_a_copied_manifest_let_no_second_run_start() {
 }
 
 #[test]
-fn a_plan_and_a_run_to_another_output_are_let_through() {
+fn a_plan_and_a_run_with_another_output_are_allowed() {
     let (work, server) = slow(20);
     work.write("other.csv", rows(1_000, 3));
     let first = under_way(&work, &server);
@@ -88,7 +88,7 @@ fn a_plan_and_a_run_to_another_output_are_let_through() {
 }
 
 #[test]
-fn a_dead_process_holds_nothing() {
+fn a_dead_process_holds_no_lock() {
     let (work, server) = slow(ROWS);
     let mut running = under_way(&work, &server);
     until(&mut running, || accepted(&server) > 10);
@@ -101,7 +101,7 @@ fn a_dead_process_holds_nothing() {
 }
 
 #[test]
-fn the_list_of_a_dead_run_says_nothing_of_a_first_run() {
+fn a_leftover_journal_does_not_affect_a_first_run() {
     let (work, server) = slow(ROWS);
     work.write("s.csv", rows(1_000, ROWS + 1));
     let mut running = under_way(&work, &server);

@@ -6,7 +6,7 @@ use crate::harness::{TOKEN, Workdir};
 const NAMES: [&str; 4] = ["a; b.csv", "a: b; c.csv", "a\n  b.csv", "a\u{1b}[2J.csv"];
 
 #[test]
-fn a_name_does_not_break_its_message() {
+fn file_names_are_escaped_in_messages() {
     for name in NAMES {
         let (work, shown) = (Workdir::new(), name.replace('\n', " ").replace('\u{1b}', "\u{fffd}"));
         let check = |arguments: &[&str], code: i32, what: &str, hint: &str| {

@@ -30,7 +30,7 @@ fn now() -> Duration {
 
 /// Every night the same list, which nobody writes any more.
 #[test]
-fn a_dead_feed_is_reported_and_its_age_is_exported() {
+fn an_old_input_is_reported_and_its_age_exported() {
     let (work, server) = (Workdir::new(), start(config(sessions(1_000, 3))));
     work.write("s.csv", rows(1_000, 3));
     assert_eq!(nightly(&work, &server).exits(0).stderr(), "", "a good night");
@@ -51,7 +51,7 @@ fn a_dead_feed_is_reported_and_its_age_is_exported() {
 }
 
 #[test]
-fn a_refused_run_leaves_its_exit_code_and_the_time_of_the_last_success() {
+fn a_refused_run_exports_its_exit_code_and_keeps_the_last_success() {
     let (work, server) = (Workdir::new(), start(config(sessions(1_000, 3))));
     work.write("s.csv", rows(1_000, 3));
     work.program(["run", "s.csv", "--yes", "--metrics-file", "m.prom"]).token("xoxb-a-bot").exits(4);
@@ -75,7 +75,7 @@ fn a_refused_run_leaves_its_exit_code_and_the_time_of_the_last_success() {
 
 /// Whatever refuses a run, on whatever disk: an alert on the exit code sees it.
 #[test]
-fn every_refusal_is_in_the_metrics() {
+fn every_refusal_writes_metrics() {
     let (work, server) = (Workdir::new(), start(config(sessions(1_000, 3))));
     work.write("s.csv", rows(1_000, 3));
     for (flags, code) in [
@@ -101,7 +101,7 @@ fn every_refusal_is_in_the_metrics() {
 }
 
 #[test]
-fn a_run_refused_for_its_files_writes_no_metrics_over_them() {
+fn a_refused_metrics_path_is_not_overwritten() {
     let (work, server) = (Workdir::new(), start(config(sessions(1_000, 3))));
     work.write("s.csv", rows(1_000, 3));
     work.write("notes.txt", "mine\n");

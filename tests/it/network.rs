@@ -64,7 +64,7 @@ fn a_connection_cut_before_the_call_costs_an_attempt() {
 }
 
 #[test]
-fn a_row_whose_answer_was_cut_off_ends_as_already_revoked() {
+fn a_row_whose_answer_was_lost_ends_as_already_revoked() {
     let (work, ..) = survives(Act::CutAfter);
     let results = work.results("sessions.results.csv");
     assert!(results.count("already_revoked") > 0);
@@ -72,13 +72,13 @@ fn a_row_whose_answer_was_cut_off_ends_as_already_revoked() {
 }
 
 #[test]
-fn half_an_answer_is_none() {
+fn a_truncated_answer_is_not_used() {
     let (work, ..) = survives(Act::Half);
     assert!(work.results("sessions.results.csv").count("already_revoked") > 0);
 }
 
 #[test]
-fn a_dribbled_answer_meets_the_timeout() {
+fn a_slow_answer_runs_into_the_timeout() {
     let (work, server) = scene(2);
     let proxy = Proxy::before(server.address(), after_an_answer(Act::Dribble));
     through(&work, &proxy.url()).args(["--retries", "0", "--timeout", "1s", "--max-failures", "100%"]).exits(1);
@@ -89,13 +89,13 @@ fn a_dribbled_answer_meets_the_timeout() {
 }
 
 #[test]
-fn connections_that_end_under_the_pool_lose_no_row() {
+fn closed_pooled_connections_lose_no_row() {
     let (_, _, proxy) = survives(Act::PassAndClose);
     assert!(proxy.connections() > 1, "the pool had to connect again");
 }
 
 #[test]
-fn a_body_of_100_mib_is_not_read_and_not_believed() {
+fn a_body_of_100_mib_is_not_read() {
     let (work, server) = scene(2);
     let proxy = Proxy::before(server.address(), after_an_answer(Act::Flood(100 << 20)));
     through(&work, &proxy.url()).args(["--retries", "0"]).exits(1);
@@ -107,7 +107,7 @@ fn a_body_of_100_mib_is_not_read_and_not_believed() {
 }
 
 #[test]
-fn the_token_follows_no_redirect() {
+fn redirects_are_not_followed() {
     for status in ["301 Moved", "302 Found", "303 See Other", "307 Temporary Redirect", "308 Permanent Redirect"] {
         let (work, server) = scene(2);
         let elsewhere = Proxy::before(server.address(), |_| Act::Pass);
@@ -129,7 +129,7 @@ fn the_token_follows_no_redirect() {
 }
 
 #[test]
-fn a_name_that_does_not_resolve_is_a_connection_never_made() {
+fn an_unresolvable_name_is_a_failed_connection() {
     let (work, _server) = scene(1);
     let finished = through(&work, "https://no-such-host.invalid/")
         .args(["--allow-host", "no-such-host.invalid", "--retries", "0", "--timeout", "5s"])
@@ -139,7 +139,7 @@ fn a_name_that_does_not_resolve_is_a_connection_never_made() {
 }
 
 #[test]
-fn nobody_listening_is_a_connection_never_made() {
+fn a_refused_connection_is_a_failed_connection() {
     let (work, _server) = scene(1);
     let closed = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
     through(&work, &format!("http://{closed}/api/")).args(["--retries", "0"]).exits(5);
@@ -147,7 +147,7 @@ fn nobody_listening_is_a_connection_never_made() {
 }
 
 #[test]
-fn a_proxy_variable_is_honoured_and_sees_no_token() {
+fn a_proxy_is_used_and_never_sees_the_token() {
     let (work, server) = scene(1);
     let proxy = Proxy::before(server.address(), |_| Act::Pass);
     let address = format!("http://me:pass-word@127.0.0.1:{}", proxy.port());
@@ -177,7 +177,7 @@ fn a_loopback_address_is_never_reached_through_a_proxy() {
 }
 
 #[test]
-fn a_proxy_variable_that_names_none_is_refused_before_anything_is_sent() {
+fn an_invalid_proxy_variable_is_refused_before_anything_is_sent() {
     for (name, value) in [("HTTPS_PROXY", "http://proxy:port"), ("ALL_PROXY", "ftp://proxy:21")] {
         let (work, _server) = scene(1);
         let finished = through(&work, "https://slack.invalid/api/")

@@ -34,7 +34,7 @@ fn cut_off(work: &Workdir, server: &Server, count: u64) {
 }
 
 #[test]
-fn a_run_that_a_reboot_cut_off_is_continued_by_the_same_command() {
+fn a_run_interrupted_by_a_reboot_is_resumed_by_the_same_command() {
     let (work, server) = (Workdir::new(), start(StandInConfig { latency: LATENCY, ..config(sessions(1_000, 300)) }));
     work.write("in.csv", rows(1_000, 300));
     cut_off(&work, &server, 300);
@@ -46,7 +46,7 @@ fn a_run_that_a_reboot_cut_off_is_continued_by_the_same_command() {
 }
 
 #[test]
-fn where_every_row_has_ended_only_rows_that_were_added_are_sent() {
+fn only_appended_rows_are_sent_after_a_complete_run() {
     let (work, server) = (Workdir::new(), start(config(sessions(1_000, 5))));
     work.write("in.csv", rows(1_000, 3));
     nightly(&work, &server).exits(0);
@@ -63,7 +63,7 @@ fn where_every_row_has_ended_only_rows_that_were_added_are_sent() {
 }
 
 #[test]
-fn another_input_begins_a_new_run_and_the_old_evidence_is_kept() {
+fn another_input_starts_a_new_run_and_archives_the_old_one() {
     let (work, server) = (Workdir::new(), start(config(sessions(1_000, 6))));
     work.write("in.csv", rows(1_000, 3));
     nightly(&work, &server).args(["--on-finish", "true"]).exits(0);
@@ -87,7 +87,7 @@ fn another_input_begins_a_new_run_and_the_old_evidence_is_kept() {
 }
 
 #[test]
-fn rows_of_another_input_that_never_ended_are_warned_of_and_can_still_be_sent() {
+fn unfinished_rows_of_an_archived_run_are_reported_and_can_be_sent() {
     let (work, server) = (Workdir::new(), start(StandInConfig { latency: LATENCY, ..config(sessions(1_000, 301)) }));
     work.write("in.csv", rows(1_000, 300));
     cut_off(&work, &server, 300);
@@ -108,7 +108,7 @@ fn rows_of_another_input_that_never_ended_are_warned_of_and_can_still_be_sent() 
 }
 
 #[test]
-fn a_death_while_files_were_put_aside_is_made_up_for() {
+fn a_death_during_archiving_is_recovered() {
     let (work, server) = (Workdir::new(), start(config(sessions(1_000, 4))));
     work.write("in.csv", rows(1_000, 3));
     nightly(&work, &server).exits(0);
@@ -129,7 +129,7 @@ fn elsewhere() -> Option<TempDir> {
 }
 
 #[test]
-fn a_remaining_file_on_another_disk_is_put_aside_wherever_an_earlier_try_was_cut_off() {
+fn a_remaining_file_on_another_disk_is_archived_after_any_interruption() {
     let Some(other_disk) = elsewhere() else {
         println!("left out: no other filesystem here");
         return;
@@ -160,7 +160,7 @@ fn a_remaining_file_on_another_disk_is_put_aside_wherever_an_earlier_try_was_cut
 }
 
 #[test]
-fn a_file_that_is_no_runs_is_not_put_aside_as_remaining() {
+fn a_foreign_remaining_file_is_not_archived() {
     let (work, server) = (Workdir::new(), start(config(sessions(1_000, 4))));
     work.write("in.csv", rows(1_000, 3));
     nightly(&work, &server).exits(0);
@@ -174,7 +174,7 @@ fn a_file_that_is_no_runs_is_not_put_aside_as_remaining() {
 
 /// Another night, another `--remaining`: the file of the first name must not stay in the way of it.
 #[test]
-fn the_remaining_file_is_put_aside_under_whatever_name_it_was_written() {
+fn a_remaining_file_of_any_name_is_archived() {
     let tokens = vec![StandInToken { ends: Some((2, TokenEnd::Revoked)), ..StandInToken::named(TOKEN) }];
     let (work, server) = (Workdir::new(), start(StandInConfig { tokens, ..config(sessions(1_000, 7)) }));
     work.write("in.csv", rows(1_000, 5));
@@ -188,7 +188,7 @@ fn the_remaining_file_is_put_aside_under_whatever_name_it_was_written() {
 }
 
 #[test]
-fn what_is_not_a_runs_is_refused_all_the_same() {
+fn foreign_files_are_refused_with_resume_or_start() {
     let (work, server) = (Workdir::new(), start(config(sessions(1_000, 4))));
     work.write("in.csv", rows(1_000, 3));
     work.write("in.results.csv", "somebody,elses\n1,2\n");
@@ -207,7 +207,7 @@ fn listed(work: &Workdir, ago: Duration) {
 }
 
 #[test]
-fn an_old_list_is_warned_of_where_a_run_begins() {
+fn an_old_input_causes_a_warning_at_the_start() {
     const HOUR: u64 = 3_600;
     let warns = |finished: Finished| finished.stderr().contains("sessions that began since are not in it");
     for (hours, want) in [(23, false), (25, true)] {

@@ -32,7 +32,7 @@ fn told(work: &Workdir) -> (String, String) {
 }
 
 #[test]
-fn it_runs_after_every_end() {
+fn the_hook_runs_after_every_end() {
     for (answer, flags, code, status) in [
         (None, &[][..], 0, "complete"),
         (Some("user_not_found"), &["--max-failures", "101"], 1, "rows_failed"),
@@ -56,7 +56,7 @@ fn it_runs_after_every_end() {
 }
 
 #[test]
-fn a_summary_that_was_asked_for_is_the_one_that_is_told() {
+fn the_hook_gets_the_requested_summary() {
     let (work, server) = (Workdir::new(), slack(None));
     run(&work, &server).args(["--summary-json", "totals.json"]).exits(0);
     let path = work.root().canonicalize().expect("a folder").join("totals.json");
@@ -68,7 +68,7 @@ fn a_summary_that_was_asked_for_is_the_one_that_is_told() {
 }
 
 #[test]
-fn it_finds_no_token_and_does_not_start_itself() {
+fn the_hook_gets_no_token_and_does_not_recurse() {
     let (work, server) = (Workdir::new(), slack(None));
     let credentials = work.path("credentials");
     std::fs::create_dir(&credentials).expect("a folder");
@@ -85,7 +85,7 @@ fn it_finds_no_token_and_does_not_start_itself() {
 }
 
 #[test]
-fn what_becomes_of_it_changes_nothing_and_is_told() {
+fn a_hook_failure_is_reported_and_changes_no_exit_code() {
     let (work, server) = (Workdir::new(), slack(None));
     work.write("in.csv", rows(1_000, 2));
     let finished = work.run(&server, "in.csv").args(["-q", "--on-finish", "echo printed; exit 9"]).exits(0);
@@ -98,7 +98,7 @@ fn what_becomes_of_it_changes_nothing_and_is_told() {
 }
 
 #[test]
-fn a_plan_and_a_refusal_do_not_run_it_and_a_rehearsal_does() {
+fn the_hook_runs_after_rehearsals_but_not_after_plans_or_refusals() {
     let (work, server) = (Workdir::new(), slack(None));
     work.write("in.csv", rows(1_000, 2));
     let flags = ["--on-finish", NOTE];
@@ -112,7 +112,7 @@ fn a_plan_and_a_refusal_do_not_run_it_and_a_rehearsal_does() {
 }
 
 #[test]
-fn the_first_signal_lets_it_run_and_the_second_does_not() {
+fn the_hook_runs_after_the_first_signal_but_not_after_the_second() {
     for (signals, ran) in [(1, true), (2, false)] {
         let server = start(StandInConfig {
             latency: Latency::Fixed(Duration::from_millis(400)),
@@ -135,7 +135,7 @@ fn the_first_signal_lets_it_run_and_the_second_does_not() {
 }
 
 #[test]
-fn a_signal_ends_a_command_that_hangs() {
+fn a_signal_ends_a_hanging_hook() {
     let (work, server) = (Workdir::new(), slack(None));
     work.write("in.csv", rows(1_000, 2));
     let mut running = work.run(&server, "in.csv").args(["--on-finish", "touch began; sleep 1000"]).start();

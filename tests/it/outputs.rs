@@ -46,7 +46,7 @@ fn assert_refused(work: &Workdir, server: &Server, flags: &[&str], code: i32, wh
 }
 
 #[test]
-fn no_output_replaces_deletes_or_extends_a_file_that_is_not_ours() {
+fn no_output_changes_a_foreign_file() {
     let (work, server) = stopping();
     work.write("payroll.csv", FOREIGN);
     symlink(work.path("payroll.csv"), work.path("link.csv")).unwrap();
@@ -82,7 +82,7 @@ fn no_output_replaces_deletes_or_extends_a_file_that_is_not_ours() {
 }
 
 #[test]
-fn our_own_earlier_outputs_are_replaced_or_extended() {
+fn outputs_of_earlier_runs_are_replaced_or_extended() {
     let (work, server) = stopping();
     let flags =
         ["--remaining", "r.csv", "--events", "e.ndjson", "--summary-json", "s.json", "--metrics-file", "m.prom"];
@@ -103,7 +103,7 @@ fn our_own_earlier_outputs_are_replaced_or_extended() {
 }
 
 #[test]
-fn a_remaining_file_of_an_earlier_name_does_not_stay_behind() {
+fn a_remaining_file_under_an_earlier_name_is_removed() {
     let (work, server) = stopping();
     run(&work, &server, &["--remaining", "first.csv"]).exits(4);
     server.accept_token(TOKEN);
@@ -113,7 +113,7 @@ fn a_remaining_file_of_an_earlier_name_does_not_stay_behind() {
 
 /// A killed run leaves no list of rows that are done since.
 #[test]
-fn a_resumed_run_that_is_killed_leaves_no_stale_remaining_file() {
+fn a_killed_resumed_run_leaves_no_stale_remaining_file() {
     let (work, server) = stopping_after(Latency::Fixed(Duration::from_millis(20)));
     run(&work, &server, &[]).exits(4);
     assert_eq!(work.read(REMAINING), rows(1_010, 10));
@@ -127,7 +127,7 @@ fn a_resumed_run_that_is_killed_leaves_no_stale_remaining_file() {
 }
 
 #[test]
-fn any_two_outputs_that_are_one_file_are_refused() {
+fn two_outputs_with_the_same_file_are_refused() {
     let (work, server) = stopping();
     let token = work.write("token", TOKEN);
     fs::set_permissions(token, fs::Permissions::from_mode(0o600)).unwrap();
@@ -200,7 +200,7 @@ fn an_existing_events_file_becomes_private_and_a_metrics_file_keeps_its_mode() {
 
 /// As a service with `UMask=0077` starts it; `node_exporter` is another user.
 #[test]
-fn a_new_metrics_file_can_be_read_by_others_whatever_the_umask() {
+fn a_new_metrics_file_is_world_readable_regardless_of_umask() {
     let (work, server) = stopping();
     let line = format!(
         "sh -c 'umask 0077; exec \"$0\" \"$@\"' slack-revoke run s.csv --yes --api-url {} --metrics-file m.prom",
@@ -212,7 +212,7 @@ fn a_new_metrics_file_can_be_read_by_others_whatever_the_umask() {
 
 /// Under `-q` too, and whatever the reason: the run itself is good.
 #[test]
-fn reports_that_cannot_be_written_at_the_end_are_named_with_the_cause() {
+fn unwritable_reports_are_reported_with_the_cause() {
     let (work, server) = (Workdir::new(), start(config(sessions(1_000, 20))));
     work.write("s.csv", rows(1_000, 20));
     let made = std::process::Command::new("mkfifo").arg(work.path("pipe")).status().expect("mkfifo");

@@ -16,7 +16,7 @@ fn three() -> (Workdir, Server) {
 }
 
 #[test]
-fn a_journal_that_is_a_link_is_refused_and_its_target_is_left_alone() {
+fn a_symlink_as_journal_is_refused() {
     for content in [None, Some("")] {
         let (work, server) = three();
         if let Some(content) = content {
@@ -31,7 +31,7 @@ fn a_journal_that_is_a_link_is_refused_and_its_target_is_left_alone() {
 }
 
 #[test]
-fn a_manifest_that_is_a_link_is_replaced_and_its_target_is_left_alone() {
+fn a_symlink_as_manifest_is_replaced() {
     let (work, server) = three();
     work.run(&server, "s.csv").exits(0);
     fs::rename(work.path(MANIFEST), work.path("moved")).unwrap();
@@ -43,7 +43,7 @@ fn a_manifest_that_is_a_link_is_replaced_and_its_target_is_left_alone() {
 }
 
 #[test]
-fn a_manifest_that_is_a_pipe_is_refused() {
+fn a_fifo_as_manifest_is_refused() {
     let (work, server) = three();
     let made = Command::new("mkfifo").arg(work.path(MANIFEST)).status().expect("mkfifo");
     assert!(made.success());
@@ -56,7 +56,7 @@ fn a_manifest_that_is_a_pipe_is_refused() {
 }
 
 #[test]
-fn a_journal_of_zeros_blocks_nothing() {
+fn a_journal_of_zeros_does_not_block_a_run() {
     for flags in [&[][..], &["--resume"], &["--resume-or-start"], &["-n"]] {
         let (work, server) = three();
         work.write(JOURNAL, [0; 64]);
@@ -65,7 +65,7 @@ fn a_journal_of_zeros_blocks_nothing() {
 }
 
 #[test]
-fn leftovers_of_a_killed_run_are_removed_by_the_next_and_those_of_a_living_one_stay() {
+fn temporary_files_are_removed_only_if_their_process_is_dead() {
     let (work, server) = three();
     let targets = [MANIFEST, "s.results.csv", "s.results.remaining.csv", "m.prom", "sum.json"];
     for target in targets {
@@ -101,7 +101,7 @@ fn with_fault(work: &Workdir, server: &Server, fault: &str) -> Option<(Option<i3
 }
 
 #[test]
-fn without_locks_on_the_filesystem_nothing_is_sent_and_it_says_why() {
+fn a_filesystem_without_locks_is_refused() {
     for error in ["ENOLCK", "EOPNOTSUPP"] {
         let (work, server) = three();
         let Some((code, text)) = with_fault(&work, &server, &format!("-e inject=flock:error={error}")) else { return };
@@ -112,7 +112,7 @@ fn without_locks_on_the_filesystem_nothing_is_sent_and_it_says_why() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_synced_is_no_error_and_a_failed_rename_leaves_no_temporary_file() {
+fn directory_sync_may_fail_and_a_failed_rename_leaves_no_temporary_file() {
     let (work, server) = three();
     let folder_alone = format!("-P {} -e inject=fsync:error=EINVAL", work.root().display());
     let Some((code, text)) = with_fault(&work, &server, &folder_alone) else { return };

@@ -120,17 +120,17 @@ fn request(stream: &mut impl Read) -> std::io::Result<Option<String>> {
 }
 
 #[test]
-fn calls_waiting_for_a_connection_are_not_sent_on_the_one_that_delivered_the_429() {
+fn waiting_calls_are_not_sent_on_the_connection_of_a_429() {
     no_call_arrives_inside_the_pause("429 Slow", false);
 }
 
 #[test]
-fn calls_waiting_for_a_handshake_are_not_sent_inside_a_pause() {
+fn calls_waiting_for_a_handshake_are_not_sent_during_a_pause() {
     no_call_arrives_inside_the_pause("429 Slow", true);
 }
 
 #[test]
-fn calls_waiting_for_a_connection_are_not_sent_inside_the_pause_of_a_503() {
+fn waiting_calls_are_not_sent_during_the_pause_of_a_503() {
     no_call_arrives_inside_the_pause("503 Busy", false);
 }
 

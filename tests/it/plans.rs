@@ -27,7 +27,7 @@ fn a_plan_adds_up_and_sends_nothing() {
 }
 
 #[test]
-fn a_plan_and_a_dry_run_say_the_same() {
+fn a_plan_and_a_dry_run_print_the_same() {
     let work = Workdir::new();
     work.write("in.csv", MIXED);
     let said = |words: &[&str]| {
@@ -45,7 +45,7 @@ fn a_plan_and_a_dry_run_say_the_same() {
 }
 
 #[test]
-fn a_plan_tells_the_time_at_tier_2_and_what_would_do_instead() {
+fn a_plan_estimates_the_time_at_tier_2_and_suggests_whole_users() {
     let work = Workdir::new();
     let users: Vec<_> = (0..1_001).map(|n| format!("U{n},{}", 5_000 + n)).collect();
     work.write("in.csv", format!("user_id,session_id\n{}\n", users.join("\n")));
@@ -56,7 +56,7 @@ fn a_plan_tells_the_time_at_tier_2_and_what_would_do_instead() {
 }
 
 #[test]
-fn a_plan_reads_standard_input_and_what_was_done_before() {
+fn a_plan_reads_standard_input_and_earlier_results() {
     let (work, server) = (Workdir::new(), start(config(sessions(1_000, 10))));
     let printed = work.program(["plan", "-", "--json"]).stdin(MIXED).exits(0).stdout();
     let plan_of_stdin: Value = serde_json::from_str(&printed).expect("one JSON object");
@@ -70,7 +70,7 @@ fn a_plan_reads_standard_input_and_what_was_done_before() {
 }
 
 #[test]
-fn a_plan_of_an_input_that_cannot_be_used_is_exit_2() {
+fn a_plan_of_an_unusable_input_is_exit_2() {
     let work = Workdir::new();
     work.write("in.csv", "a,b\n");
     let finished = work.program(["plan", "in.csv"]).exits(2);
@@ -79,7 +79,7 @@ fn a_plan_of_an_input_that_cannot_be_used_is_exit_2() {
 }
 
 #[test]
-fn the_sample_is_rehearsed_twice_alike() {
+fn two_rehearsals_of_the_sample_have_the_same_results() {
     let work = Workdir::new();
     work.sample("sessions.csv");
     let rehearse = || {
@@ -99,7 +99,7 @@ fn the_sample_is_rehearsed_twice_alike() {
 }
 
 #[test]
-fn a_rehearsal_by_variable_is_a_warning() {
+fn a_rehearsal_by_variable_causes_a_warning() {
     let work = Workdir::new();
     work.sample("sessions.csv");
     let want = "warning: this is a rehearsal, because SLACK_REVOKE_REHEARSE is set";
@@ -132,7 +132,7 @@ fn a_plan_shows_ten_invalid_rows_or_all() {
 }
 
 #[test]
-fn a_rehearsal_and_a_run_never_touch_each_others_results() {
+fn rehearsals_and_runs_use_separate_results() {
     let (work, server) = (Workdir::new(), start(config(sessions(1_000, 2))));
     work.write("in.csv", rows(1_000, 2));
     work.run(&server, "in.csv").exits(0);
@@ -152,7 +152,7 @@ fn a_rehearsal_and_a_run_never_touch_each_others_results() {
 }
 
 #[test]
-fn a_rehearsal_reaches_nobody_and_takes_no_token() {
+fn a_rehearsal_contacts_no_server_and_needs_no_token() {
     let (work, server) = (Workdir::new(), start(config(sessions(1_000, 2))));
     work.write("in.csv", rows(1_000, 2));
     let program = work.program(["run", "in.csv", "--rehearse"]).token(TOKEN);
@@ -175,7 +175,7 @@ fn a_plan_with_nothing_to_send_says_so_and_exits_with_1() {
 }
 
 #[test]
-fn standard_output_that_cannot_be_written_is_exit_7() {
+fn unwritable_standard_output_is_exit_7() {
     let (work, server) = (Workdir::new(), start(config(sessions(1_000, 2))));
     work.write("in.csv", rows(1_000, 2));
     for line in [

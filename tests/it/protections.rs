@@ -111,7 +111,7 @@ fn protections_changed_by_hand_are_refused() {
 
 /// What a list says that nobody can match, and what can't be read, is told while nothing was sent.
 #[test]
-fn a_protect_list_that_protects_nobody_is_warned_about_also_when_quiet() {
+fn an_idle_protect_list_causes_a_warning_even_with_quiet() {
     for (list, why) in [
         ("", "has no ids"),
         ("# nobody yet\n\n", "has no ids"),
@@ -133,7 +133,7 @@ fn a_protect_list_that_protects_nobody_is_warned_about_also_when_quiet() {
 }
 
 #[test]
-fn a_protect_list_that_is_not_understood_is_refused_by_name() {
+fn an_invalid_protect_list_is_refused() {
     let utf16 = |to_bytes: fn(u16) -> [u8; 2], text: &str| text.encode_utf16().flat_map(to_bytes).collect::<Vec<u8>>();
     let (work, server) = prepared();
     for (list, why) in [

@@ -24,7 +24,7 @@ fn shows(running: &mut Running, terminal: &Terminal, text: &str) {
 }
 
 #[test]
-fn an_answer_that_was_typed_before_the_question_is_no_answer() {
+fn input_typed_before_the_question_is_not_an_answer() {
     let (work, server) = three();
     let mut terminal = Terminal::open();
     terminal.types("y\nyes\ny\n");
@@ -45,7 +45,7 @@ fn an_answer_that_was_typed_before_the_question_is_no_answer() {
 }
 
 #[test]
-fn the_number_of_users_is_not_taken_from_what_was_typed_before() {
+fn input_typed_before_is_not_the_number_of_users() {
     let (work, server) = three();
     let mut terminal = Terminal::open();
     let mut running = asking(&work, &server, &["--whole-users"]).token(TOKEN).start_on(&terminal);
@@ -58,7 +58,7 @@ fn the_number_of_users_is_not_taken_from_what_was_typed_before() {
 }
 
 #[test]
-fn a_token_is_not_taken_from_what_was_typed_before() {
+fn input_typed_before_is_not_a_token() {
     let (work, server) = three();
     let mut terminal = Terminal::open();
     terminal.types("xoxp-typed-ahead\n");
@@ -73,7 +73,7 @@ fn a_token_is_not_taken_from_what_was_typed_before() {
 }
 
 #[test]
-fn rows_from_standard_input_are_asked_for_on_the_terminal_and_not_from_what_was_typed_before() {
+fn with_rows_from_standard_input_the_terminal_is_asked() {
     let (work, server) = three();
     let mut terminal = Terminal::open();
     terminal.types("y\n");
@@ -86,7 +86,7 @@ fn rows_from_standard_input_are_asked_for_on_the_terminal_and_not_from_what_was_
 }
 
 #[test]
-fn ctrl_c_at_a_question_leaves_nothing_behind_and_the_terminal_as_it_was() {
+fn ctrl_c_at_a_question_restores_the_terminal() {
     for (flags, token, question) in [(&[][..], Some(TOKEN), "[y/N]"), (&["--yes"], None, "Slack user token")] {
         for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
             let (work, server) = three();
@@ -119,7 +119,7 @@ fn catches_interrupts(process: u32) -> bool {
 
 /// Nobody ever opens the other end of the pipe.
 #[test]
-fn signals_work_while_a_pipe_holds_the_program_up() {
+fn signals_work_while_an_input_pipe_blocks() {
     for flags in [
         &["--events", "pipe"][..],
         &["--protect", "pipe"],

@@ -26,7 +26,7 @@ fn around(work: &Workdir, server: &Server, line: &[&str]) -> Program {
 }
 
 #[test]
-fn a_good_run_and_what_follows_it_are_silent() {
+fn successful_commands_print_nothing_with_quiet() {
     let (work, server) = three();
     for line in [
         &["run", "s.csv", "--yes", "--events", "e.ndjson", "--summary-json", "s.json", "--metrics-file", "m.prom"][..],
@@ -43,7 +43,7 @@ fn a_good_run_and_what_follows_it_are_silent() {
 
 /// Whoever mistypes `-o` gets another run: without the protections of the one that was meant.
 #[test]
-fn a_resumption_of_nothing() {
+fn resume_without_results_warns_even_with_quiet() {
     let (work, server) = three();
     for output in ["a.csv", "b.csv"] {
         let resume = work.run(&server, "s.csv").args(["--resume", "-q", "-o", output]);
@@ -54,7 +54,7 @@ fn a_resumption_of_nothing() {
 
 /// Timestamps are evidence.
 #[test]
-fn a_clock_that_is_wrong() {
+fn a_wrong_clock_warns_even_with_quiet() {
     let work = Workdir::new();
     work.write("s.csv", rows(1_000, 1));
     let slack = Canned::answer("200 OK\r\nDate: Wed, 01 Jan 2020 00:00:00 GMT", r#"{"ok":true,"user_id":"U1"}"#);
@@ -68,7 +68,7 @@ fn a_clock_that_is_wrong() {
 
 /// The totals of `verify` are kept nowhere else, and the page of `report` has no hashes.
 #[test]
-fn a_manifest_that_is_gone() {
+fn a_missing_manifest_is_reported_even_with_quiet() {
     let (work, server) = three();
     work.run(&server, "s.csv").exits(0);
     fs::remove_file(work.path("s.results.csv.manifest.json")).unwrap();
@@ -77,7 +77,7 @@ fn a_manifest_that_is_gone() {
 }
 
 #[test]
-fn protected_sessions_whose_users_are_not_known() {
+fn protected_sessions_of_unknown_users_warn_even_with_quiet() {
     let (work, server) = three();
     work.write("keep.txt", "77\n");
     let line = ["run", "s.csv", "--yes", "--whole-users", "--confirm-users", "1", "--protect", "keep.txt"];
@@ -86,7 +86,7 @@ fn protected_sessions_whose_users_are_not_known() {
 }
 
 #[test]
-fn an_owner_of_the_token_who_is_not_known() {
+fn an_unknown_token_owner_warns_even_with_quiet() {
     let work = Workdir::new();
     work.write("s.csv", rows(1_000, 1));
     let slack = Canned::json(r#"{"ok":true}"#);

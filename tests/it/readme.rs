@@ -163,7 +163,7 @@ fn variables() -> BTreeSet<String> {
 }
 
 #[test]
-fn it_begins_with_what_it_is_and_the_two_commands() {
+fn the_readme_opens_with_a_summary_and_the_two_commands() {
     let blocks = code_blocks(README);
     assert_eq!(
         blocks[0],
@@ -240,7 +240,7 @@ fn shape(line: &str) -> String {
 }
 
 #[test]
-fn the_capture_is_what_a_rehearsal_prints() {
+fn the_readme_capture_matches_a_rehearsal() {
     let work = Workdir::new();
     work.sample("sessions.csv");
     fs::create_dir(work.path("samples")).expect("a folder");
@@ -275,7 +275,7 @@ fn sources_of(path: &Path) -> String {
 }
 
 #[test]
-fn the_manifest_of_the_app_has_the_scopes_that_the_program_needs() {
+fn the_app_manifest_has_the_required_scopes() {
     let manifest = fs::read_to_string(root().join("samples/slack-app/manifest.json")).expect("the manifest");
     let manifest: serde_json::Value = serde_json::from_str(&manifest).expect("JSON");
     assert_eq!(manifest["settings"]["org_deploy_enabled"], true);
@@ -336,7 +336,7 @@ fn no_page_has_idioms_or_british_spelling() {
 }
 
 #[test]
-fn every_message_in_the_page_of_errors_is_printed_by_the_program() {
+fn every_documented_error_message_exists() {
     let sources = sources_of(&root().join("src"));
     for row in &tables(ERRORS, "| message | what to do |")[0] {
         assert!(sources.contains(row[0]), "{}", row[0]);
@@ -351,7 +351,7 @@ const OTHER_FLAGS: [&str; 9] =
     ["path", "release", "parallel", "version", "only", "rounds", "timings", "help", "example"];
 
 #[test]
-fn every_flag_of_the_pages_exists_and_every_promised_flag_too() {
+fn every_documented_flag_exists() {
     let flags = flags();
     for (name, page) in pages() {
         let mentioned = names(&page, "--", |character| {
@@ -369,7 +369,7 @@ fn every_flag_of_the_pages_exists_and_every_promised_flag_too() {
 }
 
 #[test]
-fn every_variable_of_the_pages_exists() {
+fn every_documented_variable_exists() {
     let known = variables();
     let mut seen = 0;
     for (page, text) in pages() {
@@ -383,14 +383,14 @@ fn every_variable_of_the_pages_exists() {
 }
 
 #[test]
-fn the_exit_codes_are_the_programs() {
+fn documented_exit_codes_match_the_program() {
     let told = &tables(README, "| code | when |")[0];
     let told: Vec<_> = told.iter().map(|row| (row[0].to_owned(), row[1])).collect();
     assert_eq!(told, ExitStatus::TABLE.map(|(_, code, meaning)| (code.to_string(), meaning)));
 }
 
 #[test]
-fn the_statuses_are_the_programs_and_lead_where_it_says() {
+fn documented_statuses_match_the_program() {
     let told = &tables(RESULTS, "| status | meaning | exit code 1 | in `--remaining` |")[0];
     assert_eq!(told.iter().map(|row| row[0]).collect::<Vec<_>>(), Status::ALL.map(Status::as_str));
     let words = |lenient: bool, strict: bool| match (lenient, strict) {
@@ -409,7 +409,7 @@ fn the_statuses_are_the_programs_and_lead_where_it_says() {
 }
 
 #[test]
-fn the_columns_of_the_results_are_the_programs() {
+fn documented_result_columns_match_the_program() {
     assert!(code_blocks(RESULTS).contains(&vec![ResultColumn::NAMES.join(",").as_str()]), "{:?}", ResultColumn::NAMES);
     let told: Vec<_> = tables(RESULTS, "| column | |").concat().iter().flat_map(|row| row[0].split("`, `")).collect();
     for column in ResultColumn::NAMES {
@@ -435,7 +435,7 @@ fn remedies(codes: &[&ErrorCode]) -> Vec<String> {
 }
 
 #[test]
-fn the_page_of_errors_has_every_code_with_the_programs_own_advice() {
+fn documented_codes_match_the_program() {
     let listed = |classes: &[CodeClass]| {
         let codes = ErrorCode::LISTED.iter().map(|(_, code)| code).filter(|code| !code.hint().is_empty());
         let of = |class: &CodeClass| codes.clone().filter(|code| code.class() == *class).collect::<Vec<_>>();
@@ -459,7 +459,7 @@ fn the_page_of_errors_has_every_code_with_the_programs_own_advice() {
 }
 
 #[test]
-fn quiet_is_quiet_about_a_good_run_and_tells_why_one_stopped() {
+fn quiet_prints_only_why_a_run_stopped() {
     let (work, server) = (Workdir::new(), start(config(sessions(1_000, 3))));
     work.write("sessions.csv", rows(1_000, 3));
     let stopped = work.run(&server, "sessions.csv").args(["-q", "--token-file", "token"]);
@@ -477,7 +477,7 @@ fn quiet_is_quiet_about_a_good_run_and_tells_why_one_stopped() {
 }
 
 #[test]
-fn the_sample_is_what_it_says() {
+fn the_sample_matches_its_description() {
     let work = Workdir::new();
     let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/sessions.csv");
     work.write("sessions.csv", fs::read(sample).expect("the sample"));

@@ -101,7 +101,7 @@ fn report(work: &Workdir, arguments: &[&str], code: i32) -> Finished {
 }
 
 #[test]
-fn the_page_says_what_the_results_say() {
+fn the_page_matches_the_results() {
     let work = Workdir::new();
     stopped_and_continued(&work);
     let said = report(&work, &["in.results.csv", "--events", "events"], 0).stderr();
@@ -131,7 +131,7 @@ fn the_page_says_what_the_results_say() {
 }
 
 #[test]
-fn pauses_come_from_the_manifest_or_from_the_events() {
+fn pauses_are_read_from_the_manifest_or_the_events() {
     let work = Workdir::new();
     stopped_and_continued(&work);
     report(&work, &["in.results.csv", "-o", "all.html", "--events", "events"], 0);
@@ -172,7 +172,7 @@ fn lines_that_are_not_events_are_counted() {
 }
 
 #[test]
-fn torn_changed_doubled_and_empty_results_are_reported() {
+fn truncated_changed_duplicate_and_empty_results_are_reported() {
     let work = Workdir::new();
     stopped_and_continued(&work);
     let whole = work.read("in.results.csv");
@@ -222,7 +222,7 @@ fn a_running_run_and_a_dead_one_are_distinguished() {
 }
 
 #[test]
-fn only_an_earlier_page_is_replaced() {
+fn only_an_earlier_report_is_replaced() {
     let work = Workdir::new();
     stopped_and_continued(&work);
     symlink("in.results.csv", work.path("soft")).expect("a link");
@@ -249,7 +249,7 @@ fn only_an_earlier_page_is_replaced() {
 }
 
 #[test]
-fn files_that_are_not_results_are_refused() {
+fn other_files_are_refused_as_results() {
     let work = Workdir::new();
     work.write("in.csv", input());
     work.write("empty.csv", "");
@@ -265,7 +265,7 @@ fn files_that_are_not_results_are_refused() {
 }
 
 #[test]
-fn a_rehearsal_is_named_as_one_and_variables_work() {
+fn a_rehearsal_is_labelled_and_variables_work() {
     let work = Workdir::new();
     work.sample("sessions.csv");
     work.program(["run", "--rehearse", "sessions.csv"]).exits(0);
@@ -277,7 +277,7 @@ fn a_rehearsal_is_named_as_one_and_variables_work() {
 }
 
 #[test]
-fn what_verify_found_is_on_the_page() {
+fn the_page_shows_the_verification() {
     let (work, server) = (Workdir::new(), start(config(vec![Session::new(1, "T1", "U1")])));
     work.write("in.csv", "team_id,session_id,user_id\nT1,1,U1\n");
     work.run(&server, "in.csv").exits(0);

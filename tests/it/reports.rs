@@ -40,7 +40,7 @@ fn sha256(work: &Workdir, name: &str) -> String {
 }
 
 #[test]
-fn events_tell_of_every_row() {
+fn events_contain_every_row() {
     let work = Workdir::new();
     run(&work, &["--events", "events.ndjson"]);
     let events = lines(&work.read("events.ndjson"));
@@ -61,7 +61,7 @@ fn events_tell_of_every_row() {
 }
 
 #[test]
-fn a_summary_and_metrics_hold_the_totals() {
+fn summary_and_metrics_contain_the_totals() {
     let work = Workdir::new();
     run(&work, &["--summary-json", "summary.json", "--metrics-file", "slack.prom"]);
     let summary = work.json("summary.json");
@@ -78,7 +78,7 @@ fn a_summary_and_metrics_hold_the_totals() {
 /// Prometheus alerts on `time() - slack_revoke_last_success_timestamp_seconds`: a night that fails must not hide the last that
 /// did not, and a night with nothing to do is a success.
 #[test]
-fn the_time_of_the_last_success_outlives_runs_that_fail() {
+fn failed_runs_keep_the_time_of_the_last_success() {
     const SUCCESS: &str = "slack_revoke_last_success_timestamp_seconds";
     let value = |work: &Workdir, name: &str| -> Option<String> {
         let metrics = work.read("slack.prom");
@@ -116,7 +116,7 @@ fn the_time_of_the_last_success_outlives_runs_that_fail() {
 }
 
 #[test]
-fn the_manifest_is_evidence() {
+fn the_manifest_contains_the_run() {
     let work = Workdir::new();
     let said = run(&work, &["--reason", "laptop stolen"]).stderr();
     let manifest = work.json("in.results.csv.manifest.json");
@@ -147,7 +147,7 @@ fn the_manifest_is_evidence() {
 }
 
 #[test]
-fn the_last_lines_are_totals_and_files() {
+fn a_run_ends_with_totals_and_files() {
     let work = Workdir::new();
     let said = run(&work, &[]).stderr();
     let want = [("revoked", 2), ("not_found", 1), ("failed", 1), ("invalid", 1), ("duplicate", 1)];
@@ -159,7 +159,7 @@ fn the_last_lines_are_totals_and_files() {
 }
 
 #[test]
-fn files_are_for_their_owner_alone() {
+fn files_are_only_readable_by_their_owner() {
     let work = Workdir::new();
     run(&work, &["--events", "events", "--summary-json", "summary", "--metrics-file", "metrics"]);
     for name in work.names() {
@@ -174,7 +174,7 @@ fn files_are_for_their_owner_alone() {
 }
 
 #[test]
-fn quiet_is_silent_but_for_errors() {
+fn quiet_prints_only_errors() {
     let work = Workdir::new();
     let finished = run(&work, &["--quiet"]);
     // One row failed and one is invalid: a timer's mail says so, and how to run them again.
@@ -190,7 +190,7 @@ fn quiet_is_silent_but_for_errors() {
 }
 
 #[test]
-fn json_logs_are_json_to_the_last_line() {
+fn every_line_of_json_logs_is_json() {
     for flags in [&["--log-format", "json"][..], &["--log-format", "json", "-vv"]] {
         let work = Workdir::new();
         let said = lines(&run(&work, flags).stderr());
@@ -231,7 +231,7 @@ fn no_control_character_reaches_the_terminal_or_a_detail() {
 }
 
 #[test]
-fn progress_and_colour_are_what_was_asked_for() {
+fn progress_and_color_flags_are_respected() {
     let server = start(config(sessions(1_000, 40)));
     for (count, (flags, coloured)) in (0..).zip([
         (&[][..], false),

@@ -8,7 +8,7 @@ fn resolve(work: &Workdir, server: &Server, input: &str) -> Program {
 }
 
 #[test]
-fn owners_are_added_behind_the_columns_and_the_order_stays() {
+fn owners_are_added_as_the_last_columns_in_input_order() {
     let people = vec![Session::new(1, "T1", "U1"), Session::new(2, "T2", "W2"), Session::new(3, "T1", "U3")];
     let (work, server) = (Workdir::new(), start(config(people)));
     work.write("s.csv", "\u{feff}Session_ID;team_id;note\r\n3;T1;\"x; y\"\r\n99;T1;gone\r\n2;E7;org\r\n1;T2;elsewhere\r\n3;T1;again\r\n");
@@ -23,7 +23,7 @@ fn owners_are_added_behind_the_columns_and_the_order_stays() {
 }
 
 #[test]
-fn an_empty_user_is_filled_in_and_a_given_one_is_kept() {
+fn empty_users_are_filled_in_and_others_kept() {
     let (work, server) = (Workdir::new(), start(config(sessions(1, 3))));
     work.write("s.csv", "user_id,team_id,session_id\n,T1,1\nU9,T1,2\n,T1,\n");
     resolve(&work, &server, "s.csv").args(["-o", "r.csv"]).exits(0);
@@ -38,7 +38,7 @@ fn an_empty_user_is_filled_in_and_a_given_one_is_kept() {
 }
 
 #[test]
-fn a_row_that_is_not_whole_does_not_become_whole() {
+fn a_row_with_missing_cells_stays_invalid() {
     let (work, server) = (Workdir::new(), start(config(sessions(1, 3))));
     work.write("s.csv", "team_id,session_id\nT1,1,extra\nT1\nT1,2\n");
     resolve(&work, &server, "s.csv").args(["-o", "r.csv"]).exits(0);
@@ -49,7 +49,7 @@ fn a_row_that_is_not_whole_does_not_become_whole() {
 }
 
 #[test]
-fn listing_ends_once_all_are_found_and_not_begun_where_none_is_wanted() {
+fn resolve_lists_only_until_every_row_is_found() {
     let (work, server) = (Workdir::new(), start(config(sessions(1, 5_000))));
     work.write("s.csv", "team_id,session_id\nT1,1500\nT1,1\n");
     let finished = resolve(&work, &server, "-").stdin(work.read("s.csv")).exits(0);
@@ -61,7 +61,7 @@ fn listing_ends_once_all_are_found_and_not_begun_where_none_is_wanted() {
 }
 
 #[test]
-fn every_kind_of_trouble_has_its_code() {
+fn every_kind_of_error_has_its_exit_code() {
     let (work, server) = (Workdir::new(), start(config(sessions(1, 3))));
     resolve(&work, &server, "none.csv").exits(2);
     work.write("s.csv", "team_id,session_id\nT1,1\n");
@@ -73,7 +73,7 @@ fn every_kind_of_trouble_has_its_code() {
 }
 
 #[test]
-fn check_says_of_every_row_whether_slack_lists_it() {
+fn check_reports_for_every_row_whether_slack_lists_it() {
     let people = vec![Session::new(1, "T1", "U1"), Session::new(2, "T1", "U2"), Session::new(3, "T1", "U3")];
     let (work, server) = (Workdir::new(), start(config(people)));
     work.write("s.csv", "session_id,user_id,team_id\n1,U1,\n2,U9,\n3,,T1\n7,U7,\n,U1,\n1,U1,,x\n");

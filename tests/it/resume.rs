@@ -55,7 +55,7 @@ fn assert_refused(work: &Workdir, server: &Server, program: Program, why: &str) 
 }
 
 #[test]
-fn a_run_that_stopped_is_continued_and_its_remaining_file_goes() {
+fn a_stopped_run_is_resumed_and_its_remaining_file_removed() {
     let (work, server) = stopped();
     assert_eq!(work.read(REMAINING), rows(1_010, 10));
     let finished = resume(&work, &server, "s.csv").exits(0);
@@ -71,7 +71,7 @@ fn a_run_that_stopped_is_continued_and_its_remaining_file_goes() {
 }
 
 #[test]
-fn the_remaining_rows_are_an_input_as_they_are() {
+fn the_remaining_file_is_usable_as_input() {
     let (work, server) = stopped();
     work.run(&server, REMAINING).args(["--rate", "unlimited"]).exits(0);
     assert_eq!(work.results("s.results.remaining.results.csv").count("revoked"), 10);
@@ -79,7 +79,7 @@ fn the_remaining_rows_are_an_input_as_they_are() {
 }
 
 #[test]
-fn the_same_content_is_continued_whatever_its_form_and_with_rows_at_its_end() {
+fn the_same_content_is_resumed_in_any_compression_and_with_appended_rows() {
     for grown in [0, 5] {
         for packed in [false, true] {
             let (work, server) = stopped();
@@ -96,7 +96,7 @@ fn the_same_content_is_continued_whatever_its_form_and_with_rows_at_its_end() {
 }
 
 #[test]
-fn rows_at_the_end_of_a_finished_input_were_never_sent_before() {
+fn rows_appended_to_a_finished_input_were_not_sent_before() {
     let (work, server) = stopped();
     resume(&work, &server, "s.csv").exits(0);
     server.set_alive(sessions(1_020, 1));
@@ -110,7 +110,7 @@ fn rows_at_the_end_of_a_finished_input_were_never_sent_before() {
 }
 
 #[test]
-fn an_output_that_is_there_or_belongs_to_another_input_is_refused_and_stays() {
+fn an_existing_output_or_that_of_another_input_is_refused() {
     let (work, server) = stopped();
     assert_refused(&work, &server, work.run(&server, "s.csv"), "--resume");
     for (name, other) in [
@@ -127,7 +127,7 @@ fn an_output_that_is_there_or_belongs_to_another_input_is_refused_and_stays() {
 }
 
 #[test]
-fn results_that_nothing_vouches_for_are_refused() {
+fn results_without_a_manifest_are_refused() {
     let (work, server) = stopped();
     fs::remove_file(work.path(MANIFEST)).unwrap();
     assert_refused(&work, &server, resume(&work, &server, "s.csv"), "manifest");
@@ -148,7 +148,7 @@ fn results_that_nothing_vouches_for_are_refused() {
 }
 
 #[test]
-fn with_nothing_to_resume_it_is_a_first_run() {
+fn resume_without_results_is_a_first_run() {
     for empty in [false, true] {
         let (work, server) = (Workdir::new(), start(config(sessions(1_000, 10))));
         work.write("s.csv", rows(1_000, 10));
@@ -161,7 +161,7 @@ fn with_nothing_to_resume_it_is_a_first_run() {
 }
 
 #[test]
-fn results_lost_whole_are_made_anew_and_nothing_is_called_not_found_that_was_sent() {
+fn deleted_results_are_recreated_and_sent_rows_are_not_called_not_found() {
     let (work, server) = stopped();
     fs::remove_file(work.path(RESULTS)).unwrap();
     resume(&work, &server, "s.csv").exits(0);

@@ -105,7 +105,7 @@ fn shown() -> Vec<Vec<String>> {
 }
 
 #[test]
-fn every_command_line_is_the_programs() {
+fn every_command_line_in_the_samples_parses() {
     let docker = [instruction("ENTRYPOINT "), instruction("CMD ")].concat();
     let mut lines: Vec<_> = nightly().into_iter().map(|night| (night.place, night.line)).collect();
     lines.extend(shown().into_iter().map(|line| ("README", line)));
@@ -120,7 +120,7 @@ fn every_command_line_is_the_programs() {
 }
 
 #[test]
-fn a_night_needs_nobody() {
+fn the_nightly_sample_runs_without_a_terminal() {
     for Night { place, line, .. } in nightly() {
         for flag in ["--resume-or-start", "--yes"] {
             assert!(line.iter().any(|word| word == flag), "{place} without {flag}");
@@ -145,7 +145,7 @@ fn pod_failure_codes(action: &str) -> Vec<u8> {
 }
 
 #[test]
-fn every_exit_code_is_the_programs_and_is_provided_for() {
+fn the_samples_handle_every_exit_code() {
     let table: BTreeSet<u8> = ExitStatus::TABLE.iter().map(|(_, code, _)| *code).collect();
     let not_again = numbers(setting(SERVICE, "RestartPreventExitStatus"));
     let no_failure = numbers(setting(SERVICE, "SuccessExitStatus"));
@@ -259,7 +259,7 @@ fn waiting(work: &Workdir) -> Vec<String> {
 }
 
 #[test]
-fn a_night_without_a_list_is_no_failure_and_a_finished_list_is_not_sent_again() {
+fn a_night_without_a_list_succeeds_and_a_finished_list_is_not_sent_again() {
     let server = start(config(sessions(1_000, 8)));
     for night in nightly() {
         let (work, place) = (folder(), night.place);
@@ -275,7 +275,7 @@ fn a_night_without_a_list_is_no_failure_and_a_finished_list_is_not_sent_again() 
 }
 
 #[test]
-fn every_list_of_the_queue_is_worked_off_the_oldest_first() {
+fn queued_lists_are_processed_oldest_first() {
     let server = start(config(sessions(1_000, 12)));
     let night = nightly().remove(0);
     let work = folder();
@@ -300,7 +300,7 @@ fn every_list_of_the_queue_is_worked_off_the_oldest_first() {
 
 /// Three nights: the first one's list is cut off, and the other two lists arrive by the same name.
 #[test]
-fn a_run_that_was_cut_off_is_continued_by_the_next_start_and_no_list_is_lost() {
+fn an_interrupted_queue_run_is_resumed_and_loses_no_list() {
     let slow = StandInConfig { latency: Latency::Fixed(Duration::from_millis(20)), ..config(sessions(1_000, 70)) };
     let server = start(slow);
     let night = nightly().remove(0);
@@ -325,7 +325,7 @@ fn a_run_that_was_cut_off_is_continued_by_the_next_start_and_no_list_is_lost() {
 }
 
 #[test]
-fn a_bad_or_empty_list_is_reported_and_stops_no_other() {
+fn a_bad_or_empty_list_is_reported_and_does_not_block_others() {
     let server = start(config(sessions(1_000, 3)));
     for night in nightly() {
         let (work, place) = (folder(), night.place);
@@ -353,7 +353,7 @@ fn a_bad_or_empty_list_is_reported_and_stops_no_other() {
 
 /// The fault of the command line is no list's.
 #[test]
-fn a_command_that_refuses_every_list_leaves_them_where_they_are() {
+fn lists_stay_in_the_queue_if_every_run_is_refused() {
     let server = start(config(sessions(1_000, 3)));
     for flags in [&["--protect", "missing"][..], &["--unknown"], &["--identify-by", "neither"]] {
         let (work, mut night) = (folder(), nightly().remove(0));
@@ -369,7 +369,7 @@ fn a_command_that_refuses_every_list_leaves_them_where_they_are() {
 
 /// The list that it leaves unfinished blocks the others, and is the one that the next start continues.
 #[test]
-fn a_run_that_is_stopped_leaves_the_others_in_the_queue() {
+fn a_stopped_run_leaves_the_other_lists_in_the_queue() {
     let server = start(StandInConfig { tokens: Vec::new(), ..config(sessions(1_000, 3)) });
     let (work, night) = (folder(), nightly().remove(0));
     queue(&work, &[("1.csv", owned(1_000, 1)), ("2.csv", owned(1_001, 1))]);
@@ -381,7 +381,7 @@ fn a_run_that_is_stopped_leaves_the_others_in_the_queue() {
 }
 
 #[test]
-fn rows_that_failed_are_exit_1_whatever_the_lists_after_them() {
+fn failed_rows_of_any_list_are_exit_1() {
     let server = start(config(sessions(1_000, 3)));
     let (work, night) = (folder(), nightly().remove(0));
     queue(&work, &[("1.csv", owned(1_000, 1) + "U1,bad\n"), ("2.csv", owned(1_001, 1))]);
@@ -390,7 +390,7 @@ fn rows_that_failed_are_exit_1_whatever_the_lists_after_them() {
 }
 
 #[test]
-fn a_folder_that_is_missing_is_exit_2() {
+fn a_missing_folder_is_exit_2() {
     let server = start(config(sessions(1_000, 3)));
     for night in nightly() {
         let work = folder();
@@ -402,7 +402,7 @@ fn a_folder_that_is_missing_is_exit_2() {
 
 /// The shell passes it on once, and the first one lets calls in flight finish.
 #[test]
-fn a_sigterm_ends_the_run_as_it_would_without_the_queue() {
+fn sigterm_is_passed_to_the_run() {
     let slow = StandInConfig { latency: Latency::Fixed(Duration::from_millis(20)), ..config(sessions(1_000, 40)) };
     let server = start(slow);
     let (work, night) = (folder(), nightly().remove(0));

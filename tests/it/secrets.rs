@@ -65,7 +65,7 @@ fn every(answer: ScriptedReply) -> ReplyScript {
 }
 
 #[test]
-fn a_good_run_in_text_and_in_json() {
+fn successful_runs_in_text_and_json() {
     for format in ["text", "json"] {
         let (work, server) = (folder(3), marked(config(sessions(1_000, 3))));
         let finished = ends(&work, loud(&work, &server.url()).args(["--log-format", format]), 0);
@@ -76,7 +76,7 @@ fn a_good_run_in_text_and_in_json() {
 }
 
 #[test]
-fn rows_that_fail_and_limits_that_stop() {
+fn failed_rows_and_stopping_limits() {
     let refused = |code: ErrorCode| every(ScriptedReply::Refused(code));
     let fault = |fault| every(ScriptedReply::Fault(fault, Effect::None));
     for (script, code, flags) in [
@@ -97,7 +97,7 @@ fn rows_that_fail_and_limits_that_stop() {
 }
 
 #[test]
-fn tokens_that_will_not_do_are_not_repeated() {
+fn invalid_tokens_are_not_printed() {
     let (work, server) = (folder(1), marked(config(Vec::new())));
     server.revoke_token(MARKED);
     ends(&work, loud(&work, &server.url()), 4);
@@ -110,7 +110,7 @@ fn tokens_that_will_not_do_are_not_repeated() {
 }
 
 #[test]
-fn files_and_commands_that_hold_the_token() {
+fn token_files_and_commands() {
     let (work, server) = (folder(3), marked(config(sessions(1_000, 3))));
     let vault = tempfile::tempdir().unwrap();
     let file = vault.path().join("token");
@@ -135,7 +135,7 @@ fn files_and_commands_that_hold_the_token() {
 }
 
 #[test]
-fn unreachable_locked_and_unwritable() {
+fn unreachable_locked_and_unwritable_runs() {
     let work = folder(1);
     ends(&work, loud(&work, "http://127.0.0.1:1/api/"), 5);
     let server = marked(config(sessions(1_000, 1)));
@@ -181,7 +181,7 @@ fn command_lines_locks_and_signals() {
 }
 
 #[test]
-fn an_answer_that_repeats_the_token_is_not_repeated_further() {
+fn a_token_in_an_answer_is_not_printed() {
     let (work, server) = (folder(2), marked(config(sessions(1_000, 2))));
     let body = format!(
         r#"{{"ok":false,"error":"{MARKED}","needed":"{MARKED}","warning":"{MARKED}",
@@ -197,7 +197,7 @@ fn an_answer_that_repeats_the_token_is_not_repeated_further() {
 }
 
 #[test]
-fn every_command_that_needs_no_slack() {
+fn every_command_that_does_not_call_slack() {
     let work = folder(1);
     for arguments in [
         &["plan", "sessions.csv"][..],
@@ -245,7 +245,7 @@ fn assert_private(work: &Workdir) -> Vec<String> {
 }
 
 #[test]
-fn what_is_written_is_for_its_owner_alone() {
+fn written_files_are_only_readable_by_their_owner() {
     let (work, server) = (folder(3), marked(config(sessions(1_000, 2))));
     run_open(&work, &server.url(), &["--strict"]);
     let names = assert_private(&work);
@@ -255,7 +255,7 @@ fn what_is_written_is_for_its_owner_alone() {
 }
 
 #[test]
-fn what_a_stopped_or_killed_run_leaves_is_for_its_owner_alone() {
+fn files_of_stopped_and_killed_runs_are_only_readable_by_their_owner() {
     let script = every(ScriptedReply::Fault(InjectedFault::Unavailable, Effect::None));
     let (work, server) = (folder(9), marked(StandInConfig { script, ..config(sessions(1_000, 9)) }));
     run_open(&work, &server.url(), &["--retries", "0"]);
@@ -271,7 +271,7 @@ fn what_a_stopped_or_killed_run_leaves_is_for_its_owner_alone() {
 }
 
 #[test]
-fn a_token_inside_a_word_of_the_command_line_is_in_no_output_and_no_file() {
+fn a_token_on_the_command_line_is_in_no_output() {
     for (flag, word) in [
         ("--reason", "see xoxp-1-SECRET"),
         ("--reason", "rotated xoxe.xoxp-1-SECRET, xapp-1-SECRET and xoxd-a%2BSECRET"),

@@ -76,7 +76,7 @@ fn a_run_that_dies_in_a_pause_is_resumed_after_it() {
 }
 
 #[test]
-fn runs_at_the_same_time_divide_the_limit_and_keep_each_others_pauses() {
+fn concurrent_runs_divide_the_limit_and_share_pauses() {
     for runs in [2, 4] {
         let rows_each = 120 / runs;
         let server = limited(LimitKind::SlidingLog { calls: 40, per: Duration::from_secs(2) }, 120);
@@ -103,7 +103,7 @@ fn runs_at_the_same_time_divide_the_limit_and_keep_each_others_pauses() {
 }
 
 #[test]
-fn every_listing_keeps_the_pause_too() {
+fn listings_respect_the_pause() {
     let server = limited(once_a_minute(), 3);
     let work = Workdir::new();
     let list = || {
@@ -140,7 +140,7 @@ fn a_store_that_cannot_be_used_is_reported_once_and_stops_nothing() {
 }
 
 #[test]
-fn a_corrupt_state_is_reported_and_begins_anew_and_nobody_else_can_read_it() {
+fn a_corrupt_state_is_reported_and_reset() {
     let server = limited(once_a_minute(), 2);
     let work = Workdir::new();
     work.write("in.csv", rows(1_000, 1));

@@ -51,7 +51,7 @@ fn ignores_hangups() -> bool {
 }
 
 #[test]
-fn the_first_signal_lets_calls_in_flight_finish_and_tells_how_to_go_on() {
+fn the_first_signal_finishes_calls_in_flight_and_prints_the_resume_command() {
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 143)] {
         if signal == Signal::HUP && ignores_hangups() {
             println!("left out: SIGHUP is ignored here");
@@ -91,7 +91,7 @@ fn draining_for_minutes(work: &Workdir, server: &Server) -> Running {
 }
 
 #[test]
-fn the_second_signal_stops_at_once_and_names_what_was_cut_off() {
+fn the_second_signal_stops_immediately_and_reports_unrecorded_rows() {
     let late = ScriptedReply::Fault(InjectedFault::Slow(Duration::from_mins(4)), Effect::Done);
     for signal in [Signal::INT, Signal::TERM] {
         let script = ReplyScript { every: Some(RepeatedReply::always(late.clone())), ..ReplyScript::default() };
@@ -116,7 +116,7 @@ fn the_second_signal_stops_at_once_and_names_what_was_cut_off() {
 
 /// The terminal echoes `^C` wherever the cursor is.
 #[test]
-fn a_notice_begins_below_an_echoed_interrupt() {
+fn a_message_starts_on_a_new_line_after_an_echoed_interrupt() {
     for progress in ["plain", "bar"] {
         let slow = StandInConfig { latency: Latency::Fixed(LATENCY), ..config(sessions(1_000, 40)) };
         let (work, server) = (Workdir::new(), start(slow));

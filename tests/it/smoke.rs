@@ -3,7 +3,7 @@
 use crate::harness::{Workdir, config, rows, sessions, start};
 
 #[test]
-fn a_list_is_revoked_and_every_row_has_its_record() {
+fn every_row_is_revoked_and_has_one_record() {
     let (work, server) = (Workdir::new(), start(config(sessions(1_000, 10))));
     work.write("sessions.csv", rows(1_000, 10));
     work.run(&server, "sessions.csv").exits(0);

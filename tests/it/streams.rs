@@ -4,7 +4,7 @@ use crate::harness::{TOKEN, Workdir, config, rows, sessions, start};
 use std::fs;
 
 #[test]
-fn what_is_no_regular_file_needs_a_name_for_the_results() {
+fn streams_need_an_output() {
     let work = Workdir::new();
     work.write("s.csv", rows(1_000, 3));
     let fifo = work.path("fifo.csv");
@@ -26,7 +26,7 @@ fn what_is_no_regular_file_needs_a_name_for_the_results() {
 }
 
 #[test]
-fn every_name_of_a_stream_can_be_planned_and_sent() {
+fn every_path_of_a_stream_works() {
     for line in [
         "slack-revoke run /dev/stdin -o out.csv --yes < s.csv",
         "slack-revoke run /dev/fd/3 -o out.csv --yes 3< s.csv",
@@ -45,7 +45,7 @@ fn every_name_of_a_stream_can_be_planned_and_sent() {
 }
 
 #[test]
-fn a_copy_of_a_stream_is_made_among_the_temporary_files() {
+fn streams_are_copied_to_the_temporary_directory() {
     let work = Workdir::new();
     let text = format!("T1,1,{}\n", "x".repeat(200_000)).repeat(200);
     let refused = work

@@ -34,7 +34,7 @@ fn is_refused(tls: ServerConfig, trusted: &str, words: &str) {
 }
 
 #[test]
-fn a_good_certificate_of_a_known_authority_is_taken() {
+fn a_valid_certificate_is_accepted() {
     let authority = authority("Known");
     let (work, proxy, _) = meets(server_config(&named("localhost"), &authority), &authority.pem(), 0);
     assert_eq!(work.results("sessions.results.csv").count("revoked"), 3);

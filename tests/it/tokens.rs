@@ -26,7 +26,7 @@ fn calls(server: &Server) -> u64 {
 }
 
 #[test]
-fn a_token_is_taken_from_each_of_its_places() {
+fn a_token_is_read_from_every_source() {
     for place in ["variable", "file", "command", "credential", "pipe"] {
         let (work, server) = (Workdir::new(), start(config(sessions(1_000, 10))));
         file(&work, "token", &format!("{TOKEN}\n"), 0o600);
@@ -46,7 +46,7 @@ fn a_token_is_taken_from_each_of_its_places() {
 }
 
 #[test]
-fn a_token_that_cannot_do_is_refused_before_any_call() {
+fn an_unsuitable_token_is_refused_before_any_call() {
     for (token, want) in [
         ("xoxb-12-34-secret", "bot token"),
         ("xoxe.xoxb-1-secret", "bot token"),
@@ -69,7 +69,7 @@ fn a_token_that_cannot_do_is_refused_before_any_call() {
 }
 
 #[test]
-fn a_token_that_cannot_be_had_is_exit_4_before_any_call() {
+fn an_unreadable_token_is_exit_4_before_any_call() {
     let (work, server) = (Workdir::new(), start(config(sessions(1_000, 10))));
     file(&work, "open", TOKEN, 0o644);
     file(&work, "group", TOKEN, 0o640);
@@ -89,7 +89,7 @@ fn a_token_that_cannot_be_had_is_exit_4_before_any_call() {
 }
 
 #[test]
-fn a_token_that_is_typed_is_refused_and_not_repeated() {
+fn a_token_as_argument_is_refused_and_not_printed() {
     let (work, server) = (Workdir::new(), start(config(sessions(1_000, 10))));
     for flags in [&["--token", TOKEN][..], &["--token=xoxp-stand-in-0001"], &["--token-file", TOKEN], &[TOKEN]] {
         let said = program(&work, &server).args(flags.iter().copied()).exits(2).stderr();
@@ -99,7 +99,7 @@ fn a_token_that_is_typed_is_refused_and_not_repeated() {
 }
 
 #[test]
-fn a_token_that_slack_refuses_is_exit_4_before_any_row() {
+fn a_rejected_token_is_exit_4_before_any_row() {
     let (work, server) = (Workdir::new(), start(config(sessions(1_000, 10))));
     server.revoke_token(TOKEN);
     let said = program(&work, &server).token(TOKEN).exits(4).stderr();
@@ -116,7 +116,7 @@ fn a_token_that_slack_refuses_is_exit_4_before_any_row() {
 }
 
 #[test]
-fn nobody_sees_the_token() {
+fn the_token_is_never_visible() {
     let faults = FaultRates::seeded(1).with(InjectedFault::Unavailable, Effect::None, 300).on_first_calls(1);
     let token = StandInToken { ends: Some((8, TokenEnd::Revoked)), ..StandInToken::named(TOKEN) };
     let server = start(StandInConfig { faults, tokens: vec![token], ..config(sessions(1_000, 10)) });
@@ -173,7 +173,7 @@ fn of_three_users() -> Server {
 }
 
 #[test]
-fn sessions_of_the_tokens_own_user_and_of_the_protected_are_left_alone() {
+fn own_and_protected_sessions_are_not_sent() {
     const ROWS: &str = "user_id,session_id,team_id\nW1ME,1000,T1\nU2,1001,T1\nU3,1002,T1\nW1ME,1003,\n";
     for (flags, protect, alive) in [
         (&[][..], "", &[1_000, 1_003][..]),
@@ -200,7 +200,7 @@ fn sessions_of_the_tokens_own_user_and_of_the_protected_are_left_alone() {
 }
 
 #[test]
-fn the_own_user_is_spared_in_the_other_form_too() {
+fn the_own_user_is_protected_in_both_id_forms() {
     let (work, server) = (Workdir::new(), of_three_users());
     work.write("in.csv", "user_id,session_id,team_id\nW1ME,1000,T1\nU2,1001,T1\n");
     work.run(&server, "in.csv").args(["--identify-by", "team"]).exits(0);

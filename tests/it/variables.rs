@@ -76,7 +76,7 @@ fn every_flag_has_a_variable_that_works() {
 }
 
 #[test]
-fn every_flag_that_may_be_repeated_takes_several_values_from_its_variable() {
+fn repeatable_flags_accept_several_values_from_their_variables() {
     let people = [("iOS", "4.1", "iPhone"), ("macOS", "4.2", "Mac"), ("Windows", "4.3", "PC")];
     let people = (1..).zip(people).map(|(id, (os, client, device))| Session {
         devices: Some(SessionDevices {
@@ -111,7 +111,7 @@ fn every_flag_that_may_be_repeated_takes_several_values_from_its_variable() {
 }
 
 #[test]
-fn the_other_variables_work_too_and_what_is_typed_goes_first() {
+fn other_variables_work_and_flags_override_variables() {
     let (work, server) = (Workdir::new(), slack());
     work.write("in.csv", rows(1_000, 2));
     let plan = |name: &str, value: &str| work.program(["run", "in.csv", "--yes"]).env(name, value);
@@ -134,7 +134,7 @@ fn the_other_variables_work_too_and_what_is_typed_goes_first() {
 
 /// `SLACK_REVOKE_PROTCET` protects nobody, and its author believes it does.
 #[test]
-fn a_variable_that_is_nearly_a_flags_is_refused_before_anything_is_sent() {
+fn a_misspelled_variable_is_refused_before_anything_is_sent() {
     let (work, server) = (Workdir::new(), slack());
     work.write("in.csv", rows(1_000, 2));
     work.write("keep.txt", "1000\n");
@@ -165,7 +165,7 @@ fn a_variable_that_is_nearly_a_flags_is_refused_before_anything_is_sent() {
 
 /// A job's environment holds the names of its run; its `verify` finds the results there, and is not told to overwrite them.
 #[test]
-fn what_a_run_writes_is_no_output_of_the_commands_around_it() {
+fn output_variables_of_run_do_not_apply_to_other_commands() {
     let (work, server) = (Workdir::new(), slack());
     work.write("in.csv", rows(1_000, 2));
     let job = |program: Program| {

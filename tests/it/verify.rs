@@ -25,7 +25,7 @@ fn owned(ids: impl IntoIterator<Item = u64>) -> Vec<Session> {
 }
 
 #[test]
-fn sessions_that_are_gone_are_proved_gone() {
+fn ended_sessions_are_verified_as_gone() {
     let (work, server) = (Workdir::new(), start(config(owned(1..=5))));
     revoked(&work, &server, 1..=3);
     let finished = verify(&work, &server).exits(0);
@@ -44,7 +44,7 @@ fn sessions_that_are_gone_are_proved_gone() {
 }
 
 #[test]
-fn a_user_who_signed_in_again_is_back_with_new_sessions() {
+fn users_who_signed_in_again_are_reported() {
     let (work, server) = (Workdir::new(), start(config(owned(1..=3))));
     revoked(&work, &server, 1..=2);
     server.set_alive([Session::new(901, "T1", "U1"), Session::new(902, "T1", "U1"), Session::new(903, "T1", "U3")]);
@@ -60,7 +60,7 @@ fn a_user_who_signed_in_again_is_back_with_new_sessions() {
 }
 
 #[test]
-fn a_revoked_session_that_lives_is_exit_1_and_a_failed_one_is_not() {
+fn an_alive_revoked_session_is_exit_1_and_an_alive_failed_one_is_not() {
     let (work, server) = (Workdir::new(), start(config(owned(1..=3))));
     revoked(&work, &server, 1..=2);
     server.set_alive([Session::new(2, "T1", "U2")]);
@@ -86,7 +86,7 @@ fn in_two_workspaces() -> Vec<Session> {
 }
 
 #[test]
-fn a_session_that_lives_in_another_workspace_than_its_rows_is_alive() {
+fn a_session_alive_in_another_workspace_is_alive() {
     let (work, server) = (Workdir::new(), start(config(in_two_workspaces())));
     work.write("s.csv", "user_id,team_id,session_id\nU1,T1,1\nU1,T1,3\n");
     work.run(&server, "s.csv").exits(0);
@@ -97,7 +97,7 @@ fn a_session_that_lives_in_another_workspace_than_its_rows_is_alive() {
 }
 
 #[test]
-fn a_user_who_is_in_another_workspace_again_is_back() {
+fn a_user_who_signed_in_to_another_workspace_is_reported() {
     let (work, server) = (Workdir::new(), start(config(owned(1..=2))));
     revoked(&work, &server, 1..=2);
     server.set_alive([Session::new(77, "T2", "U1")]);
@@ -108,7 +108,7 @@ fn a_user_who_is_in_another_workspace_again_is_back() {
 }
 
 #[test]
-fn a_whole_user_is_looked_for_in_every_workspace() {
+fn whole_users_are_verified_in_every_workspace() {
     let (work, server) = (Workdir::new(), start(config(in_two_workspaces())));
     work.write("s.csv", "user_id,team_id,session_id\nU1,T1,1\nU2,T1,2\n");
     work.run(&server, "s.csv").args(["--whole-users", "--confirm-users", "2"]).exits(0);
@@ -139,7 +139,7 @@ fn the_whole_organization_is_listed_once() {
 }
 
 #[test]
-fn rows_without_a_user_are_answered_from_the_whole_listing() {
+fn rows_without_a_user_are_verified_with_a_full_listing() {
     let (work, server) = (Workdir::new(), start(config(sessions(1, 3))));
     work.write("s.csv", "team_id,session_id\nT1,1\nT1,x\n");
     work.run(&server, "s.csv").exits(1);
@@ -149,7 +149,7 @@ fn rows_without_a_user_are_answered_from_the_whole_listing() {
 }
 
 #[test]
-fn verifying_again_replaces_the_answers_and_a_resumed_run_keeps_the_totals() {
+fn verifying_again_replaces_the_file_and_resume_keeps_the_totals() {
     let (work, server) = (Workdir::new(), start(config(owned(1..=2))));
     revoked(&work, &server, 1..=2);
     verify(&work, &server).exits(0);
@@ -161,7 +161,7 @@ fn verifying_again_replaces_the_answers_and_a_resumed_run_keeps_the_totals() {
 }
 
 #[test]
-fn every_kind_of_trouble_has_its_code() {
+fn every_kind_of_error_has_its_exit_code() {
     let (work, server) = (Workdir::new(), start(config(owned(1..=2))));
     verify(&work, &server).exits(2);
     revoked(&work, &server, 1..=2);
@@ -176,7 +176,7 @@ fn every_kind_of_trouble_has_its_code() {
 }
 
 #[test]
-fn results_that_a_run_is_writing_are_left_to_it() {
+fn results_of_a_running_run_are_refused() {
     let (work, server) = (Workdir::new(), start(config(owned(1..=3))));
     work.write("s.csv", "user_id,session_id\nU1,1\nU2,2\n");
     let slow = ["run", "s.csv", "--yes", "--rate", "1/h", "--api-url", &server.url()];
@@ -190,7 +190,7 @@ fn results_that_a_run_is_writing_are_left_to_it() {
 }
 
 #[test]
-fn the_answers_take_the_place_of_earlier_answers_only() {
+fn only_an_earlier_verified_file_is_replaced() {
     let (work, server) = (Workdir::new(), start(config(owned(1..=2))));
     revoked(&work, &server, 1..=2);
     work.write("token.txt", TOKEN);
@@ -235,7 +235,7 @@ fn the_answers_take_the_place_of_earlier_answers_only() {
 }
 
 #[test]
-fn ids_of_a_listing_from_before_that_cannot_be_read_are_counted() {
+fn unreadable_ids_of_before_are_counted() {
     let (work, server) = (Workdir::new(), start(config(owned(1..=2))));
     revoked(&work, &server, 1..=2);
     work.write("before.csv", "user_id,session_id\nU1,1.1E+12\nU9,?\n?,77\n");
@@ -246,7 +246,7 @@ fn ids_of_a_listing_from_before_that_cannot_be_read_are_counted() {
 }
 
 #[test]
-fn waiting_ends_once_slack_has_done_what_was_queued() {
+fn wait_ends_when_everything_is_gone() {
     let config = StandInConfig { bulk: BulkConfig { done_after: 4, ..BulkConfig::default() }, ..config(owned(1..=3)) };
     let (work, server) = (Workdir::new(), start(config));
     work.write("s.csv", "user_id\nU1\nU2\n");
@@ -261,7 +261,7 @@ fn waiting_ends_once_slack_has_done_what_was_queued() {
 }
 
 #[test]
-fn waiting_ends_when_time_is_up_or_a_signal_comes_and_names_who_is_back() {
+fn wait_ends_at_its_time_or_a_signal_and_names_users_who_are_back() {
     let (work, server) = (Workdir::new(), start(config(owned(1..=3))));
     revoked(&work, &server, 1..=2);
     server.set_alive([Session::new(1, "T1", "U1"), Session::new(902, "T1", "U2")]);

@@ -47,7 +47,7 @@ fn in_flight(server: &Server) -> u32 {
 }
 
 #[test]
-fn two_and_a_half_thousand_users_take_four_calls_and_verify_proves_it() {
+fn users_are_ended_a_thousand_per_call_and_verified() {
     let (work, server) = (Workdir::new(), standing(2_500, 2, |config| config.bulk.done_after = 5));
     work.write("in.csv", input(2_500, 2));
     let said = run(&work, &server, 2_500).args(["--summary-json", "sum.json", "--strict"]).exits(0).stderr();
@@ -79,7 +79,7 @@ fn two_and_a_half_thousand_users_take_four_calls_and_verify_proves_it() {
 }
 
 #[test]
-fn one_bad_user_among_a_thousand_fails_alone_and_remains() {
+fn only_the_bad_user_of_a_thousand_fails() {
     let bulk = BulkConfig { by_user: refusing("U321", ErrorCode::CannotResetPrimaryOwner), ..BulkConfig::default() };
     let (work, server) = (Workdir::new(), standing(1_001, 1, |config| config.bulk = bulk));
     work.write("in.csv", input(1_001, 1));
@@ -94,7 +94,7 @@ fn one_bad_user_among_a_thousand_fails_alone_and_remains() {
 }
 
 #[test]
-fn a_429_in_the_middle_pauses_and_costs_no_attempt() {
+fn a_429_pauses_and_does_not_count_as_an_attempt() {
     let limited = Limit::of(LimitKind::TokenBucket { calls: 2, per: Duration::from_secs(1), burst: 2 });
     let limits = MethodLimits { reset_bulk: limited, ..MethodLimits::default() };
     let (work, server) = (Workdir::new(), standing(4_001, 1, |config| config.limits = limits));
@@ -109,7 +109,7 @@ fn a_429_in_the_middle_pauses_and_costs_no_attempt() {
 }
 
 #[test]
-fn a_lost_answer_is_tried_again_with_the_same_users() {
+fn a_lost_answer_is_retried_with_the_same_users() {
     let lost = RepeatedReply::first(1, ScriptedReply::Fault(InjectedFault::Reset, Effect::Done));
     let bulk = BulkConfig { by_user: HashMap::from([("U5".to_owned(), lost)]), ..BulkConfig::default() };
     let (work, server) = (Workdir::new(), standing(10, 1, |config| config.bulk = bulk));
@@ -121,7 +121,7 @@ fn a_lost_answer_is_tried_again_with_the_same_users() {
 }
 
 #[test]
-fn killed_in_the_middle_a_run_ends_with_one_record_a_row() {
+fn a_killed_run_ends_with_one_record_per_row() {
     let slow = Latency::Fixed(Duration::from_millis(60));
     let (work, server) = (Workdir::new(), standing(3_000, 2, |config| config.latency = slow));
     work.write("in.csv", input(3_000, 2));
@@ -140,7 +140,7 @@ fn killed_in_the_middle_a_run_ends_with_one_record_a_row() {
 }
 
 #[test]
-fn sessions_and_whole_users_continue_each_other() {
+fn sessions_and_whole_users_can_resume_each_other() {
     let (work, server) = (Workdir::new(), standing(6, 1, |_| {}));
     work.write("in.csv", input(3, 1));
     work.run(&server, "in.csv").exits(0);
@@ -155,7 +155,7 @@ fn sessions_and_whole_users_continue_each_other() {
 }
 
 #[test]
-fn a_protected_session_protects_its_user_and_your_own_user_is_spared() {
+fn a_protected_session_protects_its_user() {
     let (work, server) = (Workdir::new(), standing(4, 2, |_| {}));
     let own = server_user();
     work.write("in.csv", format!("{}{own},5\n{own},6\n", input(4, 2)));
@@ -183,7 +183,7 @@ fn server_user() -> String {
 }
 
 #[test]
-fn a_list_of_user_ids_will_do_and_duplicates_do_not_matter() {
+fn a_list_of_user_ids_is_enough_and_may_have_duplicates() {
     let (work, server) = (Workdir::new(), standing(3, 2, |config| config.bulk.done_after = 3));
     work.write("in.csv", "name;user_id\nann;U0\nbob;U1\ncy;\nann;U0\nbad;X1\n");
     let said = run(&work, &server, 2).exits(1).stderr();
@@ -208,7 +208,7 @@ fn a_list_of_user_ids_will_do_and_duplicates_do_not_matter() {
 }
 
 #[test]
-fn it_is_confirmed_twice_or_not_sent() {
+fn whole_users_need_two_confirmations() {
     let (work, server) = (Workdir::new(), standing(3, 1, |_| {}));
     work.write("in.csv", input(3, 1));
     let whole = |flags: &[&str]| work.run(&server, "in.csv").args(["--whole-users"]).args(flags.iter().copied());
@@ -237,7 +237,7 @@ fn it_is_confirmed_twice_or_not_sent() {
 }
 
 #[test]
-fn the_plan_tells_the_calls_the_time_and_the_number_to_confirm() {
+fn the_plan_shows_calls_time_and_number_to_confirm() {
     let work = Workdir::new();
     work.write("in.csv", input(40_002, 1));
     let plan = work.program(["plan", "in.csv", "--whole-users"]).exits(0).stdout();
@@ -255,7 +255,7 @@ fn the_plan_tells_the_calls_the_time_and_the_number_to_confirm() {
 }
 
 #[test]
-fn a_rehearsal_of_whole_users_asks_nothing_and_fails_nobody() {
+fn a_rehearsal_of_whole_users_asks_nothing() {
     let work = Workdir::new();
     work.write("in.csv", input(1_500, 1));
     let said = work.program(["run", "--rehearse", "--whole-users", "in.csv"]).exits(0).stderr();
@@ -275,7 +275,7 @@ fn restricted_action_stops_the_run_after_one_call() {
 }
 
 #[test]
-fn only_sessions_of_one_kind_end_and_verify_says_that_it_cannot_tell() {
+fn only_one_kind_of_session_ends() {
     let (work, server) = (Workdir::new(), standing(20, 2, |_| ()));
     work.write("in.csv", input(20, 2));
     let planned =

@@ -160,7 +160,7 @@ fn seeds() -> Vec<u64> {
 }
 
 #[test]
-fn no_interruption_and_no_answer_loses_a_row_or_tells_an_untruth() {
+fn no_interruption_and_no_answer_loses_or_misreports_a_row() {
     let seeds = seeds();
     let (next, failed) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let root = scratch();

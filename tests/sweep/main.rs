@@ -23,7 +23,7 @@ const SAMPLE: usize = 24;
 const WORKERS: usize = 3;
 
 #[test]
-fn no_system_call_loses_a_record_if_it_fails_or_is_the_last() {
+fn no_record_is_lost_if_any_system_call_fails_or_is_the_last() {
     if !fault::available() {
         println!("strace is not usable here: the sweep was skipped");
         return;

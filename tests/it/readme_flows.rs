@@ -163,7 +163,7 @@ fn metric(work: &Workdir, series: &str) -> f64 {
 }
 
 #[test]
-fn every_night_the_same_line() {
+fn the_same_command_works_every_night() {
     let lines = story("Nightly offboarding");
     let [night] = lines[..] else { panic!("one line: {lines:?}") };
     let (work, server) = (Workdir::new(), start(config(sessions(1, 5))));

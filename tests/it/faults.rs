@@ -19,7 +19,7 @@ fn session_of(first: u64, line: u64) -> u64 {
 }
 
 #[test]
-fn a_pause_is_honoured_by_every_call_and_no_row_is_lost_to_it() {
+fn a_pause_applies_to_every_call_and_loses_no_row() {
     let window = LimitKind::FixedWindow { calls: 40, per: Duration::from_secs(2), starts: WindowStart::FirstCall };
     let invalidate = Limit { retry_after: RetryAfter::Fixed(2), ..Limit::of(window) };
     let limits = MethodLimits { invalidate, ..MethodLimits::default() };
@@ -36,7 +36,7 @@ fn a_pause_is_honoured_by_every_call_and_no_row_is_lost_to_it() {
 
 /// With one limit for all, a row of another workspace is inside its pause too: only the one that tests whether it is.
 #[test]
-fn a_pause_holds_for_every_workspace_of_its_bucket() {
+fn a_pause_applies_to_every_workspace_of_the_bucket() {
     let window = LimitKind::FixedWindow { calls: 15, per: Duration::from_secs(1), starts: WindowStart::FirstCall };
     for (scope, bucket, tests) in [
         (LimitScope::Team, "team", 0),
@@ -101,7 +101,7 @@ fn assert_honest(results: &Results, server: &Server, first: u64, rows: u64) {
 }
 
 #[test]
-fn with_every_fault_at_once_each_row_has_one_honest_record() {
+fn with_all_faults_combined_every_row_has_one_correct_record() {
     let server = start(StandInConfig { faults: every_fault(1_000..3_000), ..config(sessions(1_000, 2_000)) });
     let work = Workdir::new();
     work.write("s.csv", rows(1_000, 2_000));
@@ -128,7 +128,7 @@ fn hard_times() -> FaultRates {
 }
 
 #[test]
-fn out_of_attempts_a_row_is_unknown_and_remains() {
+fn a_row_without_attempts_left_is_unknown_and_remains() {
     let server = start(StandInConfig { faults: hard_times(), ..config(sessions(1_000, 100)) });
     let work = Workdir::new();
     work.write("s.csv", rows(1_000, 100));
@@ -145,7 +145,7 @@ fn out_of_attempts_a_row_is_unknown_and_remains() {
 }
 
 #[test]
-fn a_token_that_is_revoked_stops_the_run_at_once_and_another_completes_it() {
+fn a_revoked_token_stops_the_run_and_another_one_completes_it() {
     let tokens = vec![StandInToken { ends: Some((100, TokenEnd::Revoked)), ..StandInToken::named(TOKEN) }];
     let server = start(StandInConfig { tokens, ..config(sessions(1_000, 10_000)) });
     let work = Workdir::new();
@@ -178,7 +178,7 @@ fn to_nobody(work: &Workdir, input: &str) -> Program {
 }
 
 #[test]
-fn a_run_that_could_not_connect_uses_up_no_row() {
+fn a_run_without_a_connection_ends_no_row() {
     let work = Workdir::new();
     work.write("s.csv", rows(1_000, 5));
     to_nobody(&work, "s.csv").exits(5);
@@ -190,7 +190,7 @@ fn a_run_that_could_not_connect_uses_up_no_row() {
 }
 
 #[test]
-fn no_row_that_names_a_user_is_sent_before_it_is_known_whose_token_it_is() {
+fn no_row_with_a_user_is_sent_before_the_token_is_identified() {
     let work = Workdir::new();
     work.write("u.csv", "user_id,session_id\nU1,1000\n");
     to_nobody(&work, "u.csv").exits(5);
@@ -198,7 +198,7 @@ fn no_row_that_names_a_user_is_sent_before_it_is_known_whose_token_it_is() {
 }
 
 #[test]
-fn a_server_that_goes_away_and_comes_back_loses_no_row() {
+fn a_server_restart_loses_no_row() {
     let store = || SessionStore::listed(sessions(1_000, 2_000));
     let first = start(StandInConfig { store: store(), ..config(Vec::new()) });
     let port = first.address().port();

@@ -153,7 +153,7 @@ fn after_a_finished_run(left: &Left, bytes: usize) -> BTreeMap<u64, &'static str
 }
 
 #[test]
-fn a_finished_run_is_continued_from_every_byte_of_a_quoted_record() {
+fn results_cut_at_every_byte_of_a_quoted_record_can_be_resumed() {
     let (server, left) = finished();
     let index = left.borders.iter().position(|(_, line)| *line == 3).expect("the record with line breaks");
     for bytes in left.borders[index - 1].0..=left.borders[index].0 {
@@ -162,7 +162,7 @@ fn a_finished_run_is_continued_from_every_byte_of_a_quoted_record() {
 }
 
 #[test]
-fn a_finished_run_is_continued_from_around_every_border_and_from_a_torn_header() {
+fn results_cut_around_every_record_end_and_in_the_header_can_be_resumed() {
     let (server, left) = finished();
     let header = (0..left.borders[0].0).step_by(7);
     for bytes in header.chain(left.around_borders()) {
@@ -172,7 +172,7 @@ fn a_finished_run_is_continued_from_around_every_border_and_from_a_torn_header()
 
 /// The token ends at the eighth call, so lines 15 and 16 were never sent, and the journal says so.
 #[test]
-fn of_a_run_that_stopped_only_rows_that_were_sent_may_be_gone_through_it() {
+fn only_rows_sent_by_a_stopped_run_count_as_already_revoked() {
     let new = |ends| {
         let (work, server) = (Workdir::new(), stand_in(vec![StandInToken { ends, ..StandInToken::named(TOKEN) }]));
         // Nobody knows the last two sessions.

@@ -71,7 +71,7 @@ fn forge_manifest(work: &Workdir, totals: &[(&str, u64)]) {
 }
 
 #[test]
-fn the_manifest_is_named_in_the_last_lines_the_events_the_summary_and_the_hook() {
+fn the_manifest_digest_is_in_output_events_summary_and_hook() {
     let (work, server) = (Workdir::new(), start(config(sessions(1_000, 7))));
     work.write("s.csv", rows(1_000, 10));
     let hook = "echo $SLACK_REVOKE_MANIFEST_SHA256 $SLACK_REVOKE_MANIFEST > hook";
@@ -99,7 +99,7 @@ fn the_manifest_is_named_in_the_last_lines_the_events_the_summary_and_the_hook()
 }
 
 #[test]
-fn each_step_keeps_the_digest_of_the_manifest_before_it() {
+fn each_step_records_the_previous_manifest_digest() {
     let (work, server) = complete();
     let mut digests = vec![digest(&work)];
     let step = |line: &[&str], digests: &mut Vec<String>| {
@@ -133,7 +133,7 @@ fn each_step_keeps_the_digest_of_the_manifest_before_it() {
 }
 
 #[test]
-fn a_changed_record_is_found_even_if_the_manifest_was_made_to_fit() {
+fn a_changed_record_is_detected_even_if_the_manifest_was_adjusted() {
     let (work, _server) = complete();
     let honest = digest(&work);
     check_given(&work, &honest, 0);
@@ -172,7 +172,7 @@ fn a_changed_record_is_found_even_if_the_manifest_was_made_to_fit() {
 }
 
 #[test]
-fn a_removed_record_and_an_added_one_are_found() {
+fn removed_and_added_records_are_detected() {
     let (work, _server) = complete();
     let honest = digest(&work);
     let last = work.read(RESULTS).lines().last().expect("a record").to_owned();
@@ -198,7 +198,7 @@ fn a_removed_record_and_an_added_one_are_found() {
 }
 
 #[test]
-fn every_file_that_was_changed_or_removed_is_named() {
+fn every_changed_or_removed_file_is_reported() {
     let (work, server) = complete();
     work.program(["verify", RESULTS, "--api-url", &server.url()]).token(TOKEN).exits(0);
     work.program(["report", RESULTS]).exits(0);
@@ -230,7 +230,7 @@ fn every_file_that_was_changed_or_removed_is_named() {
 }
 
 #[test]
-fn an_older_manifest_with_its_files_is_found() {
+fn a_restored_older_manifest_is_detected() {
     let (work, server) = stopped_by(4);
     let old: Vec<_> = work.names().into_iter().map(|name| (work.read(&name), name)).collect();
     let older = digest(&work);
@@ -298,7 +298,7 @@ fn on_a_full_disk() -> (Workdir, Finished) {
 }
 
 #[test]
-fn a_stopped_run_is_evidence_too() {
+fn a_stopped_run_can_be_checked() {
     for code in [3, 4, 5, 130] {
         let (work, _server) = stopped_by(code);
         let honest = digest(&work);
@@ -321,7 +321,7 @@ fn a_stopped_run_is_evidence_too() {
 
 /// Of a run that was killed, what an earlier run sealed is compared, and what the manifest has counted.
 #[test]
-fn after_a_kill_what_exists_is_checked_and_the_missing_end_is_named() {
+fn a_killed_run_is_checked_and_its_missing_end_reported() {
     let (work, server) = (Workdir::new(), start(config(sessions(1_000, 10))));
     work.write("s.csv", rows(1_000, 5));
     run(&work, &server).exits(0);
