@@ -168,8 +168,13 @@ impl<S: ByteSource> RecordReader<S> {
     pub(super) fn retry_with(&mut self, dialect: Dialect) {
         self.pos = self.start;
         self.line = self.record_line;
-        self.dialect = dialect;
-        self.core = core(dialect);
+        // Building the tables costs as much as reading a few hundred rows.
+        if self.dialect == dialect {
+            reset(&mut self.core);
+        } else {
+            self.dialect = dialect;
+            self.core = core(dialect);
+        }
     }
 
     /// Keeps the record last given: [`Self::retry_with`] goes back to what is behind it.
@@ -328,18 +333,28 @@ fn is_nothing(text: &[u8]) -> bool {
     !text.first().is_some_and(u8::is_ascii_graphic) && std::str::from_utf8(text).is_ok_and(is_blank)
 }
 
-/// A reader that takes a BOM for what it is: it skips one by itself only as the first bytes that it ever sees, which
-/// would make a record read after a seek differ from the same one read in its turn.
 fn core(dialect: Dialect) -> Reader {
     let mut core = ReaderBuilder::new().delimiter(dialect.delimiter.byte()).quoting(dialect.quotes).build();
-    core.read_record(b"\n", &mut [0], &mut [0]);
+    reset(&mut core);
     core
 }
 
+/// To the start of a record. A reader skips a BOM if it comes first, so that a record read after a seek would differ from the
+/// same record read in sequence. The line end is read to prevent that.
+fn reset(core: &mut Reader) {
+    core.reset();
+    core.read_record(b"\n", &mut [0], &mut [0]);
+}
+
 /// Line ends in a text: LF, CR LF, and a CR alone, which ends a record too.
+#[expect(clippy::naive_bytecount, reason = "a record is short")]
 fn line_ends(raw: &[u8]) -> u64 {
-    let alone = |(index, byte): (usize, &u8)| *byte == b'\n' || *byte == b'\r' && raw.get(index + 1) != Some(&b'\n');
-    raw.iter().enumerate().filter(|&pair| alone(pair)).count() as u64
+    let lf = raw.iter().filter(|byte| **byte == b'\n').count();
+    if !raw.contains(&b'\r') {
+        return lf as u64;
+    }
+    let lone_cr = |(index, byte): (usize, &u8)| *byte == b'\r' && raw.get(index + 1) != Some(&b'\n');
+    (lf + raw.iter().enumerate().filter(|pair| lone_cr(*pair)).count()) as u64
 }
 
 fn not_utf8(record: Position, valid: &[u8]) -> InputProblem {
