@@ -192,9 +192,11 @@ pub struct GlobalArgs {
 }
 
 /// The flags of `run` that `plan` accepts but doesn't need, so its help leaves them out.
-const ONLY_TO_SEND: [&str; 13] = [
+const ONLY_TO_SEND: [&str; 15] = [
     "dry_run",
     "yes",
+    "approved_by",
+    "require_plan_id",
     "rehearse",
     "max_failures",
     "no_canary",

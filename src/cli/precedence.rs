@@ -55,7 +55,10 @@ impl Given<'_> {
             (self.is_typed("rehearse"), &["dry_run"]),
             (plans, &["rehearse"]),
             // A rehearsal has no token, and calls nothing but itself.
-            (rehearses, &["token_file", "token_command", "api_url", "resume", "resume_or_start"]),
+            (
+                rehearses,
+                &["token_file", "token_command", "api_url", "resume", "resume_or_start", "plan_id", "approved_by"],
+            ),
             (self.is_typed("strict"), &["no_strict"]),
             (self.is_typed("no_strict"), &["strict"]),
             (self.is_typed("token_file"), &["token_command"]),
@@ -96,9 +99,9 @@ mod tests {
 
     #[test]
     fn a_rehearsal_ignores_the_variables_of_a_token() {
-        let line = "run a.csv --rehearse --dry-run --token-file t --api-url u --resume";
-        let variables = ["token_file", "api_url", "resume", "dry_run"];
-        assert_eq!(ignored(line, &variables), ["dry_run", "token_file", "api_url", "resume"]);
+        let line = "run a.csv --rehearse --dry-run --token-file t --api-url u --resume --plan-id i";
+        let variables = ["token_file", "api_url", "resume", "dry_run", "plan_id"];
+        assert_eq!(ignored(line, &variables), ["dry_run", "token_file", "api_url", "resume", "plan_id"]);
         assert_eq!(ignored(line, &["dry_run"]), ["dry_run"]);
     }
 

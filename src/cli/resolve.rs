@@ -4,10 +4,10 @@ use super::settings::{
     Confirmation, Existing, Mode, RemoteSettings, Settings, Terminal, UsageError, UsersConfirmation,
 };
 use super::value_enums::{Color, Progress};
-use super::{CallArgs, GlobalArgs, OutputArgs, RateArgs, RemoteArgs, RunArgs, TokenArgs};
+use super::{CallArgs, GlobalArgs, OutputArgs, RateArgs, RemoteArgs, RunArgs, SafetyArgs, TokenArgs};
 use crate::model::{
-    API_URL, ColumnNames, IdColumn, Identify, InputSource, LogFormat, OutputStyle, Rate, RateChoice, ScreenMode,
-    TokenSource, Verbosity, is_loopback_host, without_tokens,
+    API_URL, Approval, ColumnNames, IdColumn, Identify, InputSource, LogFormat, OutputStyle, Rate, RateChoice,
+    ScreenMode, TokenSource, Verbosity, is_loopback_host, without_tokens,
 };
 use std::ffi::OsStr;
 use std::fs::File;
@@ -89,6 +89,7 @@ impl Settings {
         let confirmation = confirmation(mode, typed.safety.yes, terminal)?;
         let users_confirmation = users_confirmation(mode, &typed, terminal)?;
         let console = OutputStyle::resolve(global, environment)?;
+        let approval = approval(mode, &typed.safety)?;
         let columns = columns(&typed.input.column)?;
         let existing = existing(&typed.output)?;
         let RunArgs { input, output, mut pace, call, safety, token, mut report } = typed;
@@ -105,6 +106,7 @@ impl Settings {
             safety,
             confirmation,
             users_confirmation,
+            approval,
             remote,
             report,
             console,
@@ -220,7 +222,12 @@ fn check_users(typed: &RunArgs) -> Result<(), UsageError> {
 
 fn check_rehearsal(typed: &RunArgs) -> Result<(), UsageError> {
     not_in_rehearsal(&real_only(&typed.token))?;
-    not_in_rehearsal(&[(typed.output.resume, "--resume"), (typed.output.resume_or_start, "--resume-or-start")])
+    not_in_rehearsal(&[
+        (typed.output.resume, "--resume"),
+        (typed.output.resume_or_start, "--resume-or-start"),
+        (typed.safety.plan_id.is_some(), "--plan-id"),
+        (typed.safety.approved_by.is_some(), "--approved-by"),
+    ])
 }
 
 /// Flags about Slack and the token, which a rehearsal doesn't need.
@@ -298,6 +305,19 @@ fn confirmation(mode: Mode, yes: bool, terminal: Option<Terminal>) -> Result<Con
     }
 }
 
+/// The plan that a run must be, and who approved it.
+fn approval(mode: Mode, typed: &SafetyArgs) -> Result<Option<Approval>, UsageError> {
+    match (&typed.plan_id, &typed.approved_by) {
+        (None, Some(_)) if mode == Mode::Run => Err(UsageError::ApprovalOfNothing),
+        (None, _) if mode == Mode::Run && typed.require_plan_id => Err(UsageError::PlanIdRequired),
+        (None, _) => Ok(None),
+        (Some(plan_id), approver) => {
+            let approved_by = approver.as_deref().map(|approver| without_tokens(approver).into_owned());
+            Ok(Some(Approval { plan_id: plan_id.clone(), approved_by }))
+        }
+    }
+}
+
 /// Whether to ask once more before whole users are sent. A number that was given is checked in every mode.
 fn users_confirmation(
     mode: Mode,
@@ -308,6 +328,8 @@ fn users_confirmation(
         (Some(users), _, _) => Ok(UsersConfirmation::Given(users)),
         (None, Mode::Plan | Mode::Rehearsal, _) => Ok(UsersConfirmation::NotNeeded),
         (None, Mode::Run, _) if !typed.input.whole_users => Ok(UsersConfirmation::NotNeeded),
+        // The id confirms these very users.
+        (None, Mode::Run, _) if typed.safety.yes && typed.safety.plan_id.is_some() => Ok(UsersConfirmation::NotNeeded),
         (None, Mode::Run, Some(terminal)) => Ok(UsersConfirmation::Ask(terminal)),
         (None, Mode::Run, None) => Err(UsageError::NobodyToConfirmUsers),
     }

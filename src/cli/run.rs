@@ -191,10 +191,25 @@ pub struct SafetyArgs {
     pub yes: bool,
     /// Confirm that --whole-users logs out exactly N users
     ///
-    /// If it isn't given, the number has to be typed on the terminal; without a terminal the run is refused, even with --yes. N is the
-    /// number of users that `plan --whole-users` prints. Any other number is refused.
+    /// If it isn't given, the number has to be typed on the terminal; without a terminal the run is refused, even with --yes, unless
+    /// --plan-id is given. N is the number of users that `plan --whole-users` prints. Any other number is refused.
     #[arg(long, value_name = "N", hide_short_help = true)]
     pub confirm_users: Option<u64>,
+    /// Send nothing unless this run is the plan with this id
+    ///
+    /// `plan` prints the id: a digest of the input, the protections, what is ended (sessions or whole users), the API host and, if it
+    /// has a token, the organization. If anything of it differs, the run ends with exit code 2 and says what. With --yes nothing
+    /// else needs a confirmation, not even --whole-users. Recorded in the manifest.
+    #[arg(long, value_name = "ID", value_parser = values::sha256, hide_short_help = true)]
+    pub plan_id: Option<String>,
+    /// Who approved the plan, recorded in the manifest with --plan-id
+    #[arg(long, value_name = "TEXT", value_parser = values::text, hide_short_help = true)]
+    pub approved_by: Option<String>,
+    /// Refuse to run without --plan-id; rehearsals need none
+    ///
+    /// For machines on which every run is approved: set SLACK_REVOKE_REQUIRE_PLAN_ID=1.
+    #[arg(long, hide_short_help = true)]
+    pub require_plan_id: bool,
     /// Run everything against a built-in stand-in for Slack; nothing is revoked
     ///
     /// The stand-in limits calls to Tier 2 as Slack does, over real HTTP on the loopback address. No token is needed and no

@@ -1,7 +1,7 @@
 //! What a command line means in its environment, or why it is refused. The types alone; [`super::resolve`] makes them.
 
 use super::run::{CallArgs, InputArgs, OutputArgs, PaceArgs, ReportArgs, SafetyArgs};
-use crate::model::{ColumnNames, OutputStyle, Rate, RateChoice, TokenSource};
+use crate::model::{Approval, ColumnNames, OutputStyle, Rate, RateChoice, TokenSource};
 
 /// What a run, a plan or a rehearsal goes by: the flags as they were typed, and what follows from them.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +19,8 @@ pub struct Settings {
     pub confirmation: Confirmation,
     /// Whether to ask for the number of users as well.
     pub users_confirmation: UsersConfirmation,
+    /// The plan that this must be.
+    pub approval: Option<Approval>,
     pub remote: RemoteSettings,
     pub report: ReportArgs,
     pub console: OutputStyle,
@@ -74,7 +76,7 @@ pub enum Confirmation {
 /// Whether to ask for the number of users before whole users are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UsersConfirmation {
-    /// Sessions are sent, or nothing leaves the machine.
+    /// Sessions are sent, the plan was approved, or nothing leaves the machine.
     NotNeeded,
     /// `--confirm-users`: this many must be in the input.
     Given(u64),
@@ -94,7 +96,9 @@ pub enum Terminal {
 pub enum UsageError {
     #[error("plan and --rehearse exclude each other; leave out --rehearse, or use run --rehearse")]
     PlanAndRehearsal,
-    #[error("{flag} can't be used with --rehearse, which needs no token, doesn't call Slack and always starts over")]
+    #[error(
+        "{flag} can't be used with --rehearse, which needs no token and no approval, doesn't call Slack and always starts over"
+    )]
     NotInRehearsal { flag: &'static str },
     #[error("--token-file and --token-command exclude each other; give the one that has the token")]
     TwoTokens,
@@ -129,6 +133,13 @@ pub enum UsageError {
          users that plan --whole-users prints"
     )]
     NobodyToConfirmUsers,
+    #[error(
+        "--require-plan-id is given, or SLACK_REVOKE_REQUIRE_PLAN_ID set, and this run has no --plan-id: have the id approved that plan \
+         prints, and add --plan-id ID"
+    )]
+    PlanIdRequired,
+    #[error("--approved-by needs --plan-id: add the id of the plan that was approved, or leave it out")]
+    ApprovalOfNothing,
     #[error("--column names two headers for {column}; leave out one")]
     ColumnTwice { column: &'static str },
     #[error("{0}; correct or unset it")]

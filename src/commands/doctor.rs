@@ -77,7 +77,7 @@ fn examine(settings: &RemoteSettings, run: Option<Duration>, checks: &mut Checks
 
 /// Who draws on the limits of the organization.
 fn limits(settings: &RemoteSettings, connection: &Connection, auth: &AuthTest) -> Vec<Check> {
-    let organization = auth.enterprise_id.as_ref().or(auth.team_id.as_ref()).map(TeamId::as_str);
+    let organization = auth.organization().map(TeamId::as_str);
     let limit = LimitKey { api: &connection.api, organization, method: method::INVALIDATE };
     let found = limit.in_use(settings, &[method::INVALIDATE, method::RESET_BULK, method::LIST]);
     found.iter().map(|limit| checks::limit(limit, wall())).collect()

@@ -135,7 +135,7 @@ impl PlanParts {
     fn protections(&self) -> String {
         let named = self.protections.named();
         let Protections { users, sessions, addresses, .. } = &named;
-        match users.len() + sessions.len() + addresses.len() {
+        match named.ids() {
             0 => "none".into(),
             _ => format!(
                 "users={} sessions={} addresses={} {}",

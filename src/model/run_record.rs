@@ -72,6 +72,9 @@ pub struct Run {
     pub only: Option<SessionKind>,
     /// `--reason`.
     pub reason: Option<String>,
+    /// What the run was checked against.
+    #[serde(flatten)]
+    pub approval: Option<Approval>,
     /// Whether the calls went to the stand-in.
     pub rehearsal: bool,
     /// Whose token it was, as `auth.test` said; none where it was not asked.
@@ -93,6 +96,25 @@ pub struct Run {
     /// Members that this version does not know.
     #[serde(flatten)]
     pub extra: Extra,
+}
+
+/// A plan that a run had to be, or it would have sent nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approval {
+    /// `--plan-id`.
+    pub plan_id: String,
+    /// `--approved-by`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved_by: Option<String>,
+}
+
+impl Approval {
+    /// `plan 1a2b…, approved by …`; the text of the approver is as it was typed.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let by = self.approved_by.as_ref().map(|by| format!(", approved by {by}")).unwrap_or_default();
+        format!("plan {}{by}", self.plan_id)
+    }
 }
 
 /// How the limit showed itself.

@@ -58,6 +58,21 @@ pub struct PlanFacts {
     /// The proxy that the environment names; shown without its credentials.
     #[serde(serialize_with = "proxy")]
     pub proxy: Option<String>,
+    /// `None` for a rehearsal.
+    #[serde(flatten)]
+    pub identity: Option<PlanIdentity>,
+}
+
+/// What `--plan-id` compares, so that people can compare it too.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PlanIdentity {
+    pub plan_id: String,
+    /// Of the input, decompressed.
+    pub content_sha256: String,
+    /// The user ids, session ids and addresses that `--protect` names.
+    pub protect_ids: usize,
+    /// The token's organization or workspace; `None` without a token.
+    pub organization: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -171,6 +186,7 @@ pub fn plan_text(facts: &PlanFacts, zone: &TimeZone, width: Option<usize>) -> St
     let age = facts.input_age.map(|age| format!(", {} old", format_duration(age))).unwrap_or_default();
     let rows = counted(facts.rows, "row", "rows");
     let mut lines = vec![format!("{:<11} {}: {rows}{age}", "input", clean(&facts.input))];
+    lines.extend(facts.identity.as_ref().map(|plan| format!("{:<11} SHA-256 {}", "", plan.content_sha256)));
     lines.push(match facts.to_send() {
         0 => format!("{:<11} nothing: a run would make no call", "to send"),
         rows => format!("{:<11} {}{}", "to send", counted(rows, "row", "rows"), form(facts)),
@@ -185,6 +201,7 @@ pub fn plan_text(facts: &PlanFacts, zone: &TimeZone, width: Option<usize>) -> St
     lines.extend(learnt(facts));
     lines.push(format!("{:<11} {}{}", "API host", clean(&facts.api_host), proxy_words(facts)));
     lines.push(format!("{:<11} {}", "results", clean(&facts.output)));
+    lines.extend(facts.identity.iter().flat_map(identity));
     let indented = |line: String| wrapped(&line, width, INDENT);
     let mut lines: Vec<_> = lines.into_iter().map(indented).collect();
     lines.extend(match facts.whole_users_calls {
@@ -192,6 +209,16 @@ pub fn plan_text(facts: &PlanFacts, zone: &TimeZone, width: Option<usize>) -> St
         None => facts.reset_bulk_calls().map(|calls| wrapped(&bulk(facts.users, calls), width, 0)),
     });
     lines.join("\n") + "\n"
+}
+
+/// The id that can be approved, and what it doesn't say by itself.
+fn identity(plan: &PlanIdentity) -> [String; 2] {
+    let place = match &plan.organization {
+        Some(organization) => format!("in {}", clean(organization)),
+        None => "in any organization, because there is no token".into(),
+    };
+    let protected = counted(plan.protect_ids as u64, "id", "ids");
+    [format!("{:<11} {}", "plan id", plan.plan_id), format!("{:<11} {place}, with {protected} in --protect", "")]
 }
 
 /// Which identifier goes beside `session_id`.

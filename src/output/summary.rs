@@ -3,7 +3,7 @@
 use super::console::Console;
 use super::style::{NOTICE, Palette};
 use super::text::{clean, counted, format_duration, rate, thousands, wrapped};
-use crate::model::{Counts, LogFormat, Pacing, Stamp, Status, StopReason, Tone, UserId, Verbosity};
+use crate::model::{Approval, Counts, LogFormat, Pacing, Stamp, Status, StopReason, Tone, UserId, Verbosity};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -41,6 +41,7 @@ pub struct Summary {
     pub window: Option<(Stamp, Stamp)>,
     /// Whose token it was, from `auth.test`: an id, a name, or both.
     pub actor: Option<String>,
+    pub approval: Option<Approval>,
     /// Users with their revocations, most first.
     pub heaviest_users: Vec<(UserId, u64)>,
     /// The command that continues the run, if it did not finish ([`super::resume_command`]).
@@ -206,6 +207,9 @@ pub fn text(summary: &Summary, palette: Palette, width: Option<usize>) -> String
         push(&mut text, &format!("{:<10} SHA-256 {sha256}", ""));
     }
     push(&mut text, &wrapped(&summary.identity(), width, 2));
+    if let Some(approval) = &summary.approval {
+        push(&mut text, &wrapped(&clean(&approval.sentence()), width, 2));
+    }
     for (purpose, command) in [
         ("to prove it, after some minutes", &summary.verify_command),
         ("to run the remaining rows again", &summary.retry_command),
@@ -307,6 +311,7 @@ fn trace(summary: &Summary) {
         stop = summary.stop.as_ref().map(|reason| reason.entry().word),
         results = &*clean(&summary.files.results.to_string_lossy()),
         manifest_sha256 = summary.manifest_sha256.as_deref(),
+        plan_id = summary.approval.as_ref().map(|approval| &*approval.plan_id),
         verify = summary.verify_command.as_deref().map(clean).as_deref(),
         retry = summary.retry_command.as_deref().map(clean).as_deref(),
         resume = summary.resume_command.as_deref().map(clean).as_deref(),

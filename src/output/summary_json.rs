@@ -34,6 +34,8 @@ struct SummaryJson<'a> {
     pauses: Vec<Value>,
     window: Option<Value>,
     actor: Option<Cow<'a, str>>,
+    plan_id: Option<&'a str>,
+    approved_by: Option<Cow<'a, str>>,
     files: BTreeMap<&'static str, String>,
     heaviest_users: Vec<Value>,
     failures: Vec<Value>,
@@ -77,6 +79,7 @@ pub fn render(summary: &Summary, exit_code: u8) -> String {
     let estimate = |estimate: &Estimate| json!({"at": estimate.at, "per_minute": estimate.per_minute});
     let pause = |pause: &Pause| json!({"at": pause.at, "seconds": pause.pause_seconds.max(0.0)});
     let failure = |FailureGroup { status, error, rows, hint }: &FailureGroup| json!({"status": status.as_str(), "error": clean(error), "rows": rows, "hint": hint});
+    let approval = summary.approval.as_ref();
     let object = SummaryJson {
         v: 1,
         run_id: clean(&summary.run_id),
@@ -97,6 +100,8 @@ pub fn render(summary: &Summary, exit_code: u8) -> String {
         pauses: summary.pacing.rate_limits.entries.iter().map(pause).collect(),
         window,
         actor: summary.actor.as_deref().map(clean),
+        plan_id: approval.map(|approval| &*approval.plan_id),
+        approved_by: approval.and_then(|approval| approval.approved_by.as_deref()).map(clean),
         files: summary.files.named().map(|(name, path)| (name, path.to_string_lossy().into_owned())).collect(),
         heaviest_users: summary.heaviest_users.iter().map(user).collect(),
         failures: summary.failures.iter().map(failure).collect(),

@@ -37,6 +37,12 @@ impl AuthTest {
     pub fn has_scope(&self, scope: &str) -> Option<bool> {
         self.scopes.as_ref().map(|scopes| scopes.iter().any(|held| &**held == scope))
     }
+
+    /// The organization, else the workspace.
+    #[must_use]
+    pub fn organization(&self) -> Option<&TeamId> {
+        self.enterprise_id.as_ref().or(self.team_id.as_ref())
+    }
 }
 
 #[derive(Deserialize)]

@@ -4,7 +4,7 @@ use crate::model::{API_URL, is_loopback_host};
 use reqwest::Url;
 
 /// Slack and GovSlack (slack.md, "The call"). Not their subdomains: those of workspaces serve no API for this token.
-const SLACK_HOSTS: [&str; 3] = ["slack.com", "www.slack.com", "slack-gov.com"];
+pub const SLACK_HOSTS: [&str; 3] = ["slack.com", "www.slack.com", "slack-gov.com"];
 
 /// The base of the API's methods; always with a slash at its end.
 #[derive(Debug, Clone, PartialEq, Eq)]

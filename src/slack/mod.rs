@@ -19,7 +19,7 @@ mod users;
 pub use auth_test::AuthTest;
 pub use call_error::{CallError, Objection};
 pub use client::{Client, ClientConfig, ClientError};
-pub use endpoint::{ApiUrl, EndpointError};
+pub use endpoint::{ApiUrl, EndpointError, SLACK_HOSTS};
 pub use list::{ActiveSession, Device, ListQuery, ListReply, SessionPage, UnreadableSession};
 pub use proxy::Proxy;
 pub use token::{Token, TokenError, TokenSource, secret_variables, unread_variable};

@@ -1,6 +1,7 @@
 //! The program as a whole: the real binary, real sockets, real files. Order and counts are asserted, never seconds.
 
 mod answers;
+mod approvals;
 mod architecture;
 mod changed_inputs;
 mod disk;

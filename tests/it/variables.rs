@@ -56,7 +56,15 @@ fn every_flag_has_a_variable_that_works() {
     // They exclude some of the others, or have a test of their own.
     let apart =
         ["RESUME", "RESUME_OR_START", "DRY_RUN", "REHEARSE", "START_RATE", "MAX_RATE", "TOKEN_COMMAND", "VERBOSE"];
-    let apart = apart.into_iter().chain(["WHOLE_USERS", "CONFIRM_USERS", "ONLY", "NO_STRICT"]);
+    let apart = apart.into_iter().chain([
+        "WHOLE_USERS",
+        "CONFIRM_USERS",
+        "ONLY",
+        "NO_STRICT",
+        "PLAN_ID",
+        "APPROVED_BY",
+        "REQUIRE_PLAN_ID",
+    ]);
     let known: BTreeSet<String> = variables.iter().map(|(name, _)| *name).chain(apart).map(str::to_owned).collect();
     assert_eq!(flags_of_run(), known, "a flag of `run` has no place in this test");
 

@@ -223,6 +223,7 @@ fn run_of(number: usize) -> Run {
         whole_users: false,
         only: None,
         reason: None,
+        approval: None,
         rehearsal: false,
         identity: None,
         later_identities: Vec::new(),

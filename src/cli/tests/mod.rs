@@ -58,8 +58,8 @@ fn a_variable_sets_a_flag_by_any_usual_word() {
     let switches: Vec<_> = run.get_arguments().filter(|arg| matches!(arg.get_action(), ArgAction::SetTrue)).collect();
     assert_eq!(
         switches.len(),
-        12,
-        "whole-users, resume, resume-or-start, dry-run, yes, rehearse, allow-unowned, allow-self, no-canary, strict, no-strict, quiet"
+        13,
+        "whole-users, require-plan-id, resume, resume-or-start, dry-run, yes, rehearse, allow-unowned, allow-self, no-canary, strict, no-strict, quiet"
     );
     for switch in switches {
         let words: Vec<_> = switch.get_value_parser().possible_values().unwrap().collect();
@@ -74,7 +74,7 @@ fn the_contracts_flags_are_all_there() {
     let contract = "output resume remaining dry-run yes rate max-rate bucket workers identify-by retries timeout \
         max-retry-after max-failures deadline protect allow-unowned allow-self no-canary strict no-strict token-file token-command api-url \
         allow-host events summary-json metrics-file reason progress color quiet verbose log-format \
-        rehearse delimiter column max-input-size start-rate resume-or-start on-finish whole-users only confirm-users \
+        rehearse delimiter column max-input-size start-rate resume-or-start on-finish whole-users only confirm-users plan-id approved-by require-plan-id \
         quota priority help";
     let mut command = command();
     command.build();

@@ -34,6 +34,11 @@ fn resolve(line: &str, environment: &Environment) -> Result<Settings, UsageError
     Settings::resolve(run, &cli.global, environment)
 }
 
+/// A SHA-256 that stands for a plan.
+fn plan_id() -> String {
+    "1a".repeat(32)
+}
+
 fn rate(text: &str) -> Rate {
     text.parse().unwrap()
 }
@@ -49,6 +54,9 @@ fn flags_that_exclude_each_other_are_refused() {
         ("run a.csv --rehearse --api-url http://127.0.0.1/", not_in_rehearsal("--api-url")),
         ("run a.csv --rehearse --resume", not_in_rehearsal("--resume")),
         ("run a.csv --rehearse --resume-or-start", not_in_rehearsal("--resume-or-start")),
+        ("run a.csv --rehearse --approved-by Dana", not_in_rehearsal("--approved-by")),
+        ("run a.csv -y --approved-by Dana", UsageError::ApprovalOfNothing),
+        ("run a.csv -y --require-plan-id", UsageError::PlanIdRequired),
         ("run a.csv -y --resume --resume-or-start", UsageError::ResumeTwice),
         ("run - -y --resume-or-start", UsageError::NoOutputForStdin),
         ("run a.csv -y --token-file t --token-command t", UsageError::TwoTokens),
@@ -82,6 +90,8 @@ fn every_refusal_names_a_flag_to_change() {
         UsageError::WholeUsersByTeam,
         UsageError::OnlyWithWholeUsers { flag: "--confirm-users" },
         UsageError::NobodyToConfirmUsers,
+        UsageError::PlanIdRequired,
+        UsageError::ApprovalOfNothing,
         UsageError::QuietAndVerbose,
     ] {
         let text = error.to_string();
@@ -131,6 +141,28 @@ fn whole_users_need_a_second_confirmation() {
         let resolved = resolve(line, environment).map(|settings| settings.users_confirmation);
         assert_eq!(resolved, want, "{line}");
     }
+}
+
+#[test]
+fn a_plan_id_confirms_whole_users_if_nobody_is_asked() {
+    use UsersConfirmation::{Ask, Given, NotNeeded};
+    for (flags, environment, want) in [
+        ("-y", &CRON, Ok(NotNeeded)),
+        ("-y", &DESK, Ok(NotNeeded)),
+        ("", &DESK, Ok(Ask(Terminal::StandardInput))),
+        ("", &CRON, Err(UsageError::NobodyToAsk)),
+        ("-y --confirm-users 7", &CRON, Ok(Given(7))),
+    ] {
+        let line = format!("run a.csv --whole-users --plan-id {} {flags}", plan_id());
+        let resolved = resolve(&line, environment).map(|settings| settings.users_confirmation);
+        assert_eq!(resolved, want, "{line}");
+    }
+    for line in ["run a.csv --rehearse --require-plan-id", "plan a.csv --require-plan-id --approved-by Dana"] {
+        assert_eq!(resolve(line, &CRON).unwrap().approval, None, "{line}");
+    }
+    let line = format!("run a.csv -y --plan-id {} --approved-by Dana", plan_id().to_uppercase());
+    let approval = crate::model::Approval { plan_id: plan_id(), approved_by: Some("Dana".into()) };
+    assert_eq!(resolve(&line, &CRON).unwrap().approval, Some(approval));
 }
 
 #[test]

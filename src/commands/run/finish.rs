@@ -194,6 +194,7 @@ impl Finish<'_> {
             run_id: self.facts.run_id.clone(),
             window: (self.end.calls.made > 0).then(|| (self.started, wall())),
             actor: self.remote.identity().map(|who| format!("{} ({})", who.user_id, who.user)),
+            approval: self.settings.approval.clone(),
             heaviest_users: heaviest(revoked),
             resume_command: continues.then(|| output::resume_command(self.argv)),
             failures: self.failures(recorded),

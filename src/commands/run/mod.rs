@@ -1,6 +1,7 @@
 //! `run`: builds the edges, runs the engine between them, and leaves the results.
 
 mod api;
+mod approval;
 mod confirm;
 mod finish;
 mod introduction;
@@ -95,9 +96,16 @@ async fn get_ready(settings: &Settings, console: &Console, format: OutputFormat)
         return plan::show(settings, &prepared, format).await.map(Ready::Planned);
     }
     let remote = Remote::connect(settings, &prepared).await?;
+    let identity = match settings.mode {
+        Mode::Run => {
+            let plan = approval::plan(settings, &prepared, remote.host(), remote.organization())?;
+            Some(approval::identity(&plan))
+        }
+        Mode::Plan | Mode::Rehearsal => None,
+    };
     protect_addresses(settings, &mut prepared, &remote).await?;
     prepared.protect_own_users(settings, remote.user())?;
-    plan::announce(settings, &prepared, &remote, console);
+    plan::announce(settings, &prepared, &remote, identity, console);
     staleness::warn(settings, &prepared.output.start, prepared.survey.rows);
     confirm::ask(settings, &prepared, &remote).await?;
     prepared.check_unchanged().await?;

@@ -1,5 +1,6 @@
 //! `plan`: what a run would do, with nothing sent.
 
+use super::approval;
 use super::policy::calls_for;
 use super::preflight::Preflight;
 use super::remote::Remote;
@@ -13,7 +14,7 @@ use crate::engine::clock::wall;
 use crate::error::RunError;
 use crate::ledger::manifest::last_learnt;
 use crate::model::{ExitStatus, LimitUse, Rate, RateChoice, TeamId};
-use crate::output::{self, Console, PlanFacts, WorkspaceRows};
+use crate::output::{self, Console, PlanFacts, PlanIdentity, WorkspaceRows};
 use jiff::tz::TimeZone;
 use std::cmp::Reverse;
 
@@ -29,12 +30,14 @@ pub enum OutputFormat {
 /// Prints the plan on standard output. Rows that can't be sent don't change the exit status, unless there are no others.
 ///
 /// # Errors
-/// If the address or the proxy that a run would use can't be used, or the plan can't be written.
+/// If the address or the proxy that a run would use can't be used, the plan isn't that of `--plan-id`, or it can't be written.
 pub async fn show(settings: &Settings, prepared: &Preflight, format: OutputFormat) -> Result<ExitStatus, RunError> {
     let api = connection::api(&settings.remote)?;
     let proxy = connection::proxy(&api)?.map(|proxy| proxy.to_string());
-    let limit = LimitKey { api: &api, organization: None, method: quota::method(settings) };
-    let facts = facts(settings, prepared, &limit, proxy);
+    let organization = approval::organization(settings).await;
+    let plan = approval::plan(settings, prepared, api.host(), organization.as_deref())?;
+    let limit = LimitKey { api: &api, organization: organization.as_deref(), method: quota::method(settings) };
+    let facts = PlanFacts { identity: Some(approval::identity(&plan)), ..facts(settings, prepared, &limit, proxy) };
     let text = match format {
         OutputFormat::Text => output::plan_text(&facts, &TimeZone::system(), output::stdout_columns()),
         OutputFormat::Json => format!("{}\n", output::plan_json(&facts).trim_end()),
@@ -44,9 +47,15 @@ pub async fn show(settings: &Settings, prepared: &Preflight, format: OutputForma
 }
 
 /// Shows the plan before a run, on standard error.
-pub fn announce(settings: &Settings, prepared: &Preflight, remote: &Remote, console: &Console) {
+pub fn announce(
+    settings: &Settings,
+    prepared: &Preflight,
+    remote: &Remote,
+    identity: Option<PlanIdentity>,
+    console: &Console,
+) {
     console.plan(|width| {
-        let facts = facts(settings, prepared, &remote.limit(settings), remote.proxy());
+        let facts = PlanFacts { identity, ..facts(settings, prepared, &remote.limit(settings), remote.proxy()) };
         output::plan_text(&facts, &TimeZone::system(), width)
     });
 }
@@ -101,5 +110,6 @@ fn facts(settings: &Settings, prepared: &Preflight, limit: &LimitKey<'_>, proxy:
         now: wall(),
         api_host: if settings.mode == Mode::Rehearsal { "the stand-in inside the program".into() } else { host.into() },
         proxy,
+        identity: None,
     }
 }

@@ -168,6 +168,7 @@ fn run_of(settings: &Settings, remote: &Remote, run_id: &str, started: Stamp) ->
         whole_users: settings.input.whole_users,
         only: settings.input.only,
         reason: settings.report.reason.clone(),
+        approval: settings.approval.clone(),
         rehearsal: settings.mode == Mode::Rehearsal,
         identity: remote.identity(),
         later_identities: Vec::new(),

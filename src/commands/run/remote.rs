@@ -82,10 +82,12 @@ impl Remote {
 
     /// The limit that the rows' calls count for.
     pub fn limit(&self, settings: &Settings) -> LimitKey<'_> {
-        let auth = self.auth.as_ref();
-        let organization = auth.and_then(|auth| auth.enterprise_id.as_ref().or(auth.team_id.as_ref()));
-        let organization = organization.map(TeamId::as_str);
-        LimitKey { api: &self.api, organization, method: quota::method(settings) }
+        LimitKey { api: &self.api, organization: self.organization(), method: quota::method(settings) }
+    }
+
+    /// The organization of the token, else its workspace, where Slack said.
+    pub fn organization(&self) -> Option<&str> {
+        self.auth.as_ref()?.organization().map(TeamId::as_str)
     }
 
     /// The way there, without its credentials.
@@ -106,8 +108,7 @@ impl Remote {
     /// ` in Acme (E0ACME) as ir-oncall`, as far as Slack said; empty otherwise.
     pub fn place_and_actor(&self) -> String {
         let Some(auth) = &self.auth else { return String::new() };
-        let id = auth.enterprise_id.as_ref().or(auth.team_id.as_ref());
-        let place = match (auth.team.as_deref().map(output::clean), id) {
+        let place = match (auth.team.as_deref().map(output::clean), auth.organization()) {
             (Some(name), Some(id)) => format!(" in {name} ({id})"),
             (Some(name), None) => format!(" in {name}"),
             (None, Some(id)) => format!(" in {id}"),

@@ -50,6 +50,12 @@ impl Protections {
         Self { users_of_addresses: BTreeSet::new(), own_users: BTreeSet::new(), ..self.clone() }
     }
 
+    /// How many ids and addresses `--protect` named.
+    #[must_use]
+    pub fn ids(&self) -> usize {
+        self.users.len() + self.sessions.len() + self.addresses.len()
+    }
+
     /// Over one id a line, in the order in which they are written.
     #[must_use]
     pub fn sha256(&self) -> String {

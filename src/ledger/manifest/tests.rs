@@ -37,6 +37,7 @@ fn run(run_id: &str) -> Run {
         whole_users: false,
         only: None,
         reason: Some("INC-7".into()),
+        approval: None,
         rehearsal: false,
         identity: Some(Identity { user_id: "U1".into(), url: "https://a.slack.com/".into(), ..Identity::default() }),
         later_identities: Vec::new(),

@@ -28,6 +28,7 @@ fn run(run_id: &str, started: i64, ended: Option<i64>) -> Run {
         whole_users: false,
         only: None,
         reason: Some("INC-1".into()),
+        approval: None,
         rehearsal: false,
         identity: Some(Identity { user_id: "W1".into(), user: "admin".into(), ..Identity::default() }),
         later_identities: Vec::new(),

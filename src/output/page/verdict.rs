@@ -2,7 +2,7 @@
 
 use super::page_input::{HashCheck, PageInput};
 use super::times::{moment, stretch};
-use crate::model::{Counts, Identity, Run, Stamp, Status, StatusGroup};
+use crate::model::{Approval, Counts, Identity, Run, Stamp, Status, StatusGroup};
 use crate::output::text::{clean, counted, thousands};
 
 /// The class of the page's head in its style sheet.
@@ -17,7 +17,7 @@ pub struct RunVerdict {
     /// In one line.
     pub headline: String,
     /// Incident, organization, actor and time window.
-    pub subject: [(&'static str, String); 4],
+    pub subject: [(&'static str, String); 5],
     /// The sessions by outcome, and how to go on.
     pub summary: String,
     /// Warnings.
@@ -125,7 +125,7 @@ pub(super) fn verified_gone(input: &PageInput<'_>, counts: &Counts) -> Option<u6
     (!is_older).then(|| (StatusGroup::Gone.of(counts) + requested).saturating_sub(unproven))
 }
 
-fn subject(input: &PageInput<'_>, window: Option<(Stamp, Stamp)>) -> [(&'static str, String); 4] {
+fn subject(input: &PageInput<'_>, window: Option<(Stamp, Stamp)>) -> [(&'static str, String); 5] {
     let records = || input.runs.iter().filter_map(|run| run.record);
     let identities = |run| std::iter::once(run).flat_map(|run: &Run| run.identity.iter().chain(&run.later_identities));
     let window = window.map(|(from, to)| stretch(from, to));
@@ -133,6 +133,11 @@ fn subject(input: &PageInput<'_>, window: Option<(Stamp, Stamp)>) -> [(&'static 
         (
             "Incident",
             distinct(records().filter_map(|run| run.reason.clone())).unwrap_or_else(|| "no --reason given".into()),
+        ),
+        (
+            "Approval",
+            distinct(records().filter_map(|run| run.approval.as_ref()).map(Approval::sentence))
+                .unwrap_or_else(|| "no --plan-id given".into()),
         ),
         ("Organization", distinct(records().flat_map(identities).map(organization)).unwrap_or_else(not_recorded)),
         ("Actor", distinct(records().flat_map(identities).map(actor)).unwrap_or_else(not_recorded)),

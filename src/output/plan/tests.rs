@@ -37,6 +37,12 @@ fn facts() -> PlanFacts {
         now: Stamp::from_millis(1_700_000_000_000),
         api_host: "slack.com".to_owned(),
         proxy: Some("http://me:secret@proxy:3128".to_owned()),
+        identity: Some(PlanIdentity {
+            plan_id: "1a".repeat(32),
+            content_sha256: "2b".repeat(32),
+            protect_ids: 2,
+            organization: None,
+        }),
     }
 }
 
@@ -46,6 +52,7 @@ fn the_plan_reads_from_the_input_to_the_results() {
         plan_text(&facts(), &TimeZone::UTC, None),
         "\
 input       sessions.csv: 10,026 rows, 2d 3h old
+            SHA-256 2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b
 to send     10,020 rows, named by team_id
 protected   1 row
 duplicate   2 rows
@@ -57,6 +64,8 @@ time        8h 20m at 20/min, the first 20 at once; less if Slack allows more; s
 2023-11-15T06:33:20Z
 API host    slack.com, through the proxy http://proxy:3128
 results     sessions.results.csv
+plan id     1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a
+            in any organization, because there is no token, with 2 ids in --protect
 "
     );
 }

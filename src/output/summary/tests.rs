@@ -36,6 +36,7 @@ pub(in crate::output) fn summary(rows: [u64; 4], total: u64) -> Summary {
         failures: Vec::new(),
         retry_command: None,
         notes: Vec::new(),
+        approval: None,
         manifest_sha256: None,
     }
 }
