@@ -19,7 +19,7 @@ pub use other_commands::{
     VerifyArgs,
 };
 pub use resolve::{Environment, columns};
-pub use run::{CallArgs, InputArgs, OutputArgs, PaceArgs, ReportArgs, RunArgs, SafetyArgs, TokenArgs};
+pub use run::{CallArgs, InputArgs, OutputArgs, PaceArgs, ReportArgs, RunArgs, SafetyArgs, SealArgs, TokenArgs};
 pub use settings::{Confirmation, Existing, Mode, RemoteSettings, Settings, Terminal, UsageError, UsersConfirmation};
 pub use value_enums::{Color, Progress, Shell};
 pub use variables::variable_of;
@@ -192,7 +192,7 @@ pub struct GlobalArgs {
 }
 
 /// The flags of `run` that `plan` accepts but doesn't need, so its help leaves them out.
-const ONLY_TO_SEND: [&str; 15] = [
+const ONLY_TO_SEND: [&str; 16] = [
     "dry_run",
     "yes",
     "approved_by",
@@ -207,6 +207,7 @@ const ONLY_TO_SEND: [&str; 15] = [
     "summary_json",
     "metrics_file",
     "on_finish",
+    "seal_command",
     "reason",
 ];
 
@@ -274,14 +275,16 @@ pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Erro
         return Err(command.error(ErrorKind::UnknownArgument, mistakes::TYPED_TOKEN));
     }
     let argv = mistakes::help_as_flag(argv);
-    let mut matches = matches_of(&mut command, &argv)?;
+    let first = matches_of(&mut command, &argv);
+    let overridden = overridden(&first, &argv);
+    let matches = if overridden.is_empty() {
+        first?
+    } else {
+        command = precedence::without_variables(self::command(), &overridden);
+        matches_of(&mut command, &argv)?
+    };
     if let Some(misspelled) = variables::first_misspelled(&command, std::env::vars_os()) {
         return Err(command.error(ErrorKind::UnknownArgument, misspelled.refusal()));
-    }
-    let overridden = precedence::overridden(&matches);
-    if !overridden.is_empty() {
-        command = precedence::without_variables(self::command(), &overridden);
-        matches = matches_of(&mut command, &argv)?;
     }
     let mut cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
     match &mut cli.command {
@@ -293,6 +296,18 @@ pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Erro
         _ => {}
     }
     Ok(cli)
+}
+
+/// The flags whose variables something typed excludes. If they were refused together, they are read again without that.
+fn overridden(first: &Result<ArgMatches, clap::Error>, argv: &[OsString]) -> Vec<&'static str> {
+    match first {
+        Ok(matches) => precedence::overridden(matches),
+        Err(error) if error.kind() == ErrorKind::ArgumentConflict => {
+            let read = command().ignore_errors(true).try_get_matches_from(argv);
+            read.map(|matches| precedence::overridden(&matches)).unwrap_or_default()
+        }
+        Err(_) => Vec::new(),
+    }
 }
 
 fn matches_of(command: &mut clap::Command, argv: &[OsString]) -> Result<ArgMatches, clap::Error> {

@@ -1,7 +1,7 @@
 //! The flags of `list`, `from-audit`, `resolve`, `verify`, `report` and `doctor`.
 
 use super::values;
-use super::{CallArgs, TokenArgs};
+use super::{CallArgs, SealArgs, TokenArgs};
 use crate::model::{Delimiter, IdColumn, InputSource, Person, Rate, RateChoice, Stamp, TeamId, UserId};
 use clap::Args;
 use ipnet::IpNet;
@@ -235,6 +235,8 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "TIME", value_parser = values::duration)]
     pub wait: Option<Duration>,
     #[command(flatten)]
+    pub seal: SealArgs,
+    #[command(flatten)]
     pub remote: RemoteArgs,
 }
 
@@ -262,7 +264,7 @@ pub struct PageArgs {
     /// Compares results, remaining rows, events, summary, verified results and report with their digests in the manifest, and counts
     /// the records again. Prints a line for each. Reads files only; --events says where the events are now. Exits with 1 if
     /// something differs or is missing, or the run has no end.
-    #[arg(long, conflicts_with_all = ["output", "rehearse"], help_heading = "Safety")]
+    #[arg(long, conflicts_with_all = ["output", "rehearse", "seal_command"], help_heading = "Safety")]
     pub check: bool,
     /// SHA-256 of the manifest, from the last step that printed it, to compare with
     ///
@@ -270,6 +272,8 @@ pub struct PageArgs {
     /// and a run adds it to its events, its summary and the variables of --on-finish.
     #[arg(long, value_name = "HEX", value_parser = values::sha256, help_heading = "Safety")]
     pub manifest_sha256: Option<String>,
+    #[command(flatten)]
+    pub seal: SealArgs,
 }
 
 #[derive(Debug, Clone, Args)]

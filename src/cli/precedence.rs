@@ -10,7 +10,7 @@ use clap::parser::ValueSource;
 /// What decides which variables are ignored.
 struct Given<'a> {
     source: &'a dyn Fn(&str) -> Option<ValueSource>,
-    is_plan: bool,
+    command: &'a str,
     rehearse: bool,
     has_fixed_rate: bool,
 }
@@ -21,7 +21,7 @@ pub(super) fn overridden(matches: &ArgMatches) -> Vec<&'static str> {
     let is_known = |id: &str| matches.try_contains_id(id).is_ok();
     Given {
         source: &|id| is_known(id).then(|| matches.value_source(id)).flatten(),
-        is_plan: name == "plan",
+        command: name,
         rehearse: matches.try_get_one::<bool>("rehearse").is_ok_and(|given| given == Some(&true)),
         has_fixed_rate: matches
             .try_get_one::<RateChoice>("rate")
@@ -46,8 +46,8 @@ impl Given<'_> {
     }
 
     /// When variables are ignored, and which.
-    fn rules(&self) -> [(bool, &'static [&'static str]); 12] {
-        let plans = self.is_plan || self.is_typed("dry_run");
+    fn rules(&self) -> [(bool, &'static [&'static str]); 13] {
+        let plans = self.command == "plan" || self.is_typed("dry_run");
         let rehearses = self.rehearse && !(plans && self.is_variable("rehearse"));
         [
             (self.is_typed("quiet"), &["verbose"]),
@@ -63,6 +63,7 @@ impl Given<'_> {
             (self.is_typed("no_strict"), &["strict"]),
             (self.is_typed("token_file"), &["token_command"]),
             (self.is_typed("token_command"), &["token_file"]),
+            (self.command == "report" && self.is_typed("check"), &["output", "rehearse", "seal_command"]),
             (self.is_typed("resume"), &["resume_or_start"]),
             (self.is_typed("resume_or_start"), &["resume"]),
             (self.is_typed("rate") && self.has_fixed_rate, &["start_rate", "max_rate"]),
@@ -90,7 +91,7 @@ mod tests {
                 let source = if variables.contains(&id) { ValueSource::EnvVariable } else { ValueSource::CommandLine };
                 is_given(id).then_some(source)
             },
-            is_plan: words[0] == "plan",
+            command: words[0],
             rehearse: is_given("rehearse"),
             has_fixed_rate: is_given("rate"),
         };
@@ -130,20 +131,30 @@ mod tests {
     }
 
     #[test]
-    fn every_id_of_the_rules_is_a_flag_of_run() {
+    fn a_check_of_a_report_ignores_what_only_a_page_needs() {
+        let variables = ["output", "rehearse", "seal_command"];
+        let flags = "--check --output o --rehearse --seal-command c";
+        assert_eq!(ignored(&format!("report r.csv {flags}"), &variables), variables);
+        assert_eq!(ignored("resolve r.csv --check --output o --rehearse", &variables), [""; 0]);
+    }
+
+    #[test]
+    fn every_id_of_the_rules_is_a_flag_of_run_or_report() {
         let mut command = super::super::command();
         command.build();
-        let run = command.find_subcommand("run").unwrap();
+        let flags =
+            ["run", "report"].into_iter().flat_map(|name| command.find_subcommand(name).unwrap().get_arguments());
+        let flags: Vec<_> = flags.map(clap::Arg::get_id).collect();
         let asked = RefCell::new(Vec::new());
         let source = |id: &str| {
             asked.borrow_mut().push(id.to_owned());
             None
         };
-        let given = Given { source: &source, is_plan: false, rehearse: true, has_fixed_rate: true };
+        let given = Given { source: &source, command: "report", rehearse: true, has_fixed_rate: true };
         let excluded: Vec<String> =
             given.rules().into_iter().flat_map(|(_, ids)| ids).map(|id| (*id).to_owned()).collect();
         for id in asked.borrow().iter().chain(&excluded).map(String::as_str).chain(["rehearse", "rate"]) {
-            assert!(run.get_arguments().any(|arg| arg.get_id() == id), "{id}");
+            assert!(flags.iter().any(|known| *known == id), "{id}");
         }
     }
 }

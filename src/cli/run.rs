@@ -289,6 +289,20 @@ pub struct TokenArgs {
     pub allow_host: Vec<String>,
 }
 
+/// What every command has that leaves a manifest.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(next_help_heading = "Reporting")]
+#[group(skip)]
+pub struct SealArgs {
+    /// Run this command on the final manifest and keep its output, a signature or a timestamp, next to it
+    ///
+    /// Run by the shell, however the run ended, with SLACK_REVOKE_MANIFEST and SLACK_REVOKE_MANIFEST_SHA256, before --on-finish. Its
+    /// standard output becomes OUTPUT.manifest.json.SHA256.seal. Limits and exit code as for --on-finish: a failure is logged, and
+    /// nothing is sealed.
+    #[arg(long, value_name = "CMD", value_parser = values::text, hide_short_help = true)]
+    pub seal_command: Option<String>,
+}
+
 /// The heading "Reporting" continues [`super::GlobalArgs`].
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(next_help_heading = "Reporting")]
@@ -318,6 +332,8 @@ pub struct ReportArgs {
     /// logged and doesn't change the exit code. The hook isn't run if the run was refused before it began, or after a second signal.
     #[arg(long, value_name = "CMD", value_parser = values::text, hide_short_help = true)]
     pub on_finish: Option<String>,
+    #[command(flatten)]
+    pub seal: SealArgs,
     /// Reason for the run, recorded in the manifest
     ///
     /// A ticket, for example: --reason INC-1234.

@@ -4,7 +4,7 @@
 use super::journal::Lock;
 use super::manifest::Manifest;
 use super::paths::{RunFiles, appended, is_there, put_aside, report_beside};
-use super::{remaining, verified};
+use super::{remaining, seal_files, verified};
 use crate::files::{during, fingerprint, private, sync_folder_of};
 use crate::model::Remaining;
 use std::fs::File;
@@ -51,6 +51,7 @@ impl ArchivedRun {
         move_over(&verified::beside(&here.results), &verified::beside(&there.results))?;
         move_over(&report_beside(&here.results), &report_beside(&there.results))?;
         move_over(&here.summary, &there.summary)?;
+        seal_files::each_moved(&here.manifest, &there.manifest, move_over)?;
         for path in self.remaining.iter().map(|known| Path::new(&known.path)).chain([&*here.remaining]) {
             if remaining::is_known(path, self.remaining.as_ref())? {
                 move_over(path, &there.remaining)?;
@@ -118,6 +119,7 @@ mod tests {
         let files = RunFiles::beside(put_aside(&here.results, "one"));
         let remaining = remaining_beside(&here.results);
         fs::write(&remaining, "c").unwrap();
+        let seal = seal_files::write(&here.manifest, &"1a".repeat(32), b"s").unwrap();
         let Fingerprint { sha256, bytes } = fingerprint(&remaining).unwrap();
         let path = remaining.to_string_lossy().into();
         let remaining = Some(Remaining { path, rows: 1, sha256, bytes });
@@ -132,6 +134,8 @@ mod tests {
         }
         aside.make_room(&here, &lock).unwrap();
         assert_eq!(fs::read_to_string(&aside.files.manifest).unwrap(), "m");
+        let seals = seal_files::beside(&aside.files.manifest).unwrap();
+        assert_eq!((seals.len(), fs::read(&seals[0].1).unwrap(), seal.exists()), (1, b"s".to_vec(), false));
         assert!(!here.manifest.exists() && !aside.files.journal.exists(), "no list was left, none is made");
         for beside in companions {
             assert!(!beside(&here.results).exists() && beside(&aside.files.results).exists());

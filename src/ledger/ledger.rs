@@ -7,8 +7,9 @@ use super::paths::RunFiles;
 use super::preflight::Output;
 use super::remaining::{self, Keep};
 use super::results::{self, CreateError, ResultsWriter};
-use super::resume::Start;
+use super::resume::{NewRunReason, Start};
 use super::scan::Recorded;
+use super::seal_files;
 use crate::engine::ports::Unwritable;
 use crate::files::Fingerprint;
 use crate::model::{
@@ -184,6 +185,9 @@ impl Ledger {
         }
         let results = ResultsWriter::start(&files.results, &new.header, &start, found)?;
         passed(Step::ResultsBegun);
+        if start == Start::Fresh(NewRunReason::ReplacesRehearsal) {
+            seal_files::remove(&files.manifest)?;
+        }
         let NewRun { tool_version, run, started, input, columns, users, protections, .. } = new;
         let mut manifest = manifest.unwrap_or_else(|| Manifest::new(tool_version, input.clone(), &files.results));
         manifest.begin(tool_version, run, input, &recorded);

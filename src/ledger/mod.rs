@@ -22,6 +22,7 @@ pub mod results;
 pub mod resume;
 pub mod scan;
 pub mod seal;
+pub mod seal_files;
 mod sync;
 pub mod table;
 pub mod verified;

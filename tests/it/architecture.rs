@@ -66,13 +66,7 @@ const PLACES: [(&str, &[&str]); 29] = [
     ("rpassword", &["slack/token.rs"]),
     (
         "rustix",
-        &[
-            "files/atomic.rs",
-            "commands/run/on_finish.rs",
-            "commands/waiting.rs",
-            "input/stored.rs",
-            "slack/token/read.rs",
-        ],
+        &["files/atomic.rs", "commands/hook.rs", "commands/waiting.rs", "input/stored.rs", "slack/token/read.rs"],
     ),
     ("secrecy", &["slack/token", "commands/token.rs"]),
     // Replies, the audit log, the manifest, and what machines read of a run, of `doctor` and of `verify`: each its own format. The model

@@ -44,6 +44,7 @@ mod resolve;
 mod resume;
 mod samples;
 mod scale;
+mod seals;
 mod secrets;
 mod shared_limit;
 mod signals;

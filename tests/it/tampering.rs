@@ -254,6 +254,18 @@ fn a_restored_older_manifest_is_detected() {
     assert!(check_given(&work, &newer, 1).contains("isn't in its history"));
 }
 
+fn sealed(program: Program) -> Program {
+    program.env("SLACK_REVOKE_SEAL_COMMAND", "echo $SLACK_REVOKE_MANIFEST_SHA256")
+}
+
+/// What the command above made of the manifest as it is.
+#[track_caller]
+fn assert_sealed(work: &Workdir) {
+    let digest = digest(work);
+    assert_eq!(work.read(&format!("{MANIFEST}.{digest}.seal")), digest + "\n");
+    assert!(check(work, &[], 0).contains(".seal: of the manifest as it is"));
+}
+
 /// A run of ten rows that ends with this exit code after some of them.
 fn stopped_by(code: i32) -> (Workdir, Server) {
     let every = |error: &str| ReplyScript {
@@ -275,7 +287,7 @@ fn stopped_by(code: i32) -> (Workdir, Server) {
     };
     let (work, server) = (Workdir::new(), start(trouble));
     work.write("s.csv", rows(1_000, 10));
-    let program = run(&work, &server).args(["-j", "1"]).args(flags.iter().copied());
+    let program = sealed(run(&work, &server).args(["-j", "1"]).args(flags.iter().copied()));
     if code != 130 {
         program.exits(code);
         return (work, server);
@@ -293,14 +305,15 @@ fn on_a_full_disk() -> (Workdir, Finished) {
     work.write("s.csv", rows(1_000, 400));
     let run = format!("slack-revoke run s.csv --yes --rate 1000/s --api-url {}", server.url());
     let line = format!("sh -c \"trap '' XFSZ; ulimit -f 16; exec {run} --summary-json summary.json\"");
-    let finished = work.shell(&line).token(TOKEN).exits(7);
+    let finished = sealed(work.shell(&line).token(TOKEN)).exits(7);
     (work, finished)
 }
 
 #[test]
-fn a_stopped_run_can_be_checked() {
+fn a_stopped_run_is_sealed_and_can_be_checked() {
     for code in [3, 4, 5, 130] {
         let (work, _server) = stopped_by(code);
+        assert_sealed(&work);
         let honest = digest(&work);
         let said = check_given(&work, &honest, 0);
         assert!(said.contains("remaining  s.results.remaining.csv: as recorded"), "{code}: {said}");
@@ -312,6 +325,7 @@ fn a_stopped_run_can_be_checked() {
         check_given(&work, &honest, 1);
     }
     let (work, finished) = on_a_full_disk();
+    assert_sealed(&work);
     let honest = digest(&work);
     assert!(finished.stderr().contains(&honest), "{}", finished.stderr());
     check_given(&work, &honest, 0);

@@ -47,6 +47,7 @@ fn every_flag_has_a_variable_that_works() {
         ("SUMMARY_JSON", "summary"),
         ("METRICS_FILE", "metrics"),
         ("ON_FINISH", "env > finished"),
+        ("SEAL_COMMAND", "tee sealed <\"$SLACK_REVOKE_MANIFEST\""),
         ("REASON", "a drill"),
         ("PROGRESS", "none"),
         ("COLOR", "never"),
@@ -75,7 +76,7 @@ fn every_flag_has_a_variable_that_works() {
     let results = work.results("out.csv");
     let statuses: Vec<_> = results.statuses().into_values().collect();
     assert_eq!(statuses, ["revoked", "not_found", "protected"]);
-    for file in ["left.csv", "events", "summary", "metrics", "finished"] {
+    for file in ["left.csv", "events", "summary", "metrics", "finished", "sealed"] {
         assert!(work.exists(file), "{file}");
     }
     let run = &work.json("out.csv.manifest.json")["runs"][0];
@@ -131,6 +132,8 @@ fn other_variables_work_and_flags_override_variables() {
     assert!(said.contains("--start-rate 9/min"), "{said}");
     let said = plan("SLACK_REVOKE_WORKERS", "many").exits(2).stderr();
     assert!(said.contains("SLACK_REVOKE_WORKERS"), "{said}");
+    // Also where the two exclude each other.
+    plan("SLACK_REVOKE_STRICT", "1").args(["--no-strict", "-n"]).exits(0);
     let typed = work.run(&server, "in.csv").args(["--rate", "50/s", "-v", "-v"]).env("SLACK_REVOKE_RATE", "1/h");
     let said = typed.env("SLACK_REVOKE_QUIET", "true").env("SLACK_REVOKE_STRICT", "").exits(0).stderr();
     assert!(said.contains("2 rows"), "typed -v goes before the variable: {said}");

@@ -4,10 +4,10 @@ use super::files::ReportFiles;
 use super::refused;
 use crate::commands::console::print;
 use crate::error::RunError;
-
 use crate::ledger::evidence::{self, GivenDigest};
 use crate::ledger::manifest::{Manifest, ManifestError};
 use crate::ledger::scan::scan;
+use crate::ledger::seal_files;
 use crate::model::{Change, ExitStatus, FileCheck, FileState};
 use crate::output::{clean, counted};
 use std::fmt::Write as _;
@@ -42,6 +42,7 @@ pub(super) fn check(files: &ReportFiles, given: Option<&str>) -> Result<ExitStat
             check_records(&mut findings, &manifest, files);
             check_end(&mut findings, &manifest, files)?;
             check_manifest(&mut findings, &manifest, files, given);
+            check_seals(&mut findings, &manifest, files)?;
         }
         Err(ManifestError::Missing(_)) if !files.run.results.is_file() => {
             return Err(refused(format!("{} doesn't exist", files.given.display()), "give the results of a run"));
@@ -133,6 +134,31 @@ fn check_manifest(findings: &mut Findings, manifest: &Manifest, files: &ReportFi
     if manifest.history_left_out > 0 {
         findings.note("history", &format!("{} not listed", counted(manifest.history_left_out, "step is", "steps are")));
     }
+}
+
+/// Of which manifests there are seals. What they are only the command can say that made them.
+fn check_seals(findings: &mut Findings, manifest: &Manifest, files: &ReportFiles) -> Result<(), RunError> {
+    let seals =
+        seal_files::beside(&files.run.manifest).map_err(|error| refused(error.to_string(), "nothing was changed"))?;
+    for (sha256, path) in &seals {
+        let path = files.short(path).display();
+        match evidence::given(manifest, sha256) {
+            GivenDigest::Same => findings.note("seal", &format!("{path}: of the manifest as it is; not verified here")),
+            GivenDigest::Earlier(change) => {
+                findings.note("seal", &format!("{path}: of the manifest before {}; not verified here", named(change)));
+            }
+            GivenDigest::Unknown if manifest.history_left_out > 0 => {
+                findings.note("seal", &format!("{path}: of a manifest that isn't listed any more; not verified here"));
+            }
+            GivenDigest::Unknown => {
+                findings.add("seal", &format!("{path}: of a manifest that isn't in the history of this one"), false);
+            }
+        }
+    }
+    if seals.iter().all(|(sha256, _)| evidence::given(manifest, sha256) != GivenDigest::Same) {
+        findings.note("seal", "none of the manifest as it is");
+    }
+    Ok(())
 }
 
 fn named(change: &Change) -> String {

@@ -6,6 +6,7 @@ mod files;
 use crate::cli::PageArgs;
 use crate::commands::outputs::unwritable;
 use crate::commands::run;
+use crate::commands::seal::seal_now;
 use crate::commands::verify::unreadable;
 use crate::engine::clock::wall;
 use crate::error::RunError;
@@ -26,7 +27,7 @@ use std::path::Path;
 /// # Errors
 /// If the results, the manifest or the events can't be used, or the page can't be written.
 pub fn report(typed: PageArgs, console: &Console) -> Result<ExitStatus, RunError> {
-    let PageArgs { results, output, rehearse, events, check, manifest_sha256 } = typed;
+    let PageArgs { results, output, rehearse, events, check, manifest_sha256, seal } = typed;
     let files = ReportFiles::of(&results, output, events)?;
     if check {
         return check::check(&files, manifest_sha256.as_deref());
@@ -60,15 +61,16 @@ pub fn report(typed: PageArgs, console: &Console) -> Result<ExitStatus, RunError
     let text = page::page(&input, &aggregates)
         .map_err(|error| RunError::internal(format!("the report can't be generated: {error}")))?;
     page_file::replace(&files.output, &text).map_err(|error| unwritable(&error))?;
-    if let Some(manifest) = manifest.filter(|_| !is_running) {
-        match record(&manifest, &files) {
-            Ok(sha256) => console.note(&output::manifest_line(&files.run.manifest, &sha256)),
-            Err(why) => {
-                tracing::warn!(target: output::WEAKENED, "the manifest doesn't have this report's digest: {why}");
-            }
-        }
-    }
     console.note(&format!("written: {}", files.output.display()));
+    let recorded = manifest.filter(|_| !is_running).map(|manifest| record(&manifest, &files)).transpose();
+    let sha256 = recorded.unwrap_or_else(|why| {
+        tracing::warn!(target: output::WEAKENED, "the manifest doesn't have this report's digest: {why}");
+        None
+    });
+    if let Some(sha256) = &sha256 {
+        console.note(&output::manifest_line(&files.run.manifest, sha256));
+    }
+    seal_now(&seal, &files.run.manifest, sha256.as_deref(), console)?;
     Ok(ExitStatus::Success)
 }
 

@@ -21,6 +21,7 @@ use crate::cli::{Mode, Settings};
 use crate::commands::listing::filter::ListedPeople;
 use crate::commands::listing::{Directory, Lister};
 use crate::commands::quota;
+use crate::commands::seal;
 use crate::commands::waiting;
 use crate::commands::waiting::SavedModes;
 use crate::engine::clock::wall;
@@ -174,8 +175,14 @@ async fn carry_out(
         .finish(recorder);
     // The results come first.
     remote.keep_rehearsal();
-    if let Some(command) = settings.report.on_finish.as_ref().filter(|_| !is_cut_off) {
-        on_finish::run(command, &on_finish::variables(settings.mode, &concluded), signals).await;
+    if is_cut_off {
+        return Ok(concluded.exit);
+    }
+    if let Some(command) = &settings.report.seal.seal_command {
+        seal::seal(command, &concluded.manifest, concluded.manifest_sha256.as_deref(), &mut signals, console).await;
+    }
+    if let Some(command) = &settings.report.on_finish {
+        on_finish::run(command, on_finish::variables(settings.mode, &concluded), &mut signals).await;
     }
     Ok(concluded.exit)
 }

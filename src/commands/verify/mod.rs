@@ -8,6 +8,7 @@ use crate::commands::outputs::{self, Named, unwritable};
 use crate::commands::rehearsal::{Rehearsal, folder_of};
 use crate::commands::rows::{read_input, read_rows};
 use crate::commands::run;
+use crate::commands::seal::seal_now;
 use crate::engine::clock::wall;
 use crate::error::RunError;
 use crate::input::Rules;
@@ -30,7 +31,7 @@ use std::time::Duration;
 /// # Errors
 /// What stops it before its first call, and where its answers cannot be written.
 pub fn verify(typed: VerifyArgs, argv: &[OsString], console: &Console) -> Result<ExitStatus, RunError> {
-    let VerifyArgs { results, output, before, wait, remote } = typed;
+    let VerifyArgs { results, output, before, wait, seal, remote } = typed;
     let settings = RemoteSettings::resolve(remote, &InputSource::File(results.clone()), &Environment::capture())?;
     let files = VerifyFiles::of(&results, output)?;
     // A run that is under way would write the manifest over, and is not over yet.
@@ -75,9 +76,11 @@ pub fn verify(typed: VerifyArgs, argv: &[OsString], console: &Console) -> Result
         );
     }
     totals.tell(&listed, &files, console);
-    if let Some(sha256) = manifest.and_then(|manifest| manifest.sha256) {
-        console.note(&output::manifest_line(&files.run.manifest, &sha256));
+    let sha256 = manifest.and_then(|manifest| manifest.sha256);
+    if let Some(sha256) = &sha256 {
+        console.note(&output::manifest_line(&files.run.manifest, sha256));
     }
+    seal_now(&seal, &files.run.manifest, sha256.as_deref(), console)?;
     Ok(if totals.is_proved(&listed) { ExitStatus::Success } else { ExitStatus::RowsFailed })
 }
 
