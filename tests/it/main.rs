@@ -8,6 +8,7 @@ mod disk;
 mod doctor;
 mod emails;
 mod evidence;
+mod evidence_walkthrough;
 mod exits;
 mod exports;
 mod failures;

@@ -15,7 +15,11 @@ const RESULTS: &str = include_str!("../../docs/results.md");
 const ERRORS: &str = include_str!("../../docs/errors.md");
 
 /// The flags that `run` has promised to have.
-const PROMISED: [&str; 41] = [
+const PROMISED: [&str; 45] = [
+    "plan-id",
+    "approved-by",
+    "require-plan-id",
+    "seal-command",
     "max-input-size",
     "column",
     "allow-unowned",
@@ -112,9 +116,14 @@ fn cells(line: &'static str) -> Vec<&'static str> {
     line.trim_matches('|').split(" | ").map(|cell| cell.trim().trim_matches('`')).collect()
 }
 
-/// A command line without its comment and what a shell does with its output, and as words.
+/// A command line without its comment and what a shell does with its output, and as words. What the shell puts in comes from the files
+/// of an approved plan.
 fn words(line: &str) -> Vec<OsString> {
     let line = line.split("  #").next().unwrap_or_default();
+    let digest = "0a".repeat(32);
+    let line = &["plan_id", "digest"]
+        .iter()
+        .fold(line.to_owned(), |line, file| line.replace(&format!("$(cat {file})"), &digest));
     let line = line.split(" > ").next().unwrap_or_default();
     let (mut words, mut word, mut is_quoted) = (Vec::new(), String::new(), false);
     for character in line.chars() {
@@ -347,8 +356,8 @@ fn every_documented_error_message_exists() {
 const OF_OTHER_TOOLS: [&str; 3] = ["samples/README.md", "CONTRIBUTING.md", "benches/README.md"];
 
 /// Flags of other programs in the other pages.
-const OTHER_FLAGS: [&str; 9] =
-    ["path", "release", "parallel", "version", "only", "rounds", "timings", "help", "example"];
+const OTHER_FLAGS: [&str; 10] =
+    ["arg", "path", "release", "parallel", "version", "only", "rounds", "timings", "help", "example"];
 
 #[test]
 fn every_documented_flag_exists() {
