@@ -61,10 +61,11 @@ pub fn topic(name: &str) -> Option<String> {
 }
 
 /// Variables that are not a flag's, with their meanings.
-pub const VARIABLES: [(&str, &str); 6] = [
+pub const VARIABLES: [(&str, &str); 7] = [
     ("SLACK_TOKEN", "the token, if neither --token-file nor --token-command is given"),
     ("SLACK_REVOKE_*", "every flag, for example SLACK_REVOKE_MAX_FAILURES; the command line overrides it"),
     ("SLACK_REVOKE_LOG", "filter for log lines, for example debug; replaces -q and -v"),
+    ("SLACK_REVOKE_QUOTA_PASSWORD", "password for --quota redis://…; replaces the one in the URL"),
     ("CREDENTIALS_DIRECTORY", "directory in which systemd stores the credential slack-token"),
     ("HTTPS_PROXY, ALL_PROXY, NO_PROXY", "proxy for calls, and hosts that are called directly"),
     ("NO_COLOR", "no color, unless --color asks for it"),

@@ -1,6 +1,7 @@
 //! Mistakes on a command line that clap doesn't know: a typed token, and words of other programs.
 
 use super::help_text::TOPICS;
+use super::values;
 use crate::model::begins_as_token;
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -27,6 +28,31 @@ pub(super) fn is_token_typed(argv: &[OsString]) -> bool {
         let value = text.split_once('=').map_or("", |(_, value)| value);
         is_flag || begins_as_token(text.trim_start()) || begins_as_token(value.trim_start())
     })
+}
+
+/// What the refusal of a typed login for `--quota` says; the same goes for it.
+pub(super) const TYPED_LOGIN: &str = "there is a name or a password in a redis:// address on the command line, where every user of this machine can see it
+
+  Leave out what stands before the @, and provide it in one of these ways:
+    SLACK_REVOKE_QUOTA=…            an environment variable with the whole address
+    SLACK_REVOKE_QUOTA_PASSWORD=…   an environment variable with the password alone";
+
+/// Whether the command line has the address of a Redis server with a name or a password.
+pub(super) fn is_login_typed(argv: &[OsString]) -> bool {
+    argv.iter().skip(1).any(|argument| {
+        let text = argument.to_string_lossy();
+        let value = text.strip_prefix("--quota=").unwrap_or(&text);
+        values::is_redis(value.trim_start()) && value.contains('@')
+    })
+}
+
+/// A wrong value of `--quota` may have a password. The error goes without it.
+pub(super) fn without_store(mut error: clap::Error) -> clap::Error {
+    let is_store = matches!(error.get(ContextKind::InvalidArg), Some(ContextValue::String(flag)) if flag.starts_with("--quota "));
+    if is_store {
+        error.insert(ContextKind::InvalidValue, ContextValue::String("…".into()));
+    }
+    error
 }
 
 /// Words of other programs, and what to type instead.

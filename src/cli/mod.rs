@@ -22,7 +22,7 @@ pub use resolve::{Environment, columns};
 pub use run::{CallArgs, InputArgs, OutputArgs, PaceArgs, ReportArgs, RunArgs, SafetyArgs, SealArgs, TokenArgs};
 pub use settings::{Confirmation, Existing, Mode, RemoteSettings, Settings, Terminal, UsageError, UsersConfirmation};
 pub use value_enums::{Color, Progress, Shell};
-pub use variables::variable_of;
+pub use variables::{QUOTA_PASSWORD, variable_of};
 
 use crate::model::{ExitStatus, LogFormat};
 use clap::builder::PossibleValuesParser;
@@ -274,6 +274,9 @@ pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Erro
     if mistakes::is_token_typed(&argv) {
         return Err(command.error(ErrorKind::UnknownArgument, mistakes::TYPED_TOKEN));
     }
+    if mistakes::is_login_typed(&argv) {
+        return Err(command.error(ErrorKind::UnknownArgument, mistakes::TYPED_LOGIN));
+    }
     let argv = mistakes::help_as_flag(argv);
     let first = matches_of(&mut command, &argv);
     let overridden = overridden(&first, &argv);
@@ -312,7 +315,7 @@ fn overridden(first: &Result<ArgMatches, clap::Error>, argv: &[OsString]) -> Vec
 
 fn matches_of(command: &mut clap::Command, argv: &[OsString]) -> Result<ArgMatches, clap::Error> {
     let matches = command.try_get_matches_from_mut(argv);
-    matches.map_err(|error| variables::name_in(mistakes::on_a_wrong_command(error), argv))
+    matches.map_err(|error| variables::name_in(mistakes::on_a_wrong_command(mistakes::without_store(error)), argv))
 }
 
 /// Shows what [`parse`] returned instead: help on standard output, an error on standard error.

@@ -165,9 +165,12 @@ pub struct CallArgs {
     ///
     /// Slack counts calls per method and organization, whichever process makes them. Runs that share the state divide the limit
     /// by their remaining rows, and a pause that Slack asks for applies to all of them, also after a process has ended. `auto`
-    /// keeps it in $STATE_DIRECTORY/limits, else $XDG_STATE_HOME/slack-revoke/limits, else ~/.local/state/slack-revoke/limits. If it
-    /// can't be used, the run says so and paces on its own. Not used with --rate unlimited or in a rehearsal.
-    #[arg(long, value_name = "STORE", value_enum, default_value_t = QuotaChoice::Auto, hide_short_help = true)]
+    /// keeps it in $STATE_DIRECTORY/limits, else $XDG_STATE_HOME/slack-revoke/limits, else ~/.local/state/slack-revoke/limits: for
+    /// runs on one machine. redis://HOST[:PORT][/DATABASE], or rediss:// with TLS, keeps it on a Redis or Valkey server: for runs on
+    /// several. A password comes from SLACK_REVOKE_QUOTA_PASSWORD or from the URL in SLACK_REVOKE_QUOTA, never from the command line.
+    /// `none` shares nothing. If the state can't be used, the run says so and paces on its own. Not used with --rate unlimited or in
+    /// a rehearsal.
+    #[arg(long, value_name = "STORE", value_parser = values::quota, default_value = "auto", hide_short_help = true)]
     pub quota: QuotaChoice,
     /// Who gets a shared limit first
     ///

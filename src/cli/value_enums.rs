@@ -1,6 +1,6 @@
 //! Flags whose value is one of a few words. The comments of the variants are the help.
 
-use crate::model::{BucketPolicy, Identify, LogFormat, Priority, QuotaChoice, SessionKind};
+use crate::model::{BucketPolicy, Identify, LogFormat, Priority, SessionKind};
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
 
@@ -36,11 +36,6 @@ value_enum!(BucketPolicy {
     Auto = "auto": "Detect",
     Org = "org": "One limit for the token",
     Team = "team": "One limit per workspace",
-});
-
-value_enum!(QuotaChoice {
-    Auto = "auto": "In a file on this machine",
-    None = "none": "Not at all",
 });
 
 value_enum!(Priority {

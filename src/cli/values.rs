@@ -1,8 +1,11 @@
 //! Parses the values of flags. Each error says what to type instead.
 
-use crate::model::{Delimiter, IdColumn, InputSource, MaxFailures, Rate, RateChoice, RateError, Stamp};
+use crate::model::{
+    Delimiter, IdColumn, InputSource, MaxFailures, QuotaChoice, Rate, RateChoice, RateError, Stamp, StoreUrl,
+};
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use ipnet::IpNet;
+use redis::IntoConnectionInfo as _;
 use std::net::IpAddr;
 use std::num::{NonZeroU8, NonZeroU64};
 use std::path::PathBuf;
@@ -57,6 +60,26 @@ pub(super) fn rate(text: &str) -> Result<RateChoice, RateError> {
         "unlimited" => Ok(RateChoice::Unlimited),
         rate => rate.parse().map(RateChoice::Fixed),
     }
+}
+
+/// `--quota`. The text isn't repeated: it may have a password.
+pub(super) fn quota(text: &str) -> Result<QuotaChoice, &'static str> {
+    const SERVER: &str = "isn't the address of a Redis server, redis://[NAME[:PASSWORD]@]HOST[:PORT][/DATABASE]; encode special \
+                          characters with %, or use SLACK_REVOKE_QUOTA_PASSWORD";
+    match text.trim() {
+        "auto" => Ok(QuotaChoice::Auto),
+        "none" => Ok(QuotaChoice::None),
+        url if is_redis(url) => {
+            let is_plain = !url.contains(['?', '#']) && url.into_connection_info().is_ok();
+            if is_plain { Ok(QuotaChoice::Redis(StoreUrl::new(url))) } else { Err(SERVER) }
+        }
+        _ => Err("must be auto, none, redis://HOST or, with TLS, rediss://HOST"),
+    }
+}
+
+/// Whether a text is an address of a Redis server, as far as its scheme goes.
+pub(super) fn is_redis(text: &str) -> bool {
+    text.starts_with("redis://") || text.starts_with("rediss://")
 }
 
 /// A range of addresses; an address alone is a range of one.

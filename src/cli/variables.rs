@@ -24,8 +24,9 @@ fn variable_in(command: &str, long_flag: &str) -> String {
     if is_own { variable_of(&format!("{command}-{long_flag}")) } else { variable_of(long_flag) }
 }
 
-/// The one variable without a flag.
+/// The variables without a flag.
 pub(super) const LOG: &str = "SLACK_REVOKE_LOG";
+pub const QUOTA_PASSWORD: &str = "SLACK_REVOKE_QUOTA_PASSWORD";
 
 /// The variables of all flags of the command and its subcommands.
 pub(super) fn names_in(command: &Command) -> Vec<String> {
@@ -104,7 +105,8 @@ pub(super) fn first_misspelled(
     command: &Command,
     set: impl Iterator<Item = (OsString, OsString)>,
 ) -> Option<Misspelled> {
-    let known = names_in(command);
+    let mut known = names_in(command);
+    known.extend([LOG, QUOTA_PASSWORD].map(str::to_owned));
     let given = set.filter(|(_, value)| !value.is_empty()).map(|(name, _)| name.to_string_lossy().into_owned());
     let found = given.filter_map(|set| meant(&set, &known).map(|meant| Misspelled { meant: meant.to_owned(), set }));
     found.min_by(|one, other| one.set.cmp(&other.set))
@@ -125,7 +127,7 @@ impl Misspelled {
 /// The variable that a name is a misspelling of, if it is one.
 fn meant<'a>(set: &str, known: &'a [String]) -> Option<&'a str> {
     let letters = letters_of(set);
-    let is_read = || set == LOG || known.iter().any(|name| name == set);
+    let is_read = || known.iter().any(|name| name == set);
     if !letters.contains("REVOKE") && !letters.starts_with("SLACK") || is_read() || is_of_kubernetes(set) {
         return None;
     }

@@ -67,7 +67,7 @@ fn examine(settings: &RemoteSettings, run: Option<Duration>, checks: &mut Checks
                 connected(&connection, checks);
                 let status = whose(&identified.auth, checks);
                 checks.extend(checks::times(&identified, run, renewable));
-                checks.extend(limits(settings, &connection, &identified.auth));
+                checks.extend(limits(settings, &connection, &identified.auth).await);
                 status
             }
             Err(error) => failed(&connection, &error, checks),
@@ -76,11 +76,13 @@ fn examine(settings: &RemoteSettings, run: Option<Duration>, checks: &mut Checks
 }
 
 /// Who draws on the limits of the organization.
-fn limits(settings: &RemoteSettings, connection: &Connection, auth: &AuthTest) -> Vec<Check> {
+async fn limits(settings: &RemoteSettings, connection: &Connection, auth: &AuthTest) -> Vec<Check> {
     let organization = auth.organization().map(TeamId::as_str);
     let limit = LimitKey { api: &connection.api, organization, method: method::INVALIDATE };
-    let found = limit.in_use(settings, &[method::INVALIDATE, method::RESET_BULK, method::LIST]);
-    found.iter().map(|limit| checks::limit(limit, wall())).collect()
+    match limit.in_use(settings, &[method::INVALIDATE, method::RESET_BULK, method::LIST]).await {
+        Ok(found) => found.iter().map(|limit| checks::limit(limit, wall())).collect(),
+        Err(why) => vec![Check::warning("limit", format!("it isn't shared with other runs: {why}")).advise("see --quota")],
+    }
 }
 
 fn connected(connection: &Connection, checks: &mut Checks) {

@@ -1,11 +1,11 @@
 //! The store of the shared limits, as the settings name it.
 
-use crate::cli::{RemoteSettings, Settings};
+use crate::cli::{QUOTA_PASSWORD, RemoteSettings, Settings};
 use crate::engine::clock::{Clock, wall};
 use crate::engine::ports::{LimitNews, LimitReport, QuotaStore};
-use crate::model::{LimitUse, QuotaChoice, RateChoice};
+use crate::model::{LimitUse, QuotaChoice, RateChoice, Stamp, StoreUrl};
 use crate::quota::record::{BucketRecord, Member};
-use crate::quota::{self, FileStore, SharedLimits};
+use crate::quota::{self, FileStore, RedisStore, SharedLimits};
 use crate::slack::ApiUrl;
 use crate::slack::method::{INVALIDATE, RESET_BULK};
 use std::time::Duration;
@@ -13,20 +13,22 @@ use std::time::Duration;
 /// What was in the minutes before a command has a time on its clock too.
 const PAST: Duration = Duration::from_mins(2);
 
-type Elapsed = Box<dyn Fn() -> Duration>;
+type Limits<B> = Box<SharedLimits<B, Box<dyn Fn() -> Duration>>>;
 
 /// Where a command shares its limits.
 pub enum Quota {
-    Files(Box<SharedLimits<FileStore, Elapsed>>),
-    /// There is no folder for the state of a program.
-    Nowhere,
+    Files(Limits<FileStore>),
+    Redis(Limits<RedisStore>),
+    /// There is no place for them, and why.
+    Nowhere(Box<str>),
 }
 
 impl QuotaStore for Quota {
     async fn exchange(&mut self, report: LimitReport) -> Result<LimitNews, Box<str>> {
         match self {
             Self::Files(limits) => limits.exchange(report).await,
-            Self::Nowhere => Err("STATE_DIRECTORY, XDG_STATE_HOME and HOME aren't set".into()),
+            Self::Redis(limits) => limits.exchange(report).await,
+            Self::Nowhere(why) => Err(why.clone()),
         }
     }
 }
@@ -41,20 +43,33 @@ pub fn clock() -> Clock {
 #[must_use]
 pub fn is_shared(settings: &RemoteSettings) -> bool {
     let is_limited = settings.rate != RateChoice::Unlimited;
-    is_limited && !settings.rehearse && settings.calls.quota == QuotaChoice::Auto
+    is_limited && !settings.rehearse && settings.calls.quota != QuotaChoice::None
 }
 
 /// The store for the calls of one method.
 #[must_use]
 pub fn open(settings: &RemoteSettings, limit: &LimitKey<'_>, clock: Clock, run_id: String) -> Quota {
-    let Some(folder) = folder() else { return Quota::Nowhere };
     let me = Member { id: run_id, host: host(), priority: settings.calls.priority };
-    Quota::Files(Box::new(SharedLimits::new(
-        FileStore::new(folder, wall),
-        Box::new(move || clock.elapsed()),
-        me,
-        limit.scope(limit.method),
-    )))
+    let (elapsed, scope) = (Box::new(move || clock.elapsed()), limit.scope());
+    let opened = match &settings.calls.quota {
+        QuotaChoice::Redis(url) => {
+            redis(url).map(|store| Quota::Redis(Box::new(SharedLimits::new(store, elapsed, me, scope))))
+        }
+        QuotaChoice::Auto | QuotaChoice::None => {
+            files().map(|store| Quota::Files(Box::new(SharedLimits::new(store, elapsed, me, scope))))
+        }
+    };
+    opened.unwrap_or_else(Quota::Nowhere)
+}
+
+fn files() -> Result<FileStore, Box<str>> {
+    let folder = quota::folder(|name| std::env::var_os(name).filter(|value| !value.is_empty()));
+    folder.map(|folder| FileStore::new(folder, wall)).ok_or("STATE_DIRECTORY, XDG_STATE_HOME and HOME aren't set".into())
+}
+
+fn redis(url: &StoreUrl) -> Result<RedisStore, Box<str>> {
+    let password = std::env::var(QUOTA_PASSWORD).ok().filter(|password| !password.is_empty());
+    RedisStore::new(url, password.as_deref())
 }
 
 /// The method of a run.
@@ -73,27 +88,30 @@ pub struct LimitKey<'a> {
 }
 
 impl LimitKey<'_> {
-    fn scope(&self, method: &str) -> String {
-        format!("{} {} {method}", self.api.authority(), self.organization.unwrap_or("unknown"))
+    fn scope(&self) -> String {
+        format!("{} {} {}", self.api.authority(), self.organization.unwrap_or("unknown"), self.method)
     }
 
     /// Who draws on the limits of these methods. Without an organization, those of all on this host.
-    #[must_use]
-    pub fn in_use(&self, settings: &RemoteSettings, methods: &[&str]) -> Vec<LimitUse> {
-        let Some(folder) = folder().filter(|_| is_shared(settings)) else { return Vec::new() };
-        let found = FileStore::new(folder, wall).look(self.api.authority());
-        let of_these = |(name, record): (String, BucketRecord)| {
-            let (organization, limit) = name.split_once('_')?;
-            let is_ours = self.organization.is_none_or(|ours| ours == organization);
-            let is_of_method = methods.contains(&limit.split('_').next().unwrap_or_default());
-            (is_ours && is_of_method).then(|| record.in_use(&limit.replace('_', " "), wall()))
+    ///
+    /// # Errors
+    /// Why it can't be known.
+    pub async fn in_use(&self, settings: &RemoteSettings, methods: &[&str]) -> Result<Vec<LimitUse>, Box<str>> {
+        let (found, now) = match &settings.calls.quota {
+            _ if !is_shared(settings) => return Ok(Vec::new()),
+            QuotaChoice::Redis(url) => redis(url)?.look(self.api.authority()).await?,
+            QuotaChoice::Auto | QuotaChoice::None => (files()?.look(self.api.authority()), wall()),
         };
-        found.into_iter().filter_map(of_these).filter(|limit| !limit.is_unused()).collect()
+        let uses = found.into_iter().filter_map(|found| self.use_of(found, methods, now));
+        Ok(uses.filter(|limit| !limit.is_unused()).collect())
     }
-}
 
-fn folder() -> Option<std::path::PathBuf> {
-    quota::folder(|name| std::env::var_os(name).filter(|value| !value.is_empty()))
+    fn use_of(&self, (key, record): (String, BucketRecord), methods: &[&str], now: Stamp) -> Option<LimitUse> {
+        let (organization, limit) = key.split_once(' ')?;
+        let is_ours = self.organization.is_none_or(|ours| ours == organization);
+        let is_of_method = methods.contains(&limit.split(' ').next().unwrap_or_default());
+        (is_ours && is_of_method).then(|| record.in_use(limit, now))
+    }
 }
 
 /// The machine's name; empty if the system doesn't say.

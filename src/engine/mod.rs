@@ -6,6 +6,7 @@
 mod buckets;
 mod call_window;
 pub mod clock;
+mod exchange;
 mod health;
 mod job;
 mod permit;

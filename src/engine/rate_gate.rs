@@ -141,8 +141,7 @@ impl RateGate {
 
     /// What other runs must know of this one, and whether a call waits for that. `None` if there is nothing to report.
     pub fn report(&mut self, now: Duration, wants_call: bool, rows_left: u64) -> Option<LimitReport> {
-        let shared = self.shared.as_mut().filter(|shared| wants_call || shared.is_due(now))?;
-        let answers = shared.take_answers();
+        let answers = self.shared.as_mut()?.begin_report(now, wants_call)?;
         let rate = match &self.algorithm {
             Algorithm::Auto { estimator, .. } => Some((estimator.estimate(), self.last_refusal.is_some())),
             Algorithm::Every(_) | Algorithm::Unlimited { .. } => None,

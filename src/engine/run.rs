@@ -1,8 +1,9 @@
 //! The event loop: waits for the next input, passes it to the state machine, and carries out the resulting actions.
 
 use super::clock::Clock;
+use super::exchange::{Exchange, Exchanged};
 use super::policy::Policy;
-use super::ports::{Control, LimitReport, Observer, QuotaStore, Refreshed, RowSource, SessionApi, Signal, Unwritable};
+use super::ports::{Control, Observer, QuotaStore, Refreshed, RowSource, SessionApi, Signal, Unwritable};
 use super::state_machine::{Action, CallId, CallTotals, StateMachine};
 use super::workers::Workers;
 use crate::model::{BucketKind, Counts, Event, Reply, StopReason};
@@ -14,6 +15,9 @@ use tokio::task::JoinError;
 /// Average time between two snapshots. After a quiet period of this length, two may follow each other immediately, so that
 /// a call with a quick answer doesn't need a timer for the second one.
 const BETWEEN_SNAPSHOTS: Duration = Duration::from_millis(125);
+
+/// How long the end of a run waits for the store of the limits. Without a word, the other runs wait for its lease to end.
+const LEAVING: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub struct RunEnd {
@@ -45,7 +49,7 @@ pub struct RunEnd {
 
 struct Loop<'a, A: SessionApi, O, R, Q> {
     api: &'a A,
-    quota: &'a mut Q,
+    exchange: Exchange<'a, Q>,
     observer: &'a mut O,
     source: &'a mut R,
     clock: Clock,
@@ -54,7 +58,6 @@ struct Loop<'a, A: SessionApi, O, R, Q> {
     results: Vec<(CallId, Option<Reply>)>,
     refresh: Option<Pin<Box<dyn Future<Output = Refreshed> + 'a>>>,
     events: Vec<Event>,
-    reports: Vec<(usize, LimitReport)>,
     unrecorded: Vec<u64>,
     fault: Option<String>,
     /// The time up to which the snapshots so far are used up, at one per [`BETWEEN_SNAPSHOTS`].
@@ -68,6 +71,7 @@ enum TurnInput {
     Answered(Result<(), JoinError>),
     Rows(Result<super::ports::Batch, StopReason>),
     TokenRead(Refreshed),
+    News(Exchanged),
     Time,
 }
 
@@ -85,7 +89,7 @@ pub async fn run<A: SessionApi, O: Observer, R: RowSource>(
     let machine = StateMachine::new(policy, clock.now());
     let mut this = Loop {
         api,
-        quota,
+        exchange: Exchange::new(quota),
         observer,
         source,
         clock,
@@ -94,14 +98,18 @@ pub async fn run<A: SessionApi, O: Observer, R: RowSource>(
         results: Vec::new(),
         refresh: None,
         events: Vec::new(),
-        reports: Vec::new(),
         unrecorded: Vec::new(),
         fault: None,
         shown_until: Duration::ZERO,
         stale: true,
     };
     let aborted = this.turn_until_the_end(control).await;
-    this.take_leave().await;
+    let over = clock.elapsed() + LEAVING;
+    tokio::select! {
+        biased;
+        () = this.take_leave() => {}
+        () = clock.sleep_until(over) => {}
+    }
     this.close(aborted)
 }
 
@@ -118,9 +126,6 @@ impl<A: SessionApi, O: Observer, R: RowSource, Q: QuotaStore> Loop<'_, A, O, R, 
             if self.machine.is_finished() {
                 return false;
             }
-            if self.report().await {
-                continue;
-            }
             let wake = self.show(wake);
             match self.next(control, wake).await {
                 TurnInput::Signal(Signal::Abort) => return true,
@@ -133,23 +138,19 @@ impl<A: SessionApi, O: Observer, R: RowSource, Q: QuotaStore> Loop<'_, A, O, R, 
         }
     }
 
-    /// Exchanges state with the other runs that share the limits. Returns whether there was anything to report, so that the
-    /// state machine may decide differently now.
-    async fn report(&mut self) -> bool {
-        let reports = std::mem::take(&mut self.reports);
-        let any = !reports.is_empty();
-        for (bucket, report) in reports {
-            let news = self.quota.exchange(report).await;
-            self.machine.on_news(bucket, news, self.clock.now());
-        }
-        any
-    }
-
     /// Gives up this run's share of the limits, so that the other runs needn't wait until its lease expires.
     async fn take_leave(&mut self) {
+        self.finish_exchanges().await;
         self.machine.take_leave(self.clock.now());
         self.perform();
-        self.report().await;
+        self.finish_exchanges().await;
+    }
+
+    async fn finish_exchanges(&mut self) {
+        while !self.exchange.is_idle() {
+            let (bucket, news) = self.exchange.next().await;
+            self.machine.on_news(bucket, news, self.clock.now());
+        }
     }
 
     async fn next(&mut self, control: &mut impl Control, wake: Option<Duration>) -> TurnInput {
@@ -157,6 +158,7 @@ impl<A: SessionApi, O: Observer, R: RowSource, Q: QuotaStore> Loop<'_, A, O, R, 
         tokio::select! {
             biased;
             signal = control.next() => TurnInput::Signal(signal),
+            news = self.exchange.next() => TurnInput::News(news),
             answered = self.workers.results(&mut self.results) => TurnInput::Answered(answered),
             refreshed = wait_for(&mut self.refresh), if self.refresh.is_some() => TurnInput::TokenRead(refreshed),
             batch = self.source.next(), if self.machine.awaits_rows() => TurnInput::Rows(batch),
@@ -181,6 +183,7 @@ impl<A: SessionApi, O: Observer, R: RowSource, Q: QuotaStore> Loop<'_, A, O, R, 
                 self.refresh = None;
                 self.machine.on_token(refreshed, now);
             }
+            TurnInput::News((bucket, news)) => self.machine.on_news(bucket, news, now),
             TurnInput::Signal(Signal::Abort) | TurnInput::Time => {}
         }
     }
@@ -197,7 +200,7 @@ impl<A: SessionApi, O: Observer, R: RowSource, Q: QuotaStore> Loop<'_, A, O, R, 
                     calls.push((id, permit, request));
                 }
                 Action::Emit(event) => self.events.push(event),
-                Action::Report { bucket, report } => self.reports.push((bucket, report)),
+                Action::Report { bucket, report } => self.exchange.push(bucket, report),
                 Action::RequestRows(want) => self.source.request(want),
                 Action::RefreshToken => self.refresh = Some(Box::pin(self.api.refresh_token())),
             }

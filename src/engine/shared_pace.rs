@@ -7,7 +7,7 @@ use std::time::Duration;
 /// How often the store hears of a run. A lease ends after three times that.
 const RENEWAL: Duration = Duration::from_secs(4);
 
-/// After a failure the store is left alone for so long.
+/// After a failure the run paces on its own, and tries the store again after so long. No call waits for that.
 const ALONE: Duration = Duration::from_secs(30);
 
 /// How long the store's word for a call holds: it leaves in the same turn, or asks again.
@@ -20,7 +20,10 @@ pub struct SharedPace {
     /// To report.
     answers: Vec<AnsweredCall>,
     exchanged_at: Option<Duration>,
-    alone_until: Duration,
+    /// A report is under way.
+    is_reporting: bool,
+    /// When the store is tried again; `None` if it can be used, as far as is known.
+    next_try: Option<Duration>,
     rate: Option<f64>,
     share: Option<f64>,
     others: OtherRuns,
@@ -31,17 +34,13 @@ pub struct SharedPace {
 impl SharedPace {
     /// Whether a call may leave as far as the store is concerned.
     pub fn is_recorded(&self, now: Duration) -> bool {
-        self.is_alone(now) || self.recorded_at.is_some_and(|at| at + HOLDS > now)
-    }
-
-    fn is_alone(&self, now: Duration) -> bool {
-        now < self.alone_until
+        self.next_try.is_some() || self.recorded_at.is_some_and(|at| at + HOLDS > now)
     }
 
     /// When the share has a place for the next call, or `None` if it has one now.
     pub fn no_place_before(&self, now: Duration) -> Option<Duration> {
         let due = self.place? + self.interval()?;
-        (due > now && !self.is_alone(now)).then_some(due)
+        (due > now).then_some(due)
     }
 
     fn interval(&self) -> Option<Duration> {
@@ -60,29 +59,32 @@ impl SharedPace {
         self.answers.push(answer);
     }
 
-    /// Whether the store has to hear of this run now, whether or not it wants to call: it was refused, or its lease is due.
-    pub fn is_due(&self, now: Duration) -> bool {
-        self.answers.iter().any(|answer| answer.pause.is_some()) || self.due_at(now) <= now
+    /// Begins a report with the answers so far, if one is due: a call waits for it, the run was refused, or its lease has to be
+    /// renewed. One at a time.
+    pub fn begin_report(&mut self, now: Duration, wants_call: bool) -> Option<Vec<AnsweredCall>> {
+        let was_refused = || self.answers.iter().any(|answer| answer.pause.is_some());
+        let is_urgent = self.next_try.is_none() && (wants_call || was_refused());
+        if self.is_reporting || !(is_urgent || self.due_at(now) <= now) {
+            return None;
+        }
+        self.is_reporting = true;
+        Some(std::mem::take(&mut self.answers))
     }
 
     /// When the store has to hear of this run next.
     pub fn due_at(&self, now: Duration) -> Duration {
-        self.exchanged_at.map_or(now, |at| at + RENEWAL).max(self.alone_until)
-    }
-
-    pub fn take_answers(&mut self) -> Vec<AnsweredCall> {
-        std::mem::take(&mut self.answers)
+        self.next_try.or(self.exchanged_at.map(|at| at + RENEWAL)).unwrap_or(now)
     }
 
     pub fn on_news(&mut self, news: &LimitNews, now: Duration) {
-        self.exchanged_at = Some(now);
+        (self.exchanged_at, self.is_reporting, self.next_try) = (Some(now), false, None);
         self.recorded_at = news.may_call.then_some(now);
         (self.rate, self.share, self.others) = (news.rate, news.share, news.others);
     }
 
-    /// The store can't be used: the run paces on its own for a while.
+    /// The store can't be used: the run paces on its own.
     pub fn on_failure(&mut self, now: Duration) {
-        *self = Self { alone_until: now + ALONE, place: self.place, ..Self::default() };
+        *self = Self { next_try: Some(now + ALONE), place: self.place, ..Self::default() };
     }
 
     /// Calls a minute of all runs together, if another run finds that out.

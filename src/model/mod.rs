@@ -46,7 +46,7 @@ pub use limit_use::{LimitUse, RunOnLimit};
 pub use manifest::{Columns, InputRecord, Remaining, Results, StatusRows, StatusTotals, Verified, Window};
 pub use options::{
     API_URL, BucketPolicy, Delimiter, Identify, InputMatch, InputSource, LogFormat, MaxFailures, OutputStyle, Priority,
-    QuotaChoice, RateChoice, ScreenMode, SessionKind, TokenSource, Verbosity, is_loopback_host,
+    QuotaChoice, RateChoice, ScreenMode, SessionKind, StoreUrl, TokenSource, Verbosity, is_loopback_host,
 };
 pub use outcome::{Outcome, Status, StatusGroup, Tone};
 pub use owner::TokenOwner;

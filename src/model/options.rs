@@ -111,12 +111,36 @@ pub enum BucketPolicy {
 }
 
 /// `--quota`: where the state of the limits is kept that runs share.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum QuotaChoice {
     /// In files of this machine.
     Auto,
+    /// On a Redis server.
+    Redis(StoreUrl),
     /// Nowhere: this process alone.
     None,
+}
+
+/// The URL of a Redis server. It may have a password, so it isn't shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StoreUrl(Box<str>);
+
+impl StoreUrl {
+    #[must_use]
+    pub fn new(url: &str) -> Self {
+        Self(url.into())
+    }
+
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[REDACTED]")
+    }
 }
 
 /// `--priority`: who gets a shared limit first.

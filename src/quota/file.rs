@@ -2,7 +2,7 @@
 //! power loss the pauses are over.
 
 use super::limits::Backend;
-use super::record::{BucketRecord, KnownPause};
+use super::record::BucketRecord;
 use crate::files::{during, is_at, private};
 use crate::model::Stamp;
 use std::ffi::OsString;
@@ -49,15 +49,15 @@ impl FileStore {
         Self { folder, now, was_unreadable: false }
     }
 
-    /// The records whose keys begin with `scope`, with the rest of their keys. What can't be read is left out.
+    /// The records whose keys begin with `scope`, with the rest of their keys. Files that can't be read are left out.
     #[must_use]
     pub fn look(&self, scope: &str) -> Vec<(String, BucketRecord)> {
         let Ok(entries) = fs::read_dir(&self.folder) else { return Vec::new() };
         let scope = file_name(scope);
         let record = |path: PathBuf| {
-            let rest = path.file_stem()?.to_str()?.strip_prefix(&*scope)?.trim_start_matches('_').to_owned();
+            let rest = path.file_stem()?.to_str()?.strip_prefix(&*scope)?.strip_prefix('_')?.replace('_', " ");
             let bytes = crate::files::atomic::read_regular(&path).ok()?;
-            Some((rest, parse(&bytes)?))
+            Some((rest, BucketRecord::decode(&bytes).0))
         };
         let mut found: Vec<_> = entries.flatten().filter_map(|entry| record(entry.path())).collect();
         found.sort_by(|(one, _), (other, _)| one.cmp(other));
@@ -83,15 +83,10 @@ impl FileStore {
     fn read(&mut self, file: &mut File, path: &Path) -> io::Result<(BucketRecord, u64)> {
         let mut bytes = Vec::new();
         let length = file.take(MOST_BYTES).read_to_end(&mut bytes)? as u64;
-        if bytes.is_empty() {
-            return Ok((BucketRecord::default(), 0));
+        let (record, is_unreadable) = BucketRecord::decode(&bytes);
+        if is_unreadable && !std::mem::replace(&mut self.was_unreadable, true) {
+            tracing::warn!("{} can't be read as the state of a rate limit; it begins anew", path.display());
         }
-        let record = parse(&bytes).unwrap_or_else(|| {
-            if !std::mem::replace(&mut self.was_unreadable, true) {
-                tracing::warn!("{} can't be read as the state of a rate limit; it begins anew", path.display());
-            }
-            BucketRecord::closed(closed_in(&bytes))
-        });
         Ok((record, length))
     }
 }
@@ -113,20 +108,9 @@ impl Backend for FileStore {
 
 /// In place: the pause stands at the beginning, so that it can be read whatever becomes of the rest.
 fn write(file: &File, length: u64, record: &BucketRecord) -> io::Result<()> {
-    let bytes = serde_json::to_vec(record).map_err(io::Error::other)?;
+    let bytes = record.encode();
     file.write_all_at(&bytes, 0)?;
     if length > bytes.len() as u64 { file.set_len(bytes.len() as u64) } else { Ok(()) }
-}
-
-/// A process that was killed may have left the end of a longer record behind the record.
-fn parse(bytes: &[u8]) -> Option<BucketRecord> {
-    serde_json::Deserializer::from_slice(bytes).into_iter().next()?.ok()
-}
-
-/// The pause at the beginning of a record that can't be read.
-fn closed_in(bytes: &[u8]) -> Option<KnownPause> {
-    let rest = bytes.strip_prefix(br#"{"closed":"#)?;
-    serde_json::Deserializer::from_slice(rest).into_iter().next()?.ok()
 }
 
 /// A key as a name that every filesystem takes.

@@ -31,6 +31,7 @@ pub struct SharedLimits<B, C> {
     scope: String,
     /// The revision of each record that the run knows.
     seen: HashMap<Option<TeamId>, u64>,
+    was_lost: bool,
     /// What translates between the clocks, so that a call has the same time whenever it is told of.
     moment: Option<ClockPair>,
 }
@@ -38,7 +39,7 @@ pub struct SharedLimits<B, C> {
 impl<B: Backend, C: Fn() -> Duration> SharedLimits<B, C> {
     /// `elapsed` reads the clock that the engine goes by.
     pub fn new(backend: B, elapsed: C, me: Member, scope: String) -> Self {
-        Self { backend, elapsed, me, scope, seen: HashMap::new(), moment: None }
+        Self { backend, elapsed, me, scope, seen: HashMap::new(), was_lost: false, moment: None }
     }
 }
 
@@ -53,6 +54,9 @@ impl<B: Backend, C: Fn() -> Duration> QuotaStore for SharedLimits<B, C> {
             (record.exchange(me, seen, &moment.report(&report), now), moment)
         };
         let (news, moment) = self.backend.step(&key, step).await?;
+        if news.revision < seen && !std::mem::replace(&mut self.was_lost, true) {
+            tracing::warn!("the shared state of the rate limit was deleted; it begins anew, with what the live runs know");
+        }
         self.seen.insert(report.team, news.revision);
         self.moment = Some(moment);
         Ok(moment.news(&news, elapsed()))

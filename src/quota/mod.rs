@@ -3,8 +3,10 @@
 
 mod file;
 mod limits;
+mod redis;
 pub mod record;
 pub mod share;
 
 pub use file::{FileStore, folder};
 pub use limits::{Backend, SharedLimits};
+pub use redis::RedisStore;

@@ -20,6 +20,9 @@ const MOST_CALLS: usize = 300;
 /// How long a rate that was learned is of use.
 const DAY: i64 = 24 * 60 * MINUTE;
 
+/// Milliseconds after the end of its pause for which a record has to be kept.
+pub const LIFETIME: u64 = DAY.unsigned_abs();
+
 /// A pause, with the moment when it was asked for: a clock that is set back makes none longer than that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KnownPause {
@@ -130,10 +133,25 @@ pub struct News {
 }
 
 impl BucketRecord {
-    /// A record of which nothing is known but its pause.
+    /// What was kept, and whether it couldn't be read: then nothing is known but its pause, if that can be. Nothing is a new record.
+    /// A process that was killed may have left the end of a longer one behind it.
     #[must_use]
-    pub fn closed(closed: Option<KnownPause>) -> Self {
-        Self { closed, ..Self::default() }
+    pub fn decode(bytes: &[u8]) -> (Self, bool) {
+        if bytes.is_empty() {
+            return (Self::default(), false);
+        }
+        let closed = bytes.strip_prefix(br#"{"closed":"#).and_then(first_value);
+        let anew = || (Self { closed, ..Self::default() }, true);
+        first_value(bytes).map_or_else(anew, |record| (record, false))
+    }
+
+    /// As it is kept.
+    ///
+    /// # Panics
+    /// Never: every value of a record can be written.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("numbers and text")
     }
 
     /// Takes in a report, and tells what others did since `seen`.
@@ -265,6 +283,10 @@ impl BucketRecord {
             }
         }
     }
+}
+
+fn first_value<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    serde_json::Deserializer::from_slice(bytes).into_iter().next()?.ok()
 }
 
 #[cfg(test)]

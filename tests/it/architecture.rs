@@ -36,7 +36,7 @@ const EVERY_ROOM: &[&str] = &[
 const ANYWHERE: [&str; 4] = ["serde", "thiserror", "tokio", "tracing"];
 
 /// Every other crate with its place; where there is more than one, why.
-const PLACES: [(&str, &[&str]); 29] = [
+const PLACES: [(&str, &[&str]); 30] = [
     ("anstream", &["output/"]),
     ("anstyle", &["output/"]),
     ("askama", &["output/page/"]),
@@ -61,6 +61,8 @@ const PLACES: [(&str, &[&str]); 29] = [
     ("ipnet", &["cli/", "commands/listing/filter.rs", "slack/proxy.rs"]),
     // Spans as flags, stamps as columns, times for people; a plan hands over the local time zone.
     ("jiff", &["cli/values.rs", "model/stamp.rs", "output/", "commands/run/plan.rs"]),
+    // The store of the limits, and what addresses of one it takes.
+    ("redis", &["quota/redis.rs", "cli/values.rs"]),
     ("reqwest", &["slack/"]),
     ("roaring", &["input/", "ledger/", "model/possibly_sent.rs"]),
     ("rpassword", &["slack/token.rs"]),

@@ -106,7 +106,7 @@ async fn get_ready(settings: &Settings, console: &Console, format: OutputFormat)
     };
     protect_addresses(settings, &mut prepared, &remote).await?;
     prepared.protect_own_users(settings, remote.user())?;
-    plan::announce(settings, &prepared, &remote, identity, console);
+    plan::announce(settings, &prepared, &remote, identity, console).await;
     staleness::warn(settings, &prepared.output.start, prepared.survey.rows);
     confirm::ask(settings, &prepared, &remote).await?;
     prepared.check_unchanged().await?;

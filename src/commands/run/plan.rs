@@ -37,7 +37,11 @@ pub async fn show(settings: &Settings, prepared: &Preflight, format: OutputForma
     let organization = approval::organization(settings).await;
     let plan = approval::plan(settings, prepared, api.host(), organization.as_deref())?;
     let limit = LimitKey { api: &api, organization: organization.as_deref(), method: quota::method(settings) };
-    let facts = PlanFacts { identity: Some(approval::identity(&plan)), ..facts(settings, prepared, &limit, proxy) };
+    let limits = limit.in_use(&settings.remote, &[limit.method]).await.unwrap_or_else(|why| {
+        tracing::warn!("the shared state of the rate limit can't be read: {why}");
+        Vec::new()
+    });
+    let facts = PlanFacts { identity: Some(approval::identity(&plan)), ..facts(settings, prepared, &limit, limits, proxy) };
     let text = match format {
         OutputFormat::Text => output::plan_text(&facts, &TimeZone::system(), output::stdout_columns()),
         OutputFormat::Json => format!("{}\n", output::plan_json(&facts).trim_end()),
@@ -47,15 +51,18 @@ pub async fn show(settings: &Settings, prepared: &Preflight, format: OutputForma
 }
 
 /// Shows the plan before a run, on standard error.
-pub fn announce(
+pub async fn announce(
     settings: &Settings,
     prepared: &Preflight,
     remote: &Remote,
     identity: Option<PlanIdentity>,
     console: &Console,
 ) {
+    let limit = remote.limit(settings);
+    // A run reports it itself if the state can't be used.
+    let limits = limit.in_use(&settings.remote, &[limit.method]).await.unwrap_or_default();
     console.plan(|width| {
-        let facts = PlanFacts { identity, ..facts(settings, prepared, &remote.limit(settings), remote.proxy()) };
+        let facts = PlanFacts { identity, ..facts(settings, prepared, &limit, limits, remote.proxy()) };
         output::plan_text(&facts, &TimeZone::system(), width)
     });
 }
@@ -76,9 +83,14 @@ fn start_of(rate: RateChoice, limits: &[LimitUse]) -> RateChoice {
     }
 }
 
-fn facts(settings: &Settings, prepared: &Preflight, limit: &LimitKey<'_>, proxy: Option<String>) -> PlanFacts {
+fn facts(
+    settings: &Settings,
+    prepared: &Preflight,
+    limit: &LimitKey<'_>,
+    limits: Vec<LimitUse>,
+    proxy: Option<String>,
+) -> PlanFacts {
     let (survey, host) = (&prepared.survey, limit.api.host());
-    let limits = limit.in_use(&settings.remote, &[limit.method]);
     let is_known = limits.iter().any(|limit| limit.learned_per_minute.is_some());
     let mut busiest: Vec<(&TeamId, &u64)> = survey.workspaces.iter().collect();
     busiest.sort_by_key(|(team, rows)| (Reverse(**rows), *team));

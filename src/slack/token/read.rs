@@ -21,9 +21,10 @@ const MOST_BYTES: usize = 16 * 1024;
 pub(super) const OTHER_VARIABLES: [&str; 4] =
     ["SLACK_API_TOKEN", "SLACK_REVOKE_TOKEN", "SLACK_USER_TOKEN", "SLACK_BOT_TOKEN"];
 
-/// What may hold a token or tell how to get one: no command that the program starts finds these.
+/// What may hold a token or a password, or tell how to get a token: no command that the program starts finds these.
 pub fn secret_variables() -> impl Iterator<Item = &'static str> {
-    ["SLACK_TOKEN", "SLACK_REVOKE_TOKEN_COMMAND"].into_iter().chain(OTHER_VARIABLES)
+    let own = ["SLACK_TOKEN", "SLACK_REVOKE_TOKEN_COMMAND", "SLACK_REVOKE_QUOTA", "SLACK_REVOKE_QUOTA_PASSWORD"];
+    own.into_iter().chain(OTHER_VARIABLES)
 }
 
 pub(super) type Bytes = Zeroizing<Vec<u8>>;
