@@ -48,7 +48,8 @@ pub(super) fn is_login_typed(argv: &[OsString]) -> bool {
 
 /// A wrong value of `--quota` may have a password. The error goes without it.
 pub(super) fn without_store(mut error: clap::Error) -> clap::Error {
-    let is_store = matches!(error.get(ContextKind::InvalidArg), Some(ContextValue::String(flag)) if flag.starts_with("--quota "));
+    let is_store =
+        matches!(error.get(ContextKind::InvalidArg), Some(ContextValue::String(flag)) if flag.starts_with("--quota "));
     if is_store {
         error.insert(ContextKind::InvalidValue, ContextValue::String("…".into()));
     }

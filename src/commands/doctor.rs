@@ -81,7 +81,9 @@ async fn limits(settings: &RemoteSettings, connection: &Connection, auth: &AuthT
     let limit = LimitKey { api: &connection.api, organization, method: method::INVALIDATE };
     match limit.in_use(settings, &[method::INVALIDATE, method::RESET_BULK, method::LIST]).await {
         Ok(found) => found.iter().map(|limit| checks::limit(limit, wall())).collect(),
-        Err(why) => vec![Check::warning("limit", format!("it isn't shared with other runs: {why}")).advise("see --quota")],
+        Err(why) => {
+            vec![Check::warning("limit", format!("it isn't shared with other runs: {why}")).advise("see --quota")]
+        }
     }
 }
 

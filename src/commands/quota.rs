@@ -64,7 +64,9 @@ pub fn open(settings: &RemoteSettings, limit: &LimitKey<'_>, clock: Clock, run_i
 
 fn files() -> Result<FileStore, Box<str>> {
     let folder = quota::folder(|name| std::env::var_os(name).filter(|value| !value.is_empty()));
-    folder.map(|folder| FileStore::new(folder, wall)).ok_or("STATE_DIRECTORY, XDG_STATE_HOME and HOME aren't set".into())
+    folder
+        .map(|folder| FileStore::new(folder, wall))
+        .ok_or("STATE_DIRECTORY, XDG_STATE_HOME and HOME aren't set".into())
 }
 
 fn redis(url: &StoreUrl) -> Result<RedisStore, Box<str>> {

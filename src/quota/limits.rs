@@ -55,7 +55,9 @@ impl<B: Backend, C: Fn() -> Duration> QuotaStore for SharedLimits<B, C> {
         };
         let (news, moment) = self.backend.step(&key, step).await?;
         if news.revision < seen && !std::mem::replace(&mut self.was_lost, true) {
-            tracing::warn!("the shared state of the rate limit was deleted; it begins anew, with what the live runs know");
+            tracing::warn!(
+                "the shared state of the rate limit was deleted; it begins anew, with what the live runs know"
+            );
         }
         self.seen.insert(report.team, news.revision);
         self.moment = Some(moment);

@@ -3,10 +3,10 @@
 
 mod file;
 mod limits;
-mod redis;
 pub mod record;
+mod redis_store;
 pub mod share;
 
 pub use file::{FileStore, folder};
 pub use limits::{Backend, SharedLimits};
-pub use redis::RedisStore;
+pub use redis_store::RedisStore;

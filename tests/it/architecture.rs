@@ -62,7 +62,7 @@ const PLACES: [(&str, &[&str]); 30] = [
     // Spans as flags, stamps as columns, times for people; a plan hands over the local time zone.
     ("jiff", &["cli/values.rs", "model/stamp.rs", "output/", "commands/run/plan.rs"]),
     // The store of the limits, and what addresses of one it takes.
-    ("redis", &["quota/redis.rs", "cli/values.rs"]),
+    ("redis", &["quota/redis_store.rs", "cli/values.rs"]),
     ("reqwest", &["slack/"]),
     ("roaring", &["input/", "ledger/", "model/possibly_sent.rs"]),
     ("rpassword", &["slack/token.rs"]),

@@ -48,6 +48,7 @@ mod scale;
 mod seals;
 mod secrets;
 mod shared_limit;
+mod shared_redis;
 mod signals;
 mod smoke;
 mod streams;

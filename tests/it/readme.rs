@@ -384,7 +384,8 @@ fn every_documented_variable_exists() {
     for (page, text) in pages() {
         for name in names(&text, "SLACK_REVOKE_", |character| character.is_ascii_uppercase() || character == '_') {
             seen += 1;
-            let is_known = known.contains(&format!("SLACK_REVOKE_{name}")) || ["LOG", "PROTCET"].contains(&name);
+            let is_known =
+                known.contains(&format!("SLACK_REVOKE_{name}")) || ["LOG", "PROTCET", "QUOTA_PASSWORD"].contains(&name);
             assert!(is_known, "{page} has SLACK_REVOKE_{name}");
         }
     }

@@ -9,20 +9,20 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 /// A server with one limit for the sessions `1000..1000 + count`.
-fn limited(kind: LimitKind, count: u64) -> Server {
+pub fn limited(kind: LimitKind, count: u64) -> Server {
     let limits = MethodLimits { invalidate: Limit::of(kind), list: Limit::of(kind), ..MethodLimits::default() };
     start(StandInConfig { limits, ..config(sessions(1_000, count)) })
 }
 
-fn once_a_minute() -> LimitKind {
+pub fn once_a_minute() -> LimitKind {
     LimitKind::FixedWindow { calls: 1, per: Duration::from_mins(1), starts: WindowStart::FirstCall }
 }
 
-fn calls(server: &Server) -> u64 {
+pub fn calls(server: &Server) -> u64 {
     server.stats().of(Method::Invalidate).calls
 }
 
-fn events(work: &Workdir, file: &str, kind: &str) -> Vec<Value> {
+pub fn events(work: &Workdir, file: &str, kind: &str) -> Vec<Value> {
     let text = work.read(file);
     let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
     lines.filter(|event| event["type"] == kind).collect()
@@ -75,30 +75,36 @@ fn a_run_that_dies_in_a_pause_is_resumed_after_it() {
     }
 }
 
+/// 120 rows in several runs on one limit of 40 calls per 2 s.
+#[track_caller]
+pub fn run_together(runs: u64, store: &[&str]) {
+    let rows_each = 120 / runs;
+    let server = limited(LimitKind::SlidingLog { calls: 40, per: Duration::from_secs(2) }, 120);
+    let work = Workdir::new();
+    let started: Vec<Running> = (0..runs)
+        .map(|run| {
+            let input = format!("{run}.csv");
+            work.write(&input, rows(1_000 + run * rows_each, rows_each));
+            let flags = ["--start-rate", "1200/min", "--max-rate", "6000/min", "--events", &format!("{run}.e")];
+            work.run(&server, &input).args(flags).args(store.iter().copied()).start()
+        })
+        .collect();
+    for run in started {
+        let finished = run.wait();
+        assert_eq!(finished.code(), Some(0), "{}", finished.stderr());
+    }
+    let seen = server.stats().of(Method::Invalidate);
+    println!("{runs} runs: {seen:?}");
+    assert!(seen.limited <= 6, "{runs} runs: {seen:?}");
+    let shares: usize = (0..runs).map(|run| events(&work, &format!("{run}.e"), "shared").len()).sum();
+    assert!(shares > 0, "they know of each other");
+    assert_eq!(seen.calls - seen.limited, 120);
+}
+
 #[test]
 fn concurrent_runs_divide_the_limit_and_share_pauses() {
     for runs in [2, 4] {
-        let rows_each = 120 / runs;
-        let server = limited(LimitKind::SlidingLog { calls: 40, per: Duration::from_secs(2) }, 120);
-        let work = Workdir::new();
-        let started: Vec<Running> = (0..runs)
-            .map(|run| {
-                let input = format!("{run}.csv");
-                work.write(&input, rows(1_000 + run * rows_each, rows_each));
-                let flags = ["--start-rate", "1200/min", "--max-rate", "6000/min", "--events", &format!("{run}.e")];
-                work.run(&server, &input).args(flags).start()
-            })
-            .collect();
-        for run in started {
-            let finished = run.wait();
-            assert_eq!(finished.code(), Some(0), "{}", finished.stderr());
-        }
-        let seen = server.stats().of(Method::Invalidate);
-        println!("{runs} runs: {seen:?}");
-        assert!(seen.limited <= 6, "{runs} runs: {seen:?}");
-        let shares: usize = (0..runs).map(|run| events(&work, &format!("{run}.e"), "shared").len()).sum();
-        assert!(shares > 0, "they know of each other");
-        assert_eq!(server.stats().of(Method::Invalidate).calls - seen.limited, 120);
+        run_together(runs, &[]);
     }
 }
 

@@ -315,6 +315,23 @@ fn a_typed_token_is_refused_and_not_repeated() {
 }
 
 #[test]
+fn an_address_of_a_store_is_refused_without_repeating_it() {
+    for line in ["run a.csv --quota redis://:s3cret@h", "list --quota=rediss://s3cret@h:1/2"] {
+        let message = refusal(line);
+        assert!(!message.contains("s3cret") && message.contains("SLACK_REVOKE_QUOTA_PASSWORD"), "{message}");
+    }
+    for wrong in
+        ["s3cret", "http://:s3cret@h", "redis://s3cret:port", "redis://s3cret/db", "rediss://s3cret?x", "redis://"]
+    {
+        let message = refusal(&format!("run a.csv --quota {wrong}"));
+        assert!(!message.contains("s3cret") && message.contains("redis://"), "{message}");
+    }
+    for right in ["auto", "none", "redis://h", "rediss://h.example:6380/2", "redis://[::1]:1"] {
+        assert!(read(&format!("run a.csv --quota {right}")).is_ok(), "{right}");
+    }
+}
+
+#[test]
 fn help_and_version_are_no_errors() {
     for line in ["--help", "-h", "--version", "run --help", "run -h", "plan -h", "help run", "completions -h", "man -h"]
     {

@@ -56,7 +56,7 @@ pub fn run(
     }
     let ended = waiting::block_on(async {
         let mut signals = waiting::signals()?;
-        match waiting::unless_stopped(&mut signals, get_ready(settings, console, format)).await? {
+        match waiting::unless_stopped(&mut signals, Box::pin(get_ready(settings, console, format))).await? {
             Ready::Planned(status) => Ok(status),
             Ready::ToSend(ready) => carry_out(settings, argv, console, *ready, signals).await,
         }

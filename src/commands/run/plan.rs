@@ -41,7 +41,8 @@ pub async fn show(settings: &Settings, prepared: &Preflight, format: OutputForma
         tracing::warn!("the shared state of the rate limit can't be read: {why}");
         Vec::new()
     });
-    let facts = PlanFacts { identity: Some(approval::identity(&plan)), ..facts(settings, prepared, &limit, limits, proxy) };
+    let facts =
+        PlanFacts { identity: Some(approval::identity(&plan)), ..facts(settings, prepared, &limit, limits, proxy) };
     let text = match format {
         OutputFormat::Text => output::plan_text(&facts, &TimeZone::system(), output::stdout_columns()),
         OutputFormat::Json => format!("{}\n", output::plan_json(&facts).trim_end()),

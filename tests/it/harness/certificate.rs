@@ -40,6 +40,12 @@ pub fn showing(certificate: CertificateDer<'static>, key: &KeyPair) -> ServerCon
         .unwrap()
 }
 
+/// The certificate of `params`, signed by `authority`, and its key, in PEM.
+pub fn pem(params: &CertificateParams, authority: &CertifiedIssuer<'static, KeyPair>) -> (String, String) {
+    let key = KeyPair::generate().unwrap();
+    (params.signed_by(&key, authority).unwrap().pem(), key.serialize_pem())
+}
+
 /// A server with a good certificate for `host`, and the PEM of the authority that signed it.
 pub fn trusted(host: &str) -> (ServerConfig, String) {
     let authority = authority("Known");

@@ -3,6 +3,7 @@
 mod canned;
 pub mod certificate;
 mod proxy;
+pub mod redis;
 mod results;
 mod run;
 mod terminal;

@@ -5,7 +5,7 @@ use super::limits::Backend;
 use super::record::{BucketRecord, LIFETIME};
 use crate::model::{Stamp, StoreUrl};
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo, RedisResult};
+use redis::{AsyncConnectionConfig, Client, ErrorKind, IntoConnectionInfo, RedisError, RedisResult};
 use std::time::Duration;
 
 /// How long one step may take, with connecting: after that the run paces on its own.
@@ -65,7 +65,7 @@ impl RedisStore {
                 self.connection = Some(connection);
                 Ok(answer)
             }
-            Ok(Err(error)) => Err(format!("Redis at {place} can't be used: {error}").into()),
+            Ok(Err(error)) => Err(format!("Redis at {place} can't be used: {}", reason(error)).into()),
             Err(_) => Err(format!("Redis at {place} doesn't answer within {}s", LONGEST.as_secs()).into()),
         }
     }
@@ -78,8 +78,9 @@ impl RedisStore {
 
 impl Backend for RedisStore {
     async fn step<T>(&mut self, key: &str, change: impl Fn(&mut BucketRecord, Stamp) -> T) -> Result<T, Box<str>> {
-        let (answer, is_unreadable) =
-            self.in_time(async |connection: &mut MultiplexedConnection| exchange(connection, key, &change).await).await?;
+        let (answer, is_unreadable) = self
+            .in_time(async |connection: &mut MultiplexedConnection| exchange(connection, key, &change).await)
+            .await?;
         if is_unreadable && !std::mem::replace(&mut self.was_unreadable, true) {
             tracing::warn!("{} can't be read as the state of a rate limit; it begins anew", name_of(key));
         }
@@ -125,6 +126,21 @@ async fn records(
     }
     found.sort_by(|(one, _), (other, _)| one.cmp(other));
     Ok((found, stamp(time)))
+}
+
+fn reason(error: RedisError) -> String {
+    if error.kind() == ErrorKind::AuthenticationFailed {
+        return "it refuses the password; check SLACK_REVOKE_QUOTA_PASSWORD, or name and password in SLACK_REVOKE_QUOTA".into();
+    }
+    let said = error.to_string();
+    // What is said of several commands is as a rule the same.
+    match error.into_server_errors().as_deref() {
+        Some([(_, first), ..]) if first.code() == "NOAUTH" => {
+            "it wants a password; set SLACK_REVOKE_QUOTA_PASSWORD".into()
+        }
+        Some([(_, first), ..]) => first.to_string(),
+        Some([]) | None => said,
+    }
 }
 
 /// Seconds and microseconds.
