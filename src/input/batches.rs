@@ -1,5 +1,5 @@
-//! The second reading: which rows answer which request ([`BatchReader`], without a thread, so that it can be tested as it is),
-//! and the thread that reads them when they are asked for, and nothing ahead ([`Source`]).
+//! The second reading: [`BatchReader`] selects the rows for each request; [`Source`] runs it on a thread, and reads
+//! nothing ahead.
 
 use super::error::InputProblem;
 use super::index::IndexedInput;
@@ -15,45 +15,44 @@ use std::sync::mpsc::{Receiver as Requests, Sender, channel};
 use std::thread;
 use tokio::sync::mpsc;
 
-/// Rows in the largest batch. The first of each kind has one row, so that the first call goes out at once; the largest
-/// are so large that a run without limit seldom wakes the thread.
+/// Maximum rows in a batch. The first batch has one row, so that the first call isn't delayed. The maximum is large
+/// enough that a run without a limit rarely wakes the thread.
 const MOST_ROWS: usize = 128;
 
-/// Rows in the largest batch of one workspace.
+/// Maximum rows in a batch of one workspace.
 const MOST_ROWS_OF_TEAM: usize = 64;
 
-/// Bytes of rows after which a batch ends early: a row may have a megabyte, and memory must not depend on it.
+/// A batch ends early at this size, because a row may have up to 1 MiB.
 const MOST_BYTES: usize = 64 * 1024;
 
-/// Rows in the largest batches of all workspaces together: where there are many, their waiting rows would weigh more than
-/// all else in memory.
+/// Bounds the rows that wait for all workspaces together; with many workspaces they would use most of the memory.
 const MOST_ROWS_OF_TEAMS: usize = 8 * 1024;
 
-/// Rows in the largest batch of a workspace, however many workspaces there are: each row of a batch is looked up in the
-/// input, and a batch of one would be asked for with every call.
+/// Batches of a workspace may grow to this size even if there are many workspaces. Otherwise every call would request
+/// a batch.
 const LEAST_OF_TEAM: usize = 8;
 
-/// Hands out every row once, in batches.
+/// Returns every row once, in batches.
 #[derive(Debug)]
 pub(super) struct BatchReader {
     indexed: Arc<IndexedInput>,
     maybe_sent: PossiblySent,
-    /// In the input's order: `ordinal` is the next; all before it have been handed out.
+    /// In input order. All rows before `ordinal` have been returned.
     forward: RecordCursor,
     size: usize,
-    /// For rows of one workspace, wherever they are.
+    /// For the rows of one workspace, anywhere in the input.
     lookup: RecordCursor,
     teams: HashMap<Option<TeamId>, TeamCursor>,
-    /// The rows of no workspace, once they were asked for.
+    /// Rows without a workspace; `None` before they are requested.
     of_no_team: Option<RoaringTreemap>,
-    /// Handed out to a workspace ahead of `forward`.
+    /// Rows after `forward` that were returned for their workspace.
     taken: RoaringTreemap,
 }
 
 #[derive(Debug)]
 struct RecordCursor {
     records: RecordReader<RangeReader>,
-    /// Of the record that `frames` gives next.
+    /// Of the next record.
     ordinal: u64,
 }
 
@@ -78,7 +77,6 @@ impl BatchReader {
         }
     }
 
-    /// The next rows that `want` asks for.
     pub(super) fn next_batch(&mut self, want: Want) -> Result<Batch, InputProblem> {
         self.indexed.check_original()?;
         let (rows, exhausted) = match &want {
@@ -115,7 +113,8 @@ impl BatchReader {
         Ok((rows, forward.ordinal == indexed.index.rows()))
     }
 
-    /// The next rows of a workspace, or of none, which are at these ordinals.
+    /// The next rows of `team`, or of rows without a workspace. `ordinals` are all such rows. Also returns whether
+    /// none are left.
     fn of(&mut self, team: Option<&TeamId>, ordinals: &RoaringTreemap) -> Result<(Vec<Row>, bool), InputProblem> {
         let mut cursor = self.teams.get(&team.cloned()).copied().unwrap_or(TeamCursor { next: 0, size: 1 });
         let mut left = ordinals.iter();
@@ -141,7 +140,7 @@ impl BatchReader {
         Ok((rows, left.next().is_none()))
     }
 
-    /// Reads one record, from where the cursor is or from the last known place ahead of it.
+    /// Reads one record, starting at the cursor or at the nearest indexed position before it.
     fn row_at(&mut self, ordinal: u64) -> Result<Row, InputProblem> {
         let Self { indexed, maybe_sent, lookup, .. } = self;
         let (known, position) = indexed.index.nearest(ordinal).ok_or(InputProblem::Changed)?;
@@ -165,17 +164,16 @@ fn grown(size: usize, most: usize) -> usize {
     (2 * size).min(most)
 }
 
-/// Rows in the largest batch of one of so many workspaces.
 fn most_of_team(teams: usize) -> usize {
     (MOST_ROWS_OF_TEAMS / teams.max(1)).clamp(LEAST_OF_TEAM, MOST_ROWS_OF_TEAM)
 }
 
-/// Answers that wait for the engine; the thread pauses when there are as many.
+/// Maximum number of unread batches; the thread waits if there are this many.
 const WAITING: usize = 4;
 
 type SourceReply = Result<Batch, StopReason>;
 
-/// The input as the engine sees it. When it is dropped, the thread ends by itself; it isn't joined.
+/// The input, for the engine. When this is dropped, the thread ends by itself; it isn't joined.
 #[derive(Debug)]
 pub struct Source {
     requests: Sender<Want>,
@@ -191,7 +189,7 @@ impl Source {
     }
 }
 
-/// Ends after the first answer that is an error, or when the [`Source`] is dropped.
+/// Ends after the first error, or when the [`Source`] is dropped.
 fn serve(input: &InputSource, mut batches: BatchReader, wanted: &Requests<Want>, answers: &mpsc::Sender<SourceReply>) {
     for want in wanted {
         let answer = batches.next_batch(want).map_err(|problem| stop(problem, input));
@@ -211,7 +209,7 @@ fn stop(problem: InputProblem, input: &InputSource) -> StopReason {
 
 impl RowSource for Source {
     fn request(&mut self, want: Want) {
-        // A thread that has ended has left its error among the answers, or is missed there.
+        // If the thread has ended, `next` returns its error.
         drop(self.requests.send(want));
     }
 

@@ -1,4 +1,4 @@
-//! A surveyed input: it can be read again, by as many readers as are wanted, each with a position of its own.
+//! A surveyed input. It can be read again, by any number of independent readers.
 
 use super::SurveyOptions;
 use super::batches::BatchReader;
@@ -16,7 +16,7 @@ use roaring::RoaringTreemap;
 use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
 
-/// An input that has been surveyed. Clones share the one open file and what the survey found.
+/// A surveyed input. Clones share the open file and the index.
 #[derive(Debug, Clone)]
 pub struct Content {
     input: InputSource,
@@ -24,7 +24,7 @@ pub struct Content {
 }
 
 impl Content {
-    /// The first reading, which checks and counts every row.
+    /// Reads, checks and counts every row.
     pub(super) fn survey(
         input: InputSource,
         reader: InputReader,
@@ -43,8 +43,8 @@ impl Content {
         Ok((Self { input, indexed: Arc::new(indexed) }, summary))
     }
 
-    /// Surveys the same bytes again under other rules or other done rows, as when the token's own user has become
-    /// known meanwhile. The delimiter, the identity and the continuation stay those of the first survey.
+    /// Surveys the same bytes again with other rules or other finished rows, for example once the token's own user is
+    /// known. Delimiter, identity and continuation stay the same.
     ///
     /// # Errors
     /// As [`Input::survey`](super::Input::survey).
@@ -63,7 +63,7 @@ impl Content {
         Ok((Self { input: self.input.clone(), indexed: Arc::new(indexed) }, summary))
     }
 
-    /// Each row with what stands on its line, in order.
+    /// Calls `take` with the line and the content of every row, in order.
     ///
     /// # Errors
     /// If the input can't be read again.
@@ -86,18 +86,18 @@ impl Content {
         &self.indexed.header
     }
 
-    /// Fails if the input was changed since it was surveyed, other than by rows that were appended.
+    /// Checks that the input wasn't changed since the survey; appended rows are allowed.
     ///
     /// # Errors
-    /// [`InputProblem::Changed`], and if the file can't be read.
+    /// [`InputProblem::Changed`], or if the file can't be read.
     pub fn check_unchanged(&self) -> Result<(), InputError> {
         self.indexed.compare_original().map_err(|problem| problem.of(&self.input))
     }
 
-    /// Starts the second reading, on a thread of its own. Rows that the survey's options list as done are left out.
+    /// Starts the second reading on its own thread. Rows that the survey's options list as done are left out.
     ///
     /// # Errors
-    /// If the thread cannot be started.
+    /// If the thread can't be started.
     pub fn source(&self, maybe_sent: PossiblySent) -> Result<Source, InputError> {
         Source::start(self.input.clone(), self.batches(maybe_sent))
             .map_err(|cause| InputProblem::Thread(cause).of(&self.input))
@@ -107,12 +107,12 @@ impl Content {
         BatchReader::new(Arc::clone(&self.indexed), maybe_sent)
     }
 
-    /// Writes the header and the rows that are kept as they stand in the input, so that they can be fed back as they are.
-    /// `keep` gets a row's line and, if a run wouldn't send it, its status. Nothing is written if no row is kept. Returns the
-    /// number of rows written.
+    /// Copies the header and selected rows byte for byte, so that the copy is usable as input. `keep` gets a row's
+    /// line and, if a run wouldn't send it, its status. Nothing is written if no row is kept. Returns the number of
+    /// rows.
     ///
     /// # Errors
-    /// If the input cannot be read again, or `out` cannot be written; what has been written by then stays.
+    /// If the input can't be read again, or `out` can't be written. Rows written before that stay.
     pub fn copy_rows(
         &self,
         mut keep: impl FnMut(u64, Option<Status>) -> bool,

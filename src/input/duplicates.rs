@@ -1,20 +1,21 @@
-//! The same session twice is sent once. Exact: a hash alone would now and then leave a session alive.
+//! Detects repeated sessions, so that each is sent once. Ids are compared exactly: a hash collision would leave a
+//! session alive.
 
 use super::id_interner::{IdInterner, PackedId};
 use crate::model::{SessionTarget, Target};
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 
-/// Other names of a session that a row knows of: every row of a session may have some, and their memory would grow with the
-/// square of their number.
+/// Maximum number of other rows that a row refers to. Without it, memory would grow with the square of the rows of
+/// one session.
 const MOST_OTHER_NAMES: usize = 8;
 
-/// What the survey sees of the sessions: its first pass gathers them all, its second knows the repeated ones.
+/// The first pass of the survey collects all session ids, the second resolves the repeated ones.
 #[derive(Debug)]
 pub(super) enum DuplicateTracker {
-    /// Every session id so far.
+    /// All session ids so far.
     Collecting(Vec<u64>),
-    /// Ids known to be repeated, with who came first.
+    /// Repeated ids with their first rows.
     Resolving(FirstLines),
 }
 
@@ -23,8 +24,8 @@ impl DuplicateTracker {
         Self::Collecting(Vec::new())
     }
 
-    /// Takes in a row that could be sent. Returns the line of the first row for the same session, if that is another one.
-    /// Rows that ask for a whole user are no duplicates: each ends with the answer to that user.
+    /// Notes a row that can be sent. Returns the line of the first row for the same session, if that is another row.
+    /// Rows for whole users are never duplicates: each gets the result of its user.
     pub(super) fn observe(&mut self, target: &Target, line: u64) -> Option<u64> {
         let Target::Session(target) = target else { return None };
         match self {
@@ -36,7 +37,7 @@ impl DuplicateTracker {
         }
     }
 
-    /// The first line of each repeated session, for the second reading.
+    /// The first lines of repeated sessions, for the second pass and the second reading.
     pub(super) fn into_first_lines(self) -> FirstLines {
         match self {
             Self::Collecting(ids) => FirstLines::of_repeated(ids),
@@ -45,13 +46,13 @@ impl DuplicateTracker {
     }
 }
 
-/// For each session id that stands in more than one row: the first row of each identifier it would be sent under.
+/// For each session id that occurs in more than one row: the first row of each identifier that it would be sent with.
 #[derive(Debug, Default)]
 pub(super) struct FirstLines {
-    /// Ascending; `first` has the same positions.
+    /// In ascending order, parallel to `first`.
     repeated: Vec<u64>,
     first: Vec<Option<FirstLine>>,
-    /// The rare case of one session id under several identifiers.
+    /// Session ids with several identifiers, which is rare.
     others: BTreeMap<(u64, PackedId), FirstLine>,
     interner: IdInterner,
 }
@@ -62,10 +63,10 @@ struct FirstLine {
     line: NonZeroU64,
 }
 
-/// Who a row says the session belongs to.
+/// The owner of a session, according to a row.
 #[derive(Debug, Clone, Copy)]
 struct Owner {
-    /// `None` in a row that is sent by its workspace.
+    /// `None` if the row is sent by workspace.
     user: Option<PackedId>,
     team: Option<PackedId>,
 }
@@ -75,8 +76,8 @@ impl Owner {
         self.user.or(self.team)
     }
 
-    /// Whether two rows may name one session, the one by its user and the other by its workspace. Two users or two workspaces
-    /// can't both be right.
+    /// Whether two rows, one by user and one by workspace, may mean the same session. Two different users or
+    /// workspaces can't both be right.
     fn agrees_with(self, other: Self) -> bool {
         let is_contradicted = self.team.zip(other.team).is_some_and(|(team, other)| team != other);
         self.user.is_some() != other.user.is_some() && !is_contradicted
@@ -84,7 +85,7 @@ impl Owner {
 }
 
 impl FirstLines {
-    /// From all session ids; none of them has been seen yet.
+    /// Prepares the second pass from all session ids.
     fn of_repeated(mut ids: Vec<u64>) -> Self {
         ids.sort_unstable();
         let mut repeated: Vec<u64> = ids.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
@@ -92,7 +93,7 @@ impl FirstLines {
         Self { first: vec![None; repeated.len()], repeated, ..Self::default() }
     }
 
-    /// Whether every session id stands in one row only.
+    /// Whether no session id is repeated.
     pub(super) fn is_empty(&self) -> bool {
         self.repeated.is_empty()
     }
@@ -110,7 +111,7 @@ impl FirstLines {
         (first != row.line).then_some(first.get())
     }
 
-    /// The line of the first row for the same session, if `line` is a later one.
+    /// The line of the first row for the same session, if that isn't `line`.
     pub(super) fn earlier_line(&self, target: &SessionTarget, line: u64) -> Option<u64> {
         let identifier = self.interner.known(target.identifier().1)?;
         let of_identifier = |first: &&FirstLine| first.owner.identifier() == Some(identifier);
@@ -118,7 +119,6 @@ impl FirstLines {
         (first != line).then_some(first)
     }
 
-    /// The lines of the first rows that name the same session by the other id.
     pub(super) fn other_names_of(&self, target: &SessionTarget) -> Box<[u64]> {
         if self.others.is_empty() {
             return Box::default();
@@ -135,7 +135,7 @@ impl FirstLines {
     }
 }
 
-/// `None` if an id has no key.
+/// `None` if `key` returns `None` for an id.
 fn owner(target: &SessionTarget, mut key: impl FnMut(&str) -> Option<PackedId>) -> Option<Owner> {
     let user = if target.addressed_team().is_none() { Some(key(target.identifier().1)?) } else { None };
     let team = if let Some(team) = target.team() { Some(key(team.as_str())?) } else { None };

@@ -1,10 +1,10 @@
-//! What makes an input unusable: what it is, where it is, and what to do next.
+//! Why an input can't be used, where the problem is, and what to do next.
 
 use crate::model::{ColumnError, InputSource};
 use std::io;
 use std::path::PathBuf;
 
-/// An input that cannot be used. Its text has the cause, and [`Self::hint`] what to do.
+/// An unusable input. `Display` shows the cause, [`Self::hint`] what to do.
 #[derive(Debug, thiserror::Error)]
 #[error("{input}: {problem}")]
 pub struct InputError {
@@ -13,37 +13,37 @@ pub struct InputError {
 }
 
 impl InputError {
-    /// What to do next, if there is an answer for this trouble alone.
+    /// What to do next; `None` if there is no specific hint.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         self.problem.hint()
     }
 }
 
-/// What is wrong with an input, in words that go behind its name.
+/// `Display` is meant to follow the input's name.
 #[derive(Debug, thiserror::Error)]
 pub enum InputProblem {
     #[error("no such file")]
     NotFound,
     #[error("is a directory")]
     Directory,
-    /// The system does not let it be opened or read.
+    /// It can't be opened or read.
     #[error("can't be read: {0}")]
     Unreadable(io::Error),
-    /// Compressed, and cut short or broken.
+    /// Compressed data that is truncated or damaged.
     #[error("the {format} data is damaged or incomplete ({cause})")]
     Damaged { format: &'static str, cause: io::Error },
-    /// Another kind of file, known by its first bytes.
+    /// Another file format, detected by its first bytes.
     #[error("is {kind}, not CSV")]
     OtherFormat {
         kind: &'static str,
-        /// How to make a CSV of it.
+        /// How to convert it to CSV.
         advice: &'static str,
     },
-    /// The copy that a second reading needs cannot be written.
+    /// The copy for the second reading can't be written.
     #[error("its temporary copy in {dir} can't be written ({cause})", dir = dir.display())]
     Spool { dir: PathBuf, cause: io::Error },
-    /// There is no room for the copy.
+    /// Not enough free space for the copy.
     #[error(
         "its temporary copy in {dir} needs {}, but only {} are free there",
         size(*.needed),
@@ -53,7 +53,7 @@ pub enum InputProblem {
     NoRoom {
         dir: PathBuf,
         needed: u64,
-        /// Bytes free there, with what the copy has already taken.
+        /// Free bytes, including those that the copy already uses.
         available: u64,
     },
     #[error("is larger than {} once unpacked", size(*.most))]
@@ -66,47 +66,47 @@ pub enum InputProblem {
     #[error("line {line}: not UTF-8 at byte {offset}")]
     NotUtf8 {
         line: u64,
-        /// The first wrong byte, counted from 0 in the uncompressed content.
+        /// The first invalid byte, counted from 0 in the uncompressed content.
         offset: u64,
     },
     #[error("line {line}: no session_id column in the header; the columns seen are: {seen}")]
     NoHeader {
-        /// The line taken for the header.
+        /// The line that was read as header.
         line: u64,
-        /// Its columns, shortened and escaped for showing.
+        /// Its columns, shortened and escaped for display.
         seen: String,
         advice: String,
     },
     #[error("line {line}: neither user_id nor team_id in the header; the columns seen are: {seen}")]
     NoOwnerColumn {
         line: u64,
-        /// Its columns, shortened and escaped for showing.
+        /// Its columns, shortened and escaped for display.
         seen: String,
         advice: String,
     },
     #[error("line {line}: no user_id column in the header, and --whole-users needs it; the columns seen are: {seen}")]
     NoUserColumn {
         line: u64,
-        /// Its columns, shortened and escaped for showing.
+        /// Its columns, shortened and escaped for display.
         seen: String,
         advice: String,
     },
-    /// Which column holds which id isn't clear.
+    /// The columns of the ids are ambiguous.
     #[error("line {line}: {error}")]
     Columns { line: u64, error: ColumnError },
-    /// `--column` names a header that isn't there.
+    /// `--column` names a header that doesn't exist.
     #[error("line {line}: {error}; the columns seen are: {seen}")]
     AbsentColumn {
         line: u64,
         error: ColumnError,
-        /// The columns, shortened and escaped for showing.
+        /// The columns, shortened and escaped for display.
         seen: Box<str>,
         advice: Box<str>,
     },
-    /// `--identify-by` names a column that is not there.
+    /// `--identify-by` needs a column that doesn't exist.
     #[error("line {line}: no {column} column in the header, which --identify-by asks for")]
     MissingColumn { line: u64, column: &'static str },
-    /// A record over the cap of 1 MiB.
+    /// A record of more than 1 MiB.
     #[error("line {line}: a record of more than 1 MiB starts here")]
     RecordTooLong {
         /// The line on which the record starts.
@@ -118,26 +118,25 @@ pub enum InputProblem {
         /// The line on which the record starts.
         line: u64,
     },
-    /// The second reading found something else than the first.
+    /// The second reading found other content than the first.
     #[error("was changed after it was read and checked")]
     Changed,
-    /// The reading thread could not be started.
     #[error("can't start a thread to read it: {0}")]
     Thread(io::Error),
 }
 
-/// Bytes for people: whole MiB from one on, rounded up.
+/// In bytes below 1 MiB, otherwise in MiB, rounded up.
 fn size(bytes: u64) -> String {
     if bytes < 1 << 20 { format!("{bytes} bytes") } else { format!("{} MiB", bytes.div_ceil(1 << 20)) }
 }
 
 impl InputProblem {
-    /// Names the input that has this trouble.
+    /// Adds the name of the input.
     pub(super) fn of(self, input: &InputSource) -> InputError {
         InputError { input: input.clone(), problem: self }
     }
 
-    /// What to do next, if this kind of trouble has an answer of its own.
+    /// What to do next; `None` if there is no specific hint.
     pub(super) fn hint(&self) -> Option<String> {
         Some(match self {
             Self::NotFound => "check the path, or use - to read standard input".into(),

@@ -1,8 +1,8 @@
-//! Formats that people take for CSV, or that a download turns out to be, known by their first bytes.
+//! File formats that are mistaken for CSV, or that a failed download contains, detected by their first bytes.
 
 pub(super) const HEAD: usize = 512;
 
-/// What a content is, with its article, and how to make a CSV of it; `None` if it can be CSV.
+/// The format with its article, and how to convert it to CSV; `None` if it may be CSV.
 pub(super) fn other_than_csv(head: &[u8]) -> Option<(&'static str, &'static str)> {
     let known = BINARY.iter().find(|(magic, ..)| head.starts_with(magic));
     known.map(|(_, kind, advice)| (*kind, *advice)).or_else(|| tar(head)).or_else(|| text(head))
@@ -38,7 +38,7 @@ fn tar(head: &[u8]) -> Option<(&'static str, &'static str)> {
     (head.get(257..262) == Some(b"ustar")).then_some(("a tar archive", "unpack it first: tar -xf FILE"))
 }
 
-/// Text in another format. A header can begin with a bracket too, so more than that is looked at.
+/// JSON, HTML or XML. A CSV header may begin with a bracket too, so more than the first character is checked.
 fn text(head: &[u8]) -> Option<(&'static str, &'static str)> {
     let head = head.trim_ascii_start();
     let (first, rest) = head.split_first()?;

@@ -1,4 +1,4 @@
-//! The header: which column is which, and what stands between columns.
+//! The header: columns, their meaning, and the delimiter.
 
 use super::error::InputProblem;
 use super::records::{ByteSource, Dialect, Record, RecordReader};
@@ -9,7 +9,7 @@ use crate::model::{ColumnError, ColumnNames, Fields, IdColumn, IdColumns, Sessio
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
     fields: Fields,
-    /// Columns up to the last one that has a name.
+    /// Number of columns, without unnamed ones at the end.
     named: usize,
     dialect: Dialect,
     columns: IdColumns,
@@ -17,17 +17,17 @@ pub struct Header {
     line: u64,
 }
 
-/// Which columns make a record a header.
+/// The columns that a header must have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct HeaderNeeds {
     pub(super) identify: Identify,
-    /// Whether `email` alone does too.
+    /// Whether `email` is enough.
     pub(super) takes_emails: bool,
 }
 
 impl Header {
-    /// Reads the first record, under the delimiter that makes a `session_id` column of it, or a `user_id` column where
-    /// whole users are asked for.
+    /// Reads the first record, with the delimiter that results in a `session_id` column (for whole users, a `user_id`
+    /// column).
     pub(super) fn read<S: ByteSource>(
         records: &mut RecordReader<S>,
         forced: Option<Delimiter>,
@@ -49,7 +49,7 @@ impl Header {
                     Ok(columns) => return Self::of(&record, dialect, &ahead, columns, needed),
                     Err(problem) => (record.len(), problem),
                 },
-                // Under the wrong delimiter a quote may look open.
+                // With the wrong delimiter, a quote may seem to be unclosed.
                 Err(problem @ (InputProblem::OpenQuote { .. } | InputProblem::RecordTooLong { .. })) => (1, problem),
                 Err(problem) => return Err(problem),
             };
@@ -83,7 +83,7 @@ impl Header {
         })
     }
 
-    /// Refuses a header without the column that `--identify-by` names.
+    /// Fails if the column that `--identify-by` needs is missing.
     pub(super) fn require(&self, identify: Identify) -> Result<(), InputProblem> {
         let column = match identify {
             Identify::Auto | Identify::WholeUsers => return Ok(()),
@@ -94,7 +94,7 @@ impl Header {
         found.ok_or(InputProblem::MissingColumn { line: self.line, column: column.as_str() })
     }
 
-    /// The columns' names as they stand in the input.
+    /// The column names, unchanged.
     #[must_use]
     pub fn fields(&self) -> &Fields {
         &self.fields
@@ -105,19 +105,18 @@ impl Header {
         self.dialect.delimiter
     }
 
-    /// How fields are separated.
     pub(super) fn dialect(&self) -> Dialect {
         self.dialect
     }
 
-    /// Whether a record has the header's columns. Surplus cells that are empty, in the header or in the record, don't count:
-    /// spreadsheets write them.
+    /// Whether a record has as many columns as the header. Empty cells at the end of either don't count, because
+    /// spreadsheets add them.
     pub(super) fn fits(&self, record: &Record<'_>) -> bool {
         let is_surplus = |index| index >= self.fields.len() && is_blank(record.field(index));
         record.len() >= self.named && (self.fields.len()..record.len()).all(is_surplus)
     }
 
-    /// Lines inside a record that would be rows of their own if a quote didn't join them.
+    /// The number of lines inside a quoted cell that look like rows.
     pub(super) fn rows_within(&self, record: &Record<'_>) -> u64 {
         let (delimiter, columns) = (self.dialect.delimiter.byte(), self.fields.len());
         let is_row = |line: &&[u8]| {
@@ -135,12 +134,11 @@ impl Header {
         self.columns
     }
 
-    /// The bytes as they came, with a BOM and a `sep=` line.
+    /// The bytes of the header, including a BOM and a `sep=` line.
     pub(super) fn raw(&self) -> &[u8] {
         &self.raw
     }
 
-    /// How the input ends its lines.
     pub(super) fn line_end(&self) -> &'static [u8] {
         match *self.raw {
             [.., b'\r', b'\n'] => b"\r\n",
@@ -150,7 +148,7 @@ impl Header {
     }
 }
 
-/// The delimiter that a first line `sep=;` states, as Excel writes it, and the bytes of that line.
+/// Reads a first line `sep=;`, as Excel writes it. Returns the delimiter and the bytes of the line.
 fn stated_delimiter<S: ByteSource>(
     records: &mut RecordReader<S>,
 ) -> Result<(Option<Delimiter>, Vec<u8>), InputProblem> {
@@ -165,7 +163,7 @@ fn stated_delimiter<S: ByteSource>(
     Ok((stated, if stated.is_some() { line } else { Vec::new() }))
 }
 
-/// Reads `sep=;`, also in quotes, and with the empty cells that a spreadsheet adds when it saves the file again.
+/// Accepts quotes, and the empty cells that a spreadsheet adds when it saves the file again.
 fn sep(line: &[u8]) -> Option<Delimiter> {
     let line = line.trim_ascii_start();
     let line = line.strip_prefix(b"\"").unwrap_or(line);
@@ -177,8 +175,8 @@ fn sep(line: &[u8]) -> Option<Delimiter> {
     rest.iter().all(is_padding).then_some(delimiter)
 }
 
-/// What writes tab-separated text (psql, mysql, jq) mostly leaves quotes as they are, and a quote taken for more would swallow
-/// rows. Only a program that quotes the header too quotes fields.
+/// Programs that write tab-separated text (psql, mysql, jq) usually don't quote fields, and reading a literal quote
+/// as an opening one would join rows. So quotes count only if the header is quoted too.
 fn dialect<S: ByteSource>(records: &mut RecordReader<S>, delimiter: Delimiter) -> Dialect {
     if delimiter != Delimiter::TAB {
         return Dialect::quoted(delimiter);
@@ -193,7 +191,6 @@ fn dialect<S: ByteSource>(records: &mut RecordReader<S>, delimiter: Delimiter) -
 }
 
 impl Identify {
-    /// The column that makes a record a header.
     fn needed(self) -> IdColumn {
         match self {
             Self::Auto | Self::User | Self::Team => IdColumn::Session,
@@ -202,7 +199,7 @@ impl Identify {
     }
 }
 
-/// Where the ids stand in a record that can be the header.
+/// Finds the id columns in a record that may be the header.
 fn id_columns(record: &Record<'_>, names: &ColumnNames, needed: HeaderNeeds) -> Result<IdColumns, InputProblem> {
     let identify = needed.identify;
     let line = record.position.line;
@@ -240,7 +237,7 @@ fn unclear(error: ColumnError, record: &Record<'_>) -> InputProblem {
     }
 }
 
-/// The headers that `--column` may mean by one that isn't there: a part of it, more than it, or a slip or two away.
+/// Headers that resemble one that `--column` names: one contains the other, or they differ by a typing mistake.
 fn similar<'a>(asked: &str, record: &'a Record<'_>) -> Vec<&'a str> {
     const MOST: usize = 3;
     let asked = folded(asked);
@@ -252,7 +249,7 @@ fn similar<'a>(asked: &str, record: &'a Record<'_>) -> Vec<&'a str> {
     record.iter().filter(is_similar).take(MOST).collect()
 }
 
-/// How a column of another name becomes the one that is missing.
+/// How to name the missing column.
 fn advice(record: &Record<'_>, column: IdColumn) -> String {
     let name = column.as_str();
     match column.likely(&record.iter()) {
@@ -261,7 +258,7 @@ fn advice(record: &Record<'_>, column: IdColumn) -> String {
     }
 }
 
-/// The columns for an error message: whatever the file is, it must not flood or command the terminal.
+/// The columns for an error message, escaped and limited in number and length.
 fn shown(record: &Record<'_>) -> String {
     const COLUMNS: usize = 12;
     const LENGTH: usize = 32;

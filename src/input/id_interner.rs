@@ -1,9 +1,9 @@
-//! Ids in eight bytes each, exactly: what the survey has to remember of a million users.
+//! Represents ids by 8 bytes each, without collisions, so that the survey can remember a million users.
 
 use std::collections::HashMap;
 use std::num::NonZeroU64;
 
-/// An id in eight bytes. Two keys of the same [`IdInterner`] are equal where, and only where, their ids are.
+/// An id in 8 bytes. Two keys of the same [`IdInterner`] are equal if and only if their ids are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct PackedId(NonZeroU64);
 
@@ -12,15 +12,15 @@ impl PackedId {
     pub(super) const MOST: Self = Self(NonZeroU64::MAX);
 }
 
-/// 37^12 is below this, so packed ids never have the bit.
+/// 37^12 is smaller, so packed ids never have this bit.
 const LONG: NonZeroU64 = NonZeroU64::new(1 << 63).expect("a bit is set");
 
-/// Makes keys: ids of up to 12 capitals and digits are packed in base 37, longer ones are numbered.
+/// Packs ids of up to 12 capitals and digits in base 37, and numbers longer ones.
 #[derive(Debug, Default)]
 pub(super) struct IdInterner(HashMap<Box<str>, PackedId>);
 
 impl IdInterner {
-    /// The key of an id, for as long as this lives.
+    /// The key of an id, which is only valid for this interner.
     pub(super) fn intern(&mut self, id: &str) -> PackedId {
         if let Some(key) = self.known(id) {
             return key;
@@ -30,13 +30,13 @@ impl IdInterner {
         key
     }
 
-    /// The key of an id that has been given one, or needs none.
+    /// The key of an id that can be packed or has been interned before.
     pub(super) fn known(&self, id: &str) -> Option<PackedId> {
         pack(id).or_else(|| self.0.get(id).copied())
     }
 }
 
-/// None where the id is empty, too long, or has other characters than Slack's.
+/// `None` if the id is empty, too long, or has other characters.
 fn pack(id: &str) -> Option<PackedId> {
     if id.len() > 12 {
         return None;
@@ -50,7 +50,8 @@ fn pack(id: &str) -> Option<PackedId> {
     NonZeroU64::new(packed).map(PackedId)
 }
 
-/// Counts distinct keys, exactly, in at most 16 bytes for each: a list that is sorted and thinned whenever it is full.
+/// Counts distinct keys exactly, with at most 16 bytes per key: a list that is sorted and deduplicated when it is
+/// full.
 #[derive(Debug)]
 pub(super) struct DistinctIds {
     keys: Vec<PackedId>,

@@ -1,4 +1,5 @@
-//! Which input this is, by its bytes and not by its name or its date; and whether a file still is what was surveyed.
+//! The identity of an input, by its bytes and not by name or date, and the check that a file still has the surveyed
+//! content.
 
 use super::error::InputProblem;
 use crate::files::hex;
@@ -9,25 +10,25 @@ use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The fingerprint of an input; goes into the manifest.
+/// Recorded in the manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InputIdentity {
-    /// SHA-256 of the bytes as they came, in lower-case hex: what `sha256sum` prints.
+    /// SHA-256 of the file in lower-case hex, as `sha256sum` prints it.
     pub sha256: String,
     pub bytes: u64,
-    /// SHA-256 after decompression; the same as `sha256` where nothing was compressed.
+    /// SHA-256 after decompression; equal to `sha256` if the file isn't compressed.
     pub content_sha256: String,
     pub content_bytes: u64,
 }
 
-/// What the manifest of an earlier run says about its input.
+/// The input of an earlier run, from its manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EarlierInput {
     pub content_bytes: u64,
     pub content_sha256: String,
 }
 
-/// Hashes the content as it passes, and watches for the end of the earlier one.
+/// Hashes the content while it is read, and compares its beginning with the earlier input.
 pub(super) struct ContentHasher {
     sha: Sha256,
     bytes: u64,
@@ -36,7 +37,7 @@ pub(super) struct ContentHasher {
     prefix_check: Option<PrefixCheck>,
 }
 
-/// What was found where the earlier content ended.
+/// The comparison at the length of the earlier content.
 struct PrefixCheck {
     same: bool,
     ends_line: bool,
@@ -53,13 +54,13 @@ impl ContentHasher {
         self.absorb(before);
         let digest = hex(&self.sha.clone().finalize());
         let same = self.earlier.as_ref().is_some_and(|earlier| earlier.content_sha256 == digest);
-        // Where the last line had no end, only a line end may have been added to it.
+        // If the last line had no line end, a line end must come first.
         let ends_line = self.last.is_some_and(is_line_end) || after.first().copied().is_some_and(is_line_end);
         self.prefix_check = Some(PrefixCheck { same, ends_line });
         self.absorb(after);
     }
 
-    /// Where in the next `len` bytes the earlier content ends; at least one byte of what was added comes with it.
+    /// Where in the next `len` bytes the earlier content ends; `None` unless at least one byte follows it.
     fn prefix_end_within(&self, len: usize) -> Option<usize> {
         let earlier = self.earlier.as_ref().filter(|_| self.prefix_check.is_none())?;
         usize::try_from(earlier.content_bytes.checked_sub(self.bytes)?).ok().filter(|&at| at < len)
@@ -71,7 +72,7 @@ impl ContentHasher {
         self.last = chunk.last().copied().or(self.last);
     }
 
-    /// How the content compares with the earlier one, if there was one.
+    /// How the content compares with the earlier one; `None` if there was none.
     pub(super) fn continuation(&self) -> Option<InputMatch> {
         let earlier = self.earlier.as_ref()?;
         let same =
@@ -87,7 +88,7 @@ impl ContentHasher {
         self.bytes
     }
 
-    /// SHA-256 in hex, and the bytes.
+    /// SHA-256 in hex, and the length in bytes.
     pub(super) fn finish(self) -> (String, u64) {
         (hex(&self.sha.finalize()), self.bytes)
     }
@@ -97,7 +98,7 @@ fn is_line_end(byte: u8) -> bool {
     matches!(byte, b'\n' | b'\r')
 }
 
-/// Hashes what is read through it: the compressed bytes on their way to the decoder.
+/// Hashes the compressed bytes on their way to the decoder.
 pub(super) struct HashingReader<R> {
     inner: R,
     pub(super) hasher: ContentHasher,
@@ -119,7 +120,7 @@ impl<R: Read> Read for HashingReader<R> {
 
 const CHUNK: usize = 64 * 1024;
 
-/// When a file was last changed, as the system keeps it. Nobody can set `changed` back.
+/// Size and times of a file. `changed` (ctime) can't be set back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct FileTimes {
     bytes: u64,
@@ -137,23 +138,22 @@ impl FileTimes {
     }
 }
 
-/// A regular file as it is on the disk, compressed or not.
+/// A regular file, possibly compressed.
 #[derive(Debug, Clone)]
 pub(super) struct Original {
     pub(super) file: Arc<File>,
-    /// When it was last known to be what was surveyed.
+    /// Size and times when the content was last known to be unchanged.
     seen: Arc<Mutex<FileTimes>>,
 }
 
 impl Original {
-    /// A file that is about to be surveyed.
     pub(super) fn new(file: Arc<File>) -> io::Result<Self> {
         let seen = FileTimes::of(&file.metadata()?);
         Ok(Self { file, seen: Arc::new(Mutex::new(seen)) })
     }
 
-    /// Fails if the surveyed bytes aren't there any more. Cheap while the file isn't touched; if it is, its bytes
-    /// decide, so that rows that are appended, or other rights, don't stop a run.
+    /// Fails if the surveyed bytes were changed. Cheap if size and times are the same; otherwise the bytes are
+    /// compared, so that appended rows or changed permissions don't stop a run.
     pub(super) fn check(&self, sha256: &str, bytes: u64) -> Result<(), InputProblem> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let now = FileTimes::of(&self.file.metadata().map_err(InputProblem::Unreadable)?);

@@ -1,4 +1,4 @@
-//! Where rows are: positions alone, so that the second reading can seek.
+//! An index of row positions, so that the second reading can seek.
 
 use super::duplicates::FirstLines;
 use super::error::InputProblem;
@@ -11,23 +11,23 @@ use crate::model::{PossiblySent, Rejection, Row, Target, TeamId};
 use roaring::RoaringTreemap;
 use std::collections::HashMap;
 
-/// Bytes read at a time where rows are looked up: some 64 of the usual ones, as far apart as known places are.
+/// Bytes read at a time for lookups: about 64 typical rows, which is the distance of indexed positions.
 const LOOKUP_CHUNK: usize = 4 * 1024;
 
-/// A place is kept for every so many records: a quarter of a byte a row.
+/// Every 64th position is kept, which takes a quarter of a byte per row.
 pub(super) const STRIDE: u64 = 64;
 
-/// Where the records are, counted from 0 behind the header.
+/// Records are counted from 0, after the header.
 #[derive(Debug, Default)]
 pub(super) struct Index {
     positions: Vec<Position>,
     rows: u64,
-    /// Rows to be sent, by the workspace that their request names.
+    /// Rows to send, by the workspace that their request names.
     pub(super) teams: HashMap<TeamId, RoaringTreemap>,
 }
 
 impl Index {
-    /// Takes in the next record. Gives its ordinal.
+    /// Adds the next record and returns its ordinal.
     pub(super) fn push(&mut self, position: Position) -> u64 {
         let ordinal = self.rows;
         if ordinal.is_multiple_of(STRIDE) {
@@ -41,7 +41,7 @@ impl Index {
         self.rows
     }
 
-    /// Rows of no workspace, those that are not to be sent included.
+    /// Rows without a workspace, including those that aren't sent.
     pub(super) fn of_no_team(&self) -> RoaringTreemap {
         let mut rest = RoaringTreemap::new();
         rest.insert_range(0..self.rows);
@@ -49,13 +49,13 @@ impl Index {
         rest
     }
 
-    /// The last known place at or ahead of a record, and the ordinal of the record there.
+    /// The nearest indexed position at or before a record, and the ordinal of the record there.
     pub(super) fn nearest(&self, ordinal: u64) -> Option<(u64, Position)> {
         let position = usize::try_from(ordinal / STRIDE).ok()?;
         self.positions.get(position).map(|&position| (ordinal - ordinal % STRIDE, position))
     }
 
-    /// Refuses a record that is not where it was: a row under another's line must not be sent.
+    /// Fails if a record has moved: a row must not be sent with the line number of another.
     pub(super) fn check(&self, ordinal: u64, position: Position) -> Result<(), InputProblem> {
         let known = self.nearest(ordinal).filter(|_| ordinal < self.rows);
         let Some((at, there)) = known else { return Err(InputProblem::Changed) };
@@ -63,7 +63,7 @@ impl Index {
     }
 }
 
-/// What the survey leaves for the second reading. A million rows of it are well under a megabyte.
+/// What the second reading needs from the survey. Less than 1 MB for a million rows.
 #[derive(Debug)]
 pub(super) struct IndexedInput {
     pub(super) reading: FirstReading,
@@ -76,7 +76,7 @@ pub(super) struct IndexedInput {
 }
 
 impl IndexedInput {
-    /// A record as the engine gets it.
+    /// A record, converted for the engine.
     pub(super) fn row(&self, record: &Record<'_>, maybe_sent: &PossiblySent) -> Row {
         let line = record.position.line;
         let fields = record.to_fields(self.header.fields().len());
@@ -106,7 +106,7 @@ impl IndexedInput {
         self.reading.stored.records(self.rows_at, self.header.dialect(), CHUNK)
     }
 
-    /// Rows here and there; [`Self::look_up`] goes to them.
+    /// A reader for single rows; [`Self::look_up`] moves it.
     pub(super) fn lookup(&self) -> RecordReader<RangeReader> {
         self.reading.stored.records(self.rows_at, self.header.dialect(), LOOKUP_CHUNK)
     }
@@ -115,7 +115,7 @@ impl IndexedInput {
         lookup.move_to(position, self.reading.stored.range(position.offset, LOOKUP_CHUNK));
     }
 
-    /// Fails if the rows come from a copy, and the file isn't what was copied any more.
+    /// Fails if the rows come from a copy and the original file has changed.
     pub(super) fn check_original(&self) -> Result<(), InputProblem> {
         if self.reading.stored.is_original() { Ok(()) } else { self.compare_original() }
     }

@@ -1,10 +1,10 @@
 //! The input: a CSV of sessions, read twice.
 //!
-//! The first reading ([`Input::survey`]) checks and counts everything before anything is sent, and keeps positions, not
-//! rows. The second ([`Content::source`]) gives the rows to the engine, in the input's order or by workspace, each once.
-//! What the first didn't read, the second never gives: small inputs are copied to memory, and large files are compared block
-//! by block as they are read again, through the same handle. Large inputs from standard input or a FIFO, or that are
-//! compressed, are copied to a file without a name while the first reading parses them.
+//! The first reading ([`Input::survey`]) checks and counts everything before anything is sent, and keeps positions
+//! instead of rows. The second ([`Content::source`]) returns each row once, in input order or by workspace. It never
+//! returns anything that the first didn't read: small inputs are kept in memory, and large files are read again
+//! through the same handle and compared block by block. A large input from standard input or a FIFO, or a compressed
+//! one, is copied to an unnamed file during the first reading.
 
 pub mod audit;
 mod batches;
@@ -45,44 +45,41 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// An input that has been opened and not read yet.
+/// An input that is open but not read yet.
 pub struct Input {
     path: InputSource,
     raw: Raw,
     spool_dir: PathBuf,
 }
 
-/// How an input is read and which of its rows are sent.
 #[derive(Debug, Clone, Default)]
 pub struct SurveyOptions {
     /// `--delimiter`; `None` detects it from the header.
     pub delimiter: Option<Delimiter>,
-    /// The most bytes of the content; `None` if any number will do.
+    /// Maximum size of the content in bytes; `None` for no limit.
     pub most_bytes: Option<u64>,
-    /// `--column`; without it, ids are found by the names of their columns.
+    /// `--column`; without it, id columns are found by name.
     pub columns: ColumnNames,
-    /// Which rows are sent, and by which id.
     pub rules: Rules,
-    /// Lines whose rows an earlier run has ended.
+    /// Lines of the rows that an earlier run has ended.
     pub done: RoaringTreemap,
 }
 
 impl Input {
-    /// Opens an input; nothing of it is read. Should it have to be copied, the copy goes into `spool_dir`. Opening a
-    /// FIFO waits for its writer.
+    /// Opens an input without reading it. A copy, if one is needed, is made in `spool_dir`. Opening a FIFO waits for
+    /// its writer.
     ///
     /// # Errors
-    /// If there is no such file, it is a directory, or it cannot be opened.
+    /// If the file doesn't exist, is a directory, or can't be opened.
     pub fn open(path: InputSource, spool_dir: &Path) -> Result<Self, InputError> {
         let raw = open_raw(&path).map_err(|problem| problem.of(&path))?;
         Ok(Self { path, raw, spool_dir: spool_dir.into() })
     }
 
-    /// The first reading: to the end of the input, blocking. `earlier` names the input of the run that is to be
-    /// continued, if there is one.
+    /// Reads the input to its end, blocking. `earlier` describes the input of the run to be resumed, if there is one.
     ///
     /// # Errors
-    /// If the input cannot be used: [`InputProblem`] lists why.
+    /// If the input can't be used; [`InputProblem`] has the reasons.
     pub fn survey(
         self,
         options: SurveyOptions,

@@ -1,17 +1,17 @@
-//! The `--protect` file: ids that must never be revoked, one a line.
+//! The `--protect` file: one id per line that must never be revoked.
 
 use crate::model::{EmailAddress, IdColumn, Person, Rejection, SessionId, UserId};
 use std::collections::{BTreeSet, HashSet};
 
-/// Why a `--protect` file cannot be used. It stops the run: a guard that is not understood guards nothing.
+/// Why a `--protect` file can't be used. It stops the run, because ids that can't be read wouldn't be protected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProtectError {
-    /// UTF-16, or what else has a NUL in it.
+    /// UTF-16, or another text with NUL characters.
     #[error("the file is in UTF-16 or contains NUL characters; save it as UTF-8")]
     Utf16,
     #[error("line {line}: the text is not UTF-8; save the file as UTF-8")]
     NotUtf8 { line: usize },
-    /// A line without an id.
+    /// A line that isn't an id.
     #[error(
         "line {line}: {text:?} is neither a user id (U… or W…), an e-mail address nor a session id; give one a line, with # for comments"
     )]
@@ -22,7 +22,7 @@ pub enum ProtectError {
     },
 }
 
-/// Whatever ends a line for some program: an id behind a comment of another program's must not be taken for a part of it.
+/// Everything that some program treats as a line end, so that a comment never hides an id on the next line.
 const LINE_ENDS: [char; 7] = ['\n', '\r', '\u{b}', '\u{c}', '\u{85}', '\u{2028}', '\u{2029}'];
 
 /// Users and sessions that a run must never touch.
@@ -30,18 +30,18 @@ const LINE_ENDS: [char; 7] = ['\n', '\r', '\u{b}', '\u{c}', '\u{85}', '\u{2028}'
 pub struct Protection {
     pub users: HashSet<UserId>,
     pub sessions: HashSet<SessionId>,
-    /// Users named by their addresses, before they are looked up: no row names its user so.
+    /// Addresses to be looked up before they protect anybody.
     pub addresses: BTreeSet<EmailAddress>,
-    /// Who has these addresses, once they are looked up, and who had those of the continued run.
+    /// Users of these addresses once they are looked up, including those of a resumed run.
     pub users_of_addresses: HashSet<UserId>,
-    /// Users of these sessions, for runs that ask for whole users: the session would end with the user's others.
+    /// For whole users: users of protected sessions, because those would end with the user's other sessions.
     pub users_of_sessions: HashSet<UserId>,
-    /// Users of the tokens that this run and those before it were given, unless `--allow-self` was.
+    /// Users of the tokens of this run and earlier ones, unless `--allow-self` was given.
     pub own_users: HashSet<UserId>,
 }
 
 impl Protection {
-    /// Whether a row may be sent, as far as it is for this session or user.
+    /// Fails if the session or the user is protected.
     pub(super) fn check(&self, session: Option<SessionId>, user: Option<&UserId>) -> Result<(), Rejection> {
         if session.is_some_and(|session| self.sessions.contains(&session)) {
             return Err(Rejection::ProtectedSession);
@@ -56,10 +56,10 @@ impl Protection {
         if self.own_users.contains(user) { Err(Rejection::OwnSession) } else { Ok(()) }
     }
 
-    /// Adds the ids of a `--protect` file. Blank lines are skipped, whatever follows a `#`, and a header `user_id`.
+    /// Adds the ids of a `--protect` file. Blank lines, comments after `#`, and a header `user_id` are skipped.
     ///
     /// # Errors
-    /// If it isn't text in UTF-8, and at the first line that is neither a user id nor a session id.
+    /// If the file isn't UTF-8, or at the first line that isn't an id or an address.
     pub fn protect(&mut self, content: impl AsRef<[u8]>) -> Result<(), ProtectError> {
         let text = text_of(content.as_ref())?.replace("\r\n", "\n");
         for (index, line) in text.split(LINE_ENDS).enumerate() {
@@ -77,7 +77,7 @@ impl Protection {
         Ok(())
     }
 
-    /// Adds what `--protect` named in an earlier run; returns whether any of it is new.
+    /// Adds what `--protect` named in an earlier run. Returns whether any of it is new.
     pub fn add<'a>(
         &mut self,
         users: impl IntoIterator<Item = &'a UserId>,
@@ -91,14 +91,14 @@ impl Protection {
         self.ids() > before
     }
 
-    /// Users and sessions that `--protect` names.
+    /// Number of users and sessions that `--protect` names.
     #[must_use]
     pub fn ids(&self) -> usize {
         self.users.len() + self.users_of_addresses.len() + self.sessions.len()
     }
 }
 
-/// Ids are ASCII, so UTF-16 of either kind has a NUL beside each of their letters, with a BOM or without.
+/// UTF-16, with or without a BOM, is detected by its NULs, because ids are ASCII.
 fn text_of(content: &[u8]) -> Result<&str, ProtectError> {
     let has_bom = [b"\xff\xfe", b"\xfe\xff"].iter().any(|bom| content.starts_with(*bom));
     if has_bom || content.contains(&0) {
@@ -169,7 +169,6 @@ mod tests {
         assert_eq!(Protection::default().protect(b"U1\r\n# J\xfcrgen\r\nU2"), Err(ProtectError::NotUtf8 { line: 2 }));
     }
 
-    /// What ends a line somewhere: another program's comment must not hide the ids behind it.
     const ENDS: [&str; 8] = ["\n", "\r\n", "\r", "\u{b}", "\u{c}", "\u{85}", "\u{2028}", "\u{2029}"];
 
     const IDS: [Option<&str>; 7] =
@@ -186,7 +185,7 @@ mod tests {
         }
     }
 
-    /// The lines are put together from what they hold, and nothing here takes them apart again.
+    /// Builds lines from their parts, so that the expected ids are known without parsing.
     fn line() -> impl Strategy<Value = (Option<&'static str>, String)> {
         let parts = (select(&IDS[..]), select(&[" ", "\t", ""][..]), select(&["", "#", "# U9", "# 9 # U8"][..]));
         (parts, select(&ENDS[..])).prop_map(|((id, blank, comment), end)| {

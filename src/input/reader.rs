@@ -1,4 +1,4 @@
-//! The first reading: bytes as they come, decompressed, hashed, and copied where they could not be read twice.
+//! The first reading: decompresses and hashes the bytes, and copies them if they can't be read twice.
 
 use super::error::InputProblem;
 use super::identity::Original;
@@ -14,16 +14,16 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Windows up to 128 MiB, which `zstd -d` accepts by default; a larger window would let a file decide how much memory is used.
+/// Windows up to 128 MiB, the default limit of `zstd -d`. With larger ones, a file could use too much memory.
 const ZSTD_WINDOW_LOG_MAX: u32 = 27;
 const BUFFER: usize = 64 * 1024;
-/// The most bytes that are kept in memory: some 20,000 rows.
+/// Larger inputs aren't kept in memory; this is about 20,000 rows.
 pub(super) const MOST_IN_MEMORY: usize = 1 << 20;
 
 pub(super) enum Raw {
-    /// A regular file: read by position, so that it can be read again through the same handle.
+    /// A regular file and the read position. The handle is shared with the second reading.
     File(Arc<File>, u64),
-    /// Standard input, a FIFO or a device: gone once read.
+    /// Standard input, a FIFO or a device, which can be read once.
     Stream(Box<dyn Read + Send>),
 }
 
@@ -40,7 +40,7 @@ impl Read for Raw {
     }
 }
 
-/// The bytes that were looked at to know the format, then the rest.
+/// The bytes that were read to detect the format, then the rest.
 type PeekedStream = io::Chain<Cursor<Vec<u8>>, Raw>;
 type Compressed = BufReader<HashingReader<PeekedStream>>;
 
@@ -67,7 +67,7 @@ impl Decoder {
         }
     }
 
-    /// A decoder's complaint has no number of the system's; a failing disk has.
+    /// An error with an OS code comes from reading, one without it from the decoder.
     fn problem(&self, cause: io::Error) -> InputProblem {
         match self.format() {
             Some(format) if cause.raw_os_error().is_none() => InputProblem::Damaged { format, cause },
@@ -75,7 +75,8 @@ impl Decoder {
         }
     }
 
-    /// Hash and length of the compressed bytes, including those after the last frame; `None` if nothing is compressed.
+    /// Hash and length of the compressed bytes, including any after the last frame; `None` if the input isn't
+    /// compressed.
     fn finish(self) -> io::Result<Option<(String, u64)>> {
         let mut compressed = match self {
             Self::Plain(_) => return Ok(None),
@@ -87,17 +88,16 @@ impl Decoder {
     }
 }
 
-/// The content of a file, for one reading.
+/// The decompressed content of a file.
 pub(super) struct Decompressed(Decoder);
 
 impl Decompressed {
-    /// Looks at the first bytes.
     pub(super) fn of(mut raw: Raw) -> Result<Self, InputProblem> {
         let head = packing_head(&mut raw)?;
         decoder_for(head, raw).map(Self)
     }
 
-    /// What an error of its reads means.
+    /// Converts an error of a read.
     pub(super) fn problem(&self, cause: io::Error) -> InputProblem {
         self.0.problem(cause)
     }
@@ -109,7 +109,8 @@ impl Read for Decompressed {
     }
 }
 
-/// The first reading of an input. The copy grows with the parsing, so an input that is refused early fills no disk.
+/// The first reading of an input. Data is copied while it is parsed, so an input that is refused early doesn't fill
+/// the disk.
 pub(super) struct InputReader {
     decoder: Decoder,
     hasher: ContentHasher,
@@ -119,35 +120,34 @@ pub(super) struct InputReader {
     limits: InputLimits,
 }
 
-/// How large an input may be.
 #[derive(Clone, Copy)]
 pub(super) struct InputLimits {
-    /// Bytes of the content; `None` if any number will do.
+    /// Maximum size of the content in bytes; `None` for no limit.
     pub(super) most: Option<u64>,
-    /// Free bytes for a copy; a test replaces it.
+    /// Returns the free bytes for a copy; replaced in tests.
     pub(super) free_space: FreeSpace,
 }
 
-/// Where the second reading gets the bytes.
+/// The source of the second reading.
 enum SecondRead {
-    /// All of it, while it is small.
+    /// The whole content, if it is small.
     Memory(Vec<u8>),
     Original(Hashes, Arc<File>),
     Copy(Hashes, Spool),
 }
 
-/// What the first reading found, under whatever rules.
+/// The result of the first reading, independent of the rules.
 #[derive(Debug, Clone)]
 pub(super) struct FirstReading {
     pub(super) stored: SpooledInput,
-    /// `None` if the bytes came from a pipe.
+    /// `None` for a stream.
     pub(super) original: Option<Original>,
     pub(super) identity: InputIdentity,
     pub(super) continuation: Option<InputMatch>,
 }
 
 impl InputReader {
-    /// Looks at the first bytes and prepares to read all of them.
+    /// Detects the format from the first bytes.
     pub(super) fn begin(
         mut raw: Raw,
         spool_dir: &Path,
@@ -197,7 +197,7 @@ impl InputReader {
         Ok(())
     }
 
-    /// The bytes that are left, read to say what a copy would take.
+    /// Counts the remaining bytes, to report how much space a copy needs.
     fn count_rest(&mut self, buffer: &mut [u8]) -> Result<u64, InputProblem> {
         let mut rest = 0;
         loop {
@@ -213,7 +213,7 @@ impl InputReader {
         }
     }
 
-    /// What was read, once it has been read to its end.
+    /// To be called after the end was reached.
     pub(super) fn finish(self) -> Result<FirstReading, InputProblem> {
         let Self { decoder, hasher, original, second_read, .. } = self;
         let continuation = hasher.continuation();
@@ -256,14 +256,14 @@ impl ByteSource for InputReader {
     }
 }
 
-/// The first bytes, which show how a file is packed.
+/// The first bytes, which show the compression.
 fn packing_head(raw: &mut Raw) -> Result<Vec<u8>, InputProblem> {
     let mut head = Vec::new();
     raw.take(6).read_to_end(&mut head).map_err(InputProblem::Unreadable)?;
     Ok(head)
 }
 
-/// The packings that are read, known by their first bytes. What other formats are is seen in what they hold.
+/// Detects gzip and zstd. Other formats are detected in the content ([`super::formats`]).
 fn decoder_for(head: Vec<u8>, raw: Raw) -> Result<Decoder, InputProblem> {
     let compressed = |head, raw| BufReader::with_capacity(BUFFER, HashingReader::new(Cursor::new(head).chain(raw)));
     match head.as_slice() {

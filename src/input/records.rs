@@ -1,5 +1,5 @@
-//! Records out of bytes: `csv_core` decides where fields and records end; this keeps what `csv::Reader` hides, the raw
-//! bytes, the exact line and the offset of each record, and caps a record's length.
+//! Splits bytes into records. `csv_core` finds the ends of fields and records; this adds what `csv::Reader` doesn't
+//! provide: the raw bytes, exact line and offset of each record, and a maximum record length.
 
 use super::error::InputProblem;
 use super::formats;
@@ -8,30 +8,30 @@ use crate::model::Carried;
 use crate::model::{Fields, is_blank};
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 
-/// The most bytes of one record, its line end included: an unclosed quote must not swallow the rest of the file.
+/// Maximum length of a record in bytes, including its line end, so that an unclosed quote doesn't swallow the rest of
+/// the file.
 pub(super) const RECORD_CAP: usize = 1 << 20;
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
-/// A reader whose errors are an input's problems.
+/// Like [`std::io::Read`], with [`InputProblem`] as error.
 pub(super) trait ByteSource {
-    /// Reads some bytes; 0 at the end alone.
+    /// Returns 0 only at the end.
     fn read_bytes(&mut self, into: &mut [u8]) -> Result<usize, InputProblem>;
 }
 
-/// A place in the content where a line starts.
+/// The start of a line in the content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Position {
-    /// Bytes ahead of it.
+    /// In bytes from the start of the content.
     pub(super) offset: u64,
-    /// Its line, counted from 1.
+    /// Counted from 1.
     pub(super) line: u64,
 }
 
-/// One record, borrowed from the buffer.
 #[derive(Debug)]
 pub(super) struct Record<'a> {
     pub(super) position: Position,
-    /// The bytes as they came, with their line end where they have one.
+    /// The raw bytes, including the line end if there is one.
     pub(super) raw: &'a [u8],
     text: &'a str,
     ends: &'a [usize],
@@ -42,30 +42,30 @@ impl Record<'_> {
         self.ends.len()
     }
 
-    /// The lines within it behind its first one, if a quoted field runs over several.
+    /// The lines after the first one, if a quoted field has line breaks.
     pub(super) fn further_lines(&self) -> impl Iterator<Item = &[u8]> {
         let is_end = |byte: &u8| matches!(byte, b'\n' | b'\r');
         self.raw.trim_ascii_end().split(is_end).skip(1).filter(|line| !line.is_empty())
     }
 
-    /// Field `index`, unquoted; empty where there are not so many.
+    /// Field `index`, unquoted; empty if it doesn't exist.
     pub(super) fn field(&self, index: usize) -> &str {
         let start = if index == 0 { 0 } else { self.ends.get(index - 1).copied().unwrap_or(self.text.len()) };
         let end = self.ends.get(index).copied().unwrap_or(self.text.len());
         &self.text[start..end]
     }
 
-    /// The fields, unquoted, in order.
+    /// The unquoted fields.
     pub(super) fn iter(&self) -> impl Iterator<Item = &str> + Clone {
         (0..self.len()).map(|index| self.field(index))
     }
 
-    /// The first `columns` fields with the line, as their record has them.
+    /// The line and the first `columns` fields, as they are in the results.
     pub(super) fn carried(&self, columns: usize) -> Carried {
         Carried::row(self.position.line, (0..columns).map(|index| self.field(index)))
     }
 
-    /// The first `columns` fields, filled up with empty ones where there are fewer.
+    /// The first `columns` fields; missing ones are empty.
     pub(super) fn to_fields(&self, columns: usize) -> Fields {
         let kept = columns.min(self.ends.len());
         let text = if kept == 0 { "" } else { &self.text[..self.ends[kept - 1]] };
@@ -75,12 +75,10 @@ impl Record<'_> {
     }
 }
 
-/// How fields are separated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Dialect {
     pub(super) delimiter: Delimiter,
-    /// Whether a field that starts with a quote goes on to its closing quote, over delimiters and line ends. Otherwise a quote
-    /// is a character like any other.
+    /// Whether a quoted field may contain delimiters and line ends. If false, a quote is an ordinary character.
     pub(super) quotes: bool,
 }
 
@@ -89,19 +87,18 @@ impl Dialect {
         Self { delimiter, quotes: true }
     }
 
-    /// Quotes mean nothing: each line is a record.
+    /// Quotes are ordinary characters, so each line is a record.
     pub(super) fn literal(delimiter: Delimiter) -> Self {
         Self { delimiter, quotes: false }
     }
 }
 
-/// Cuts a content into records.
 #[derive(Debug)]
 pub(super) struct RecordReader<S> {
     source: S,
     core: Reader,
     dialect: Dialect,
-    /// The record last given is `buf[start..pos]`; what was read ahead is `buf[pos..end]`.
+    /// `buf[start..pos]` is the last record, `buf[pos..end]` is unread.
     buf: Vec<u8>,
     start: usize,
     pos: usize,
@@ -110,7 +107,7 @@ pub(super) struct RecordReader<S> {
     bom: bool,
     /// Offset of `buf[0]` in the content.
     base: u64,
-    /// Line number at `start`; `line` is the one at `pos`.
+    /// Line number at `start`; `line` is that at `pos`.
     record_line: u64,
     line: u64,
     text: Vec<u8>,
@@ -118,7 +115,7 @@ pub(super) struct RecordReader<S> {
 }
 
 impl<S: ByteSource> RecordReader<S> {
-    /// At a place where a record may start; reads `chunk` bytes or more at a time.
+    /// Starts at a position where a record may start. Reads at least `chunk` bytes at a time.
     pub(super) fn at(position: Position, dialect: Dialect, source: S, chunk: usize) -> Self {
         Self {
             source,
@@ -138,7 +135,7 @@ impl<S: ByteSource> RecordReader<S> {
         }
     }
 
-    /// At the start of a content: a UTF-8 BOM is skipped, UTF-16 and other formats are refused.
+    /// Starts at the beginning of the content. Skips a UTF-8 BOM, and refuses UTF-16 and other formats.
     pub(super) fn at_start(source: S, chunk: usize) -> Result<Self, InputProblem> {
         let dialect = Dialect::quoted(Delimiter::COMMA);
         let mut records = Self::at(Position { offset: 0, line: 1 }, dialect, source, chunk);
@@ -157,14 +154,14 @@ impl<S: ByteSource> RecordReader<S> {
         Ok(records)
     }
 
-    /// Goes on elsewhere, with the buffers that are there.
+    /// Continues at another position, and reuses the buffers.
     pub(super) fn move_to(&mut self, position: Position, source: S) {
         self.source = source;
         (self.start, self.pos, self.end, self.drained) = (0, 0, 0, false);
         (self.base, self.record_line, self.line) = (position.offset, position.line, position.line);
     }
 
-    /// Takes back the record last given, or last failed at, to read it again in another dialect.
+    /// Goes back to the start of the last record, or of the one that failed, to read it in another dialect.
     pub(super) fn retry_with(&mut self, dialect: Dialect) {
         self.pos = self.start;
         self.line = self.record_line;
@@ -177,7 +174,7 @@ impl<S: ByteSource> RecordReader<S> {
         }
     }
 
-    /// Keeps the record last given: [`Self::retry_with`] goes back to what is behind it.
+    /// Makes [`Self::retry_with`] start after the last record.
     pub(super) fn accept(&mut self) {
         self.begin_line();
     }
@@ -186,12 +183,12 @@ impl<S: ByteSource> RecordReader<S> {
         self.dialect
     }
 
-    /// Where the next line starts.
+    /// The start of the next line.
     pub(super) fn position(&self) -> Position {
         Position { offset: self.base + self.pos as u64, line: self.line }
     }
 
-    /// The BOM that the content starts with, or nothing.
+    /// The BOM of the content, or nothing.
     pub(super) fn bom(&self) -> &'static [u8] {
         if self.bom { BOM } else { b"" }
     }
@@ -200,7 +197,7 @@ impl<S: ByteSource> RecordReader<S> {
         self.source
     }
 
-    /// The next record that is not blank: a line of nothing but delimiters, as spreadsheets write them, is blank too.
+    /// The next record that isn't blank. A record of empty fields, as spreadsheets write them, is blank too.
     pub(super) fn next(&mut self) -> Result<Option<Record<'_>>, InputProblem> {
         let (position, text, fields) = loop {
             if !self.skip_blank_lines()? {
@@ -218,7 +215,7 @@ impl<S: ByteSource> RecordReader<S> {
             self.line += line_ends(raw);
         };
         let raw = &self.buf[self.start..self.pos];
-        // Checked on the raw bytes: with the delimiters gone, halves of two characters could pass for one.
+        // The raw bytes are checked, because without the delimiters two invalid halves could form a valid character.
         if let Err(error) = std::str::from_utf8(raw) {
             return Err(not_utf8(position, &raw[..error.valid_up_to()]));
         }
@@ -227,7 +224,7 @@ impl<S: ByteSource> RecordReader<S> {
         Ok(Some(Record { position, raw, text, ends: &self.ends[..fields] }))
     }
 
-    /// Steps over lines that are empty or hold only blanks; false at the end of the content.
+    /// Skips empty lines and those with only blanks. Returns false at the end of the content.
     fn skip_blank_lines(&mut self) -> Result<bool, InputProblem> {
         self.begin_line();
         let mut seen = 0;
@@ -257,7 +254,7 @@ impl<S: ByteSource> RecordReader<S> {
         matches!(byte, b' ' | b'\t' | 0x0b | 0x0c) && byte != self.dialect.delimiter.byte()
     }
 
-    /// After a CR: takes the LF that belongs to it.
+    /// Skips the LF after a CR.
     fn finish_line_end(&mut self) -> Result<(), InputProblem> {
         if self.buf[self.pos - 1] != b'\r' || (self.pos == self.end && !self.refill()?) {
             return Ok(());
@@ -268,12 +265,12 @@ impl<S: ByteSource> RecordReader<S> {
         Ok(())
     }
 
-    /// Reads one record from `pos`. Gives the length of its text and the number of its fields.
+    /// Reads one record at `pos`. Returns the length of its text and the number of its fields.
     fn parse(&mut self) -> Result<(usize, usize), InputProblem> {
         let (mut text, mut fields) = (0, 0);
         loop {
             let at_end = self.pos == self.end && !self.refill()?;
-            // A line end closes every last record but one with an open quote, which just takes it in.
+            // A line end completes the last record, unless a quote is unclosed.
             let input = if at_end { b"\n".as_slice() } else { &self.buf[self.pos..self.end] };
             self.text.resize(self.text.len().max(text + input.len()), 0);
             let (result, read, wrote, ended) =
@@ -301,7 +298,8 @@ impl<S: ByteSource> RecordReader<S> {
         }
     }
 
-    /// Reads on behind `end`; false at the end of the content. The record from `start` on stays whole in the buffer.
+    /// Reads more bytes after `end`. Returns false at the end of the content. Keeps the record at `start` in the
+    /// buffer.
     fn refill(&mut self) -> Result<bool, InputProblem> {
         if self.drained {
             return Ok(false);
@@ -328,7 +326,7 @@ impl<S: ByteSource> RecordReader<S> {
     }
 }
 
-/// Whether fields hold nothing that anybody would see. Bytes that are not UTF-8 are something.
+/// Whether all fields are blank. Invalid UTF-8 isn't blank.
 fn is_nothing(text: &[u8]) -> bool {
     !text.first().is_some_and(u8::is_ascii_graphic) && std::str::from_utf8(text).is_ok_and(is_blank)
 }
@@ -346,7 +344,7 @@ fn reset(core: &mut Reader) {
     core.read_record(b"\n", &mut [0], &mut [0]);
 }
 
-/// Line ends in a text: LF, CR LF, and a CR alone, which ends a record too.
+/// Counts LF, CR LF, and lone CR.
 #[expect(clippy::naive_bytecount, reason = "a record is short")]
 fn line_ends(raw: &[u8]) -> u64 {
     let lf = raw.iter().filter(|byte| **byte == b'\n').count();
@@ -361,7 +359,7 @@ fn not_utf8(record: Position, valid: &[u8]) -> InputProblem {
     InputProblem::NotUtf8 { line: record.line + line_ends(valid), offset: record.offset + valid.len() as u64 }
 }
 
-/// Told by its BOM, or by a NUL in every other byte: a header has nothing but ASCII.
+/// Detected by its BOM, or by a NUL in every other byte, because headers are ASCII.
 fn is_utf16(head: &[u8]) -> bool {
     let pairs = || head.chunks_exact(2).take(32);
     let every = |high: usize| head.len() >= 4 && pairs().all(|pair| pair[high] == 0 && pair[1 - high] != 0);

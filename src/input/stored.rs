@@ -1,6 +1,6 @@
-//! The uncompressed bytes that were surveyed, for every later reading. A small input is copied to memory. A large one is read
-//! again in blocks, each compared with its hash before any row of it is given out: a row that the survey didn't read is
-//! never seen, whoever writes to the file meanwhile.
+//! The surveyed bytes, decompressed, for later readings. A small input is kept in memory. A large one is read again
+//! in blocks, and each block is compared with its hash before its rows are used, so that rows changed after the
+//! survey are never sent.
 
 use super::error::InputProblem;
 use super::records::{ByteSource, Dialect, Position, RecordReader};
@@ -11,13 +11,14 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Bytes read at a time, from the start to the end.
+/// Bytes read at a time in sequential readings.
 pub(super) const CHUNK: usize = 64 * 1024;
 
-/// Bytes that have a hash of their own. Rows of one workspace are looked up one by one, and each costs a block or two.
+/// Size of a hashed block. Small, because rows of one workspace are looked up one by one, and each lookup reads one
+/// or two blocks.
 pub(super) const BLOCK: usize = 4 * 1024;
 
-/// Half of a SHA-256, which is more than anybody can forge.
+/// Half of a SHA-256, which is still infeasible to forge.
 type BlockHash = [u8; 16];
 
 fn end_of(block: Sha256) -> BlockHash {
@@ -25,7 +26,7 @@ fn end_of(block: Sha256) -> BlockHash {
     std::array::from_fn(|index| digest[index])
 }
 
-/// The hash of each block: four bytes for each kilobyte of input.
+/// The hash of each block: 4 bytes per KiB of input.
 #[derive(Default)]
 pub(super) struct Hashes {
     ended: Vec<BlockHash>,
@@ -59,13 +60,13 @@ impl Hashes {
     }
 }
 
-/// The bytes, up to where the first reading ended; what is appended later isn't seen. Clones share them.
+/// The bytes up to the end of the first reading, without bytes appended later. Clones share them.
 #[derive(Debug, Clone)]
 pub(super) enum SpooledInput {
     Memory(Arc<[u8]>),
-    /// The file itself, which others may write to.
+    /// The file itself, which other programs may change.
     Original(Blocks),
-    /// A copy on disk. It has no name, and is compared all the same.
+    /// An unnamed copy on disk. It is compared as well.
     Copy(Blocks),
 }
 
@@ -84,7 +85,7 @@ impl SpooledInput {
         }
     }
 
-    /// A reader that is there, and reads about `chunk` bytes at a time.
+    /// A reader at `from` that reads about `chunk` bytes at a time.
     pub(super) fn range(&self, from: u64, chunk: usize) -> RangeReader {
         RangeReader { stored: self.clone(), at: from, chunk, window: Vec::new(), window_at: 0 }
     }
@@ -94,13 +95,13 @@ impl SpooledInput {
     }
 }
 
-/// A reader's position. No cursor is shared, so no reader disturbs another.
+/// Reads by position, so that readers don't affect each other.
 #[derive(Debug)]
 pub(super) struct RangeReader {
     stored: SpooledInput,
     at: u64,
     chunk: usize,
-    /// Blocks that were compared, from `window_at` on.
+    /// Compared blocks, starting at `window_at`.
     window: Vec<u8>,
     window_at: u64,
 }
@@ -134,18 +135,18 @@ impl Blocks {
         Self { file, len, hashes: hashes.finish().into() }
     }
 
-    /// Reads whole blocks, from the border `from` on: one at least, and not many more than `chunk` bytes. `into` holds nothing
-    /// at the end alone.
+    /// Reads whole blocks from the block boundary `from`: at least one, and about `chunk` bytes. `into` is empty only
+    /// at the end.
     fn read(&self, from: u64, chunk: usize, into: &mut Vec<u8>) -> Result<(), InputProblem> {
         let left = usize::try_from(self.len.saturating_sub(from)).unwrap_or(usize::MAX);
         into.resize(left.min(chunk.next_multiple_of(BLOCK)), 0);
-        // What isn't compared must not be found there by a reader that goes on after an error.
+        // A reader that continues after an error must not see unverified bytes.
         self.fill(into, from).and_then(|()| self.compare(into, from)).inspect_err(|_| into.clear())
     }
 
     fn fill(&self, into: &mut [u8], from: u64) -> Result<(), InputProblem> {
         self.file.read_exact_at(into, from).map_err(|error| match error.kind() {
-            // Shorter than it was: rows are gone that were counted.
+            // The file is shorter than at the survey.
             io::ErrorKind::UnexpectedEof => InputProblem::Changed,
             _ => InputProblem::Unreadable(error),
         })
@@ -159,16 +160,16 @@ impl Blocks {
     }
 }
 
-/// Bytes written to a copy between two looks at the disk.
+/// Bytes written to a copy between two checks of the free space.
 const STEP: u64 = 1 << 20;
 
-/// What stays free: a little file can unpack to more than any disk has, and others write there too.
+/// Minimum space to leave free, because a small file may decompress to more than the disk holds.
 const LEAST_FREE: u64 = 16 << 20;
 
-/// The free bytes of the file system of a directory; `None` if it doesn't say.
+/// Returns the free bytes of a directory's file system; `None` if unknown.
 pub(super) type FreeSpace = fn(&Path) -> Option<u64>;
 
-/// A copy of what can be read only once, in a file that has no name and goes with its last handle.
+/// A copy of an input that can be read only once, in an unnamed file that is deleted with its last handle.
 pub(super) struct Spool {
     pub(super) file: File,
     dir: PathBuf,
@@ -182,10 +183,9 @@ impl Spool {
         Ok(Self { file, dir: dir.into(), written: 0, free_space })
     }
 
-    /// Appends a chunk.
-    ///
     /// # Errors
-    /// [`InputProblem::NoRoom`], in which only the bytes so far are needed; [`InputProblem::Spool`] if it can't be written.
+    /// [`InputProblem::NoRoom`], whose `needed` has only the bytes so far; [`InputProblem::Spool`] if it can't be
+    /// written.
     pub(super) fn write(&mut self, chunk: &[u8]) -> Result<(), InputProblem> {
         let before = self.written;
         self.written += chunk.len() as u64;
@@ -216,7 +216,7 @@ mod tests {
         (SpooledInput::Original(blocks), file)
     }
 
-    /// All that a reader is given, and whether it ended with an error.
+    /// All bytes that a reader returns, and whether it failed.
     fn read(mut span: RangeReader, step: usize) -> (Vec<u8>, bool) {
         let (mut all, mut some) = (Vec::new(), vec![0; step]);
         loop {

@@ -1,9 +1,9 @@
-//! One entry of Slack's audit log, and whether it shows a session of its actor. Pure.
+//! One entry of Slack's audit log, and the session of its actor.
 
 use crate::model::{EmailAddress, SessionId, Stamp, TeamId, UserId};
 use serde_json::Value;
 
-/// What an entry says; each part as it came, if it is there.
+/// The parts of an entry, unchanged; empty if missing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AuditEntry {
     pub id: String,
@@ -12,7 +12,7 @@ pub struct AuditEntry {
     pub actor_type: String,
     pub user_id: String,
     pub email: Option<EmailAddress>,
-    /// The user acted on; empty if it was something else.
+    /// The user that was acted on; empty if it was something else.
     pub acted_on: String,
     pub team_id: String,
     pub ip: String,
@@ -21,7 +21,6 @@ pub struct AuditEntry {
     pub has_app: bool,
 }
 
-/// A session that an entry shows, with its user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SeenSession {
     pub session: SessionId,
@@ -50,7 +49,7 @@ pub enum LeftOut {
 }
 
 impl LeftOut {
-    /// The reason's word, and what it means.
+    /// The word for the reason, and its meaning.
     #[must_use]
     pub fn describe(self) -> (&'static str, &'static str) {
         match self {
@@ -87,11 +86,11 @@ impl LeftOut {
     }
 }
 
-/// Whom Slack names as the actor if nobody acted.
+/// Slack's name for the actor of its own actions.
 const NOBODY: &str = "USLACKUSER";
 
 impl AuditEntry {
-    /// Reads an entry, nested or with flat keys such as `context.session_id`; `None` if it is something else.
+    /// Reads an entry that is nested or has flat keys such as `context.session_id`. Returns `None` for anything else.
     pub(super) fn of(value: &Value) -> Option<Self> {
         let text = |path| find(value, path).map(text).unwrap_or_default();
         let action = text("action");
@@ -112,7 +111,7 @@ impl AuditEntry {
         })
     }
 
-    /// Who acted.
+    /// The actor.
     #[must_use]
     pub fn user(&self) -> Option<UserId> {
         UserId::parse(&self.user_id).ok().filter(|user| user.as_str() != NOBODY)
@@ -121,7 +120,7 @@ impl AuditEntry {
     /// The session that the actor used.
     ///
     /// # Errors
-    /// Why it isn't known.
+    /// Why it is unknown.
     pub fn session(&self) -> Result<SeenSession, LeftOut> {
         if self.has_app {
             return Err(LeftOut::ByApp);
@@ -145,7 +144,7 @@ impl AuditEntry {
     }
 }
 
-/// What is at a dotted path, whether objects are nested or their keys have the dots.
+/// The value at a dotted path, through nested objects or keys with dots.
 fn find<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
     let object = value.as_object()?;
     object.get(path).or_else(|| {
@@ -177,7 +176,7 @@ fn is_nothing(value: &Value) -> bool {
     }
 }
 
-/// Seconds since 1970 (or thousandths or millionths of them), or RFC 3339. A time without a zone isn't guessed.
+/// Reads RFC 3339, or seconds, milliseconds or microseconds since 1970. `None` for a time without a zone.
 pub(super) fn time(text: &str) -> Option<Stamp> {
     let text = text.trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -193,7 +192,7 @@ pub(super) fn time(text: &str) -> Option<Stamp> {
     Stamp::parse(zoned.as_deref().unwrap_or(text))
 }
 
-/// Where an audit entry is nested in something else: what `--path` would be.
+/// The `--path` of an audit entry that is nested in something else.
 pub(super) fn likely_path(value: &Value) -> Option<String> {
     value.as_object()?.iter().find_map(|(key, inner)| {
         let parsed = inner.as_str().and_then(|text| serde_json::from_str(text).ok());
@@ -224,7 +223,7 @@ mod tests {
         })
     }
 
-    /// The reason for an entry with this at a place of it.
+    /// The reason for an entry in which this pointer has this value.
     fn reason(pointer: &str, value: Value) -> &'static str {
         let mut changed = entry();
         let (parent, key) = pointer.rsplit_once('/').unwrap();

@@ -1,4 +1,4 @@
-//! Entries in JSON, one at a time: an API body, an array, or values one after another, in whatever is around them.
+//! Reads entries from JSON, one at a time: an API body, an array, or a sequence of values, possibly nested.
 
 use super::AuditProblem;
 use super::{FoundEntry, MOST_OF_ENTRY};
@@ -12,7 +12,7 @@ use std::rc::Rc;
 /// The member that holds the entries in a body of Slack's API.
 const ENTRIES: &str = "entries";
 
-/// Gives every entry of a JSON text to `take`; memory holds one at a time.
+/// Calls `take` with every entry. Only one is in memory at a time.
 pub(super) fn read(text: impl Read, path: &str, take: &mut dyn FnMut(FoundEntry<'_>)) -> Result<(), AuditProblem> {
     let gauge = Rc::new(Gauge::default());
     let mut values = serde_json::Deserializer::from_reader(Gauged { text, gauge: Rc::clone(&gauge) });
@@ -31,14 +31,14 @@ pub(super) fn read(text: impl Read, path: &str, take: &mut dyn FnMut(FoundEntry<
     }
 }
 
-/// Entries in a text that is in memory, such as a JSON text inside of a JSON string. Returns whether all of it could be read.
+/// Reads entries from JSON inside a JSON string. Returns whether all of it was valid.
 pub(super) fn read_inner(text: &str, path: &str, take: &mut dyn FnMut(FoundEntry<'_>)) -> bool {
     let mut values = serde_json::Deserializer::from_str(text);
     let read = EntryScan { path, take, gauge: &Gauge::default() }.deserialize(&mut values);
     read.and_then(|()| values.end()).is_ok()
 }
 
-/// How much may still be read before the entry counts as too long.
+/// Counts down the bytes of an entry, and fails if it is too long.
 #[derive(Default)]
 struct Gauge {
     left: Cell<Option<usize>>,
@@ -51,7 +51,7 @@ impl Gauge {
         self.left.set(Some(MOST_OF_ENTRY));
     }
 
-    /// What is skipped takes no memory.
+    /// Skipped values use no memory, so their length isn't limited.
     fn pause(&self) {
         self.left.set(None);
     }
@@ -78,7 +78,7 @@ impl<R: Read> Read for Gauged<R> {
     }
 }
 
-/// Reads a value: everything in it that is an entry at `path`.
+/// Finds the entries at `path` in a value.
 struct EntryScan<'a> {
     path: &'a str,
     take: &'a mut dyn FnMut(FoundEntry<'_>),
@@ -94,7 +94,7 @@ impl EntryScan<'_> {
         (self.take)(if self.path.is_empty() { FoundEntry::Other(None) } else { FoundEntry::NoPath });
     }
 
-    /// The members of an object that may be an entry, or hold them.
+    /// Handles an object that may be an entry or contain entries.
     fn collect<'de, A: MapAccess<'de>>(mut self, mut members: A) -> Result<(), A::Error> {
         let (mut object, mut is_body) = (Map::new(), false);
         while let Some(key) = members.next_key::<String>()? {
@@ -117,7 +117,7 @@ impl EntryScan<'_> {
         Ok(())
     }
 
-    /// The member that the path goes through; its key may have dots of its own.
+    /// Follows the path into a member, whose key may contain dots.
     fn follow<'de, A: MapAccess<'de>>(mut self, mut members: A) -> Result<(), A::Error> {
         let (path, mut is_found) = (self.path, false);
         while let Some(key) = members.next_key::<String>()? {
@@ -166,7 +166,7 @@ impl<'de> Visitor<'de> for EntryScan<'_> {
         if self.path.is_empty() { self.collect(members) } else { self.follow(members) }
     }
 
-    /// JSON inside of a string.
+    /// JSON inside a string.
     fn visit_str<E: serde::de::Error>(mut self, text: &str) -> Result<(), E> {
         let path = self.path;
         if !text.trim_start().starts_with(['{', '[']) || !read_inner(text, path, self.within(path).take) {

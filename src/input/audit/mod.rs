@@ -1,5 +1,5 @@
-//! Slack's audit log, in whatever form people have it: an API body, an array, one entry after another, an export as CSV, or nested
-//! in the envelope of a SIEM. Read in one pass, with one entry in memory.
+//! Reads Slack's audit log in all usual forms: an API body, an array, a sequence of entries, a CSV export, or nested
+//! in the envelope of a SIEM. One pass, one entry in memory.
 
 mod entry;
 mod json;
@@ -15,18 +15,18 @@ use crate::model::{ColumnError, ColumnNames, Delimiter, IdColumn};
 use serde_json::Value;
 use std::io::{self, BufReader, Cursor, Read};
 
-/// The most bytes of one entry.
+/// Maximum size of an entry in bytes.
 const MOST_OF_ENTRY: usize = 1 << 20;
 
-/// Bytes that show whether a text is JSON.
+/// Number of bytes to detect JSON.
 const HEAD: usize = 512;
 
-/// What was found where an entry may be.
+/// A value at the position of an entry.
 pub enum FoundEntry<'a> {
     Entry(Box<AuditEntry>),
-    /// A value that is something else; `None` if it isn't even an object.
+    /// Something else than an entry; `None` if it isn't an object.
     Other(Option<&'a Value>),
-    /// Nothing is at `--path`.
+    /// `--path` doesn't exist.
     NoPath,
 }
 
@@ -35,7 +35,7 @@ impl<'a> FoundEntry<'a> {
         AuditEntry::of(value).map_or(Self::Other(Some(value)), |entry| Self::Entry(Box::new(entry)))
     }
 
-    /// The `--path` under which an entry is nested in what is none.
+    /// The `--path` of an entry nested in the value.
     #[must_use]
     pub fn likely_path(&self) -> Option<String> {
         match self {
@@ -45,7 +45,6 @@ impl<'a> FoundEntry<'a> {
     }
 }
 
-/// How the entries are found.
 #[derive(Debug, Clone, Default)]
 pub struct AuditFormat {
     /// `--path`; empty if entries aren't nested.
@@ -56,7 +55,6 @@ pub struct AuditFormat {
     pub delimiter: Option<Delimiter>,
 }
 
-/// Why a file of audit log entries can't be read.
 #[derive(Debug, thiserror::Error)]
 pub enum AuditProblem {
     #[error(transparent)]
@@ -84,7 +82,6 @@ fn name(column: Option<IdColumn>) -> &'static str {
 }
 
 impl AuditProblem {
-    /// What to do next.
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
@@ -108,10 +105,10 @@ impl AuditProblem {
     }
 }
 
-/// Gives everything in a file that may be an entry to `take`.
+/// Calls `take` with everything in a file that may be an entry.
 ///
 /// # Errors
-/// If it can't be read to its end; what was given before that isn't all of it.
+/// If the file can't be read completely; entries before the error were passed to `take`.
 pub fn read_audit_log(
     source: &InputSource,
     format: &AuditFormat,
@@ -139,7 +136,7 @@ fn read_from(raw: Raw, format: &AuditFormat, take: &mut dyn FnMut(FoundEntry<'_>
     table::read(Text(text), &format.columns, format.delimiter, &format.path, take)
 }
 
-/// A CSV's header can begin with a bracket too, so more than that is looked at.
+/// A CSV header may begin with a bracket too, so more than the first character is checked.
 fn is_json(head: &[u8]) -> bool {
     let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
     let Some((first, rest)) = head.split_first() else { return false };

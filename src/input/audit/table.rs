@@ -1,5 +1,5 @@
-//! Entries in a CSV: the admin page's export, whose headers aren't documented, or a table of a SIEM. A column is found by its
-//! name, by `--column`, or by what its first rows hold.
+//! Reads entries from CSV: the export of the admin page, whose headers aren't documented, or a table of a SIEM.
+//! Columns are found by name, by `--column`, or by the content of the first rows.
 
 use super::entry::time;
 use super::{AuditEntry, AuditProblem, FoundEntry, json};
@@ -7,7 +7,7 @@ use crate::input::records::{ByteSource, Dialect, RecordReader};
 use crate::model::{ColumnNames, Delimiter, EmailAddress, Fields, IdColumn, SessionId, UserId, folded};
 use std::net::IpAddr;
 
-/// Rows that are looked at to find a column by its content.
+/// Number of rows used to find a column by content.
 const SAMPLE: usize = 50;
 
 const CHUNK: usize = 64 * 1024;
@@ -28,7 +28,7 @@ enum Part {
     ActorType,
 }
 
-/// Each part with the names of its column, without case, separators and dots; the most telling first.
+/// The column names of each part, without case, separators and dots; the most specific first.
 const PARTS: [(Part, &[&str]); 12] = [
     (Part::Session, &["contextsessionid", "sessionid", "session"]),
     (Part::User, &["actoruserid", "actorid", "userid"]),
@@ -44,10 +44,10 @@ const PARTS: [(Part, &[&str]); 12] = [
     (Part::ActorType, &["actortype"]),
 ];
 
-/// Where the parts are.
+/// The column of each part.
 struct AuditColumns([Option<usize>; PARTS.len()]);
 
-/// Gives every row to `take`; memory holds one at a time.
+/// Calls `take` with every row. Only one is in memory at a time.
 pub(super) fn read(
     source: impl ByteSource,
     names: &ColumnNames,
@@ -85,7 +85,7 @@ pub(super) fn read(
     Ok(())
 }
 
-/// The first record, under the delimiter that makes the most columns of it.
+/// Reads the first record with the delimiter that results in the most columns.
 fn header<S: ByteSource>(records: &mut RecordReader<S>, forced: Option<Delimiter>) -> Result<Fields, AuditProblem> {
     let guesses = [Delimiter::COMMA, Delimiter::SEMICOLON, Delimiter::TAB];
     let candidates = forced.as_ref().map_or(&guesses[..], std::slice::from_ref);
@@ -103,7 +103,7 @@ fn header<S: ByteSource>(records: &mut RecordReader<S>, forced: Option<Delimiter
     Ok(header.to_fields(header.len()))
 }
 
-/// The column that `--path` begins with, and the path in the JSON of its cells.
+/// The column that `--path` begins with, and the rest of the path, which is for the JSON in its cells.
 fn column_of<'a>(path: &'a str, header: &Fields) -> Option<(usize, &'a str)> {
     let rest = |name: &str| path.strip_prefix(name).filter(|rest| rest.is_empty() || rest.starts_with('.'));
     let mut named = header.iter().enumerate().filter(|(_, name)| !name.is_empty());
@@ -140,7 +140,7 @@ impl AuditColumns {
         self.0[part as usize]
     }
 
-    /// The one column whose cells can only be this.
+    /// The only column whose cells match this part and no other.
     fn by_content(&self, part: Part, header: &Fields, rows: &[Fields]) -> Result<Option<usize>, AuditProblem> {
         let fits = |index: &usize| {
             let mut cells =
@@ -204,7 +204,7 @@ impl Part {
         }
     }
 
-    /// Whether a cell looks like this and hardly like anything else.
+    /// Whether a cell matches this part and is unlikely to be something else.
     fn is_likely(self, cell: &str) -> bool {
         match self {
             Self::Session => (11..=16).contains(&cell.len()) && SessionId::parse(cell).is_ok(),
