@@ -6,7 +6,7 @@ use atomic::{NOFOLLOW, open_regular};
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -106,20 +106,26 @@ impl<W: Write> Write for Hashing<W> {
 /// # Errors
 /// If the file cannot be opened or read.
 pub fn fingerprint(path: &Path) -> io::Result<Fingerprint> {
-    let mut file = open_regular(path).map_err(during("read", path))?;
-    let (mut hash, mut buffer, mut bytes) = (Sha256::new(), vec![0; 64 * 1024], 0);
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(count) => {
-                hash.update(&buffer[..count]);
-                bytes += count as u64;
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(during("read", path)(error)),
-        }
-    }
-    Ok(Fingerprint { sha256: hex(&hash.finalize()), bytes })
+    fingerprint_of_beginning(path, u64::MAX)
+}
+
+/// As [`fingerprint`], of the first `bytes`, or of all if there are fewer.
+///
+/// # Errors
+/// As [`fingerprint`].
+pub fn fingerprint_of_beginning(path: &Path, bytes: u64) -> io::Result<Fingerprint> {
+    let file = open_regular(path).map_err(during("read", path))?;
+    fingerprint_of(&mut file.take(bytes)).map_err(during("read", path))
+}
+
+/// Takes the fingerprint of what is read.
+///
+/// # Errors
+/// If it can't be read.
+pub(crate) fn fingerprint_of(content: &mut impl Read) -> io::Result<Fingerprint> {
+    let mut out = BufWriter::with_capacity(64 * 1024, Hashing::new(io::sink()));
+    io::copy(content, &mut out)?;
+    Ok(out.into_inner().map_err(io::IntoInnerError::into_error)?.finish().1)
 }
 
 /// The SHA-256 of a text, as `sha256sum` prints it.

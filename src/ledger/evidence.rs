@@ -8,7 +8,7 @@ use super::paths::{RunFiles, report_beside};
 use super::scan::Recorded;
 use super::verified;
 use crate::files::atomic::open_regular;
-use crate::files::{Fingerprint, Hashing, during, fingerprint, sha256_hex};
+use crate::files::{Fingerprint, during, fingerprint, fingerprint_of, sha256_hex};
 use crate::model::{
     Change, ChangedBy, Digest, FIRST_RUNS, FileCheck, FileRole, FileState, Stamp, Status, StatusRows, StatusTotals,
     Subject,
@@ -131,10 +131,8 @@ fn place(role: FileRole, name: &str, recorded: &Path, results: &Path) -> PathBuf
 
 fn compare(subject: &Subject, path: &Path, manifest: &Manifest) -> io::Result<FileState> {
     let mut file = open_regular(path)?;
-    let mut hash = Hashing::new(io::sink());
     let read = during("read", path);
-    io::copy(&mut file.by_ref().take(subject.bytes), &mut hash).map_err(read)?;
-    let (_, print) = hash.finish();
+    let print = fingerprint_of(&mut file.by_ref().take(subject.bytes)).map_err(read)?;
     if print.bytes < subject.bytes {
         let what = format!("it has {} bytes, and {} are recorded", print.bytes, subject.bytes);
         return Ok(FileState::Differs(what));

@@ -1,6 +1,6 @@
 //! Results are evidence of one input's rows: those of others, and those that somebody changed, are not taken for it.
 
-use crate::harness::{Program, TOKEN, Workdir, accepted, config, rows, sessions, start};
+use crate::harness::{Program, TOKEN, Workdir, accepted, config, rows, sessions, start, until};
 use slack_revoke::model::ErrorCode;
 use slack_revoke::stand_in::{
     Limit, LimitKind, MethodLimits, RepeatedReply, ReplyScript, RetryAfter, ScriptedReply, Server, StandInConfig,
@@ -34,6 +34,7 @@ fn forget_the_seal(work: &Workdir) {
     let mut manifest = work.json(MANIFEST);
     manifest["results"]["sha256"] = serde_json::Value::Null;
     manifest["results"]["bytes"] = serde_json::Value::Null;
+    manifest["subjects"] = serde_json::json!([]);
     work.write(MANIFEST, manifest.to_string());
 }
 
@@ -43,6 +44,39 @@ fn assert_refused(work: &Workdir, server: &Server, program: Program, why: &str) 
     let refused = program.exits(2);
     assert!(refused.stderr().contains(why), "{}", refused.stderr());
     assert_eq!(before, (work.read(RESULTS), work.read(MANIFEST), accepted(server)));
+}
+
+/// What an earlier run sealed is compared although a run after it was killed, and so left no seal of its own.
+#[test]
+fn records_that_were_edited_before_a_killed_run_are_refused() {
+    let (work, server) = (Workdir::new(), start(config(sessions(1_000, 10))));
+    work.write("s.csv", rows(1_000, 5));
+    work.run(&server, "s.csv").args(["--rate", "unlimited"]).exits(0);
+    work.write("s.csv", rows(1_000, 10));
+    let mut running = work.run(&server, "s.csv").args(["--resume", "--rate", "1/h"]).start();
+    until(&mut running, || accepted(&server) > 5);
+    running.kill();
+    let ours = work.read(RESULTS);
+    let sealed = ours.lines().take(6).map(|line| line.len() + 1).sum::<usize>();
+    for edited in
+        [ours.replacen("3,revoked", "3,unknown", 1), ours.replacen("1003", "1004", 1), ours.replacen("T1", "T2", 1)]
+    {
+        work.write(RESULTS, &edited);
+        for flag in ["--resume", "--resume-or-start"] {
+            let program = work.run(&server, "s.csv").args([flag, "--rate", "unlimited"]);
+            assert_refused(&work, &server, program, "the results were changed since");
+        }
+        assert_refused(&work, &server, work.program(["plan", "s.csv", "--resume"]), "the results were changed since");
+    }
+    // A cut is made up for, wherever it is.
+    for cut in [sealed - 1, sealed / 2, 1, 0] {
+        work.write(RESULTS, &ours[..cut]);
+        work.program(["plan", "s.csv", "--resume"]).exits(0);
+    }
+    work.write(RESULTS, &ours[..sealed - 1]);
+    let said = resume(&work, &server).args(["-q"]).exits(0).stderr();
+    assert!(said.contains("was cut off since the last run"), "{said}");
+    assert_eq!(work.results(RESULTS).statuses().len(), 10);
 }
 
 #[test]
