@@ -1,14 +1,14 @@
-//! Whether records are of the rows that stand on their lines: each row with its line in one number, so that a million rows are
-//! compared in no memory. Only a record whose row differs is looked for one by one.
+//! Compares the records of a results file with the rows of the input. All rows and their lines are summed up in one
+//! number, so that a million rows need no memory. Only if the sums differ are the records compared one by one.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-/// Rows, in any order, each with its line and the input's columns.
+/// A sum over rows, each with its line and its columns of the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Carried(u64);
 
 impl Carried {
-    /// One row. Its fields are those of the header's columns.
+    /// `fields` are those of the header's columns.
     pub fn row<'a>(line: u64, fields: impl Iterator<Item = &'a str>) -> Self {
         let mut hasher = DefaultHasher::new();
         line.hash(&mut hasher);
@@ -16,7 +16,7 @@ impl Carried {
         Self(hasher.finish())
     }
 
-    /// Takes in another row. A sum doesn't depend on the order, in which rows end as they like.
+    /// A sum, because rows end in any order.
     pub fn add(&mut self, row: Self) {
         self.0 = self.0.wrapping_add(row.0);
     }

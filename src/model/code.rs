@@ -1,10 +1,10 @@
-//! Slack's error codes: the name, the class and the hint of each stand in one table, which everything else reads.
+//! Slack's error codes: name, class and hint of each, in one table.
 
 /// What an error code says about the rows of a run (slack.md, "What each answer means").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CodeClass {
     AlreadyGone,
-    /// Slack knows no such session; what that means depends on earlier attempts.
+    /// Slack doesn't know the session. What that means depends on earlier attempts.
     NotFound,
     RateLimited,
     /// Worth another attempt; the call may have taken effect.
@@ -34,7 +34,6 @@ macro_rules! error_codes {
         impl ErrorCode {
             pub const LISTED: &'static [(&'static str, ErrorCode)] = &[$(($text, ErrorCode::$variant)),+];
 
-            /// The code as Slack writes it.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 match self {
@@ -43,7 +42,6 @@ macro_rules! error_codes {
                 }
             }
 
-            /// What the code says about the rows of a run.
             #[must_use]
             pub fn class(&self) -> CodeClass {
                 match self {
@@ -52,7 +50,7 @@ macro_rules! error_codes {
                 }
             }
 
-            /// What the code means, a colon, and what to do about it; empty if there is nothing to do.
+            /// `meaning: what to do`; empty if there is nothing to do.
             #[must_use]
             pub fn hint(&self) -> &'static str {
                 match self {
@@ -168,7 +166,8 @@ error_codes! {
 }
 
 impl ErrorCode {
-    /// Whether the code says that no call can end this session or user: whatever an earlier one was answered, it had no effect.
+    /// Whether the code shows that no call can end this session or user, so that earlier attempts had no effect
+    /// either.
     #[must_use]
     pub fn rules_out_any_effect(&self) -> bool {
         matches!(
@@ -225,7 +224,7 @@ mod tests {
         }
     }
 
-    /// The classes of the table in slack.md, with the codes of each.
+    /// The classes and their codes, from the table in slack.md.
     fn documented(page: &str) -> Vec<(CodeClass, &str)> {
         let section = page.split("## What each answer means").nth(1).expect("the section");
         let rows = section.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
@@ -239,7 +238,7 @@ mod tests {
         let quoted = |text: &'a str| text.split('`').skip(1).step_by(2).filter(|code| !code.contains([' ', ':']));
         let all = |class: CodeClass, text: &'a str| quoted(text).map(|code| (class, code)).collect::<Vec<_>>();
         match class {
-            // `session_not_found` is in this row only for what an earlier attempt makes of it.
+            // `session_not_found` is in this row only if an earlier attempt was made.
             "already gone" => all(CodeClass::AlreadyGone, answers.split(';').next().unwrap_or_default()),
             "not found" => all(CodeClass::NotFound, answers),
             "rate limited" => all(CodeClass::RateLimited, answers),

@@ -1,12 +1,13 @@
-//! Which column of a header holds which id. Ids are found by a column's name here and nowhere else.
+//! Finds the id columns in a header. Only this module recognizes column names.
 
 use super::invisible::is_invisible;
 use std::fmt;
 
-/// The column that `from-audit` writes and no other list has: sessions that were seen in the audit log, not listed by Slack.
+/// The column that only `from-audit` writes. It shows that sessions come from the audit log and weren't listed by
+/// Slack.
 pub const AUDIT_ENTRIES: &str = "audit_entries";
 
-/// An id that has a column, or what leads to one.
+/// A column that has an id, or from which one can be found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum IdColumn {
     /// `session_id`
@@ -15,7 +16,7 @@ pub enum IdColumn {
     User,
     /// `team_id`
     Team,
-    /// `email`: `resolve` makes a `user_id` of it.
+    /// `email`, which `resolve` replaces by a `user_id`.
     Email,
 }
 
@@ -32,13 +33,12 @@ impl IdColumn {
         }
     }
 
-    /// The id whose column has exactly this name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|column| column.as_str() == name)
     }
 
-    /// What another system's name for this column has in it.
+    /// Words that occur in other systems' names for this column.
     fn stems(self) -> &'static [&'static str] {
         match self {
             Self::Session => &["session", "sid"],
@@ -48,7 +48,7 @@ impl IdColumn {
         }
     }
 
-    /// The one header that probably means this column; `None` if there is none, or several.
+    /// The only header that probably means this column; `None` if there are none or several.
     #[must_use]
     pub fn likely<'a>(self, headers: &(impl Iterator<Item = &'a str> + Clone)) -> Option<&'a str> {
         self.stems().iter().find_map(|stem| {
@@ -58,10 +58,10 @@ impl IdColumn {
     }
 }
 
-/// Where the ids stand in each record.
+/// Indices of the id columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct IdColumns {
-    /// `session_id`; there in every input, unless whole users are asked for.
+    /// `session_id`; only absent for whole users or addresses.
     pub session: Option<usize>,
     /// `user_id`
     pub user: Option<usize>,
@@ -83,7 +83,7 @@ impl IdColumns {
     }
 }
 
-/// The headers of another system that `--column` names; the others are found by their own names.
+/// The headers given with `--column`; other columns are found by their own names.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ColumnNames {
     session: Option<Box<str>>,
@@ -92,14 +92,14 @@ pub struct ColumnNames {
     email: Option<Box<str>>,
 }
 
-/// Why it can't be said where an id stands; with what to do.
+/// Why a column can't be identified. `Display` includes what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ColumnError {
-    /// Two headers name the same id.
+    /// Two headers match the same id.
     Ambiguous { column: IdColumn, headers: [Box<str>; 2] },
     /// One header is given for two ids.
     Shared { columns: [IdColumn; 2], header: Box<str> },
-    /// The header that `--column` names isn't there.
+    /// The header that `--column` names doesn't exist.
     Absent { column: IdColumn, header: Box<str> },
 }
 
@@ -123,7 +123,7 @@ impl fmt::Display for ColumnError {
 }
 
 impl ColumnNames {
-    /// Takes `header` for the column of an id. Returns the header that was given for it before, if any.
+    /// Sets the header of a column. Returns the previous one.
     pub fn set(&mut self, column: IdColumn, header: &str) -> Option<Box<str>> {
         self.slot(column).replace(header.into())
     }
@@ -146,12 +146,12 @@ impl ColumnNames {
         }
     }
 
-    /// Finds the columns among `headers`, by the names given or else by their own, whatever their case, blanks, dashes,
-    /// underscores and invisible characters.
+    /// Finds the columns by the given names, or by their own names regardless of case, blanks, dashes, underscores
+    /// and invisible characters.
     ///
     /// # Errors
-    /// If two headers name one id, or one names two, or a name that was given isn't there. Guessing could send a row whose
-    /// user is protected.
+    /// If two headers match one id, one matches two, or a given name doesn't exist. A guess could lead to a protected
+    /// user's row being sent.
     pub fn find<'a>(&self, headers: &(impl Iterator<Item = &'a str> + Clone)) -> Result<IdColumns, ColumnError> {
         let mut columns = [None; IdColumn::ALL.len()];
         for (place, column) in columns.iter_mut().zip(IdColumn::ALL) {
@@ -170,7 +170,7 @@ impl ColumnNames {
         Ok(found)
     }
 
-    /// The columns that were given, alone.
+    /// Finds only the columns that were given.
     ///
     /// # Errors
     /// As [`Self::find`].
@@ -204,10 +204,10 @@ impl ColumnNames {
     }
 }
 
-/// The one header that fits, with its place.
+/// The only matching header, with its index.
 ///
 /// # Errors
-/// The first two, if there are more.
+/// The first two, if there are several.
 fn only<'a>(
     headers: impl Iterator<Item = &'a str>,
     fits: impl Fn(&str) -> bool,
@@ -219,7 +219,7 @@ fn only<'a>(
     }
 }
 
-/// A header as it is compared: in lower case, full-width letters as usual ones, without what separates words.
+/// Normalizes a header for comparison: lower case, full-width letters as ASCII, without word separators.
 #[must_use]
 pub fn folded(header: &str) -> String {
     let plain = |c: char| match c {

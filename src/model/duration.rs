@@ -1,11 +1,10 @@
-//! How long something takes, in words.
+//! Durations as text.
 
 use std::time::Duration;
 
-/// Each unit with its seconds, the largest first.
 const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")];
 
-/// The two largest units: `24s`, `1m 11s`, `2h 5m`, `1d`. Seconds are rounded up, because a wait of 0.2 s isn't over yet.
+/// The two largest units: `24s`, `1m 11s`, `2h 5m`, `1d`. Rounded up, because a wait of 0.2 s isn't over yet.
 #[must_use]
 pub fn format_duration(duration: Duration) -> String {
     let seconds = duration.as_secs().saturating_add(u64::from(duration.subsec_nanos() > 0));
@@ -17,7 +16,7 @@ pub fn format_duration(duration: Duration) -> String {
     }
 }
 
-/// `duration` up to the next whole minute, so that nobody who reads its hours and minutes comes back too early.
+/// Rounds up to whole minutes, so that a displayed `2h 5m` is never too early.
 #[must_use]
 pub fn whole_minutes(duration: Duration) -> Duration {
     Duration::from_secs((duration.as_secs() + u64::from(duration.subsec_nanos() > 0)).div_ceil(60) * 60)

@@ -1,25 +1,23 @@
-//! What happens in a run, told once to whoever keeps or shows it.
+//! Events of a run, and its state at a moment.
 
 use super::{Counts, ErrorCode, Outcome, Row, StopReason, TeamId, TokenOwner};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// One thing that happened. The results see it first, then the screen, then the totals.
+/// Recorded first, then shown.
 #[derive(Debug)]
 pub enum Event {
-    /// A row is about to be sent; until its `Ended` is kept, a crash leaves its fate open.
+    /// A row is about to be sent. If the process dies before its `Ended` is recorded, the outcome is unknown.
     Sending {
         line: u64,
         /// 1 for the first call of the row.
         call: u32,
     },
-    /// A row ended, and leaves the engine.
     Ended {
-        /// The row, given up by the engine.
         row: Box<Row>,
         outcome: Outcome,
     },
-    /// A transient answer: the row is sent again, not before `wait` from now.
+    /// After a transient answer, the row is sent again once `wait` has passed.
     Retrying {
         line: u64,
         attempt: u32,
@@ -29,73 +27,73 @@ pub enum Event {
     /// A 429 paused a bucket.
     RateLimited {
         line: u64,
-        /// The workspace whose bucket is paused; none where one bucket serves all.
+        /// The workspace of the paused bucket; `None` if all rows share one bucket.
         team: Option<TeamId>,
-        /// From now until calls are allowed again.
+        /// From now on.
         pause: Duration,
-        /// The pause that Slack named; `None` if it named none. What `pause` has beyond it is our own caution.
+        /// The pause that Slack named; `None` if it named none. `pause` may be longer as a precaution.
         stated: Option<Duration>,
     },
-    /// Another run on the same limit, or an earlier one, was asked for a pause that isn't over.
+    /// Slack asked another run with the same limit, or an earlier one, for a pause that isn't over.
     PausedByOthers {
         team: Option<TeamId>,
-        /// From now until calls are allowed again.
+        /// From now on.
         pause: Duration,
     },
-    /// Other runs draw on the same limit, or none does any more.
+    /// Other runs started or stopped using the same limit.
     Shared {
         team: Option<TeamId>,
-        /// The others.
+        /// Number of other runs.
         runs: u32,
         /// Whether one of them is an incident.
         is_incident: bool,
-        /// Calls a minute that this run may make.
+        /// This run's share, in calls a minute.
         per_minute: Option<f64>,
     },
-    /// The state of the limit can't be shared with other runs; why.
+    /// Why the state of the limit can't be shared with other runs.
     NotShared(Box<str>),
-    /// `--bucket auto` has learnt which rows share a limit.
+    /// `--bucket auto` has detected which rows share a limit.
     BucketKnown(BucketKind),
-    /// The pacer's estimate changed: calls a minute.
+    /// The estimated limit changed.
     Estimate {
-        /// The workspace of the bucket; none where one bucket serves all.
+        /// The workspace of the bucket; `None` if all rows share one bucket.
         team: Option<TeamId>,
         /// Calls a minute.
         per_minute: f64,
     },
-    /// A workspace refuses: its rows are set aside, the others go on.
+    /// A workspace was suspended: its rows aren't sent, other workspaces continue.
     Parked {
         team: TeamId,
         code: ErrorCode,
     },
-    /// Slack answers nobody: calls are held back to one at a time.
+    /// Slack isn't answering. Calls are made one at a time until it does.
     OutageBegan {
         error: Box<str>,
     },
     OutageEnded,
-    /// The token expired and a fresh one was found where the old one came from.
+    /// The token expired, and a fresh one was read from its source.
     TokenRefreshed,
     /// The fresh token belongs to a user whose token the run didn't have before.
     OtherOwner {
         owner: Box<TokenOwner>,
-        /// Whether the user's rows are left alone from here on.
+        /// Whether the user's rows are protected from now on.
         is_spared: bool,
     },
-    /// A `warning` in a reply, told once for each text.
+    /// A `warning` of Slack; each text is reported once.
     Warning(Box<str>),
-    /// No further call will be made but those in flight.
+    /// The run makes no further calls, and waits for those in flight.
     Stopping(StopReason),
 }
 
 impl Event {
-    /// The row that ended, and how.
+    /// The row of an `Ended` event.
     #[must_use]
     pub fn ended(&self) -> Option<(&Row, &Outcome)> {
         let Self::Ended { row, outcome } = self else { return None };
         Some((row, outcome))
     }
 
-    /// The line of a row that is about to be sent for the first time in this run.
+    /// The line of a row that is sent for the first time in this run.
     #[must_use]
     pub fn first_sent(&self) -> Option<u64> {
         let Self::Sending { line, call: 1 } = self else { return None };
@@ -107,7 +105,7 @@ impl Event {
 #[serde(rename_all = "snake_case")]
 pub enum BucketKind {
     Org,
-    /// One for each workspace named in a request.
+    /// One bucket per workspace that requests name.
     Team,
 }
 
@@ -121,51 +119,50 @@ impl BucketKind {
     }
 }
 
-/// Why no call is made until a time that is known.
+/// What the run waits for until a known time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WaitReason {
     /// A 429 paused every bucket that still has rows.
     RateLimited,
     /// The server asked for a pause, but not because of a limit.
     ServerBusy,
-    /// The rate allows no call yet.
+    /// The spacing of calls.
     Paced,
-    /// The share of a rate that other runs use too allows no call yet.
+    /// The spacing of calls at this run's share of the limit.
     Shared,
-    /// An incident among those runs goes first.
+    /// An incident run with the same limit goes first.
     AfterIncident,
-    /// Only rows are left that are sent again after a backoff.
+    /// All remaining rows are in their backoff.
     Backoff,
-    /// Slack isn't answering; the next call finds out whether it does again.
+    /// Slack isn't answering; the next call tests whether it does.
     Outage,
 }
 
-/// What can be seen of a run at one moment.
+/// The state of a run at a moment.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Snapshot {
-    /// Rows of the whole input by how they ended, those of earlier runs on the same results included.
+    /// Rows by status, including those of earlier runs with the same results.
     pub counts: Counts,
     pub total: u64,
-    /// Rows that had ended before this run began.
+    /// Rows that ended in earlier runs.
     pub already_done: u64,
     pub in_flight: u32,
-    /// 429s met in this run.
+    /// 429s in this run.
     pub rate_limited: u64,
     pub calls: u64,
-    /// Since the run's first call; zero before it.
+    /// Since the first call; zero before it.
     pub elapsed: Duration,
-    /// Why no call may be made now, and how long from now until one may.
+    /// What the run is waiting for, and for how long from now.
     pub wait: Option<(WaitReason, Duration)>,
-    /// Calls a minute that the pacer allows itself now, over all buckets; `None` without a limit.
+    /// Current rate of all buckets in calls a minute; `None` without a limit.
     pub per_minute: Option<f64>,
-    /// Calls ended in the last 60 s.
+    /// Calls that ended in the last 60 s.
     pub recent_per_minute: f64,
-    /// Time that the rest will take at the present estimate.
+    /// Remaining time at the current estimate.
     pub eta: Option<Duration>,
-    /// The kind of bucket, once known.
+    /// `None` until it is known.
     pub bucket: Option<BucketKind>,
-    /// Whether Slack isn't answering just now.
+    /// Whether an outage is declared.
     pub outage: bool,
-    /// Whether the run is stopping.
     pub stopping: bool,
 }

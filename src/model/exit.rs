@@ -1,24 +1,24 @@
-//! Exit codes: one table, and how a run's end becomes one of its rows.
+//! The table of exit codes, and the exit code of a run.
 
 use super::Counts;
 
-/// How the program ends (contract.md, "Exit codes").
+/// See contract.md, "Exit codes".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ExitStatus {
-    /// Every row's session is gone, or was not there.
+    /// No row failed.
     Success,
-    /// The run ended, and some rows did not end well.
+    /// The run ended, and some rows failed.
     RowsFailed,
-    /// Wrong usage, or an input that cannot be used.
+    /// Wrong usage, or an unusable input.
     Usage,
-    /// Stopped by a limit of its own.
+    /// Stopped by a configured limit.
     Stopped,
-    /// The token or the permission will not do.
+    /// Authentication or permission failure.
     Denied,
     /// Slack can't be reached.
     Unavailable,
     Locked,
-    /// The results cannot be written.
+    /// The results can't be written.
     Unwritable,
     Internal,
     /// SIGINT.
@@ -28,7 +28,7 @@ pub enum ExitStatus {
 }
 
 impl ExitStatus {
-    /// Every way to end, with its number and its meaning.
+    /// Every exit status with its code and meaning.
     pub const TABLE: [(Self, u8, &'static str); 11] = [
         (Self::Success, 0, "every session is gone, or was already gone"),
         (Self::RowsFailed, 1, "the run ended, but some rows are failed, unknown or invalid"),
@@ -52,13 +52,12 @@ impl ExitStatus {
         self.row().1
     }
 
-    /// What the number says, in a line.
     #[must_use]
     pub fn meaning(self) -> &'static str {
         self.row().2
     }
 
-    /// The same for a program, in a word that stays.
+    /// A stable word for programs.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -76,8 +75,8 @@ impl ExitStatus {
         }
     }
 
-    /// How a run exits that came to its end. `not_reached` are rows with no record: those of a parked workspace, where
-    /// `any_parked`; otherwise nothing explains them, and the totals are not to be trusted.
+    /// The exit status of a run that wasn't stopped. `not_reached` rows have no record: they belong to a suspended
+    /// workspace if `any_parked`; otherwise there is an internal error.
     #[must_use]
     pub fn of_end(counts: &Counts, not_reached: u64, strict: bool, any_parked: bool) -> Self {
         if not_reached > 0 {

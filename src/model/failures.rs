@@ -1,12 +1,12 @@
-//! Why rows didn't end well: each error with the rows that ended with it.
+//! Counts rows by error.
 
 use super::Status;
 use std::collections::BTreeMap;
 
-/// Errors that are told apart. An error is a text of whoever answers, and memory must not grow with the input.
+/// Maximum number of distinct errors. Errors are texts from outside, and memory must not grow with the input.
 const MOST: usize = 100;
 
-/// Rows by status and error, of the statuses that can stay in `--remaining`.
+/// Rows by status and error, for the statuses that can be in `--remaining`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Failures {
     by_error: BTreeMap<(Status, Box<str>), u64>,
@@ -14,7 +14,6 @@ pub struct Failures {
 }
 
 impl Failures {
-    /// Counts one row that has ended.
     pub fn add(&mut self, status: Status, error: &str) {
         if error.is_empty() || !status.remains(true) {
             return;
@@ -27,7 +26,7 @@ impl Failures {
         }
     }
 
-    /// Status, error and rows; most rows first.
+    /// Status, error and number of rows; largest number first.
     #[must_use]
     pub fn most_first(&self, strict: bool) -> Vec<(Status, &str, u64)> {
         let all = self.by_error.iter().map(|((status, error), rows)| (*status, &**error, *rows));
@@ -36,7 +35,7 @@ impl Failures {
         failures
     }
 
-    /// Rows with errors beyond the first hundred.
+    /// Rows with other errors than the first 100.
     #[must_use]
     pub fn others(&self) -> u64 {
         self.others

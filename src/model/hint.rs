@@ -1,4 +1,4 @@
-//! What to do about rows that ended with an error. The hint of a code is in the table of codes.
+//! Hints for rows that ended with an error. Those of Slack's codes are in the table of codes.
 
 use super::{ErrorCode, Status};
 
@@ -7,7 +7,7 @@ const TRY_AGAIN: &str =
 const NOT_SLACK: &str =
     "what answered isn't Slack: check --api-url, and look for a proxy that answers in Slack's place";
 
-/// What the `error` of rows that ended like this means, a colon, and what to do about it.
+/// `meaning: what to do` for an `error` and its status.
 #[must_use]
 pub fn error_hint(status: Status, error: &str) -> &'static str {
     match status {

@@ -1,4 +1,4 @@
-//! Slack's identifiers, checked once at the border and trusted from there on.
+//! Slack's identifiers, validated when they are read.
 
 mod plain;
 mod text;
@@ -7,18 +7,17 @@ use std::borrow::Cow;
 use std::fmt;
 use text::IdText;
 
-/// Why a text is not the identifier it should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IdError {
     Missing,
     NotAnInteger,
-    /// `1.11228E+12`: a spreadsheet rounded the id, and the lost digits cannot be had back.
+    /// `1.11228E+12`: a spreadsheet rounded the id, and digits are lost.
     SpreadsheetDamage,
-    /// Digits, but more than 64 bits of them.
+    /// A number of more than 64 bits.
     TooLarge,
-    /// A team id that does not start with `T` or `E`, or has other than capitals and digits.
+    /// Doesn't start with `T` or `E`, or has other characters than capitals and digits.
     NotATeam,
-    /// A user id that does not start with `U` or `W`, or has other than capitals and digits.
+    /// Doesn't start with `U` or `W`, or has other characters than capitals and digits.
     NotAUser,
 }
 
@@ -37,13 +36,13 @@ impl fmt::Display for IdError {
 
 impl std::error::Error for IdError {}
 
-/// A session: 13 decimal digits in Slack's own samples, so above 2^32 (slack.md, "The call").
+/// 13 decimal digits in Slack's samples, so above 2^32 (slack.md, "The call").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionId(u64);
 
 impl SessionId {
-    /// Reads an id from a field's text; blanks around it are ignored, and so is what a spreadsheet has added if no digit can be
-    /// lost by it.
+    /// Reads an id from a field. Blanks and spreadsheet decoration around it are ignored, unless digits may have been
+    /// lost.
     ///
     /// # Errors
     /// [`IdError::Missing`], [`IdError::NotAnInteger`], [`IdError::SpreadsheetDamage`] or [`IdError::TooLarge`].
@@ -85,7 +84,7 @@ impl fmt::Display for SessionId {
     }
 }
 
-/// Slack writes ids in capitals and digits; the longest seen has 12 characters, and 64 is room enough.
+/// Slack's ids have capitals and digits. The longest known one has 12 characters; up to 64 are accepted.
 fn is_slack_id(text: &str, first: [char; 2]) -> bool {
     text.starts_with(first)
         && (2..=64).contains(&text.len())
@@ -99,10 +98,10 @@ macro_rules! text_id {
         pub struct $name(IdText);
 
         impl $name {
-            /// Reads an id from a field's text; blanks around it are ignored, and so is what marks it as text.
+            /// Reads an id from a field. Blanks and text marks around it are ignored.
             ///
             /// # Errors
-            /// [`IdError::Missing`], or the error that says what the text should have been.
+            /// [`IdError::Missing`], or the error for an invalid id of this kind.
             pub fn parse(text: &str) -> Result<Self, IdError> {
                 let text = text.trim();
                 if is_slack_id(text, $first) {
@@ -115,7 +114,6 @@ macro_rules! text_id {
                 }
             }
 
-            /// The id as Slack writes it.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 self.0.as_str()
@@ -137,7 +135,7 @@ macro_rules! text_id {
 }
 
 text_id!(
-    /// A workspace (`T…`) or the organisation itself (`E…`).
+    /// A workspace (`T…`) or the organization (`E…`).
     TeamId,
     ['T', 'E'],
     IdError::NotATeam

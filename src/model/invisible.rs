@@ -1,7 +1,8 @@
-//! Characters that nothing shows, or that change how others are shown: they can make two texts that look alike differ.
+//! Characters that are invisible, or that change how others are displayed. They can make two identical-looking texts
+//! differ.
 
-/// Whether a character takes no room of its own, or moves or reorders what is around it: controls, zero width, marks of
-/// direction, variation selectors, fillers, tags. A blank, however wide, isn't one.
+/// Whether a character has no width, or moves or reorders others: controls, zero-width characters, direction marks,
+/// variation selectors, fillers, tags. Blanks of any width don't count.
 #[must_use]
 pub fn is_invisible(c: char) -> bool {
     (c.is_control() && !c.is_whitespace())
@@ -18,9 +19,9 @@ pub fn is_invisible(c: char) -> bool {
         )
 }
 
-/// Whether a character could move a cursor, recolour a terminal, or make a line read otherwise than it is: C0, DEL and C1 (ESC
-/// among them), bidirectional controls, and characters without a width of their own. Unlike [`is_invisible`], this leaves out
-/// joiners of a script and variation selectors, which a name may need.
+/// Whether a character could move the cursor, change colors, or make a line misleading: C0, DEL and C1 (including
+/// ESC), bidirectional controls, and characters without width. Unlike [`is_invisible`], this excludes joiners and
+/// variation selectors, which names may need.
 #[must_use]
 pub fn is_unsafe_to_print(c: char) -> bool {
     c.is_control()
@@ -35,13 +36,13 @@ pub fn is_unsafe_to_print(c: char) -> bool {
         )
 }
 
-/// Whether a text is empty, or looks as if it were.
+/// Whether a text is empty or looks empty.
 #[must_use]
 pub fn is_blank(text: &str) -> bool {
     text.chars().all(|c| c.is_whitespace() || is_invisible(c))
 }
 
-/// The name of a character that is easily overlooked or mistaken in an id; `None` for one that has no name here.
+/// The name of a character that is easily overlooked or confused in an id; `None` for others.
 #[must_use]
 pub fn name_of(c: char) -> Option<&'static str> {
     Some(match c {

@@ -1,23 +1,22 @@
-//! Who draws on a rate limit, for people who are about to use it too.
+//! Who is using a rate limit, for display before a run.
 
 use super::Stamp;
 use serde::Serialize;
 use std::time::Duration;
 
-/// A rate limit as the runs left it that share it.
+/// The shared state of a rate limit.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct LimitUse {
-    /// The method of Slack's that is limited, and the workspace if it has a limit of its own.
+    /// The limited method, and the workspace if it has its own limit.
     pub limit: String,
     pub runs: Vec<RunOnLimit>,
-    /// When calls are allowed again; `None` if they are now.
+    /// When calls are allowed again; `None` if they are allowed now.
     pub closed_until: Option<Stamp>,
-    /// Calls a minute that were found to be accepted, less than a day ago.
+    /// The limit in calls a minute, as learned within the last day.
     pub learned_per_minute: Option<f64>,
     pub learned_at: Option<Stamp>,
 }
 
-/// One of those runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RunOnLimit {
     pub host: String,
@@ -27,13 +26,13 @@ pub struct RunOnLimit {
 }
 
 impl LimitUse {
-    /// Whether there is nothing to say about it.
+    /// Whether there is nothing to report.
     #[must_use]
     pub fn is_unused(&self) -> bool {
         self.runs.is_empty() && self.closed_until.is_none() && self.learned_per_minute.is_none()
     }
 
-    /// How long ago the rate was learned.
+    /// Age of the learned rate.
     #[must_use]
     pub fn age(&self, now: Stamp) -> Option<Duration> {
         let age = now.as_millis() - self.learned_at?.as_millis();

@@ -1,47 +1,43 @@
-//! What a manifest says of the input, the results and the rows. As it is written, as in [`super::Run`].
+//! The members of a manifest about input, results and rows, as they are written.
 
 use super::{ColumnNames, Counts, Extra, Fields, IdColumn, IdColumns, Stamp, Status};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
 
-/// The input: the file as it is, and what it unpacks to, which is what a resumption compares.
+/// The input file, and its decompressed content, which a resumed run compares.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct InputRecord {
-    /// As it was given; `-` for standard input.
+    /// As given; `-` for standard input.
     pub path: String,
-    /// Of the file, in lower-case hexadecimal, as `sha256sum` prints it.
+    /// In lower-case hexadecimal, as `sha256sum` prints it.
     pub sha256: String,
-    /// The file's length.
     pub bytes: u64,
-    /// Of the unpacked content.
     pub content_sha256: String,
-    /// The unpacked content's length.
     pub content_bytes: u64,
-    /// Rows, the header not counted.
+    /// Without the header.
     pub rows: u64,
-    /// Which of its columns were read as which id; empty in manifests of versions that didn't record it.
+    /// Which columns were read as which id; empty in manifests of versions that didn't record it.
     #[serde(default)]
     pub columns: Columns,
-    /// Members that this version does not know.
+    /// Members that this version doesn't know.
     #[serde(flatten)]
     pub extra: Extra,
 }
 
-/// Headers by the name of the id: `session_id`, `user_id`, `team_id`, `email`.
+/// Headers by id name: `session_id`, `user_id`, `team_id`, `email`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Columns(BTreeMap<String, String>);
 
 impl Columns {
-    /// Those that were found in a header.
     #[must_use]
     pub fn of(found: IdColumns, header: &Fields) -> Self {
         let header = |column: IdColumn| found.of(column).and_then(|index| header.get(index));
         Self(IdColumn::ALL.into_iter().filter_map(|id| Some((id.as_str().into(), header(id)?.into()))).collect())
     }
 
-    /// As names to find them by again, in results with the same columns.
+    /// As `--column` names, to find the columns in the results.
     #[must_use]
     pub fn names(&self) -> ColumnNames {
         let mut names = ColumnNames::default();
@@ -53,92 +49,81 @@ impl Columns {
         names
     }
 
-    /// The first id that was read from another column than now, with its header of then.
+    /// The first id that was read from another column than now, with the header of that column.
     #[must_use]
     pub fn first_other(&self, now: &Self) -> Option<(&str, &str)> {
         self.0.iter().find(|(id, header)| now.0.get(*id) != Some(header)).map(|(id, header)| (&**id, &**header))
     }
 }
 
-/// The results.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Results {
-    /// Where they were written.
     pub path: String,
-    /// Once the run has ended; none while they change.
+    /// `None` while a run is writing them.
     pub sha256: Option<String>,
-    /// As for `sha256`.
+    /// `None` while a run is writing them.
     pub bytes: Option<u64>,
-    /// Members that this version does not know.
+    /// Members that this version doesn't know.
     #[serde(flatten)]
     pub extra: Extra,
 }
 
-/// The remaining file: only what is still this is replaced or removed.
+/// The remaining file. It is only replaced or removed if it is unchanged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Remaining {
-    /// Where it was written.
     pub path: String,
-    /// Its rows.
     pub rows: u64,
-    /// Of the file, in lower-case hexadecimal.
     pub sha256: String,
-    /// The file's length.
     pub bytes: u64,
 }
 
-/// From the first call to the last record, in UTC: what an alert is matched to.
+/// From the first call to the last record, in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Window {
-    /// The first.
     pub from: Stamp,
-    /// The last.
     pub to: Stamp,
 }
 
-/// Rows by how they ended, over all runs. They add up to the input's.
+/// Rows by status, over all runs. With `not_reached`, they add up to the rows of the input.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct StatusTotals {
-    /// Each status with its rows.
     #[serde(flatten)]
     pub by_status: StatusRows,
-    /// Rows that have not ended.
+    /// Rows without a record.
     pub not_reached: u64,
 }
 
 impl StatusTotals {
-    /// From the rows that have ended, of an input of `rows` rows.
+    /// For an input of `rows` rows.
     #[must_use]
     pub fn of(ended: &Counts, rows: u64) -> Self {
         let not_reached = rows.saturating_sub(ended.ended());
         Self { by_status: ended.iter().collect(), not_reached }
     }
 
-    /// All rows; `None` if their sum overflows.
+    /// All rows; `None` if the sum overflows.
     #[must_use]
     pub fn rows(&self) -> Option<u64> {
         self.by_status.0.iter().try_fold(self.not_reached, |sum, (_, rows)| sum.checked_add(*rows))
     }
 }
 
-/// Statuses with their rows, in the order of the totals. A list, and not a map: most of the 100,000 users that there can
-/// be have one entry, and a map takes eight times its memory.
+/// Rows by status. A list instead of a map, because most of up to 100,000 users have one entry, and a map needs eight
+/// times the memory.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct StatusRows(Box<[(Status, u64)]>);
 
 impl StatusRows {
-    /// From counts, without the statuses that have none.
+    /// Without statuses that have no rows.
     #[must_use]
     pub fn some(counts: &Counts) -> Self {
         counts.iter().filter(|(_, rows)| *rows > 0).collect()
     }
 
-    /// Each status that has rows, with their number.
     pub fn iter(&self) -> impl Iterator<Item = (Status, u64)> {
         self.0.iter().copied()
     }
 
-    /// Rows of this status.
     #[must_use]
     pub fn of(&self, status: Status) -> u64 {
         self.0.iter().find(|(named, _)| *named == status).map_or(0, |(_, rows)| *rows)
@@ -169,28 +154,27 @@ impl<'de> Deserialize<'de> for StatusRows {
     }
 }
 
-/// The totals of a verification, as `verify` writes them into the member `verified`.
+/// The totals of `verify`, in the member `verified`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Verified {
-    /// When.
     pub at: Stamp,
-    /// The file with the answers.
+    /// The verified file.
     pub file: String,
-    /// Records whose session is gone, and whose user has no other.
+    /// Records whose session is gone and whose user has no other session.
     pub gone: u64,
-    /// Records whose session is gone, and whose user has others.
+    /// Records whose session is gone and whose user has another session.
     pub user_back: u64,
-    /// Records whose session is listed.
+    /// Records whose session is still listed.
     pub still_there: u64,
-    /// Records of which nothing could be proved.
+    /// Records that couldn't be verified.
     pub unproven: u64,
-    /// Records that name no session.
+    /// Records without a session id.
     pub not_asked: u64,
-    /// Sessions recorded as gone that are not proved gone.
+    /// Revoked records whose session isn't verified as gone.
     pub revoked_but_not_gone: u64,
-    /// `requested` records that are not proved gone; `None` in manifests of versions that didn't record it.
+    /// `requested` records that aren't verified as gone; `None` in manifests of versions that didn't record it.
     #[serde(default)]
     pub requested_but_not_gone: Option<u64>,
-    /// Sessions of the users concerned that the results do not name.
+    /// Sessions of these users that aren't in the results.
     pub new_sessions: u64,
 }

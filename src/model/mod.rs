@@ -1,7 +1,7 @@
-//! The nouns of a run: ids, rows, replies, outcomes, events, totals.
+//! The data types of a run: ids, rows, replies, outcomes, events, totals.
 //!
-//! The standard library and serde, except for the calendar of [`Stamp`] and the set of lines in [`PossiblySent`]. Everything
-//! else in the crate may import this room; it imports nothing of the crate.
+//! Uses only the standard library and serde, except for the calendar of [`Stamp`] and the set of lines in
+//! [`PossiblySent`]. Every other module may import this one; it imports nothing of the crate.
 
 mod carried;
 mod code;

@@ -1,4 +1,4 @@
-//! Choices of the command line that the inner rooms go by.
+//! Settings of the command line that inner modules use.
 
 use super::Rate;
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,8 @@ use std::path::PathBuf;
 
 pub const API_URL: &str = "https://slack.com/api/";
 
-/// Whether a URL's host, without brackets, is 127.0.0.0/8, `::1`, or `localhost`, which the client resolves to these itself.
+/// Whether a host, without brackets, is in 127.0.0.0/8, `::1`, or `localhost`, which the client resolves to these
+/// itself.
 #[must_use]
 pub fn is_loopback_host(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
@@ -16,12 +17,12 @@ pub fn is_loopback_host(host: &str) -> bool {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InputSource {
-    /// `-`, or another name of standard input.
+    /// `-` or another path of standard input.
     Stdin,
-    /// A FIFO, a device, or an open descriptor under a name, as `<(…)` gives it: it can be read once, and nothing can be written
-    /// beside it.
+    /// A FIFO, a device, or a path of an open descriptor, as from `<(…)`. It can be read once, and nothing can be
+    /// written next to it.
     Stream(PathBuf),
-    /// A regular file, or a path that names nothing.
+    /// A regular file, or a path that doesn't exist.
     File(PathBuf),
 }
 
@@ -42,10 +43,10 @@ impl Delimiter {
     pub const SEMICOLON: Self = Self(b';');
     pub const TAB: Self = Self(b'\t');
 
-    /// Reads one ASCII punctuation mark, or a tab, which may be written `tab` or `\t`.
+    /// Accepts one ASCII punctuation mark, or a tab, also written as `tab` or `\t`.
     ///
     /// # Errors
-    /// If it may be part of an id, is a quote, or is more than one character; in words.
+    /// If it may be part of an id, is a quote, or is more than one character.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         match text.as_bytes() {
             b"tab" | b"\\t" | b"\t" => Ok(Self::TAB),
@@ -61,17 +62,17 @@ impl Delimiter {
     }
 }
 
-/// `--identify-by`, or `--whole-users`: which id goes beside `session_id` (slack.md, "The call").
+/// `--identify-by` or `--whole-users`: which id is sent with `session_id` (slack.md, "The call").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Identify {
-    /// By `user_id` if the row has it, else by `team_id`.
+    /// By `user_id` if the row has one, otherwise by `team_id`.
     #[default]
     Auto,
-    /// By `user_id` alone.
+    /// Only by `user_id`.
     User,
-    /// By `team_id` alone.
+    /// Only by `team_id`.
     Team,
-    /// `--whole-users`: not the session, but its user with all others.
+    /// `--whole-users`: all sessions of the row's user.
     WholeUsers,
 }
 
@@ -90,38 +91,38 @@ impl Identify {
 /// `--rate`, with `--start-rate` and `--max-rate`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RateChoice {
-    /// The limit is found during the run. `start` is never above `max`.
+    /// The limit is found during the run. `start` is at most `max`.
     Auto {
         start: Rate,
         max: Rate,
     },
     Fixed(Rate),
-    /// Only on the loopback address.
+    /// Only for loopback addresses.
     Unlimited,
 }
 
 /// `--bucket`: which rows share a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BucketPolicy {
-    /// Find out (pacing.md, "Learn the buckets").
+    /// Detect it (pacing.md, "Learn the buckets").
     Auto,
     Org,
-    /// One bucket for each workspace that a request names.
+    /// One bucket per workspace that requests name.
     Team,
 }
 
-/// `--quota`: where the state of the limits is kept that runs share.
+/// `--quota`: where the shared state of the rate limits is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum QuotaChoice {
-    /// In files of this machine.
+    /// In files on this machine.
     Auto,
     /// On a Redis server.
     Redis(StoreUrl),
-    /// Nowhere: this process alone.
+    /// Not shared.
     None,
 }
 
-/// The URL of a Redis server. It may have a password, so it isn't shown.
+/// The URL of a Redis server. It may contain a password, so it is never displayed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StoreUrl(Box<str>);
 
@@ -153,19 +154,17 @@ pub enum Priority {
     Incident,
 }
 
-/// When failed rows stop the run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum MaxFailures {
     Rows(u64),
-    /// This share of the rows ended by an answer or by exhaustion, 0 to 1, once 50 of them have ended.
+    /// Share of the rows that were sent and have ended, 0 to 1; applies once 50 of them have ended.
     Share(f64),
 }
 
-/// Rows that must have ended before [`MaxFailures::Share`] is looked at (contract.md, `--max-failures`).
+/// Minimum number of ended rows for [`MaxFailures::Share`] (contract.md, `--max-failures`).
 const ENOUGH_FOR_A_SHARE: u64 = 50;
 
 impl MaxFailures {
-    /// Whether `failed` of `ended` rows are too many.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "counts of rows")]
     pub fn reached(self, failed: u64, ended: u64) -> bool {
@@ -190,7 +189,7 @@ pub enum TokenSource {
 }
 
 impl TokenSource {
-    /// Whether a token that expired in the middle of a run can be read again from there without asking anybody.
+    /// Whether an expired token can be read again without asking anybody.
     #[must_use]
     pub fn is_renewable(&self) -> bool {
         match self {
@@ -205,7 +204,7 @@ impl fmt::Display for TokenSource {
         match self {
             Self::Env => f.write_str("SLACK_TOKEN"),
             Self::File(path) => write!(f, "--token-file {}", path.display()),
-            // A command can hold a secret of its own.
+            // The command may contain a secret.
             Self::Command(_) => f.write_str("--token-command"),
             Self::Credential(path) => write!(f, "the systemd credential {}", path.display()),
             Self::Prompt => f.write_str("the prompt"),
@@ -248,16 +247,16 @@ pub enum ScreenMode {
     None,
 }
 
-/// How an input compares with that of an earlier run.
+/// The input compared with that of an earlier run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InputMatch {
     Same,
-    /// The earlier content, and whole lines behind it.
+    /// The earlier content with lines appended.
     Appended,
     Other,
 }
 
-/// How standard error looks; every command has one.
+/// How standard error is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutputStyle {
     pub progress: ScreenMode,
@@ -266,7 +265,7 @@ pub struct OutputStyle {
     pub log_format: LogFormat,
 }
 
-/// Which sessions of whole users end, if not all of them.
+/// Which sessions of whole users are ended, if not all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SessionKind {

@@ -1,8 +1,8 @@
-//! How a row ended.
+//! Results of rows.
 
 use super::Stamp;
 
-/// The `status` column (contract.md, "Results"); what each means is in its entry of the table.
+/// The `status` column (contract.md, "Results"). The meanings are in the table below.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Status {
     Revoked,
@@ -16,39 +16,39 @@ pub enum Status {
     Protected,
 }
 
-/// Whether something has to be done about a row.
+/// Whether a row needs further processing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Unsettled {
     Never,
-    /// Under `--strict`.
+    /// Only with `--strict`.
     Strictly,
     Always,
 }
 
-/// How a row with a status is shown: its colour in charts.
+/// Groups of statuses, which have a color in charts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StatusGroup {
     Gone,
-    /// Slack has said that it will end it, and `verify` can prove it.
+    /// Slack has queued the logout; `verify` can prove it.
     Requested,
-    /// Nothing was done, and nothing has to be.
+    /// Nothing was done, and nothing is needed.
     Skipped,
-    /// Not sent because the session must not end.
+    /// Not sent because the session is protected.
     Protected,
     ActionNeeded,
 }
 
-/// What the colour of a text means.
+/// The meaning of a text's color.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tone {
     Plain,
     Good,
     Bad,
-    /// A pause, or something to look at.
+    /// A pause, or something to check.
     Warning,
 }
 
-/// All that is said of a status.
+/// The properties of a status.
 struct StatusEntry {
     status: Status,
     word: &'static str,
@@ -56,15 +56,15 @@ struct StatusEntry {
     meaning: &'static str,
     group: StatusGroup,
     tone: Tone,
-    /// Whether the row fails the run (exit code 1) and stays in the remaining file.
+    /// Whether the row causes exit code 1 and stays in the remaining file.
     unsettled: Unsettled,
-    /// Whether the row's session is gone, or may be, through one of the run's calls or by itself.
+    /// Whether the session is gone or may be gone.
     may_be_gone: bool,
 }
 
-/// In the order of the totals. `not_found` counts only under `--strict`: without it, it reads as "was not there". What was
-/// requested is left to `verify`, which proves it. A duplicate's session is another row's, and a protected row must not reach
-/// the remaining file, which people are asked to run without a word of `--protect`.
+/// In the order of the totals. `not_found` needs processing only with `--strict`. `requested` is left to `verify`. A
+/// duplicate's session belongs to another row. A protected row must never be in the remaining file, which may be run
+/// without `--protect`.
 const TABLE: [StatusEntry; 9] = [
     StatusEntry {
         status: Status::Revoked,
@@ -159,7 +159,7 @@ const TABLE: [StatusEntry; 9] = [
 ];
 
 impl Status {
-    /// Every status, in the order of the totals.
+    /// In the order of the totals.
     pub const ALL: [Self; TABLE.len()] = {
         let mut all = [Self::Revoked; TABLE.len()];
         let mut index = 0;
@@ -184,7 +184,7 @@ impl Status {
         self.entry().label
     }
 
-    /// What it means, without a full stop. Code is between backticks.
+    /// Without a full stop. Code is in backticks.
     #[must_use]
     pub fn meaning(self) -> &'static str {
         self.entry().meaning
@@ -200,20 +200,20 @@ impl Status {
         self.entry().tone
     }
 
-    /// The status that a word in a results file stands for.
+    /// From the word in a results file.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.as_str() == word)
     }
 
-    /// Whether the row's session is gone, or may be, through one of the run's calls or by itself.
+    /// Whether the session is gone or may be gone.
     #[must_use]
     pub fn may_be_gone(self) -> bool {
         self.entry().may_be_gone
     }
 
-    /// Whether the row fails the run and stays in `--remaining`: its session is not known to be gone, no other row stands for it,
-    /// and it may be sent.
+    /// Whether the row causes exit code 1 and stays in `--remaining`: its session isn't known to be gone, no other
+    /// row has it, and it may be sent.
     #[must_use]
     pub fn remains(self, strict: bool) -> bool {
         match self.entry().unsettled {
@@ -224,21 +224,20 @@ impl Status {
     }
 }
 
-/// The record of a row: everything that the results file says about it beside its own columns.
+/// The result of a row: its record in the results file, without the input's columns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
     pub status: Status,
-    /// Slack's code, the transport's fault, or the rule that an unsent row broke; none on success.
+    /// Slack's code, the transport fault, or the rule that an unsent row broke; `None` on success.
     pub error: Option<Box<str>>,
-    /// In words; free of control characters.
+    /// In words, without control characters.
     pub detail: Box<str>,
     /// Of the deciding answer.
     pub http_status: Option<u16>,
-    /// Calls made for the row. Those answered 429 are counted in `rate_limited` alone: a limit is no attempt.
+    /// Calls made for the row, without those answered 429, which `rate_limited` counts.
     pub attempts: u32,
-    /// 429s met.
     pub rate_limited: u32,
-    /// When the first call was sent; none where none was.
+    /// `None` if no call was made.
     pub first_sent_at: Option<Stamp>,
     pub finished_at: Stamp,
     /// `x-slack-req-id` of the deciding answer.
@@ -246,7 +245,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Nothing but a status; the others start from here.
+    /// Only with a status.
     #[must_use]
     pub fn bare(status: Status, finished_at: Stamp) -> Self {
         Self {

@@ -1,14 +1,14 @@
-//! Whose token it is.
+//! The owner of a token.
 
 use super::{TeamId, UserId};
 
-/// The owner of a token, as `auth.test` names it.
+/// As `auth.test` reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenOwner {
     pub id: UserId,
-    /// The user's name; may be empty, as all names here.
+    /// All names may be empty.
     pub name: Box<str>,
-    /// The workspace or, for an organization's token, the organization.
+    /// The workspace, or the organization for an organization's token.
     pub team_id: Option<TeamId>,
     pub team: Box<str>,
     pub enterprise_id: Option<TeamId>,

@@ -1,14 +1,14 @@
-//! People as lists name them: by user id, or by e-mail address.
+//! People in lists: user ids or e-mail addresses.
 
 use super::UserId;
 use std::fmt;
 
-/// An e-mail address, in lower case: Slack compares them so.
+/// In lower case, because Slack ignores case.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EmailAddress(Box<str>);
 
 impl EmailAddress {
-    /// `None` if the text isn't one address: no blanks, one `@` with something on both sides.
+    /// `None` unless the text is one address: no blanks, and one `@` between two parts.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();

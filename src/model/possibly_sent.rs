@@ -1,12 +1,11 @@
-//! Which rows an earlier run may have sent without recording an answer.
+//! Rows that an earlier run may have sent without recording an answer.
 
 use roaring::RoaringTreemap;
 
-/// Rows that a run which died may have sent without recording an answer.
 #[derive(Debug, Clone, PartialEq)]
 pub enum PossiblySent {
     Lines(RoaringTreemap),
-    /// Any: there is no journal to tell.
+    /// Any row may have been sent, because there is no journal.
     All,
 }
 
@@ -17,7 +16,7 @@ impl Default for PossiblySent {
 }
 
 impl PossiblySent {
-    /// The same, and the rows of these lines.
+    /// Adds the rows of these lines.
     #[must_use]
     pub fn and(self, lines: &RoaringTreemap) -> Self {
         match self {
@@ -26,7 +25,6 @@ impl PossiblySent {
         }
     }
 
-    /// Whether the row of this line may have been sent.
     #[must_use]
     pub fn contains(&self, line: u64) -> bool {
         match self {

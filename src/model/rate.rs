@@ -1,4 +1,4 @@
-//! How fast calls may be made, kept exactly as it was stated.
+//! Call rates, kept exactly as given.
 
 use std::fmt;
 use std::str::FromStr;
@@ -41,13 +41,13 @@ impl Per {
     }
 }
 
-/// Why a text is not a rate that calls could be made at.
+/// Why a text isn't a usable rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RateError {
     NoPeriod,
-    /// Something other than `s`, `min` or `h` after the slash.
+    /// Not `s`, `min` or `h` after the slash.
     UnknownPeriod,
-    /// Other than decimal digits, with or without a point, before the slash.
+    /// Not a decimal number before the slash.
     NotANumber,
     Negative,
     Zero,
@@ -78,19 +78,19 @@ impl std::error::Error for RateError {}
 /// Calls per period. At least one a day and at most 1,000 a second, to the thousandth of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Rate {
-    /// 3.6 thousand million at most: 1,000 a second, stated per hour.
+    /// At most 3.6 billion: 1,000 a second, given per hour.
     thousandths: u32,
     per: Per,
 }
 
 impl Rate {
-    /// What Slack's Tier 2 grants at least: 20 calls a minute (slack.md, "Rate limits").
+    /// The minimum of Slack's Tier 2: 20 calls a minute (slack.md, "Rate limits").
     pub const TIER_2: Self = Self { thousandths: 20_000, per: Per::Minute };
 
-    /// What Slack's Tier 4 grants at least: 100 calls a minute.
+    /// The minimum of Slack's Tier 4: 100 calls a minute.
     pub const TIER_4: Self = Self { thousandths: 100_000, per: Per::Minute };
 
-    /// The most that is tried where nothing else is said: 300 calls a minute (contract.md, `--max-rate`).
+    /// Default of `--max-rate`: 300 calls a minute.
     pub const AUTO_MAX: Self = Self { thousandths: 300_000, per: Per::Minute };
 
     /// Whole calls in a period.
@@ -119,26 +119,25 @@ impl Rate {
         u64::from(self.thousandths) * u64::from(3600 / self.per.seconds())
     }
 
-    /// Calls a minute.
     #[must_use]
     pub fn per_minute(self) -> f64 {
         f64::from(self.thousandths) / 1000.0 * 60.0 / f64::from(self.per.seconds())
     }
 
-    /// The time from one call to the next where they are spaced evenly; rounded up, so that it is never too short.
+    /// The time between two evenly spaced calls, rounded up.
     #[must_use]
     pub fn interval(self) -> Duration {
         let period_in_nanos = u64::from(self.per.seconds()) * 1_000_000_000;
         Duration::from_nanos((period_in_nanos * 1000).div_ceil(u64::from(self.thousandths)))
     }
 
-    /// Whether this is more calls in the same time than `other`, whatever the periods they are stated in.
+    /// Compares rates of any periods.
     #[must_use]
     pub fn is_faster_than(self, other: Self) -> bool {
         self.thousandths_an_hour() > other.thousandths_an_hour()
     }
 
-    /// The slower of two rates; the first where they are the same.
+    /// The slower rate; `self` if they are equal.
     #[must_use]
     pub fn slower_of(self, other: Self) -> Self {
         if self.is_faster_than(other) { other } else { self }
@@ -160,7 +159,7 @@ impl fmt::Display for Rate {
 impl FromStr for Rate {
     type Err = RateError;
 
-    /// Reads `20/min`, `5/s`, `1200/h`, `0.5/s`; blanks around the parts and the case of the period do not matter.
+    /// Reads `20/min`, `5/s`, `1200/h`, `0.5/s`. Blanks around the parts and the case of the period are ignored.
     fn from_str(text: &str) -> Result<Self, RateError> {
         let Some((count, period)) = text.split_once('/') else {
             thousandths(text.trim())?;
@@ -172,7 +171,6 @@ impl FromStr for Rate {
     }
 }
 
-/// The number of calls, in thousandths.
 fn thousandths(text: &str) -> Result<u32, RateError> {
     match text.strip_prefix('-') {
         Some(positive) => decimal(positive).and(Err(RateError::Negative)),
@@ -180,7 +178,7 @@ fn thousandths(text: &str) -> Result<u32, RateError> {
     }
 }
 
-/// A decimal number in thousandths. No float is involved, so neither NaN nor an exponent can slip through.
+/// A decimal number in thousandths. Not parsed as a float, so NaN and exponents are refused.
 fn decimal(text: &str) -> Result<u32, RateError> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());

@@ -1,30 +1,30 @@
-//! What came back from one call, before anybody decides what it means.
+//! The answer to a call, before it is classified.
 
 use super::ErrorCode;
 use std::time::Duration;
 
-/// The pause if an answer asks for one and doesn't say how long, or illegibly (slack.md, "Rate limits").
+/// The pause if an answer asks for one without a readable length (slack.md, "Rate limits").
 pub const UNSTATED_PAUSE: Duration = Duration::from_secs(30);
 
-/// The answer to one call that ends sessions, reduced to what the engine decides by.
+/// The answer to a call that ends sessions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
     pub answer: Answer,
-    /// The HTTP status, where there was an HTTP answer at all.
+    /// `None` without an HTTP answer.
     pub http_status: Option<u16>,
     /// `x-slack-req-id`.
     pub request_id: Option<Box<str>>,
-    /// Slack's own words (`response_metadata.messages`, `needed`/`provided`), or the transport's; free of control characters.
+    /// Slack's messages (`response_metadata.messages`, `needed`/`provided`) or that of the transport, without control
+    /// characters.
     pub detail: Box<str>,
-    /// The `warning` member: worth one line in the log, never a row's failure.
+    /// The `warning` member. It is logged, and isn't a failure.
     pub warning: Option<Box<str>>,
-    /// How long the server asks to wait before another call, in an answer that is worth another attempt and no limit:
-    /// `Retry-After` on a 503. `None` if it doesn't ask.
+    /// The pause that a transient answer other than a rate limit asks for, such as a 503 with `Retry-After`.
     pub wait: Option<Duration>,
 }
 
 impl Reply {
-    /// A reply that holds nothing but its answer; the others start from here.
+    /// Only with an answer.
     #[must_use]
     pub fn bare(answer: Answer) -> Self {
         Self { answer, http_status: None, request_id: None, detail: Box::default(), warning: None, wait: None }
@@ -33,13 +33,13 @@ impl Reply {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// HTTP 200, a JSON body, and `ok` exactly `true`. Nothing else is success.
+    /// HTTP 200, a JSON body, and `ok` exactly `true`.
     Ok,
-    /// `ok: false` and a code, whatever the HTTP status, other than a limit.
+    /// `ok: false` and a code other than a rate limit, with any HTTP status.
     Refused(ErrorCode),
-    /// HTTP 429, or `ratelimited` in a body of any status; with the pause that was asked for, where it could be read.
+    /// HTTP 429, or `ratelimited` in a body of any status.
     RateLimited {
-        /// From `Retry-After`: seconds, or an HTTP date less now. `None` where it is missing or unreadable.
+        /// From `Retry-After`: seconds, or an HTTP date minus now. `None` if it is missing or unreadable.
         retry_after: Option<Duration>,
     },
     Fault(Fault),
@@ -48,20 +48,19 @@ pub enum Answer {
 /// Why there is no clear answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fault {
-    /// The connection was never made, so nothing was sent: the one fault that cannot have had an effect.
+    /// No connection was made, so nothing was sent. The only fault that can't have had an effect.
     NotConnected,
-    /// The connection broke while the request or its answer was on the way.
+    /// The connection broke during the request or the answer.
     Connection,
-    /// `--timeout` passed.
     Timeout,
-    /// An HTTP status that is no answer of Slack's.
+    /// An HTTP status without a usable answer.
     Http(u16),
-    /// A 200 that is not the JSON it should be.
+    /// HTTP 200 without the expected JSON.
     BadResponse,
 }
 
 impl Fault {
-    /// Whether the session may be gone all the same.
+    /// Whether the call may have taken effect.
     #[must_use]
     pub fn is_ambiguous(self) -> bool {
         match self {

@@ -1,30 +1,29 @@
-//! The columns of the results file that follow the input's: each with its name, how the end of a row is written in it, and how
-//! it is read back. Files, events and documents go by this table.
+//! The columns that results have after those of the input: name, encoding and decoding of each.
 
 use super::{Outcome, Stamp, Status};
 
-/// What a column says of one row. Files and JSON write it each in their own way.
+/// The value of a column, which files and JSON write in their own format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ColumnValue<'a> {
-    /// Nothing is known. JSON leaves the member out.
+    /// JSON omits the member.
     Empty,
     Number(u64),
-    /// May come from whoever answered in Slack's place: every writer cleans it for its own reader.
+    /// May come from any server, so every writer has to clean it.
     Text(&'a str),
     Time(Stamp),
 }
 
 pub struct ResultColumn {
     pub name: &'static str,
-    /// Whether no results file can do without it. The others may have been added later than a file was written.
+    /// Whether every results file must have it. Others may have been added in a later version.
     pub is_required: bool,
-    /// What the column says, of the line in the input and of how its row ended.
+    /// The value for a line and its outcome.
     pub value: for<'a> fn(u64, &'a Outcome) -> ColumnValue<'a>,
-    /// Reads a text back; `None` if the column never holds such a text.
+    /// Decodes a text; `None` if it is invalid for the column.
     pub read: fn(&str, &mut u64, &mut Outcome) -> Option<()>,
 }
 
-/// The columns, in the order in which they are written (contract.md, "Results").
+/// In the order in which they are written (contract.md, "Results").
 pub const RESULT_COLUMNS: [ResultColumn; 10] = [
     ResultColumn {
         name: "line",
@@ -119,7 +118,7 @@ pub const RESULT_COLUMNS: [ResultColumn; 10] = [
 ];
 
 impl ResultColumn {
-    /// The names of all columns, in the order of the table.
+    /// In the order of the table.
     pub const NAMES: [&'static str; RESULT_COLUMNS.len()] = {
         let mut names = [""; RESULT_COLUMNS.len()];
         let mut index = 0;

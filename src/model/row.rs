@@ -1,10 +1,10 @@
-//! One row of the input: where it stood, what it said, and whom it names.
+//! A row of the input and what it identifies.
 
 use super::{IdError, SessionId, Status, TeamId, UserId};
 use serde::Serialize;
 use std::fmt;
 
-/// The fields of a record as they were read, in two allocations whatever their number.
+/// The fields of a record, in two allocations.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Fields {
     text: Box<str>,
@@ -12,10 +12,10 @@ pub struct Fields {
 }
 
 impl Fields {
-    /// From the fields' texts one after another, and the end of each in it, in bytes.
+    /// `text` has the fields one after another, `ends` the end of each in bytes.
     ///
     /// # Panics
-    /// Where an end is not a character border of `text`, or is before the one ahead of it.
+    /// If an end isn't a character boundary of `text`, or the ends aren't ascending.
     #[must_use]
     pub fn new(text: Box<str>, ends: Box<[u32]>) -> Self {
         let mut start = 0;
@@ -31,19 +31,18 @@ impl Fields {
         self.ends.len()
     }
 
-    /// Whether there is no field at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
 
-    /// Bytes of all fields together.
+    /// Length of all fields in bytes.
     #[must_use]
     pub fn text_len(&self) -> usize {
         self.text.len()
     }
 
-    /// The text of field `index`, counted from 0.
+    /// Field `index`, counted from 0.
     #[must_use]
     pub fn get(&self, index: usize) -> Option<&str> {
         let end = *self.ends.get(index)? as usize;
@@ -51,7 +50,6 @@ impl Fields {
         self.text.get(start..end)
     }
 
-    /// The fields in order.
     pub fn iter(&self) -> impl Iterator<Item = &str> + Clone {
         (0..self.len()).filter_map(|index| self.get(index))
     }
@@ -68,24 +66,24 @@ impl<'a> FromIterator<&'a str> for Fields {
     }
 }
 
-/// Which identifier goes beside `session_id`: one of the two, never both (slack.md, "The call").
+/// Which identifier is sent with `session_id`: never both (slack.md, "The call").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum IdentifyBy {
-    /// `user_id`, which Slack's documentation asks for since August 2024.
+    /// `user_id`, which Slack's documentation requires since August 2024.
     User,
-    /// `team_id`, the form of the method's reference.
+    /// `team_id`, as in the reference of the method.
     Team,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
     Session(SessionTarget),
-    /// The end of every session of a user.
+    /// Every session of a user.
     User(UserTarget),
 }
 
 impl Target {
-    /// A session named by its workspace; `user` is only carried for the totals.
+    /// A session identified by its workspace; `user` is only used for totals.
     #[must_use]
     pub fn by_team(session: SessionId, team: TeamId, user: Option<UserId>) -> Self {
         Self::Session(SessionTarget {
@@ -97,7 +95,7 @@ impl Target {
         })
     }
 
-    /// A session named by its owner; `team` is only carried for the totals.
+    /// A session identified by its user; `team` is only used for totals.
     #[must_use]
     pub fn by_user(session: SessionId, user: UserId, team: Option<TeamId>) -> Self {
         Self::Session(SessionTarget {
@@ -109,13 +107,13 @@ impl Target {
         })
     }
 
-    /// A whole user; `team` and `session` are only carried.
+    /// All sessions of a user; `team` and `session` are only used for totals.
     #[must_use]
     pub fn whole_user(user: UserId, team: Option<TeamId>, session: Option<SessionId>) -> Self {
         Self::User(UserTarget { user, team, session })
     }
 
-    /// The session that the row names; a row that asks for a whole user need not name one.
+    /// The session of the row; may be missing for a whole user.
     #[must_use]
     pub fn session(&self) -> Option<SessionId> {
         match self {
@@ -124,7 +122,6 @@ impl Target {
         }
     }
 
-    /// The workspace, where the row has it.
     #[must_use]
     pub fn team(&self) -> Option<&TeamId> {
         match self {
@@ -133,7 +130,6 @@ impl Target {
         }
     }
 
-    /// The user, where the row has it.
     #[must_use]
     pub fn user(&self) -> Option<&UserId> {
         match self {
@@ -142,7 +138,7 @@ impl Target {
         }
     }
 
-    /// Which of the two ids the request carries.
+    /// Which of the two ids the request has.
     #[must_use]
     pub fn named_by(&self) -> IdentifyBy {
         match self {
@@ -151,7 +147,7 @@ impl Target {
         }
     }
 
-    /// The workspace that the request itself names: none where the row is sent by its user.
+    /// The workspace that the request names; `None` if it is sent by user.
     #[must_use]
     pub fn addressed_team(&self) -> Option<&TeamId> {
         match self {
@@ -161,7 +157,7 @@ impl Target {
     }
 }
 
-/// One session. `named_by` says which of the two ids is sent; that one is present.
+/// `named_by` is the id that is sent, which is present.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionTarget {
     session: SessionId,
@@ -172,12 +168,12 @@ pub struct SessionTarget {
 }
 
 impl SessionTarget {
-    /// Notes the lines of the rows that name the same session by the other id.
+    /// Sets the lines of other rows that identify the same session by the other id.
     pub fn set_also_on(&mut self, lines: Box<[u64]>) {
         self.also_on = lines;
     }
 
-    /// The lines of the rows that name the same session by the other id: what becomes of them tells of this one too.
+    /// The lines of other rows that identify the same session by the other id. Their results apply to this row too.
     #[must_use]
     pub fn also_on(&self) -> &[u64] {
         &self.also_on
@@ -188,13 +184,12 @@ impl SessionTarget {
         self.session
     }
 
-    /// The workspace, if the row has it.
     #[must_use]
     pub fn team(&self) -> Option<&TeamId> {
         self.team.as_ref()
     }
 
-    /// The request's second argument: its name and its value.
+    /// Name and value of the second argument of the request.
     #[must_use]
     pub fn identifier(&self) -> (&'static str, &str) {
         match self.named_by {
@@ -203,7 +198,7 @@ impl SessionTarget {
         }
     }
 
-    /// The workspace that the request itself names: none where the row is sent by its user.
+    /// The workspace that the request names; `None` if it is sent by user.
     #[must_use]
     pub fn addressed_team(&self) -> Option<&TeamId> {
         match self.named_by {
@@ -213,7 +208,7 @@ impl SessionTarget {
     }
 }
 
-/// One user with all sessions, listed or not.
+/// All sessions of a user, listed or not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserTarget {
     user: UserId,
@@ -228,42 +223,41 @@ impl UserTarget {
     }
 }
 
-/// Why a row is never sent. It becomes a record all the same.
+/// Why a row isn't sent. It gets a record anyway.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rejection {
-    /// Fewer or more fields than the header has.
+    /// Another number of fields than the header.
     Columns { found: usize, expected: usize },
-    /// A column holds something else than it should.
+    /// A column has an invalid value.
     Id {
-        /// The column's name: `session_id`, `team_id` or `user_id`.
+        /// `session_id`, `team_id` or `user_id`.
         column: &'static str,
         error: IdError,
         value: Box<str>,
     },
-    /// Neither `user_id` nor `team_id` is given, or not the one that `--identify-by` asks for.
+    /// Neither `user_id` nor `team_id` is given, or not the one that `--identify-by` needs.
     NoOwner {
-        /// The column or columns that would have served.
+        /// The columns, one of which is needed.
         wanted: &'static str,
     },
-    /// A whole user was asked for, and the row names none.
+    /// With `--whole-users`, the row has no user.
     NoUser,
-    /// The same session stands on an earlier line.
+    /// The same session is on an earlier line.
     Duplicate {
-        /// The line of the first, where it is known.
+        /// `None` if unknown.
         first_line: Option<u64>,
     },
     /// `--protect` names this user.
     ProtectedUser,
     /// `--protect` names this session.
     ProtectedSession,
-    /// `--protect` names a session of this user, which would end with all the others.
+    /// `--protect` names a session of this user, which would end too.
     ProtectedThroughSession,
-    /// The row belongs to the user of the token, and `--allow-self` was not given.
+    /// A session of the token's own user, without `--allow-self`.
     OwnSession,
 }
 
 impl Rejection {
-    /// The status of a row that isn't sent for this reason.
     #[must_use]
     pub fn status(&self) -> Status {
         match self {
@@ -275,7 +269,7 @@ impl Rejection {
         }
     }
 
-    /// The rule that the row broke: the `error` column of its record.
+    /// The `error` column of the record.
     #[must_use]
     pub fn rule(&self) -> &'static str {
         match self {
@@ -322,38 +316,36 @@ impl fmt::Display for Rejection {
     }
 }
 
-/// Characters of a value that are shown.
+/// Maximum number of characters of a value that are displayed.
 const LONGEST_SHOWN: usize = 60;
 
-/// Names the first character that no id has and that may not be seen for what it is.
+/// Describes the first character that can't be in an id and may be invisible.
 fn unusual(value: &str) -> Option<String> {
     let c = value.chars().find(|c| !matches!(c, ' '..='~'))?;
     let name = super::name_of(c).map(|name| format!(" ({name})")).unwrap_or_default();
     Some(format!("it has the character U+{:04X}{name}", u32::from(c)))
 }
 
-/// A row on its way: it is owned by one place at a time and leaves as exactly one record.
+/// A row to be processed. It results in exactly one record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// The line in the input on which the record starts; the header's is 1 where no blank line is before it.
+    /// The line on which the record starts, counted from 1.
     pub line: u64,
-    /// The record as it was read.
     pub fields: Fields,
-    /// Whom it names, or why it is never sent.
+    /// What to end, or why the row isn't sent.
     pub target: Result<Target, Rejection>,
-    /// Whether an earlier run may have ended the session: it was cut off before it could record an answer to this row, or it
-    /// sent a row that names the same session.
+    /// Whether an earlier run may have ended the session: it died before it recorded an answer to this row, or sent
+    /// another row with the same session.
     pub may_have_been_sent: bool,
 }
 
-/// An invalid row, to be shown in a plan.
+/// An invalid row in a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct InvalidRow {
     pub line: u64,
-    /// The rule that it broke ([`Rejection::rule`]).
+    /// See [`Rejection::rule`].
     #[serde(skip)]
     pub rule: &'static str,
-    /// What is wrong, in words.
     #[serde(rename = "reason")]
     pub text: String,
 }

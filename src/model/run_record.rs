@@ -1,24 +1,23 @@
-//! What a manifest says of the runs on one results file. As it is written: later versions and other commands may add members.
+//! The members of a manifest about runs, as they are written. Later versions and other commands may add members.
 
 use super::{BucketKind, SessionKind, Stamp, TeamId, TokenOwner};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::time::Duration;
 
-/// Members that this version does not know.
+/// Members that this version doesn't know.
 pub type Extra = Map<String, Value>;
 
-/// Runs on one results file that are kept from the beginning, and up to now: a timer adds one every night.
+/// A manifest keeps the first and the last runs, because a timer adds one every night.
 pub const FIRST_RUNS: usize = 5;
-/// As for [`FIRST_RUNS`].
+/// See [`FIRST_RUNS`].
 pub const LAST_RUNS: usize = 45;
 
-/// Runs that are no longer kept one by one.
+/// Runs that are only kept as totals.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct LeftOutRuns {
-    /// How many.
     pub runs: u64,
-    /// What they did together.
+    /// Their totals.
     pub counts: RunCounts,
 }
 
@@ -37,32 +36,27 @@ impl LeftOutRuns {
     }
 }
 
-/// One run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Run {
     /// See [`crate::ledger::manifest::run_id`].
     pub run_id: String,
-    /// When it began.
     pub started_at: Stamp,
-    /// When it ended; none while it is under way, or where it died.
+    /// `None` while the run is going on, and if it died.
     pub ended_at: Option<Stamp>,
-    /// The machine.
     pub host: String,
-    /// The process.
     pub pid: u32,
-    /// What it ended with; none as for `ended_at`.
+    /// `None` like `ended_at`.
     pub exit_code: Option<u8>,
-    /// Why it stopped before the end, in words; none where it did not.
+    /// `None` if the run wasn't stopped.
     pub stop_reason: Option<String>,
-    /// The host that was called.
     pub api_host: String,
-    /// `--rate`, as it was given.
+    /// `--rate` as given.
     pub rate: String,
-    /// `--max-rate`, calls a minute.
+    /// `--max-rate` in calls a minute.
     pub max_rate: Option<f64>,
-    /// `--workers`, where given.
+    /// `--workers`, if given.
     pub workers: Option<u32>,
-    /// `--identify-by`, as it was given.
+    /// `--identify-by` as given.
     pub identify_by: String,
     /// `--whole-users`.
     #[serde(default)]
@@ -72,33 +66,31 @@ pub struct Run {
     pub only: Option<SessionKind>,
     /// `--reason`.
     pub reason: Option<String>,
-    /// What the run was checked against.
+    /// The plan that the run had to match.
     #[serde(flatten)]
     pub approval: Option<Approval>,
-    /// Whether the calls went to the stand-in.
     pub rehearsal: bool,
-    /// Whose token it was, as `auth.test` said; none where it was not asked.
+    /// The owner of the token, from `auth.test`; `None` if unknown.
     pub identity: Option<Identity>,
-    /// Other users whose tokens the run was given when it read the token again.
+    /// Owners of tokens that were read during the run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub later_identities: Vec<Identity>,
-    /// What was checked before the first row; none in manifests of versions that did not check.
+    /// Checks before the first row; empty in manifests of versions that didn't make them.
     #[serde(default)]
     pub checks: Vec<Checked>,
-    /// The most rows that were recorded when it, or one before it, began.
+    /// Highest number of records at the start of this or an earlier run.
     #[serde(default)]
     pub recorded_before: u64,
-    /// What this run did.
     pub counts: RunCounts,
-    /// How the limit showed itself.
+    /// What was observed of the rate limit.
     #[serde(flatten)]
     pub pacing: Pacing,
-    /// Members that this version does not know.
+    /// Members that this version doesn't know.
     #[serde(flatten)]
     pub extra: Extra,
 }
 
-/// A plan that a run had to be, or it would have sent nothing.
+/// A run with a plan id sends nothing unless it matches.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Approval {
     /// `--plan-id`.
@@ -117,39 +109,39 @@ impl Approval {
     }
 }
 
-/// How the limit showed itself.
+/// What was observed of the rate limit.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Pacing {
-    /// Which rows shared a limit, once known.
+    /// `None` until it is known.
     pub bucket: Option<BucketKind>,
-    /// Calls a minute that one bucket was found to take; none where the run met no limit, or had a rate of its own.
+    /// Calls a minute that one bucket was found to accept; `None` if no limit was reached, or with a fixed rate.
     #[serde(default)]
     pub learnt_per_minute: Option<f64>,
-    /// How the estimate of the limit went.
+    /// Changes of the estimated limit.
     pub estimate_history: History<Estimate>,
-    /// The 429s that paused a bucket.
+    /// 429s that paused a bucket.
     pub rate_limits: History<Pause>,
-    /// Pauses that other runs on the same limit were asked for.
+    /// Pauses of other runs with the same limit.
     #[serde(default, skip_serializing_if = "History::is_empty")]
     pub pauses_of_others: History<OthersPause>,
-    /// How the limit was shared with other runs.
+    /// Changes of the share of the limit.
     #[serde(default, skip_serializing_if = "History::is_empty")]
     pub shares: History<Share>,
 }
 
 impl Pacing {
-    /// Notes that the estimate of a limit changed to `per_minute` calls; `team` as in `Event::Estimate`.
+    /// Adds a change of the estimate; the arguments are those of `Event::Estimate`.
     pub fn note_estimate(&mut self, at: Stamp, team: Option<&TeamId>, per_minute: f64) {
         self.estimate_history.push(Estimate { at, team: team.map(TeamId::to_string), per_minute });
     }
 
-    /// Notes a pause of another run; the arguments are those of `Event::PausedByOthers`.
+    /// Adds a pause of another run; the arguments are those of `Event::PausedByOthers`.
     pub fn note_others_pause(&mut self, at: Stamp, team: Option<&TeamId>, pause: Duration) {
         let (team, pause_seconds) = (team.map(TeamId::to_string), pause.as_secs_f64());
         self.pauses_of_others.push(OthersPause { at, team, pause_seconds });
     }
 
-    /// Notes who else draws on the limit; the arguments are those of `Event::Shared`.
+    /// Adds a change of the share; the arguments are those of `Event::Shared`.
     pub fn note_share(
         &mut self,
         at: Stamp,
@@ -161,7 +153,7 @@ impl Pacing {
         self.shares.push(Share { at, team: team.map(TeamId::to_string), other_runs: runs, is_incident, per_minute });
     }
 
-    /// Notes a 429; `team` and `stated` as in `Event::RateLimited`.
+    /// Adds a 429; the arguments are those of `Event::RateLimited`.
     pub fn note_rate_limit(&mut self, at: Stamp, team: Option<&TeamId>, pause: Duration, stated: Option<Duration>) {
         let (team, pause_seconds) = (team.map(TeamId::to_string), pause.as_secs_f64());
         let stated_seconds = stated.map(|stated| stated.as_secs_f64());
@@ -169,20 +161,17 @@ impl Pacing {
     }
 }
 
-/// The owner of a token, as `auth.test` names it.
+/// The owner of a token, from `auth.test`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Identity {
     /// `U…` or `W…`.
     pub user_id: String,
-    /// The user's name.
     pub user: String,
     /// `T…`, or `E…`.
     pub team_id: String,
-    /// The workspace's name.
     pub team: String,
-    /// `E…`, in an organisation.
+    /// `E…`, if the workspace belongs to an organization.
     pub enterprise_id: Option<String>,
-    /// The workspace's address.
     pub url: String,
 }
 
@@ -200,102 +189,87 @@ impl From<&TokenOwner> for Identity {
     }
 }
 
-/// One thing that was looked at before a run, as `doctor` looks at it.
+/// A check before the run, as in `doctor`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checked {
     /// `token`, `proxy`, `connection`, `identity`, `organisation`, `scopes`, `expiry`, `clock`, `round trip`.
     pub name: String,
-    /// What came of it.
     pub mark: CheckMark,
-    /// In words.
     pub what: String,
 }
 
-/// What came of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckMark {
-    /// Fit.
     Ok,
-    /// Worth a look.
     Warning,
-    /// It will not do.
     Failed,
 }
 
-/// What one run did.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct RunCounts {
-    /// Calls made.
     pub calls: u64,
-    /// 429s met.
     pub rate_limited: u64,
-    /// Time in which no call was allowed.
+    /// Time during which no call was allowed.
     pub paused_seconds: f64,
 }
 
-/// One change of the estimate.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Estimate {
-    /// When.
     pub at: Stamp,
-    /// The workspace of the bucket; none where one bucket serves all.
+    /// The workspace of the bucket; `None` if all rows share one bucket.
     pub team: Option<String>,
-    /// Calls a minute.
     pub per_minute: f64,
 }
 
-/// One 429 that paused a bucket.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Pause {
-    /// When.
     pub at: Stamp,
-    /// The workspace of the bucket; none where one bucket serves all.
+    /// The workspace of the bucket; `None` if all rows share one bucket.
     pub team: Option<String>,
-    /// From then until calls were allowed again.
+    /// From `at` on.
     pub pause_seconds: f64,
-    /// Whether Slack named the pause.
+    /// Whether Slack named the length of the pause.
     pub stated: bool,
-    /// The pause that Slack named; what `pause_seconds` has beyond it is the program's own caution. None if Slack named
-    /// none, and in manifests of versions that did not tell the two apart.
+    /// The pause that Slack named; `pause_seconds` may be longer as a precaution. `None` if Slack named none, and in
+    /// manifests of versions that didn't record it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stated_seconds: Option<f64>,
 }
 
-/// A pause that another run was asked for.
+/// A pause of another run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OthersPause {
     pub at: Stamp,
-    /// The workspace of the bucket; `None` if one bucket serves all.
+    /// The workspace of the bucket; `None` if all rows share one bucket.
     pub team: Option<String>,
-    /// From then until calls were allowed again.
+    /// From `at` on.
     pub pause_seconds: f64,
 }
 
-/// A change of who draws on the limit.
+/// A change of the share of the limit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Share {
     pub at: Stamp,
-    /// The workspace of the bucket; `None` if one bucket serves all.
+    /// The workspace of the bucket; `None` if all rows share one bucket.
     pub team: Option<String>,
     pub other_runs: u32,
-    /// Whether one of the others is an incident.
+    /// Whether another run is an incident.
     pub is_incident: bool,
-    /// Calls a minute of this run; `None` if it is alone.
+    /// This run's share in calls a minute; `None` without other runs.
     pub per_minute: Option<f64>,
 }
 
-/// A list that stops growing: a long run must not make its manifest long.
+/// A list of limited length, so that the manifest of a long run stays small.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct History<T> {
-    /// The first 1,000.
     pub entries: Vec<T>,
-    /// How many more there were.
+    /// Number of entries that weren't kept.
     pub left_out: u64,
 }
 
 impl<T> History<T> {
-    /// What a chart can show, and about 100 KB.
+    /// Enough for a chart, and about 100 KB.
     const MOST: usize = 1000;
 
     fn is_empty(&self) -> bool {

@@ -1,4 +1,4 @@
-//! Wall-clock time, as evidence; pacing never uses it. The only RFC 3339 writer and reader of the program.
+//! Wall-clock time for records; pacing never uses it. The only code that reads and writes RFC 3339.
 
 use jiff::Timestamp;
 use jiff::fmt::temporal::DateTimePrinter;
@@ -6,7 +6,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::borrow::Cow;
 
-/// `2026-11-23T18:42:01.123Z`. The zeros stay, so that the texts sort as the stamps do.
+/// `2026-11-23T18:42:01.123Z`, always with three decimals, so that texts sort chronologically.
 static PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
 
 /// Milliseconds since 1970-01-01T00:00:00Z. Written as RFC 3339 in UTC.
@@ -14,26 +14,23 @@ static PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
 pub struct Stamp(i64);
 
 impl Stamp {
-    /// From milliseconds since the epoch.
     #[must_use]
     pub fn from_millis(millis: i64) -> Self {
         Self(millis)
     }
 
-    /// Milliseconds since the epoch.
     #[must_use]
     pub fn as_millis(self) -> i64 {
         self.0
     }
 
-    /// Adds RFC 3339 with milliseconds to `text`. A stamp outside the years -9999 to 9999 becomes the first or last moment
-    /// that has a text.
+    /// Appends RFC 3339 with milliseconds. A time outside the years -9999 to 9999 becomes the first or last one.
     pub fn push_to(self, text: &mut String) {
         // Writing to a `String` can't fail.
         let _ = PRINTER.print_timestamp(&self.timestamp(), text);
     }
 
-    /// RFC 3339 in UTC with milliseconds: what machines read.
+    /// RFC 3339 in UTC with milliseconds, for programs.
     #[must_use]
     pub fn rfc3339(self) -> String {
         let mut text = String::with_capacity(24);
@@ -41,19 +38,19 @@ impl Stamp {
         text
     }
 
-    /// RFC 3339 in UTC with whole seconds: what people compare with an alert.
+    /// RFC 3339 in UTC with seconds, for people.
     #[must_use]
     pub fn rfc3339_seconds(self) -> String {
         format!("{:.0}", self.timestamp())
     }
 
-    /// Reads RFC 3339 text, or returns `None` if it isn't a timestamp.
+    /// Reads RFC 3339; `None` if it isn't valid.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         text.parse::<Timestamp>().ok().map(|moment| Self(moment.as_millisecond()))
     }
 
-    /// The moment as the calendar library's type, clamped to the years that it knows.
+    /// As the calendar library's type, clamped to its range.
     #[must_use]
     pub fn timestamp(self) -> Timestamp {
         let farthest = if self.0 < 0 { Timestamp::MIN } else { Timestamp::MAX };

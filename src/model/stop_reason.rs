@@ -4,7 +4,7 @@ use super::{ErrorCode, ExitStatus, Status, clean, counted, error_hint, format_du
 use std::borrow::Cow;
 use std::time::Duration;
 
-/// Why a run stopped before its rows were all ended. The engine keeps the first; only an abort replaces it.
+/// The engine keeps the first reason; only an abort replaces it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StopReason {
     /// SIGINT, or Ctrl-C.
@@ -14,48 +14,48 @@ pub enum StopReason {
     /// `--max-failures` was reached.
     MaxFailures {
         failed: u64,
-        /// Rows ended by an answer or by exhaustion.
+        /// Rows that were sent and have ended.
         of: u64,
     },
     /// `--deadline` passed.
     Deadline,
     /// Slack asked for a longer pause than `--max-retry-after`.
     RetryAfter { pause: Duration },
-    /// The same ambiguous code five times running, with no success so far.
+    /// The same suspect code five times in a row, with no success so far.
     Breaker { code: ErrorCode },
-    /// An answer that every later row would get too.
+    /// A refusal that every other row would get too.
     Refused {
         code: ErrorCode,
-        /// Slack's own words.
+        /// Slack's message.
         detail: Box<str>,
     },
-    /// The only workspace, or a second one, refused with a code of the workspace class.
+    /// A code of the workspace class from the only workspace, or from a second one.
     Workspaces { code: ErrorCode },
-    /// Slack could not be reached, or answered nothing clear for longer than `--max-retry-after`.
+    /// Slack couldn't be reached, or gave no clear answer for longer than `--max-retry-after`.
     Unavailable {
         error: Box<str>,
-        /// The transport's words about it; may be empty.
+        /// The transport's message; may be empty.
         detail: Box<str>,
     },
-    /// The results could not be written.
+    /// The results couldn't be written.
     Unwritable(Box<str>),
-    /// The input could not be read to its end.
+    /// The input couldn't be read completely.
     Unreadable(Box<str>),
-    /// The input is no longer what was surveyed.
+    /// The input changed after the survey.
     InputChanged(Box<str>),
 }
 
-/// All that is said of a [`StopReason`]. Clean: neither text can reach the terminal.
+/// The properties of a [`StopReason`]. All texts are cleaned.
 #[derive(Debug)]
 pub struct StopEntry {
-    /// For machines.
+    /// For programs.
     pub word: &'static str,
     pub exit: ExitStatus,
-    /// In a clause.
+    /// As a clause.
     pub why: Cow<'static, str>,
-    /// What to do before the run is continued.
+    /// What to do before the run is resumed.
     pub hint: Cow<'static, str>,
-    /// Whether it counts even if every row has ended: then something else is wrong than that rows are left.
+    /// Whether it counts even if every row has ended.
     pub outlasts_the_last_row: bool,
 }
 
@@ -139,7 +139,7 @@ fn lasting(word: &'static str, exit: ExitStatus, why: String, hint: &'static str
 pub(crate) mod tests {
     use super::*;
 
-    /// One of each, those with texts holding `text`.
+    /// Every reason, with `text` in the variants that have a text.
     pub(crate) fn every_reason(text: &str) -> Vec<StopReason> {
         let code = || ErrorCode::from(text);
         vec![

@@ -1,17 +1,17 @@
-//! What a manifest says of the files beside it and of its own earlier states, so that a later edit shows.
+//! The digests in a manifest: of other files, and of its own earlier states.
 
 use super::Stamp;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// A file that a command left, as it was then: a subject of an in-toto statement, with its role and length.
+/// A file as a command left it. Shaped like a subject of an in-toto statement, with role and length.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subject {
     pub role: FileRole,
-    /// A path, relative to the manifest's folder if the file is there.
+    /// A path, relative to the manifest's directory if the file is in it.
     pub name: String,
     pub digest: Digest,
-    /// The digest is that of the first so many bytes. Only what names the manifest's own digest comes after them.
+    /// The digest covers this many bytes. Only the manifest's own digest may follow them.
     pub bytes: u64,
 }
 
@@ -21,15 +21,14 @@ pub struct Digest {
     pub sha256: String,
 }
 
-/// What a file is to its run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FileRole {
     Results,
     Remaining,
-    /// The lines before the last run's `run_ended`, which has the manifest's digest.
+    /// Without the last run's `run_ended`, which has the manifest's digest.
     Events,
-    /// The members before `manifest_sha256`.
+    /// Without the last member, `manifest_sha256`.
     Summary,
     Verified,
     Report,
@@ -48,7 +47,7 @@ impl FileRole {
         }
     }
 
-    /// As a heading, for several.
+    /// As a heading.
     #[must_use]
     pub fn title(self) -> &'static str {
         match self {
@@ -62,12 +61,12 @@ impl FileRole {
     }
 }
 
-/// A step that changed a manifest, with the manifest's digest before it: the chain from one published digest to the next.
+/// A step that changed the manifest, with the digest before it. The chain connects all published digests.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     pub step: ChangedBy,
     pub at: Stamp,
-    /// Of the run that `run` or `resume` began.
+    /// If the step started a run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_id: Option<String>,
     /// `None` if there was no manifest before.
@@ -84,7 +83,7 @@ pub enum ChangedBy {
 }
 
 impl ChangedBy {
-    /// Whether it began a run, which leaves events and a summary.
+    /// Whether the step is a run, which writes events and a summary.
     #[must_use]
     pub fn is_run(self) -> bool {
         matches!(self, Self::Run | Self::Resume)
@@ -101,11 +100,11 @@ impl ChangedBy {
     }
 }
 
-/// A file against what the manifest says of it.
+/// A file compared with the manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileCheck {
     pub role: FileRole,
-    /// Where it was looked for.
+    /// Where the file was expected.
     pub path: PathBuf,
     pub state: FileState,
 }
@@ -114,9 +113,9 @@ pub struct FileCheck {
 pub enum FileState {
     AsRecorded,
     Missing,
-    /// In words: how.
+    /// How, in words.
     Differs(String),
-    /// Its content isn't recorded, because the last run has no end.
+    /// Its digest isn't recorded, because the last run has no end.
     NotSealed,
 }
 

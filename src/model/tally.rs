@@ -1,4 +1,4 @@
-//! Totals. They always add up to the rows of the input.
+//! Totals by status, workspace and user.
 
 use super::{Status, TeamId, UserId};
 use std::collections::BTreeMap;
@@ -12,7 +12,6 @@ impl Counts {
         self.0[status as usize] += 1;
     }
 
-    /// Counts all that `other` has counted.
     pub fn merge(&mut self, other: &Self) {
         self.0.iter_mut().zip(other.0).for_each(|(rows, more)| *rows += more);
     }
@@ -22,35 +21,35 @@ impl Counts {
         self.0[status as usize]
     }
 
-    /// Rows of any status: those that have ended.
+    /// Rows of all statuses.
     #[must_use]
     pub fn ended(&self) -> u64 {
         self.0.iter().sum()
     }
 
-    /// `failed` and `unknown` rows, and under `--strict` those not found.
+    /// `failed` and `unknown` rows; with `--strict` also `not_found` ones.
     #[must_use]
     pub fn failures(&self, strict: bool) -> u64 {
         let strictly = if strict { self.of(Status::NotFound) } else { 0 };
         self.of(Status::Failed) + self.of(Status::Unknown) + strictly
     }
 
-    /// Rows whose session Slack has ended, or is about to.
+    /// `revoked` and `requested` rows.
     #[must_use]
     pub fn successes(&self) -> u64 {
         self.of(Status::Revoked) + self.of(Status::Requested) + self.of(Status::AlreadyRevoked)
     }
 
-    /// Each status with its rows, in the order of the totals.
+    /// In the order of the totals.
     pub fn iter(&self) -> impl Iterator<Item = (Status, u64)> {
         Status::ALL.into_iter().map(|status| (status, self.of(status)))
     }
 }
 
-/// A user has to have a place in the manifest to be counted there; beyond this many, memory would grow with the input.
+/// Maximum number of users that are counted one by one, so that memory doesn't grow with the input.
 const MOST_USERS: usize = 100_000;
 
-/// Totals per status, per workspace and per user, over all runs on one results file.
+/// Totals over all runs with one results file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Tally {
     counts: Counts,
@@ -60,11 +59,11 @@ pub struct Tally {
     users_left_out: bool,
 }
 
-/// The rows of one user, in eight bytes: there can be 100,000 users, and nearly all have rows that end in the same way.
+/// The rows of one user, in 8 bytes, because there may be 100,000 users. Nearly all users have rows of one status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum UserRows {
     Alike(Status, u32),
-    /// Of several statuses, or too many to be counted in 32 bits: where in [`Tally::mixed`] they are.
+    /// Several statuses, or more rows than 32 bits can count: the index in [`Tally::mixed`].
     Mixed(u32),
 }
 
@@ -75,7 +74,7 @@ impl UserRows {
             Self::Alike(..) => {
                 let mut counts = self.counts(mixed);
                 counts.add(status);
-                // No more than there are users.
+                // There are at most as many entries as users.
                 *self = Self::Mixed(u32::try_from(mixed.len()).unwrap_or(u32::MAX));
                 mixed.push(counts);
             }
@@ -96,13 +95,13 @@ impl UserRows {
 }
 
 impl Tally {
-    /// Makes room for so many users more, at once: a map that grows is held twice while it does.
+    /// Reserves memory for all users at once, because a growing map temporarily needs twice the memory.
     pub fn expect_users(&mut self, more: u64) {
         let room = MOST_USERS - self.users.len();
         self.users.reserve(usize::try_from(more).map_or(room, |more| more.min(room)));
     }
 
-    /// Counts one ended row. The workspace and the user are those of the row's own columns.
+    /// Counts an ended row; workspace and user are those of its columns.
     pub fn add(&mut self, status: Status, team: Option<&TeamId>, user: Option<&UserId>) {
         self.counts.add(status);
         if let Some(team) = team {
@@ -126,24 +125,22 @@ impl Tally {
         &self.counts
     }
 
-    /// Rows by workspace and status, in the order of the workspaces' ids.
     #[must_use]
     pub fn teams(&self) -> &BTreeMap<TeamId, Counts> {
         &self.teams
     }
 
-    /// Rows by user and status, in no order.
+    /// In no particular order.
     pub fn users(&self) -> impl Iterator<Item = (&UserId, Counts)> {
         self.users.iter().map(|(user, rows)| (user, rows.counts(&self.mixed)))
     }
 
-    /// The rows of one user by status.
     #[must_use]
     pub fn of_user(&self, user: &UserId) -> Counts {
         self.users.get(user).map_or_else(Counts::default, |rows| rows.counts(&self.mixed))
     }
 
-    /// Whether there were more users than are counted one by one (100,000).
+    /// Whether there were more than 100,000 users.
     #[must_use]
     pub fn users_left_out(&self) -> bool {
         self.users_left_out

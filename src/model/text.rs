@@ -1,15 +1,15 @@
-//! Text for people: cleaned and counted.
+//! Text for display.
 
 use super::is_unsafe_to_print;
 use std::borrow::Cow;
 
-/// Takes from `text` whatever could move a cursor, recolour a terminal, or make a line read otherwise than it is.
+/// Replaces characters that could move the cursor, change colors, or make a line misleading.
 ///
-/// Tabs and line breaks become a blank, every other such character U+FFFD: that something was there stays visible.
-/// All that comes from the input or from Slack passes through here before it is shown.
+/// Tabs and line breaks become blanks, other such characters U+FFFD, so that they stay noticeable. Everything from
+/// the input or from Slack must pass through here before it is displayed.
 #[must_use]
 pub fn clean(text: &str) -> Cow<'_, str> {
-    // The range first: nearly every character is in it, and each text of a row passes here.
+    // Fast path: nearly all characters are in this range.
     if text.chars().any(|c| !matches!(c, ' '..='~') && is_unsafe_to_print(c)) {
         Cow::Owned(text.chars().map(harmless).collect())
     } else {

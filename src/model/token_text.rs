@@ -1,26 +1,26 @@
-//! Slack tokens in a text: a token that reaches a log, a file or a terminal could be used by whoever reads it.
+//! Removes Slack tokens from texts, so that none gets into a log, a file or a terminal.
 
 use std::borrow::Cow;
 
-/// Tokens of other shapes than `xoxp-…` and `xoxe.xoxp-…`: app-level and workflow tokens.
+/// Prefixes of app-level and workflow tokens. The others begin with `xox`.
 const OTHER_KINDS: [&str; 2] = ["xapp-", "xwfp-"];
 
 /// What may follow the kind of a token after a dot.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum AfterDot {
-    /// Another kind, as in `xoxe.xoxp-…`. Anything else may be a file's name.
+    /// Another token prefix, as in `xoxe.xoxp-…`. Anything else may be a file name.
     Kind,
-    /// Anything: in an answer no text is worth the risk.
+    /// Anything, which is safer for answers of a server.
     Anything,
 }
 
-/// What was typed, with `xoxp-…` in place of each token.
+/// For typed text: replaces each token by `xoxp-…`.
 #[must_use]
 pub fn without_tokens(text: &str) -> Cow<'_, str> {
     cut_short(text, AfterDot::Kind)
 }
 
-/// What somebody else wrote, with `xoxp-…` in place of each token, and of whatever could be one.
+/// For text of others: replaces each token, and everything that could be one, by `xoxp-…`.
 #[must_use]
 pub fn without_possible_tokens(text: &str) -> Cow<'_, str> {
     cut_short(text, AfterDot::Anything)
@@ -28,7 +28,7 @@ pub fn without_possible_tokens(text: &str) -> Cow<'_, str> {
 
 fn cut_short(text: &str, after_dot: AfterDot) -> Cow<'_, str> {
     let (mut kept, mut rest) = (String::new(), text);
-    // Every kind begins with an x, and most texts have few.
+    // Every token begins with an x, which is rare in most texts.
     while let Some((start, kind)) =
         rest.match_indices('x').find_map(|(at, _)| Some((at, kind_of(&rest[at..], after_dot)?)))
     {
@@ -40,13 +40,13 @@ fn cut_short(text: &str, after_dot: AfterDot) -> Cow<'_, str> {
     if kept.is_empty() { text.into() } else { (kept + rest).into() }
 }
 
-/// Whether the text begins as a token does.
+/// Whether the text begins with a token prefix.
 #[must_use]
 pub fn begins_as_token(text: &str) -> bool {
     kind_of(text, AfterDot::Kind).is_some()
 }
 
-/// The length of `xoxp-`, `xoxe.xoxp-` or `xapp-` at the beginning of a token.
+/// The length of the prefix (`xoxp-`, `xoxe.xoxp-`, `xapp-`) if the text begins with a token.
 fn kind_of(text: &str, after_dot: AfterDot) -> Option<usize> {
     let is_continued =
         |length: usize| text[length..].starts_with(|char: char| char.is_ascii_alphanumeric()).then_some(length);
@@ -57,7 +57,7 @@ fn kind_of(text: &str, after_dot: AfterDot) -> Option<usize> {
     let behind = text.len() - rest.len() + 1;
     match rest.as_bytes().first()? {
         b'-' => is_continued(behind),
-        // A rotating token holds another kind behind its own.
+        // A rotating token has a second prefix.
         b'.' => kind_of(&rest[1..], after_dot)
             .map(|inner| behind + inner)
             .or_else(|| is_continued(behind).filter(|_| after_dot == AfterDot::Anything)),
@@ -65,7 +65,7 @@ fn kind_of(text: &str, after_dot: AfterDot) -> Option<usize> {
     }
 }
 
-/// Letters and digits, what stands between them, and what a browser's cookie is encoded with.
+/// Letters, digits, and the separators and encoding characters of tokens.
 fn is_of_token(char: char) -> bool {
     char.is_ascii_alphanumeric() || "-._%+/=".contains(char)
 }

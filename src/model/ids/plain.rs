@@ -1,11 +1,11 @@
-//! What spreadsheets and exports put around an id, taken off if no digit can have been lost by it.
+//! Removes what spreadsheets and exports add to an id, unless digits may have been lost.
 
 use std::borrow::Cow;
 
-/// Digits that a spreadsheet keeps of a number; those behind them become zeros.
+/// Spreadsheets keep this many digits of a number, and replace the others by zeros.
 const EXACT_DIGITS: usize = 15;
 
-/// An id without what marks it as text: `="123"`, `'123`, `"123"`, full-width letters and digits.
+/// An id without text marks (`="123"`, `'123`, `"123"`), and with full-width letters and digits as ASCII.
 pub(super) fn undecorated(text: &str) -> Cow<'_, str> {
     let text = text.trim();
     let text = between(text, "=\"", "\"").or_else(|| between(text, "\"", "\"")).unwrap_or(text);
@@ -25,15 +25,15 @@ fn narrow(c: char) -> char {
     if is_full_width(c) { char::from_u32(u32::from(c) - 0xfee0).unwrap_or(c) } else { c }
 }
 
-/// The digits of a whole number as a spreadsheet shows it: `123.0`, `4,471,902,286,613`, or both. `None` if it isn't one, if it has
-/// more digits than a spreadsheet keeps, or if it could be another number too, such as `123.456`.
+/// The digits of a whole number in a spreadsheet's format: `123.0`, `4,471,902,286,613`, or both. `None` if it isn't
+/// one, has more digits than a spreadsheet keeps, or is ambiguous, such as `123.456`.
 pub(super) fn whole_number(text: &str) -> Option<String> {
     let (whole, zeros) = match text.rsplit_once(['.', ',']) {
         Some((whole, zeros)) if !zeros.is_empty() && zeros.bytes().all(|byte| byte == b'0') => (whole, Some(zeros)),
         Some(_) | None => (text, None),
     };
     let decimal = text.as_bytes().get(whole.len()).copied();
-    // Three zeros may be a group.
+    // `.000` may be a group of three digits.
     let is_fraction = |zeros: &str| zeros.len() != 3 || digits(whole).is_some_and(|digits| digits.len() > 3);
     match (zeros, decimal) {
         (Some(zeros), Some(mark)) if is_fraction(zeros) && !whole.as_bytes().contains(&mark) => {
@@ -48,8 +48,8 @@ fn digits(text: &str) -> Option<&str> {
     (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())).then_some(text)
 }
 
-/// Groups of three digits with the same character between them. One `.` or `,` alone may be a decimal mark, unless another one
-/// is there (`has_decimal`).
+/// Groups of three digits with the same separator. A single `.` or `,` may be a decimal mark, unless another one
+/// follows (`has_decimal`).
 fn grouped(text: &str, has_decimal: bool) -> Option<String> {
     let mark = text.chars().find(|c| !c.is_ascii_digit())?;
     if !matches!(mark, ',' | '.' | '\'' | '\u{2019}' | '_' | ' ' | '\u{a0}' | '\u{202f}' | '\u{2009}') {
@@ -106,7 +106,7 @@ mod tests {
             // More digits than a spreadsheet keeps.
             ("1234567890123456.0", None),
             ("1,234,567,890,123,450", None),
-            // Another number, or none.
+            // Ambiguous or not a number.
             ("123.000", None),
             ("123,000", None),
             ("123.456", None),

@@ -1,16 +1,16 @@
-//! The text of an id, without a heap allocation where it is as short as Slack's are.
+//! The text of an id, without a heap allocation for the usual lengths.
 
 use std::cmp::Ordering;
 
-/// Slack's longest have 12 characters. With length and tag these are 16 bytes, as many as a pointer and a length take.
+/// Slack's longest ids have 12 characters. With length and tag, this makes 16 bytes, the same as a wide pointer.
 const SHORT: usize = 14;
 
-/// A text of at most 255 bytes. Each text has one form only, so what is derived compares texts.
+/// A text of at most 255 bytes. Each text has only one representation, so the derived comparisons are correct.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) enum IdText {
-    /// At most [`SHORT`] bytes, zeros behind them.
+    /// At most [`SHORT`] bytes, padded with zeros.
     Short { len: u8, bytes: [u8; SHORT] },
-    /// Longer. Boxed twice, for a wide pointer would make every id longer.
+    /// Longer texts. Boxed twice, because a wide pointer would enlarge every id.
     Long(Box<Box<str>>),
 }
 
@@ -28,7 +28,7 @@ impl IdText {
 
     pub(super) fn as_str(&self) -> &str {
         match self {
-            // Never the default: the bytes came from a text, whole.
+            // The bytes are valid UTF-8, so the default is never used.
             Self::Short { len, bytes } => str::from_utf8(&bytes[..usize::from(*len)]).unwrap_or_default(),
             Self::Long(text) => text,
         }
