@@ -4,7 +4,7 @@ use crate::harness::redis::{RedisServer, SlowWire, url};
 use crate::harness::{
     Finished, Program, Running, TOKEN, Workdir, accepted, certificate, config, rows, sessions, start, until,
 };
-use crate::shared_limit::{calls, limited, once_a_minute, run_together};
+use crate::shared_limit::{calls, kill_one_of_two, limited, once_a_minute, run_together};
 use slack_revoke::stand_in::{LimitKind, Method, Server};
 use std::fs;
 use std::path::Path;
@@ -86,6 +86,12 @@ fn runs_at_the_same_time_divide_the_limit_and_keep_each_others_pauses() {
         run_together(runs, &["--quota", &redis.url()]);
         redis.ask("FLUSHALL");
     }
+}
+
+#[test]
+fn a_run_that_is_killed_gives_its_share_back() {
+    let Some(redis) = RedisServer::start(&[]) else { return };
+    kill_one_of_two(&["--quota", &redis.url()]);
 }
 
 /// A run of 60 rows at a server whose limit is met again and again, with something done to the store when half of them are sent.

@@ -19,11 +19,23 @@ pub use watch::{Peak, accepted, in_flight, until};
 use slack_revoke::stand_in::{Server, Session, SessionStore, StandInConfig, StandInToken};
 use std::fmt::Write as _;
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 /// The token that the stand-in takes, unless a test says otherwise.
 pub const TOKEN: &str = "xoxp-stand-in-0001";
+
+/// Says that this test can't be done here, past libtest, which shows what a test prints only if it fails; and in the file that
+/// `.ci/run` prints.
+pub fn report_skipped(why: &str) {
+    let line = format!("{}: {}", std::thread::current().name().unwrap_or("a test"), why.trim());
+    let _ = writeln!(std::io::stderr(), "skipped: {line}");
+    if let Some(list) = std::env::var_os("SKIPPED_TESTS") {
+        let list = fs::File::options().append(true).create(true).open(list);
+        writeln!(list.expect("the list of skipped tests"), "{line}").expect("the list of skipped tests");
+    }
+}
 
 /// A temporary folder with the files of one test.
 pub struct Workdir {

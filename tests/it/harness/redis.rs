@@ -1,6 +1,6 @@
 //! A real Redis server for one test, in a folder and on a loopback port of its own, and a wire to it that can be cut or slowed.
 
-use std::fs;
+use super::report_skipped;
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -31,7 +31,7 @@ impl RedisServer {
                 Ok(Some(process)) => return Some(Self { process, port, folder, options }),
                 Ok(None) => {}
                 Err(error) if error.kind() == ErrorKind::NotFound => {
-                    report_skipped();
+                    report_skipped("redis-server isn't installed");
                     return None;
                 }
                 Err(error) => panic!("redis-server: {error}"),
@@ -97,16 +97,6 @@ fn listening(port: u16, folder: &TempDir, options: &[String]) -> std::io::Result
     }
     process.wait()?;
     Ok(None)
-}
-
-/// Past libtest, which shows what a test prints only if it fails; and in the file that `.ci/run` prints.
-fn report_skipped() {
-    let test = thread::current().name().unwrap_or("a test").to_owned();
-    let _ = writeln!(std::io::stderr(), "skipped: {test}: redis-server isn't installed");
-    if let Some(list) = std::env::var_os("SKIPPED_TESTS") {
-        let list = fs::File::options().append(true).create(true).open(list);
-        writeln!(list.expect("the list of skipped tests"), "{test}").expect("the list of skipped tests");
-    }
 }
 
 /// A wire to a server: what is sent over it arrives after `delay`, as long as that is switched on.
