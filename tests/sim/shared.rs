@@ -7,7 +7,8 @@ use crate::scenario::Scenario;
 use crate::server::{Seen, Server};
 use slack_revoke::engine::clock::Clock;
 use slack_revoke::engine::policy::Policy;
-use slack_revoke::model::{Priority, Stamp, Status};
+use slack_revoke::engine::ports::{Control, LimitNews, LimitReport, QuotaStore, Signal};
+use slack_revoke::model::{Priority, Stamp, Status, StopReason};
 use slack_revoke::quota::record::{BucketRecord, Member};
 use slack_revoke::quota::{Backend, SharedLimits};
 use std::cell::RefCell;
@@ -151,7 +152,46 @@ fn scenario(name: &str) -> Scenario {
     Scenario::all().into_iter().find(|scenario| scenario.name == name).expect("it is there")
 }
 
+/// A store that never answers.
+struct Silent;
+
+impl QuotaStore for Silent {
+    async fn exchange(&mut self, _: LimitReport) -> Result<LimitNews, Box<str>> {
+        std::future::pending().await
+    }
+}
+
+/// Asks the run to stop after ten seconds.
+struct StopSoon(Clock);
+
+impl Control for StopSoon {
+    async fn next(&mut self) -> Signal {
+        self.0.sleep_until(Duration::from_secs(PAST + 10)).await;
+        Signal::Drain(StopReason::Interrupted)
+    }
+}
+
+/// The loop goes on while the store doesn't: a signal is heard, and the end isn't waited for long.
+fn check_silence() {
+    let scenario = scenario("sliding-20");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.expect("a runtime").block_on(async {
+        let clock = Clock::start_at(Duration::from_secs(PAST));
+        let server = Server::new(&scenario, clock);
+        let teams_of = scenario.teams_of(100);
+        let policy = Policy { shares_limit: true, ..policy(&scenario, Client::Ours, &teams_of) };
+        let mut source = Rows::new(&teams_of, 1);
+        let mut observer = Counting { server: server.clone(), ended: Vec::new(), trace: false };
+        let mut stop = StopSoon(clock);
+        let end =
+            slack_revoke::engine::run(policy, &server, &mut Silent, &mut source, &mut observer, &mut stop, clock).await;
+        assert_eq!((end.stop, end.aborted), (Some(StopReason::Interrupted), false));
+        assert!(clock.elapsed() <= Duration::from_secs(PAST + 12), "{:?}", clock.elapsed());
+    });
+}
+
 pub fn print_and_check() {
+    check_silence();
     check_deaths();
     check_incident();
     check_resume();
