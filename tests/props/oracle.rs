@@ -42,7 +42,7 @@ impl Oracle<'_> {
         self.journal_was_exact(round);
         if let Some(scan) = self.results() {
             self.look_at_records(round);
-            if let Ended::Alive { end, ended, concluded } = &round.ended {
+            if let Ended::Alive { end, ended, concluded, .. } = &round.ended {
                 let lost = ended.values().filter(|(_, kept)| !kept).count() as u64;
                 let done = scan.recorded.done().len();
                 must!(self, end.fault.is_none(), "a fault of the program: {:?}", end.fault);
@@ -285,13 +285,13 @@ impl Oracle<'_> {
         must!(self, found == want, "--remaining holds {found:?}, not {want:?}");
     }
 
-    /// Takes in what a run, or what was cut off after it, leaves open. One that came to its own end knows which rows it had no
+    /// Takes in what a run, or what was cut off after it, leaves open. One that has settled its list knows which rows it had no
     /// clear answer for.
     pub fn take_in(&mut self, round: &Round) {
         let done = self.results().map(|scan| scan.recorded.done().clone()).unwrap_or_default();
         let recorded = std::mem::take(&mut self.kept);
         let ended = match &round.ended {
-            Ended::Alive { ended, concluded: Some(_), .. } => Some(ended),
+            Ended::Alive { ended, is_settled: true, .. } => Some(ended),
             Ended::Alive { .. } | Ended::Dead => None,
         };
         let state = &mut *self.slack.state();

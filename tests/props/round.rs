@@ -59,12 +59,12 @@ const EARLY_DEATHS: [Death; 4] = [
     Death::After(Step::ManifestSaved),
 ];
 
-// After ManifestPublished the list is settled, which the oracle expects of runs that end only.
-const LATE_DEATHS: [Death; 4] = [
+const LATE_DEATHS: [Death; 5] = [
     Death::BeforeAll,
     Death::After(Step::ResultsFinished),
     Death::After(Step::RemainingWritten),
     Death::After(Step::ManifestSealed),
+    Death::After(Step::ManifestPublished),
 ];
 
 impl Fortune {
@@ -140,8 +140,8 @@ impl Place {
 pub enum Ended {
     /// The process died.
     Dead,
-    /// It came to its own end.
-    Alive { end: RunEnd, ended: BTreeMap<u64, (Outcome, bool)>, concluded: Option<Concluded> },
+    /// It came to its own end. The list of what was sent is settled then, unless it died before that step of its conclusion.
+    Alive { end: RunEnd, ended: BTreeMap<u64, (Outcome, bool)>, is_settled: bool, concluded: Option<Concluded> },
 }
 
 /// What the end of a run left.
@@ -413,5 +413,7 @@ fn finish(content: &Content, recorder: Recorder, policy: &Policy, end: RunEnd, k
         finished.close().expect("the journal goes");
         concluded
     });
-    Ended::Alive { end, ended, concluded }
+    // The list is settled before the manifest is published.
+    let is_settled = concluded.is_some() || killed == Some(Death::After(Step::ManifestPublished));
+    Ended::Alive { end, ended, is_settled, concluded }
 }
