@@ -74,7 +74,7 @@ impl RunError {
     /// A question was answered with no.
     #[must_use]
     pub fn declined() -> Self {
-        let error = Self::without_hint(ExitStatus::Usage, "Cancelled. Nothing was sent.");
+        let error = Self::without_hint(ExitStatus::Usage, "Canceled. Nothing was sent.");
         Self { is_declined: true, ..error }
     }
 

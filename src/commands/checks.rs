@@ -156,18 +156,18 @@ pub fn identity(auth: &AuthTest) -> Check {
     Check::ok("identity", format!("{name} ({})", auth.user_id))
 }
 
-/// The organisation of the token: the admin methods exist on Enterprise Grid only.
-pub fn organisation(auth: &AuthTest) -> Check {
+/// The organization of the token: the admin methods exist on Enterprise Grid only.
+pub fn organization(auth: &AuthTest) -> Check {
     let team = auth.team.as_deref().unwrap_or("without a name");
     let id = auth.team_id.as_ref().map_or("", TeamId::as_str);
     match (&auth.enterprise_id, auth.is_enterprise_install) {
-        (None, _) => Check::warning("organisation", format!("{team} ({id}) isn't an Enterprise Grid organization"))
+        (None, _) => Check::warning("organization", format!("{team} ({id}) isn't an Enterprise Grid organization"))
             .advise("Slack's admin methods only exist for organizations"),
         (Some(org), Some(false)) => {
             let what = format!("{org}, but the app is installed on the workspace {team} ({id}) alone");
-            Check::warning("organisation", what).advise("install the app on the organization")
+            Check::warning("organization", what).advise("install the app on the organization")
         }
-        (Some(org), Some(true) | None) => Check::ok("organisation", format!("{team} ({org})")),
+        (Some(org), Some(true) | None) => Check::ok("organization", format!("{team} ({org})")),
     }
 }
 

@@ -93,7 +93,7 @@ fn connected(connection: &Connection, checks: &mut Checks) {
 
 fn whose(auth: &AuthTest, checks: &mut Checks) -> ExitStatus {
     checks.add(checks::identity(auth));
-    checks.add(checks::organisation(auth));
+    checks.add(checks::organization(auth));
     let scopes = checks::scopes(auth);
     let status = if scopes.mark == CheckMark::Failed { ExitStatus::Denied } else { ExitStatus::Success };
     checks.add(scopes);

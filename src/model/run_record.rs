@@ -192,7 +192,7 @@ impl From<&TokenOwner> for Identity {
 /// A check before the run, as in `doctor`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checked {
-    /// `token`, `proxy`, `connection`, `identity`, `organisation`, `scopes`, `expiry`, `clock`, `round trip`.
+    /// `token`, `proxy`, `connection`, `identity`, `organization`, `scopes`, `expiry`, `clock`, `round trip`.
     pub name: String,
     pub mark: CheckMark,
     pub what: String,

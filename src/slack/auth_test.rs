@@ -9,19 +9,19 @@ use std::time::Duration;
 /// Who the token belongs to and what it may do (slack.md, "The sibling methods").
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuthTest {
-    /// The address of the workspace or the organisation.
+    /// The address of the workspace or the organization.
     pub url: Option<Box<str>>,
-    /// The name of the workspace or the organisation.
+    /// The name of the workspace or the organization.
     pub team: Option<Box<str>>,
     /// The user's name.
     pub user: Option<Box<str>>,
-    /// The workspace's or, for an organisation's token, the organisation's id.
+    /// The workspace's or, for an organization's token, the organization's id.
     pub team_id: Option<TeamId>,
     /// The user's id. An answer without it identifies nobody and is none.
     pub user_id: UserId,
-    /// The organisation's id; `None` outside Enterprise Grid.
+    /// The organization's id; `None` outside Enterprise Grid.
     pub enterprise_id: Option<TeamId>,
-    /// Whether the app is installed on the organisation as a whole.
+    /// Whether the app is installed on the organization as a whole.
     pub is_enterprise_install: Option<bool>,
     /// Until the token expires; `None` if it doesn't.
     pub expires_in: Option<Duration>,

@@ -114,15 +114,15 @@ pub enum TokenEnd {
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct TokenIdentity {
     pub url: String,
-    /// The organisation's or workspace's name.
+    /// The organization's or workspace's name.
     pub team: String,
     pub user: String,
-    /// `E…` for an organisation's token, else `T…`.
+    /// `E…` for an organization's token, else `T…`.
     pub team_id: String,
     pub user_id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enterprise_id: Option<String>,
-    /// Whether the token was given by the whole organisation.
+    /// Whether the token was given by the whole organization.
     pub is_enterprise_install: bool,
     /// Seconds that a rotating token has left.
     #[serde(skip_serializing_if = "Option::is_none")]

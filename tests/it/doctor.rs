@@ -24,9 +24,9 @@ fn a_good_token_passes_every_check() {
     assert!(text.lines().all(|line| line.starts_with("✓ ")), "{text}");
     assert!(line(&text, "token").contains("SLACK_TOKEN") && !text.contains(TOKEN), "{text}");
     assert!(line(&text, "identity").contains("org-admin (W0STANDIN)"), "{text}");
-    assert!(line(&text, "organisation").contains("E0STANDIN"), "{text}");
+    assert!(line(&text, "organization").contains("E0STANDIN"), "{text}");
     let names: Vec<_> = text.lines().map(|line| line.split_whitespace().nth(1).unwrap()).collect();
-    let all = ["token", "proxy", "connection", "identity", "organisation", "scopes", "expiry", "clock", "round"];
+    let all = ["token", "proxy", "connection", "identity", "organization", "scopes", "expiry", "clock", "round"];
     assert_eq!(names, all);
     assert_eq!(server.stats().of(Method::AuthTest).calls, 1);
     assert_eq!(server.stats().of(Method::Invalidate).calls, 0);
@@ -80,7 +80,7 @@ fn a_run_makes_the_same_checks_and_records_them() {
     let (checks, said) = checked(&work, &server, 0);
     let mut names: Vec<_> = checks.keys().map(String::as_str).collect();
     let mut all =
-        ["token", "proxy", "connection", "identity", "organisation", "scopes", "expiry", "clock", "round trip"];
+        ["token", "proxy", "connection", "identity", "organization", "scopes", "expiry", "clock", "round trip"];
     names.sort_unstable();
     all.sort_unstable();
     assert_eq!(names, all);
@@ -105,7 +105,7 @@ fn a_run_warns_once_about_each_failed_check() {
     let weak = server(StandInToken { scopes: "admin.users:read".into(), identity, ..StandInToken::named(TOKEN) });
     let work = Workdir::new();
     let (checks, said) = checked(&work, &weak, 4);
-    for (name, mark) in [("scopes", "failed"), ("organisation", "warning"), ("expiry", "warning")] {
+    for (name, mark) in [("scopes", "failed"), ("organization", "warning"), ("expiry", "warning")] {
         assert_eq!(checks[name].0, mark, "{name}");
         assert_eq!(said.matches(&format!("warning: {name}: ")).count(), 1, "{name}: {said}");
     }

@@ -34,7 +34,7 @@ fn input_typed_before_the_question_is_not_an_answer() {
     terminal.types("n\n");
     assert_eq!(running.wait().code(), Some(2), "{}", terminal.text());
     assert_eq!((server.stats().revoked, work.names()), (0, vec!["s.csv".to_owned()]), "{}", terminal.text());
-    terminal.has_shown("Cancelled. Nothing was sent.");
+    terminal.has_shown("Canceled. Nothing was sent.");
     assert!(!terminal.text().contains("error"), "{}", terminal.text());
 
     let mut running = asking(&work, &server, &[]).token(TOKEN).start_on(&terminal);

@@ -38,7 +38,7 @@ fn session_at(id: u64, user: &str, ip: &str) -> Session {
 
 /// Forty sessions of eight users, every second one at the suspicious addresses; the last two users' are UKEEP's and the
 /// responder's own.
-fn organisation() -> Vec<Session> {
+fn organization() -> Vec<Session> {
     let owner = |id: u64| match id % 8 {
         6 => "UKEEP".to_owned(),
         7 => "W0STANDIN".to_owned(),
@@ -51,7 +51,7 @@ fn organisation() -> Vec<Session> {
 
 #[test]
 fn a_mass_logout_from_the_doctor_to_the_report() {
-    let (work, server) = (Workdir::new(), start(config(organisation())));
+    let (work, server) = (Workdir::new(), start(config(organization())));
     work.write("keep.txt", "UKEEP   # on call\n");
     let lines = story("Mass logout");
     let [doctor, list, plan, run, resume, verify, report] = lines[..] else { panic!("seven steps: {lines:?}") };

@@ -270,7 +270,7 @@ impl SessionApi for Server {
     fn call(&self, _permit: Permit, request: Request) -> impl Future<Output = Option<Reply>> + Send + 'static {
         let team = match request {
             Request::Session(target) => target.identifier().1.to_owned(),
-            Request::Users(_) => "the organisation".to_owned(),
+            Request::Users(_) => "the organization".to_owned(),
         };
         let (latency, test) = self.state.lock().expect("no panic before").sent(self.now(), &team);
         self.clone().carry_out(team, latency, test)

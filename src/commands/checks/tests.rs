@@ -30,10 +30,10 @@ fn missing_scopes_are_warnings_or_failures() {
 }
 
 #[test]
-fn an_app_outside_an_organisation_is_a_warning() {
-    assert_eq!(organisation(&auth(None)).mark, CheckMark::Ok);
-    assert_eq!(organisation(&AuthTest { is_enterprise_install: Some(false), ..auth(None) }).mark, CheckMark::Warning);
-    assert_eq!(organisation(&AuthTest { enterprise_id: None, ..auth(None) }).mark, CheckMark::Warning);
+fn an_app_outside_an_organization_is_a_warning() {
+    assert_eq!(organization(&auth(None)).mark, CheckMark::Ok);
+    assert_eq!(organization(&AuthTest { is_enterprise_install: Some(false), ..auth(None) }).mark, CheckMark::Warning);
+    assert_eq!(organization(&AuthTest { enterprise_id: None, ..auth(None) }).mark, CheckMark::Warning);
 }
 
 #[test]

@@ -69,9 +69,9 @@ pub async fn announce(
 }
 
 /// What an earlier run in the folder of the results learnt of the limit.
-fn learnt(prepared: &Preflight, host: &str, organisation: Option<&str>) -> Option<f64> {
+fn learnt(prepared: &Preflight, host: &str, organization: Option<&str>) -> Option<f64> {
     let folder = prepared.files.as_ref()?.results.parent()?;
-    last_learnt(folder, host, organisation).map(|learnt| learnt.per_minute)
+    last_learnt(folder, host, organization).map(|learnt| learnt.per_minute)
 }
 
 /// A rate that was learned less than a day ago replaces the one that `--rate auto` would start at.

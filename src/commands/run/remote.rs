@@ -127,7 +127,7 @@ impl Remote {
 /// What an answer tells of the other end and of the token.
 fn checks_of(api: &ApiUrl, auth: &AuthTest) -> [Check; 4] {
     let connection = checks::connection(api.host(), api.is_https());
-    [connection, checks::identity(auth), checks::organisation(auth), checks::scope_of_run(auth)]
+    [connection, checks::identity(auth), checks::organization(auth), checks::scope_of_run(auth)]
 }
 
 /// The run goes on without an identity, and says so in words of its own.

@@ -20,20 +20,20 @@ pub struct Learnt {
     pub at: Stamp,
 }
 
-/// What the last run on `api_host` learnt, as far as manifests in `folder` tell. `organisation` is that of the token;
+/// What the last run on `api_host` learnt, as far as manifests in `folder` tell. `organization` is that of the token;
 /// none, before it is known, takes any.
 #[must_use]
-pub fn last_learnt(folder: &Path, api_host: &str, organisation: Option<&str>) -> Option<Learnt> {
+pub fn last_learnt(folder: &Path, api_host: &str, organization: Option<&str>) -> Option<Learnt> {
     let manifests = newest(folder).into_iter().filter_map(|path| Manifest::load(&path).ok());
     let runs = manifests.flat_map(|manifest| manifest.runs);
-    let same = runs.filter(|run| !run.rehearsal && run.api_host == api_host && is_of(run, organisation));
+    let same = runs.filter(|run| !run.rehearsal && run.api_host == api_host && is_of(run, organization));
     let learnt = same.filter_map(|run| Some(Learnt { per_minute: run.pacing.learnt_per_minute?, at: run.ended_at? }));
     learnt.max_by_key(|learnt| learnt.at)
 }
 
-fn is_of(run: &Run, organisation: Option<&str>) -> bool {
+fn is_of(run: &Run, organization: Option<&str>) -> bool {
     let recorded = run.identity.as_ref().map(|identity| identity.enterprise_id.as_ref().unwrap_or(&identity.team_id));
-    organisation.is_none_or(|organisation| recorded.is_some_and(|recorded| recorded == organisation))
+    organization.is_none_or(|organization| recorded.is_some_and(|recorded| recorded == organization))
 }
 
 fn newest(folder: &Path) -> Vec<PathBuf> {

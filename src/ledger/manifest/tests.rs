@@ -199,11 +199,11 @@ fn run_ids_sort_by_time() {
 }
 
 #[test]
-fn the_last_run_of_the_same_host_and_organisation_tells_where_to_start() {
+fn the_last_run_of_the_same_host_and_organization_tells_where_to_start() {
     let folder = tempfile::tempdir().unwrap();
-    let write = |name: &str, ended: i64, host: &str, organisation: &str, learnt: Option<f64>| {
+    let write = |name: &str, ended: i64, host: &str, organization: &str, learnt: Option<f64>| {
         let mut manifest = Manifest::new("0.1.0", input(0), Path::new("r.csv"));
-        let identity = Identity { enterprise_id: Some(organisation.into()), ..Identity::default() };
+        let identity = Identity { enterprise_id: Some(organization.into()), ..Identity::default() };
         let ended_at = Some(Stamp::from_millis(ended));
         let run = Run {
             ended_at,
@@ -221,7 +221,7 @@ fn the_last_run_of_the_same_host_and_organisation_tells_where_to_start() {
     write("elsewhere", 4_000, "slack-gov.com", "E1", Some(100.0));
     write("others", 5_000, "slack.com", "E2", Some(30.0));
     std::fs::write(folder.path().join("broken.manifest.json"), "{").unwrap();
-    let learnt = |host, organisation| last_learnt(folder.path(), host, organisation).map(|learnt| learnt.per_minute);
+    let learnt = |host, organization| last_learnt(folder.path(), host, organization).map(|learnt| learnt.per_minute);
     assert_eq!(learnt("slack.com", Some("E1")), Some(58.0));
     assert_eq!(learnt("slack.com", None), Some(30.0));
     assert_eq!(learnt("slack.com", Some("E3")), None);
