@@ -1,12 +1,11 @@
-//! What ends a command before, after or beside its run: what happened, to what, what to do next, and the exit status.
+//! The error of a command: what happened, to what, what to do next, and the exit status.
 
 use crate::cli::UsageError;
 use crate::model::ExitStatus;
 use std::borrow::Cow;
 use std::fmt;
 
-/// The error of a command. Its parts are put together where they are printed, and nowhere else: a file's name can hold whatever
-/// would separate them.
+/// The parts are joined only when the error is printed, because a file name may contain any separator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunError {
     exit: ExitStatus,
@@ -25,7 +24,7 @@ impl RunError {
         Self { exit, what: what.into(), place: None, hint: None, is_declined: false }
     }
 
-    /// The input, or a file beside it, can't be used.
+    /// The input or another file can't be used.
     pub fn input(what: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::new(ExitStatus::Usage, what, hint)
     }
@@ -40,7 +39,7 @@ impl RunError {
         Self::new(ExitStatus::Denied, what, hint)
     }
 
-    /// No token was found; `unread` is a variable of other programs that is set.
+    /// No token was found. `unread` is a variable of other programs that is set.
     #[must_use]
     pub fn no_token(unread: Option<&str>) -> Self {
         let but =
@@ -61,7 +60,7 @@ impl RunError {
         Self::new(ExitStatus::Locked, what, hint)
     }
 
-    /// The results, or a file beside them, can't be written.
+    /// The results or another file can't be written.
     pub fn unwritable(what: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::new(ExitStatus::Unwritable, what, hint)
     }
@@ -90,7 +89,7 @@ impl RunError {
         Self::new(ExitStatus::Terminated, "Terminated before anything was sent", "run the same command again")
     }
 
-    /// Adds where it happened: a file, as it was named.
+    /// Adds the place, such as a file.
     #[must_use]
     pub fn at(self, place: impl fmt::Display) -> Self {
         Self { place: Some(place.to_string()), ..self }
@@ -104,7 +103,7 @@ impl RunError {
         }
     }
 
-    /// What to do next; `None` if [`Self::what`] says it, or there is nothing to do.
+    /// What to do next; `None` if [`Self::what`] includes it or there is nothing to do.
     #[must_use]
     pub fn hint(&self) -> Option<&str> {
         self.hint.as_deref()
@@ -115,7 +114,7 @@ impl RunError {
         self.exit
     }
 
-    /// Whether it is an answer rather than a failure.
+    /// Whether the user answered a question with no.
     #[must_use]
     pub fn is_declined(&self) -> bool {
         self.is_declined

@@ -12,7 +12,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // The panic has printed its message by then.
+    // The panic has already printed its message.
     std::panic::catch_unwind(program).unwrap_or(ExitStatus::Internal).into()
 }
 
@@ -50,7 +50,7 @@ fn program() -> ExitStatus {
     result.unwrap_or_else(|error| console::fail(&error, LogFormat::Text))
 }
 
-/// Runs a command with the console that the flags ask for; its errors are printed in that format too.
+/// Runs a command with a console as the flags specify, and prints its errors there.
 fn with_console(
     global: &cli::GlobalArgs,
     command: impl FnOnce(&output::Console) -> Result<ExitStatus, RunError>,

@@ -1,4 +1,4 @@
-//! Signals. The first one asks the run to finish what is in flight, the second one to stop at once.
+//! Signals. The first one makes the run finish the calls in flight, the second one stops it immediately.
 
 use crate::engine::ports::{Control, Signal};
 use crate::model::StopReason;
@@ -6,22 +6,22 @@ use std::io;
 use std::task::Poll;
 use tokio::signal::unix::{self, SignalKind};
 
-/// The signals of this process, from now on.
+/// The signals of this process from now on.
 #[derive(Debug)]
 pub struct Shutdown {
     interrupt: unix::Signal,
     terminate: unix::Signal,
-    /// None under `nohup`.
+    /// `None` under `nohup`.
     hangup: Option<unix::Signal>,
     is_draining: bool,
 }
 
 impl Shutdown {
-    /// Begins to listen for SIGINT, SIGTERM and SIGHUP. None of them kills the process by itself from here on, also after
-    /// this is dropped; so a terminal that is closed ends the run no other way than SIGTERM does.
+    /// Starts to listen for SIGINT, SIGTERM and SIGHUP. None of them kills the process from now on, even after this
+    /// is dropped. A closed terminal (SIGHUP) ends the run like SIGTERM.
     ///
     /// # Errors
-    /// Where the system refuses a signal handler.
+    /// If a signal handler can't be installed.
     ///
     /// # Panics
     /// Outside of a tokio runtime that drives I/O.
@@ -50,13 +50,13 @@ impl Shutdown {
 impl Control for Shutdown {
     async fn next(&mut self) -> Signal {
         let reason = std::future::poll_fn(|context| self.poll_reason(context)).await;
-        // Nothing is awaited between the signal and this line, so that a drop cannot come between them.
+        // No await between the signal and this line, so that a drop can't lose the signal.
         if std::mem::replace(&mut self.is_draining, true) { Signal::Abort } else { Signal::Drain(reason) }
     }
 }
 
-/// `nohup` starts a program with SIGHUP ignored; a handler of our own would undo what the user asked for. Only Linux tells;
-/// elsewhere a hangup terminates.
+/// `nohup` starts a program with SIGHUP ignored, which a handler would undo. This can only be detected on Linux;
+/// elsewhere a hangup terminates the run.
 fn hangup_is_ignored() -> bool {
     std::fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores(&status, SignalKind::hangup()))
 }
@@ -77,7 +77,7 @@ mod tests {
         kill_process(getpid(), signal).expect("a process may signal itself");
     }
 
-    /// One test for all of it: signals reach every listener of the process, also those of tests beside this one.
+    /// A single test, because signals reach every listener of the process, including those of other tests.
     #[tokio::test]
     async fn the_first_signal_drains_and_the_second_aborts() {
         for (first, reason) in [

@@ -1,8 +1,8 @@
-//! Files that take their place as a whole: written beside it under a name of their own, synced, renamed. Whoever reads finds the
-//! old file or the new one, and a file that can't be finished leaves nothing.
+//! Atomic replacement: a file is written under a temporary name in the same directory, synced, and renamed. Readers
+//! find the old file or the new one, and an unfinished file is removed.
 //!
-//! A temporary file is locked while it is written, so that what a killed process left can be distinguished from what another
-//! one is writing, and be removed.
+//! A temporary file is locked while it is written, so that leftovers of killed processes can be recognized and
+//! removed.
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -14,19 +14,20 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// For opening our own files: a symbolic link in their place leads to a file that isn't ours.
+/// For opening the program's own files: a symbolic link in their place could lead to a foreign file.
 pub const NOFOLLOW: i32 = OFlags::NOFOLLOW.bits().cast_signed();
 
 const INFIX: &[u8] = b".slack-revoke.";
 const SUFFIX: &[u8] = b".tmp";
 
-/// Bytes of the target's name in a temporary one, so that the longest name still has room for the rest.
+/// Maximum number of bytes of the target's name in a temporary name, so that the total stays within the limit of file
+/// systems.
 const MOST_OF_NAME: usize = 200;
 
-/// Names that are tried, if earlier ones are taken.
+/// Number of temporary names to try.
 const TRIES: u32 = 100;
 
-/// A file on its way to its place. Dropped before [`Self::commit`], it leaves nothing.
+/// A temporary file, which is removed if it is dropped before [`Self::commit`].
 #[derive(Debug)]
 pub struct AtomicFile {
     file: File,
@@ -36,11 +37,11 @@ pub struct AtomicFile {
 }
 
 impl AtomicFile {
-    /// Begins a file that `target` will lead to, readable as `mode` says whatever the umask. A symbolic link at `target` is
-    /// replaced, not followed.
+    /// Creates a temporary file for `target` with the given mode, regardless of the umask. A symbolic link at
+    /// `target` is replaced, not followed.
     ///
     /// # Errors
-    /// If none can be made beside `target`.
+    /// If it can't be created in the directory of `target`.
     pub fn create(target: &Path, mode: u32) -> io::Result<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         remove_leftovers(target);
@@ -56,10 +57,10 @@ impl AtomicFile {
         Err(io::Error::new(io::ErrorKind::AlreadyExists, "temporary files of earlier runs are in the way"))
     }
 
-    /// Syncs what was written and puts it in its place.
+    /// Syncs the file and renames it to its target.
     ///
     /// # Errors
-    /// If that fails; then what was there before stays, unless only the sync of its folder failed.
+    /// If that fails. The target is unchanged then, unless only the sync of the directory failed.
     pub fn commit(mut self) -> io::Result<()> {
         supported(self.file.sync_all())?;
         fs::rename(&self.temporary, &self.target)?;
@@ -68,10 +69,10 @@ impl AtomicFile {
     }
 }
 
-/// Replaces `target` with what `write` writes; if that fails, what was there stays.
+/// Replaces `target` with what `write` writes. If that fails, `target` is unchanged.
 ///
 /// # Errors
-/// If the file can't be made, written or put in its place.
+/// If the file can't be created, written or renamed.
 pub fn replace<T>(target: &Path, mode: u32, write: impl FnOnce(&mut AtomicFile) -> io::Result<T>) -> io::Result<T> {
     let mut file = AtomicFile::create(target, mode)?;
     let written = write(&mut file)?;
@@ -97,18 +98,18 @@ impl Drop for AtomicFile {
     }
 }
 
-/// `None` if another process took the file for a leftover before it was locked.
+/// `None` if another process removed the file before it was locked.
 fn create_locked(temporary: &Path, mode: u32) -> io::Result<Option<File>> {
     let file = OpenOptions::new().write(true).create_new(true).custom_flags(NOFOLLOW).mode(mode).open(temporary)?;
     lock(file, temporary, mode).inspect_err(|_| drop(fs::remove_file(temporary)))
 }
 
 fn lock(file: File, temporary: &Path, mode: u32) -> io::Result<Option<File>> {
-    // Some filesystems have no locks: there, what a killed process leaves stays.
+    // Without locks, leftovers of killed processes aren't removed.
     if let Err(TryLockError::WouldBlock) = file.try_lock() {
         return Ok(None);
     }
-    // And some have no modes of their own.
+    // Some file systems don't support modes.
     if file.metadata()?.permissions().mode() & 0o777 != mode {
         let _ = file.set_permissions(Permissions::from_mode(mode));
     }
@@ -129,8 +130,8 @@ fn beginning(target: &Path) -> io::Result<Vec<u8>> {
     Ok([b".", &name[..name.len().min(MOST_OF_NAME)], INFIX].concat())
 }
 
-/// Removes what killed processes left of files that were to take the place of `target`: only what isn't being written, as its
-/// lock shows. Failures aren't reported, since what stays does no harm.
+/// Removes temporary files of `target` that killed processes left. Those of running processes are locked. Failures
+/// aren't reported, because leftovers do no harm.
 pub fn remove_leftovers(target: &Path) {
     let Ok(beginning) = beginning(target) else { return };
     let Ok(entries) = fs::read_dir(folder_of(target)) else { return };
@@ -159,10 +160,10 @@ fn is_temporary(name: &OsStr, beginning: &[u8]) -> bool {
         .is_some_and(|(process, number)| is_number(process) && is_number(number))
 }
 
-/// Opens a file to read it, and nothing that could keep the reader waiting, such as a pipe.
+/// Opens a regular file for reading. Refuses anything that could block, such as a FIFO.
 ///
 /// # Errors
-/// If it can't be opened, or is no regular file.
+/// If it can't be opened or isn't a regular file.
 pub fn open_regular(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
     match file.metadata()? {
@@ -172,32 +173,31 @@ pub fn open_regular(path: &Path) -> io::Result<File> {
     }
 }
 
-/// All of a file, as [`open_regular`] opens it.
+/// Reads a regular file completely.
 ///
 /// # Errors
-/// As for [`open_regular`], and if it can't be read.
+/// As for [`open_regular`], or if it can't be read.
 pub fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open_regular(path)?.read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-/// Whether a lock failed because there are none on this filesystem, as on some network ones.
+/// Whether locking failed because the file system doesn't support it, such as some network file systems.
 #[must_use]
 pub fn has_no_locks(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::Unsupported || error.raw_os_error() == Some(Errno::NOLCK.raw_os_error())
 }
 
-/// Makes a new name in the folder of `path` survive a power loss.
+/// Syncs the directory of `path`, so that a new name survives a power loss.
 ///
 /// # Errors
-/// If the folder can't be synced. Some filesystems don't support it, and a folder that can't be read can't be opened for it; neither
-/// is an error.
+/// If the sync fails. It isn't an error if the file system doesn't support it or the directory can't be opened.
 pub fn sync_folder_of(path: &Path) -> io::Result<()> {
     supported(File::open(folder_of(path)).and_then(|folder| folder.sync_all()))
 }
 
-/// Nothing is wrong with a file because its filesystem can't do something.
+/// Ignores errors that mean that the file system doesn't support an operation.
 fn supported(done: io::Result<()>) -> io::Result<()> {
     match done.as_ref().map_err(io::Error::kind) {
         Err(io::ErrorKind::Unsupported | io::ErrorKind::InvalidInput | io::ErrorKind::PermissionDenied) => Ok(()),
@@ -209,7 +209,6 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Whether the path leads to this file.
 fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     let open = file.metadata()?;
     match fs::symlink_metadata(path) {
@@ -269,7 +268,7 @@ mod tests {
         let (other, path) = (folder.path().join("other"), folder.path().join("m.json"));
         fs::write(&other, "another's").unwrap();
         symlink(&other, &path).unwrap();
-        // Whoever guesses the temporary name gains nothing by a link there.
+        // A link at a guessed temporary name has no effect.
         for number in 0..TRIES / 2 {
             symlink(&other, temporary(&path, number).unwrap()).unwrap();
         }

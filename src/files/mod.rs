@@ -1,4 +1,4 @@
-//! What the kept files have in common: who may read them, and whether a path still leads to them.
+//! Modes, identity and fingerprints of files.
 
 pub mod atomic;
 
@@ -10,33 +10,34 @@ use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-/// Only the owner reads what a run leaves behind: it names people and their sessions. The umask can only narrow this.
+/// Files of a run name people and their sessions, so only the owner may read them. The umask can only restrict this
+/// further.
 pub(crate) const PRIVATE: u32 = 0o600;
 
-/// Options that create a file as [`PRIVATE`], and open none through a symbolic link: that would be another one's.
+/// Options that create a file with mode [`PRIVATE`] and don't follow symbolic links.
 pub(crate) fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.mode(PRIVATE).custom_flags(NOFOLLOW);
     options
 }
 
-/// Adds to an error what was being done, and to which file; its kind stays.
+/// Adds the operation and the file to an error, and keeps its kind.
 pub(crate) fn during(doing: &str, path: &Path) -> impl Fn(io::Error) -> io::Error + Copy {
     move |error| io::Error::new(error.kind(), format!("can't {doing} {}: {error}", path.display()))
 }
 
-/// Makes a new file's name survive a power loss. Some filesystems cannot sync a folder, and none needs it for anything
-/// else, so a refusal is not an error.
+/// Syncs the directory of a new file, so that its name survives a power loss. Errors are ignored, because some file
+/// systems don't support it.
 pub(crate) fn sync_folder_of(path: &Path) {
     let _ = atomic::sync_folder_of(path);
 }
 
-/// A file's identity, whatever it is called: device and inode.
+/// Device and inode, which identify a file regardless of its name.
 pub(crate) fn identity(metadata: &fs::Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())
 }
 
-/// A file as it was when it was looked at: which one it is, and how long.
+/// The identity and length of a file at a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileSnapshot {
     identity: (u64, u64),
@@ -54,7 +55,7 @@ impl FileSnapshot {
     }
 }
 
-/// Whether `path` leads to the open `file`, rather than to nothing or to another file that took its name.
+/// Whether `path` still leads to the open `file`.
 pub(crate) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     match fs::metadata(path) {
         Ok(there) => Ok(identity(&there) == identity(&file.metadata()?)),
@@ -70,7 +71,7 @@ pub struct Fingerprint {
     pub bytes: u64,
 }
 
-/// Takes the fingerprint of what is written through it.
+/// Computes the fingerprint of what is written through it.
 pub(crate) struct Hashing<W> {
     out: W,
     hash: Sha256,
@@ -82,7 +83,7 @@ impl<W: Write> Hashing<W> {
         Self { out, hash: Sha256::new(), bytes: 0 }
     }
 
-    /// What was written to, and the fingerprint of what was.
+    /// Returns the writer and the fingerprint.
     pub(crate) fn finish(self) -> (W, Fingerprint) {
         (self.out, Fingerprint { sha256: hex(&self.hash.finalize()), bytes: self.bytes })
     }
@@ -101,15 +102,13 @@ impl<W: Write> Write for Hashing<W> {
     }
 }
 
-/// Reads a whole file and takes its fingerprint.
-///
 /// # Errors
-/// If the file cannot be opened or read.
+/// If the file can't be opened or read.
 pub fn fingerprint(path: &Path) -> io::Result<Fingerprint> {
     fingerprint_of_beginning(path, u64::MAX)
 }
 
-/// As [`fingerprint`], of the first `bytes`, or of all if there are fewer.
+/// The fingerprint of the first `bytes`, or of the whole file if it is shorter.
 ///
 /// # Errors
 /// As [`fingerprint`].
@@ -118,8 +117,6 @@ pub fn fingerprint_of_beginning(path: &Path, bytes: u64) -> io::Result<Fingerpri
     fingerprint_of(&mut file.take(bytes)).map_err(during("read", path))
 }
 
-/// Takes the fingerprint of what is read.
-///
 /// # Errors
 /// If it can't be read.
 pub(crate) fn fingerprint_of(content: &mut impl Read) -> io::Result<Fingerprint> {
@@ -128,7 +125,7 @@ pub(crate) fn fingerprint_of(content: &mut impl Read) -> io::Result<Fingerprint>
     Ok(out.into_inner().map_err(io::IntoInnerError::into_error)?.finish().1)
 }
 
-/// The SHA-256 of a text, as `sha256sum` prints it.
+/// In lower-case hexadecimal, as `sha256sum` prints it.
 pub(crate) fn sha256_hex(text: &[u8]) -> String {
     hex(&Sha256::digest(text))
 }

@@ -1,4 +1,4 @@
-//! `auth.test`: who the token is. Pure; [`super::Client::auth_test`] makes the call.
+//! `auth.test`: the owner of the token. Pure; [`super::Client::auth_test`] makes the call.
 
 use super::retry_after;
 use super::wire::{Headers, Lenient, clean};
@@ -6,18 +6,17 @@ use crate::model::{Stamp, TeamId, UserId};
 use serde::Deserialize;
 use std::time::Duration;
 
-/// Who the token belongs to and what it may do (slack.md, "The sibling methods").
+/// The owner and the scopes of a token (slack.md, "The sibling methods").
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuthTest {
     /// The address of the workspace or the organization.
     pub url: Option<Box<str>>,
     /// The name of the workspace or the organization.
     pub team: Option<Box<str>>,
-    /// The user's name.
     pub user: Option<Box<str>>,
-    /// The workspace's or, for an organization's token, the organization's id.
+    /// The id of the workspace, or of the organization for an organization's token.
     pub team_id: Option<TeamId>,
-    /// The user's id. An answer without it identifies nobody and is none.
+    /// An answer without it isn't valid.
     pub user_id: UserId,
     /// The organization's id; `None` outside Enterprise Grid.
     pub enterprise_id: Option<TeamId>,
@@ -27,18 +26,18 @@ pub struct AuthTest {
     pub expires_in: Option<Duration>,
     /// The scopes of `x-oauth-scopes`; `None` if the header is missing, which isn't the same as no scope.
     pub scopes: Option<Vec<Box<str>>>,
-    /// The server's clock, to whole seconds, when it answered: its `Date`.
+    /// The `Date` header, in whole seconds.
     pub server_date: Option<Stamp>,
 }
 
 impl AuthTest {
-    /// Whether the token has a scope; `None` if Slack didn't say.
+    /// `None` if Slack didn't report the scopes.
     #[must_use]
     pub fn has_scope(&self, scope: &str) -> Option<bool> {
         self.scopes.as_ref().map(|scopes| scopes.iter().any(|held| &**held == scope))
     }
 
-    /// The organization, else the workspace.
+    /// The organization, otherwise the workspace.
     #[must_use]
     pub fn organization(&self) -> Option<&TeamId> {
         self.enterprise_id.as_ref().or(self.team_id.as_ref())
@@ -57,8 +56,7 @@ struct AuthTestBody {
     expires_in: Option<Lenient<u64>>,
 }
 
-/// Reads the body of a successful answer. `None` if it doesn't say whose token it is; any other member that isn't what is
-/// documented counts as absent.
+/// Reads the body of a successful answer. `None` without a user id; other invalid members count as absent.
 pub(super) fn read(headers: &Headers<'_>, body: &[u8]) -> Option<AuthTest> {
     let body: AuthTestBody = serde_json::from_slice(body).ok()?;
     let text = |text: Option<Lenient<String>>| text.and_then(Lenient::into_value);
@@ -78,7 +76,6 @@ pub(super) fn read(headers: &Headers<'_>, body: &[u8]) -> Option<AuthTest> {
     })
 }
 
-/// The header's list, parted by commas.
 fn scopes(header: &str) -> Vec<Box<str>> {
     header.split(',').map(|scope| clean(scope.trim())).filter(|scope| !scope.is_empty()).collect()
 }

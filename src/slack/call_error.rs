@@ -1,20 +1,20 @@
-//! Why a call other than a revocation brought no answer.
+//! Errors of calls other than revocations.
 
 use super::wire::clean;
 use crate::model::{Answer, CodeClass, ErrorCode, Fault, Reply, format_duration};
 use std::error::Error;
 use std::time::Duration;
 
-/// What stood in the way of `auth.test` or `admin.users.session.list`.
+/// Errors of `auth.test` and the listing methods.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
     /// HTTP 429, or its code in a body.
     #[error("Slack asks for a pause{}", pause_words(*retry_after))]
     RateLimited {
-        /// How long, if Slack said so; 30 s otherwise (slack.md, "Rate limits").
+        /// The pause that Slack asked for; `None` means 30 s (slack.md, "Rate limits").
         retry_after: Option<Duration>,
     },
-    /// Slack refused, with a code.
+    /// Slack refused with a code.
     #[error("Slack answered {code}{}", detail_words(detail))]
     Refused { code: ErrorCode, detail: Box<str>, wait: Option<Duration> },
     /// No answer, or one that isn't Slack's.
@@ -23,7 +23,7 @@ pub enum CallError {
 }
 
 impl CallError {
-    /// The error that a reply stands for; `None` if it is a success.
+    /// `None` if the reply is a success.
     pub(super) fn of(Reply { answer, detail, wait, .. }: Reply) -> Option<Self> {
         match answer {
             Answer::Ok => None,
@@ -33,7 +33,7 @@ impl CallError {
         }
     }
 
-    /// The reply that [`Self::of`] made this error of.
+    /// The inverse of [`Self::of`].
     #[must_use]
     pub fn into_reply(self) -> Reply {
         match self {
@@ -43,7 +43,7 @@ impl CallError {
         }
     }
 
-    /// Whether the same call may be answered in a moment.
+    /// Whether a retry may succeed.
     #[must_use]
     pub fn may_pass(&self) -> bool {
         match self {
@@ -55,7 +55,7 @@ impl CallError {
         }
     }
 
-    /// What Slack said about the token, if this is Slack's word.
+    /// What the refusal means for the token; `None` if it says nothing about it.
     #[must_use]
     pub fn objection(&self) -> Option<Objection> {
         match self {
@@ -64,7 +64,7 @@ impl CallError {
         }
     }
 
-    /// The error in one word, as in the results' `error` column.
+    /// As in the `error` column of the results.
     #[must_use]
     pub fn name(&self) -> String {
         match self {
@@ -74,18 +74,17 @@ impl CallError {
         }
     }
 
-    /// A 200 with `ok: true` that lacks what the method promises.
+    /// `ok: true` without the documented members.
     pub(super) fn bad_response(detail: &str) -> Self {
         Self::Fault { fault: Fault::BadResponse, detail: detail.into(), wait: None }
     }
 }
 
-/// What a refusal says about the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Objection {
-    /// No call with this token would be answered otherwise.
+    /// Every call with this token would be refused.
     Rejected,
-    /// The token may not do this here; it may do other things.
+    /// The token isn't permitted to make this call.
     NotPermitted,
 }
 
@@ -107,8 +106,7 @@ fn objection(code: &ErrorCode) -> Option<Objection> {
     }
 }
 
-/// Codes that stop a run without a word about its token: another program is at the address, or the call was changed on
-/// its way.
+/// Codes that say nothing about the token: another program is at the address, or the call was changed on the way.
 fn is_about_the_call(code: &ErrorCode) -> bool {
     matches!(
         code,
@@ -144,24 +142,24 @@ fn fault_words(fault: Fault, detail: &str) -> String {
     }
 }
 
-/// The transport's words for a proxy that answers `CONNECT` with 407.
+/// The transport's message for a proxy that answers `CONNECT` with 407.
 const TUNNEL_AUTH: &str = "proxy authorization required";
 
-/// Our text for it.
+/// Replaces [`TUNNEL_AUTH`].
 const PROXY_AUTH: &str = "the proxy asks for a user name and password (HTTP 407)";
 
-/// How the transport's words for a certificate it doesn't trust begin.
+/// The start of the transport's message for an untrusted certificate.
 const BAD_CERTIFICATE: &str = "invalid peer certificate: ";
 
-/// How our text for it begins.
+/// Replaces [`BAD_CERTIFICATE`].
 const CERTIFICATE: &str = "the server's certificate isn't trusted: ";
 
-/// Whether a connection that was never made fails again in a moment.
+/// Whether a retry would fail too.
 fn lasts(detail: &str) -> bool {
     detail == PROXY_AUTH || detail.starts_with(CERTIFICATE)
 }
 
-/// The error's name, by which its remedy is found.
+/// The name by which the hint is found.
 fn name(fault: Fault, detail: &str) -> String {
     match fault {
         Fault::NotConnected if detail == PROXY_AUTH => "http_407".into(),
@@ -170,7 +168,7 @@ fn name(fault: Fault, detail: &str) -> String {
     }
 }
 
-/// A call that brought no answer, and the cause in words, without the address and without the token.
+/// A call without an answer. The cause contains neither the address nor the token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct TransportError {
     pub(super) fault: Fault,
@@ -180,7 +178,7 @@ pub(super) struct TransportError {
 impl TransportError {
     /// From the transport's error, before or after the request went out.
     ///
-    /// A connect timeout is a connection that was never made; the order of the questions is the rule.
+    /// The order of the checks matters: a connect timeout is a connection that was never made.
     pub(super) fn from_transport(error: reqwest::Error) -> Self {
         let fault = if error.is_connect() || error.is_builder() {
             Fault::NotConnected
@@ -204,7 +202,7 @@ impl TransportError {
     }
 }
 
-/// What a person wouldn't understand, or wouldn't find the cause in.
+/// Rewrites messages that don't show the cause clearly.
 fn in_our_words(cause: &str) -> String {
     match (cause.strip_prefix(BAD_CERTIFICATE), cause.contains(TUNNEL_AUTH)) {
         (Some(why), _) => format!("{CERTIFICATE}{why}"),
@@ -213,7 +211,7 @@ fn in_our_words(cause: &str) -> String {
     }
 }
 
-/// The innermost error's words: the outer ones only say that a request failed.
+/// The message of the innermost error; the outer ones only say that a request failed.
 fn root_cause(error: &dyn Error) -> String {
     let mut innermost = error;
     while let Some(source) = innermost.source() {

@@ -1,4 +1,4 @@
-//! The client: one way to make a call, and the methods that are called.
+//! The client, and the methods that it calls.
 
 use super::call_error::TransportError;
 use super::request::{Form, NAME, PermittedBody, headers, session_form, users_form};
@@ -20,13 +20,13 @@ use std::thread;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// Bytes read of an answer to a revocation or to `auth.test`; Slack's have some hundred.
+/// Maximum size of an answer to a revocation or `auth.test`. Slack's have a few hundred bytes.
 const SMALL: usize = 64 * 1024;
 
-/// Bytes read of a page of sessions; a thousand of them have half a megabyte.
+/// Maximum size of a page. A thousand sessions have about half a megabyte.
 const LARGE: usize = 8 * 1024 * 1024;
 
-/// Connections idle for longer are closed by us, before a server or a proxy does it under a request.
+/// Idle connections are closed after this time, before a server or proxy closes them during a request.
 const IDLE: Duration = Duration::from_secs(15);
 
 /// Waits between the attempts to read an expired token again.
@@ -42,27 +42,27 @@ const SCOPES: HeaderName = HeaderName::from_static("x-oauth-scopes");
 pub struct ClientConfig {
     pub api: ApiUrl,
     pub token: Token,
-    /// The way there, as [`Proxy::in_use`] found it; `None` is direct.
+    /// From [`Proxy::in_use`]; `None` for a direct connection.
     pub proxy: Option<Proxy>,
-    /// `--timeout`: one call from the first packet to the last byte of its answer. A connection may take half of it.
+    /// `--timeout`: one call, from the first packet to the last byte of the answer. Connecting may take half of it.
     pub timeout: Duration,
-    /// The wall clock, for a `Retry-After` that is a date in an answer without a `Date`.
+    /// The wall clock, for a date in `Retry-After` if the answer has no `Date`.
     pub now: fn() -> Stamp,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// TLS cannot be set up; most often the machine has no root certificates.
+    /// TLS can't be set up, usually because the machine has no root certificates.
     #[error(
         "no encrypted connection can be made ({0}); install the system's CA certificates, or point SSL_CERT_FILE at them"
     )]
     Setup(Box<str>),
-    /// The transport does not take the proxy.
+    /// The transport doesn't support the proxy.
     #[error("the proxy {0} can't be used; correct or unset HTTPS_PROXY or ALL_PROXY")]
     Proxy(Proxy),
 }
 
-/// Slack, as the engine and the commands see it. Clones share the connections and the token.
+/// A client for Slack. Clones share the connections and the token.
 #[derive(Debug, Clone)]
 pub struct Client(Arc<ClientInner>, Option<SessionKind>);
 
@@ -74,10 +74,10 @@ struct ClientInner {
     list: Url,
     list_users: Url,
     auth_test: Url,
-    /// Every call's headers. The token's is marked sensitive, so that `Debug` hides it.
+    /// The headers of every call. The token is marked as sensitive, so that `Debug` hides it.
     headers: RwLock<HeaderMap>,
     source: TokenSource,
-    /// Of a call, and of reading the token again.
+    /// For calls and for reading the token again.
     timeout: Duration,
     now: fn() -> Stamp,
 }
@@ -87,7 +87,7 @@ struct RawResponse {
     status: u16,
     headers: HeaderMap,
     body: Vec<u8>,
-    /// Why the body is not there, though the status and the headers are.
+    /// Why the body is missing although status and headers were received.
     body_error: Option<Box<str>>,
 }
 
@@ -95,7 +95,7 @@ impl Client {
     /// Builds a client; nothing is sent.
     ///
     /// # Errors
-    /// If TLS cannot be set up, or the proxy is of no kind that the transport knows.
+    /// If TLS can't be set up, or the transport doesn't support the proxy.
     pub fn new(config: ClientConfig) -> Result<Self, ClientError> {
         let ClientConfig { api, token, proxy, timeout, now } = config;
         let inner = ClientInner {
@@ -113,25 +113,26 @@ impl Client {
         Ok(Self(Arc::new(inner), None))
     }
 
-    /// Has whole users lose only the sessions of this kind.
+    /// Restricts calls for whole users to one kind of session.
     #[must_use]
     pub fn only(self, kind: Option<SessionKind>) -> Self {
         Self(self.0, kind)
     }
 
-    /// Asks who the token is. Not limited in practice (hundreds a minute), so it takes no permit.
+    /// Calls `auth.test`. Its limit is hundreds of calls a minute, so it needs no permit.
     ///
     /// # Errors
-    /// If Slack refuses, limits, or gives no clear answer.
+    /// If Slack refuses, limits the rate, or gives no clear answer.
     pub async fn auth_test(&self) -> Result<AuthTest, CallError> {
         self.0.auth_test().await
     }
 
-    /// Reads the token again from its source, a few times if it can't be read: the command may have no connection just now,
-    /// and a file may be about to be replaced. `false` if it is the same token, or a source that can't be read twice.
+    /// Reads the token again from its source. Retries a few times, because the command may have no connection, or the
+    /// file may be about to be replaced. Returns `false` if it is the same token, or if the source can't be read
+    /// twice.
     ///
     /// # Errors
-    /// Why it can't be read, the last time.
+    /// The error of the last attempt.
     pub async fn renew_token(&self) -> Result<bool, TokenError> {
         let mut waits = BETWEEN_READINGS.into_iter();
         loop {
@@ -145,19 +146,19 @@ impl Client {
         }
     }
 
-    /// Reads one page of sessions, with the scope `admin.users:read`. No active session at all is an empty page; none after a
-    /// page that promised more is a refusal.
+    /// Reads a page of sessions, which needs the scope `admin.users:read`. `no_active_sessions` on the first page is
+    /// an empty page, on a later one a refusal.
     ///
     /// # Errors
-    /// If Slack refuses, limits, or gives no clear answer.
+    /// If Slack refuses, limits the rate, or gives no clear answer.
     pub async fn list_sessions(&self, _permit: Permit, query: &ListQuery) -> ListReply {
         self.0.list_sessions(query).await
     }
 
-    /// Reads one page of users, with the scope `admin.users:read`.
+    /// Reads a page of users, which needs the scope `admin.users:read`.
     ///
     /// # Errors
-    /// If Slack refuses, limits, or gives no clear answer.
+    /// If Slack refuses, limits the rate, or gives no clear answer.
     pub async fn list_users(&self, _permit: Permit, query: &UserQuery) -> Result<UserPage, CallError> {
         self.0.list_users(query).await
     }
@@ -243,8 +244,8 @@ impl ClientInner {
         }
     }
 
-    /// Makes one call: a form out, a status and at most `cap` bytes back. With a permit, nothing is sent once that is
-    /// withdrawn, and a pause is announced to it before the body of the answer is waited for.
+    /// Posts a form, and returns the response with at most `cap` bytes of its body. Nothing is sent once the permit
+    /// is withdrawn. A pause is announced to the permit before the body is read.
     async fn call(
         &self,
         url: &Url,
@@ -256,7 +257,7 @@ impl ClientInner {
         request.headers_mut().clone_from(&self.headers.read().unwrap_or_else(PoisonError::into_inner));
         let form = form.finish();
         if form.is_empty() {
-            // The transport leaves it out of a request without a body, and some servers answer 411 then.
+            // The transport omits it if there is no body, and some servers answer 411 then.
             request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
         let body = Body::from(form);
@@ -273,7 +274,7 @@ impl ClientInner {
         let (body, body_error) = match read(&mut response, cap).await {
             Ok(Some(body)) => (body, None),
             Ok(None) => (Vec::new(), Some(format!("the answer is longer than {cap} bytes").into())),
-            // The pause is in the headers and must be relevant_headers, whatever became of the body.
+            // The pause is in the headers, and applies even if the body is lost.
             Err(error) if asks_for_pause => (Vec::new(), Some(TransportError::from_transport(error).detail)),
             Err(error) => return Err(TransportError::from_transport(error)),
         };
@@ -294,7 +295,7 @@ impl ClientInner {
         }
     }
 
-    /// Takes a token for every later call. True where it is another one than before.
+    /// Sets the token of later calls. Returns whether it is another one.
     fn renew(&self, token: &Token) -> bool {
         let fresh = token.bearer();
         let mut held = self.headers.write().unwrap_or_else(PoisonError::into_inner);
@@ -303,20 +304,20 @@ impl ClientInner {
     }
 }
 
-/// The transport. It sends a request once, to the one address, and follows no redirect.
+/// Sends each request once, only to this address, and doesn't follow redirects.
 fn transport(api: &ApiUrl, proxy: Option<Proxy>, timeout: Duration) -> Result<reqwest::Client, ClientError> {
     let mut builder = reqwest::Client::builder()
         .user_agent(NAME)
         .redirect(reqwest::redirect::Policy::none())
-        // "Never" is a rule that is asked for each request, with a copy of it at hand; of none at most, no copy is made.
+        // With `never()` alone, each request would be copied for the retry policy.
         .retry(reqwest::retry::never().max_retries_per_request(0))
         .referer(false)
         .https_only(api.is_https())
         .http1_only()
         .tcp_nodelay(true)
         .pool_idle_timeout(IDLE)
-        // The whole time bounds every read too. A connection gets half, so that its failure is reported as what it is:
-        // nothing was sent, and the row is as it was.
+        // Bounds every read too. Connecting gets half of the time, so that a failure is reported as a connection that
+        // was never made.
         .timeout(timeout)
         .connect_timeout(timeout / 2)
         .no_proxy();
@@ -325,21 +326,21 @@ fn transport(api: &ApiUrl, proxy: Option<Proxy>, timeout: Duration) -> Result<re
         builder = builder.proxy(all);
     }
     if api.is_loopback() {
-        // A hosts file or a resolver may say otherwise; the port comes from the address.
+        // Without this, a hosts file or resolver could redirect it. The port comes from the URL.
         builder =
             builder.resolve_to_addrs("localhost", &[(Ipv4Addr::LOCALHOST, 0).into(), (Ipv6Addr::LOCALHOST, 0).into()]);
     }
     if !api.is_https() {
-        // Plain http to this machine needs no root certificates, which take a while to load and may not be there.
+        // Plain http doesn't need root certificates, which are slow to load and may be missing.
         builder = builder.tls_certs_only([]);
     }
     builder.build().map_err(|error| ClientError::Setup(TransportError::from_transport(error).detail))
 }
 
-/// The headers that are used. One that isn't text counts as missing.
+/// A header that isn't text counts as missing.
 fn relevant_headers(headers: &HeaderMap) -> Headers<'_> {
     let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    // Any of these may ask for a pause, and one that can't be read asks for one all the same.
+    // Every one may ask for a pause, even one that can't be read.
     let pauses = headers.get_all(RETRY_AFTER).iter().map(|value| Cow::from(value.to_str().unwrap_or_default()));
     Headers {
         retry_after: pauses.reduce(|one, other| Cow::from(format!("{one}, {other}"))),
@@ -351,7 +352,7 @@ fn relevant_headers(headers: &HeaderMap) -> Headers<'_> {
     }
 }
 
-/// Reads the body chunk by chunk; `None` if it is longer than `cap`, and then the rest stays unread.
+/// `None` if the body is longer than `cap`; the rest isn't read.
 async fn read(response: &mut Response, cap: usize) -> reqwest::Result<Option<Vec<u8>>> {
     let announced = response.content_length().unwrap_or(0);
     if announced > cap as u64 {

@@ -1,29 +1,29 @@
-//! Where the calls go: Slack, GovSlack, a host that was allowed by name, or this machine itself.
+//! The API's address: Slack, GovSlack, a host allowed by name, or a loopback address.
 
 use crate::model::{API_URL, is_loopback_host};
 use reqwest::Url;
 
-/// Slack and GovSlack (slack.md, "The call"). Not their subdomains: those of workspaces serve no API for this token.
+/// Slack and GovSlack (slack.md, "The call"), without subdomains: those of workspaces don't serve this API.
 pub const SLACK_HOSTS: [&str; 3] = ["slack.com", "www.slack.com", "slack-gov.com"];
 
-/// The base of the API's methods; always with a slash at its end.
+/// The base URL of the methods, with a slash at the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiUrl {
     url: Url,
     loopback: bool,
 }
 
-/// Why a text isn't valid for `--api-url` or `--allow-host`. The text itself is not shown: it may hold a password.
+/// Why a value of `--api-url` or `--allow-host` is invalid. The value isn't shown, because it may contain a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
     #[error("--api-url is not an address ({0}); it looks like {default}", default = ApiUrl::DEFAULT)]
     Unreadable(String),
     #[error("--api-url must start with https://, not {0}://")]
     Scheme(String),
-    /// Plain http to another machine would show the token to everybody on the way.
+    /// Plain http would expose the token.
     #[error("--api-url must be https for {0}; http is accepted for loopback addresses only")]
     NotEncrypted(String),
-    /// The token would go to a host that is not Slack's.
+    /// The token would be sent to a host other than Slack's.
     #[error("--api-url names {0}, which is not Slack's; if the token may go there, add --allow-host {0}")]
     HostNotAllowed(String),
     #[error("--api-url must not hold a user name or a password")]
@@ -39,10 +39,10 @@ pub enum EndpointError {
 impl ApiUrl {
     pub const DEFAULT: &'static str = API_URL;
 
-    /// Checks an address; `allow_hosts` are the hosts beside Slack's that the token may be sent to.
+    /// `allow_hosts` are hosts other than Slack's that may get the token.
     ///
     /// # Errors
-    /// If the address is no https address of an allowed host, or holds more than scheme, host, port and path.
+    /// If it isn't an https URL of an allowed host, or has other parts than scheme, host, port and path.
     pub fn parse(text: &str, allow_hosts: &[String]) -> Result<Self, EndpointError> {
         let allowed = allow_hosts.iter().map(|host| plain_host(host)).collect::<Result<Vec<_>, _>>()?;
         let mut url = Url::parse(text.trim()).map_err(|error| EndpointError::Unreadable(error.to_string()))?;
@@ -64,25 +64,24 @@ impl ApiUrl {
         Ok(Self { url, loopback })
     }
 
-    /// The host, and the port where it is not the scheme's own: what the `Host` header says.
+    /// Host and port as in the `Host` header.
     #[must_use]
     pub fn authority(&self) -> &str {
         self.url.authority()
     }
 
-    /// Whether the calls stay on this machine.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         self.loopback
     }
 
-    /// Whether the calls are encrypted; only loopback addresses may do without.
+    /// False is only possible for loopback addresses.
     #[must_use]
     pub fn is_https(&self) -> bool {
         self.url.scheme() == "https"
     }
 
-    /// The host, in lower case; an IPv6 address stands in brackets.
+    /// In lower case; an IPv6 address has brackets.
     #[must_use]
     pub fn host(&self) -> &str {
         self.url.host_str().unwrap_or_default()
@@ -93,7 +92,6 @@ impl ApiUrl {
         self.url.as_str()
     }
 
-    /// The address of one of the API's methods.
     #[must_use]
     pub(super) fn method(&self, name: &str) -> Url {
         let mut url = self.url.clone();
@@ -108,7 +106,7 @@ impl std::fmt::Display for ApiUrl {
     }
 }
 
-/// Nothing but scheme, host, port and path.
+/// Fails if the URL has other parts than scheme, host, port and path.
 fn only_a_place(url: &Url) -> Result<(), EndpointError> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err(EndpointError::Credentials);
@@ -122,11 +120,11 @@ fn only_a_place(url: &Url) -> Result<(), EndpointError> {
     Ok(())
 }
 
-/// The host in the form in which an address shows it: lower case, punycode, no port.
+/// Normalizes a host: lower case, punycode, no port.
 fn plain_host(text: &str) -> Result<String, EndpointError> {
     let url = Url::parse(&format!("https://{}/", text.trim())).map_err(|_| EndpointError::AllowHost)?;
     let host = url.host_str().ok_or(EndpointError::AllowHost)?;
-    // Whatever else had been in the text would show up here.
+    // Any other part of the text would be in the URL.
     if url.as_str() == format!("https://{host}/") { Ok(host.to_owned()) } else { Err(EndpointError::AllowHost) }
 }
 
@@ -195,7 +193,7 @@ mod tests {
         for host in ["", "https://a.example", "a.example:443", "a.example:8443", "a.example/x", "u@a.example", "a b"] {
             let parsed = ApiUrl::parse("https://a.example/", &[host.into()]);
             let refused = matches!(parsed, Err(EndpointError::AllowHost));
-            // The default port is no part of a host's name, but naming it changes nothing either.
+            // The default port is accepted too.
             assert!(refused || host == "a.example:443", "{host:?}: {parsed:?}");
         }
     }

@@ -13,9 +13,9 @@ use std::borrow::Cow;
 pub struct ListQuery {
     /// The sessions of one user in one workspace; the method takes both ids or neither.
     pub owner: Option<(TeamId, UserId)>,
-    /// Where the last page ended; `None` for the first.
+    /// From the previous page; `None` for the first.
     pub cursor: Option<Box<str>>,
-    /// Sessions on a page, 1 to 1000.
+    /// Sessions per page, 1 to 1,000.
     pub limit: u16,
 }
 
@@ -40,11 +40,11 @@ pub struct SessionPage {
     pub sessions: Vec<ActiveSession>,
     /// Sessions that exist, but whose user or id can't be read.
     pub unreadable: Vec<UnreadableSession>,
-    /// What the next query's cursor has to be; `None` after the last page.
+    /// The cursor of the next page; `None` after the last one.
     pub next_cursor: Option<Box<str>>,
 }
 
-/// A session with one of its ids at most.
+/// A session without a readable user or session id.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct UnreadableSession {
     pub user_id: Option<UserId>,
@@ -54,16 +54,16 @@ pub struct UnreadableSession {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ActiveSession {
     pub user_id: UserId,
-    /// Its workspace, if it can be read: a session is named by its user as well.
+    /// `None` if it can't be read; a session can also be identified by its user.
     pub team_id: Option<TeamId>,
     pub session_id: SessionId,
     /// The device that signed in.
     pub created: Option<Device>,
-    /// The device last seen, if it isn't the one that signed in.
+    /// The device seen last, if it is another one.
     pub recent: Option<Device>,
 }
 
-/// What Slack knows of a device. Each text is free of control characters.
+/// Texts have no control characters.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Device {
     pub device_hardware: Option<Box<str>>,
@@ -80,8 +80,7 @@ struct ListBody {
     response_metadata: Value,
 }
 
-/// Reads the body of a successful answer; `None` if it holds no list of sessions, or it can't be read whether another page
-/// follows.
+/// Reads the body of a successful answer. `None` if it has no list of sessions, or if the cursor can't be read.
 pub(super) fn read(body: &[u8]) -> Option<SessionPage> {
     let body: ListBody = serde_json::from_slice(body).ok()?;
     let next_cursor = Some(next_cursor(&body.response_metadata)?).filter(|cursor| !cursor.is_empty());
@@ -95,7 +94,7 @@ pub(super) fn read(body: &[u8]) -> Option<SessionPage> {
     Some(page)
 }
 
-/// Empty on the last page. PHP writes an empty object as `[]`, so that is one here and below.
+/// `None` on the last page. PHP writes an empty object as `[]`, which is accepted here and below.
 pub(super) fn next_cursor(metadata: &Value) -> Option<Box<str>> {
     match metadata.get("next_cursor").unwrap_or(&Value::Null) {
         Value::Null => (metadata.is_null() || metadata.is_object() || is_empty_list(metadata)).then(Box::default),
@@ -103,7 +102,7 @@ pub(super) fn next_cursor(metadata: &Value) -> Option<Box<str>> {
     }
 }
 
-/// Only the user and the session have to be readable, whatever else is odd: a session left out of a list stays alive.
+/// Only user and session id must be readable, because a session that isn't listed stays alive.
 fn session(value: &Value) -> Result<ActiveSession, UnreadableSession> {
     let ids = UnreadableSession {
         user_id: id(value, "user_id", UserId::parse),
@@ -125,7 +124,7 @@ pub(super) fn id<T>(object: &Value, name: &str, parse: fn(&str) -> Result<T, IdE
     parse(&object.get(name).and_then(text)?).ok()
 }
 
-/// Something that isn't an object is a device of which nothing is known.
+/// Anything but an object is an unknown device.
 fn device(session: &Value, name: &str) -> Option<Device> {
     let device = session.get(name).filter(|device| !device.is_null() && !is_empty_list(device))?;
     let shown = |name| device.get(name).and_then(text).map(|text| clean(&text)).filter(|text| !text.is_empty());
@@ -138,7 +137,7 @@ fn device(session: &Value, name: &str) -> Option<Device> {
     })
 }
 
-/// A text, or what stands in the place of one.
+/// A string, or a number as text.
 fn text(value: &Value) -> Option<Cow<'_, str>> {
     match value {
         Value::String(text) => Some(text.into()),

@@ -1,4 +1,4 @@
-//! The methods that are called, by the names under which Slack counts calls.
+//! The names of the methods. Slack counts calls per method.
 
 pub const INVALIDATE: &str = "admin.users.session.invalidate";
 pub const RESET_BULK: &str = "admin.users.session.resetBulk";

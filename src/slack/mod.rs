@@ -1,6 +1,6 @@
-//! Slack over HTTP: what is sent, what comes back, and the token it is sent with.
+//! Slack over HTTP: requests, answers, and the token.
 //!
-//! [`wire`] and its neighbours are pure: bytes in, values out. [`client`] alone speaks to the network.
+//! [`wire`] and the other readers are pure functions from bytes to values. Only [`client`] uses the network.
 
 pub mod method;
 pub mod token;

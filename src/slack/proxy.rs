@@ -1,4 +1,4 @@
-//! The proxy that the environment asks for: one reading of it, for the client and for those who show it.
+//! The proxy from the environment.
 
 use super::ApiUrl;
 use ipnet::IpNet;
@@ -7,11 +7,11 @@ use std::ffi::OsString;
 use std::fmt;
 use std::net::IpAddr;
 
-/// A proxy on the way to Slack. Shown without its user name and password.
+/// `Display` omits user name and password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Proxy(Url);
 
-/// A proxy variable that cannot be used. Going without the proxy instead could send the token another way than meant.
+/// An unusable proxy variable. It is an error, because without the proxy the token would be sent another way.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{variable} does not name a proxy; it looks like http://host:port or socks5h://host:port. Correct or unset it")]
 pub struct ProxyError {
@@ -19,11 +19,11 @@ pub struct ProxyError {
 }
 
 impl Proxy {
-    /// The proxy for calls to `api`: `HTTPS_PROXY`, else `ALL_PROXY`, in capitals or not, unless `NO_PROXY` names the
-    /// host. Loopback addresses never have one. `env` looks up an environment variable.
+    /// The proxy for calls to `api`: `HTTPS_PROXY`, otherwise `ALL_PROXY`, in upper or lower case, unless `NO_PROXY`
+    /// names the host. Never for loopback addresses. `env` looks up an environment variable.
     ///
     /// # Errors
-    /// If the variable that decides does not name a proxy.
+    /// If the first variable that is set isn't a valid proxy.
     pub fn in_use(api: &ApiUrl, env: &dyn Fn(&str) -> Option<OsString>) -> Result<Option<Self>, ProxyError> {
         if api.is_loopback()
             || first_set(env, &["NO_PROXY", "no_proxy"]).is_some_and(|(_, list)| is_exempt(api.host(), &list))
@@ -36,7 +36,7 @@ impl Proxy {
         Self::parse(&text).map(Some).ok_or(ProxyError { variable })
     }
 
-    /// `host:port` without a scheme means http, as everywhere.
+    /// `host:port` without a scheme means http.
     fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         let url = if text.contains("://") { Url::parse(text) } else { Url::parse(&format!("http://{text}")) }.ok()?;
@@ -44,7 +44,7 @@ impl Proxy {
         (known && url.host_str().is_some_and(|host| !host.is_empty())).then_some(Self(url))
     }
 
-    /// The address with its credentials, for the client alone.
+    /// With its credentials, for the client only.
     pub(super) fn url(&self) -> &str {
         self.0.as_str()
     }
@@ -63,7 +63,7 @@ impl fmt::Debug for Proxy {
     }
 }
 
-/// The first of the variables that is set to something, and its text.
+/// The first variable that is set and not empty, with its value.
 fn first_set(env: &dyn Fn(&str) -> Option<OsString>, names: &[&'static str]) -> Option<(&'static str, String)> {
     let text = |name: &str| env(name).map(|value| value.to_string_lossy().into_owned());
     names.iter().find_map(|name| text(name).filter(|value| !value.trim().is_empty()).map(|value| (*name, value)))
@@ -80,7 +80,7 @@ fn is_exempt(host: &str, list: &str) -> bool {
     })
 }
 
-/// Whether the host is that domain or one below it.
+/// Whether the host is the domain or a subdomain.
 fn is_below(host: &str, domain: &str) -> bool {
     let (host, domain) = (host.to_ascii_lowercase(), domain.to_ascii_lowercase());
     host.strip_suffix(&domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
@@ -91,7 +91,7 @@ fn covers(entry: &str, address: IpAddr) -> bool {
     let (network, prefix) = entry.split_once('/').unwrap_or((entry, ""));
     let Ok(network) = network.trim_matches(['[', ']']).parse::<IpAddr>().map(IpNet::from) else { return false };
     let prefix = if prefix.is_empty() { Ok(u32::MAX) } else { prefix.parse::<u32>() };
-    // More bits than an address has mean the address alone.
+    // A prefix longer than the address means the single address.
     let prefix = prefix.map(|bits| u8::try_from(bits).unwrap_or(u8::MAX).min(network.max_prefix_len()));
     prefix.is_ok_and(|bits| IpNet::new(network.addr(), bits).is_ok_and(|range| range.contains(&address)))
 }

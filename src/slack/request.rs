@@ -1,5 +1,5 @@
-//! What a call sends: its headers, its form (`application/x-www-form-urlencoded`, without a charset parameter; slack.md, "The
-//! call"), and a body that is only sent while its permit is valid.
+//! Requests: headers, form (`application/x-www-form-urlencoded` without a charset parameter; slack.md, "The call"),
+//! and a body that is only sent while its permit is valid.
 
 use super::{ApiUrl, Token};
 use crate::engine::ports::Permit;
@@ -11,11 +11,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-/// What the program calls itself.
+/// The `User-Agent`.
 pub(super) const NAME: &str = concat!("slack-revoke/", env!("CARGO_PKG_VERSION"));
 
-/// The headers of every call; the only place where the token is put into anything. With the two that the transport would
-/// add to each call by itself: here they are made once.
+/// The headers of every call; the only place that uses the token. Includes the two headers that the transport would
+/// otherwise build for each call.
 pub(super) fn headers(api: &ApiUrl, token: &Token) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(8);
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
@@ -33,7 +33,7 @@ pub(super) fn session_form(target: &SessionTarget) -> Form {
     Form::new().with("session_id", &target.session().to_string()).with(name, value)
 }
 
-/// In a form a list is one argument with commas between, as Slack's own SDKs send it.
+/// A list is one comma-separated argument, as Slack's SDKs send it.
 pub(super) fn users_form(users: &[UserId], only: Option<SessionKind>) -> Form {
     let users: Vec<&str> = users.iter().map(UserId::as_str).collect();
     let form = Form::new().with("user_ids", &users.join(","));
@@ -48,13 +48,13 @@ pub(super) fn users_form(users: &[UserId], only: Option<SessionKind>) -> Form {
 pub(super) struct Form(String);
 
 impl Form {
-    /// An empty form with room for one call's arguments.
+    /// An empty form.
     #[must_use]
     pub(super) fn new() -> Self {
         Self(String::with_capacity(64))
     }
 
-    /// Adds one argument. The name is one of ours and needs no encoding.
+    /// Adds an argument. `name` must not need encoding.
     #[must_use]
     pub(super) fn with(mut self, name: &'static str, value: &str) -> Self {
         if !self.0.is_empty() {
@@ -73,7 +73,7 @@ impl Form {
         self.0
     }
 
-    /// Everything but RFC 3986's unreserved characters as `%XX`, which every form reader understands.
+    /// Encodes everything but RFC 3986's unreserved characters as `%XX`.
     fn push_encoded(&mut self, byte: u8) {
         const HEX: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
@@ -86,10 +86,10 @@ impl Form {
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// The body of one call, which ends the connection with nothing sent if its permit was withdrawn.
+/// The body of a call. If the permit was withdrawn, it ends the connection before anything is sent.
 ///
-/// hyper writes the head of a request into its buffer, asks the body for its first frame, and only then writes to the
-/// socket. So the first frame is the last moment before the first byte, and the connection exists by then.
+/// hyper buffers the head of a request and polls the body for its first frame before it writes to the socket. So the
+/// first frame is the last moment before the first byte, and the connection is already established.
 pub(super) struct PermittedBody {
     permit: Arc<Permit>,
     inner: Body,

@@ -1,4 +1,4 @@
-//! `Retry-After`: seconds, or an HTTP date (RFC 9110, section 10.2.3). If it is there more than once, the longest counts.
+//! `Retry-After`: seconds or an HTTP date (RFC 9110, section 10.2.3). The longest of several values is used.
 
 use crate::model::{Stamp, format_duration};
 use std::time::{Duration, SystemTime};
@@ -6,25 +6,25 @@ use std::time::{Duration, SystemTime};
 /// `Retry-After: 0` means one second (slack.md, "Rate limits").
 const LEAST: Duration = Duration::from_secs(1);
 
-/// Ten years: longer than any run, and short enough that no later sum of times overflows.
+/// Ten years. Longer than any run, and short enough that sums of times don't overflow.
 const MOST: Duration = Duration::from_hours(10 * 365 * 24);
 
 /// The pause that the header asks for, between one second and ten years; `None` if it can't be read.
 ///
-/// Several headers, joined by commas as proxies do it, are as many values, and a fraction of a second is a second. A date is
-/// measured from the answer's own `Date`, so that a wrong clock on this machine can't shorten the pause, or from `now` if there
-/// is none.
+/// Values joined by commas, as proxies do, are separate values, and fractions are rounded up to a second. A date is
+/// measured from the `Date` of the answer, so that a wrong clock on this machine can't shorten the pause; without a
+/// `Date`, from `now`.
 #[must_use]
 pub(super) fn pause(header: &str, date: Option<&str>, now: Stamp) -> Option<Duration> {
     let from = date.and_then(|date| httpdate::parse_http_date(date.trim_ascii()).ok()).unwrap_or_else(|| moment(now));
     let values: Vec<&str> = header.split(',').collect();
-    // A date has a comma of its own, after the day of the week.
+    // A date contains a comma after the day of the week.
     let with_its_day = values.windows(2).map(|pair| date_until(&pair.join(","), from));
     let alone = values.iter().map(|value| seconds(value.trim_ascii()).or_else(|| date_until(value, from)));
     alone.chain(with_its_day).flatten().max().map(|asked| asked.clamp(LEAST, MOST))
 }
 
-/// What is odd about the header, quoted as it came: anything but a number of seconds below ten years, or dates.
+/// Describes an unusual header, with its value; `None` for seconds below ten years and for dates.
 #[must_use]
 pub(super) fn remark(header: &str) -> Option<String> {
     const SHOWN: usize = 64;
@@ -39,7 +39,7 @@ pub(super) fn remark(header: &str) -> Option<String> {
     }
 }
 
-/// Digits, which may have a fraction, rounded up.
+/// A decimal number, rounded up.
 fn seconds(value: &str) -> Option<Duration> {
     let (whole, fraction) = value.split_once('.').unwrap_or((value, ""));
     let is_number = !(whole.is_empty() && fraction.is_empty());
@@ -56,13 +56,13 @@ fn date_until(value: &str, from: SystemTime) -> Option<Duration> {
     Some(until.duration_since(from).unwrap_or(LEAST))
 }
 
-/// The stamp as a `SystemTime`; before 1970 counts as 1970.
+/// A time before 1970 becomes 1970.
 fn moment(stamp: Stamp) -> SystemTime {
     let since_epoch = Duration::from_millis(stamp.as_millis().max(0).unsigned_abs());
     SystemTime::UNIX_EPOCH.checked_add(since_epoch).unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
-/// The moment that an HTTP date names.
+/// Reads an HTTP date.
 #[must_use]
 pub(super) fn stamp(date: &str) -> Option<Stamp> {
     let since_epoch = httpdate::parse_http_date(date.trim_ascii()).ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;

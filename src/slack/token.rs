@@ -1,9 +1,9 @@
-//! The token: where it comes from, whether it can be the right one, and how it stays unseen.
+//! The token: its source, its check, and its protection from being displayed.
 //!
-//! No flag takes the token itself, since every user of the machine can read the arguments of a process. A variable is
-//! better and still not safe: `SLACK_TOKEN` stays readable in `/proc/PID/environ` to the same user and to root for as
-//! long as the process lives, because nothing can take it out of there again. A file of mode 0600, a command, or
-//! systemd's credential has no such trace.
+//! No flag takes the token, because every user of the machine can read the arguments of a process. A variable is
+//! better but not safe: `SLACK_TOKEN` stays readable in `/proc/PID/environ` for the same user and root as long as the
+//! process lives, and can't be removed from there. A file of mode 0600, a command, or systemd's credential leaves no
+//! such trace.
 
 mod read;
 
@@ -19,10 +19,10 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-/// Time for a command that may have to ask a person.
+/// Maximum time for a command, which may ask the user.
 const LONGEST_COMMAND: Duration = Duration::from_mins(2);
 
-/// A token that has the form of a user token, and its source. Shown without the token.
+/// A token in the form of a user token, with its source. `Debug` omits the token.
 #[derive(Clone)]
 pub struct Token {
     secret: SecretString,
@@ -35,14 +35,13 @@ impl Token {
         &self.source
     }
 
-    /// Which kind of user token it is.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         let is_rotating = self.secret.expose_secret().starts_with("xoxe.");
         if is_rotating { "a user token that rotates (xoxe.xoxp-…)" } else { "a user token (xoxp-…)" }
     }
 
-    /// The value of the one header that carries the token; marked so that nothing shows it.
+    /// The value of the `Authorization` header, marked as sensitive.
     pub(super) fn bearer(&self) -> HeaderValue {
         let text = Zeroizing::new(format!("Bearer {}", self.secret.expose_secret()));
         let mut value = HeaderValue::from_str(&text).expect("a token is printable ASCII: `checked` saw to that");
@@ -50,10 +49,10 @@ impl Token {
         value
     }
 
-    /// Reads the token from its source. `env` looks up an environment variable; `ask` asks the person at the terminal.
+    /// Reads the token from its source. `env` looks up an environment variable; `ask` asks on the terminal.
     ///
     /// # Errors
-    /// If the source can't be read, or holds no Slack user token.
+    /// If the source can't be read or has no Slack user token.
     pub fn read(
         source: &TokenSource,
         env: &dyn Fn(&str) -> Option<OsString>,
@@ -61,7 +60,7 @@ impl Token {
     ) -> Result<Self, TokenError> {
         let text = match source {
             TokenSource::File(path) => from_file(path, FileAccess::OwnerOnly),
-            // systemd alone decides who may read its credentials.
+            // systemd restricts the access to its credentials.
             TokenSource::Credential(path) => from_file(path, FileAccess::Any),
             TokenSource::Command(command) => from_command(command, LONGEST_COMMAND),
             TokenSource::Env => Ok(read::from_os(env("SLACK_TOKEN").unwrap_or_default())),
@@ -72,7 +71,7 @@ impl Token {
         checked(&text.map_err(|error| error.at(source))?, source)
     }
 
-    /// Reads the token once more from its source; `None` if the source can't be read twice. A command gets `limit`.
+    /// Reads the token from its source again; `None` if the source can't be read twice. A command may take `limit`.
     ///
     /// # Errors
     /// As [`Self::read`], for a file or a command.
@@ -94,21 +93,21 @@ impl fmt::Debug for Token {
 
 pub type Ask<'a> = &'a dyn Fn() -> io::Result<SecretString>;
 
-/// A variable that is set and read by other programs alone, for whoever finds no token.
+/// A variable of other programs that is set, to be mentioned if no token is found.
 #[must_use]
 pub fn unread_variable(env: &dyn Fn(&str) -> Option<OsString>) -> Option<&'static str> {
     OTHER_VARIABLES.into_iter().find(|name| env(name).is_some_and(|value| !value.is_empty()))
 }
 
-/// Asks on the controlling terminal, without echo; standard input stays free for the rows.
+/// Asks on the controlling terminal without echo, because standard input may be the rows.
 ///
 /// # Errors
-/// If there is no terminal, or it cannot be read.
+/// If there is no terminal, or it can't be read.
 pub fn ask_on_terminal() -> io::Result<SecretString> {
     rpassword::prompt_password("Slack user token (xoxp-…; it is not shown): ").map(SecretString::from)
 }
 
-/// The kinds that aren't accepted, most specific first: prefix, and what it is.
+/// Prefix and description of tokens that aren't accepted, most specific first.
 const REFUSED: [(&str, &str); 9] = [
     ("xoxb-", "a bot token (xoxb-…); a bot can never have the user scope admin.users:write"),
     ("xoxe.xoxb-", "a bot token (xoxe.xoxb-…); a bot can never have the user scope admin.users:write"),
@@ -121,7 +120,7 @@ const REFUSED: [(&str, &str); 9] = [
     ("", "something that doesn't look like a Slack user token"),
 ];
 
-/// What a token is often copied with, in any case, and how that is said.
+/// Texts that are often copied with a token, in any case, and their description.
 const AROUND: [(&str, &str); 8] = [
     ("\"", "it is in quotes"),
     ("'", "it is in quotes"),
@@ -133,7 +132,7 @@ const AROUND: [(&str, &str); 8] = [
     ("export ", "it is a line of a shell script: SLACK_TOKEN=…"),
 ];
 
-/// A user token, or the reason why it is none.
+/// Checks that the bytes are a user token.
 fn checked(bytes: &[u8], source: &TokenSource) -> Result<Token, TokenError> {
     let origin = || source.clone();
     let bytes = bytes.trim_ascii();
@@ -141,7 +140,7 @@ fn checked(bytes: &[u8], source: &TokenSource) -> Result<Token, TokenError> {
         return Err(TokenError::Empty { origin: origin() });
     }
     let malformed = |what| TokenError::Malformed { origin: origin(), what };
-    // Compared in place: a copy would stay in memory and not be wiped.
+    // Compared in place, because a copy wouldn't be wiped.
     let begins =
         |around: &str| bytes.get(..around.len()).is_some_and(|start| start.eq_ignore_ascii_case(around.as_bytes()));
     if let Some((_, what)) = AROUND.iter().find(|(around, _)| begins(around)) {

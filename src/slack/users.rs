@@ -6,15 +6,15 @@ use crate::model::{EmailAddress, TeamId, UserId};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// Users on a page: what Slack gives if nothing is asked for; the most that it takes isn't documented.
+/// Users per page: Slack's default. The maximum isn't documented.
 const PAGE: &str = "100";
 
 /// What to list (slack.md, "The sibling methods").
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserQuery {
-    /// Active accounts, or deactivated ones: never both.
+    /// Active or deactivated accounts, never both.
     pub is_active: bool,
-    /// Where the last page ended; `None` for the first.
+    /// From the previous page; `None` for the first.
     pub cursor: Option<Box<str>>,
 }
 
@@ -33,16 +33,16 @@ impl UserQuery {
 pub struct SlackUser {
     pub id: UserId,
     pub email: Option<EmailAddress>,
-    /// The workspaces; empty if Slack doesn't say, or one can't be read.
+    /// Empty if Slack doesn't report them, or if one can't be read.
     pub workspaces: Vec<TeamId>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct UserPage {
     pub users: Vec<SlackUser>,
-    /// Users with an address whose id can't be read.
+    /// Addresses of users whose id can't be read.
     pub unreadable: Vec<EmailAddress>,
-    /// What the next query's cursor has to be; `None` after the last page.
+    /// The cursor of the next page; `None` after the last one.
     pub next_cursor: Option<Box<str>>,
 }
 
@@ -53,7 +53,7 @@ struct UsersBody {
     response_metadata: Value,
 }
 
-/// Reads the body of a successful answer; `None` if it holds no list of users, or it can't be read whether another page follows.
+/// Reads the body of a successful answer. `None` if it has no list of users, or if the cursor can't be read.
 pub(super) fn read(body: &[u8]) -> Option<UserPage> {
     let body: UsersBody = serde_json::from_slice(body).ok()?;
     let next_cursor = Some(next_cursor(&body.response_metadata)?).filter(|cursor| !cursor.is_empty());

@@ -1,4 +1,4 @@
-//! Bytes into replies. Pure: no network and no clock.
+//! Parses answers. Pure: no network and no clock.
 
 use super::retry_after;
 use crate::model::{
@@ -9,10 +9,10 @@ use serde::de::IgnoredAny;
 use std::borrow::Cow;
 use std::time::Duration;
 
-/// The headers of an answer that mean something here, as they came.
+/// The relevant headers of an answer, unchanged.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Headers<'a> {
-    /// `retry-after`; several are joined by commas
+    /// `retry-after`; several values are joined by commas.
     pub retry_after: Option<Cow<'a, str>>,
     pub request_id: Option<&'a str>,
     pub scopes: Option<&'a str>,
@@ -21,8 +21,8 @@ pub struct Headers<'a> {
     pub location: Option<&'a str>,
 }
 
-/// A value of the type expected, or one of any other, which then counts as absent: a member that is only shown to
-/// people must not be able to spoil an answer.
+/// A value of the expected type, or any other value, which counts as absent. An unexpected type of a member that is
+/// only displayed must not make the whole answer invalid.
 #[derive(Deserialize)]
 #[serde(untagged)]
 pub(super) enum Lenient<T> {
@@ -46,7 +46,7 @@ impl<T> Lenient<T> {
     }
 }
 
-/// A string, borrowed from the body wherever it holds no escapes.
+/// Borrowed from the body unless it has escapes.
 #[derive(Deserialize)]
 struct LenientText<'a>(#[serde(borrow)] Cow<'a, str>);
 
@@ -71,13 +71,13 @@ struct ResponseMetadata<'a> {
     messages: Option<Lenient<Vec<Lenient<LenientText<'a>>>>>,
 }
 
-/// The text of a member; `None` if it is missing or isn't a string.
+/// `None` if the member is missing or isn't a string.
 fn text<'b>(member: Option<&'b Lenient<LenientText<'_>>>) -> Option<&'b str> {
     member.and_then(Lenient::get).map(|text| &*text.0)
 }
 
 impl<'a> ReplyBody<'a> {
-    /// The body; `None` unless it is one JSON object with nothing after it. serde would read a list as a struct too.
+    /// `None` unless the body is a single JSON object. serde would also accept an array as a struct.
     fn read(bytes: &'a [u8]) -> Option<Self> {
         let text = std::str::from_utf8(bytes).ok()?;
         if !text.trim_ascii_start().starts_with('{') {
@@ -90,13 +90,13 @@ impl<'a> ReplyBody<'a> {
         self.ok.as_ref().and_then(Lenient::get).copied()
     }
 
-    /// Slack's code; one that nothing readable is left of counts as absent.
+    /// Slack's code; `None` if nothing is left of it after cleaning.
     fn code(&self) -> Option<ErrorCode> {
         let code = clean(text(self.error.as_ref())?);
         if code.is_empty() { None } else { Some(ErrorCode::from(&*code)) }
     }
 
-    /// `needed`/`provided` and Slack's messages, in one line.
+    /// `needed`, `provided` and Slack's messages in one line.
     fn detail(&self) -> Box<str> {
         let mut parts = Vec::new();
         if let Some(needed) = text(self.needed.as_ref()) {
@@ -107,17 +107,17 @@ impl<'a> ReplyBody<'a> {
         }
         let metadata = self.response_metadata.as_ref().and_then(Lenient::get);
         let messages = metadata.and_then(|metadata| metadata.messages.as_ref()).and_then(Lenient::get);
-        // A body of 64 KiB can hold thousands of messages: no more are joined than can be kept.
+        // A body of 64 KiB may have thousands of messages; more than this many can't be kept anyway.
         let messages = messages.into_iter().flatten().take(MOST_CHARS);
         parts.extend(messages.filter_map(|message| message.get()).map(|message| message.0.to_string()));
         clean(&parts.join("; "))
     }
 }
 
-/// What one answer says.
+/// Parses an answer.
 ///
-/// Success is HTTP 200, a JSON object, and `ok` exactly `true`; nothing else is (slack.md, "The call"). `now` serves a
-/// `Retry-After` that is a date, if the answer has no `Date`.
+/// Only HTTP 200 with a JSON object whose `ok` is exactly `true` is success (slack.md, "The call"). `now` is used for
+/// a date in `Retry-After` if the answer has no `Date`.
 #[must_use]
 pub fn reply(status: u16, headers: &Headers<'_>, body: &[u8], now: Stamp) -> Reply {
     let parsed = ReplyBody::read(body);
@@ -141,7 +141,7 @@ pub fn reply(status: u16, headers: &Headers<'_>, body: &[u8], now: Stamp) -> Rep
     }
 }
 
-/// Decides what kind of answer it is. A limit comes first: a call inside a pause is what must never happen.
+/// Checks for a rate limit first, because no call may ever be made during a pause.
 fn answer(status: u16, headers: &Headers<'_>, body: Option<&ReplyBody<'_>>, now: Stamp) -> Answer {
     let code = body.and_then(ReplyBody::code);
     let limited = matches!(code, Some(ErrorCode::Ratelimited | ErrorCode::RateLimited));
@@ -149,8 +149,8 @@ fn answer(status: u16, headers: &Headers<'_>, body: Option<&ReplyBody<'_>>, now:
         return Answer::RateLimited { retry_after: pause(headers, now) };
     }
     match (body.and_then(ReplyBody::ok), code) {
-        // Slack never redirects its API, and behind an overload or a crash a body proves nothing: the call may have taken
-        // effect whatever it says.
+        // Slack never redirects its API. After an overload or a crash, the body proves nothing, and the call may have
+        // taken effect.
         _ if matches!(status, 300..400 | 408 | 500..) => Answer::Fault(Fault::Http(status)),
         (Some(true), _) if status == 200 => Answer::Ok,
         (Some(false), Some(code)) => Answer::Refused(code),
@@ -159,12 +159,12 @@ fn answer(status: u16, headers: &Headers<'_>, body: Option<&ReplyBody<'_>>, now:
     }
 }
 
-/// The pause that a readable `Retry-After` asks for.
+/// `None` if `Retry-After` is missing or unreadable.
 fn pause(headers: &Headers<'_>, now: Stamp) -> Option<Duration> {
     retry_after::pause(headers.retry_after.as_deref()?, headers.date, now)
 }
 
-/// The pause that an answer asks for beside its own meaning. One that asks for it illegibly gets the usual one.
+/// The pause that a transient answer other than a rate limit asks for; [`UNSTATED_PAUSE`] if it can't be read.
 fn wait(answer: &Answer, headers: &Headers<'_>, now: Stamp) -> Option<Duration> {
     let may_be_tried_again = match answer {
         Answer::Fault(_) => true,
@@ -174,7 +174,7 @@ fn wait(answer: &Answer, headers: &Headers<'_>, now: Stamp) -> Option<Duration> 
     (may_be_tried_again && headers.retry_after.is_some()).then(|| pause(headers, now).unwrap_or(UNSTATED_PAUSE))
 }
 
-/// What a person needs to find out who answered in Slack's place.
+/// Details that help to find out what answered instead of Slack.
 fn fault_detail(status: u16, headers: &Headers<'_>, length: usize, code: Option<&ErrorCode>) -> Box<str> {
     if let Some(code) = code {
         return clean(&format!("HTTP {status}: {code}"));
@@ -192,16 +192,16 @@ fn fault_detail(status: u16, headers: &Headers<'_>, length: usize, code: Option<
     })
 }
 
-/// A portal's address, without what it says about whoever was sent there.
+/// Removes the parts of an address that may contain personal data.
 fn without_query(location: &str) -> &str {
     location.split(['?', '#', ';']).next().unwrap_or_default()
 }
 
-/// The longest text kept of an answer, in characters.
+/// Maximum length of a text of an answer, in characters.
 const MOST_CHARS: usize = 500;
 
-/// The text without unsafe characters and without tokens, cut to [`MOST_CHARS`]: whoever answers in Slack's place may repeat the
-/// request, and what it says is kept.
+/// Removes unsafe characters and tokens, and cuts the text to [`MOST_CHARS`]. A server may repeat the request in its
+/// answer.
 #[must_use]
 pub(super) fn clean(text: &str) -> Box<str> {
     if text.len() <= MOST_CHARS && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {

@@ -1,4 +1,4 @@
-//! Reading the token's bytes, and what can go wrong: never the token. The buffers are wiped when they go.
+//! Reads the bytes of the token. Errors never contain it, and buffers are wiped when they are dropped.
 
 use crate::model::{TokenSource, format_duration};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
@@ -14,14 +14,15 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
-/// Slack's tokens have some hundred characters at most; `/dev/zero` has more.
+/// Slack's tokens have a few hundred characters. Bounds the reading of files such as `/dev/zero`.
 const MOST_BYTES: usize = 16 * 1024;
 
-/// Variables with which other programs are given a token of Slack's. This one doesn't read them.
+/// Variables for Slack tokens of other programs, which this program doesn't read.
 pub(super) const OTHER_VARIABLES: [&str; 4] =
     ["SLACK_API_TOKEN", "SLACK_REVOKE_TOKEN", "SLACK_USER_TOKEN", "SLACK_BOT_TOKEN"];
 
-/// What may hold a token or a password, or tell how to get a token: no command that the program starts finds these.
+/// Variables that may contain a token, a password, or the source of a token. They are removed from the environment of
+/// child processes.
 pub fn secret_variables() -> impl Iterator<Item = &'static str> {
     let own = ["SLACK_TOKEN", "SLACK_REVOKE_TOKEN_COMMAND", "SLACK_REVOKE_QUOTA", "SLACK_REVOKE_QUOTA_PASSWORD"];
     own.into_iter().chain(OTHER_VARIABLES)
@@ -29,7 +30,6 @@ pub fn secret_variables() -> impl Iterator<Item = &'static str> {
 
 pub(super) type Bytes = Zeroizing<Vec<u8>>;
 
-/// Whether a file that others can read will do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FileAccess {
     /// Only the owner may have any right on it.
@@ -38,7 +38,7 @@ pub(super) enum FileAccess {
     Any,
 }
 
-/// Why there are no bytes; the source is not known here.
+/// Without the source, which isn't known here.
 #[derive(Debug)]
 pub(super) enum TokenReadError {
     Io(io::Error),
@@ -62,8 +62,8 @@ impl TokenReadError {
     }
 }
 
-/// Reads a file. Permissions are asked of the opened file, not of its name, and of regular files alone: a pipe
-/// (`--token-file <(command)`) leaves nothing behind that could be read later.
+/// Reads a file. Permissions of the opened file are checked, and only of regular files: a pipe (`--token-file
+/// <(command)`) leaves nothing to be read later.
 pub(super) fn from_file(path: &Path, access: FileAccess) -> Result<Bytes, TokenReadError> {
     let file = File::open(path).map_err(TokenReadError::Io)?;
     let metadata = file.metadata().map_err(TokenReadError::Io)?;
@@ -74,9 +74,9 @@ pub(super) fn from_file(path: &Path, access: FileAccess) -> Result<Bytes, TokenR
     read_all(file)
 }
 
-/// Runs a command; what it prints on standard output is the token. Standard input stays with the rows. A command that takes
-/// longer than `limit` is killed, with what it started unless there is a terminal, which such a command may ask on: there
-/// the whole group hears Ctrl-C.
+/// Runs a command that prints the token; its standard input isn't that of the rows. A command that takes longer than
+/// `limit` is killed, together with the processes that it started. If there is a terminal, it stays in this process
+/// group, so that it may ask and gets Ctrl-C.
 pub(super) fn from_command(command: &str, limit: Duration) -> Result<Bytes, TokenReadError> {
     let mut shell = Command::new("sh");
     shell.args(["-c", command]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
@@ -100,10 +100,10 @@ pub(super) fn from_command(command: &str, limit: Duration) -> Result<Bytes, Toke
     end.unwrap_or(Err(TokenReadError::TooSlow(limit)))
 }
 
-/// The command that is running, and whether it shares its process group with this program.
+/// The running command, and whether it is in this program's process group.
 static RUNNING: Mutex<Option<(Pid, bool)>> = Mutex::new(None);
 
-/// Kills the command that is running, if there is one: the token isn't needed any more.
+/// Kills the running command, if there is one.
 pub fn kill_command() {
     if let Some(process) = *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) {
         kill(process);
@@ -111,12 +111,12 @@ pub fn kill_command() {
 }
 
 fn kill((process, shares_group): (Pid, bool)) {
-    // Refused if it ended just now.
+    // Fails if it has just ended.
     let _ = if shares_group { kill_process(process, Signal::KILL) } else { kill_process_group(process, Signal::KILL) };
 }
 
 fn end_of(mut child: Child) -> Result<Bytes, TokenReadError> {
-    // The pipe is closed before the wait, so a command that prints without end dies of it.
+    // The pipe is closed before the wait, which ends a command that never stops printing.
     let bytes = child.stdout.take().map_or_else(|| Ok(Bytes::default()), read_all);
     let status = child.wait().map_err(TokenReadError::Io)?;
     match bytes {
@@ -125,19 +125,18 @@ fn end_of(mut child: Child) -> Result<Bytes, TokenReadError> {
     }
 }
 
-/// The bytes of a variable or of an answer.
+/// From a variable or an answer.
 pub(super) fn from_os(text: OsString) -> Bytes {
     Zeroizing::new(text.into_vec())
 }
 
-/// Reads to the end, into a buffer that never grows: growing would leave copies behind.
+/// Reads into a buffer of fixed size, because a growing one would leave copies in memory.
 fn read_all(source: impl Read) -> Result<Bytes, TokenReadError> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(MOST_BYTES + 1));
     source.take(MOST_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(TokenReadError::Io)?;
     if bytes.len() > MOST_BYTES { Err(TokenReadError::TooLong) } else { Ok(bytes) }
 }
 
-/// No token, or one that cannot work.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
     #[error("{origin} can't be read: {error}")]
@@ -146,25 +145,25 @@ pub enum TokenError {
         #[source]
         error: io::Error,
     },
-    /// Others than the owner may read the file.
+    /// Others can read the file.
     #[error("{origin} can be read by others (mode {mode:04o})")]
     Exposed { origin: TokenSource, mode: u32 },
-    /// The command ended with another code than 0.
+    /// The exit code of the command isn't 0.
     #[error("{origin} failed ({status})")]
     CommandFailed { origin: TokenSource, status: ExitStatus },
     #[error("{origin} printed no token within {}", format_duration(*limit))]
     TooSlow { origin: TokenSource, limit: Duration },
-    /// Nothing but whitespace.
+    /// Only whitespace.
     #[error("{origin} is empty")]
     Empty { origin: TokenSource },
-    /// Something that no token is made of.
+    /// Contains characters that no token has.
     #[error("{origin} contains more than a token: {what}")]
     Malformed { origin: TokenSource, what: &'static str },
-    /// Another kind of token, or no token.
+    /// Another kind of token, or something else.
     #[error("{origin} contains {kind}")]
     WrongKind {
         origin: TokenSource,
-        /// What it is, and why it isn't accepted.
+        /// What it is and why it isn't accepted.
         kind: &'static str,
     },
 }
@@ -183,7 +182,7 @@ impl TokenError {
     }
 }
 
-/// What every wrong token is answered with.
+/// The hint for every wrong token.
 const ADVICE: &str = "use the user token (xoxp-…, or xoxe.xoxp-… if tokens rotate) of an app that an Org Owner or \
                       Org Admin installed on the organization with the user scope admin.users:write, or admin.users:read to \
                       list only";
