@@ -66,7 +66,8 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Check an input, and show what `run` would do and how long it would take; send nothing
     ///
-    /// Same as `run --dry-run`. Accepts every flag of `run`; flags that only affect sending aren't listed here.
+    /// Same as `run --dry-run`. Accepts every flag of `run`; flags that only affect sending aren't listed here. Prints the plan id for
+    /// `run --plan-id`; if there is a token, asks auth.test for its organization, which the id includes then.
     Plan(Box<PlanArgs>),
     /// Check the token, its scopes and the network
     ///

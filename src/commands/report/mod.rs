@@ -61,7 +61,6 @@ pub fn report(typed: PageArgs, console: &Console) -> Result<ExitStatus, RunError
     let text = page::page(&input, &aggregates)
         .map_err(|error| RunError::internal(format!("the report can't be generated: {error}")))?;
     page_file::replace(&files.output, &text).map_err(|error| unwritable(&error))?;
-    console.note(&format!("written: {}", files.output.display()));
     let recorded = manifest.filter(|_| !is_running).map(|manifest| record(&manifest, &files)).transpose();
     let sha256 = recorded.unwrap_or_else(|why| {
         tracing::warn!(target: output::WEAKENED, "the manifest doesn't have this report's digest: {why}");
@@ -71,6 +70,7 @@ pub fn report(typed: PageArgs, console: &Console) -> Result<ExitStatus, RunError
         console.note(&output::manifest_line(&files.run.manifest, sha256));
     }
     seal_now(&seal, &files.run.manifest, sha256.as_deref(), console)?;
+    console.note(&format!("written: {}", files.output.display()));
     Ok(ExitStatus::Success)
 }
 

@@ -59,10 +59,12 @@ fn other_plan(planned: &str, here: &PlanParts, rows: u64) -> RunError {
         return RunError::input(what, "nothing was sent; give the flags of the plan, or have the new plan approved");
     }
     let what = format!(
-        "{planned_text}: its input, its columns or its --protect differ. Here the input has SHA-256 {} and {}, and --protect names {}",
+        "{planned_text}: its input, its columns, its --protect or its organization differ. Here the input has SHA-256 {} and {}, \
+         --protect names {}, and the organization is {}",
         here.content_sha256,
         counted(rows, "row", "rows"),
-        counted(here.protections.ids() as u64, "id", "ids")
+        counted(here.protections.ids() as u64, "id", "ids"),
+        here.organization.as_deref().unwrap_or("unknown")
     );
     RunError::input(what, "nothing was sent; compare with the lines that `plan` printed, or have the new plan approved")
 }

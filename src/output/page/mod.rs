@@ -20,7 +20,7 @@ mod verdict;
 
 pub use aggregates::{Aggregates, RecordView};
 pub use events::{Events, read as read_events};
-pub use page_input::{FileNow, FoundFile, HashCheck, PageInput, PageManifest, PageRun, event_notes};
+pub use page_input::{FileNow, FoundFile, PageInput, PageManifest, PageRun, event_notes};
 
 use super::text::clean;
 use crate::model::{Status, StatusGroup};

@@ -66,36 +66,23 @@ pub struct PageManifest<'a> {
     pub is_as_given: Option<bool>,
 }
 
+impl FileNow {
+    /// Whether it has this SHA-256 and, if one was recorded, this length.
+    pub(super) fn is(&self, (sha256, bytes): (&str, Option<u64>)) -> bool {
+        self.sha256 == sha256 && bytes.is_none_or(|bytes| bytes == self.bytes)
+    }
+}
+
 impl PageManifest<'_> {
+    /// SHA-256 and length of the results; `None` if the last run has no end.
+    pub(super) fn recorded_results(&self) -> Option<(&str, Option<u64>)> {
+        Some((self.results.sha256.as_deref()?, self.results.bytes))
+    }
+
     /// What `verify` found, and whether the last run ended after that, or did not end.
     pub(super) fn verified(&self) -> Option<(&Verified, bool)> {
         let found = self.verified.as_ref()?;
         Some((found, self.runs.last().is_some_and(|run| run.ended_at.is_none_or(|ended| ended > found.at))))
-    }
-}
-
-/// A file's content against the SHA-256 and length in the manifest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HashCheck {
-    Matches,
-    Differs,
-    NotRecorded,
-    /// There is no file to compare.
-    Absent,
-}
-
-impl HashCheck {
-    /// Lengths are compared only if one was recorded.
-    #[must_use]
-    pub fn of(now: Option<&FileNow>, recorded: Option<(&str, Option<u64>)>) -> Self {
-        match (now, recorded) {
-            (_, None) => Self::NotRecorded,
-            (None, Some(_)) => Self::Absent,
-            (Some(now), Some((sha256, bytes))) => {
-                let is_same = now.sha256 == sha256 && bytes.is_none_or(|bytes| bytes == now.bytes);
-                if is_same { Self::Matches } else { Self::Differs }
-            }
-        }
     }
 }
 
@@ -231,10 +218,9 @@ impl PageInput<'_> {
         self.runs.iter().any(|run| run.record.is_some_and(|record| record.rehearsal))
     }
 
-    #[must_use]
-    pub fn results_check(&self) -> HashCheck {
-        let recorded = self.manifest.as_ref().map(|manifest| manifest.results);
-        let recorded = recorded.and_then(|results| Some((results.sha256.as_deref()?, results.bytes)));
-        HashCheck::of(Some(&self.results.now), recorded)
+    /// Whether the results aren't those that the manifest recorded.
+    pub(super) fn results_differ(&self) -> bool {
+        let recorded = self.manifest.as_ref().and_then(PageManifest::recorded_results);
+        recorded.is_some_and(|recorded| !self.results.now.is(recorded))
     }
 }

@@ -1,7 +1,7 @@
 //! The tables of the page, row by row, as the templates take them.
 
 use super::aggregates::{Aggregates, GroupCounts, Number};
-use super::page_input::{FileNow, HashCheck, PageInput, PageManifest, PageRun, duration};
+use super::page_input::{FileNow, PageInput, PageManifest, PageRun, duration};
 use super::times::{between, moment};
 use crate::model::{Counts, ExitStatus, FileCheck, FileState, Run, Status, StatusGroup, error_hint};
 use crate::output::text::{clean, counted, format_duration, rate, thousands};
@@ -224,7 +224,7 @@ pub fn hashes(input: &PageInput<'_>) -> Vec<HashRow> {
         return vec![hash_row("Results", &input.results.now.path, Some(&input.results.now), None, why)];
     };
     let name = clean(manifest.path.rsplit('/').next().unwrap_or_default());
-    let results = manifest.results.sha256.as_deref().map(|sha256| (sha256, manifest.results.bytes));
+    let results = manifest.recorded_results();
     let unrecorded =
         format!("{name} has no results.sha256, because the last run is still going on or ended unexpectedly");
     let record =
@@ -276,19 +276,20 @@ fn hash_row(
     recorded: Option<(&str, Option<u64>)>,
     record: &str,
 ) -> HashRow {
-    let check = HashCheck::of(now, recorded);
-    let (word, meaning) = match check {
-        HashCheck::Matches => ("matches", format!("SHA-256 and length of this file are equal to {record}.")),
-        HashCheck::Differs => ("differs", format!("SHA-256 or length of this file differs from {record}.")),
-        HashCheck::NotRecorded => ("not recorded", format!("Not compared: {record}.")),
-        HashCheck::Absent if file == "-" => ("not compared", format!("The input was standard input; see {record}.")),
-        HashCheck::Absent => ("not compared", format!("This file doesn’t exist or can’t be read; see {record}.")),
+    let (word, meaning) = match (now, recorded) {
+        (_, None) => ("not recorded", format!("Not compared: {record}.")),
+        (Some(now), Some(recorded)) if now.is(recorded) => {
+            ("matches", format!("SHA-256 and length of this file are equal to {record}."))
+        }
+        (Some(_), Some(_)) => ("differs", format!("SHA-256 or length of this file differs from {record}.")),
+        (None, Some(_)) if file == "-" => ("not compared", format!("The input was standard input; see {record}.")),
+        (None, Some(_)) => ("not compared", format!("This file doesn’t exist or can’t be read; see {record}.")),
     };
     let shown = |sha256: &str, bytes: Option<u64>| {
         let length = bytes.map(|bytes| counted(bytes, "byte", "bytes")).unwrap_or_default();
         (clean(sha256).into_owned(), length)
     };
-    let recorded = recorded.filter(|_| matches!(check, HashCheck::Differs | HashCheck::Absent));
+    let recorded = recorded.filter(|recorded| now.is_none_or(|now| !now.is(*recorded)));
     HashRow {
         what,
         file: clean(file).into_owned(),

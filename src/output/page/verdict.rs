@@ -1,6 +1,6 @@
 //! The verdict: whose sessions ended and how that is known, the sentence below it, and warnings.
 
-use super::page_input::{HashCheck, PageInput};
+use super::page_input::PageInput;
 use super::times::{moment, stretch};
 use crate::model::{Approval, Counts, Identity, Run, Stamp, Status, StatusGroup};
 use crate::output::text::{clean, counted, thousands};
@@ -85,7 +85,7 @@ fn complete(input: &PageInput<'_>, counts: &Counts, rows: u64) -> (&'static str,
         }
         None => format!("; not verified yet: run {verify}"),
     };
-    let is_doubtful = input.results_check() == HashCheck::Differs || is_miscounted(input, counts);
+    let is_doubtful = input.results_differ() || is_miscounted(input, counts);
     let class = if problems > 0 || unproven > 0 || is_doubtful {
         ATTENTION
     } else if requested > 0 && verified.is_none() {
@@ -226,7 +226,7 @@ fn notes_on_files(input: &PageInput<'_>) -> [(bool, String); 5] {
                 .to_owned(),
         ),
         (
-            input.results_check() == HashCheck::Differs && !input.is_running,
+            input.results_differ() && !input.is_running,
             "The results changed after the run: their SHA-256 or length differs from the manifest.".to_owned(),
         ),
         (
