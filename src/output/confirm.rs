@@ -1,18 +1,18 @@
-//! The questions after the plan.
+//! Questions for confirmation.
 
 use super::text::{counted, thousands};
 use std::io::{BufRead, Read, Write};
 
-/// More than anybody types: a reader that never ends is not read for ever.
+/// Bounds the reading of an endless input.
 const LONGEST_ANSWER: u64 = 1024;
 
-/// Asks once. True for `yes` or `y` in any case; anything else, an end of input and a broken terminal mean no.
+/// Asks once. Returns true for `yes` or `y` in any case. Anything else, an end of input and an error mean no.
 pub fn confirm(prompt: &str, reader: &mut dyn BufRead, writer: &mut impl Write) -> bool {
     let answer = asked(&format!("{prompt} [y/N] "), reader, writer);
     answer.is_some_and(|answer| ["yes", "y"].iter().any(|yes| answer.eq_ignore_ascii_case(yes)))
 }
 
-/// Asks once more before whole users are logged out, and takes their number for an answer: a habit types `y`, but no number.
+/// Asks for the number of users before whole users are logged out, because `y` may be typed out of habit.
 pub fn confirm_users(users: u64, reader: &mut dyn BufRead, writer: &mut impl Write) -> bool {
     let prompt = format!(
         "EVERY session of {} ends, including those that aren't listed, on all devices.\nType the number of users to continue: ",
@@ -22,7 +22,7 @@ pub fn confirm_users(users: u64, reader: &mut dyn BufRead, writer: &mut impl Wri
     answer.is_some_and(|answer| answer == users.to_string() || answer == thousands(users))
 }
 
-/// One answer, without the blanks around it; `None` if nobody could be asked.
+/// The trimmed answer; `None` if the question couldn't be asked.
 fn asked(prompt: &str, reader: &mut dyn BufRead, writer: &mut impl Write) -> Option<String> {
     write!(writer, "{prompt}").and_then(|()| writer.flush()).ok()?;
     let mut answer = String::new();

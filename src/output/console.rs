@@ -1,8 +1,8 @@
-//! The way to standard error: straight while nothing else draws there, through the screen's queue while a run is shown.
+//! Writes to standard error: directly, or through the queue of the screen's thread while a run is shown.
 //!
-//! The dispatcher prints its notices here, and a terminal may block for hours (Ctrl-S, a full pipe). So while a
-//! screen is attached nothing waits: a line that finds the queue full is left out, counted, and reported later.
-//! A failed write is ignored for good: the results are the evidence, and the run goes on.
+//! The dispatcher prints notices here, and a terminal may block for hours (Ctrl-S, a full pipe). So while a screen is
+//! attached, nothing waits: a line that doesn't fit into the queue is left out, counted, and reported later. Write
+//! errors are ignored, because the results are the evidence and the run continues.
 
 use super::style::Palette;
 use crate::model::{LogFormat, OutputStyle, ScreenMode, Verbosity};
@@ -13,12 +13,12 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 
-/// What the screen's thread is woken by.
+/// A message to the screen's thread.
 #[derive(Debug)]
 pub(super) enum ScreenMessage {
-    /// A finished line, its line break included.
+    /// A line with its line break.
     Line(String),
-    /// A newer snapshot is in the slot.
+    /// The slot has a newer snapshot.
     Snapshot,
 }
 
@@ -32,29 +32,29 @@ impl ScreenMessage {
 }
 
 enum Route {
-    /// Written by whoever has it.
+    /// Written by the caller.
     Straight,
-    /// Handed to the screen's thread.
+    /// Passed to the screen's thread.
     Queue(SyncSender<ScreenMessage>),
-    /// Nowhere: the screen's thread is finishing, or hangs in a write that does not return.
+    /// Dropped, because the screen's thread is finishing or blocked.
     Shut,
 }
 
 struct ConsoleState {
     style: OutputStyle,
     route: Mutex<Route>,
-    /// The screen's own thread writes directly: its lines would wait for itself in the queue.
+    /// The screen's thread, which writes directly: it can't wait for its own queue.
     owner: Mutex<Option<ThreadId>>,
     sink: Mutex<Box<dyn Write + Send>>,
     is_terminal: bool,
     left_out: AtomicU64,
 }
 
-/// A handle to what people read. Clones share the same stream.
+/// Standard error. Clones share the stream.
 #[derive(Clone)]
 pub struct Console(Arc<ConsoleState>);
 
-/// A panic elsewhere must not silence the console; what it guards is whole after every step.
+/// Ignores poisoning: a panic elsewhere must not silence the console, and the state is always consistent.
 fn locked<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -77,35 +77,33 @@ impl Console {
         Self(Arc::new(ConsoleState { style, route, owner: Mutex::default(), sink, is_terminal, left_out }))
     }
 
-    /// Columns that text for people has; `None` if it isn't written to a terminal.
+    /// The width of the terminal in columns; `None` if it isn't a terminal.
     #[must_use]
     pub fn width(&self) -> Option<usize> {
         self.0.is_terminal.then(stderr_width)
     }
 
-    /// Begins a new line below a `^C` that the terminal has echoed. A bar is taken away with what is behind it, so it needs
-    /// none.
+    /// Starts a new line after an echoed `^C`. Not needed for a bar, which is cleared together with it.
     pub(super) fn end_echo(&self) {
         if self.0.is_terminal && self.style().progress != ScreenMode::Bar {
             self.line("\n".to_owned());
         }
     }
 
-    /// How much is shown here, and how.
     #[must_use]
     pub fn style(&self) -> OutputStyle {
         self.0.style
     }
 
-    /// Shows the plan of a run before it begins. Nothing under `-q`, and nothing in JSON.
-    /// `text` is only called if it is shown: the time zone of its times is looked up in some hundred files.
+    /// Shows the plan of a run, except with `-q` and with JSON logs. `text` is only called if it is shown, because it
+    /// looks up the time zone in hundreds of files.
     pub fn plan(&self, text: impl FnOnce(Option<usize>) -> String) {
         if self.style().verbosity > Verbosity::Quiet && self.style().log_format == LogFormat::Text {
             self.line(text(self.width()));
         }
     }
 
-    /// Prints what a command does or did. Nothing under `-q`.
+    /// Prints what a command does or did, except with `-q`.
     pub fn note(&self, text: &str) {
         match (self.style().verbosity, self.style().log_format) {
             (Verbosity::Quiet, _) => {}
@@ -114,7 +112,7 @@ impl Console {
         }
     }
 
-    /// Takes in text that ends with a line break; waits only while no screen is attached.
+    /// `text` ends with a line break. Only waits if no screen is attached.
     pub(super) fn line(&self, text: String) {
         if *locked(&self.0.owner) == Some(thread::current().id()) {
             return self.write(&text);
@@ -126,7 +124,7 @@ impl Console {
         }
     }
 
-    /// Wakes the screen's thread, if there is one. A full queue wakes it anyway.
+    /// Wakes the screen's thread. If the queue is full, the thread is awake anyway.
     pub(super) fn wake(&self) {
         if let Route::Queue(queue) = &*locked(&self.0.route) {
             let _ = queue.try_send(ScreenMessage::Snapshot);
@@ -144,50 +142,50 @@ impl Console {
         self.0.left_out.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Lines left out since this was asked last.
+    /// The number of lines left out since the last call.
     pub(super) fn take_left_out(&self) -> u64 {
         self.0.left_out.swap(0, Ordering::Relaxed)
     }
 
-    /// Writes now, whatever the route: for the screen's own thread.
+    /// Writes directly; for the screen's thread.
     pub(super) fn write(&self, text: &str) {
         let mut sink = locked(&self.0.sink);
         let _ = sink.write_all(text.as_bytes()).and_then(|()| sink.flush());
     }
 
-    /// The calling thread is the screen's from here on.
+    /// Makes the calling thread the screen's thread.
     pub(super) fn own(&self) {
         *locked(&self.0.owner) = Some(thread::current().id());
     }
 
-    /// From here on lines go to `queue`.
+    /// Sends lines to `queue` from now on.
     pub(super) fn attach(&self, queue: SyncSender<ScreenMessage>) {
         *locked(&self.0.route) = Route::Queue(queue);
     }
 
-    /// Lets go of the queue: its thread writes what is in it and ends.
+    /// Drops the queue, so that its thread writes the rest and ends.
     pub(super) fn shut(&self) {
         *locked(&self.0.route) = Route::Shut;
     }
 
-    /// Lines are written straight again.
+    /// Writes directly from now on.
     pub(super) fn detach(&self) {
         *locked(&self.0.route) = Route::Straight;
     }
 }
 
-/// Columns of the terminal behind standard error; 80 if unknown.
+/// Width of standard error in columns; 80 if unknown.
 pub(super) fn stderr_width() -> usize {
     width_of(&console::Term::stderr())
 }
 
-/// Columns of the terminal that is standard output; `None` if it is no terminal.
+/// Width of standard output in columns; `None` if it isn't a terminal.
 #[must_use]
 pub fn stdout_columns() -> Option<usize> {
     io::stdout().is_terminal().then(|| width_of(&console::Term::stdout()))
 }
 
-/// Columns of the terminal that is standard error; `None` if it is no terminal.
+/// Width of standard error in columns; `None` if it isn't a terminal.
 #[must_use]
 pub fn stderr_columns() -> Option<usize> {
     io::stderr().is_terminal().then(stderr_width)
@@ -197,8 +195,7 @@ fn width_of(terminal: &console::Term) -> usize {
     terminal.size_checked().map_or(80, |(_, columns)| usize::from(columns))
 }
 
-/// Writes to standard output what a command was asked for, such as a plan. A reader that left early, as in `man | head`, is no
-/// error.
+/// Writes the output of a command to standard output. A closed pipe, as in `man | head`, isn't an error.
 ///
 /// # Errors
 /// If it can't be written.
@@ -214,7 +211,7 @@ pub fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result
 pub(super) mod tests {
     use super::*;
 
-    /// A stream that can be read from outside.
+    /// A stream whose content can be read.
     #[derive(Clone, Default)]
     pub(in crate::output) struct Page(Arc<Mutex<Vec<u8>>>);
 

@@ -1,18 +1,17 @@
-//! For tests: what the pages in `docs` say of a JSON object, held against one that the program wrote.
+//! For tests: compares the tables in `docs` with the JSON objects that the program writes.
 
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// A table of members and an example.
+/// A documented object.
 pub(super) struct Documented {
-    /// Each member with its type, as it is written down.
+    /// Members and their types.
     members: BTreeMap<String, String>,
-    /// The example.
     pub(super) example: Value,
 }
 
 impl Documented {
-    /// Reads a page, or a section of one.
+    /// Reads a page or a section.
     pub(super) fn of(text: &str) -> Self {
         let rows = text.lines().filter_map(|line| line.strip_prefix("| `")).map(|line| line.split(" | "));
         let members = rows.map(|mut row| {
@@ -23,7 +22,7 @@ impl Documented {
         Self { members: members.collect(), example: serde_json::from_str(example).expect("JSON") }
     }
 
-    /// Asserts that an object has the members of the page, of their types; `common` are described elsewhere.
+    /// Asserts that an object has the documented members and types. `common` members are documented elsewhere.
     #[track_caller]
     pub(super) fn describes(&self, object: &Value, common: &[&str]) {
         let object = object.as_object().expect("an object");

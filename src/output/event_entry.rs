@@ -1,4 +1,4 @@
-//! What is said of an event: one entry each, which the screen, the log and `--events` read.
+//! One entry per event, used by the screen, the log and `--events`.
 
 use super::progress_view::bucket_words;
 use super::style::NOTICE;
@@ -10,13 +10,13 @@ use std::fmt;
 use std::time::Duration;
 use tracing::Level;
 
-/// All that is said of an event. What comes from the input or from Slack is cleaned.
+/// The properties of an event. Texts from the input and from Slack are cleaned.
 pub(super) struct EventEntry<'a> {
     /// The `type` of its line in `--events`.
     kind: &'static str,
     level: Level,
     members: Members<'a>,
-    /// All the columns of a row that ended, which `--events` has in place of the members.
+    /// A row that ended. `--events` has all its columns instead of the members.
     row: Option<(&'a Row, &'a Outcome)>,
     /// Without a full stop. Formatted only if it is read.
     sentence: fmt::Arguments<'a>,
@@ -146,7 +146,7 @@ fn entry<'a>(kind: &'static str, level: Level, members: Members<'a>, sentence: f
     EventEntry { kind, level, members, row: None, sentence }
 }
 
-/// Fields that a line can have, in the log as JSON and in `--events`; those without a value are left out.
+/// Members of a line, in JSON logs and in `--events`; absent ones are omitted.
 macro_rules! members {
     ($($name:ident: $kind:ty,)*) => {
         #[derive(Clone, Copy, Default)]
@@ -164,8 +164,7 @@ macro_rules! members {
         }
 
         impl EventEntry<'_> {
-            /// Costs next to nothing if its level is off: rows end, and calls are sent, some 30,000 times a second without
-            /// a limit.
+            /// Cheap if its level is off: without a limit, there are about 30,000 rows and calls a second.
             pub(super) fn log(&self) {
                 let Self { level, members, sentence, .. } = self;
                 match *level {
@@ -216,7 +215,6 @@ impl Serialize for EventEntry<'_> {
     }
 }
 
-/// A row with its columns of the results.
 fn write_row<M: SerializeMap>(map: &mut M, row: &Row, outcome: &Outcome) -> Result<(), M::Error> {
     for column in &RESULT_COLUMNS {
         match (column.value)(row.line, outcome) {
@@ -237,7 +235,6 @@ fn write_row<M: SerializeMap>(map: &mut M, row: &Row, outcome: &Outcome) -> Resu
     Ok(())
 }
 
-/// For a field: whole milliseconds.
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
@@ -300,7 +297,7 @@ pub(super) mod tests {
 
     pub(in crate::output) const HOSTILE: &str = "\u{1b}]0;x\u{7}\u{202e}\u{9b}2J\n";
 
-    /// An ended row whose texts try to reach the terminal.
+    /// An ended row with escape sequences in its texts.
     pub(in crate::output) fn hostile_end() -> Event {
         let target = Target::by_team(
             SessionId::from(1_112_275_520_242),
@@ -334,7 +331,7 @@ pub(super) mod tests {
         }
     }
 
-    /// One event of every kind, those with texts holding hostile ones.
+    /// One event of every kind, with escape sequences in the texts.
     pub(in crate::output) fn every_event() -> Vec<Event> {
         let team = || TeamId::parse("T1").unwrap();
         let code = || ErrorCode::from(HOSTILE);
@@ -381,7 +378,6 @@ pub(super) mod tests {
         assert_eq!(said[14], share);
     }
 
-    /// What the log shows of every event.
     fn told(mode: ScreenMode, verbosity: Verbosity, format: LogFormat) -> Vec<String> {
         let page = Page::default();
         let console = Console::on(Box::new(page.clone()), style(mode, verbosity, format));

@@ -1,10 +1,10 @@
-//! `--events`: what happens, as it happens, one JSON object a line (NDJSON), each written with one write.
+//! `--events`: one JSON object per line (NDJSON) for every event, each with one write.
 //!
-//! The lines are described in `docs/events.md`, for whoever reads them; a test holds that page against what is written here.
-//! Every line has `v`: 1 until a member changes its meaning or goes.
+//! `docs/events.md` documents the lines; a test compares them. Every line has `v`, which is 1 until a member changes
+//! its meaning or is removed.
 //!
-//! A file is added to, so that a resumed run goes on in it. If it can't be written any more, that is reported once, and
-//! the run goes on: the results are the evidence.
+//! Lines are appended, so that a resumed run continues the file. A write error is reported once and doesn't stop the
+//! run, because the results are the evidence.
 
 use super::event_entry::with_entry;
 use super::files::{Closed, LineSink, Taken, begins_as};
@@ -20,13 +20,13 @@ use std::path::Path;
 /// The log of events of one run.
 #[derive(Debug)]
 pub struct EventLog {
-    /// None after a write failed.
+    /// `None` after a write error.
     sink: Option<LineSink>,
     left_out: u64,
 }
 
 impl EventLog {
-    /// Opens or makes the file at `path`, with mode 0600; a pipe or a device gets a thread of its own.
+    /// Opens or creates the file with mode 0600. A pipe or device is written by its own thread.
     ///
     /// # Errors
     /// If it can't be opened.
@@ -34,7 +34,7 @@ impl EventLog {
         Ok(Self { sink: Some(LineSink::append(path)?), left_out: 0 })
     }
 
-    /// Whether the file at `path` is an event log, or could become one.
+    /// Whether the file is an event log, is empty, or doesn't exist.
     ///
     /// # Errors
     /// If it can't be read.
@@ -46,18 +46,17 @@ impl EventLog {
         self.write(at, &RunLine::RunStarted { run_id: clean(run_id), rehearsal, rows });
     }
 
-    /// Something happened. Never waits for a reader and never fails.
+    /// Never waits and never fails.
     pub fn event(&mut self, at: Stamp, event: &Event) {
         with_entry(event, |entry| self.write(at, &entry));
     }
 
-    /// Whether lines are still written.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.sink.is_some()
     }
 
-    /// The run ended; waits for the reader of a pipe, 5 s at most.
+    /// Writes the end of the run. Waits for the reader of a pipe, at most 5 s.
     pub fn ended(mut self, at: Stamp, summary: &Summary, exit_code: u8) {
         let Summary { run_id, counts, calls, manifest_sha256, .. } = summary;
         self.write(
@@ -86,7 +85,7 @@ impl EventLog {
     fn write(&mut self, at: Stamp, body: &impl Serialize) {
         if self.left_out > 0 {
             let lines = std::mem::take(&mut self.left_out);
-            // Counted itself if there is no room for it either.
+            // If this line doesn't fit either, it counts as left out.
             if !self.line(at, &RunLine::LeftOut { lines }) {
                 self.left_out = lines;
             }
@@ -96,7 +95,7 @@ impl EventLog {
         }
     }
 
-    /// Whether the line was taken, or will never be.
+    /// Returns false if the queue is full.
     fn line(&mut self, at: Stamp, body: &impl Serialize) -> bool {
         let Some(sink) = &mut self.sink else { return true };
         match sink.take(render(at, body)) {
@@ -126,7 +125,7 @@ struct EventLine<'a, B> {
     body: &'a B,
 }
 
-/// What is said of the log and of the run as a whole.
+/// Lines about the log and the whole run.
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum RunLine<'a> {
@@ -148,7 +147,7 @@ enum RunLine<'a> {
     },
 }
 
-/// Counts as an object of status and number.
+/// As an object of numbers by status.
 pub(super) struct Rows<'a>(pub(super) &'a Counts);
 
 impl Serialize for Rows<'_> {
@@ -181,7 +180,6 @@ mod tests {
 
     const PAGE: &str = include_str!("../../docs/events.md");
 
-    /// A line of every type that there is.
     fn every_line() -> Vec<Value> {
         let counts = snapshot([2, 0, 0, 0], 3).counts;
         let own = [

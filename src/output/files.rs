@@ -1,4 +1,4 @@
-//! Files for machines: whole or not there, and never in the way of the run.
+//! Output files for programs.
 
 use super::style::WEAKENED;
 use crate::files::atomic;
@@ -11,22 +11,21 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::thread;
 use std::time::Duration;
 
-/// For what names people and their sessions.
+/// For files that name people and their sessions.
 pub(super) const PRIVATE: u32 = 0o600;
 
-/// An object for machines, indented, with a line break behind it.
+/// Indented, with a line break at the end.
 pub(super) fn json_text(object: &impl Serialize) -> String {
     let mut text = serde_json::to_string_pretty(object).expect("texts, numbers and lists of them");
     text.push('\n');
     text
 }
 
-/// Puts `text` in the place of `path`, with `mode` whatever the umask: a reader sees the old file or the new one, nothing
-/// between. A symbolic link stays and its file is replaced; what is no regular file (`/dev/stdout`, a pipe) is simply written
-/// to.
+/// Replaces the file at `path` atomically, with `mode` regardless of the umask. If `path` is a symbolic link, its
+/// target is replaced. A special file (`/dev/stdout`, a pipe) is written directly.
 ///
 /// # Errors
-/// If the file beside it can't be written, or not be moved over `path`.
+/// If the temporary file can't be written or renamed.
 pub(super) fn replace(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
         return write_special(path, text);
@@ -35,7 +34,7 @@ pub(super) fn replace(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     atomic::replace(&path, mode, |file| file.write_all(text.as_bytes()))
 }
 
-/// Writes to a pipe or a device, for 5 s at most: the reader of a pipe may never come, or stand still.
+/// Writes to a pipe or device, for at most 5 s, because a pipe may have no reader.
 fn write_special(path: &Path, text: &str) -> io::Result<()> {
     let (end, ended) = sync_channel(1);
     let (path, text) = (path.to_owned(), text.to_owned());
@@ -46,8 +45,7 @@ fn write_special(path: &Path, text: &str) -> io::Result<()> {
         .unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "no process is reading it")))
 }
 
-/// Whether a regular file at `path` begins as `ours` do, as far as it goes: an empty one may take any content. What isn't
-/// there, and a pipe or a device, is nobody's.
+/// Whether the file at `path` begins like `ours`, as far as it goes. True for an empty, missing or special file.
 ///
 /// # Errors
 /// If it can't be read.
@@ -62,48 +60,44 @@ pub(super) fn begins_as(path: &Path, ours: &str) -> io::Result<bool> {
     Ok(ours.as_bytes().starts_with(&start))
 }
 
-/// Lines that may wait for the reader of a pipe.
+/// Maximum number of lines that wait for the reader of a pipe.
 const QUEUE: usize = 8192;
 
-/// How long the end waits for such a reader.
+/// Maximum time to wait for the reader at the end.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Takes lines, one write each. A regular file is written at once; before a pipe, whose reader may stand still, there
-/// is a thread and a bounded queue.
+/// Writes lines, one write each. A regular file is written directly; a pipe, whose reader may be blocked, by a thread
+/// with a bounded queue.
 #[derive(Debug)]
 pub(super) enum LineSink {
     File(File),
     Pipe {
         queue: SyncSender<String>,
-        /// Answers when the thread has written all, or can't go on.
+        /// The result of the thread.
         ended: Receiver<io::Result<()>>,
     },
 }
 
-/// How the end of a sink went.
 #[derive(Debug)]
 pub(super) enum Closed {
     Whole,
-    /// The reader of the pipe is too slow.
     TooSlow,
     Failed(io::Error),
 }
 
-/// What became of a line.
 #[derive(Debug)]
 pub(super) enum Taken {
-    /// Written, or on its way.
+    /// Written or queued.
     Yes,
-    /// The reader of the pipe is too slow.
     LeftOut,
     Failed(io::Error),
 }
 
 impl LineSink {
-    /// Opens `path` for lines behind those that it holds; one that was torn is ended first. Its mode becomes [`PRIVATE`].
+    /// Opens `path` for appending, with mode [`PRIVATE`]. An incomplete last line is ended first.
     ///
     /// # Errors
-    /// If it can't be opened, or its end can't be read.
+    /// If it can't be opened or read.
     pub(super) fn append(path: &Path) -> io::Result<Self> {
         let regular = fs::metadata(path).map_or(true, |found| found.is_file());
         if !regular {
@@ -134,7 +128,7 @@ impl LineSink {
         Ok(Self::Pipe { queue, ended })
     }
 
-    /// Takes in one line with its line break.
+    /// `line` has its line break.
     pub(super) fn take(&mut self, line: String) -> Taken {
         match self {
             Self::File(file) => file.write_all(line.as_bytes()).map_or_else(Taken::Failed, |()| Taken::Yes),
@@ -146,7 +140,7 @@ impl LineSink {
         }
     }
 
-    /// Waits until a pipe has taken all, 5 s at most.
+    /// Waits until a pipe has been written, at most 5 s.
     pub(super) fn close(self) -> Closed {
         match self {
             Self::File(_) => Closed::Whole,
@@ -163,12 +157,11 @@ impl LineSink {
     }
 }
 
-/// Why the thread of a pipe has ended.
 fn failure(ended: &Receiver<io::Result<()>>) -> io::Error {
     ended.recv().ok().and_then(Result::err).unwrap_or_else(|| io::ErrorKind::BrokenPipe.into())
 }
 
-/// Whether the last byte is there and no line break.
+/// Whether the file isn't empty and doesn't end with a line break.
 fn ends_torn(file: &mut File) -> io::Result<bool> {
     if file.metadata()?.len() == 0 {
         return Ok(false);

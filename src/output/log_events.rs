@@ -1,4 +1,4 @@
-//! The plain line of progress as a tracing event: one way for text and for JSON.
+//! The progress line as a tracing event, for text and JSON.
 
 use super::progress_view::{ProgressView, WaitText};
 use super::style::NOTICE;
@@ -46,7 +46,7 @@ pub(super) fn emit_progress(view: &ProgressView) {
     );
 }
 
-/// Reports lines that were left out, if there are any.
+/// Reports lines that were left out.
 pub(super) fn emit_left_out(lines: u64) {
     if lines > 0 {
         warn!(target: NOTICE, lines, "{lines} lines were left out here: the terminal was slower than the run");

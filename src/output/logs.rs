@@ -1,7 +1,7 @@
-//! Tracing: which messages pass, and what they look like on standard error.
+//! Tracing: filter and format of the messages on standard error.
 //!
-//! Every notice of the program is a tracing event, so that text and `--log-format json` say the same. Records of the
-//! `log` crate, which some libraries use, are not taken in at all.
+//! Every notice is a tracing event, so that text and `--log-format json` have the same content. Records of the `log`
+//! crate, which some libraries use, are ignored.
 
 use super::console::Console;
 use super::style::{NOTICE, Palette, WEAKENED};
@@ -20,7 +20,6 @@ use tracing_subscriber::registry::LookupSpan;
 
 const OURS: &str = "slack_revoke";
 
-/// Why the logs could not be set up.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LogError {
     #[error("SLACK_REVOKE_LOG is not a filter such as \"debug\" or \"slack_revoke::engine=trace\": {0}")]
@@ -29,17 +28,17 @@ pub enum LogError {
     Twice,
 }
 
-/// Sends every tracing event of the process to `console`. `filter` is the value of `SLACK_REVOKE_LOG`: it takes the
-/// place of what `-q` and `-v` say.
+/// Sends every tracing event of the process to `console`. `filter` is the value of `SLACK_REVOKE_LOG`, which replaces
+/// `-q` and `-v`.
 ///
 /// # Errors
-/// [`LogError::Filter`] for a filter that cannot be read, [`LogError::Twice`] for a second call.
+/// [`LogError::Filter`] for an invalid filter, [`LogError::Twice`] for a second call.
 pub fn install(console: &Console, filter: Option<&str>) -> Result<(), LogError> {
     let targets = targets(console.style(), filter)?;
     tracing::dispatcher::set_global_default(dispatch(console, targets)).map_err(|_| LogError::Twice)
 }
 
-/// The level that the flags ask for. A bar says itself what the notices under it would.
+/// The level according to the flags. With a bar, notices aren't needed.
 fn level(style: OutputStyle) -> LevelFilter {
     match (style.verbosity, style.progress, style.log_format) {
         (Verbosity::Quiet, _, _) => LevelFilter::ERROR,
@@ -50,11 +49,11 @@ fn level(style: OutputStyle) -> LevelFilter {
     }
 }
 
-/// What passes. Other crates never go beyond warnings, whatever the filter says: below that an HTTP library prints
-/// headers, and the token is in one of them.
+/// Other crates are limited to warnings, whatever the filter says: at lower levels an HTTP library prints headers,
+/// including the token.
 ///
 /// # Errors
-/// [`LogError::Filter`] for a filter that cannot be read.
+/// [`LogError::Filter`] for an invalid filter.
 pub(super) fn targets(style: OutputStyle, filter: Option<&str>) -> Result<Targets, LogError> {
     let Some(filter) = filter.filter(|filter| !filter.trim().is_empty()) else {
         return Ok(capped(level(style)));
@@ -65,7 +64,7 @@ pub(super) fn targets(style: OutputStyle, filter: Option<&str>) -> Result<Target
     Ok(capped(general).with_targets(asked.iter().map(|(target, level)| (target.to_owned(), limited(target, level)))))
 }
 
-/// `level` for this program, at most warnings for every other, and at least the warnings of [`WEAKENED`].
+/// `level` for this program, at most warnings for other crates, and always the warnings of [`WEAKENED`].
 fn capped(level: LevelFilter) -> Targets {
     let weakened = level.max(LevelFilter::WARN);
     Targets::new().with_default(level.min(LevelFilter::WARN)).with_target(OURS, level).with_target(WEAKENED, weakened)
@@ -86,7 +85,7 @@ pub(super) fn dispatch(console: &Console, targets: Targets) -> Dispatch {
     }
 }
 
-/// Gives each event's text, which comes in one write, to the console.
+/// Passes each event, which is one write, to the console.
 struct Lines(Console);
 
 impl<'a> MakeWriter<'a> for Lines {
@@ -100,7 +99,7 @@ impl<'a> MakeWriter<'a> for Lines {
 impl io::Write for &Lines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(bytes);
-        // JSON escapes C0 alone. Sentences are cleaned before they get their colours.
+        // JSON only escapes C0 characters. Texts were cleaned before they were colored.
         match self.0.style().log_format {
             LogFormat::Json => self.0.line(format!("{}\n", clean(text.trim_end_matches('\n')))),
             LogFormat::Text => self.0.line(text.into_owned()),
@@ -113,7 +112,7 @@ impl io::Write for &Lines {
     }
 }
 
-/// `slack-revoke: warning: what happened`, and the fields behind it if the sentence does not hold them.
+/// `slack-revoke: warning: message`, followed by the fields unless the message contains them.
 struct Sentences(Console);
 
 impl<S, N> FormatEvent<S, N> for Sentences

@@ -1,8 +1,8 @@
-//! The screen: a thread of its own, so that the dispatcher never waits for a terminal.
+//! Shows a run on its own thread, so that the dispatcher never waits for a terminal.
 //!
-//! The newest snapshot is in a slot, lines come through a bounded queue ([`Console`]). The thread sleeps until a line
-//! comes or something is due: at most 8 draws a second, and one a second for the countdowns while nothing new comes. A
-//! snapshot wakes it only if it would be shown at once; for plain lines most stay there until the next line is due.
+//! The newest snapshot is in a slot; lines come through a bounded queue ([`Console`]). The thread sleeps until there
+//! is a line or a redraw is due: at most 8 a second, and one a second for countdowns without news. A snapshot only
+//! wakes it if it would be shown immediately.
 
 use super::console::{Console, ScreenMessage, stderr_width};
 use super::event_entry::with_entry;
@@ -17,24 +17,24 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tracing::Dispatch;
 
-/// Lines that may wait for the terminal; some 100 kB of them.
+/// Maximum number of lines that wait for the terminal, about 100 kB.
 const QUEUE: usize = 1024;
 
-/// Lines written in one go, so that a flood of them redraws the bar once and not each time.
+/// Lines written at once, so that the bar isn't redrawn for each of many lines.
 const BATCH: usize = 256;
 
-/// How long the end waits for a blocked terminal. The exit code is worth more than the last picture.
+/// Maximum time to wait for a blocked terminal at the end. The exit code matters more than the display.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The newest snapshot on its way from the run to the thread.
+/// Passes the newest snapshot from the run to the thread.
 #[derive(Clone, Default)]
 struct SnapshotSlot(Arc<Mutex<SlotState>>);
 
 #[derive(Default)]
 struct SlotState {
-    /// The newest snapshot that the thread has not seen.
+    /// `None` if the thread has taken it.
     newest: Option<TimedSnapshot>,
-    /// Whether the thread sleeps and wants to be woken by the next one.
+    /// Whether the sleeping thread has to be woken by the next snapshot.
     is_wanted: bool,
 }
 
@@ -44,8 +44,7 @@ struct TimedSnapshot {
 }
 
 impl SnapshotSlot {
-    /// Returns whether the thread has to be woken: once for each that it waits for, however many newer ones replace it
-    /// before the thread looks.
+    /// Returns whether the thread has to be woken.
     fn put(&self, latest: TimedSnapshot) -> bool {
         let mut state = self.locked();
         state.newest = Some(latest);
@@ -56,7 +55,7 @@ impl SnapshotSlot {
         self.locked().newest.take()
     }
 
-    /// Called before the thread sleeps. Returns false if a snapshot that it wants is already there.
+    /// To be called before the thread sleeps. Returns false if a wanted snapshot is already there.
     fn may_sleep(&self, wants: bool) -> bool {
         let mut state = self.locked();
         state.is_wanted = wants && state.newest.is_none();
@@ -68,25 +67,25 @@ impl SnapshotSlot {
     }
 }
 
-/// Shows a run while it goes on. Dropped without [`Screen::finish`], it still takes the bar away.
+/// Shows a run. If it is dropped without [`Screen::finish`], it clears the bar.
 pub struct Screen {
     console: Console,
     slot: SnapshotSlot,
     is_rehearsal: bool,
-    /// Answers when the thread has ended; taken by the first who asks.
+    /// Signals that the thread has ended.
     ended: Option<Receiver<()>>,
 }
 
 impl Screen {
-    /// Begins to show a run on `console`, in the mode that its style says. If no thread can be started, notices are
-    /// written straight and there is no progress.
+    /// Starts to show a run on `console` in the mode of its style. If the thread can't be started, notices are
+    /// written directly and there is no progress.
     #[must_use]
     pub fn start(console: &Console, is_rehearsal: bool) -> Self {
         let (queue, messages) = sync_channel(QUEUE);
         let (end, ended) = sync_channel(1);
         let slot = SnapshotSlot::default();
         let screen = ScreenThread::new(console.clone(), slot.clone(), messages, is_rehearsal);
-        // The thread's own messages use the subscriber of the thread that starts it.
+        // The thread uses the subscriber of the thread that starts it.
         let dispatch = tracing::dispatcher::get_default(Dispatch::clone);
         let body = move || tracing::dispatcher::with_default(&dispatch, || screen.run(&end));
         console.attach(queue);
@@ -96,7 +95,7 @@ impl Screen {
         Self { console: console.clone(), slot, is_rehearsal, ended: Some(ended) }
     }
 
-    /// Takes in how the run stands. Never waits.
+    /// Never waits.
     pub fn snapshot(&self, snapshot: &Snapshot) {
         if self.console.style().progress == ScreenMode::None {
             return;
@@ -106,7 +105,7 @@ impl Screen {
         }
     }
 
-    /// Takes in what happened. Never waits; costs next to nothing for what is not shown.
+    /// Never waits, and is cheap for events that aren't shown.
     pub fn event(&self, event: &Event) {
         if matches!(event, Event::Stopping(StopReason::Interrupted)) {
             self.console.end_echo();
@@ -114,15 +113,15 @@ impl Screen {
         with_entry(event, |entry| entry.log());
     }
 
-    /// Takes the bar away, ends the thread, and on plain lines says how the run stood at its end. A terminal that
-    /// stands still is waited for 5 s at most; after that nothing is written any more.
+    /// Clears the bar, ends the thread, and in plain mode prints the final progress. Waits at most 5 s for a blocked
+    /// terminal; after that nothing more is written.
     pub fn finish(mut self, end: &Snapshot) {
         if self.close(PATIENCE) && self.console.style().progress == ScreenMode::Plain {
             emit_progress(&ProgressView::new(end.clone(), Duration::ZERO, self.is_rehearsal));
         }
     }
 
-    /// Whether the thread ended within `patience`, for the first who asks.
+    /// Returns whether the thread ended within `patience`; false on later calls.
     fn close(&mut self, patience: Duration) -> bool {
         let Some(ended) = self.ended.take() else { return false };
         self.console.shut();
@@ -156,7 +155,7 @@ impl ScreenThread {
         Self { console, slot, messages, latest: None, timer, is_rehearsal }
     }
 
-    /// Until the console lets go of the queue, and all that is in it is written.
+    /// Runs until the console has dropped the queue and all its lines are written.
     fn run(mut self, end: &SyncSender<()>) {
         self.console.own();
         let style = self.console.style();
@@ -176,13 +175,13 @@ impl ScreenThread {
         let _ = end.send(());
     }
 
-    /// The next message; `None` if something is due before one comes.
+    /// The next message; `None` if a redraw is due first.
     fn next(&self) -> Result<Option<ScreenMessage>, RecvError> {
         let now = monotonic();
         if !self.slot.may_sleep(self.latest.is_none() || self.timer.wants_news(now)) {
             return Ok(None);
         }
-        // Without a snapshot there is nothing to show again.
+        // Without a snapshot there is nothing to redraw.
         let wait = self.latest.as_ref().and_then(|_| self.timer.sleep(now));
         let Some(wait) = wait else { return self.messages.recv().map(Some) };
         match self.messages.recv_timeout(wait) {
@@ -192,7 +191,7 @@ impl ScreenThread {
         }
     }
 
-    /// Writes `first` and the lines behind it in one go, above the bar.
+    /// Writes `first` and the queued lines at once, above the bar.
     fn write(&self, first: ScreenMessage, bar: Option<&TerminalBar>) {
         let batch: Vec<_> = std::iter::once(first).chain(self.messages.try_iter().take(BATCH - 1)).collect();
         let emptied = batch.len() < BATCH;
@@ -237,17 +236,17 @@ impl ScreenThread {
     }
 }
 
-/// When to show the progress again. Pure: the moments come in.
+/// Decides when to redraw. Pure: times are passed in.
 #[derive(Debug)]
 struct RedrawTimer {
     mode: ScreenMode,
     last: Option<Instant>,
-    /// Whether there is something to show that was not shown yet.
+    /// Whether there is anything new to show.
     news: bool,
 }
 
 impl RedrawTimer {
-    /// The bar appears at once, the first line with its first pause: a short run needs none beside its totals.
+    /// The bar appears immediately, the first plain line after the usual interval: a short run only needs its totals.
     fn new(mode: ScreenMode, now: Instant) -> Self {
         let last = match mode {
             ScreenMode::Bar => None,
@@ -256,7 +255,7 @@ impl RedrawTimer {
         Self { mode, last, news: false }
     }
 
-    /// A newer snapshot came. A bar shows each of them; a line is worth writing if rows have ended.
+    /// Notes a newer snapshot. A bar shows all of them, a plain line only if rows have ended.
     fn note(&mut self, rows_ended: bool) {
         self.news |= rows_ended || self.mode == ScreenMode::Bar;
     }
@@ -265,7 +264,8 @@ impl RedrawTimer {
         (self.last, self.news) = (Some(now), false);
     }
 
-    /// From one picture to the next. A bar without news still counts down; a line without news says that it lives.
+    /// The interval between redraws. Without news, a bar still counts down, and a plain line shows that the run is
+    /// alive.
     fn gap(&self, news: bool) -> Option<Duration> {
         match (self.mode, news) {
             (ScreenMode::Bar, true) => Some(Duration::from_millis(125)),
@@ -276,7 +276,7 @@ impl RedrawTimer {
         }
     }
 
-    /// Until the next picture is due; zero if it is due, `None` if there never is one.
+    /// Time until the next redraw; zero if it is due, `None` without progress.
     fn wait(&self, now: Instant) -> Option<Duration> {
         self.wait_with(self.news, now)
     }
@@ -286,7 +286,8 @@ impl RedrawTimer {
         Some(self.last.map_or(Duration::ZERO, |last| gap.saturating_sub(now.saturating_duration_since(last))))
     }
 
-    /// Whether a newer snapshot is worth waking for. A line that is not due yet is written from the snapshot of that moment.
+    /// Whether to wake for a newer snapshot. Not if a plain line isn't due yet, because it uses the snapshot at that
+    /// moment.
     fn wants_news(&self, now: Instant) -> bool {
         match self.mode {
             ScreenMode::Bar => true,
@@ -295,13 +296,13 @@ impl RedrawTimer {
         }
     }
 
-    /// How long to sleep at most: until a picture is due, or would be if there were news by then; `None` for ever.
+    /// Maximum time to sleep; `None` for no limit.
     fn sleep(&self, now: Instant) -> Option<Duration> {
         if self.wants_news(now) { self.wait(now) } else { self.wait_with(true, now) }
     }
 }
 
-/// The one clock of this room: how long ago something was drawn decides nothing but when it is drawn again.
+/// Only for the intervals between redraws.
 #[expect(clippy::disallowed_methods, reason = "paces the picture and counts it down, never the run")]
 fn monotonic() -> Instant {
     Instant::now()

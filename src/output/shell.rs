@@ -1,14 +1,14 @@
-//! The command that continues a run, as it can be pasted into a shell. Pure.
+//! Command lines to be pasted into a shell. Pure.
 
 use super::text::clean;
 use crate::model::without_tokens;
 use std::ffi::{OsStr, OsString};
 
-/// The command as it was typed, with `--resume` once: at the end, or before a `--`. `--resume-or-start` resumes by itself.
+/// The typed command with one `--resume`, at the end or before a `--`. Not added if there is `--resume-or-start`.
 ///
-/// It holds no token: no flag takes one, and one inside a word (`--token-command "echo xoxp-…"`) is cut short. What came from
-/// the environment was not typed and must be there again. A word that a terminal could not show as it is, or that is not UTF-8, is written `$'…'` with octal bytes, which bash,
-/// zsh and POSIX.1-2024 read back exactly.
+/// Tokens in words (`--token-command "echo xoxp-…"`) are removed. Settings from the environment aren't included. A
+/// word with unprintable characters or invalid UTF-8 is written as `$'…'` with octal bytes, which bash, zsh and
+/// POSIX.1-2024 read back exactly.
 #[must_use]
 pub fn resume_command(argv: &[OsString]) -> String {
     let flags_end = argv.iter().position(|word| word == "--").unwrap_or(argv.len());
@@ -18,7 +18,7 @@ pub fn resume_command(argv: &[OsString]) -> String {
     words(flags).into_iter().chain(resume).chain(words(rest)).collect::<Vec<_>>().join(" ")
 }
 
-/// Flags of a run that say nothing about a run of other rows, and whether a value follows.
+/// Flags that don't apply to a run of other rows, and whether they have a value.
 const OF_THIS_RUN: [(&str, bool); 6] = [
     ("--output", true),
     ("--remaining", true),
@@ -28,8 +28,7 @@ const OF_THIS_RUN: [(&str, bool); 6] = [
     ("--plan-id", true),
 ];
 
-/// The command that runs `remaining`, the file of remaining rows, as a new run with the flags that were typed. `input` is the
-/// input as it was typed.
+/// The command for a new run of the file of remaining rows, with the typed flags. `input` is the input as typed.
 #[must_use]
 pub fn retry_command(argv: &[OsString], input: &OsStr, remaining: &OsStr) -> String {
     let place = input_in(argv, input);
@@ -53,7 +52,7 @@ pub fn retry_command(argv: &[OsString], input: &OsStr, remaining: &OsStr) -> Str
     command_line(&kept)
 }
 
-/// The index of the input. A word right behind a flag could be the flag's value, so it is taken only if there is no other.
+/// The index of the input. A word after a flag may be its value, so it is only used if there is no other.
 fn input_in(argv: &[OsString], input: &OsStr) -> Option<usize> {
     let is_flag = |word: &OsString| word.as_encoded_bytes().starts_with(b"-") && word != "-" && word != "--";
     let places = || (1..argv.len()).filter(|at| argv[*at] == input);
@@ -61,7 +60,7 @@ fn input_in(argv: &[OsString], input: &OsStr) -> Option<usize> {
 }
 
 struct Dropped {
-    /// What stays of it: `-yo` names two flags.
+    /// The rest of combined short flags, such as `-y` of `-yo`.
     rest: Option<OsString>,
     takes_next: bool,
 }
@@ -75,27 +74,26 @@ fn of_this_run(word: &OsStr) -> Option<Dropped> {
     if text.split_once('=').is_some_and(|(flag, _)| OF_THIS_RUN.iter().any(|(known, takes)| *takes && *known == flag)) {
         return gone(false);
     }
-    // `-o FILE`, `-oFILE`, and behind flags without a value.
+    // `-o FILE`, `-oFILE`, and after short flags without a value.
     let short = text.strip_prefix('-').filter(|short| !short.starts_with('-'))?;
     let at = short.find('o').filter(|at| short[..*at].bytes().all(|flag| b"nqvy".contains(&flag)))?;
     let rest = (at > 0).then(|| OsString::from(format!("-{}", &short[..at])));
     Some(Dropped { rest, takes_next: at + 1 == short.len() })
 }
 
-/// The command as it was typed.
 #[must_use]
 pub fn command_line(argv: &[OsString]) -> String {
     words(argv).join(" ")
 }
 
-/// The words for a shell. A token in one of them is cut short: whoever reads the log could use it.
+/// Quoted for a shell, without tokens.
 fn words(argv: &[OsString]) -> Vec<String> {
     argv.iter()
         .map(|word| word.to_str().map_or_else(|| quoted(word), |text| quoted(without_tokens(text).as_ref().as_ref())))
         .collect()
 }
 
-/// One word for a POSIX shell.
+/// Quotes a word for a POSIX shell.
 #[must_use]
 pub fn quoted(word: &OsStr) -> String {
     let Some(text) = word.to_str().filter(|text| clean(text) == *text) else { return escaped(word) };
@@ -105,7 +103,7 @@ pub fn quoted(word: &OsStr) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// Characters that no shell reads anything into, wherever they stand. `~` and `=` would be read at a word's start.
+/// Characters without a special meaning in any shell. `~` and `=` have one at the start of a word.
 fn is_bare(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-_./:,%+@".contains(&byte)
 }
@@ -123,7 +121,6 @@ fn escaped(word: &OsStr) -> String {
     text
 }
 
-/// The lowest three bits as a digit.
 fn octal(byte: u8) -> char {
     char::from(b'0' + (byte & 7))
 }

@@ -1,17 +1,16 @@
-//! Colours, and the targets of the messages that are shown in a way of their own.
+//! Colors, and tracing targets with a meaning.
 
 use crate::model::Tone;
 use anstream::ColorChoice;
 use anstyle::AnsiColor;
 
-/// Target of the messages whose sentence already says all that their fields hold.
+/// Target of messages that contain the values of their fields.
 pub(super) const NOTICE: &str = "slack_revoke::notice";
 
-/// Target of warnings that protection or evidence is weaker than requested. They are shown under `-q` too:
+/// Target of warnings that protection or evidence is weaker than requested. They are shown with `-q` too:
 /// `tracing::warn!(target: output::WEAKENED, "…")`.
 pub const WEAKENED: &str = "slack_revoke::weakened";
 
-/// Colours, or none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Palette {
     on: bool,
@@ -23,12 +22,12 @@ impl Palette {
         Self { on }
     }
 
-    /// For anstream, about the stream that the text goes to.
+    /// For anstream.
     pub(super) fn choice(self) -> ColorChoice {
         if self.on { ColorChoice::Always } else { ColorChoice::Never }
     }
 
-    /// `text` in the colour of `tone`. Clean it before: what comes out holds escapes.
+    /// `text` in the color of `tone`. It must be clean, because the result contains escape sequences.
     #[must_use]
     pub fn paint(self, tone: Tone, text: &str) -> String {
         let color = match tone {

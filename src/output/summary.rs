@@ -1,4 +1,4 @@
-//! The last lines of a run: how it ended, what became of the rows, what was written, and the next command. Pure except `show`.
+//! The end of a run: totals, failures, files, and the next command. Pure except for `show`.
 
 use super::console::Console;
 use super::style::{NOTICE, Palette};
@@ -7,65 +7,63 @@ use crate::model::{Approval, Counts, LogFormat, Pacing, Stamp, Status, StopReaso
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// A vendor's SIEM rule raises a critical alert at this many revocations for one user in 24 hours (slack.md, "The people").
+/// A common SIEM rule raises a critical alert at this many revocations of one user in 24 hours (slack.md, "The
+/// people").
 const SIEM_ALERT: u64 = 60;
 
-/// Tier 2 as it is documented, calls a minute.
+/// In calls a minute.
 const TIER_2: f64 = 20.0;
 
-/// Everything that is said at the end of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Summary {
     pub is_rehearsal: bool,
-    /// Rows by how they ended, those of earlier runs on the same results included.
+    /// Rows by status, including those of earlier runs with the same results.
     pub counts: Counts,
     pub total: u64,
     pub calls: u64,
-    /// 429s met in this run.
+    /// 429s in this run.
     pub rate_limited: u64,
-    /// Time lost to pauses in this run.
+    /// Time spent in pauses in this run.
     pub paused: Duration,
-    /// From the first call to the end.
+    /// Since the first call.
     pub elapsed: Duration,
-    /// Calls a minute that the estimator came to; `None` without a limit.
+    /// The final estimate in calls a minute; `None` without a limit.
     pub per_minute: Option<f64>,
-    /// How the limit showed itself on the way.
+    /// What was observed of the rate limit.
     pub pacing: Pacing,
-    /// Why the run stopped before its rows were all ended.
+    /// `None` if the run wasn't stopped.
     pub stop: Option<StopReason>,
-    /// What to do about the stop.
+    /// What to do after a stop.
     pub advice: Option<String>,
     pub files: SummaryFiles,
     pub run_id: String,
     /// From the first call to the last answer; `None` if nothing was sent.
     pub window: Option<(Stamp, Stamp)>,
-    /// Whose token it was, from `auth.test`: an id, a name, or both.
+    /// The owner of the token, from `auth.test`.
     pub actor: Option<String>,
     pub approval: Option<Approval>,
-    /// Users with their revocations, most first.
+    /// The users with the most revocations.
     pub heaviest_users: Vec<(UserId, u64)>,
-    /// The command that continues the run, if it did not finish ([`super::resume_command`]).
+    /// The command that resumes the run, if it isn't complete ([`super::resume_command`]).
     pub resume_command: Option<String>,
-    /// The command that proves what was requested of Slack, if something was.
+    /// The command that verifies requested logouts, if there are any.
     pub verify_command: Option<String>,
-    /// Why rows didn't end well, most rows first.
+    /// Failed rows by error, the most frequent first.
     pub failures: Vec<FailureGroup>,
-    /// The command that runs the remaining rows again, if that is what is left to do.
+    /// The command for a new run of the remaining rows, if there are any and the run is complete.
     pub retry_command: Option<String>,
-    /// What else somebody should know.
     pub notes: Vec<String>,
-    /// The digest of the manifest: whoever keeps these lines elsewhere can recognize it.
+    /// SHA-256 of the manifest.
     pub manifest_sha256: Option<String>,
 }
 
-/// Rows that ended with one error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailureGroup {
     pub status: Status,
     /// The `error` column.
     pub error: String,
     pub rows: u64,
-    /// What it means, and what to do about it.
+    /// Meaning and what to do.
     pub hint: String,
 }
 
@@ -77,21 +75,18 @@ impl FailureGroup {
     }
 }
 
-/// Errors that are named at the end; the summary has all.
+/// Maximum number of errors printed; the summary has all.
 const NAMED_ERRORS: usize = 10;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SummaryFiles {
-    /// One record for each ended row.
     pub results: PathBuf,
-    /// The rows that can be run again; `None` if nothing remains.
+    /// `None` if nothing remains.
     pub remaining: Option<PathBuf>,
-    /// What ran, when, as whom.
     pub manifest: PathBuf,
 }
 
 impl SummaryFiles {
-    /// Each file with what it is called.
     pub(super) fn named(&self) -> impl Iterator<Item = (&'static str, &Path)> {
         let remaining = self.remaining.as_deref().map(|path| ("remaining", path));
         [Some(("results", &*self.results)), remaining, Some(("manifest", &*self.manifest))].into_iter().flatten()
@@ -99,18 +94,18 @@ impl SummaryFiles {
 }
 
 impl Summary {
-    /// Rows that the run did not come to: what is missing from the rows of the input, so that they add up.
+    /// Rows of the input without a record.
     #[must_use]
     pub fn not_reached(&self) -> u64 {
         self.total.saturating_sub(self.counts.ended())
     }
 
-    /// Rows of the input: never fewer than have ended.
+    /// Rows of the input, at least those that have ended.
     pub(super) fn rows(&self) -> u64 {
         self.counts.ended() + self.not_reached()
     }
 
-    /// Why rows didn't end well, an error a sentence.
+    /// One sentence per error.
     #[must_use]
     pub fn failure_sentences(&self) -> Vec<String> {
         let mut sentences: Vec<_> = self.failures.iter().take(NAMED_ERRORS).map(FailureGroup::sentence).collect();
@@ -121,7 +116,7 @@ impl Summary {
         sentences
     }
 
-    /// Each in one sentence, and what to do about a stop.
+    /// One sentence each, including what to do after a stop.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let advice = self.advice.as_deref().map(|advice| clean(advice).into_owned());
@@ -143,7 +138,6 @@ impl Summary {
         ids.into_iter().chain(alerts).chain(self.notes.iter().map(|note| clean(note).into_owned())).collect()
     }
 
-    /// The line for the SOC.
     fn alert(&self, (user, rows): &(UserId, u64)) -> String {
         format!(
             "{} for user {user}: a SIEM may raise a critical alert (60 in 24 h). For the SOC: {}, {user}, {}",
@@ -153,7 +147,7 @@ impl Summary {
         )
     }
 
-    /// The run's id, its actor and its window, by which an alert is matched to it.
+    /// Run id, actor and time, to match an alert with the run.
     fn identity(&self) -> String {
         let actor = self.actor.as_deref().map_or("unknown".into(), clean);
         let window = match self.window {
@@ -164,7 +158,7 @@ impl Summary {
     }
 }
 
-/// Shows the end of a run as text, or as one tracing event under `--log-format json`. Nothing under `-q`.
+/// Shows the end of a run as text, or as one tracing event with `--log-format json`; nothing with `-q`.
 pub fn show(console: &Console, summary: &Summary) {
     let style = console.style();
     match (style.verbosity, style.log_format) {
@@ -174,13 +168,13 @@ pub fn show(console: &Console, summary: &Summary) {
     }
 }
 
-/// The manifest with its digest, for a place outside its folder.
+/// The manifest and its digest, to be kept elsewhere.
 #[must_use]
 pub fn manifest_line(manifest: &Path, sha256: &str) -> String {
     format!("manifest   {}\n           SHA-256 {sha256}", clean(&manifest.to_string_lossy()))
 }
 
-/// The text for a terminal of so many columns: how the run ended, totals, failures and warnings, files, and the next command.
+/// As text, wrapped to `width` columns.
 #[must_use]
 pub fn text(summary: &Summary, palette: Palette, width: Option<usize>) -> String {
     let mut text = String::new();
@@ -246,7 +240,7 @@ fn headline(summary: &Summary) -> String {
     if summary.is_rehearsal { format!("REHEARSAL, nothing was revoked. {how}") } else { how }
 }
 
-/// Statuses without rows are left out, except for the two that everybody looks for.
+/// Statuses without rows are omitted, except for the most important two.
 fn is_shown(status: Status, rows: u64) -> bool {
     rows > 0 || matches!(status, Status::Revoked | Status::Failed)
 }
@@ -264,7 +258,7 @@ fn table(text: &mut String, summary: &Summary, palette: Palette) {
     }
 }
 
-/// Calls, what the limit cost, and what was learnt of it.
+/// Calls, time spent in pauses, and the learned limit.
 fn calls(summary: &Summary) -> String {
     let calls = format!("{} in {}", counted(summary.calls, "call", "calls"), format_duration(summary.elapsed));
     let limited = Some(summary.rate_limited).filter(|calls| *calls > 0);
@@ -283,7 +277,7 @@ fn calls(summary: &Summary) -> String {
     .collect()
 }
 
-/// The same as one tracing event, for `--log-format json`.
+/// As one tracing event, for `--log-format json`.
 fn trace(summary: &Summary) {
     for sentence in summary.failure_sentences() {
         tracing::error!(target: NOTICE, "{sentence}");

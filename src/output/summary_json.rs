@@ -1,5 +1,5 @@
-//! `--summary-json`: the totals of a run as one JSON object, for whoever started it.
-//! Its members are described in `docs/summary.md`; a test holds that page against what is written here.
+//! `--summary-json`: the totals of a run as a JSON object. `docs/summary.md` documents the members; a test compares
+//! them.
 
 use super::events::Rows;
 use super::files::{PRIVATE, begins_as, json_text, replace};
@@ -46,7 +46,7 @@ struct SummaryJson<'a> {
     manifest_sha256: Option<&'a str>,
 }
 
-/// Replaces the file at `path`, with mode 0600: it names users.
+/// Replaces the file at `path`, with mode 0600, because it names users.
 ///
 /// # Errors
 /// If the file can't be written.
@@ -54,7 +54,7 @@ pub fn write(path: &Path, summary: &Summary, exit_code: u8) -> io::Result<()> {
     replace(path, &render(summary, exit_code), PRIVATE)
 }
 
-/// What comes before the last member, the manifest's digest: the part of which the manifest has the digest.
+/// The text before the last member, which is the manifest's digest. The manifest has the digest of this part.
 #[must_use]
 pub fn before_digest(summary: &Summary, exit_code: u8) -> String {
     let mut text = render(&Summary { manifest_sha256: None, ..summary.clone() }, exit_code);
@@ -62,7 +62,7 @@ pub fn before_digest(summary: &Summary, exit_code: u8) -> String {
     text
 }
 
-/// Whether the file at `path` is a summary, or could become one.
+/// Whether the file is a summary, is empty, or doesn't exist.
 ///
 /// # Errors
 /// If it can't be read.
@@ -70,7 +70,7 @@ pub fn is_at(path: &Path) -> io::Result<bool> {
     begins_as(path, "{\n  \"v\": 1,\n  \"run_id\": \"")
 }
 
-/// The object, indented, with a line break behind it.
+/// Indented, with a line break at the end.
 #[must_use]
 pub fn render(summary: &Summary, exit_code: u8) -> String {
     let window = summary.window.map(|(from, to)| json!({"from": from.rfc3339(), "to": to.rfc3339()}));

@@ -1,4 +1,4 @@
-//! Text for people: cleaned, counted, timed. Pure.
+//! Text for display. Pure.
 
 use crate::model::Stamp;
 pub use crate::model::{clean, counted, format_duration, thousands};
@@ -14,8 +14,8 @@ pub fn listed(parts: &[String]) -> String {
     }
 }
 
-/// `text` in lines of at most `width` columns, those after the first indented. A longer word, such as a path, stays whole.
-/// Without a width it stays as it is.
+/// Wraps `text` to `width` columns, with an indent after the first line. Longer words, such as paths, aren't split.
+/// Unchanged if `width` is `None`.
 #[must_use]
 pub fn wrapped(text: &str, width: Option<usize>, indent: usize) -> String {
     let Some(width) = width.filter(|width| columns(text) > *width) else { return text.to_owned() };
@@ -40,26 +40,26 @@ fn columns(text: &str) -> usize {
     console::measure_text_width(text)
 }
 
-/// Calls a minute: `20`, `37.5`; at most one decimal.
+/// `20`, `37.5`; at most one decimal, or three below 1.
 #[must_use]
 pub fn rate(per_minute: f64) -> String {
-    // A call an hour is 0.017 a minute.
+    // One call an hour is 0.017 a minute.
     let text = if per_minute < 1.0 { format!("{per_minute:.3}") } else { format!("{per_minute:.1}") };
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// A moment on the clock of `zone`, to the minute: `2026-11-24 03:20 CET`.
+/// In minutes, in a time zone: `2026-11-24 03:20 CET`.
 #[must_use]
 pub fn local(stamp: Stamp, zone: &TimeZone) -> String {
     stamp.timestamp().to_zoned_datetime(zone.clone()).strftime("%Y-%m-%d %H:%M %Z").to_string()
 }
 
-/// A URL without the user and the password that may stand in it: proxies are shown, their credentials never.
+/// Removes user and password from a URL.
 #[must_use]
 pub fn without_userinfo(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
 
-    // A password may hold an unencoded `@` or `/`, so all up to the last `@` of the whole is taken for it.
+    // A password may contain an unencoded `@` or `/`, so everything up to the last `@` is removed.
     let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
     if scheme.is_empty() { clean(host).into_owned() } else { format!("{}://{}", clean(scheme), clean(host)) }
 }

@@ -1,4 +1,4 @@
-//! What a page counts, record by record, in memory that does not grow with the records.
+//! Totals for the page. Memory doesn't grow with the number of records.
 
 use super::timeline::Timeline;
 use super::times::moment;
@@ -7,23 +7,23 @@ use crate::output::text::{clean, thousands};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Rows that are shown one by one.
+/// Maximum number of rows that are listed.
 const MOST_SHOWN: usize = 200;
 
-/// Characters of an id of the input that are shown; an invalid one may have any length.
+/// Maximum length of a displayed id, in characters; an invalid one may have any length.
 const LONGEST_ID: usize = 64;
 
-/// Characters of an error or its detail that are shown.
+/// Maximum length of a displayed error or detail, in characters.
 const LONGEST_TEXT: usize = 300;
 
-/// Names that are counted separately, so that a file with a different name in each row can't fill the memory.
+/// Maximum number of distinct names, so that a file with a different name in every row doesn't fill the memory.
 const MOST_NAMES: usize = 10_000;
 
-/// Characters of a name that are kept.
+/// Maximum length of a name, in characters.
 const LONGEST_NAME: usize = 100;
 
 impl StatusGroup {
-    /// In the order in which bars are stacked, from the ground up.
+    /// In the order of stacked bars, from the bottom.
     pub const ALL: [Self; 5] = [Self::Gone, Self::Requested, Self::Skipped, Self::Protected, Self::ActionNeeded];
 
     /// The class in the page's style sheet.
@@ -38,7 +38,6 @@ impl StatusGroup {
         }
     }
 
-    /// The words of a legend.
     #[must_use]
     pub fn legend(self) -> &'static str {
         match self {
@@ -56,7 +55,7 @@ impl StatusGroup {
     }
 }
 
-/// One record, as the results have it. The ids are as they were given; empty if there is no such column.
+/// A record of the results. Ids are unchanged, and empty without such a column.
 #[derive(Debug, Clone, Copy)]
 pub struct RecordView<'a> {
     pub line: u64,
@@ -66,7 +65,7 @@ pub struct RecordView<'a> {
     pub outcome: &'a Outcome,
 }
 
-/// A row that is shown by itself: clean, and no longer than a table takes.
+/// A row for a table: cleaned and shortened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShownRow {
     pub line: Number,
@@ -100,7 +99,7 @@ impl ShownRow {
     }
 }
 
-/// At most `most` characters, with `…` if there were more.
+/// At most `most` characters, with `…` if it was longer.
 fn cut(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         Some((end, _)) => format!("{}…", clean(&text[..end])),
@@ -108,7 +107,7 @@ fn cut(text: &str, most: usize) -> String {
     }
 }
 
-/// A number: shown with separators, and as it is in a `data-` attribute.
+/// Displayed with separators, and without them in `data-` attributes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Number(pub u64);
 
@@ -121,23 +120,22 @@ impl fmt::Display for Number {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Aggregates {
     pub counts: Counts,
-    /// Records by workspace; those that name none are under the empty name.
+    /// Records by workspace; the name is empty for records without one.
     pub workspaces: GroupCounts,
-    /// Records by error, those without one left out.
+    /// Records with an error, by error.
     pub errors: GroupCounts,
     /// The first records that need attention.
     pub problems: Vec<ShownRow>,
     /// The first protected records.
     pub protected: Vec<ShownRow>,
     pub timeline: Timeline,
-    /// From the first call, or the first end of a row that was not sent, to the last end; `None` without a record.
+    /// From the first call, or the first end of an unsent row, to the last end; `None` without records.
     pub window: Option<(Stamp, Stamp)>,
-    /// 429s met by the rows.
     pub rate_limited: u64,
 }
 
 impl Aggregates {
-    /// `starts` are the moments at which the runs began, in order.
+    /// `starts` are the start times of the runs, in order.
     #[must_use]
     pub fn new(starts: &[Stamp]) -> Self {
         Self {
@@ -174,34 +172,34 @@ impl Aggregates {
         self.window = Some(self.window.map_or((from, to), |window| (window.0.min(from), window.1.max(to))));
     }
 
-    /// Records that need attention and are not in [`Self::problems`].
+    /// Number of records that need attention and aren't in [`Self::problems`].
     #[must_use]
     pub fn more_problems(&self) -> u64 {
         StatusGroup::ActionNeeded.of(&self.counts).saturating_sub(self.problems.len() as u64)
     }
 
-    /// Protected records that are not in [`Self::protected`].
+    /// Number of protected records that aren't in [`Self::protected`].
     #[must_use]
     pub fn more_protected(&self) -> u64 {
         StatusGroup::Protected.of(&self.counts).saturating_sub(self.protected.len() as u64)
     }
 }
 
-/// Rows by a name, such as a workspace or an error, and by status.
+/// Rows by name (a workspace or an error) and status.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct GroupCounts {
     by_name: BTreeMap<Box<str>, Counts>,
-    /// Rows whose names came after the table was full.
+    /// Rows with names beyond [`MOST_NAMES`].
     unnamed: Counts,
 }
 
-/// The groups that are not shown one by one.
+/// The groups that aren't listed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct OtherGroups {
-    /// How many there are; at least, if [`Self::uncounted`].
+    /// Their number; at least this many if [`Self::uncounted`].
     pub groups: u64,
     pub counts: Counts,
-    /// Whether there were more names than are counted separately.
+    /// Whether there were more than [`MOST_NAMES`] names.
     pub uncounted: bool,
 }
 
@@ -217,11 +215,11 @@ impl GroupCounts {
         }
     }
 
-    /// The `most` largest groups, the largest first, and the others together. A single other one is shown by its name.
+    /// The `most` largest groups, and the others combined. A single other group is listed too.
     #[must_use]
     pub fn top(&self, most: usize) -> (Vec<(&str, &Counts)>, OtherGroups) {
         let mut all: Vec<_> = self.by_name.iter().map(|(name, counts)| (&**name, counts)).collect();
-        // Equal ones stay in the order of their names.
+        // Groups of the same size stay in the order of their names.
         all.sort_by_key(|(_, counts)| std::cmp::Reverse(counts.ended()));
         let uncounted = self.unnamed.ended() > 0;
         let shown = if all.len() == most + 1 && !uncounted { all.len() } else { most.min(all.len()) };
@@ -239,7 +237,7 @@ pub(super) mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
-    /// A record that ended a second after it was sent.
+    /// A row that ended one second after it was sent.
     pub(in crate::output::page) fn outcome(status: Status, error: Option<&str>, at: i64) -> Outcome {
         Outcome {
             status,

@@ -1,4 +1,4 @@
-//! The axes of a chart: time from the left, numbers from the ground. Pure geometry.
+//! The axes of a chart. Pure geometry.
 
 use super::page_input::PageRun;
 use super::timeline::Bars;
@@ -6,26 +6,26 @@ use super::times::{clock, moment, precise_clock, seconds};
 use crate::model::Stamp;
 use crate::output::text::thousands;
 
-/// The drawing's own units. Whole per mille are fine enough, and short.
+/// In units of the drawing, chosen so that integers are precise enough.
 pub(super) const WIDE: f64 = 1_000.0;
 pub(super) const HIGH: f64 = 240.0;
 
-/// The shortest axis, in milliseconds.
+/// Minimum length in milliseconds.
 const SHORTEST: i64 = 1_000;
 
 /// A label on an axis.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tick {
-    /// In per cent, from the left or from the ground.
+    /// In percent, from the left or the bottom.
     pub place: String,
     pub label: String,
-    /// From the top, for the line across.
+    /// From the top, for the grid line.
     pub y: String,
-    /// Whether a narrow page leaves it out.
+    /// Whether a narrow page omits it.
     pub is_minor: bool,
 }
 
-/// The time that is shown, in milliseconds.
+/// In milliseconds.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TimeAxis {
     pub from: i64,
@@ -33,7 +33,7 @@ pub(super) struct TimeAxis {
 }
 
 impl TimeAxis {
-    /// All bars, and all of the run.
+    /// Covers all bars and the whole run.
     pub fn of(run: Option<&PageRun<'_>>, bars: &Bars) -> Option<Self> {
         let run = run.map(|run| (run.started, run.ended.unwrap_or(run.started)));
         let both = [run, bars.extent()];
@@ -42,7 +42,7 @@ impl TimeAxis {
         Some(Self { from, to: to.max(from.saturating_add(SHORTEST)) })
     }
 
-    /// 0 at the left, [`WIDE`] at the right; what is beyond is cut off.
+    /// 0 at the left, [`WIDE`] at the right; clamped.
     #[expect(clippy::cast_precision_loss, reason = "a share of the chart's width")]
     pub fn x(self, at: i64) -> f64 {
         let part = at.saturating_sub(self.from) as f64 / self.to.saturating_sub(self.from).max(1) as f64;
@@ -53,7 +53,7 @@ impl TimeAxis {
         time_step(self.to.saturating_sub(self.from))
     }
 
-    /// Whether labels count from the start: fractions of a second on the clock would be long and hard to read.
+    /// Whether labels show the elapsed time, because times of day with fractions of a second are hard to read.
     fn is_elapsed(self) -> bool {
         self.step() < 1_000
     }
@@ -98,7 +98,7 @@ pub(super) fn upwards(ticks: &[u64]) -> Vec<Tick> {
     ticks.iter().map(tick).collect()
 }
 
-/// One decimal is fine enough for a drawing, and short.
+/// With one decimal.
 pub(super) fn short(number: f64) -> String {
     let text = format!("{number:.1}");
     text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
@@ -109,7 +109,7 @@ pub(super) fn top(ticks: &[u64]) -> f64 {
     ticks.last().copied().unwrap_or(1) as f64
 }
 
-/// From 0 up to `most` or beyond, in at most four steps of 1, 2 or 5 times a power of ten.
+/// From 0 to at least `most`, in at most four steps of 1, 2 or 5 times a power of ten.
 pub(super) fn nice(most: u64) -> Vec<u64> {
     let most = most.max(1);
     let mut power = 1_u64;
@@ -148,10 +148,9 @@ const STEPS: [i64; 20] = [
     604_800_000,
 ];
 
-/// At most six labels have room.
 const MOST_LABELS: i64 = 6;
 
-/// The step of a time axis of this length, both in milliseconds.
+/// Both in milliseconds.
 fn time_step(length: i64) -> i64 {
     let fits = |step: &i64| length / step <= MOST_LABELS;
     STEPS.into_iter().find(fits).unwrap_or_else(|| (length / MOST_LABELS).max(1))

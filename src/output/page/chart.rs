@@ -1,7 +1,8 @@
-//! The chart of one run: rows in bars, waits as shaded bands, the estimate as a line on a scale of its own. Pure geometry.
+//! The chart of one run: rows as bars, waits as shaded bands, the estimate as a line with its own scale. Pure
+//! geometry.
 //!
-//! It is inline SVG that stretches with the page; the labels, which must not stretch, are HTML around it. Colours
-//! are classes, so that the page's style sheet can give them for light, dark and paper.
+//! Inline SVG that stretches with the page. The labels, which must not stretch, are HTML. Colors are classes, which
+//! the style sheet defines for light, dark and print.
 
 use super::axis::{HIGH, Tick, TimeAxis, WIDE, height, nice, short, top, upwards};
 use super::page_input::PageRun;
@@ -10,42 +11,41 @@ use super::times::{between, clock, moment, precise_clock, precise_moment, stretc
 use crate::model::{Stamp, StatusGroup};
 use crate::output::text::{format_duration, rate};
 
-/// The chart of one run. Places and lengths are texts in the drawing's units.
+/// Positions and lengths are texts in units of the drawing.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Chart {
     /// The run's number, from 1.
     pub number: usize,
-    /// How wide a bar is, in words.
+    /// Width of a bar as text.
     pub bar: String,
-    /// Which time it covers.
+    /// The period as text.
     pub stretch: String,
-    /// Rows that ended in it.
+    /// Rows that ended during the run.
     pub rows: u64,
     pub bars: Vec<ChartBar>,
-    /// When nothing was sent, by cause; causes without a wait are left out.
+    /// Times without calls, by cause.
     pub waits: Vec<Waits>,
     pub estimate: Option<EstimateLine>,
-    /// Rows a bar, from the ground up.
+    /// Rows per bar, from the bottom.
     pub rows_axis: Vec<Tick>,
     pub time_axis: Vec<Tick>,
     /// What the labels of the time axis mean.
     pub time_note: String,
-    /// Whether there were more estimates or pauses than were kept.
+    /// Whether some estimates or pauses weren't kept.
     pub is_history_cut: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChartBar {
     pub at: String,
-    /// The same as a time of day.
+    /// As time of day.
     pub clock: String,
     pub by_group: ByGroup,
     pub rows: u64,
-    /// From the ground up: class, then x, y, width and height.
+    /// From the bottom: class, x, y, width and height.
     pub parts: Vec<(&'static str, [String; 4])>,
 }
 
-/// The waits for one cause.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Waits {
     /// The class in the page's style sheet.
@@ -54,7 +54,7 @@ pub struct Waits {
     pub bands: Vec<WaitBand>,
 }
 
-/// One wait, cut off at the end of the run.
+/// A wait, clipped at the end of the run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WaitBand {
     pub x: String,
@@ -67,15 +67,15 @@ pub struct WaitBand {
 #[derive(Debug, Clone, PartialEq)]
 pub struct EstimateLine {
     pub path: String,
-    /// Calls a minute, from the ground up.
+    /// Calls a minute, from the bottom.
     pub axis: Vec<Tick>,
-    /// The least and the most, in words.
+    /// Minimum and maximum as text.
     pub range: String,
-    /// The last one, in words.
+    /// The last value as text.
     pub last: String,
 }
 
-/// Draws one run; `None` if there is neither a run nor a row.
+/// `None` without a run and rows.
 #[must_use]
 pub fn draw(number: usize, run: Option<&PageRun<'_>>, bars: &Bars) -> Option<Chart> {
     let axis = TimeAxis::of(run, bars)?;
@@ -105,7 +105,7 @@ pub fn draw(number: usize, run: Option<&PageRun<'_>>, bars: &Bars) -> Option<Cha
 fn bar(axis: TimeAxis, at: Stamp, width: i64, by_group: ByGroup, top: f64) -> ChartBar {
     let is_short = width < 1_000;
     let (left, right) = (axis.x(at.as_millis()), axis.x(at.as_millis().saturating_add(width)));
-    // A gap if there is room for one.
+    // A gap, if the bar is wide enough.
     let gap = ((right - left) * 0.15).min(2.0);
     let width = (right - left - gap).max(0.6);
     let (mut parts, mut below) = (Vec::new(), 0.0);
@@ -135,7 +135,7 @@ fn bands(axis: TimeAxis, spans: &Spans) -> Vec<WaitBand> {
     seen.map(band).collect()
 }
 
-/// Steps: the estimate holds until the next one.
+/// A step line: each estimate is valid until the next.
 fn estimate(axis: TimeAxis, run: &PageRun<'_>) -> Option<EstimateLine> {
     let changes: Vec<_> = run.estimates.iter().filter(|(_, rate)| rate.is_finite() && *rate >= 0.0).collect();
     let (_, last) = changes.last()?;

@@ -1,6 +1,6 @@
-//! Reads what `--events` wrote, for the page: when runs began and ended, how the estimate went, and when nothing was sent.
+//! Reads the file of `--events` for the page: starts and ends of runs, estimates, pauses and outages.
 //!
-//! The format is that of [`crate::output::EventLog`]. Rows are not read here: the results are the evidence of them.
+//! See [`crate::output::EventLog`] for the format. Rows are read from the results instead.
 
 use super::timeline::{Spans, Steps};
 use crate::model::Stamp;
@@ -10,23 +10,23 @@ use std::borrow::Cow;
 use std::io::{self, BufRead, Read};
 use std::time::Duration;
 
-/// A longer line isn't an event, and isn't read into memory.
+/// Longer lines aren't events, and aren't read into memory.
 const LONGEST_LINE: u64 = 1 << 20;
 
-/// Runs that are kept; of more in one file, the last ones.
+/// Only the last runs of a file are kept.
 const MOST_RUNS: usize = 500;
 
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Events {
-    /// The runs, in the order of the file.
+    /// In the order of the file.
     pub runs: Vec<RunEvents>,
     pub lines: u64,
     pub unreadable: u64,
     /// The number of the first unreadable line.
     pub first_unreadable: Option<u64>,
-    /// Whether the last line has no end: the run died while it was written, or is still writing.
+    /// Whether the last line is incomplete.
     pub is_torn: bool,
-    /// Lines that the run itself could not write (`left_out`).
+    /// Lines that the run couldn't write (`left_out`).
     pub left_out: u64,
 }
 
@@ -34,17 +34,16 @@ pub struct Events {
 pub struct RunEvents {
     pub run_id: String,
     pub started: Option<Stamp>,
-    /// `None` if it recorded no end.
+    /// `None` if no end was recorded.
     pub ended: Option<Stamp>,
     pub exit_code: Option<u8>,
     /// Estimated limit, in calls per minute.
     pub estimates: Steps,
-    /// When a 429 paused calls.
+    /// Pauses after 429s.
     pub pauses: Spans,
     pub rate_limited: u64,
-    /// When Slack did not answer.
     pub outages: Spans,
-    /// Start of the outage that goes on.
+    /// Start of the current outage.
     silent_since: Option<Stamp>,
 }
 
@@ -62,12 +61,12 @@ impl RunEvents {
                 self.hear(at);
                 (self.ended, self.exit_code) = (Some(at), line.exit_code);
             }
-            // The other types, and those of later versions, change nothing on the page.
+            // Other types, including those of later versions, don't matter for the page.
             _ => {}
         }
     }
 
-    /// Ends an outage: Slack answers again, or the run is over.
+    /// Ends the current outage.
     fn hear(&mut self, at: Stamp) {
         if let Some(since) = self.silent_since.take() {
             let length = at.as_millis().saturating_sub(since.as_millis());
@@ -76,7 +75,7 @@ impl RunEvents {
     }
 }
 
-/// The members that matter here, of any type of line.
+/// The used members of all types of lines.
 #[derive(Deserialize)]
 struct Line<'a> {
     #[serde(borrow)]
@@ -95,7 +94,7 @@ struct Line<'a> {
     lines: Option<u64>,
 }
 
-/// Reads a log of events, whatever its length and wherever it was cut.
+/// Reads a log of any length, possibly truncated.
 ///
 /// # Errors
 /// If it can't be read.
@@ -226,7 +225,6 @@ mod tests {
         }
     }
 
-    /// Whether a brace within the line is its last character.
     fn is_open(line: &str) -> bool {
         line.ends_with('}') && serde_json::from_str::<serde_json::Value>(line).is_err()
     }

@@ -31,19 +31,18 @@ use tables::{BarPart, GroupRow, HashRow, RunRow, StatusRow, VerifiedRows, remedy
 use times::moment;
 use verdict::RunVerdict;
 
-/// Runs that are drawn, the last ones.
+/// Only the last runs have a chart.
 const MOST_CHARTS: usize = 8;
 
-/// How every page begins; used to recognize one.
+/// The start of every page, by which it is recognized.
 const BEGINNING: &str = "<!doctype html>\n<!-- slack-revoke report -->";
 
-/// Whether a file that begins with these bytes is a page of ours, and may be replaced by another.
+/// Whether a file with this beginning is a report, which may be replaced.
 #[must_use]
 pub fn is_page(beginning: &[u8]) -> bool {
     beginning.starts_with(BEGINNING.as_bytes())
 }
 
-/// A key figure.
 struct Tile {
     name: &'static str,
     label: &'static str,
@@ -56,7 +55,7 @@ struct Tile {
 struct PageTemplate<'a> {
     beginning: &'static str,
     tool_version: &'a str,
-    /// The version that ran last, if it is another one.
+    /// The version of the last run, if it is another one.
     run_version: Option<String>,
     has_manifest: bool,
     title: String,
@@ -85,14 +84,12 @@ struct PageTemplate<'a> {
     more_protected: Number,
     verified: Option<VerifiedRows>,
     hashes: Vec<HashRow>,
-    /// Every group; class, words, and whether it has rows.
+    /// Class, text, and whether the group has rows.
     legend: [(&'static str, &'static str, bool); StatusGroup::ALL.len()],
 }
 
-/// The text of the page.
-///
 /// # Errors
-/// If the template fails; it writes to memory, so it doesn't.
+/// If the template fails, which can't happen because it writes to memory.
 pub fn page(input: &PageInput<'_>, aggregates: &Aggregates) -> Result<String, askama::Error> {
     let counts = &aggregates.counts;
     let (charts, not_drawn) = charts(input, aggregates);
@@ -164,7 +161,7 @@ fn tiles(input: &PageInput<'_>, aggregates: &Aggregates) -> Vec<Tile> {
     tiles
 }
 
-/// The last runs with rows or waits, and the number of earlier ones that are not drawn.
+/// The charts of the last runs with rows or waits, and the number of earlier ones.
 fn charts(input: &PageInput<'_>, aggregates: &Aggregates) -> (Vec<Chart>, usize) {
     let drawn = aggregates.timeline.runs().iter().enumerate();
     let drawn = drawn.filter_map(|(index, bars)| draw(index + 1, input.runs.get(index), bars));

@@ -1,4 +1,4 @@
-//! What the page shows besides the aggregates: the files as they were found, and the runs of the manifest and the events.
+//! The input of the page besides the totals: files, and runs from manifest and events.
 
 use super::events::{Events, RunEvents};
 use super::timeline::{Spans, Steps};
@@ -13,16 +13,16 @@ pub struct PageInput<'a> {
     pub made_at: Stamp,
     pub tool_version: &'a str,
     pub results: FoundFile,
-    /// Whether a run was writing the results.
+    /// Whether a run is writing the results.
     pub is_running: bool,
-    /// The runs, the first one first: from the manifest, or else from the events.
+    /// From the manifest, or otherwise from the events; in order.
     pub runs: Vec<PageRun<'a>>,
     pub manifest: Option<PageManifest<'a>>,
-    /// What was wrong with the events, each in a sentence.
+    /// Problems with the events, one sentence each.
     pub event_notes: Vec<String>,
 }
 
-/// The results, as they were found.
+/// The results file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundFile {
     pub now: FileNow,
@@ -30,39 +30,37 @@ pub struct FoundFile {
     pub is_torn: bool,
     /// Lines of the input that have more than one record.
     pub recorded_twice: u64,
-    /// The file of the rows that can be run again, if it exists.
+    /// The remaining file, if it exists.
     pub remaining: Option<String>,
 }
 
-/// A file's content as it is now.
+/// The current state of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileNow {
-    /// As it was given.
+    /// As given.
     pub path: String,
     pub sha256: String,
     pub bytes: u64,
 }
 
-/// What the manifest says of all runs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PageManifest<'a> {
-    /// Where it was found.
     pub path: String,
-    /// The version of the program that ran last.
+    /// Of the last run.
     pub tool_version: &'a str,
     /// In the order of the manifest.
     pub runs: &'a [Run],
     pub input: &'a InputRecord,
-    /// The input as it is now; `None` if the file doesn't exist any more, or can't be read.
+    /// `None` if the file doesn't exist or can't be read.
     pub input_now: Option<FileNow>,
     pub results: &'a Results,
     pub totals: &'a StatusTotals,
     pub verified: Option<Verified>,
-    /// The other files that it names, as they are now.
+    /// The checks of other files.
     pub files: Vec<FileCheck>,
-    /// Its own digest when it was read.
+    /// Its SHA-256 when it was read.
     pub sha256: Option<&'a str>,
-    /// Whether that is the digest which the reader gave; `None` if none was given.
+    /// Whether this is the digest of `--manifest-sha256`; `None` if it wasn't given.
     pub is_as_given: Option<bool>,
 }
 
@@ -79,36 +77,34 @@ impl PageManifest<'_> {
         Some((self.results.sha256.as_deref()?, self.results.bytes))
     }
 
-    /// What `verify` found, and whether the last run ended after that, or did not end.
+    /// The result of `verify`, and whether a run ended later or hasn't ended.
     pub(super) fn verified(&self) -> Option<(&Verified, bool)> {
         let found = self.verified.as_ref()?;
         Some((found, self.runs.last().is_some_and(|run| run.ended_at.is_none_or(|ended| ended > found.at))))
     }
 }
 
-/// One run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PageRun<'a> {
     pub run_id: &'a str,
     pub started: Stamp,
-    /// `None` if the run recorded no end.
+    /// `None` if no end was recorded.
     pub ended: Option<Stamp>,
     pub exit_code: Option<u8>,
-    /// `None` if only the events know of the run.
+    /// `None` if the run is only in the events.
     pub record: Option<&'a Run>,
     /// Estimated limit, in calls per minute.
     pub estimates: Steps,
     /// When a 429 paused calls.
     pub pauses: Spans,
-    /// When Slack did not answer; only events have it.
+    /// Only in the events.
     pub outages: Spans,
-    /// Whether the manifest kept only the first estimates or pauses.
+    /// Whether the manifest doesn't have all estimates and pauses.
     pub is_history_cut: bool,
 }
 
 impl<'a> PageRun<'a> {
-    /// The runs in the order of time. If both the manifest and the events know a run, the chart is drawn from the events, which
-    /// have all of it.
+    /// In chronological order. If a run is in both, its chart is drawn from the events, which are complete.
     #[must_use]
     pub fn all(recorded: Option<&'a [Run]>, events: Option<&'a Events>) -> Vec<Self> {
         let logged = events.map_or(&[][..], |events| &events.runs);
@@ -116,7 +112,7 @@ impl<'a> PageRun<'a> {
             Some(recorded) => recorded.iter().map(|run| Self::of_record(run, logged)).collect(),
             None => logged.iter().filter_map(|events| Some(Self::of_events(events, events.started?))).collect(),
         };
-        // A clock may have been set back between two runs; the chart goes by time.
+        // The clock may have been set back between two runs.
         runs.sort_by_key(|run| run.started);
         runs
     }
@@ -128,7 +124,7 @@ impl<'a> PageRun<'a> {
         }
         let (mut estimates, mut pauses) = (Steps::default(), Spans::default());
         let (history, limits) = (&run.pacing.estimate_history, &run.pacing.rate_limits);
-        // One bucket serves all, or the sum over the buckets is recorded: neither names a workspace.
+        // Only estimates without a workspace: those of a single bucket, or sums over all.
         for estimate in history.entries.iter().filter(|estimate| estimate.team.is_none()) {
             estimates.push(estimate.at, estimate.per_minute);
         }
@@ -154,13 +150,13 @@ impl<'a> PageRun<'a> {
     }
 }
 
-/// A manifest may have been edited, so a number that is no duration counts as zero.
+/// Invalid numbers, as in an edited manifest, count as zero.
 pub(super) fn duration(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds).unwrap_or_default()
 }
 
-/// What is wrong with the events, and which runs the manifest no longer has, each in a sentence. `recorded` are the manifest's
-/// runs and those that it left out.
+/// Problems with the events, and runs that the manifest no longer has, one sentence each. `recorded` are the runs of
+/// the manifest and those that it left out.
 #[must_use]
 pub fn event_notes(events: Option<&Events>, recorded: Option<(&[Run], &LeftOutRuns)>) -> Vec<String> {
     let of_events = events.map(|events| notes_on(events, recorded)).unwrap_or_default();

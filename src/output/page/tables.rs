@@ -1,4 +1,4 @@
-//! The tables of the page, row by row, as the templates take them.
+//! The tables of the page, for the templates.
 
 use super::aggregates::{Aggregates, GroupCounts, Number};
 use super::page_input::{FileNow, PageInput, PageManifest, PageRun, duration};
@@ -7,7 +7,7 @@ use crate::model::{Counts, ExitStatus, FileCheck, FileState, Run, Status, Status
 use crate::output::text::{clean, counted, format_duration, rate, thousands};
 use std::time::Duration;
 
-/// Groups that are shown one by one.
+/// Maximum number of groups that are listed.
 const MOST_GROUPS: usize = 20;
 
 pub struct StatusRow {
@@ -17,7 +17,7 @@ pub struct StatusRow {
     pub percent: String,
 }
 
-/// Every status, those without rows too: a zero is an answer.
+/// Every status, including those without rows.
 pub fn statuses(counts: &Counts) -> Vec<StatusRow> {
     let row = |(status, rows): (Status, u64)| StatusRow {
         status,
@@ -28,7 +28,7 @@ pub fn statuses(counts: &Counts) -> Vec<StatusRow> {
     counts.iter().map(row).collect()
 }
 
-/// With a capital and a full stop; the page has no code in its texts. Empty if there is no text.
+/// With a capital and a full stop, without backticks. Empty if there is no text.
 fn sentence(meaning: &str) -> String {
     if meaning.is_empty() {
         return String::new();
