@@ -33,7 +33,7 @@ pub struct InputSummary {
     pub rows: u64,
     /// Rows that a run would send.
     pub sendable: u64,
-    /// Rows that cannot be sent.
+    /// Rows that can't be sent.
     pub invalid: u64,
     /// Rows whose session stands on an earlier line under the same identifier.
     pub duplicates: u64,

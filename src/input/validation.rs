@@ -1,4 +1,4 @@
-//! Which rows are sent, and as what. Pure; both readings ask here, so they cannot disagree.
+//! Which rows are sent, and as what. Pure; both readings ask here, so they can't disagree.
 
 use super::header::{Header, HeaderNeeds};
 use super::protection::Protection;

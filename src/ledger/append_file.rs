@@ -1,4 +1,4 @@
-//! A file that takes whole records only.
+//! A file to which only whole records are appended.
 
 use super::sync::SyncedFile;
 use crate::files::during;
@@ -7,24 +7,24 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A file, open for appending, that is added to record by record. A record that did not fit leaves nothing.
+/// A record that couldn't be written completely is removed.
 #[derive(Debug)]
 pub(super) struct AppendFile {
     file: File,
     path: PathBuf,
-    /// The length of the whole records.
+    /// Length of the whole records in bytes.
     len: u64,
-    /// Whether a part of a record may stand behind `len`, because cutting it off failed.
+    /// Whether part of a record may follow `len`, because it couldn't be cut off.
     torn: bool,
     synced_file: Arc<SyncedFile>,
 }
 
-/// Why records were not added, and how many of those before them were.
+/// An error while records were appended.
 #[derive(Debug)]
 pub struct NotAdded {
-    /// How many of the records, the first ones, are in the file.
+    /// Number of records, from the first, that are in the file.
     pub added: usize,
-    /// What kept the next one out.
+    /// The error of the next one.
     pub error: io::Error,
 }
 
@@ -35,15 +35,15 @@ impl From<io::Error> for NotAdded {
 }
 
 impl AppendFile {
-    /// Over a file that is open for appending, and holds `len` bytes of whole records and nothing else.
+    /// `file` is open for appending and has exactly `len` bytes of whole records.
     pub(super) fn new(file: File, path: &Path, len: u64, synced_file: Arc<SyncedFile>) -> Self {
         Self { file, path: path.to_owned(), len, torn: false, synced_file }
     }
 
-    /// Adds records in one write; `ends` says where in `bytes` each of them ends.
+    /// Appends records with one write. `ends` are their ends in `bytes`.
     ///
     /// # Errors
-    /// Where not all of them could be written. Those that fit stay, and nothing of the next one does.
+    /// If not all of them could be written. The records before the error stay; the rest is cut off.
     pub(super) fn add(&mut self, bytes: &[u8], ends: &[usize]) -> Result<(), NotAdded> {
         if self.torn {
             self.cut_back()?;
@@ -54,7 +54,7 @@ impl AppendFile {
         let kept = added.checked_sub(1).map_or(0, |last| ends[last]);
         self.len += kept as u64;
         if let Err(error) = result {
-            // The first error is the one to tell. Where the cut fails too, no record is written before it succeeds.
+            // The first error is reported. If cutting fails too, it is repeated before the next record is written.
             self.torn = true;
             let _ = self.cut_back();
             self.synced_file.grew_to(self.len);
@@ -64,7 +64,7 @@ impl AppendFile {
         Ok(())
     }
 
-    /// Cuts off what stands behind the whole records; never makes the file longer.
+    /// Cuts off everything after the whole records. Never extends the file.
     fn cut_back(&mut self) -> io::Result<()> {
         let context = during("cut", &self.path);
         if self.file.metadata().map_err(context)?.len() > self.len {
@@ -75,7 +75,7 @@ impl AppendFile {
     }
 }
 
-/// `write_all` that tells how many bytes went before an error.
+/// Like `write_all`, but also returns the number of bytes written before an error.
 fn write_as_far_as_it_goes(file: &mut impl Write, bytes: &[u8]) -> (usize, io::Result<()>) {
     let mut written = 0;
     while written < bytes.len() {

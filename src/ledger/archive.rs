@@ -1,5 +1,5 @@
-//! Archives the files of an earlier run for a new one: `--resume-or-start` with another input. Nothing of them is lost, and
-//! `--resume -o` with the earlier input continues there.
+//! Archives the files of an earlier run when `--resume-or-start` gets another input. The archived run can still be
+//! resumed with its input and `--resume -o`.
 
 use super::journal::Lock;
 use super::manifest::Manifest;
@@ -15,18 +15,17 @@ use std::{fs, io};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArchivedRun {
     pub files: RunFiles,
-    /// The id of its last run.
+    /// Of its last run.
     pub run_id: String,
-    /// Its input, as it was given then.
+    /// Its input as given.
     pub input: String,
-    /// Rows of that input that never ended.
+    /// Rows of its input without a record.
     pub not_reached: u64,
-    /// The remaining file that it left, wherever that is.
     pub remaining: Option<Remaining>,
 }
 
 impl ArchivedRun {
-    /// What `manifest` tells of the run whose results are at `results`; `None` if it names no run.
+    /// The run whose results are at `results`; `None` if the manifest has no run.
     #[must_use]
     pub fn of(manifest: &Manifest, results: &Path) -> Option<Self> {
         let run_id = manifest.runs.last()?.run_id.clone();
@@ -35,16 +34,16 @@ impl ArchivedRun {
         Some(Self { files, run_id, input, not_reached: manifest.totals.not_reached, remaining })
     }
 
-    /// Takes in how many of `rows` rows have a record: a manifest that a killed run left is older than its last records.
+    /// Corrects the number of missing records, because the manifest of a killed run is older than its last records.
     pub fn count_ended(&mut self, rows: u64, ended: u64) {
         self.not_reached = self.not_reached.min(rows.saturating_sub(ended));
     }
 
-    /// Moves the files of the earlier run from `here`, whose journal is locked by `lock`. The manifest goes last: after a death
-    /// in between, the next start finds it, comes to the same names, and moves the rest.
+    /// Moves the files of the earlier run from `here`, whose journal is locked by `lock`. The manifest is moved last:
+    /// if the process dies before that, the next start finds it, computes the same names, and moves the rest.
     ///
     /// # Errors
-    /// Where a file cannot be moved, or another one has its name already.
+    /// If a file can't be moved, or the target exists.
     pub fn make_room(&self, here: &RunFiles, lock: &Lock) -> io::Result<()> {
         let there = &self.files;
         lock.copy_list(&there.journal)?;
@@ -64,8 +63,8 @@ impl ArchivedRun {
     }
 }
 
-/// Moves a file that is there; never over another one. What can't be looked at is an error, not a file that is missing: the new run
-/// would write over it. The same content at the target is a move that a death cut off before the file was removed here.
+/// Moves a file if it exists, and never replaces another one. A file that can't be examined is an error, because the
+/// new run would overwrite it. If the target has the same content, an earlier move was interrupted.
 fn move_over(from: &Path, to: &Path) -> io::Result<()> {
     let context = during("archive", from);
     if !is_there(from)? {
@@ -79,7 +78,7 @@ fn move_over(from: &Path, to: &Path) -> io::Result<()> {
         return fs::remove_file(from).map_err(context);
     }
     match fs::rename(from, to) {
-        // `--remaining` may be on another disk.
+        // The remaining file may be on another disk.
         Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
             copy_whole(from, to).and_then(|()| fs::remove_file(from)).map_err(context)
         }
@@ -87,8 +86,8 @@ fn move_over(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-/// Copies a file so that its name is there only with all of its content, on the disk. What a death leaves of the copy is written
-/// over by the next try, which comes to the same names.
+/// Copies a file atomically and syncs it. A partial copy left by a dead process is overwritten by the next attempt,
+/// which uses the same names.
 fn copy_whole(from: &Path, to: &Path) -> io::Result<()> {
     let part = appended(to, ".part");
     let copied = copy_synced(from, &part).and_then(|()| fs::rename(&part, to));
@@ -125,7 +124,7 @@ mod tests {
         let remaining = Some(Remaining { path, rows: 1, sha256, bytes });
         let aside = ArchivedRun { files, run_id: "one".into(), input: "s.csv".into(), not_reached: 1, remaining };
         let lock = Lock::acquire(&here.journal, 1).unwrap();
-        // Killed after the results were moved: the manifest is still here.
+        // Killed after the results were moved; the manifest isn't moved yet.
         fs::write(&aside.files.results, "old").unwrap();
         fs::write(&here.manifest, "m").unwrap();
         let companions: [fn(&Path) -> PathBuf; 3] = [verified::beside, report_beside, remaining_beside];

@@ -1,30 +1,30 @@
-//! The header of a results file, and foreign text in a column of ours: what Slack, a device or whoever answers in Slack's place
-//! says.
+//! The header of a results file, and the encoding of texts from outside.
 
 use crate::model::{ColumnValue, Fields, Outcome, RESULT_COLUMNS, ResultColumn, Stamp};
 use csv::{QuoteStyle, Terminator, WriterBuilder};
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
-/// The header of a results file: the input's columns, then ours in the order in which that file has them. A file of an older
-/// version has fewer of them, and a run that continues it goes on with those.
+/// The input's columns, then the result columns in the order of the file. A file of an older version has fewer of
+/// them, and a run that resumes it keeps its columns.
 #[derive(Clone)]
 pub struct ResultsHeader {
     pub input: Fields,
-    /// Ours, without those that the file doesn't have.
+    /// The result columns that the file has.
     pub ours: Vec<&'static ResultColumn>,
 }
 
 impl ResultsHeader {
-    /// The header of a new file.
+    /// For a new file.
     #[must_use]
     pub fn new(input: &Fields) -> Self {
         Self { input: input.clone(), ours: RESULT_COLUMNS.iter().collect() }
     }
 
-    /// Reads a header; `None` if it isn't one of a results file.
+    /// `None` if it isn't the header of a results file.
     ///
-    /// Our columns begin at the last one with the name of the first, since an input may have a column of that name too.
+    /// The result columns begin at the last column with the name of the first one, because an input may have a column
+    /// of that name too.
     #[must_use]
     pub fn parse(names: &[&str]) -> Option<Self> {
         let (input, ours) = names.split_at(names.iter().rposition(|name| *name == RESULT_COLUMNS[0].name)?);
@@ -36,16 +36,15 @@ impl ResultsHeader {
         is_whole.then(|| Self { input: input.iter().copied().collect(), ours })
     }
 
-    /// Every column, as the file names it.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.input.iter().chain(self.ours.iter().map(|column| column.name))
     }
 
-    /// The first record of the file, with its end.
+    /// The first line of the file.
     pub(super) fn encoded(&self) -> Vec<u8> {
         let mut builder = encoding();
         if self.input.get(0).is_some_and(|first| first.starts_with('\u{feff}')) {
-            // Unquoted it would be taken for the file's byte order mark, and be gone when it is read.
+            // Unquoted, it would be read as a byte order mark and dropped.
             builder.quote_style(QuoteStyle::Always);
         }
         let mut writer = builder.from_writer(Vec::new());
@@ -66,14 +65,14 @@ impl fmt::Debug for ResultsHeader {
     }
 }
 
-/// Comma and `\n` always, whatever the input used.
+/// Always comma and `\n`.
 pub(super) fn encoding() -> WriterBuilder {
     let mut builder = WriterBuilder::new();
     builder.flexible(true).terminator(Terminator::Any(b'\n'));
     builder
 }
 
-/// What a column says of a row, as it stands in a file. `scratch` holds it if it isn't a text already.
+/// The text of a column. `scratch` is used for numbers and times.
 pub(super) fn cell<'a>(
     column: &ResultColumn,
     line: u64,
@@ -91,12 +90,12 @@ pub(super) fn cell<'a>(
     Cow::Borrowed(scratch)
 }
 
-/// More than this says no more to a reader, and would let a server decide how large a record gets. In characters.
+/// Maximum length of a text in characters, so that a server can't make records arbitrarily large.
 pub const MOST_TEXT: usize = 4096;
 
-/// `text` without control characters, as it came from outside and people look at results in terminals; and cut at
-/// [`MOST_TEXT`]. A spreadsheet must not run it either, so what would begin a formula gets an apostrophe before it. Every column of
-/// ours that holds foreign text passes through here; the input's stay as they are.
+/// Text from outside for a result column: without control characters, because results are viewed in terminals, cut to
+/// [`MOST_TEXT`], and with an apostrophe before anything that a spreadsheet would run as a formula. The input's
+/// columns are copied unchanged.
 #[must_use]
 pub fn printable(text: &str) -> Cow<'_, str> {
     if text.len() <= MOST_TEXT && !text.contains(char::is_control) && !begins_formula(text) {
@@ -106,7 +105,7 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     if begins_formula(&plain) { format!("'{plain}").into() } else { plain.into() }
 }
 
-/// Whether a spreadsheet would take the cell for a formula. Blanks before it are skipped there too.
+/// Whether a spreadsheet would treat the cell as a formula, after leading blanks.
 fn begins_formula(text: &str) -> bool {
     text.trim_start().starts_with(['=', '+', '-', '@', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'])
 }

@@ -1,7 +1,8 @@
-//! The digests by which a later edit shows: noted at the end of a step, and compared by `report`.
+//! Digests that reveal later changes: recorded at the end of each step, compared by `report`.
 //!
-//! The manifest names the other files, and the last line of the events and the last member of the summary name the manifest.
-//! So the manifest's digest of these two is of what comes before, and the rest must be exactly what a run writes there.
+//! The manifest has the digests of the other files. The last line of the events and the last member of the summary
+//! have the digest of the manifest. So the manifest's digests of these two cover the bytes before that, and the rest
+//! must be exactly what a run writes.
 
 use super::manifest::Manifest;
 use super::paths::{RunFiles, report_beside};
@@ -19,11 +20,10 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-/// More than a `run_ended` or the end of a summary has.
+/// Larger than a `run_ended` line or the end of a summary.
 const MOST_BEHIND: u64 = 64 * 1024;
 
-/// A file as it is now, for the manifest at `manifest`. `None` if it is missing, and for a pipe or a device: these have no content
-/// to compare later.
+/// The current state of a file, for the manifest at `manifest`. `None` if it is missing or not a regular file.
 ///
 /// # Errors
 /// If it can't be read.
@@ -36,7 +36,7 @@ pub fn subject(role: FileRole, path: &Path, manifest: &Path) -> io::Result<Optio
     }
 }
 
-/// A file that will have `text` at `path`.
+/// A file that will be written with `text`.
 #[must_use]
 pub fn subject_to_be(role: FileRole, path: &Path, manifest: &Path, text: &str) -> Option<Subject> {
     let is_special = fs::metadata(path).is_ok_and(|found| !found.is_file());
@@ -44,10 +44,10 @@ pub fn subject_to_be(role: FileRole, path: &Path, manifest: &Path, text: &str) -
     (!is_special).then(|| named(role, path, manifest, print))
 }
 
-/// Notes a step that left `file`, and replaces the manifest at `path`.
+/// Adds a step that wrote `file`, and replaces the manifest at `path`.
 ///
 /// # Errors
-/// If the file can't be read or the manifest not be written.
+/// If the file can't be read or the manifest can't be written.
 pub fn save_step(
     manifest: &mut Manifest,
     (step, at): (ChangedBy, Stamp),
@@ -67,16 +67,16 @@ pub(super) fn named(role: FileRole, path: &Path, manifest: &Path, print: Fingerp
     Subject { role, name, digest: Digest { sha256: print.sha256 }, bytes: print.bytes }
 }
 
-/// The digest of a manifest that was written down elsewhere, against the manifest's own and those of its history.
+/// A digest from elsewhere, compared with the manifest and its history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GivenDigest<'a> {
     Same,
-    /// That of the manifest before this step.
+    /// The manifest before this step.
     Earlier(&'a Change),
     Unknown,
 }
 
-/// Compares `given` with the manifest as it was read and with its history.
+/// Compares `given` with the manifest and its history.
 #[must_use]
 pub fn given<'a>(manifest: &'a Manifest, given: &str) -> GivenDigest<'a> {
     let is_given = |digest: &Option<String>| digest.as_deref().is_some_and(|known| known.eq_ignore_ascii_case(given));
@@ -87,9 +87,8 @@ pub fn given<'a>(manifest: &'a Manifest, given: &str) -> GivenDigest<'a> {
     replaced.map_or(GivenDigest::Unknown, GivenDigest::Earlier)
 }
 
-/// Compares the files that the manifest names, except for the roles that are `left_out`. `results` is where the results are
-/// now; files that a run names after them are looked for beside them, so that renamed and archived results can be checked.
-/// `events` is where the events are now.
+/// Compares the files of the manifest. `results` and `events` are their current paths. Files that are named after the
+/// results are looked for next to them, so that renamed and archived results can be checked.
 #[must_use]
 pub fn check(manifest: &Manifest, results: &Path, events: Option<&Path>) -> Vec<FileCheck> {
     let mut checks = Vec::new();
@@ -111,7 +110,7 @@ pub fn check(manifest: &Manifest, results: &Path, events: Option<&Path>) -> Vec<
     checks
 }
 
-/// Where a file is, whose recorded name goes by that of the results: those may have been renamed together.
+/// The path of a file that is named after the results and may have been renamed with them.
 fn place(role: FileRole, name: &str, recorded: &Path, results: &Path) -> PathBuf {
     let usual = |results: &Path| match role {
         FileRole::Results => Some(results.to_owned()),
@@ -152,11 +151,11 @@ fn compare(subject: &Subject, path: &Path, manifest: &Manifest) -> io::Result<Fi
     })
 }
 
-/// Whether what is behind the recorded bytes of a file is what a run writes there.
+/// Fails if the bytes after the recorded ones aren't what a run writes there.
 fn is_fitting_end(role: FileRole, behind: &[u8], manifest: &Manifest) -> Result<(), String> {
     let has_end = manifest.runs.last().is_some_and(|run| run.ended_at.is_some());
     match role {
-        // A run adds to these until its end.
+        // A run appends to these until its end.
         FileRole::Results | FileRole::Events if !has_end => Ok(()),
         FileRole::Events => end_of_events(behind, manifest),
         FileRole::Summary => end_of_summary(behind, manifest),
@@ -167,7 +166,7 @@ fn is_fitting_end(role: FileRole, behind: &[u8], manifest: &Manifest) -> Result<
     }
 }
 
-/// What is compared of a line of the events.
+/// The members of an event that are compared.
 #[derive(Deserialize)]
 struct TailLine {
     #[serde(rename = "type")]
@@ -185,7 +184,7 @@ fn end_of_events(behind: &[u8], manifest: &Manifest) -> Result<(), String> {
         return Err("the recorded lines aren't followed by the run_ended of the last run".into());
     }
     names_sealed(ended.manifest_sha256.as_deref(), "run_ended", manifest)?;
-    // Runs on other results may share the file.
+    // Runs with other results may use the same file.
     match lines.next() {
         None => Ok(()),
         Some(Some(next)) if next.kind == "run_started" && next.run_id.as_deref() != last_run => Ok(()),
@@ -202,7 +201,7 @@ fn end_of_summary(behind: &[u8], manifest: &Manifest) -> Result<(), String> {
     }
 }
 
-/// Whether a digest that a run wrote elsewhere is that of the manifest which it left.
+/// Fails if the digest in another file isn't that of the manifest that the run left.
 fn names_sealed(found: Option<&str>, member: &str, manifest: &Manifest) -> Result<(), String> {
     let Some(found) = found else { return Err(format!("{member} names no manifest")) };
     match left_by_last_run(manifest) {
@@ -217,13 +216,13 @@ fn names_sealed(found: Option<&str>, member: &str, manifest: &Manifest) -> Resul
     }
 }
 
-/// What is known of the manifest that the last run left.
+/// The manifest that the last run left.
 enum Left<'a> {
     /// Its digest.
     This(&'a str),
-    /// The last run has left none, so what is there is of a run before it.
+    /// The last run has left none, so the files are those of an earlier run.
     AnEarlier,
-    /// The step after the run isn't in the history any more.
+    /// The history no longer has the step after the run.
     Forgotten,
 }
 
@@ -240,8 +239,8 @@ fn left_by_last_run(manifest: &Manifest) -> Left<'_> {
     }
 }
 
-/// How the totals in a manifest differ from those of the records; empty if they don't. The totals of a run without an end are
-/// older than its last records, so they may be lower.
+/// The differences between the totals of the manifest and of the records. Those of a run without an end may be lower,
+/// because the manifest is older than the last records.
 #[must_use]
 pub fn recount(manifest: &Manifest, recorded: &Recorded) -> Vec<String> {
     let (tally, has_end) = (recorded.tally(), manifest.results.sha256.is_some());

@@ -1,8 +1,7 @@
-//! When an input was listed: as its `.listing.json` says, or the time of its last change, which every file has, whatever tool wrote
-//! it.
+//! The time at which an input was listed: from its `.listing.json`, or otherwise the modification time of the file.
 //!
-//! `list` sets that to the moment when the listing began, for a session that began later may be missing from it; `cp -p` and
-//! `mv` keep it. A filter in between makes the list look younger than it is, never older.
+//! `list` sets the modification time to the start of the listing, because sessions that began later may be missing.
+//! `cp -p` and `mv` keep it. A filter in between makes the list look younger, never older.
 
 use super::listing::Listing;
 use crate::files::during;
@@ -12,7 +11,7 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
-/// When the list at `path` was made; none for what is no regular file.
+/// `None` if it isn't a regular file.
 #[must_use]
 pub fn at(path: &Path) -> Option<Stamp> {
     let found = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
@@ -26,10 +25,10 @@ pub fn at(path: &Path) -> Option<Stamp> {
     i64::try_from(millis).ok().map(Stamp::from_millis)
 }
 
-/// Says that the list at `path` was made at `began`.
+/// Sets the time of the list at `path`.
 ///
 /// # Errors
-/// Where the file cannot be opened, or its time not be set.
+/// If the file can't be opened or its time can't be set.
 pub fn set(path: &Path, began: Stamp) -> io::Result<()> {
     let since = Duration::from_millis(u64::try_from(began.as_millis()).unwrap_or(0));
     let file = OpenOptions::new().write(true).open(path);

@@ -1,17 +1,18 @@
-//! The journal, `OUTPUT.journal`: one run's lock on its output, and the list of the rows that it may have sent.
+//! The journal, `OUTPUT.journal`: the lock of a run on its output, and the list of rows that may have been sent.
 //!
-//! **Why the list.** Slack answers `session_not_found` both for a session that never was and for one that is gone. If a
-//! run dies between sending a row and recording its answer, only the list tells the next run that this row's
-//! `session_not_found` means `already_revoked`; for a row that was never sent it stays `not_found` (contract.md, "Results").
-//! So a line is listed before its call goes out, and a run that stops by itself takes those off again whose refusal was clear. `kill -9` loses none of them; a power loss can lose those of the last
-//! second, and with them the difference, but never makes a row be left out.
+//! **Why the list.** Slack answers `session_not_found` both for a session that never existed and for one that is
+//! gone. If a run dies after sending a row and before recording the answer, only the list shows the next run that
+//! `session_not_found` means `already_revoked` for this row; for a row that was never sent, it means `not_found`
+//! (contract.md, "Results"). So a row is listed before its call is made, and a run that stops by itself removes the
+//! rows that were clearly refused. `kill -9` loses no entry. A power loss may lose those of the last second, and with
+//! them this distinction, but never causes a row to be skipped.
 //!
-//! **Why a side file.** The results may be replaced by another tool, and a lock on a file that was replaced locks nobody
-//! out. The lock is the kernel's and dies with its process: what a dead run left behind is simply locked again.
+//! **Why a separate file.** The results may be replaced by another tool, and a lock on a replaced file has no effect.
+//! The lock belongs to the kernel and ends with its process, so the journal of a dead run can be locked again.
 //!
-//! **Format.** A header of 64 bytes, text: version, process, and what the list means; then 8 bytes for each line, little
-//! endian. `unset`: locked, no run begun. `lines`: every row that may have been sent is listed. `all`: an earlier list was
-//! lost, so any row may have been.
+//! **Format.** A text header of 64 bytes with version, process, and the kind of list; then 8 bytes per line, little
+//! endian. `unset`: locked, but no run has begun. `lines`: every row that may have been sent is listed. `all`: a list
+//! was lost, so any row may have been sent.
 
 pub use super::journal_file::LockError;
 use super::journal_file::{HEADER_LEN, Marks, lock_file, read_header};
@@ -27,11 +28,10 @@ use std::path::{Path, PathBuf};
 
 const FIRST_ENTRY: u64 = HEADER_LEN as u64;
 const ENTRY_LEN: u64 = 8;
-/// Where data never arrived, after a power loss, there are zeros; no row is on line 0.
+/// After a power loss, data that wasn't written may be zeros. No row is on line 0.
 const NO_ENTRY: [u8; 8] = [0; 8];
 
-/// The output, locked for this process; what the last run listed is still as it was. Dropped, it leaves no trace where
-/// there was none before.
+/// The lock on the output, with the list of the last run unchanged. When it is dropped, a new journal is removed.
 #[derive(Debug)]
 pub struct Lock {
     file: File,
@@ -41,10 +41,10 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Locks the journal at `path`, which is made where it is missing. `pid` is told to whoever finds it held.
+    /// Locks the journal at `path`, which is created if it is missing. `pid` is shown to others who find it locked.
     ///
     /// # Errors
-    /// [`LockError::Held`] at once, without waiting; and where the file is no journal or cannot be written.
+    /// [`LockError::Held`] immediately, without waiting; or if the file isn't a journal or can't be written.
     pub fn acquire(path: &Path, pid: u32) -> Result<Self, LockError> {
         let file = lock_file(path)?;
         let marks = read_header(&file, path)?.map_or(Marks::Unset, |header| header.marks);
@@ -52,11 +52,10 @@ impl Lock {
         Ok(Self { file, path: path.to_owned(), pid, marks })
     }
 
-    /// Whether a run holds the journal at `path` now. Makes nothing and changes nothing, so that it can be asked of results
-    /// on a read-only disk.
+    /// Whether a run holds the journal at `path`. Changes nothing, so that it works on a read-only disk.
     ///
     /// # Errors
-    /// Where the file is there and cannot be opened.
+    /// If the file exists and can't be opened.
     pub fn is_held(path: &Path) -> io::Result<bool> {
         let file = match open_regular(path) {
             Ok(file) => file,
@@ -66,16 +65,16 @@ impl Lock {
         match file.try_lock_shared() {
             Ok(()) => Ok(false),
             Err(TryLockError::WouldBlock) => Ok(true),
-            // Without locks no run is under way there.
+            // Runs need locks, so there is none.
             Err(TryLockError::Error(error)) if has_no_locks(&error) => Ok(false),
             Err(TryLockError::Error(error)) => Err(during("look at the lock of", path)(error)),
         }
     }
 
-    /// What the last run listed; none where it left no journal.
+    /// The list of the last run; `None` without a journal.
     ///
     /// # Errors
-    /// Where the file cannot be read.
+    /// If the file can't be read.
     pub fn listed(&self) -> io::Result<Option<PossiblySent>> {
         match self.marks {
             Marks::Unset => Ok(None),
@@ -84,10 +83,10 @@ impl Lock {
         }
     }
 
-    /// Copies the list of the last run to `path`, for a resumption there; false, and nothing is made, where there is none.
+    /// Copies the list of the last run to `path`, for a run that resumes there. Returns false if there is none.
     ///
     /// # Errors
-    /// Where it cannot be copied.
+    /// If it can't be copied.
     pub fn copy_list(&self, path: &Path) -> io::Result<bool> {
         if self.marks == Marks::Unset {
             return Ok(false);
@@ -96,23 +95,23 @@ impl Lock {
         copied.map(|_| true).map_err(during("write", path))
     }
 
-    /// Begins an empty list, for a run that starts with the first row.
+    /// Starts an empty list, for a run that starts with the first row.
     ///
     /// # Errors
-    /// Where the file cannot be written.
+    /// If the file can't be written.
     pub fn begin(mut self) -> io::Result<Journal> {
-        // A death in between leaves `unset`, which reads as "no list": the careful side.
+        // If the process dies here, `unset` is left, which is read as "no list".
         self.set(Marks::Unset)?;
         self.file.set_len(FIRST_ENTRY).map_err(during("write", &self.path))?;
         self.set(Marks::Lines)?;
         self.into_journal(PossiblySent::default())
     }
 
-    /// Goes on with the list as it is, or with [`PossiblySent::All`] as one that has lost entries. Where no row is in doubt,
-    /// an empty list is begun.
+    /// Continues the list, or with [`PossiblySent::All`] marks it as incomplete. If no row may have been sent, an
+    /// empty list is started.
     ///
     /// # Errors
-    /// Where the file cannot be written.
+    /// If the file can't be written.
     pub fn resume(mut self, maybe_sent: &PossiblySent) -> io::Result<Journal> {
         match (maybe_sent, self.marks) {
             (PossiblySent::Lines(lines), _) if lines.is_empty() => self.begin(),
@@ -143,8 +142,7 @@ impl Lock {
 }
 
 impl Drop for Lock {
-    /// A journal that no run has begun says nothing; it only would be found lying about. If another file has its name by now,
-    /// that one is another run's.
+    /// A journal of a run that never began is useless. Another file at its path belongs to another run.
     fn drop(&mut self) {
         if self.marks == Marks::Unset && is_at(&self.file, &self.path).is_ok_and(|still| still) {
             let _ = fs::remove_file(&self.path);
@@ -152,7 +150,6 @@ impl Drop for Lock {
     }
 }
 
-/// The lines that a journal lists.
 fn entries(path: &Path) -> io::Result<RoaringTreemap> {
     let mut reader = BufReader::new(open_regular(path)?);
     reader.read_exact(&mut [0; HEADER_LEN])?;
@@ -167,27 +164,27 @@ fn entries(path: &Path) -> io::Result<RoaringTreemap> {
     }
 }
 
-/// The list of a run under way. Dropped, it stays for the next run; the lock ends.
+/// The journal of a running run. When it is dropped, the file stays for the next run, and the lock ends.
 #[derive(Debug)]
 pub struct Journal {
     file: File,
     path: PathBuf,
     pid: u32,
     before: PossiblySent,
-    /// Where the next entry goes. A write that failed in the middle is written over by the next.
+    /// Position of the next entry. A partial write is overwritten by the next.
     end: u64,
-    /// Entries on their way into the file.
+    /// Buffer for entries.
     entries: Vec<u8>,
     syncer: Syncer,
 }
 
 impl Journal {
-    /// Lists the rows of these lines in one write, before their calls go out. When this returns, the entries survive the
-    /// death of the process.
+    /// Lists the rows of these lines with one write, before their calls are made. When this returns, the entries
+    /// survive the death of the process.
     ///
     /// # Errors
-    /// Where an entry cannot be written, or the journal was lost since, and with it the lock: then none of the rows must be
-    /// sent.
+    /// If an entry can't be written, or the journal was deleted, and with it the lock. None of the rows may be sent
+    /// then.
     pub fn mark_sent(&mut self, lines: impl IntoIterator<Item = u64>) -> io::Result<()> {
         self.syncer.synced_file().check()?;
         self.entries.clear();
@@ -198,12 +195,13 @@ impl Journal {
         Ok(())
     }
 
-    /// Ends a run that stopped by itself, and so knows which of the rows without a record may be gone: those `in_doubt`, and
-    /// those that earlier runs left open. The others that it sent got a clear refusal, and are taken off the list. Rows in
-    /// `done` stay on it: their records may be lost one day. The output stays locked as long as the returned lock lives.
+    /// Ends a run that stopped by itself, so that it knows which sessions without a record may be gone: those
+    /// `in_doubt`, and those that earlier runs left open. Other rows that it sent were clearly refused and are
+    /// removed from the list. Rows in `done` stay on it, because their records may be lost later. The output stays
+    /// locked as long as the returned lock lives.
     ///
     /// # Errors
-    /// If the list can't be written, or was lost under the run. It names too many rows then, or any, and never too few.
+    /// If the list can't be written or was deleted. It has too many rows then, never too few.
     pub fn settle(self, done: &RoaringTreemap, in_doubt: &[u64]) -> io::Result<Lock> {
         let Self { file, path, pid, before, syncer, .. } = self;
         syncer.finish()?;
@@ -217,18 +215,18 @@ impl Journal {
         Ok(Lock { file, path, pid, marks: Marks::Lines })
     }
 
-    /// Ends a run that has not reached every row: the list is synced and stays.
+    /// Ends a run that hasn't reached every row. The list is synced and kept.
     ///
     /// # Errors
-    /// Where it cannot be synced, or was lost under the run.
+    /// If it can't be synced or was deleted.
     pub fn finish(self) -> io::Result<()> {
         self.syncer.finish()
     }
 
-    /// Ends a complete run: no row is in flight, and the file goes. The lock is held until it is gone.
+    /// Ends a complete run and removes the file. The lock is held until it is removed.
     ///
     /// # Errors
-    /// Where the file cannot be removed.
+    /// If the file can't be removed.
     pub fn remove(self) -> io::Result<()> {
         let context = during("remove", &self.path);
         if is_at(&self.file, &self.path).map_err(context)? {
@@ -238,7 +236,7 @@ impl Journal {
     }
 }
 
-/// Replaces the list; until all of it is on the disk, any row may have been sent.
+/// Replaces the list. Until it is synced, the header says that any row may have been sent.
 fn rewrite(file: &File, pid: u32, lines: &RoaringTreemap) -> io::Result<()> {
     let set = |marks: Marks| file.write_all_at(&marks.header(pid), 0).and_then(|()| file.sync_all());
     set(Marks::All)?;

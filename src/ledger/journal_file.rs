@@ -1,4 +1,4 @@
-//! The file of a journal: its lock and its header.
+//! The journal's file: lock and header.
 
 use crate::files::atomic::has_no_locks;
 use crate::files::{during, is_at, private};
@@ -13,7 +13,6 @@ const MAGIC: &str = "slack-revoke journal ";
 const VERSION: &str = "1";
 pub(super) const HEADER_LEN: usize = 64;
 
-/// Why the output could not be locked.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     #[error(
@@ -22,23 +21,23 @@ pub enum LockError {
     )]
     Held {
         path: PathBuf,
-        /// The other process; none where it has only just begun.
+        /// The other process; `None` if it has just started.
         pid: Option<u32>,
     },
-    /// The file is something else, and is left as it is.
+    /// The file is something else, and isn't changed.
     #[error("{} isn't a journal of slack-revoke; move it away, or name another file with -o", .0.display())]
     NotAJournal(PathBuf),
     #[error("{} is of version {version}, this program writes {VERSION}; resume with the program that began the run", .path.display())]
     OtherVersion { path: PathBuf, version: String },
-    /// Two runs on one output would send every row twice, so there is none without a lock.
+    /// A run needs a lock, because two runs with one output would send every row twice.
     #[error("{} can't be locked ({error}): nothing would keep a second run off the same results", .path.display())]
     NoLocks { path: PathBuf, error: io::Error },
-    /// The file could not be made, opened or locked.
+    /// The file couldn't be created, opened or locked.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
 
-/// What the entries of a journal mean.
+/// The meaning of the list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Marks {
     Unset,
@@ -59,13 +58,13 @@ impl Marks {
     }
 }
 
-/// Looks at a lock that is held for a look only. `report` holds one for a moment.
+/// Number of attempts to get a lock that another process only checks, as `report` does for a moment.
 const LOOKS: u32 = 200;
 
-/// Between two of them, so that they take about a second.
+/// Together about one second.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
 
-/// Opens and locks, until the lock is on the file that the path leads to.
+/// Opens and locks the file, and repeats this if the path leads to another file by then.
 pub(super) fn lock_file(path: &Path) -> Result<File, LockError> {
     let context = during("lock", path);
     if fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink()) {
@@ -92,9 +91,9 @@ pub(super) fn lock_file(path: &Path) -> Result<File, LockError> {
 #[derive(Debug)]
 pub(super) enum Locked {
     Ours(File),
-    /// A run that ends removes the file while it holds the lock: a lock on a file that is no longer there keeps nobody out.
+    /// A run that ends removes the file while it holds the lock, so the lock is on a removed file.
     Gone,
-    /// No run holds it; somebody asks whether one does.
+    /// Not held by a run; another process only checks it.
     LookedAt,
 }
 
@@ -103,7 +102,7 @@ pub(super) fn locked(file: File, path: &Path) -> Result<Locked, LockError> {
     match file.try_lock() {
         Ok(()) if is_at(&file, path).map_err(context)? => Ok(Locked::Ours(file)),
         Ok(()) => Ok(Locked::Gone),
-        // Shared with others it can only be had if all of them only look.
+        // A shared lock is only possible if all other processes only check it.
         Err(TryLockError::WouldBlock) if file.try_lock_shared().is_ok() => Ok(Locked::LookedAt),
         Err(TryLockError::WouldBlock) => {
             let pid = read_header(&file, path).ok().flatten().and_then(|header| header.pid);
@@ -116,14 +115,13 @@ pub(super) fn locked(file: File, path: &Path) -> Result<Locked, LockError> {
     }
 }
 
-/// What the first bytes say.
 pub(super) struct JournalHeader {
-    /// `None` if a power loss took it.
+    /// `None` if it was lost in a power loss.
     pub pid: Option<u32>,
     pub marks: Marks,
 }
 
-/// `None` if there is no whole header.
+/// `None` if the header is incomplete.
 pub(super) fn read_header(file: &File, path: &Path) -> Result<Option<JournalHeader>, LockError> {
     let mut header = [0; HEADER_LEN];
     let mut len = 0;
@@ -134,7 +132,7 @@ pub(super) fn read_header(file: &File, path: &Path) -> Result<Option<JournalHead
         }
     }
     let not_ours = || LockError::NotAJournal(path.to_owned());
-    // Its name was on the disk and its bytes weren't when the power went: nobody knows what was sent by then.
+    // A power loss kept the name of the file but not its content, so it isn't known what was sent.
     if len > 0 && header[..len].iter().all(|byte| *byte == 0) {
         return Ok(Some(JournalHeader { pid: None, marks: Marks::All }));
     }

@@ -1,4 +1,4 @@
-//! What a run writes while it goes on, as one unit: the results, the journal, and the manifest.
+//! Everything that a run records, as one unit: results, journal and manifest.
 
 use super::evidence::{self, named};
 use super::journal::{Journal, Lock};
@@ -19,7 +19,6 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The records of a run and what a later run needs to continue it.
 #[derive(Debug)]
 pub struct Ledger {
     results: ResultsWriter,
@@ -32,7 +31,6 @@ pub struct Ledger {
     until_next_save: Duration,
 }
 
-/// A run that is about to begin.
 #[derive(Debug)]
 pub struct NewRun {
     pub tool_version: &'static str,
@@ -40,14 +38,14 @@ pub struct NewRun {
     pub started: Stamp,
     pub input: InputRecord,
     pub header: Fields,
-    /// Where the ids stand among them.
     pub columns: IdColumns,
-    /// Distinct users among the rows to send.
+    /// Number of distinct users of the rows to send.
     pub users: u64,
     pub protections: Protections,
 }
 
-/// The steps of [`Ledger::begin`], [`Ledger::finish`] and [`FinishedLedger::publish`], in their order. A process can die after each of them.
+/// The steps of [`Ledger::begin`], [`Ledger::finish`] and [`FinishedLedger::publish`], in order. Crash tests kill the
+/// process after each of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
     EarlierRunArchived,
@@ -60,40 +58,39 @@ pub enum Step {
     ManifestPublished,
 }
 
-/// How a run ended, for the files.
+/// How a run ended.
 #[derive(Debug)]
 pub struct Ending<'a> {
-    /// Whether a fault of this program ended it: which rows may be gone isn't known then.
+    /// Whether an internal error ended it. It isn't known then which sessions may be gone.
     pub is_fault: bool,
-    /// Rows that were sent, and whose answers are unclear or in no record.
+    /// Rows that were sent, and whose answer is unclear or not recorded.
     pub in_doubt: &'a [u64],
     pub ended_at: Stamp,
     pub stop_reason: Option<String>,
-    /// Whether the input couldn't be read to its end: then its rows can't be copied either, and that isn't an error of the
+    /// Whether the input couldn't be read completely. Its rows can't be copied then, which isn't an error of the
     /// output.
     pub is_input_lost: bool,
     pub counts: RunCounts,
     pub bucket: Option<BucketKind>,
     pub learnt_per_minute: Option<f64>,
-    /// Whether rows with the status `not_found` remain.
+    /// Whether `not_found` rows remain.
     pub strict: bool,
 }
 
-/// The files of a run that has ended.
 #[derive(Debug)]
 pub struct FinishedLedger {
     pub recorded: Recorded,
     pub manifest: Manifest,
-    /// Rows in the remaining file; `None` if it couldn't be written.
+    /// Number of rows in the remaining file; `None` if it couldn't be written.
     pub remaining: Option<u64>,
-    /// Why the rows of an input that couldn't be read to its end weren't copied.
+    /// Why the rows of an unreadable input weren't copied.
     pub not_copied: Option<io::Error>,
     pub errors: Errors,
     files: RunFiles,
     held: Held,
 }
 
-/// What keeps another run off the output until the last file is written.
+/// The lock on the output, kept until the last file is written.
 #[derive(Debug)]
 enum Held {
     /// The journal of a complete run, to be removed.
@@ -101,20 +98,20 @@ enum Held {
     Lock(Option<Lock>),
 }
 
-/// What the manifest is to vouch for besides the ledger's own files.
+/// Files for the manifest besides the ledger's own.
 #[derive(Debug, Default)]
 pub struct Reports<'a> {
-    /// The events, as far as they are written.
+    /// The events written so far.
     pub events: Option<&'a Path>,
-    /// Where the summary will be, and what comes before its last member, which is the manifest's digest.
+    /// The path of the summary, and its text before the last member, which is the manifest's digest.
     pub summary: Option<(&'a Path, &'a str)>,
 }
 
 impl FinishedLedger {
-    /// Saves the manifest for the last time, with the digests of all files. Returns its own.
+    /// Saves the manifest with the digests of all files. Returns its own digest.
     ///
     /// # Errors
-    /// If a file can't be read or the manifest not written. The one that [`Ledger::finish`] left stays then.
+    /// If a file can't be read or the manifest can't be written. The manifest of [`Ledger::finish`] stays then.
     pub fn publish(&mut self, reports: &Reports<'_>, passed: &mut dyn FnMut(Step)) -> io::Result<String> {
         let (manifest, path) = (&mut self.manifest, &self.files.manifest);
         if let Some(events) = reports.events {
@@ -128,7 +125,7 @@ impl FinishedLedger {
         Ok(manifest.sha256.clone().unwrap_or_default())
     }
 
-    /// Lets other runs at the output. The journal is only needed if rows are in doubt.
+    /// Unlocks the output. Removes the journal if no row is in doubt.
     ///
     /// # Errors
     /// If the journal of a complete run can't be removed.
@@ -143,7 +140,7 @@ impl FinishedLedger {
     }
 }
 
-/// What could not be written at the end.
+/// Errors at the end of a run.
 #[derive(Debug, Default)]
 pub struct Errors(Vec<String>);
 
@@ -163,9 +160,9 @@ impl Errors {
 }
 
 impl Ledger {
-    /// Creates what is written, the manifest last: it vouches for the results and for the list of what was sent, so both are
-    /// this run's by then. If a run dies before that, results without a record are begun again. Also returns the path of an
-    /// earlier run's remaining file that was changed since, and stays.
+    /// Creates the files, the manifest last, so that results and journal belong to this run once it exists. If a run
+    /// dies before that, results without records are started again. Also returns the path of an earlier run's
+    /// remaining file that was changed and is kept.
     ///
     /// `passed` is called after each step.
     ///
@@ -192,7 +189,7 @@ impl Ledger {
         let mut manifest = manifest.unwrap_or_else(|| Manifest::new(tool_version, input.clone(), &files.results));
         manifest.begin(tool_version, run, input, &recorded);
         manifest.protections = Some(protections);
-        // Archived with the rest, or else to be removed below.
+        // If it wasn't archived, it is removed below.
         manifest.remaining = remaining.filter(|_| aside.is_none());
         manifest.keep_beginnings(match &start {
             Start::Fresh(_) => 0,
@@ -222,11 +219,10 @@ impl Ledger {
         Ok((ledger, changed.flatten()))
     }
 
-    /// Keeps what happened. The records come first, then the lines of what is sent next: what can't be recorded must not be
-    /// sent.
+    /// Records events: first the results, then the rows that are about to be sent.
     ///
     /// # Errors
-    /// If something couldn't be kept. Then no call of these events may be made.
+    /// If something couldn't be recorded. No call of these events may be made then.
     pub fn record(&mut self, events: &[Event], now: Stamp) -> Result<(), Unwritable> {
         let kept = self.keep(events);
         for event in events {
@@ -245,7 +241,7 @@ impl Ledger {
         self.list_sent(events).map_err(|error| unwritable(&error))
     }
 
-    /// A resumption goes by the manifest, so what it must protect is there before anything is sent with the fresh token.
+    /// A resumed run needs this protection, so it is saved before anything is sent with the fresh token.
     fn keep_owner(&mut self, owner: &TokenOwner, is_spared: bool) -> Result<(), Unwritable> {
         if let Some(run) = self.manifest.current() {
             run.later_identities.push(owner.into());
@@ -256,7 +252,7 @@ impl Ledger {
         self.manifest.save_counted(&self.recorded, &self.files.manifest).map(drop).map_err(|error| unwritable(&error))
     }
 
-    /// Appends the records of the rows that ended, and counts those that are kept.
+    /// Appends the records of ended rows, and counts those that were written.
     fn append_records(&mut self, events: &[Event]) -> Result<(), Unwritable> {
         let ended = || events.iter().filter_map(Event::ended);
         if ended().next().is_none() {
@@ -273,7 +269,7 @@ impl Ledger {
         })
     }
 
-    /// Lists the rows that are about to be sent for the first time.
+    /// Lists rows that are sent for the first time.
     fn list_sent(&mut self, events: &[Event]) -> io::Result<()> {
         let mut lines = events.iter().filter_map(Event::first_sent).peekable();
         if lines.peek().is_none() {
@@ -283,7 +279,7 @@ impl Ledger {
         self.journal.mark_sent(lines)
     }
 
-    /// Notes what the manifest has of the pacing.
+    /// Updates the pacing in the manifest.
     fn note(&mut self, event: &Event, now: Stamp) {
         let Some(run) = self.manifest.current() else { return };
         match event {
@@ -310,7 +306,7 @@ impl Ledger {
         }
     }
 
-    /// Saves the manifest if that is due. Only for whoever looks at it: what a resumption needs was written at the start.
+    /// Saves the manifest if it is due. Only for observers: what a resumed run needs was saved at the start.
     pub fn save_if_due(&mut self, snapshot: &Snapshot, now: Stamp) {
         let since = u64::try_from(now.as_millis() - self.saved_at.as_millis()).unwrap_or_default();
         if Duration::from_millis(since) < self.until_next_save {
@@ -325,8 +321,8 @@ impl Ledger {
         }
     }
 
-    /// Finishes the files: the results, the remaining rows, the manifest, the journal. An error of one doesn't keep the others
-    /// from being finished. `copy_rows` copies the input's rows that are to be kept; `exit_code` is given the errors so far.
+    /// Finishes results, remaining file, manifest and journal. An error in one doesn't prevent the others.
+    /// `copy_rows` copies the remaining rows of the input; `exit_code` gets the errors so far.
     ///
     /// `passed` is called after each step.
     pub fn finish(
@@ -347,7 +343,7 @@ impl Ledger {
         };
         passed(Step::RemainingWritten);
         manifest.complete = recorded.done().len() >= manifest.input.rows && !ending.is_fault;
-        // Results that were lost or changed by another program are not vouched for.
+        // No digest for results that were lost or changed by another program.
         let print = are_kept.then(|| errors.note(results::fingerprint(&files.results))).flatten();
         seal(&mut manifest, print, &files);
         let exit_code = exit_code(&errors);
@@ -361,7 +357,7 @@ impl Ledger {
         }
         errors.note(manifest.save_counted(&recorded, &files.manifest));
         passed(Step::ManifestSealed);
-        // Its end cannot make the results any worse.
+        // The results are already complete.
         let held = if manifest.complete && errors.is_empty() {
             Held::Journal(journal)
         } else if ending.is_fault {
@@ -374,7 +370,7 @@ impl Ledger {
     }
 }
 
-/// Takes the digests of the ledger's own files into the manifest. Those of the reports follow when they are written.
+/// Adds the digests of the ledger's own files to the manifest. Those of the reports follow when they are written.
 fn seal(manifest: &mut Manifest, results: Option<Fingerprint>, files: &RunFiles) {
     if let Some(print) = &results {
         (manifest.results.sha256, manifest.results.bytes) = (Some(print.sha256.clone()), Some(print.bytes));
@@ -399,7 +395,7 @@ fn unwritable(error: &io::Error) -> Unwritable {
     Unwritable { why: error.to_string().into(), unrecorded: Vec::new() }
 }
 
-/// Begins the list of what is sent, then saves the manifest; returns its length. A list that is older than the manifest would be
+/// Starts the journal, then saves the manifest and returns its length. In the other order, an older list could be
 /// taken for this run's.
 fn begin_journal_and_manifest(
     lock: Lock,
@@ -423,8 +419,8 @@ fn begin_journal_and_manifest(
     }
 }
 
-/// A run that can't begin leaves nothing that the next one would be refused for. The manifest goes first, and may be there
-/// although saving it failed, if only its folder couldn't be synced: without the list beside it, any row may have been sent.
+/// Removes what would make the next run fail. The manifest is removed first; it may exist even if saving failed, if
+/// only the sync of its directory failed. Without the journal, any row would count as sent.
 fn discard_if_fresh(start: &Start, files: &RunFiles, discard: impl FnOnce() -> io::Result<()>) {
     let is_gone = || match std::fs::remove_file(&files.manifest) {
         Ok(()) => true,

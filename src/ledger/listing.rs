@@ -1,8 +1,7 @@
-//! `OUTPUT.listing.json`: what is known of a list, for whoever uses it, and how far it is, so that it can go on after an
-//! interruption.
+//! `OUTPUT.listing.json`: the description of a list, and its progress, so that an interrupted listing can be resumed.
 //!
-//! It is there before the output and says that the list isn't finished until all of it is on the disk: a list that was cut off at
-//! whatever moment isn't taken for a whole one.
+//! It is written before the output, and marks the list as unfinished until it is completely on the disk, so that a
+//! partial list is never taken for a complete one.
 
 use crate::files::atomic::{self, read_regular};
 use crate::files::{Fingerprint, PRIVATE, during, fingerprint};
@@ -17,56 +16,55 @@ use std::path::{Path, PathBuf};
 /// The version that this program writes and reads.
 const FORMAT_VERSION: u64 = 1;
 
-/// The API host of a listing that was made in a rehearsal: no run on Slack may use such a list.
+/// The API host of a listing in a rehearsal, which must not be used for a real run.
 pub const REHEARSAL_HOST: &str = "rehearsal";
 
-/// Values by the name of their flag, without dashes in front.
+/// Values by flag name, without dashes.
 pub type Filters = BTreeMap<String, Vec<String>>;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listing {
     format_version: u64,
     tool_version: String,
-    /// When it began: a session that began later may be missing from it.
+    /// Sessions that began later may be missing.
     pub began_at: Stamp,
-    /// When the last page was written; `None` before.
+    /// `None` before the last page.
     pub finished_at: Option<Stamp>,
-    /// Whether it is finished and holds every session that passes the filters.
+    /// Whether it is finished and has every matching session.
     pub complete: bool,
     pub api_host: String,
-    /// The organization that the token belongs to; `None` if Slack didn't say.
+    /// The organization of the token; `None` if Slack didn't report it.
     pub organization: Option<String>,
     pub filters: Filters,
     pub pages: u64,
     pub seen: u64,
     pub rows: u64,
-    /// Sessions that couldn't be read, and are in neither file.
+    /// Number of unreadable sessions, which are in neither file.
     pub unreadable: u64,
-    /// Sessions that `--ip` or `--not-ip` left out because their address can't be read.
+    /// Number of sessions left out by `--ip` or `--not-ip` because their address can't be read.
     #[serde(default)]
     pub unknown_addresses: u64,
-    /// Whether the file beside it is the `--others` of a listing: it holds what the filters leave out.
+    /// Whether it describes the `--others` file of a listing.
     #[serde(default)]
     pub is_others: bool,
     pub output: Written,
-    /// The file for the sessions that the filters leave out.
     pub others: Option<OthersFile>,
-    /// What the next query's cursor has to be; `None` before the first page and after the last.
+    /// Cursor of the next page; `None` before the first and after the last one.
     pub cursor: Option<Box<str>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Written {
-    /// How long it is, or how many bytes of it hold whole pages.
+    /// The length of the file, or of its whole pages.
     pub bytes: u64,
-    /// Its SHA-256, once the list is finished.
+    /// `None` before the list is finished.
     pub sha256: Option<String>,
 }
 
 /// `--others`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OthersFile {
-    /// As it was typed.
+    /// As typed.
     pub path: String,
     pub rows: u64,
     #[serde(flatten)]
@@ -104,7 +102,7 @@ impl Listing {
         name.into()
     }
 
-    /// What is said of the file at `list`, whichever of its names was given; `None` if nothing is.
+    /// The description of the list at any of its paths; `None` if there is none.
     ///
     /// # Errors
     /// As [`Self::load`].
@@ -112,10 +110,10 @@ impl Listing {
         Self::load(&Self::beside(&list.canonicalize().unwrap_or_else(|_| list.to_owned())))
     }
 
-    /// Reads one; `None` if there is none.
+    /// `None` if the file doesn't exist.
     ///
     /// # Errors
-    /// If it can't be read, or isn't one of ours.
+    /// If it can't be read or is another program's.
     pub fn load(path: &Path) -> io::Result<Option<Self>> {
         let context = during("read", path);
         let text = match read_regular(path) {
@@ -130,29 +128,28 @@ impl Listing {
         Err(context(io::Error::other(format!("it has format version {}", listing.format_version))))
     }
 
-    /// Whether the file of this length can be the one that is spoken of.
+    /// Whether a file of this length can be the described one.
     #[must_use]
     pub fn describes(&self, bytes: u64) -> bool {
         self.is_finished() && self.output.bytes == bytes
     }
 
-    /// What is noted beside the file of `--others`: it is as unfinished as the list itself.
+    /// The description of the `--others` file, which is unfinished as long as the list is.
     #[must_use]
     pub fn of_others(&self) -> Option<Self> {
         let OthersFile { rows, written, .. } = self.others.clone()?;
         Some(Self { is_others: true, rows, output: written, others: None, cursor: None, ..self.clone() })
     }
 
-    /// Whether it has come to its end.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.finished_at.is_some()
     }
 
-    /// Says that all pages are in the files.
+    /// Marks the listing as finished.
     ///
     /// # Errors
-    /// If they can't be read again.
+    /// If the files can't be read.
     pub fn finish(&mut self, at: Stamp, output: &Path, others: Option<&Path>) -> io::Result<()> {
         self.output = Written::whole(fingerprint(output)?);
         if let Some((others, path)) = self.others.as_mut().zip(others) {
@@ -164,10 +161,10 @@ impl Listing {
         Ok(())
     }
 
-    /// Replaces the file, readable by its owner alone.
+    /// Replaces the file, with mode 0600.
     ///
     /// # Errors
-    /// If it can't be written; then the old one stays.
+    /// If it can't be written. The old file stays then.
     pub fn save(&self, path: &Path) -> io::Result<()> {
         let context = during("write", path);
         let mut text = serde_json::to_vec_pretty(self).map_err(|error| context(error.into()))?;
@@ -178,7 +175,7 @@ impl Listing {
     /// Removes the file.
     ///
     /// # Errors
-    /// If it is there and stays.
+    /// If it exists and can't be removed.
     pub fn remove(path: &Path) -> io::Result<()> {
         match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(during("remove", path)(error)),

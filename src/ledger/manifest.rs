@@ -1,7 +1,6 @@
-//! The manifest, `OUTPUT.manifest.json`: which input the results belong to, who ran what against it, and how it ended.
+//! The manifest, `OUTPUT.manifest.json`: the input of the results, the runs, and how they ended.
 //!
-//! It is replaced as a whole, so a reader sees the old one or the new one. It never holds the token: there is no field
-//! for it. What a later version or another command has added is kept.
+//! It is replaced atomically. It never contains the token. Members of later versions and other commands are kept.
 
 mod learnt;
 mod protections;
@@ -28,62 +27,60 @@ use std::path::{Path, PathBuf};
 /// The version that this program writes and reads.
 pub const FORMAT_VERSION: u64 = 1;
 
-/// What is known of all runs on one results file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// [`FORMAT_VERSION`].
     pub format_version: u64,
     /// `slack-revoke`.
     pub tool: String,
-    /// The program's version, of the last run.
+    /// The version that made the last run.
     pub tool_version: String,
-    /// Whether every row of the input has ended.
+    /// Whether every row of the input has a record.
     pub complete: bool,
-    /// The runs, the first one first; of many the first [`FIRST_RUNS`] and the last [`LAST_RUNS`].
+    /// In order; at most the first [`FIRST_RUNS`] and the last [`LAST_RUNS`].
     pub runs: Vec<Run>,
     #[serde(default, skip_serializing_if = "LeftOutRuns::is_none")]
     pub runs_left_out: LeftOutRuns,
     pub input: InputRecord,
-    /// What no run on these results may send; `None` in manifests of versions that didn't record it.
+    /// `None` in manifests of versions that didn't record it.
     #[serde(default)]
     pub protections: Option<Protections>,
-    /// The remaining file; `None` if nothing remains, or the file isn't written yet.
+    /// `None` if nothing remains or the file isn't written yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remaining: Option<Remaining>,
     pub results: Results,
-    /// The files that the steps so far left, one a role.
+    /// The files of the steps so far, one per role.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub subjects: Vec<Subject>,
-    /// The steps so far, the first one first; of many the first [`FIRST_RUNS`] and the last [`LAST_RUNS`].
+    /// The steps so far, in order; at most the first [`FIRST_RUNS`] and the last [`LAST_RUNS`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<Change>,
     #[serde(default, skip_serializing_if = "is_zero")]
     pub history_left_out: u64,
     pub totals: StatusTotals,
-    /// The same by workspace; a status without rows is left out.
+    /// Totals by workspace, without statuses that have no rows.
     pub per_workspace: BTreeMap<String, StatusRows>,
-    /// The same by user; a status without rows is left out. As it was loaded: a run writes its own from the rows that
-    /// have ended ([`Self::save_counted`]), and does not hold 100,000 users twice.
+    /// Totals by user, as they were loaded. A run writes its own totals instead ([`Self::save_counted`]), so that
+    /// 100,000 users aren't in memory twice.
     #[serde(skip_serializing)]
     pub per_user: BTreeMap<String, StatusRows>,
-    /// Whether there were more users than are counted one by one.
+    /// Whether there were more users than are counted separately.
     pub users_left_out: bool,
-    /// From the first call to the last record; none where no row has ended.
+    /// From the first call to the last record; `None` without records.
     pub window: Option<Window>,
-    /// Members that this version does not know.
+    /// Members that this version doesn't know.
     #[serde(flatten)]
     pub extra: Extra,
-    /// The digest of the file, as it was read or last written; `None` before that.
+    /// SHA-256 of the file as it was last read or written.
     #[serde(skip)]
     pub sha256: Option<String>,
 }
 
-/// Why a manifest cannot be used. Each says what to do.
+/// Why a manifest can't be used. `Display` includes what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
     #[error("{} does not exist; put it back next to the results, or name another file with -o", .0.display())]
     Missing(PathBuf),
-    /// It could not be read.
     #[error(transparent)]
     Io(#[from] io::Error),
     #[error("{} is not JSON ({source}); it was changed or cut: restore it, or name another file with -o", .path.display())]
@@ -91,17 +88,13 @@ pub enum ManifestError {
     /// Written by another version of this program.
     #[error("{} has format version {found}, this program knows {FORMAT_VERSION}; go on with the program that wrote it", .path.display())]
     OtherVersion { path: PathBuf, found: u64 },
-    /// JSON, but not what is written there.
+    /// Valid JSON with inconsistent content.
     #[error("{}: {why}; it was changed by hand: restore it, or name another file with -o", .path.display())]
-    Nonsense {
-        path: PathBuf,
-        /// What does not fit.
-        why: Box<str>,
-    },
+    Nonsense { path: PathBuf, why: Box<str> },
 }
 
 impl Manifest {
-    /// A manifest before its first run.
+    /// Without a run.
     #[must_use]
     pub fn new(tool_version: &str, input: InputRecord, results: &Path) -> Self {
         let totals = StatusTotals::of(&Counts::default(), input.rows);
@@ -129,11 +122,10 @@ impl Manifest {
         }
     }
 
-    /// Adds a run, on an input that may have grown since the last one. The results change from here on, so what was
-    /// known of their content goes.
+    /// Adds a run, whose input may have grown. Removes the digest of the results, which will change.
     pub fn begin(&mut self, tool_version: &str, mut run: Run, input: InputRecord, recorded: &Recorded) {
-        // A resumption reckons with the most there ever were: what was found cut off once stays in doubt, even where this
-        // run dies before its journal says so.
+        // The maximum is kept, so that records that were cut off once stay in doubt even if this run dies before its
+        // journal is written.
         let before = self.runs.last().map_or(0, |run| run.recorded_before);
         run.recorded_before = before.max(recorded.done().len());
         self.tool_version = tool_version.into();
@@ -150,8 +142,7 @@ impl Manifest {
         self.count(recorded);
     }
 
-    /// Takes in how the rows stand; those that have not ended are the input's less those that have. Users are left to
-    /// [`Self::save_counted`].
+    /// Updates the totals, except for those by user ([`Self::save_counted`]).
     fn count(&mut self, recorded: &Recorded) {
         let tally = recorded.tally();
         self.totals = StatusTotals::of(tally.counts(), self.input.rows);
@@ -162,7 +153,7 @@ impl Manifest {
         self.window = recorded.window();
     }
 
-    /// Adds a step, before the first file of it is written. What is published of this manifest until then is its digest.
+    /// Adds a step with the current digest, before the first file of the step is written.
     pub fn changed_by(&mut self, step: ChangedBy, at: Stamp, run_id: Option<String>) {
         self.history.push(Change { step, at, run_id, previous_sha256: self.sha256.clone() });
         while self.history.len() > FIRST_RUNS + LAST_RUNS {
@@ -171,7 +162,8 @@ impl Manifest {
         }
     }
 
-    /// Before a run: what is known of files that it adds to is known of their beginning. The results keep `valid_len` bytes.
+    /// Before a run: digests of files that it appends to become digests of their beginning. The results keep
+    /// `valid_len` bytes.
     pub fn keep_beginnings(&mut self, valid_len: u64) {
         self.subjects.retain(|known| match known.role {
             FileRole::Results => known.bytes <= valid_len,
@@ -180,7 +172,7 @@ impl Manifest {
         });
     }
 
-    /// Notes a file as it is now, in place of what was known of its role; `None` if there is none.
+    /// Replaces the file of a role; `None` removes it.
     pub fn set_subject(&mut self, role: FileRole, subject: Option<Subject>) {
         self.subjects.retain(|known| known.role != role);
         self.subjects.extend(subject);
@@ -196,13 +188,13 @@ impl Manifest {
         self.runs.last_mut()
     }
 
-    /// What the last `verify` found; `None` if there was none, or another version wrote it otherwise.
+    /// The result of the last `verify`; `None` if there was none or it can't be read.
     #[must_use]
     pub fn verified(&self) -> Option<Verified> {
         serde_json::from_value(self.extra.get("verified")?.clone()).ok()
     }
 
-    /// Reads a manifest and sees to it that it makes sense.
+    /// Reads a manifest and checks its consistency.
     ///
     /// # Errors
     /// [`ManifestError`].
@@ -223,7 +215,7 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// What an edit by hand breaks most easily, and a resumption would stumble over.
+    /// Checks what manual edits are most likely to break.
     fn sense(&self) -> Result<(), Nonsense> {
         let mut ids = HashSet::new();
         for run in &self.runs {
@@ -257,11 +249,11 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-/// The version that a manifest names; none where it names none that can be read. The rest is passed over: as a tree of
-/// values it would take many times the memory of the manifest.
+/// The version of a manifest; `None` if it can't be read. The rest isn't parsed, because a tree of values would need
+/// many times the memory of the text.
 ///
 /// # Errors
-/// Where the text is not JSON.
+/// If the text isn't JSON.
 fn format_version(text: &[u8]) -> serde_json::Result<Option<u64>> {
     #[derive(Deserialize)]
     struct Head {
@@ -270,13 +262,12 @@ fn format_version(text: &[u8]) -> serde_json::Result<Option<u64>> {
     }
     match serde_json::from_slice::<Head>(text) {
         Ok(head) => Ok(head.format_version.as_ref().and_then(Value::as_u64)),
-        // JSON, but no object.
+        // JSON, but not an object.
         Err(error) if error.is_data() => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-/// What does not fit together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Nonsense {
     RunId,
@@ -298,8 +289,8 @@ impl fmt::Display for Nonsense {
     }
 }
 
-/// A run's id: it sorts by time, is short enough to be read out, and `salt` (random, or a hash of host and process) keeps
-/// two runs of one second apart. `20261123T184201Z-00c0ffee`.
+/// A run id such as `20261123T184201Z-00c0ffee`: sorts by time and is short. `salt` (random, or a hash of host and
+/// process) distinguishes two runs in the same second.
 #[must_use]
 pub fn run_id(started: Stamp, salt: u32) -> String {
     let text = started.rfc3339();

@@ -1,4 +1,4 @@
-//! Everything that lasts: the input, the results, the manifest and the journal.
+//! The files of a run: results, manifest, journal, remaining rows, and lists.
 
 mod append_file;
 pub mod archive;

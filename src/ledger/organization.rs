@@ -1,5 +1,5 @@
-//! `rehearsal-organization.csv`: the sessions of the organization that the rehearsals in one folder share, so that a whole
-//! incident can be practised: what `run --rehearse` ended, `list` and `verify` no longer find.
+//! `rehearsal-organization.csv`: the sessions of the stand-in organization that all rehearsals in a directory share,
+//! so that a whole incident can be rehearsed: `list` and `verify` no longer find what `run --rehearse` ended.
 
 use super::table::Table;
 use crate::files::atomic::open_regular;
@@ -8,14 +8,13 @@ use crate::model::{SessionId, TeamId, UserId};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Beyond this many sessions the organization isn't kept: a rehearsal of a million rows is not about `verify`.
+/// A larger organization isn't kept.
 pub const MOST_SESSIONS: usize = 100_000;
 
 const COLUMNS: [&str; 4] = ["user_id", "team_id", "session_id", "state"];
 const ALIVE: &str = "alive";
 const ENDED: &str = "ended";
 
-/// A session of the organization.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RehearsalSession {
     pub id: SessionId,
@@ -24,13 +23,12 @@ pub struct RehearsalSession {
     pub is_alive: bool,
 }
 
-/// The organization's file in a folder.
 #[must_use]
 pub fn path_in(folder: &Path) -> PathBuf {
     folder.join("rehearsal-organization.csv")
 }
 
-/// Reads the organization; `None` if there is none yet.
+/// `None` if the file doesn't exist.
 ///
 /// # Errors
 /// If the file can't be read, or is another program's.
@@ -71,8 +69,6 @@ fn session_of(record: &csv::StringRecord) -> Option<RehearsalSession> {
     Some(RehearsalSession { id: SessionId::parse(id).ok()?, team, user, is_alive })
 }
 
-/// Replaces the organization's file.
-///
 /// # Errors
 /// If it can't be written.
 pub fn write(path: &Path, sessions: &[RehearsalSession]) -> io::Result<()> {

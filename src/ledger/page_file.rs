@@ -1,22 +1,22 @@
-//! A text that takes its place as a whole: the page of `report`.
+//! The file of `report`.
 
 use crate::files::atomic::{self, open_regular};
 use crate::files::{PRIVATE, during};
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-/// Puts `text` in the place of `path`, readable by its owner alone.
+/// Replaces the file at `path` atomically, with mode 0600.
 ///
 /// # Errors
-/// Where it cannot be written; then what was there stays.
+/// If it can't be written. The old file stays then.
 pub fn replace(path: &Path, text: &str) -> io::Result<()> {
     atomic::replace(path, PRIVATE, |file| file.write_all(text.as_bytes())).map_err(during("write", path))
 }
 
-/// The first bytes of a file, at most `most`; none where there is no such file.
+/// At most `most` bytes from the start of a file; `None` if it doesn't exist.
 ///
 /// # Errors
-/// Where it is there and cannot be read.
+/// If it exists and can't be read.
 pub fn beginning(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
     let file = match open_regular(path) {
         Ok(file) => file,

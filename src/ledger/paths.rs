@@ -1,11 +1,11 @@
-//! Where a run's files are, from the names that the user gave.
+//! The paths of a run's files.
 
 use crate::files::{during, identity};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-/// The files of one run, all beside its results.
+/// All next to the results.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunFiles {
     /// `--output`.
@@ -14,14 +14,14 @@ pub struct RunFiles {
     pub manifest: PathBuf,
     /// `OUTPUT.journal`: the lock, and the lines that may have been sent.
     pub journal: PathBuf,
-    /// `--remaining`, where it is not given.
+    /// The default of `--remaining`.
     pub remaining: PathBuf,
-    /// `OUTPUT.summary.json`: the totals for `--on-finish`, where `--summary-json` is not given.
+    /// `OUTPUT.summary.json`: the summary for `--on-finish` without `--summary-json`.
     pub summary: PathBuf,
 }
 
 impl RunFiles {
-    /// The files beside `results`. Give the path that [`resolve`] returned: only then do two names of one file share a lock.
+    /// `results` must be a path from [`resolve`], so that all paths of one file have the same lock.
     #[must_use]
     pub fn beside(results: PathBuf) -> Self {
         let (manifest, journal) = (appended(&results, ".manifest.json"), appended(&results, ".journal"));
@@ -49,8 +49,8 @@ pub fn remaining_beside(output: &Path) -> PathBuf {
     appended(&without_extension(output, &["csv"]), ".remaining.csv")
 }
 
-/// The archived results of the run `run_id`: `sessions.results.csv` gives `sessions.results.RUN-ID.csv`. The id comes from
-/// a file that somebody may have edited, so what could lead out of the folder is left out of it.
+/// Archived results: `sessions.results.csv` becomes `sessions.results.RUN-ID.csv`. The id comes from a file that may
+/// have been edited, so characters that could lead to another directory are removed.
 #[must_use]
 pub fn put_aside(output: &Path, run_id: &str) -> PathBuf {
     let plain = without_extension(output, &["csv"]);
@@ -66,7 +66,7 @@ pub fn report_beside(results: &Path) -> PathBuf {
     appended(&without_extension(results, &["csv"]), ".report.html")
 }
 
-/// Compression and table extensions go; any other stays, as `dump.2026` is more of a name than a kind.
+/// Removes extensions of compression and table formats. Others, as in `dump.2026`, are part of the name.
 fn replaced(input: &Path, suffix: &str) -> PathBuf {
     let plain = without_extension(input, &["gz", "zst", "zstd"]);
     appended(&without_extension(&plain, &["csv", "tsv", "tab", "txt"]), suffix)
@@ -83,14 +83,14 @@ pub(super) fn appended(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// As many links as Linux itself follows in one path.
+/// The limit of Linux for one path.
 const MOST_LINKS: usize = 40;
 
-/// The real path of an output that may not exist yet: links are followed, so that lock, manifest and results are all
-/// beside the real file, whichever of its names was given.
+/// The real path of an output that may not exist yet. Links are followed, so that lock, manifest and results are next
+/// to the real file for every path of it.
 ///
 /// # Errors
-/// Where its folder does not exist, or it is something else than a regular file (a folder, a device, a pipe).
+/// If its directory doesn't exist, or it isn't a regular file.
 pub fn resolve(output: &Path) -> io::Result<PathBuf> {
     let context = during("write", output);
     let mut path = output.to_owned();
@@ -109,7 +109,7 @@ pub fn resolve(output: &Path) -> io::Result<PathBuf> {
     Err(context(io::Error::new(io::ErrorKind::InvalidInput, "too many symbolic links")))
 }
 
-/// The real path of a file that does not exist, in a folder that must.
+/// The real path of a missing file in an existing directory.
 fn absent(path: &Path) -> io::Result<PathBuf> {
     let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it names no file"))?;
     let folder = folder_of(path);
@@ -123,11 +123,11 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Checks that a file can be made or replaced at `path` later, and leaves nothing there. Only that a pipe or a device can be
-/// written isn't checked.
+/// Checks that a file can be created or replaced at `path`, without leaving anything. Doesn't check whether a pipe or
+/// device can be written.
 ///
 /// # Errors
-/// If its folder takes no files, or `path` is a folder.
+/// If no file can be created in its directory, or `path` is a directory.
 pub fn check_writable(path: &Path) -> io::Result<()> {
     match found(path)? {
         Some(there) if there.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
@@ -136,11 +136,11 @@ pub fn check_writable(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Whether two paths lead to one regular file, by its device and inode, or by its real path if neither exists: an output that
-/// is the input would be read while it is overwritten. A pipe or a device can serve for several.
+/// Whether two paths lead to the same regular file, by device and inode, or by real path if neither exists. Pipes and
+/// devices may be used several times.
 ///
 /// # Errors
-/// Where one of them exists and cannot be looked at.
+/// If one of them exists and can't be examined.
 pub fn same_file(one: &Path, other: &Path) -> io::Result<bool> {
     match (found(one)?, found(other)?) {
         (Some(one), Some(other)) => Ok(one.is_file() && identity(&one) == identity(&other)),
@@ -151,10 +151,11 @@ pub fn same_file(one: &Path, other: &Path) -> io::Result<bool> {
     }
 }
 
-/// Whether something is at `path`. What can't be looked at isn't missing: it may be evidence, and would be written over.
+/// Whether `path` exists. A path that can't be examined is an error, because it may be evidence that would be
+/// overwritten.
 ///
 /// # Errors
-/// If it can't be looked at.
+/// If it can't be examined.
 pub fn is_there(path: &Path) -> io::Result<bool> {
     path.try_exists().map_err(during("look at", path))
 }

@@ -1,8 +1,7 @@
-//! The plan id: a digest of everything that decides which sessions a run ends. Who approves it approves exactly that.
+//! The plan id: a digest of everything that decides which sessions a run ends, so that an approval covers exactly
+//! that.
 //!
-//! It is the SHA-256 of a text with one line a part, so anybody can compute it again. To add a part:
-//! 1. a field of [`PlanParts`];
-//! 2. its line in [`PlanParts::lines`]. If the part is that of a mode or a flag, write the line only if it is used: the ids of
+//! The SHA-256 of a text with one line per part, so that anybody can recompute it. To add a part:
 //!    all other plans stay as they are;
 //! 3. if its other values can be listed, a function in [`OTHERS`]: a run with another id can then say that this part differs.
 
@@ -12,30 +11,29 @@ use crate::model::{Delimiter, IdColumn, IdColumns, Identify, SessionKind};
 use std::collections::BTreeSet;
 use std::fmt;
 
-/// The first line. Another number if a line changes its meaning.
+/// The first line. Increase the number if a line changes its meaning.
 const VERSION: &str = "slack-revoke plan 1";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlanParts {
-    /// Of the input's content, decompressed.
+    /// Of the decompressed content.
     pub content_sha256: String,
     pub content_bytes: u64,
-    /// Which column is read as which id.
     pub columns: IdColumns,
     pub delimiter: Delimiter,
-    /// What `--protect` names. Users that are only known with a token don't count.
+    /// From `--protect`, without users that are only known with a token.
     pub protections: Protections,
     pub allow_self: bool,
     pub allow_unowned: bool,
-    /// Which sessions end, and which id goes beside them.
+    /// Which sessions end, and which id is sent with them.
     pub identify: Identify,
     pub only: Option<SessionKind>,
     pub api_host: String,
-    /// The token's organization, else its workspace. Without it the id holds for every organization.
+    /// The organization of the token, otherwise its workspace. `None` makes the id valid for every organization.
     pub organization: Option<String>,
 }
 
-/// A part of the plan with the expected id that differs from this one's.
+/// A part that differs between the approved plan and this one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
     pub part: &'static str,
@@ -50,7 +48,7 @@ impl fmt::Display for Difference {
     }
 }
 
-/// Other values of a part that a plan of the same input may have had.
+/// Plans with other possible values of a part.
 type Others = fn(&PlanParts, &[&str]) -> Vec<PlanParts>;
 
 const OTHERS: [Others; 6] = [
@@ -68,7 +66,7 @@ const OTHERS: [Others; 6] = [
 ];
 
 impl PlanParts {
-    /// The id, in lower-case hexadecimal.
+    /// In lower-case hexadecimal.
     #[must_use]
     pub fn id(&self) -> String {
         sha256_hex(self.text().as_bytes())
@@ -80,8 +78,8 @@ impl PlanParts {
         Self { organization: None, ..self.clone() }
     }
 
-    /// Why `planned` is not the id of this plan: the parts that differ, if one of the plans that can be guessed has it. Empty if none
-    /// has: then the input or the list of `--protect` is another one. `hosts` are those that plans are usually made for.
+    /// The parts that differ from the plan with the id `planned`, if that plan can be guessed. Empty if it can't:
+    /// then the input or the list of `--protect` differs. `hosts` are the usual API hosts.
     #[must_use]
     pub fn differences(&self, planned: &str, hosts: &[&str]) -> Vec<Difference> {
         let with_others = |plans: Vec<Self>, others: &Others| {
@@ -104,7 +102,7 @@ impl PlanParts {
         compared.filter(|compared| compared.planned != compared.here).collect()
     }
 
-    /// What the id is the digest of.
+    /// The text whose digest is the id.
     fn text(&self) -> String {
         self.lines().into_iter().fold(format!("{VERSION}\n"), |text, (name, value)| format!("{text}{name} {value}\n"))
     }
@@ -250,7 +248,7 @@ mod tests {
         assert_eq!(named.text(), text);
     }
 
-    /// Users that only a token shows.
+    /// Users that are only known with a token.
     #[test]
     fn what_a_plan_without_a_token_cannot_know_is_no_part() {
         let named = protect(&["U1"], &[], &["jane@example.com"]);

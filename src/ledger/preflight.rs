@@ -1,4 +1,4 @@
-//! What is at an output before a run, and where the run begins in it. Writes nothing.
+//! What exists at an output before a run, and where the run starts. Writes nothing.
 
 use super::archive::ArchivedRun;
 use super::manifest::{Manifest, ManifestError, Protections};
@@ -12,70 +12,68 @@ use roaring::RoaringTreemap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// What earlier runs left at an output.
 #[derive(Debug)]
 pub struct PreviousRun<'a> {
-    /// `None` for the plan of an input without a name: nothing can be there.
+    /// `None` for the plan of a stream, which has no output.
     files: Option<&'a RunFiles>,
     ask: ResumeRequest,
     names: &'a ColumnNames,
     manifest: Option<Manifest>,
     scan: Option<Scan>,
-    /// How the two fit together; `None` without a manifest.
+    /// Results compared with the manifest; `None` without a manifest.
     seal: Option<Seal>,
 }
 
-/// What a run needs to know about its input to continue an earlier one.
+/// Facts about the input that a resumed run needs.
 pub struct InputFacts<'a> {
     pub header: &'a Fields,
     pub columns: IdColumns,
     pub sha256: &'a str,
-    /// How it compares with the input in the manifest.
+    /// The input compared with that of the manifest.
     pub matches: InputMatch,
-    /// What stands on the lines that earlier runs recorded.
+    /// The rows on the recorded lines.
     pub carried: Carried,
     pub each_row: EachRow<'a>,
 }
 
-/// An output that a run may write to, and where it begins in it.
+/// An output that a run may write to, and where it starts.
 #[derive(Debug)]
 pub struct Output {
-    /// What earlier runs left in the manifest; `None` for a run that starts with the first row.
+    /// `None` for a run that starts with the first row.
     pub manifest: Option<Manifest>,
-    /// The rows that have ended in them.
+    /// The ended rows of earlier runs.
     pub recorded: Recorded,
-    /// The results as they were read: what is there when they are written to is the same, or the run is refused.
+    /// The results as they were read. If they have changed when they are opened for writing, the run is refused.
     pub found: Option<FoundResults>,
-    /// Whether they are what the run that is continued left.
+    /// Results compared with the manifest of the resumed run.
     pub seal: Option<Seal>,
     pub start: Start,
-    /// The earlier run to be archived first.
+    /// The run to archive first.
     pub aside: Option<ArchivedRun>,
-    /// The remaining file that earlier runs left.
+    /// The remaining file of earlier runs.
     pub remaining: Option<Remaining>,
-    /// The protections of the run that is continued; `None` if there is none or its manifest doesn't have them.
+    /// The protections of the resumed run; `None` if its manifest has none.
     pub inherited: Option<Protections>,
 }
 
-/// Why a run may not write to an output.
 #[derive(Debug, thiserror::Error)]
 pub enum PreflightError {
     #[error(transparent)]
     Manifest(#[from] ManifestError),
     #[error(transparent)]
     Scan(#[from] ScanError),
-    /// The results couldn't be read to compare them with the manifest.
+    /// The results can't be compared with the manifest.
     #[error(transparent)]
     Uncompared(io::Error),
-    /// Whether there are results isn't known.
+    /// It can't be determined whether results exist.
     #[error(transparent)]
     Results(io::Error),
     #[error("{}: {refusal}", .results.display())]
     Refused { results: PathBuf, refusal: Refusal },
-    /// The rows of the run that is continued would become other ones.
+    /// Ids would be read from another column than in the resumed run.
     #[error("the run that is continued read {id} from the column {header:?}, and this one doesn't")]
     OtherIdColumn { id: String, header: String },
-    /// Whether the remaining file can be replaced isn't known.
+    /// It can't be determined whether the remaining file may be replaced.
     #[error(transparent)]
     Remaining(io::Error),
     #[error("--remaining {}: the file is there already, and it isn't what an earlier run on these results wrote", .0.display())]
@@ -83,10 +81,10 @@ pub enum PreflightError {
 }
 
 impl<'a> PreviousRun<'a> {
-    /// Reads the manifest and, if the run may continue or replace them, the results.
+    /// Reads the manifest and, if the run may resume or replace them, the results.
     ///
     /// # Errors
-    /// If one of them can't be read, or isn't what a run writes.
+    /// If one of them can't be read, or wasn't written by a run.
     pub fn read(
         files: Option<&'a RunFiles>,
         ask: ResumeRequest,
@@ -96,7 +94,7 @@ impl<'a> PreviousRun<'a> {
         let Some(files) = files else { return Ok(this) };
         this.manifest = match Manifest::load(&files.manifest) {
             Ok(mut manifest) => {
-                // The results are counted again, and they are right if the two differ.
+                // The records are counted again, and take precedence.
                 manifest.per_user.clear();
                 Some(manifest)
             }
@@ -105,7 +103,7 @@ impl<'a> PreviousRun<'a> {
         };
         let is_read = match ask.wants {
             OnExisting::Resume | OnExisting::ResumeOrStart => true,
-            // Without a manifest, a rehearsal replaces results only if they have no record.
+            // Without a manifest, a rehearsal only replaces results without records.
             OnExisting::Replace => this.manifest.is_none(),
             OnExisting::Fresh => false,
         };
@@ -122,16 +120,15 @@ impl<'a> PreviousRun<'a> {
         self.manifest.as_ref()
     }
 
-    /// The lines of the rows that have ended.
     #[must_use]
     pub fn done(&self) -> RoaringTreemap {
         self.scan.as_ref().map(|scan| scan.recorded.done().clone()).unwrap_or_default()
     }
 
-    /// Decides whether a run may begin, and where. `journal` is what the journal lists.
+    /// Decides whether a run may start, and where. `journal` is the list of the journal.
     ///
     /// # Errors
-    /// If it may not.
+    /// If it may not start.
     pub fn prepare(self, input: &InputFacts<'_>, journal: Option<PossiblySent>) -> Result<Output, PreflightError> {
         let start = self.decide(input, journal)?;
         self.check_continued(&start, input)?;
@@ -150,8 +147,8 @@ impl<'a> PreviousRun<'a> {
         let wants = self.ask.wants;
         let prior = self.manifest.as_ref().zip(self.seal);
         let prior = prior.map(|(manifest, seal)| Prior::of(manifest, input.matches, input.sha256, seal));
-        // Another input may have other columns; its results aren't written to. Nor are those that a run left which died
-        // before its manifest: they are begun again, or refused.
+        // Another input may have other columns; its results aren't changed. Neither are those of a run that died
+        // before its manifest was written: they are started again or refused.
         let may_differ = match &prior {
             Some(prior) => wants == OnExisting::ResumeOrStart && prior.is_of_other_input(),
             None => self.scan.as_ref().is_some_and(|scan| scan.columns().is_some()),
@@ -159,7 +156,7 @@ impl<'a> PreviousRun<'a> {
         let found = match &self.scan {
             Some(scan) => {
                 if !may_differ && scan.columns() != Some(input.header) {
-                    // Fails if the header is another one, or isn't the beginning of this input's.
+                    // Fails if the header isn't that of this input or its beginning.
                     self.scan_at(&files.results, Some(input.header))?;
                 }
                 Some(ExistingResults { valid_len: scan.valid_len, done: scan.recorded.done().clone() })
@@ -173,8 +170,8 @@ impl<'a> PreviousRun<'a> {
             .map_err(|refusal| PreflightError::Refused { results: files.results.clone(), refusal })
     }
 
-    /// Refuses results of other rows, since a manifest can come to lie beside another input's results, and to read the ids from
-    /// other columns than the run that is continued did.
+    /// Refuses results of other rows, because a manifest may be next to another input's results, and refuses to read
+    /// ids from other columns than the resumed run.
     fn check_continued(&self, start: &Start, input: &InputFacts<'_>) -> Result<(), PreflightError> {
         let Start::Continue { .. } = start else { return Ok(()) };
         if let (Some(scan), Some(files)) = (&self.scan, self.files) {
@@ -187,7 +184,7 @@ impl<'a> PreviousRun<'a> {
         }
     }
 
-    /// The run that makes room if this one begins where another input's results are.
+    /// The run to archive if the output has another input's results.
     fn aside(&self, start: &Start) -> Result<Option<ArchivedRun>, PreflightError> {
         let (Start::Fresh(NewRunReason::ArchivesOther), Some(manifest), Some(files)) =
             (start, &self.manifest, self.files)
@@ -195,14 +192,14 @@ impl<'a> PreviousRun<'a> {
             return Ok(None);
         };
         let Some(mut aside) = ArchivedRun::of(manifest, &files.results) else { return Ok(None) };
-        // If a run died while it made room, the results are there already.
+        // If a run died while it archived the files, the results are already moved.
         let moved = if self.scan.is_none() { self.scan_at(&aside.files.results, None)? } else { None };
         let ended = self.scan.as_ref().or(moved.as_ref()).map_or(0, |scan| scan.recorded.done().len());
         aside.count_ended(manifest.input.rows, ended);
         Ok(Some(aside))
     }
 
-    /// The remaining file that earlier runs left. Something else at its path isn't replaced.
+    /// The remaining file of earlier runs.
     fn remaining(&self) -> Result<Option<Remaining>, PreflightError> {
         let Some(files) = self.files else { return Ok(None) };
         let known = self.manifest.as_ref().and_then(|manifest| manifest.remaining.clone());
@@ -213,7 +210,7 @@ impl<'a> PreviousRun<'a> {
         }
     }
 
-    /// The results as far as they are whole; `None` if there are none.
+    /// `None` if there are no results.
     fn scan_at(&self, path: &Path, columns: Option<&Fields>) -> Result<Option<Scan>, PreflightError> {
         match scan::scan(path, columns, self.names) {
             Ok(scan) => Ok(Some(scan)),
@@ -224,8 +221,8 @@ impl<'a> PreviousRun<'a> {
 }
 
 impl Prior {
-    /// What a resumption goes by; `input` is how the input with SHA-256 `given` compares with the manifest's, and `seal` how
-    /// the results do.
+    /// `input` is the input with SHA-256 `given` compared with the manifest's, `seal` the results compared with the
+    /// manifest.
     pub(super) fn of(manifest: &Manifest, input: InputMatch, given: &str, seal: Seal) -> Self {
         Self {
             rehearsal: manifest.is_rehearsal(),
@@ -241,7 +238,6 @@ impl Prior {
 }
 
 impl Output {
-    /// The rows whose sessions an earlier run may have ended.
     #[must_use]
     pub fn possibly_sent(&self) -> PossiblySent {
         match &self.start {

@@ -1,4 +1,4 @@
-//! A results file, record by record, as [`super::results`] wrote it.
+//! Reads a results file record by record.
 
 use super::columns::ResultsHeader;
 use crate::files::atomic::open_regular;
@@ -11,22 +11,21 @@ use std::io::{self, Read};
 use std::mem;
 use std::path::{Path, PathBuf};
 
-/// The longest record that is read, in bytes: the input's limit of 1 MiB with every quote doubled, and our columns. An
-/// unclosed quote ends here instead of in memory.
+/// Maximum length of a record in bytes: the input's limit of 1 MiB with doubled quotes, and the result columns.
+/// Bounds the memory for an unclosed quote.
 const MOST_RECORD: u64 = 4 << 20;
 
-/// Why a results file cannot be used. Each says what to do.
+/// Why a results file can't be used. `Display` includes what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum ScanError {
     #[error("{} does not exist", .0.display())]
     Missing(PathBuf),
-    /// The file could not be read.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// The header does not end in our columns: another program's file.
+    /// Without the result columns in its header: another program's file.
     #[error("{} isn't a results file of slack-revoke; it wasn't changed: name another file with -o", .0.display())]
     NotResults(PathBuf),
-    /// Results, but of an input with other columns.
+    /// Results of an input with other columns.
     #[error(
         "{} has the results of an input with the columns {found}, but this input has {expected}; use the input that \
          it belongs to, or another file with -o", .path.display()
@@ -34,57 +33,58 @@ pub enum ScanError {
     OtherColumns {
         path: PathBuf,
         expected: String,
-        /// The columns that the results carry.
+        /// The input's columns in the results.
         found: String,
     },
-    /// Which of the input's columns hold the ids isn't clear.
+    /// The id columns are ambiguous.
     #[error("{}: {why}", .path.display())]
     Columns { path: PathBuf, why: Box<str> },
-    /// A record in the middle is not as it was written.
+    /// A record was changed.
     #[error(
         "{}, line {line}: {damage}; the file was changed after it was written: restore it, or correct that line, or name \
          another file with -o", .path.display()
     )]
     Damaged {
         path: PathBuf,
-        /// The line on which the record starts, in the results.
+        /// The line of the record in the results.
         line: u64,
         damage: Damage,
     },
-    /// A record of a row that isn't the input's.
+    /// A record of another row than the input's.
     #[error(
         "{} has a record for line {line}, but the input has another row there or none; the results belong to another input, or \
          were edited: restore them, or name another file with -o", .path.display()
     )]
     OtherRow {
         path: PathBuf,
-        /// The line in the input; the first such one.
+        /// The first such line of the input.
         line: u64,
     },
-    /// Two records for one row of the input.
+    /// Two records for one row.
     #[error(
         "{}, line {line}: row {row} of the input has a record already; two runs wrote here, or lines were copied: remove \
          one of the two, or name another file with -o", .path.display()
     )]
     Twice {
         path: PathBuf,
-        /// The line on which the second record starts, in the results.
+        /// The line of the second record in the results.
         line: u64,
-        /// The line in the input that both are about.
+        /// The line of the row in the input.
         row: u64,
     },
 }
 
-/// What is wrong with a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Damage {
-    /// Not as many columns as the header has.
-    Columns { found: usize, expected: usize },
-    /// A column of ours that does not read back.
+    /// Another number of columns than the header.
+    Columns {
+        found: usize,
+        expected: usize,
+    },
+    /// An invalid value in this result column.
     Column(&'static str),
-    /// Not UTF-8.
     NotUtf8,
-    /// Longer than any record that is written: most likely an unclosed quote.
+    /// Longer than any valid record, probably because of an unclosed quote.
     TooLong,
 }
 
@@ -99,17 +99,16 @@ impl fmt::Display for Damage {
     }
 }
 
-/// One record of a results file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResultRecord {
-    /// The input's columns, unchanged.
+    /// The input's columns.
     pub fields: Fields,
-    /// The row's line in the input.
+    /// Line of the row in the input.
     pub line: u64,
     pub outcome: Outcome,
 }
 
-/// The records of a results file, in the order of ending, without a torn last one. Ends after an error.
+/// The records of a results file, without an incomplete last one. Ends after an error.
 #[derive(Debug)]
 pub struct Records {
     reader: Reader,
@@ -117,10 +116,10 @@ pub struct Records {
     failed: bool,
 }
 
-/// Opens a results file to be read record by record, in memory that does not grow with it.
+/// Opens a results file. Memory doesn't grow with its size.
 ///
 /// # Errors
-/// Where the file cannot be read or does not begin with a whole header of ours.
+/// If the file can't be read or doesn't begin with a complete header.
 pub fn records(path: &Path) -> Result<Records, ScanError> {
     let mut reader = Reader::open(path)?;
     let header = reader.header()?.ok_or_else(|| ScanError::NotResults(path.to_owned()))?;
@@ -133,20 +132,20 @@ impl Records {
         &self.columns
     }
 
-    /// Where the ids stand among them.
+    /// Finds the id columns.
     ///
     /// # Errors
-    /// If that isn't clear from the header.
+    /// If they are ambiguous.
     pub fn id_columns(&self, names: &ColumnNames) -> Result<IdColumns, ScanError> {
         names
             .find(&self.columns.iter())
             .map_err(|error| ScanError::Columns { path: self.reader.path.clone(), why: error.to_string().into() })
     }
 
-    /// Whether something stands behind the last whole record that was given: a torn one, once all were given.
+    /// Whether anything follows the last record returned. After all records, that is an incomplete one.
     ///
     /// # Errors
-    /// Where the file cannot be looked at.
+    /// If the file can't be examined.
     pub fn is_torn(&self) -> io::Result<bool> {
         let file = &self.reader.csv.get_ref().inner;
         let length = file.metadata().map_err(during("look at", &self.reader.path))?.len();
@@ -167,17 +166,17 @@ impl Iterator for Records {
     }
 }
 
-/// Reads whole records and knows where the last of them ends.
+/// Reads whole records, and keeps track of the end of the last one.
 #[derive(Debug)]
 pub(super) struct Reader {
     csv: csv::Reader<Tail<File>>,
     path: PathBuf,
     text: StringRecord,
-    /// Empty until it has been read.
+    /// Empty before it is read.
     header: ResultsHeader,
-    /// The line on which the last record started.
+    /// The line of the last record.
     line: u64,
-    /// The bytes up to the end of the last whole record.
+    /// Length up to the end of the last whole record.
     valid_len: u64,
 }
 
@@ -198,22 +197,21 @@ impl Reader {
         Ok(Self { csv, path: path.to_owned(), text, header, line: 1, valid_len: 0 })
     }
 
-    /// The line on which the last record started.
+    /// The line of the last record.
     pub(super) fn line(&self) -> u64 {
         self.line
     }
 
-    /// The file as it was when it was opened.
     pub(super) fn seen(&self) -> io::Result<FileSnapshot> {
         FileSnapshot::of(&self.csv.get_ref().inner).map_err(during("look at", &self.path))
     }
 
-    /// The bytes up to the end of the last whole record.
+    /// Length up to the end of the last whole record.
     pub(super) fn valid_len(&self) -> u64 {
         self.valid_len
     }
 
-    /// The header, if it is whole; `None` if the file ends before it does.
+    /// `None` if the header is incomplete.
     pub(super) fn header(&mut self) -> Result<Option<ResultsHeader>, ScanError> {
         let not_ours = |path: &Path| ScanError::NotResults(path.to_owned());
         match self.read() {
@@ -227,7 +225,7 @@ impl Reader {
         Ok(Some(self.header.clone()))
     }
 
-    /// The next whole record as it stands in the reader's buffer; none at the end of the file or before a torn tail.
+    /// The next whole record; `None` at the end of the file or before an incomplete record.
     pub(super) fn next_view(&mut self) -> Result<Option<View<'_>>, ScanError> {
         if !self.read()? {
             return Ok(None);
@@ -240,14 +238,15 @@ impl Reader {
         Ok(self.next_view()?.map(View::into_record))
     }
 
-    /// Reads one whole record into `text`; false where there is none left.
+    /// Reads a whole record into `text`. Returns false if there is none.
     fn read(&mut self) -> Result<bool, ScanError> {
         let start = self.csv.position().clone();
         self.csv.get_mut().record_start = start.byte();
         self.line = start.line();
         let mut bytes = mem::take(&mut self.text).into_byte_record();
         let found = self.csv.read_byte_record(&mut bytes).map_err(|error| self.trouble(error))?;
-        // A record is given as soon as its `\n` is seen. If the end of the file had to be seen first, there was none.
+        // The reader returns a record as soon as it sees `\n`. If it saw the end of the file first, the record is
+        // incomplete.
         if !found || self.csv.get_ref().ended {
             return Ok(false);
         }
@@ -269,7 +268,7 @@ impl Reader {
     }
 }
 
-/// Passes bytes on, and sees what a CSV reader does not tell: whether the end was met, and records without one.
+/// Detects what the CSV reader doesn't report: the end of the file, and a record that is too long.
 #[derive(Debug)]
 struct Tail<R> {
     inner: R,
@@ -292,7 +291,7 @@ impl<R: Read> Read for Tail<R> {
     }
 }
 
-/// A record in the reader's buffer, checked to the last column.
+/// A validated record in the reader's buffer.
 #[derive(Debug)]
 pub(super) struct View<'a> {
     text: &'a StringRecord,
@@ -307,7 +306,7 @@ impl<'a> View<'a> {
         if text.len() != expected {
             return Err(Damage::Columns { found: text.len(), expected });
         }
-        // A column that the file doesn't have says nothing.
+        // Columns that the file doesn't have keep their default.
         let mut line = 0;
         let mut outcome = Outcome::bare(Status::Unknown, Stamp::from_millis(0));
         for (column, text) in header.ours.iter().zip(text.iter().skip(carried)) {
@@ -316,12 +315,11 @@ impl<'a> View<'a> {
         Ok(Self { text, carried, line, outcome })
     }
 
-    /// The input's columns with the line, as the input has them.
+    /// The row in the form of [`Carried`].
     pub(super) fn row(&self) -> Carried {
         Carried::row(self.line, self.text.iter().take(self.carried))
     }
 
-    /// The text of one of the input's columns.
     pub(super) fn carried(&self, index: usize) -> &'a str {
         &self.text[index]
     }

@@ -1,7 +1,7 @@
-//! `--remaining`: the input's rows that still need processing, in the input's own shape.
+//! `--remaining`: the rows that still need processing, in the input's format.
 //!
-//! The file is replaced or removed only while it is what a run on the same results wrote: the manifest has its hash. Each run
-//! removes it before its first row, since rows of it may be done soon, and writes a new one at its end.
+//! The file is only replaced or removed if a run with the same results wrote it, as its hash in the manifest shows.
+//! Each run removes it before its first row, because its rows may be processed soon, and writes a new one at the end.
 
 use super::manifest::Manifest;
 use super::paths::{RunFiles, is_there, remaining_beside};
@@ -13,14 +13,14 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// Whether a row remains, by its line and by the status that it would end with unsent.
+/// Whether a row remains, from its line and the status with which it would end without being sent.
 pub type Keep<'a> = &'a dyn Fn(u64, Option<Status>) -> bool;
 
-/// Writes the rows that remain, and returns how many these are. The manifest has the file's hash before it is there, so that
-/// the next run takes it for its own wherever this one dies.
+/// Writes the remaining rows and returns their number. The hash is saved in the manifest before the file is created,
+/// so that the next run recognizes the file wherever this one dies.
 ///
 /// # Errors
-/// If the input can't be read again, the file or the manifest can't be written, or another file is there by now.
+/// If the input can't be read, the file or the manifest can't be written, or another file exists at the path.
 pub fn write(
     copy_rows: impl FnOnce(Keep<'_>, &mut dyn Write) -> io::Result<u64>,
     recorded: &Recorded,
@@ -34,7 +34,7 @@ pub fn write(
     }
     let path = &files.remaining;
     let unwritten = during("write", path);
-    // A row that the run didn't reach has no record, but it may be protected, or a duplicate of one that has.
+    // A row without a record may be protected, or a duplicate of one with a record.
     let keep = |line: u64, rejected: Option<Status>| {
         recorded.remains(line, strict) && rejected.is_none_or(|status| status.remains(strict))
     };
@@ -55,7 +55,7 @@ pub fn write(
     Ok(rows)
 }
 
-/// Whether a run may write its remaining rows at their path: nothing is there, or what `known`, a manifest's record, describes.
+/// Whether the path is free or has the file that `known`, from the manifest, describes.
 ///
 /// # Errors
 /// If it can't be read.
@@ -63,7 +63,7 @@ pub fn is_free_or_ours(files: &RunFiles, known: Option<&Remaining>) -> io::Resul
     if !is_there(&files.remaining)? {
         return Ok(true);
     }
-    // Archived results have it under a name that their manifest doesn't know.
+    // With archived results, it has another name than in their manifest.
     let default = remaining_beside(&files.results);
     match known {
         Some(known) if Path::new(&known.path) == files.remaining || default == files.remaining => {
@@ -73,8 +73,8 @@ pub fn is_free_or_ours(files: &RunFiles, known: Option<&Remaining>) -> io::Resul
     }
 }
 
-/// Removes what an earlier run left, at its path of then and at the one of now; rows that are sent from now on are in it.
-/// Returns the path of a file that somebody has changed since, which stays.
+/// Removes the file of an earlier run at its old and its current path, because its rows are about to be sent. Returns
+/// the path of a file that was changed, which is kept.
 ///
 /// # Errors
 /// If it can't be read or removed.
@@ -93,7 +93,6 @@ pub fn remove_stale(files: &RunFiles, known: &Remaining) -> io::Result<Option<Pa
     Ok(changed)
 }
 
-/// Whether the file at `path` is the one that `known` describes.
 pub(super) fn is_known(path: &Path, known: Option<&Remaining>) -> io::Result<bool> {
     Ok(match known {
         Some(known) => is_there(path)? && holds(path, known)?,

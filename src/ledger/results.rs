@@ -1,8 +1,8 @@
-//! The results: one record for each row that has ended, written whole and at once.
+//! The results: one record per ended row.
 //!
-//! Records are encoded in memory, and those that ended together leave in one `write`. `kill -9` can end it between two
-//! pages of the file: then whole records stand there and at most one torn tail, none of them shown yet, and [`super::scan`]
-//! passes over the tail. A write that the disk cut short is cut back to the last record that is whole.
+//! Records are encoded in memory, and those that ended together are written with one `write`. If `kill -9` interrupts
+//! it between two pages, the file has whole records and at most one incomplete one, none of them shown yet;
+//! [`super::scan`] ignores the incomplete one. If the disk is full, the file is cut to the last whole record.
 
 use super::append_file::AppendFile;
 pub use super::append_file::NotAdded;
@@ -19,27 +19,27 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Why the results could not be begun.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateError {
     #[error("{} exists already; continue it with --resume, or name another file with -o", .0.display())]
     Exists(PathBuf),
     #[error("{} is in use by another run under another name; wait for it to end, or name another file with -o", .0.display())]
     Held(PathBuf),
-    /// The file could not be made or opened.
+    /// The file couldn't be created or opened.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
 
-/// Records that are encoded and not yet written.
+/// Encoded records that aren't written yet.
 #[derive(Debug, Default)]
 struct EncodedRecords {
     bytes: Vec<u8>,
-    /// Where in `bytes` each record ends.
+    /// The end of each record in `bytes`.
     ends: Vec<usize>,
 }
 
-/// Where the encoder writes to: a flush is the end of a record. In a cell, for the encoder lends it only to be read.
+/// The target of the encoder, whose flush marks the end of a record. A cell, because the encoder only returns a
+/// shared reference.
 #[derive(Debug, Default)]
 struct Encoded(RefCell<EncodedRecords>);
 
@@ -56,19 +56,19 @@ impl Write for Encoded {
     }
 }
 
-/// Writes results. Dropped without [`Self::finish`], it leaves the last half second to the operating system.
+/// If it is dropped without [`Self::finish`], the last half second isn't synced.
 #[derive(Debug)]
 pub struct ResultsWriter {
     file: AppendFile,
     encoder: csv::Writer<Encoded>,
     header: ResultsHeader,
-    /// For numbers and times on their way into a field.
+    /// Buffer for numbers and times.
     scratch: String,
     syncer: Syncer,
 }
 
 impl ResultsWriter {
-    /// Begins or continues the results, as it was decided from what was `found` there. `columns` are the input's.
+    /// Starts or continues the results, as decided. `columns` are those of the input.
     ///
     /// # Errors
     /// See [`Self::create`] and [`Self::resume`].
@@ -95,19 +95,19 @@ impl ResultsWriter {
         }
     }
 
-    /// Makes the file, readable by its owner alone, and writes its header.
+    /// Creates the file with mode 0600 and writes its header.
     ///
     /// # Errors
-    /// [`CreateError::Exists`] where the file is there already, even if it is empty.
+    /// [`CreateError::Exists`] if the file exists, even if it is empty.
     pub fn create(path: &Path, columns: &Fields) -> Result<Self, CreateError> {
         let file = create_locked(path)?;
         Ok(Self::open(file, path, ResultsHeader::new(columns), 0)?)
     }
 
-    /// As [`Self::create`], in the place of what is there. For rehearsals; [`super::resume::decide`] says when.
+    /// As [`Self::create`], but replaces an existing file. For rehearsals; see [`super::resume::decide`].
     ///
     /// # Errors
-    /// Where the old file cannot be removed or the new one not made.
+    /// If the old file can't be removed or the new one can't be created.
     pub fn replace(path: &Path, columns: &Fields) -> Result<Self, CreateError> {
         match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(during("replace", path)(error).into()),
@@ -115,11 +115,11 @@ impl ResultsWriter {
         }
     }
 
-    /// Continues the file that a scan has `seen`, whose first `valid_len` bytes are whole records; what follows them is a torn
-    /// tail and is cut off. With 0 the file is begun anew. `header` is the one that it has, or gets.
+    /// Continues the file that a scan has `seen`. Everything after the first `valid_len` bytes, which are whole
+    /// records, is cut off. With 0 the file is started again with `header`.
     ///
     /// # Errors
-    /// [`CreateError::Held`]; or if the file can't be opened, cut or written, or isn't what was seen.
+    /// [`CreateError::Held`], or if the file can't be opened, cut or written, or isn't the one seen.
     pub fn resume(path: &Path, header: ResultsHeader, seen: FileSnapshot, valid_len: u64) -> Result<Self, CreateError> {
         let context = during("continue", path);
         let file = private().append(true).open(path).map_err(context)?;
@@ -142,14 +142,13 @@ impl ResultsWriter {
         Ok(Self { file, encoder, header, scratch: String::new(), syncer })
     }
 
-    /// Adds the records of rows that have ended, in one write. When this returns, they survive the death of the process.
+    /// Appends the records of ended rows with one write. When this returns, they survive the death of the process.
     ///
-    /// A row with fewer fields than the header is filled up, and fields beyond the header's are left out: each record has
-    /// every column.
+    /// Each record has every column of the header: missing fields are empty, surplus ones are dropped.
     ///
     /// # Errors
-    /// Where a record could not be written (those before it are, and nothing of it stays), or since the last call the file
-    /// could not be synced or was found deleted, replaced or truncated.
+    /// If a record couldn't be written (those before it are), or if since the last call a sync failed or the file was
+    /// found to be deleted, replaced or truncated.
     pub fn append<'a>(&mut self, records: impl IntoIterator<Item = (&'a Row, &'a Outcome)>) -> Result<(), NotAdded> {
         self.check()?;
         let encoded = self.encode_all(records);
@@ -167,10 +166,10 @@ impl ResultsWriter {
         })
     }
 
-    /// Whether records can still be kept, as far as is known: worth asking before a row is sent.
+    /// Fails if it is known that records can't be written; to be called before a row is sent.
     ///
     /// # Errors
-    /// As [`Self::append`], for what was found since.
+    /// As [`Self::append`].
     pub fn check(&self) -> io::Result<()> {
         self.syncer.synced_file().check()
     }
@@ -178,13 +177,13 @@ impl ResultsWriter {
     /// Syncs the last records and closes the file.
     ///
     /// # Errors
-    /// Where the file cannot be synced, or is no longer what was written.
+    /// If the file can't be synced or was changed.
     pub fn finish(self) -> io::Result<()> {
         let is_ours = self.syncer.synced_file().ends_with_ours();
         self.syncer.finish().and(is_ours)
     }
 
-    /// Removes a file without records, of a run that can't begin.
+    /// Removes a file without records, if the run can't start.
     ///
     /// # Errors
     /// If it can't be removed.
@@ -203,7 +202,7 @@ impl ResultsWriter {
     }
 }
 
-/// Makes a file that wasn't there, readable by its owner alone, and locks it.
+/// Creates a new file with mode 0600 and locks it.
 pub(super) fn create_locked(path: &Path) -> Result<File, CreateError> {
     let file = private().append(true).create_new(true).open(path).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => CreateError::Exists(path.to_owned()),
@@ -214,7 +213,7 @@ pub(super) fn create_locked(path: &Path) -> Result<File, CreateError> {
     Ok(file)
 }
 
-/// Locks the file itself until it is closed: by another name, a hard link, a second run finds another journal.
+/// Locks the results file too, because a second run through a hard link uses another journal.
 pub(super) fn lock(file: &File, path: &Path) -> Result<(), CreateError> {
     file.try_lock().map_err(|error| match error {
         TryLockError::WouldBlock => CreateError::Held(path.to_owned()),

@@ -1,4 +1,4 @@
-//! Whether a run may write where it was told to, and where it begins. Pure: the facts go in, the decision comes out.
+//! Decides whether a run may write to an output, and where it starts. Pure.
 
 use crate::model::{InputMatch, PossiblySent};
 use roaring::RoaringTreemap;
@@ -6,26 +6,25 @@ use roaring::RoaringTreemap;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ResumeRequest {
     pub wants: OnExisting,
-    /// Whether the calls go to the stand-in.
     pub rehearsal: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnExisting {
-    /// Nothing: the default.
+    /// Refuse existing results; the default.
     Fresh,
-    /// The results of an interrupted run: `--resume`.
+    /// `--resume`.
     Resume,
-    /// Anything of ours: it is continued, or archived if it belongs to another input: `--resume-or-start`.
+    /// `--resume-or-start`: resume, or archive the results of another input.
     ResumeOrStart,
-    /// The results of a rehearsal, to be replaced.
+    /// Replace the results of a rehearsal.
     Replace,
 }
 
-/// How results compare with what the manifest says of them.
+/// The results compared with the manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Seal {
-    /// The last run died before it could say anything.
+    /// The last run died before its end was recorded.
     Unsealed,
     Intact,
     Cut,
@@ -33,39 +32,37 @@ pub enum Seal {
     Edited,
 }
 
-/// What the manifest says about the runs before.
+/// Earlier runs, from the manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prior {
-    /// Whether they were rehearsals.
     pub rehearsal: bool,
-    /// Whether the last of them reached every row.
+    /// Whether every row has a record.
     pub complete: bool,
-    /// Rows that the input had then.
+    /// Rows of their input.
     pub rows: u64,
-    /// The most rows that were recorded when one of them began; the journal need not name them.
+    /// Highest number of records at the start of a run. The journal needn't list these rows.
     pub ended_before: u64,
-    /// How the input of now compares with the one of then.
+    /// The current input compared with theirs.
     pub input: InputMatch,
-    /// The SHA-256 of the input of then.
+    /// SHA-256 of their input.
     pub recorded_sha256: Box<str>,
-    /// The SHA-256 of the input of now.
+    /// SHA-256 of the current input.
     pub given_sha256: Box<str>,
-    /// How the results of now compare with those of then.
+    /// The current results compared with theirs.
     pub seal: Seal,
 }
 
 impl Prior {
-    /// Whether the results belong to another input.
     #[must_use]
     pub fn is_of_other_input(&self) -> bool {
         self.input == InputMatch::Other
     }
 }
 
-/// What the results hold. Without `--resume` only its being there counts, and the default says enough.
+/// Without `--resume`, only the existence matters, so the default is enough.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ExistingResults {
-    /// Bytes up to the end of the last whole record; 0 where not even the header is whole.
+    /// Length up to the end of the last whole record; 0 if the header is incomplete.
     pub valid_len: u64,
     /// The lines of the rows that have ended.
     pub done: RoaringTreemap,
@@ -74,37 +71,36 @@ pub struct ExistingResults {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Start {
     Fresh(NewRunReason),
-    /// After the records that are there.
+    /// After the existing records.
     Continue {
-        /// Bytes of the results that stay; what follows is torn.
+        /// Length of the whole records.
         valid_len: u64,
         done: RoaringTreemap,
-        /// The rows whose `session_not_found` now means `already_revoked`.
+        /// Rows whose `session_not_found` means `already_revoked`.
         maybe_sent: PossiblySent,
     },
 }
 
-/// Why a run begins with the first row.
+/// Why a run starts with the first row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NewRunReason {
-    /// Nothing is there, and nothing was expected.
+    /// No results exist, and `--resume` wasn't given.
     FirstRun,
-    /// `--resume` was asked for, and there is nothing to resume: worth a note.
+    /// No results exist, although `--resume` was given.
     NothingToResume,
-    /// An earlier run died before its first record, and perhaps before its manifest.
+    /// An earlier run died before its first record.
     NothingWritten,
     ReplacesRehearsal,
-    /// What is there belongs to another input: it is archived, then the run begins.
+    /// The results of another input are archived first.
     ArchivesOther,
 }
 
-/// Why a run may not write there.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// Without `--resume` nothing is written over.
+    /// Results exist, and `--resume` wasn't given.
     #[error("the results of an earlier run are there; continue them with --resume, or name another file with -o")]
     Exists,
-    /// Results without a manifest could belong to any input.
+    /// Without a manifest, the input of the results is unknown.
     #[error(
         "the results have no manifest next to them, so it isn't known which input they belong to; put OUTPUT.manifest.json \
          back, or name another file with -o"
@@ -116,36 +112,36 @@ pub enum Refusal {
     )]
     OtherInput {
         recorded: Box<str>,
-        /// Of the input given.
+        /// SHA-256 of the current input.
         given: Box<str>,
     },
-    /// Something in them is no longer what a run wrote.
+    /// The results were changed.
     #[error(
         "the results were changed since the last run wrote them: their length or SHA-256 isn't that of the manifest; restore \
          them, or begin a new run of what is still to do with -o"
     )]
     Edited,
-    /// A complete run without results.
+    /// The results of a complete run are missing.
     #[error(
         "every row has ended, and the results that say how are gone; put them back, or send every row again with -o and \
          another file"
     )]
     Missing,
-    /// A real run must not take a rehearsal's word for what is revoked.
+    /// A real run must not continue a rehearsal.
     #[error("the results are a rehearsal's, in which nothing was revoked; name another file with -o")]
     IsRehearsal,
-    /// A rehearsal must not touch evidence.
+    /// A rehearsal must not change real results.
     #[error("the results are a real run's, and a rehearsal never touches those; name another file with -o")]
     IsReal,
 }
 
-/// Decides whether a run may begin, and where.
+/// Decides whether a run may start, and where.
 ///
-/// `prior` is what a manifest says, `found` what the results hold, and `journal` what the journal lists: each none where
-/// its file is not there.
+/// `prior` is from the manifest, `found` from the results, `journal` from the journal; each is `None` if the file
+/// doesn't exist.
 ///
 /// # Errors
-/// [`Refusal`], which says what to do instead. Nothing may be written then.
+/// [`Refusal`], which includes what to do. Nothing may be written then.
 pub fn decide(
     ask: ResumeRequest,
     prior: Option<Prior>,
@@ -202,8 +198,8 @@ fn resume(
     Ok(Start::Continue { valid_len, done, maybe_sent })
 }
 
-/// As [`resume`], but where that finds nothing or another input, a run begins. Results that nothing tells the input of, and
-/// those of the other kind of run, are refused all the same: they may be anybody's.
+/// As [`resume`], but starts a run if there is nothing to resume or the results belong to another input. Results of
+/// an unknown input or of the other kind of run are still refused.
 fn resume_or_start(
     rehearsal: bool,
     prior: Option<Prior>,
@@ -217,9 +213,9 @@ fn resume_or_start(
     }
 }
 
-/// A complete run has no row in flight: so either every row of then is still recorded, and none is in doubt, or records
-/// were cut off since, and any may be one of theirs. A run that died has listed what it sent, unless the list is gone; but
-/// a run on a complete one begins its list anew, so where fewer rows are recorded than it found, any may be in doubt too.
+/// After a complete run, no row is in doubt if every row still has a record; otherwise records were cut off, and any
+/// row may have been sent. A run that died has listed what it sent, unless the list is missing. A run after a
+/// complete one starts a new list, so if fewer rows have records than at its start, any row may have been sent too.
 fn maybe_sent(prior: &Prior, done: u64, journal: Option<PossiblySent>) -> PossiblySent {
     match (prior.complete, journal) {
         (true, _) if done >= prior.rows => PossiblySent::default(),

@@ -1,7 +1,7 @@
-//! What a results file already holds: read once before a run is resumed, in memory of about two bits for each row.
+//! Reads a results file before a run is resumed. Needs about two bits of memory per row.
 //!
-//! The file may have been cut at any byte. A record counts if its `\n` is there, outside quotes; everything after the last
-//! such record is a torn tail, and [`Scan::valid_len`] says where it begins.
+//! The file may have been cut at any byte. A record counts if its `\n` exists outside quotes. [`Scan::valid_len`] is
+//! the end of the last such record.
 
 use super::columns::ResultsHeader;
 use super::record::Reader;
@@ -16,27 +16,26 @@ use std::io;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
-/// The content of a results file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scan {
-    /// Bytes up to the end of the last whole record; 0 where not even the header is whole.
+    /// Length up to the end of the last whole record; 0 if the header is incomplete.
     pub valid_len: u64,
     pub recorded: Recorded,
-    /// What the records carry of them.
+    /// The rows of the records.
     pub carried: Carried,
-    /// The file that was read: a run goes on in this one only.
+    /// The file that was read, which a run must continue.
     pub found: FoundResults,
 }
 
-/// Results that a scan found, for a run to go on in.
+/// The results file found by a scan.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FoundResults {
     pub seen: FileSnapshot,
-    /// `None` if the header isn't whole.
+    /// `None` if the header is incomplete.
     pub header: Option<ResultsHeader>,
 }
 
-/// The rows that have ended, without their records. A run goes on counting in the one that the scan gave.
+/// The ended rows, without their records. A run continues to count in it.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Recorded {
     done: RoaringTreemap,
@@ -48,19 +47,19 @@ pub struct Recorded {
     window: Option<Window>,
 }
 
-/// The lines of which a record was seen: each of them may have one.
+/// Lines that have a record, to detect a second one.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SeenLines(RoaringTreemap);
 
 impl SeenLines {
-    /// Notes a line; false where it was there already.
+    /// Returns false if the line was already noted.
     pub fn note(&mut self, line: u64) -> bool {
         self.0.insert(line)
     }
 }
 
 impl Scan {
-    /// The input's columns, from the header; `None` if the header isn't whole.
+    /// The input's columns; `None` if the header is incomplete.
     #[must_use]
     pub fn columns(&self) -> Option<&Fields> {
         self.found.header.as_ref().map(|header| &header.input)
@@ -68,12 +67,12 @@ impl Scan {
 }
 
 impl Recorded {
-    /// Makes room for so many users more than have rows that ended.
+    /// Reserves memory for more users.
     pub fn expect_users(&mut self, more: u64) {
         self.tally.expect_users(more);
     }
 
-    /// Takes in one row that has ended; false, and nothing is counted, where its line has ended before.
+    /// Counts an ended row. Returns false, without counting it, if its line has ended before.
     pub fn add(&mut self, row: &Row, columns: IdColumns, outcome: &Outcome) -> bool {
         self.count(row.line, outcome, owners(columns, |index| row.fields.get(index)))
     }
@@ -101,25 +100,23 @@ impl Recorded {
         true
     }
 
-    /// The lines of the rows that have ended.
     #[must_use]
     pub fn done(&self) -> &RoaringTreemap {
         &self.done
     }
 
-    /// The lines of the rows whose sessions are gone, or may be: other rows that name the same sessions go by it.
+    /// Lines of rows whose session is gone or may be gone, for other rows with the same session.
     #[must_use]
     pub fn may_be_gone(&self) -> &RoaringTreemap {
         &self.may_be_gone
     }
 
-    /// Whether the row of this line belongs into `--remaining`: it has not ended, or not in a way that settles it.
+    /// Whether the row belongs in the remaining file: it has no record, or one that needs further processing.
     #[must_use]
     pub fn remains(&self, line: u64, strict: bool) -> bool {
         !self.done.contains(line) || self.remains.contains(line) || (strict && self.remains_strictly.contains(line))
     }
 
-    /// Totals of the rows that have ended.
     #[must_use]
     pub fn tally(&self) -> &Tally {
         &self.tally
@@ -130,33 +127,33 @@ impl Recorded {
         &self.failures
     }
 
-    /// Rows that have ended and yet remain.
+    /// Number of rows with a record that remain.
     #[must_use]
     pub fn remaining(&self, strict: bool) -> u64 {
         self.remains.len() + if strict { self.remains_strictly.len() } else { 0 }
     }
 
-    /// When it all happened; none where no row has ended.
+    /// `None` without records.
     #[must_use]
     pub fn window(&self) -> Option<Window> {
         self.window
     }
 }
 
-/// The owners that a record names, for the totals: its fields are given by `field`. What isn't an id belongs to nobody.
+/// Workspace and user of a record, for the totals; `None` for invalid ids.
 fn owners<'a>(columns: IdColumns, field: impl Fn(usize) -> Option<&'a str>) -> (Option<TeamId>, Option<UserId>) {
     let team = columns.team.and_then(&field).and_then(|text| TeamId::parse(text).ok());
     let user = columns.user.and_then(&field).and_then(|text| UserId::parse(text).ok());
     (team, user)
 }
 
-/// Reads a results file, whatever its size and wherever it was cut.
+/// Reads a results file of any size, possibly truncated.
 ///
-/// `expected` are the columns of the input that the results must belong to; without them, any input's will do. `names` are
-/// those of the columns with ids.
+/// `expected` are the columns of the input; `None` accepts any. `names` are the names of the id columns.
 ///
 /// # Errors
-/// [`ScanError`], where the file is missing or another program's, belongs to an input with other columns, or was changed.
+/// [`ScanError`] if the file is missing, is another program's, belongs to an input with other columns, or was
+/// changed.
 pub fn scan(path: &Path, expected: Option<&Fields>, names: &ColumnNames) -> Result<Scan, ScanError> {
     let mut reader = Reader::open(path)?;
     let seen = reader.seen()?;
@@ -170,20 +167,21 @@ pub fn scan(path: &Path, expected: Option<&Fields>, names: &ColumnNames) -> Resu
         }
     }
     let (recorded, carried) = match columns {
-        // An input with such a header is refused; only totals depend on it here.
+        // An input with such a header is refused; here it only affects totals.
         Some(columns) => record_all(&mut reader, path, names.find(&columns.iter()).unwrap_or_default())?,
         None => Default::default(),
     };
     Ok(Scan { valid_len: reader.valid_len(), recorded, carried, found: FoundResults { seen, header } })
 }
 
-/// Reads the input again, and calls its argument with the line and the content of each row.
+/// Calls its argument with the line and content of every row of the input.
 pub type EachRow<'a> = &'a dyn Fn(&mut dyn FnMut(u64, Carried)) -> io::Result<()>;
 
-/// Checks that each record is of the row that stands on its line. `carried` is what the input has on the lines of the scan.
+/// Checks that each record has the row of its line. `carried` is the sum over the input's rows on the lines of the
+/// scan.
 ///
 /// # Errors
-/// [`ScanError::OtherRow`]; and if a file can't be read again to find it.
+/// [`ScanError::OtherRow`], or if a file can't be read to find it.
 pub fn check_rows(scan: &Scan, path: &Path, carried: Carried, each_row: EachRow<'_>) -> Result<(), ScanError> {
     if scan.carried == carried {
         return Ok(());
@@ -220,8 +218,8 @@ fn other_columns(path: &Path, expected: &Fields, found: &Fields) -> ScanError {
     ScanError::OtherColumns { path: path.to_owned(), expected: listed(expected), found: listed(found) }
 }
 
-/// Whether a file without a whole header is the beginning of ours, and nothing or, where the data never arrived before a
-/// power loss, zeros behind it. Anything else is another program's, and must not be written over.
+/// Whether a file with an incomplete header is the beginning of this header, possibly followed by zeros after a power
+/// loss. Anything else is another program's file and must not be overwritten.
 fn is_torn_header(path: &Path, columns: &Fields) -> io::Result<bool> {
     let header = ResultsHeader::new(columns).encoded();
     let mut file = BufReader::new(open_regular(path)?);

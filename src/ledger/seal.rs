@@ -1,6 +1,5 @@
-//! Whether results are still what the last run left: its manifest has their length, their SHA-256 and their totals. What was
-//! changed since the last write of ours is not evidence; what was only cut off is sent again. Of a run that was killed only the records
-//! that it began with are known.
+//! Compares results with the manifest's length, SHA-256 and totals. Changed results aren't evidence; the rows of
+//! records that were only cut off are sent again. For a killed run, only the records at its start are known.
 
 use super::manifest::Manifest;
 use super::resume::Seal;
@@ -10,7 +9,7 @@ use crate::model::FileRole;
 use std::io;
 use std::path::Path;
 
-/// Compares what a scan of `path` found with what `manifest` says.
+/// Compares a scan of `path` with `manifest`.
 ///
 /// # Errors
 /// If the results can't be read again.
@@ -26,7 +25,7 @@ pub fn check(manifest: &Manifest, scan: Option<&Scan>, path: &Path) -> io::Resul
     Ok(if print.bytes == bytes && print.sha256 == *sha256 { Seal::Intact } else { Seal::Edited })
 }
 
-/// Compares what a run that has no end found of the runs before it.
+/// Compares the beginning that a run without an end started from.
 fn check_beginning(manifest: &Manifest, scan: &Scan, path: &Path) -> io::Result<Seal> {
     let Some(known) = manifest.subjects.iter().find(|subject| subject.role == FileRole::Results) else {
         return Ok(Seal::Unsealed);
@@ -38,7 +37,7 @@ fn check_beginning(manifest: &Manifest, scan: &Scan, path: &Path) -> io::Result<
     Ok(if found.sha256 == known.digest.sha256 { Seal::Unsealed } else { Seal::Edited })
 }
 
-/// Whether what is left of a file that became shorter can be its beginning: a record less, and of no status more.
+/// Whether a shorter file can be the beginning of the original: fewer records, and no status with more.
 fn is_cut(manifest: &Manifest, scan: &Scan) -> bool {
     let (found, sealed) = (scan.recorded.tally().counts(), &manifest.totals.by_status);
     let ended: u64 = sealed.iter().map(|(_, rows)| rows).sum();
@@ -59,7 +58,7 @@ mod tests {
 
     const ADDED: &str = "1,5,revoked,,,,0,0,,2026-11-23T18:42:01.123Z,\n";
 
-    /// Results of three rows, and the manifest that a run wrote of them.
+    /// Results of three rows with their manifest.
     fn sealed(folder: &Path) -> (PathBuf, String, Manifest) {
         let path = folder.join("r.csv");
         let mut writer = ResultsWriter::create(&path, &fields(&["session_id"])).unwrap();
@@ -102,7 +101,7 @@ mod tests {
         {
             assert_eq!(look(text), Seal::Edited, "{text}");
         }
-        // Shorter, with every record; and cut, with one that was changed.
+        // Shorter with every record, and truncated with a changed record.
         assert_eq!(look(&whole.replace("3,failed", "3,invalid").replace(".123Z", "Z")), Seal::Edited);
         let revoked = whole.replace("4,revoked", "4,failed").replace("3,failed", "3,revoked");
         assert_eq!(look(&revoked.replace("2,revoked", "2,unknown")[..revoked.len() - 3]), Seal::Edited);

@@ -1,6 +1,6 @@
-//! Seals: signatures and timestamps of manifests, as `--seal-command` wrote them. What they are is not looked at: the name of a seal
-//! says of which manifest it is, `OUTPUT.manifest.json.SHA256.seal`. Those of earlier manifests stay, because a timestamp of the
-//! moment at which a run ended can't be made again.
+//! Seals: signatures and timestamps of manifests, as `--seal-command` printed them. Their content isn't examined; the
+//! name `OUTPUT.manifest.json.SHA256.seal` identifies the manifest. Seals of earlier manifests are kept, because a
+//! timestamp of that moment can't be made again.
 
 use super::paths::appended;
 use crate::files::atomic;
@@ -11,12 +11,12 @@ use std::io::{self, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-/// The seal of the manifest at `manifest`, when that has this digest.
+/// The path of the seal of a manifest with this digest.
 fn path_of(manifest: &Path, sha256: &str) -> PathBuf {
     appended(manifest, &format!(".{sha256}.seal"))
 }
 
-/// Keeps a seal, readable by its owner alone.
+/// Writes a seal with mode 0600.
 ///
 /// # Errors
 /// If it can't be written.
@@ -26,10 +26,10 @@ pub fn write(manifest: &Path, sha256: &str, seal: &[u8]) -> io::Result<PathBuf> 
     Ok(path)
 }
 
-/// The seals beside a manifest, each with the digest of its manifest.
+/// The seals next to a manifest, each with the digest of its manifest.
 ///
 /// # Errors
-/// If the folder can't be read.
+/// If the directory can't be read.
 pub fn beside(manifest: &Path) -> io::Result<Vec<(String, PathBuf)>> {
     let folder = manifest.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let names =
@@ -46,10 +46,10 @@ fn digest_in(name: &OsStr, manifest: &OsStr) -> Option<String> {
     is_digest.then(|| String::from_utf8_lossy(rest).into_owned())
 }
 
-/// Calls `each` with the path of each seal and the one that it has beside another manifest.
+/// Calls `each` with the path of each seal and its path next to another manifest.
 ///
 /// # Errors
-/// Those of `each`, and if the folder can't be read.
+/// Errors of `each`, or if the directory can't be read.
 pub(super) fn each_moved(
     from: &Path,
     to: &Path,
@@ -58,7 +58,7 @@ pub(super) fn each_moved(
     beside(from)?.iter().try_for_each(|(sha256, path)| each(path, &path_of(to, sha256)))
 }
 
-/// Removes the seals of a rehearsal that is replaced.
+/// Removes the seals of a replaced rehearsal.
 ///
 /// # Errors
 /// If one can't be removed.

@@ -1,9 +1,9 @@
-//! A growing file, brought to the disk at least once a second and watched while it grows.
+//! Syncs a growing file at least once a second, and checks it while it grows.
 //!
-//! The writer never waits for the disk: `write` alone survives the death of the process, and only a power loss needs the
-//! sync. So a thread of its own does it, and what it finds is told at the next write. The first write after a pause wakes
-//! it and is synced at once; what follows waits until half a second after the last sync. While nothing is written nothing
-//! wakes it, and the writer looks at the file itself before it breaks the pause.
+//! The writer never waits for the disk: written data survives the death of the process, and the sync is only needed
+//! for a power loss. A thread does it, and its errors are reported at the next write. The first write after a pause
+//! wakes the thread and is synced immediately; later ones at most half a second after the last sync. Without writes
+//! the thread sleeps, and the writer checks the file itself before it writes again.
 
 mod wakeup;
 
@@ -18,20 +18,20 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use wakeup::Wakeup;
 
-/// From the end of one sync to the next at least, and for a write to its sync at most: half of the second that contract.md
-/// promises, so that the sync itself fits into it too.
+/// Minimum time between two syncs, and maximum time from a write to its sync: half of the second that contract.md
+/// promises, so that the sync itself fits into it.
 const PERIOD: Duration = Duration::from_millis(500);
 
-/// What the writer and the thread both know of the file.
+/// The state shared by the writer and the thread.
 #[derive(Debug)]
 pub(super) struct SyncedFile {
     file: File,
     path: PathBuf,
-    /// Bytes that the writer vouches for.
+    /// Length written by the writer.
     len: AtomicU64,
     /// The value of `len` at the last sync.
     synced: AtomicU64,
-    /// Whether `failure` holds one: the writer looks at this on every record.
+    /// Whether `failure` is set, which the writer checks for every record.
     failed: AtomicBool,
     failure: Mutex<Option<(io::ErrorKind, String)>>,
     wakeup: Wakeup,
@@ -42,14 +42,14 @@ impl SyncedFile {
         &self.path
     }
 
-    /// Takes in that the file now has `len` whole bytes.
+    /// Notes that the file has `len` bytes now.
     pub(super) fn grew_to(&self, len: u64) {
         self.len.store(len, Ordering::SeqCst);
         self.wakeup.notify();
     }
 
-    /// Fails with what was found, and from then on always: after a failed sync, a later one that succeeds says nothing
-    /// about the pages that were lost.
+    /// Returns the error of the thread, and keeps returning it: after a failed sync, a successful one doesn't prove
+    /// that the lost pages were written.
     pub(super) fn check(&self) -> io::Result<()> {
         if self.wakeup.is_listened_for() {
             self.note(self.look());
@@ -67,7 +67,7 @@ impl SyncedFile {
         }
     }
 
-    /// What the thread does each time it wakes.
+    /// One iteration of the thread.
     pub(super) fn tick(&self) {
         self.note(self.look().and_then(|()| self.sync()));
     }
@@ -80,11 +80,10 @@ impl SyncedFile {
         }
     }
 
-    /// Whether the file still has a name and holds what was written. Worth asking before something is added: what stands
-    /// behind a hole, or in place of a lost header, is lost for whoever reads the file. And before each record: one alone
-    /// that is joined to half of another is damage that no resumption goes past.
+    /// Fails if the file was deleted or is shorter than written. To be called before each record: data after a hole
+    /// or without a header is lost for readers, and a record joined to a partial one can't be resumed.
     pub(super) fn holds(&self) -> io::Result<Metadata> {
-        // Read before the file is looked at: it only grows, so it must be at least this long by then.
+        // Read before the file is examined: the file only grows, so it must be at least this long.
         let len = self.len.load(Ordering::SeqCst);
         let ours = self.file.metadata().map_err(during("look at", &self.path))?;
         if ours.nlink() == 0 {
@@ -96,8 +95,8 @@ impl SyncedFile {
         Ok(ours)
     }
 
-    /// Whether it holds what was written and nothing behind it: another program's partial line would be joined to the next
-    /// record. Only for the writer, who isn't writing when he asks. As for [`check`](Self::check), a failure stays.
+    /// Fails unless the file has exactly what was written: another program's partial line would be joined to the next
+    /// record. Only for the writer. A failure is kept, as in [`check`](Self::check).
     pub(super) fn ends_with_ours(&self) -> io::Result<()> {
         let len = self.len.load(Ordering::SeqCst);
         let found = self.holds().and_then(|ours| if ours.len() > len { Err(self.added_to()) } else { Ok(()) });
@@ -112,7 +111,7 @@ impl SyncedFile {
         ))
     }
 
-    /// Whether it [`holds`](Self::holds), and the path still leads to it.
+    /// Checks [`holds`](Self::holds) and that the path leads to the file.
     fn look(&self) -> io::Result<()> {
         let ours = self.holds()?;
         match fs::metadata(&self.path) {
@@ -137,13 +136,13 @@ impl SyncedFile {
         Ok(())
     }
 
-    /// Whether there is nothing that a sync would change, or could any more.
+    /// Whether nothing is left to sync, or a failure makes it pointless.
     fn is_at_rest(&self) -> bool {
         let failed = self.failed.load(Ordering::Acquire);
         failed || self.len.load(Ordering::SeqCst) == self.synced.load(Ordering::Relaxed)
     }
 
-    /// What the thread does, until it is stopped.
+    /// The loop of the thread.
     fn keep_synced(&self) {
         let mut rest = PERIOD;
         while self.wakeup.rest(rest) {
@@ -157,13 +156,12 @@ impl SyncedFile {
     }
 }
 
-/// The one clock of this room: how long ago the last sync was decides nothing but when the next one is.
+/// Only for the interval between syncs.
 #[expect(clippy::disallowed_methods, reason = "paces the syncs on their own thread, never the run")]
 fn monotonic() -> Instant {
     Instant::now()
 }
 
-/// The thread, and the way to end it.
 #[derive(Debug)]
 pub(super) struct Syncer {
     synced_file: Arc<SyncedFile>,
@@ -171,13 +169,13 @@ pub(super) struct Syncer {
 }
 
 impl Syncer {
-    /// Starts watching `file`, which is at `path` and has `len` whole bytes.
+    /// Starts the thread for `file`, which is at `path` and has `len` bytes.
     pub(super) fn start(file: &File, path: &Path, len: u64) -> io::Result<Self> {
         let synced_file = Arc::new(SyncedFile {
             file: file.try_clone().map_err(during("open", path))?,
             path: path.to_owned(),
             len: AtomicU64::new(len),
-            // Whatever an earlier run left unsynced is synced with the first tick.
+            // Unsynced data of an earlier run is synced at the first iteration.
             synced: AtomicU64::new(u64::MAX),
             failed: AtomicBool::new(false),
             failure: Mutex::new(None),
@@ -188,19 +186,18 @@ impl Syncer {
         Ok(Self { synced_file, thread: Some(thread) })
     }
 
-    /// What the writer shares with the thread.
     pub(super) fn synced_file(&self) -> &Arc<SyncedFile> {
         &self.synced_file
     }
 
-    /// Ends the thread, and does its work a last time.
+    /// Ends the thread and syncs a last time.
     pub(super) fn finish(mut self) -> io::Result<()> {
         self.stop();
         self.synced_file.tick();
         self.synced_file.check()
     }
 
-    /// Waits for the thread: its handle holds the file open, and with it a lock.
+    /// Waits for the thread, because its handle keeps the file and its lock open.
     fn stop(&mut self) {
         self.synced_file.wakeup.stop();
         if let Some(thread) = self.thread.take() {

@@ -1,4 +1,4 @@
-//! CSV that commands other than `run` write: to standard output, to a new file that grows, or in the place of an old one.
+//! CSV output of commands other than `run`: standard output, a growing file, or an atomic replacement.
 
 use super::columns::{encoding, printable};
 use super::paths::resolve;
@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// Writes rows; they are there once [`Self::flush`] has returned.
+/// Rows are written when [`Self::flush`] returns.
 pub struct Table {
     encoder: csv::Writer<Vec<u8>>,
     sink: Sink,
@@ -18,9 +18,9 @@ pub struct Table {
 
 enum Sink {
     Stdout,
-    /// Grows row by row, locked for this process.
+    /// A growing file that is locked for this process.
     File(File, PathBuf),
-    /// Takes its place as a whole.
+    /// An atomic replacement.
     Atomic(AtomicFile, PathBuf),
 }
 
@@ -35,21 +35,21 @@ impl Table {
         Self::on(Sink::Stdout, 0)
     }
 
-    /// In a new file, readable by its owner alone.
+    /// A new file with mode 0600.
     ///
     /// # Errors
-    /// [`CreateError::Exists`] where the file is there already, even if it is empty.
+    /// [`CreateError::Exists`] if the file exists, even if it is empty.
     pub fn create(path: &Path) -> Result<Self, CreateError> {
         Ok(Self::on(Sink::File(create_locked(path)?, path.to_owned()), 0))
     }
 
-    /// Behind the first `len` bytes of a file; what follows them is cut off. Without any, the file doesn't have to be there.
+    /// Continues a file after its first `len` bytes and cuts off the rest. With 0, the file may be missing.
     ///
     /// # Errors
-    /// Where the file cannot be opened, is held by another process (`WouldBlock`), or is shorter than that.
+    /// If the file can't be opened, is locked by another process (`WouldBlock`), or is shorter than `len`.
     pub fn resume(path: &Path, len: u64) -> io::Result<Self> {
         let context = during("continue", path);
-        // It was named by a person, who may have named a link.
+        // The path was given by the user and may be a link.
         let path = &*resolve(path).map_err(context)?;
         let file = private().append(true).create(len == 0).open(path).map_err(context)?;
         lock(&file, path).map_err(|error| match error {
@@ -66,33 +66,33 @@ impl Table {
         Ok(Self::on(Sink::File(file, path.to_owned()), len))
     }
 
-    /// In the place of whatever is at `path`, once [`Self::finish`] is called.
+    /// Replaces the file at `path` when [`Self::finish`] is called.
     ///
     /// # Errors
-    /// Where no file can be made beside it.
+    /// If no temporary file can be created next to it.
     pub fn replace(path: &Path) -> io::Result<Self> {
         let file = AtomicFile::create(path, PRIVATE);
         Ok(Self::on(Sink::Atomic(file.map_err(during("write", path))?, path.to_owned()), 0))
     }
 
-    /// Adds one row to what the next flush writes.
+    /// Adds a row to be written by the next flush.
     ///
     /// # Panics
-    /// Never in practice: memory takes every row.
+    /// Never in practice, because it writes to memory.
     pub fn row<'a>(&mut self, fields: impl IntoIterator<Item = &'a str>) {
         self.encoder.write_record(fields).expect("a Vec takes whatever is written to it");
     }
 
-    /// As [`Self::row`], for fields that come from outside and must not begin a formula.
+    /// As [`Self::row`], for fields from outside, which must not start a formula.
     pub fn foreign_row<'a>(&mut self, fields: impl IntoIterator<Item = &'a str>) {
         let fields: Vec<_> = fields.into_iter().map(printable).collect();
         self.row(fields.iter().map(|field| &**field));
     }
 
-    /// Writes the rows added since the last flush, and has a file synced.
+    /// Writes the added rows and syncs a file.
     ///
     /// # Errors
-    /// Where they cannot be written.
+    /// If they can't be written.
     pub fn flush(&mut self) -> io::Result<()> {
         self.encoder.flush()?;
         let fresh = encoding().from_writer(Vec::new());
@@ -114,7 +114,7 @@ impl Table {
         Ok(())
     }
 
-    /// Flushes once so many bytes have gathered, so that memory stays bounded.
+    /// Flushes if more than `bytes` are buffered.
     ///
     /// # Errors
     /// As [`Self::flush`].
@@ -122,14 +122,14 @@ impl Table {
         if self.encoder.get_ref().len() > bytes { self.flush() } else { Ok(()) }
     }
 
-    /// The bytes flushed.
+    /// Number of flushed bytes.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "a length in bytes, of a file that always has a header")]
     pub fn len(&self) -> u64 {
         self.len
     }
 
-    /// Writes what is left, and puts a replacement into its place.
+    /// Writes the rest and completes a replacement.
     ///
     /// # Errors
     /// As [`Self::flush`].

@@ -1,9 +1,9 @@
-//! Rows and outcomes for this room's tests: what a hostile input and a hostile server can put into a record.
+//! Rows and outcomes for tests, including hostile texts.
 
 use crate::model::{Fields, IdError, Outcome, Rejection, Row, Stamp, Status};
 use proptest::prelude::*;
 
-/// Texts that a CSV has to quote, or that look like a border of something.
+/// Texts that need quoting or look like separators.
 fn nasty() -> impl Strategy<Value = String> {
     let piece = prop::sample::select(vec![
         "",
@@ -27,7 +27,7 @@ fn nasty() -> impl Strategy<Value = String> {
     prop::collection::vec(piece, 0..4).prop_map(|pieces| pieces.concat())
 }
 
-/// Texts in our own columns: no control character survives there.
+/// Texts of result columns, without control characters.
 fn words() -> impl Strategy<Value = String> {
     nasty().prop_map(|text| text.replace(char::is_control, ""))
 }
@@ -61,7 +61,7 @@ pub(super) fn outcomes() -> impl Strategy<Value = Outcome> {
     )
 }
 
-/// An input: its columns, and its rows with the outcome of each, on ascending lines.
+/// Columns, and rows with outcomes on ascending lines.
 pub(super) fn inputs(most_rows: usize) -> impl Strategy<Value = (Fields, Vec<(Row, Outcome)>)> {
     (1..4_usize).prop_flat_map(move |columns| {
         let row = (1..4_u64, prop::collection::vec(nasty(), columns), outcomes());
@@ -82,13 +82,11 @@ pub(super) fn fields<T: AsRef<str>>(texts: &[T]) -> Fields {
     texts.iter().map(AsRef::as_ref).collect()
 }
 
-/// A row; what it names does not matter to the store.
 pub(super) fn row_of<T: AsRef<str>>(line: u64, texts: &[T]) -> Row {
     let target = Err(Rejection::Id { column: "session_id", error: IdError::Missing, value: "".into() });
     Row { line, fields: fields(texts), target, may_have_been_sent: false }
 }
 
-/// An outcome with nothing but its status.
 pub(super) fn ended(status: Status) -> Outcome {
     Outcome::bare(status, Stamp::from_millis(1_795_459_321_123))
 }

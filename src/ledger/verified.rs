@@ -1,4 +1,4 @@
-//! `….verified.csv`: the results again, and beside each record what a later listing says of its session.
+//! `….verified.csv`: the results with the verification of each record.
 
 use super::columns::{ResultsHeader, cell, printable};
 use super::page_file;
@@ -9,10 +9,10 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The columns behind those of the results.
+/// The columns after those of the results.
 pub const ANSWER: [&str; 3] = ["verified", "new_sessions", "new_ips"];
 
-/// The file beside results: `sessions.results.csv` gives `sessions.results.verified.csv`.
+/// `sessions.results.csv` becomes `sessions.results.verified.csv`.
 #[must_use]
 pub fn beside(results: &Path) -> PathBuf {
     let is_csv = results.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
@@ -21,10 +21,10 @@ pub fn beside(results: &Path) -> PathBuf {
     name.into()
 }
 
-/// A header has some dozens of columns; one of this length is none.
+/// A longer header isn't one.
 const MOST_HEADER: u64 = 1024 * 1024;
 
-/// Whether the file at `path` holds answers of an earlier verification, or nothing.
+/// Whether the file is from an earlier verification, is empty, or doesn't exist.
 ///
 /// # Errors
 /// If it can't be read.
@@ -38,24 +38,22 @@ pub fn is_at(path: &Path) -> io::Result<bool> {
     Ok(!found || names.strip_suffix(&ANSWER).is_some_and(is_ours))
 }
 
-/// Writes results with answers; nothing is there before [`Self::finish`].
+/// The file is created by [`Self::finish`].
 pub struct VerifiedWriter(Table);
 
 impl VerifiedWriter {
-    /// Begins with the header. `columns` are the input's.
+    /// Starts with the header; `columns` are the input's.
     ///
     /// # Errors
-    /// Where no file can be made there.
+    /// If no file can be created.
     pub fn start(path: &Path, columns: &Fields) -> io::Result<Self> {
         let mut table = Table::replace(path)?;
         table.row(ResultsHeader::new(columns).names().chain(ANSWER));
         Ok(Self(table))
     }
 
-    /// Adds one record and its answer.
-    ///
     /// # Errors
-    /// Where it cannot be written.
+    /// If it can't be written.
     pub fn append(&mut self, record: &ResultRecord, answer: [&str; 3]) -> io::Result<()> {
         let text = |column| cell(column, record.line, &record.outcome, &mut String::new()).into_owned();
         let ours: Vec<_> = RESULT_COLUMNS.iter().map(text).collect();
@@ -65,10 +63,10 @@ impl VerifiedWriter {
         self.0.flush_beyond(64 * 1024)
     }
 
-    /// Puts the file into its place.
+    /// Completes the file.
     ///
     /// # Errors
-    /// Where it cannot be written to its end.
+    /// If it can't be written.
     pub fn finish(self) -> io::Result<()> {
         self.0.finish()
     }

@@ -44,7 +44,7 @@ pub struct PlanFacts {
     pub only: Option<SessionKind>,
     /// The users that `--confirm-users` is to name.
     pub users_to_confirm: Option<u64>,
-    /// Rows to send that name no user: while there is one, `resetBulk` cannot take the run's place.
+    /// Rows to send that name no user: while there is one, `resetBulk` can't take the run's place.
     pub rows_without_user: u64,
     /// How fast it will be sent.
     #[serde(rename = "pace", serialize_with = "pace")]

@@ -64,7 +64,7 @@ impl Listener for FaultyListener {
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         let (stream, peer) = Listener::accept(&mut self.0).await;
-        // Without it every answer waits for the delayed ACK of the last; where it cannot be set, that is all that happens.
+        // Without it every answer waits for the delayed ACK of the last; where it can't be set, that is all that happens.
         let _ = stream.set_nodelay(true);
         (FaultyStream { stream, handle: StreamHandle(Arc::new(Mutex::new(NextWrite::Whole))) }, peer)
     }

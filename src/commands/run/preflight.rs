@@ -36,7 +36,7 @@ impl Preflight {
     /// Reads and checks everything; sends nothing and writes nothing but the lock.
     ///
     /// # Errors
-    /// Where the input cannot be used, the output is held or cannot be continued, or `--protect` cannot be read.
+    /// If the input can't be used, the output is held or can't be continued, or `--protect` can't be read.
     pub async fn open(settings: &Settings, lists_all_invalid: bool) -> Result<Self, RunError> {
         let owned = settings.clone();
         let named = move || -> Result<_, RunError> {
@@ -279,7 +279,7 @@ fn protect_users_of_sessions(rules: &mut Rules, survey: &InputSummary) -> bool {
 /// Locks the results, so that no other run works on them.
 ///
 /// # Errors
-/// Where one does, or the lock cannot be written.
+/// If one does, or the lock can't be written.
 pub fn acquire(files: &RunFiles) -> Result<Lock, RunError> {
     Lock::acquire(&files.journal, std::process::id()).map_err(|error| match error {
         LockError::Held { .. } => {

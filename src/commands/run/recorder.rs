@@ -118,7 +118,7 @@ impl Observer for Recorder {
                 self.suspended.push((team.clone(), code.clone()));
             }
             if let Some(log) = &mut self.events {
-                // The results are the evidence; a log that cannot be written does not stop the run.
+                // The results are the evidence; a log that can't be written does not stop the run.
                 log.event(now, event);
             }
             self.screen.event(event);

@@ -29,7 +29,7 @@ impl Remote {
     /// Finds the token, builds the client, and asks Slack whose token it is. What doctor would have found wrong is told.
     ///
     /// # Errors
-    /// Where there is no token or Slack refuses it, the address or the proxy cannot be used, or nobody can tell whose
+    /// Where there is no token or Slack refuses it, the address or the proxy can't be used, or nobody can tell whose
     /// sessions must be spared.
     pub async fn connect(settings: &Settings, prepared: &Preflight) -> Result<Self, RunError> {
         let (rehearsal, api, token) = match settings.mode {

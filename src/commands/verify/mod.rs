@@ -29,7 +29,7 @@ use std::time::Duration;
 /// Verifies. `argv` is the command line as it was typed.
 ///
 /// # Errors
-/// What stops it before its first call, and where its answers cannot be written.
+/// What stops it before its first call, and where its answers can't be written.
 pub fn verify(typed: VerifyArgs, argv: &[OsString], console: &Console) -> Result<ExitStatus, RunError> {
     let VerifyArgs { results, output, before, wait, seal, remote } = typed;
     let settings = RemoteSettings::resolve(remote, &InputSource::File(results.clone()), &Environment::capture())?;

@@ -1,4 +1,4 @@
-//! What earlier runs in a folder learnt of the limit: the start that the next one is offered.
+//! The limit that earlier runs in a directory learned, as a suggestion for the next one.
 
 use super::Manifest;
 use crate::model::{Run, Stamp};
@@ -7,21 +7,21 @@ use std::ffi::OsStr;
 use std::fs::{self, Metadata};
 use std::path::{Path, PathBuf};
 
-/// Manifests looked at, the newest first: a folder of nightly runs has hundreds, and the last few say it all.
+/// Maximum number of manifests to read, newest first. A directory of nightly runs has hundreds.
 const MOST_FILES: usize = 20;
 
-/// A manifest with a hundred thousand users has some megabytes; for one number none of that size is read.
+/// Larger manifests, with very many users, aren't read for a single number.
 const MOST_BYTES: u64 = 1024 * 1024;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Learnt {
-    /// Calls a minute that one bucket takes.
+    /// In calls a minute, per bucket.
     pub per_minute: f64,
     pub at: Stamp,
 }
 
-/// What the last run on `api_host` learnt, as far as manifests in `folder` tell. `organization` is that of the token;
-/// none, before it is known, takes any.
+/// From the manifests in `folder`: what the last run with `api_host` learned. `organization` is that of the token;
+/// `None` accepts any.
 #[must_use]
 pub fn last_learnt(folder: &Path, api_host: &str, organization: Option<&str>) -> Option<Learnt> {
     let manifests = newest(folder).into_iter().filter_map(|path| Manifest::load(&path).ok());

@@ -1,4 +1,4 @@
-//! The protections of the runs on one results file. A resumed run keeps them, whether it is given them again or not.
+//! The protections of runs with one results file. A resumed run keeps them even if they aren't given again.
 
 use crate::files::sha256_hex;
 use crate::model::{EmailAddress, SessionId, UserId};
@@ -6,23 +6,22 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt::{self, Write as _};
 
-/// Ids that no run on the results may send, in order.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(try_from = "StoredProtections", into = "StoredProtections")]
 pub struct Protections {
-    /// Users that `--protect` named by their ids.
+    /// From `--protect`.
     pub users: BTreeSet<UserId>,
-    /// Sessions that `--protect` named.
+    /// From `--protect`.
     pub sessions: BTreeSet<SessionId>,
-    /// Users that `--protect` named by their addresses; empty in manifests of versions that only kept who they were.
+    /// From `--protect`; empty in manifests of versions that only recorded the users.
     pub addresses: BTreeSet<EmailAddress>,
-    /// Who had these addresses.
+    /// Users of these addresses.
     pub users_of_addresses: BTreeSet<UserId>,
-    /// The users of the tokens whose sessions were protected.
+    /// Users of the tokens, unless `--allow-self` was given.
     pub own_users: BTreeSet<UserId>,
 }
 
-/// As it is written. The counts and the hash make an edit visible.
+/// As written. Counts and hash reveal edits.
 #[derive(Clone, Serialize, Deserialize)]
 struct StoredProtections {
     user_ids: Vec<String>,
@@ -44,19 +43,19 @@ struct ProtectionCounts {
 }
 
 impl Protections {
-    /// What `--protect` named: what is known of it without a token.
+    /// The part that is known without a token.
     #[must_use]
     pub fn named(&self) -> Self {
         Self { users_of_addresses: BTreeSet::new(), own_users: BTreeSet::new(), ..self.clone() }
     }
 
-    /// How many ids and addresses `--protect` named.
+    /// Number of ids and addresses from `--protect`.
     #[must_use]
     pub fn ids(&self) -> usize {
         self.users.len() + self.sessions.len() + self.addresses.len()
     }
 
-    /// Over one id a line, in the order in which they are written.
+    /// Of one id per line, in the written order.
     #[must_use]
     pub fn sha256(&self) -> String {
         let mut text = String::new();

@@ -1,5 +1,3 @@
-//! Writes a manifest.
-
 use super::Manifest;
 use crate::files::atomic::{self, AtomicFile};
 use crate::files::{Fingerprint, Hashing, PRIVATE, during};
@@ -11,31 +9,32 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::time::Duration;
 
-/// While a run goes on, its manifest is replaced no more often than this: it is for whoever looks in.
+/// Minimum time between two saves during a run.
 const LEAST_BETWEEN: Duration = Duration::from_secs(30);
 
-/// What that may write, on average: 1.4 GB a day. Manifests with up to some 10,000 users come every [`LEAST_BETWEEN`].
+/// Maximum average write rate, 1.4 GB a day. Manifests with up to about 10,000 users are saved every
+/// [`LEAST_BETWEEN`].
 const BYTES_A_SECOND: u64 = 16 * 1024;
 
-/// How long to wait with the next manifest after one of so many bytes.
+/// The time until the next save, after one of `bytes`.
 #[must_use]
 pub fn between_saves(bytes: u64) -> Duration {
     LEAST_BETWEEN.max(Duration::from_secs(bytes.div_ceil(BYTES_A_SECOND)))
 }
 
 impl Manifest {
-    /// Replaces the manifest at `path`, readable by its owner alone, with the users as they were loaded.
+    /// Replaces the manifest at `path`, with mode 0600 and the users as loaded.
     ///
     /// # Errors
-    /// Where it cannot be written; then the old one stays.
+    /// If it can't be written; then the old one stays.
     pub fn save(&mut self, path: &Path) -> io::Result<()> {
         let written = self.write(Users::Loaded(&self.per_user), path)?;
         self.sha256 = Some(written.sha256);
         Ok(())
     }
 
-    /// Takes in how the rows stand and replaces the manifest at `path`, as [`Self::save`] does, with the users of
-    /// `recorded`. Gives the bytes that were written.
+    /// Updates the totals and replaces the manifest at `path`, with the users of `recorded`. Returns its length in
+    /// bytes.
     ///
     /// # Errors
     /// As for [`Self::save`].
@@ -49,7 +48,7 @@ impl Manifest {
     fn write(&self, per_user: Users<'_>, path: &Path) -> io::Result<Fingerprint> {
         debug_assert_eq!(self.sense(), Ok(()), "what is saved must be loadable");
         let write = |file: &mut AtomicFile| {
-            // Straight into the file: with many users the text has megabytes.
+            // Written directly to the file, because the text may have megabytes.
             let mut out = BufWriter::new(Hashing::new(file));
             serde_json::to_writer_pretty(&mut out, &ManifestText { manifest: self, per_user })?;
             out.write_all(b"\n")?;
@@ -59,7 +58,7 @@ impl Manifest {
     }
 }
 
-/// What is in the file: the users come last, for whoever reads the rest with his own eyes.
+/// The users come last, so that the rest is easy to read.
 #[derive(Serialize)]
 struct ManifestText<'a> {
     #[serde(flatten)]
@@ -85,14 +84,14 @@ impl Serialize for Users<'_> {
     }
 }
 
-/// About so many items of a large list are sorted at a time.
+/// Approximate number of items sorted at a time.
 const PART: usize = 16 * 1024;
 
-/// Bounds between parts are taken from a sample with so many items for each of them.
+/// Sampled items per part, to find the bounds between parts.
 const SAMPLES: usize = 32;
 
-/// The items in order, a part after the other: a list of all of them would be the largest thing in memory. `items` gives
-/// each item once, in any order but always the same one.
+/// Returns the items in order, one part at a time, because a sorted list of all of them would need too much memory.
+/// `items` returns all items, always in the same order.
 fn in_order<'a, T: Ord + 'a, I: Iterator<Item = &'a T>>(items: impl Fn() -> I) -> impl Iterator<Item = &'a T> {
     let count = items().count();
     let parts = count.div_ceil(PART);

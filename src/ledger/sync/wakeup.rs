@@ -1,11 +1,11 @@
-//! What a thread sleeps on that works after another's writes: nobody wakes it while there is nothing to do, and nobody
-//! rings twice while it is up.
+//! Wakes a thread when there is work. Cheap if the thread is awake.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// One thread listens, others ring. A ring that nobody listens for costs one look at a flag, and no system call.
+/// One thread listens, others notify it. If it isn't listening, a notification costs one atomic load and no system
+/// call.
 #[derive(Debug, Default)]
 pub(super) struct Wakeup {
     listening: AtomicBool,
@@ -14,22 +14,22 @@ pub(super) struct Wakeup {
 }
 
 impl Wakeup {
-    /// Whether the thread sleeps until somebody rings, and so finds out nothing by itself.
+    /// Whether the thread is sleeping until it is notified.
     pub(super) fn is_listened_for(&self) -> bool {
         self.listening.load(Ordering::SeqCst)
     }
 
-    /// Wakes the thread where it listens. What it is woken for must be stored before, and as `SeqCst`: then either the
-    /// ring finds the thread listening, or the thread finds what was stored.
+    /// Wakes the thread if it is listening. The caller must store the work before, with `SeqCst`, so that either this
+    /// call sees the thread listening, or the thread sees the work.
     pub(super) fn notify(&self) {
         if self.is_listened_for() && self.listening.swap(false, Ordering::SeqCst) {
-            // Held for a moment, so that the ring does not fall between the thread's last look and its sleep.
+            // Locked for a moment, so that the notification isn't lost between the thread's last check and its sleep.
             drop(self.stopped());
             self.rung.notify_one();
         }
     }
 
-    /// Sleeps while there is `nothing_to_do`. False once it was stopped.
+    /// Sleeps while there is `nothing_to_do`. Returns false once it is stopped.
     pub(super) fn listen(&self, nothing_to_do: impl Fn() -> bool) -> bool {
         let mut stopped = self.stopped();
         loop {
@@ -42,14 +42,14 @@ impl Wakeup {
         }
     }
 
-    /// Sleeps for so long, whoever rings. False once it was stopped.
+    /// Sleeps for `time` regardless of notifications. Returns false once it is stopped.
     pub(super) fn rest(&self, time: Duration) -> bool {
         let waited = self.rung.wait_timeout_while(self.stopped(), time, |stopped| !*stopped);
         let (stopped, _) = waited.unwrap_or_else(PoisonError::into_inner);
         !*stopped
     }
 
-    /// Ends every sleep, at once and for good.
+    /// Ends every sleep, now and later.
     pub(super) fn stop(&self) {
         *self.stopped() = true;
         self.rung.notify_all();
@@ -66,7 +66,7 @@ mod tests {
     use std::sync::atomic::AtomicU64;
     use std::thread;
 
-    /// The writer goes on only once a write was taken up, so a single lost ring would hang the test.
+    /// The writer waits until each write was handled, so a lost notification would hang the test.
     #[test]
     fn no_ring_is_lost_and_none_is_heard_for_nothing() {
         const WRITES: u64 = 20_000;
