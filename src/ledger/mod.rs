@@ -12,7 +12,6 @@ pub mod ledger;
 pub mod listing;
 pub mod manifest;
 pub mod organization;
-pub mod page_file;
 pub mod paths;
 pub mod plan_id;
 pub mod preflight;

@@ -1,12 +1,13 @@
 //! `….verified.csv`: the results with the verification of each record.
 
 use super::columns::{ResultsHeader, cell, printable};
-use super::page_file;
 use super::record::ResultRecord;
 use super::table::Table;
+use crate::files::atomic::open_regular;
+use crate::files::during;
 use crate::model::{Fields, RESULT_COLUMNS};
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 /// The columns after those of the results.
@@ -29,9 +30,13 @@ const MOST_HEADER: u64 = 1024 * 1024;
 /// # Errors
 /// If it can't be read.
 pub fn is_at(path: &Path) -> io::Result<bool> {
-    let beginning = page_file::beginning(path, MOST_HEADER)?.unwrap_or_default();
+    let file = match open_regular(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        Err(error) => return Err(during("read", path)(error)),
+    };
     let mut header = csv::ByteRecord::new();
-    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(&*beginning);
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(file.take(MOST_HEADER));
     let found = reader.read_byte_record(&mut header).map_err(io::Error::other)?;
     let names: Vec<_> = header.iter().map(|name| str::from_utf8(name).unwrap_or_default()).collect();
     let is_ours = |results: &[&str]| ResultsHeader::parse(results).is_some_and(|header| !header.input.is_empty());

@@ -5,16 +5,12 @@ use crate::commands::outputs::{self, Named, unwritable};
 use crate::error::RunError;
 use crate::ledger::journal::Lock;
 use crate::ledger::manifest::Manifest;
-use crate::ledger::page_file;
 use crate::ledger::paths::{self, RunFiles};
 use crate::ledger::results::fingerprint;
 use crate::ledger::verified;
 use crate::model::InputRecord;
-use crate::output::page::{FileNow, is_page};
+use crate::output::page::{self, FileNow};
 use std::path::{Path, PathBuf};
-
-/// Bytes of a file that are enough to recognize a page.
-const BEGINNING: u64 = 256;
 
 pub struct ReportFiles {
     /// The results, as they were given.
@@ -48,10 +44,7 @@ impl ReportFiles {
         let kept = kept.filter_map(|(name, path)| Some(Named::kept(name, path?)));
         let all: Vec<_> = kept.chain([Named::written("the report", "-o", &self.output)]).collect();
         outputs::check_collisions(&all)?;
-        outputs::check_foreign("-o", &self.output, |path| {
-            let beginning = page_file::beginning(path, BEGINNING)?;
-            Ok(beginning.is_none_or(|bytes| bytes.is_empty() || is_page(&bytes)))
-        })
+        outputs::check_foreign("-o", &self.output, page::is_at)
     }
 
     /// A path without the folder of the results.

@@ -12,7 +12,6 @@ use crate::engine::clock::wall;
 use crate::error::RunError;
 use crate::ledger::evidence;
 use crate::ledger::manifest::{Manifest, ManifestError};
-use crate::ledger::page_file;
 use crate::ledger::paths::{is_there, remaining_beside};
 use crate::ledger::results::fingerprint;
 use crate::ledger::scan::{Records, ResultRecord, SeenLines, records};
@@ -60,7 +59,7 @@ pub fn report(typed: PageArgs, console: &Console) -> Result<ExitStatus, RunError
     };
     let text = page::page(&input, &aggregates)
         .map_err(|error| RunError::internal(format!("the report can't be generated: {error}")))?;
-    page_file::replace(&files.output, &text).map_err(|error| unwritable(&error))?;
+    page::write(&files.output, &text).map_err(|error| unwritable(&error))?;
     let recorded = manifest.filter(|_| !is_running).map(|manifest| record(&manifest, &files)).transpose();
     let sha256 = recorded.unwrap_or_else(|why| {
         tracing::warn!(target: output::WEAKENED, "the manifest doesn't have this report's digest: {why}");

@@ -4,7 +4,7 @@
 //! printed. Everything that comes from the input, from Slack or from a file
 //! is cleaned ([`clean`]) and then escaped by askama. The templates are in `templates/`.
 //!
-//! Pure: [`Aggregates`] counts the records, [`PageInput`] has everything else, [`page`] renders both.
+//! Pure but for the file: [`Aggregates`] counts the records, [`PageInput`] has everything else, [`page`] renders both.
 
 mod aggregates;
 mod axis;
@@ -22,11 +22,15 @@ pub use aggregates::{Aggregates, RecordView};
 pub use events::{Events, read as read_events};
 pub use page_input::{FileNow, FoundFile, PageInput, PageManifest, PageRun, event_notes};
 
+use super::files::{PRIVATE, begins_as, replace};
 use super::text::clean;
+use crate::files::during;
 use crate::model::{Status, StatusGroup};
 use aggregates::{Number, ShownRow};
 use askama::Template;
 use chart::{Chart, draw};
+use std::io;
+use std::path::Path;
 use tables::{BarPart, GroupRow, HashRow, RunRow, StatusRow, VerifiedRows, remedy};
 use times::moment;
 use verdict::RunVerdict;
@@ -37,10 +41,20 @@ const MOST_CHARTS: usize = 8;
 /// The start of every page, by which it is recognized.
 const BEGINNING: &str = "<!doctype html>\n<!-- slack-revoke report -->";
 
-/// Whether a file with this beginning is a report, which may be replaced.
-#[must_use]
-pub fn is_page(beginning: &[u8]) -> bool {
-    beginning.starts_with(BEGINNING.as_bytes())
+/// Whether the file at `path` is a page, or could become one.
+///
+/// # Errors
+/// If it can't be read.
+pub fn is_at(path: &Path) -> io::Result<bool> {
+    begins_as(path, BEGINNING)
+}
+
+/// Replaces the file at `path`, with mode 0600: it names users.
+///
+/// # Errors
+/// If it can't be written.
+pub fn write(path: &Path, page: &str) -> io::Result<()> {
+    replace(path, page, PRIVATE).map_err(during("write", path))
 }
 
 struct Tile {

@@ -6,6 +6,7 @@ use crate::model::{
     Counts, Extra, Identity, InputRecord, Outcome, Pacing, Results, Run, RunCounts, Stamp, Status, StatusRows,
     StatusTotals, Verified,
 };
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 const HOSTILE: &str =
@@ -430,8 +431,19 @@ fn foreign_text_is_never_markup() {
 #[test]
 fn a_page_is_recognised_by_its_beginning_and_loads_nothing() {
     let page = page_of(&[GONE], 1, |_| {});
-    assert!(is_page(page.as_bytes()) && page.find("</head>").is_some());
-    assert!(!is_page(b"<!doctype html>\n<html>") && !is_page(b"") && !is_page(b"session_id,line,status"));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.html");
+    for (text, is_ours) in [(&*page, true), ("<!doctype html>\n<html>", false), ("", true), ("session_id,line", false)]
+    {
+        assert!(is_at(&path).unwrap() || path.exists(), "nothing is in the way");
+        std::fs::write(&path, text).unwrap();
+        assert_eq!(is_at(&path).unwrap(), is_ours, "{text}");
+    }
+    write(&path, &page).unwrap();
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), page);
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(write(&folder.path().join("no/r.html"), "").unwrap_err().to_string().contains("r.html"));
+    assert!(page.contains("</head>"));
     assert_has(&page, "default-src 'none'");
     for outside in ["http://", "https://", "<script", "url(", "@import", " src="] {
         assert!(!page.contains(outside), "{outside}");
