@@ -215,7 +215,7 @@ pub fn plan_text(facts: &PlanFacts, zone: &TimeZone, width: Option<usize>) -> St
 fn identity(plan: &PlanIdentity) -> [String; 2] {
     let place = match &plan.organization {
         Some(organization) => format!("in {}", clean(organization)),
-        None => "in any organization, because there is no token".into(),
+        None => "in any organization, because none is known".into(),
     };
     let protected = counted(plan.protect_ids as u64, "id", "ids");
     [format!("{:<11} {}", "plan id", plan.plan_id), format!("{:<11} {place}, with {protected} in --protect", "")]

@@ -19,13 +19,14 @@ pub fn resume_command(argv: &[OsString]) -> String {
 }
 
 /// Flags that don't apply to a run of other rows, and whether they have a value.
-const OF_THIS_RUN: [(&str, bool); 6] = [
+const OF_THIS_RUN: [(&str, bool); 7] = [
     ("--output", true),
     ("--remaining", true),
     ("--resume", false),
     ("--resume-or-start", false),
     ("--confirm-users", true),
     ("--plan-id", true),
+    ("--approved-by", true),
 ];
 
 /// The command for a new run of the file of remaining rows, with the typed flags. `input` is the input as typed.
@@ -163,7 +164,7 @@ mod tests {
             (&["s", "run", "a.csv", "--resume-or-start", "--remaining", "x", "-j", "4"], "s run r.csv -j 4"),
             (&["s", "run", "--reason", "a.csv", "--", "a.csv"], "s run --reason a.csv -- r.csv"),
             (
-                &["s", "run", "a.csv", "--whole-users", "--confirm-users=3", "--plan-id", "p"],
+                &["s", "run", "a.csv", "--whole-users", "--confirm-users=3", "--plan-id", "p", "--approved-by=d"],
                 "s run r.csv --whole-users",
             ),
             (&["s", "run", "--protect", "oo.txt", "a.csv", "--only", "web"], "s run --protect oo.txt r.csv --only web"),

@@ -110,7 +110,7 @@ fn a_plan_without_a_token_holds_in_any_organization() {
     let open = planned(plan(&work, &server, &[]));
     assert_eq!(open["organization"], Value::Null);
     let text = plan(&work, &server, &[]).exits(0).stdout();
-    assert!(text.contains("in any organization, because there is no token"), "{text}");
+    assert!(text.contains("in any organization, because none is known"), "{text}");
     let bound = planned(plan(&work, &server, &[]).token(TOKEN));
     assert_ne!(id(&open), id(&bound));
     // A token that isn't anybody's changes nothing about the plan, and is reported.

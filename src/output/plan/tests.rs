@@ -65,7 +65,7 @@ time        8h 20m at 20/min, the first 20 at once; less if Slack allows more; s
 API host    slack.com, through the proxy http://proxy:3128
 results     sessions.results.csv
 plan id     1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a
-            in any organization, because there is no token, with 2 ids in --protect
+            in any organization, because none is known, with 2 ids in --protect
 "
     );
 }
