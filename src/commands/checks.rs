@@ -1,4 +1,4 @@
-//! The checks that `doctor` prints and `run` keeps in its manifest. Pure.
+//! The checks that `doctor` prints and `run` records in its manifest. Pure.
 
 use crate::commands::listing;
 use crate::commands::token::Identified;
@@ -11,12 +11,12 @@ use std::time::Duration;
 /// The scope that a revocation needs (slack.md, "The call").
 const WRITE: &str = "admin.users:write";
 
-/// A clock that is off by more makes timestamps that don't match other logs.
+/// Maximum deviation of the clock. With a larger one, timestamps don't match other logs.
 const MOST_APART: Duration = Duration::from_secs(30);
 
 const CLOCK: &str = "clock";
 
-/// The same on a terminal and in a file, so that either can be searched for.
+/// The same on a terminal and in a file.
 fn symbol(mark: CheckMark) -> char {
     match mark {
         CheckMark::Ok => '✓',
@@ -231,7 +231,8 @@ fn apart(one: Stamp, other: Stamp) -> Duration {
     Duration::from_millis(one.as_millis().abs_diff(other.as_millis()))
 }
 
-/// This machine's clock against the server's, which has whole seconds. The answer was made at some time during the call.
+/// Compares this machine's clock with the server's, which has whole seconds. The answer was made at an unknown time
+/// during the call.
 pub fn clock(server: Option<Stamp>, asked_at: Stamp, took: Duration) -> Check {
     let Some(server) = server else {
         return Check::warning(CLOCK, "the server didn't send its time");
@@ -245,7 +246,7 @@ pub fn clock(server: Option<Stamp>, asked_at: Stamp, took: Duration) -> Check {
         .advise("set it, or the timestamps in the results won't match other logs")
 }
 
-/// Who draws on a rate limit, until when it is closed, and what was learned of it.
+/// Who is using a rate limit, until when it is closed, and the learned rate.
 pub fn limit(limit: &LimitUse, now: Stamp) -> Check {
     let words = limit_words(limit, now);
     match (&limit.closed_until, limit.runs.is_empty()) {

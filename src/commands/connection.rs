@@ -1,4 +1,4 @@
-//! The client of a command: where calls go, by which proxy, and with which token.
+//! The client of a command: address, proxy and token.
 
 use crate::cli::RemoteSettings;
 use crate::engine::clock::wall;
@@ -6,7 +6,7 @@ use crate::error::RunError;
 use crate::slack::{ApiUrl, Client, ClientConfig, Proxy, Token};
 use std::time::Duration;
 
-/// Slack, found and not called yet.
+/// A client that hasn't made a call yet.
 pub struct Connection {
     pub client: Client,
     pub api: ApiUrl,
@@ -17,7 +17,7 @@ impl Connection {
     /// Builds the client; nothing is sent.
     ///
     /// # Errors
-    /// If the proxy that the environment names can't be used.
+    /// If the proxy of the environment can't be used.
     pub fn to(api: ApiUrl, token: Token, timeout: Duration) -> Result<Self, RunError> {
         let proxy = proxy(&api)?;
         let config = ClientConfig { api: api.clone(), token, proxy: proxy.clone(), timeout, now: wall };
@@ -26,7 +26,7 @@ impl Connection {
         Ok(Self { client, api, proxy })
     }
 
-    /// As [`Self::to`], to the API that the settings name.
+    /// As [`Self::to`], with the address of the settings.
     ///
     /// # Errors
     /// If the address or the proxy can't be used.
@@ -35,7 +35,7 @@ impl Connection {
     }
 }
 
-/// The address that calls go to.
+/// The API's address from the settings.
 ///
 /// # Errors
 /// If the token may not be sent there.
@@ -51,10 +51,10 @@ pub fn api_at(url: &str, allow_hosts: &[String]) -> Result<ApiUrl, RunError> {
     ApiUrl::parse(url, allow_hosts).map_err(|error| RunError::input(format!("--api-url: {error}"), "nothing was sent"))
 }
 
-/// The proxy that the environment names.
+/// The proxy of the environment.
 ///
 /// # Errors
-/// If a variable doesn't name one.
+/// If a variable is invalid.
 pub fn proxy(api: &ApiUrl) -> Result<Option<Proxy>, RunError> {
     Proxy::in_use(api, &|name| std::env::var_os(name))
         .map_err(|error| RunError::input(error.to_string(), "nothing was sent"))

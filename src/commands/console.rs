@@ -31,7 +31,8 @@ pub fn unprintable(error: &io::Error) -> RunError {
     RunError::unwritable(what, "free space there, or redirect the output")
 }
 
-/// Prints what stopped the program, and returns its exit status. `format` is JSON only once the console is open.
+/// Prints the error that ended the program, and returns its exit status. `format` is only JSON if the console is
+/// open.
 ///
 /// The text may contain file and column names, so it is cleaned.
 pub fn fail(error: &RunError, format: LogFormat) -> ExitStatus {
@@ -43,12 +44,12 @@ pub fn fail(error: &RunError, format: LogFormat) -> ExitStatus {
         (LogFormat::Json, true) => tracing::error!(hint = hint.as_deref(), "{what}"),
         (LogFormat::Text, _) => {
             let width = output::stderr_columns();
-            // The terminal has echoed ^C.
+            // After an echoed ^C.
             let fresh_line = if is_interrupted && width.is_some() { "\n" } else { "" };
             let prefix = if is_error { "error: " } else { "" };
             let text = output::wrapped(&format!("{prefix}{}", output::clean(&what)), width, 2);
             let hint = hint.map(|hint| format!("\n{}", output::wrapped(&format!("  {hint}"), width, 2)));
-            // If standard error is gone, the exit code still says it.
+            // If standard error is closed, the exit code remains.
             let _ = writeln!(io::stderr(), "{fresh_line}{text}{}", hint.unwrap_or_default());
         }
     }

@@ -75,7 +75,7 @@ fn examine(settings: &RemoteSettings, run: Option<Duration>, checks: &mut Checks
     })
 }
 
-/// Who draws on the limits of the organization.
+/// Who is using the limits of the organization.
 async fn limits(settings: &RemoteSettings, connection: &Connection, auth: &AuthTest) -> Vec<Check> {
     let organization = auth.organization().map(TeamId::as_str);
     let limit = LimitKey { api: &connection.api, organization, method: method::INVALIDATE };

@@ -1,4 +1,4 @@
-//! Somebody else's command: `--on-finish` and `--seal-command`. It can change nothing about what was done before it.
+//! Runs the user's commands of `--on-finish` and `--seal-command`. They can't change the result of the run.
 
 use crate::engine::ports::Control;
 use crate::model::format_duration;
@@ -12,20 +12,21 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// A page, a mail or a signature takes seconds. What takes longer is put into the background by the command itself.
+/// Maximum time. A notification or a signature takes seconds; a command can put longer work into the background.
 const LONGEST: Duration = Duration::from_mins(1);
 
-/// A signature or a timestamp has a few KiB.
+/// Maximum output. A signature or a timestamp has a few KiB.
 const MOST_OUTPUT: u64 = 1024 * 1024;
 
-/// What no command must find.
+/// Variables that no command gets.
 const TAKEN_AWAY: [&str; 2] = ["CREDENTIALS_DIRECTORY", "SLACK_REVOKE_TOKEN_FILE"];
 
-/// A command for the shell, and what it finds in its environment.
+/// A shell command and its environment.
 #[derive(Debug)]
 pub struct Hook<'a> {
     pub command: &'a str,
-    /// The variable of its flag. The command doesn't find it: if it starts this program again, that has no such hook.
+    /// The variable of its flag, which is removed: if the command starts this program, that run doesn't have the
+    /// hook.
     pub flag_variable: &'static str,
     pub variables: Vec<(&'static str, OsString)>,
     pub output: HookOutput,
@@ -34,20 +35,20 @@ pub struct Hook<'a> {
 /// Where its standard output goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HookOutput {
-    /// To our standard error.
+    /// Written to standard error.
     Shown,
-    /// Back to us.
+    /// Returned.
     Kept,
 }
 
-/// How it ended, and its output if that is kept.
+/// The exit status, and the output if it is kept.
 type Ended = io::Result<(ExitStatus, Vec<u8>)>;
 
 impl Hook<'_> {
-    /// Runs it and waits for its end, for a minute, or until a signal comes. Returns its output if that is kept.
+    /// Runs the command. Kills it after a minute or at a signal. Returns its output if it is kept.
     ///
     /// # Errors
-    /// What went wrong, to be read after the name of its flag.
+    /// The error, to follow the name of the flag.
     pub async fn run(&self, signals: &mut impl Control) -> Result<Vec<u8>, String> {
         self.run_at_most(LONGEST, signals).await
     }
@@ -61,15 +62,15 @@ impl Hook<'_> {
             () = tokio::time::sleep(longest) => format!("after {}", format_duration(longest)),
         };
         if let Some(group) = group {
-            // Refused where it ended just now.
+            // Fails if it has just ended.
             let _ = kill_process_group(group, Signal::KILL);
         }
         let _ = ended.await;
         Err(format!("did not end and was killed {when}"))
     }
 
-    /// Starts the command in a process group of its own, so that it can be killed with all that it started. A thread waits for
-    /// its end.
+    /// Starts the command in its own process group, so that it can be killed with its child processes. A thread waits
+    /// for its end.
     fn start(&self) -> io::Result<(Option<Pid>, oneshot::Receiver<Ended>)> {
         let mut shell = Command::new("sh");
         let stdout = match self.output {
@@ -88,7 +89,7 @@ impl Hook<'_> {
     }
 }
 
-/// Reads what is kept. A command that writes without end loses its reader.
+/// Reads the output, up to [`MOST_OUTPUT`].
 fn wait(mut child: Child) -> Ended {
     let mut kept = Vec::new();
     if let Some(stdout) = child.stdout.take() {
@@ -106,7 +107,7 @@ fn output_of(ended: Ended) -> Result<Vec<u8>, String> {
     }
 }
 
-/// A path that means the same in any folder.
+/// An absolute path.
 #[must_use]
 pub fn path_variable(path: &Path) -> OsString {
     absolute(path).unwrap_or_else(|_| path.to_owned()).into_os_string()
@@ -155,7 +156,7 @@ mod tests {
         }
     }
 
-    /// The pipe ends when the last process that holds it is gone.
+    /// The pipe ends when the last process that has it open is dead.
     #[tokio::test]
     async fn a_command_that_hangs_is_killed_with_what_it_started() {
         let folder = tempfile::tempdir().unwrap();
@@ -172,7 +173,7 @@ mod tests {
                 hook.run_at_most(Duration::from_millis(200), &mut Never).await
             };
             assert!(ended.is_err_and(|why| why.contains("was killed")));
-            // Where it was killed before it had opened the pipe, nobody else would.
+            // If it was killed before it opened the pipe, this opens it.
             while !reader.is_finished() {
                 drop(std::fs::OpenOptions::new().read(true).write(true).open(&fifo).unwrap());
                 std::thread::yield_now();

@@ -1,4 +1,4 @@
-//! `resolve`: users for rows that don't name them: the owners of their sessions, or whose e-mail address they have.
+//! `resolve`: adds missing users to rows, by session or e-mail address.
 
 mod check;
 
@@ -23,12 +23,12 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 /// # Errors
-/// What stops it before its first call, and if the rows can't be written.
+/// Errors before the first call, or if the output can't be written.
 pub fn resolve(typed: ResolveArgs, console: &Console) -> Result<ExitStatus, RunError> {
     let ResolveArgs { source, delimiter, column, check, output, remote } = typed;
     let names = cli::columns(&column)?;
     let settings = RemoteSettings::resolve(remote, &source, &Environment::capture())?;
-    // Refused now rather than after an hour of listing.
+    // Checked before a listing that may take an hour.
     if let Some(output) = output.as_deref()
         && paths::is_there(output).map_err(|error| unwritable(&error))?
     {
@@ -65,7 +65,7 @@ pub fn resolve(typed: ResolveArgs, console: &Console) -> Result<ExitStatus, RunE
         }
         let rows = write(&content, ids, &wanted, output.as_deref()).await?;
         if let Some((output, listed_at)) = output.as_deref().zip(listed_at) {
-            // The rows are as old as the input, even though their users were just listed.
+            // The sessions are as old as the input, even though their users were just listed.
             if let Err(error) = input_age::set(output, listed_at) {
                 tracing::warn!(target: WEAKENED, "{error}; a run takes the list for younger than it is");
             }
@@ -75,15 +75,15 @@ pub fn resolve(typed: ResolveArgs, console: &Console) -> Result<ExitStatus, RunE
     })
 }
 
-/// What leads to the user of a row that names none.
+/// How to find the user of a row without one.
 enum Nameless {
     Session(SessionId, Option<TeamId>),
     Address(EmailAddress),
-    /// Something else in the place of an address.
+    /// Something else than an address.
     NoAddress(String),
 }
 
-/// `None` if there is nothing to look for. An address goes before the session: it says whom the row is about.
+/// `None` if there is nothing to look up. An address takes precedence over a session.
 fn nameless(ids: IdColumns, row: &Row) -> Option<Nameless> {
     let text = |index: Option<usize>| index.and_then(|index| row.fields.get(index)).map_or("", str::trim);
     if matches!(row.target, Err(Rejection::Columns { .. })) || !text(ids.user).is_empty() {
@@ -104,10 +104,10 @@ fn session_of(ids: IdColumns, row: &Row) -> Option<SessionId> {
     SessionId::parse(row.fields.get(ids.session?)?).ok()
 }
 
-/// The workspace that rows name beside a session, and the user once found.
+/// The workspace in the rows of a session, and the user once found.
 type TeamOwner = (Option<TeamId>, Option<UserId>);
 
-/// The sessions and the addresses to look for; memory grows with the input.
+/// Sessions and addresses to look up. Memory grows with the input.
 #[derive(Default)]
 struct Wanted {
     addresses: BTreeSet<EmailAddress>,
@@ -139,7 +139,7 @@ impl Wanted {
         }
     }
 
-    /// Whether there is something that another page may show.
+    /// Whether another page may be useful.
     fn is_open(&self) -> bool {
         self.open > 0 || self.listed.as_ref().is_some_and(ListedSessions::is_open)
     }
@@ -158,7 +158,7 @@ impl Wanted {
     }
 
     /// # Errors
-    /// Whose user isn't known, and why.
+    /// Whose user is unknown, and why.
     fn user(&self, nameless: &Nameless) -> Result<&UserId, String> {
         match nameless {
             Nameless::Session(session, team) => {
@@ -172,13 +172,13 @@ impl Wanted {
     }
 }
 
-/// The organization (`E…`) stands for any of its workspaces, and so does one that isn't named or can't be read.
+/// Whether the workspaces match. The organization (`E…`) and unknown workspaces match all.
 fn fits(named: Option<&TeamId>, listed: Option<&TeamId>) -> bool {
     let (Some(named), Some(listed)) = (named, listed) else { return true };
     named == listed || named.as_str().starts_with('E') || listed.as_str().starts_with('E')
 }
 
-/// Lists until every session is found, or there are no more.
+/// Lists until every session is found or there are no more pages.
 async fn find(lister: &mut Lister, wanted: &mut Wanted, progress: &mut ListProgress<'_>) -> Result<(), ListError> {
     let mut pages = Pages::new(None, None);
     let (mut read, mut seen) = (0, 0);
@@ -193,16 +193,16 @@ async fn find(lister: &mut Lister, wanted: &mut Wanted, progress: &mut ListProgr
     Ok(())
 }
 
-/// Unresolved rows that are listed in the message.
+/// Maximum number of unresolved rows in the message.
 const MOST_NAMED: usize = 20;
 
 #[derive(Default)]
 struct ResolvedRows {
     resolved: u64,
     unresolved: u64,
-    /// Rows that aren't listed as they are, with `--check`.
+    /// With `--check`: rows that aren't listed with their session and user.
     unlisted: u64,
-    /// Line of the first unresolved rows, and what isn't known.
+    /// Lines of the first unresolved rows, and why.
     named: Vec<(u64, String)>,
 }
 
@@ -237,7 +237,7 @@ async fn write(
             rows.count(row.line, user);
         }
         let user = user.and_then(Result::ok);
-        // A row with too many fields must not become a good one: it stays as long as it was.
+        // A row with too many fields must stay invalid, so its number of fields is kept.
         let beyond = match row.target {
             Err(Rejection::Columns { found, expected }) => found.saturating_sub(expected),
             Ok(_) | Err(_) => 0,
@@ -256,10 +256,10 @@ async fn write(
     Ok(rows)
 }
 
-/// Replaces a cell beyond the header's columns, which isn't kept: an empty cell wouldn't count as surplus.
+/// Replaces a cell beyond the header's columns. An empty one wouldn't count as surplus.
 const SURPLUS: &str = "surplus";
 
-/// The fields with the user in its column, or after the others if there is no such column.
+/// The fields with the user in its column, or as the last one if there is no such column.
 fn with<'a>(fields: &'a Fields, column: usize, user: Option<&'a str>, is_new: bool) -> impl Iterator<Item = &'a str> {
     let kept = fields.iter().enumerate().map(move |(index, field)| match user {
         Some(user) if index == column && field.trim().is_empty() => user,

@@ -1,4 +1,4 @@
-//! Reading an input row by row, outside of a run.
+//! Reads an input row by row, outside of a run.
 
 use crate::engine::ports::{RowSource, Want};
 use crate::error::RunError;
@@ -7,11 +7,11 @@ use crate::ledger::listing::{Listing, REHEARSAL_HOST};
 use crate::model::{ColumnNames, InputSource, Row};
 use crate::output::{WEAKENED, counted};
 
-/// Refuses a list that `list` hasn't finished, because it looks complete, and one of a rehearsal if its rows would be sent to
-/// Slack. Warns about one that lacks sessions.
+/// Refuses an unfinished list, and one of a rehearsal if its rows would be sent to Slack. Warns about a list without
+/// some unreadable sessions.
 ///
 /// # Errors
-/// If it isn't finished, or what `list` noted of it can't be read.
+/// If it isn't usable, or its description can't be read.
 pub(super) fn check_listing(source: &InputSource, is_sent: bool) -> Result<(), RunError> {
     let InputSource::File(path) = source else { return Ok(()) };
     let noted = Listing::beside(path);
@@ -39,7 +39,7 @@ pub(super) fn check_listing(source: &InputSource, is_sent: bool) -> Result<(), R
     Ok(())
 }
 
-/// Reads an input to its end once, so that it can be read again.
+/// Surveys an input, so that its rows can be read.
 ///
 /// # Errors
 /// If it can't be used.
@@ -56,7 +56,7 @@ pub(super) fn read_input(
     input.survey(options, None).map(|(content, _)| content).map_err(|error| unusable("", &error))
 }
 
-/// An input that can't be used. `prefix` goes before a hint that doesn't name what to correct.
+/// `prefix` is put before a generic hint.
 pub(super) fn unusable(prefix: &str, error: &InputError) -> RunError {
     let is_changed = matches!(error.problem, InputProblem::Changed);
     let hint = match error.hint() {
@@ -67,7 +67,7 @@ pub(super) fn unusable(prefix: &str, error: &InputError) -> RunError {
     to_error(error.problem.to_string(), hint).at(&error.input)
 }
 
-/// Calls `take` with every row, in the input's order.
+/// Calls `take` with every row, in input order.
 ///
 /// # Errors
 /// If the input can't be read again.

@@ -1,4 +1,4 @@
-//! `--seal-command`: a signature or a timestamp of the final manifest, made by somebody else's command and kept beside it.
+//! `--seal-command`: runs a command that signs or timestamps the final manifest, and keeps its output next to it.
 
 use super::hook::{Hook, HookOutput, path_variable};
 use super::waiting;
@@ -10,8 +10,8 @@ use crate::ledger::seal_files;
 use crate::output::{Console, clean};
 use std::path::{Path, PathBuf};
 
-/// Has the manifest with this digest sealed. What goes wrong is logged, also under `-q`: the evidence is weaker, and what was done
-/// stays done.
+/// Seals the manifest with this digest. Errors are logged, also with `-q`, because the evidence is weaker; they don't
+/// change the exit code.
 pub async fn seal(command: &str, manifest: &Path, sha256: Option<&str>, signals: &mut impl Control, console: &Console) {
     let sealed = match sha256 {
         Some(sha256) => sealed(command, manifest, sha256, signals).await,
@@ -25,10 +25,10 @@ pub async fn seal(command: &str, manifest: &Path, sha256: Option<&str>, signals:
     }
 }
 
-/// As [`seal`], for a command without signals of its own.
+/// As [`seal`], for a command that doesn't handle signals itself.
 ///
 /// # Errors
-/// If signals can't be listened for.
+/// If signals can't be handled.
 pub fn seal_now(typed: &SealArgs, manifest: &Path, sha256: Option<&str>, console: &Console) -> Result<(), RunError> {
     let Some(command) = &typed.seal_command else { return Ok(()) };
     waiting::block_on(async {

@@ -1,4 +1,4 @@
-//! The token: where it is read, and whose it is (`auth.test`).
+//! Reads the token and finds its owner (`auth.test`).
 
 use crate::cli::Settings;
 use crate::commands::waiting::{self, blocking};
@@ -12,11 +12,10 @@ use std::ffi::OsString;
 use std::io;
 use std::time::Duration;
 
-/// Reads the token from its source. A file may be a pipe, a command may hang, and a person takes time: a signal doesn't wait for
-/// them.
+/// Reads the token from its source. A pipe, a command or the user may take long, so signals are handled meanwhile.
 ///
 /// # Errors
-/// If there is none, it can't be read, or it isn't a user token.
+/// If there is no token, it can't be read, or it isn't a user token.
 pub async fn find(source: Option<TokenSource>) -> Result<Token, RunError> {
     blocking(move || {
         let source = source.ok_or_else(|| RunError::no_token(slack::unread_variable(&set)))?;
@@ -53,7 +52,7 @@ fn refused(error: &slack::TokenError) -> RunError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patience {
     pub retries: u32,
-    /// The total of the pauses that Slack may ask for. They don't count as attempts.
+    /// Maximum total of pauses that Slack asks for. They don't count as attempts.
     pub longest_pause: Duration,
 }
 
@@ -72,10 +71,10 @@ pub struct Identified {
     pub took: Duration,
 }
 
-/// Asks whose token it is, until there is a clear answer or no further attempt makes sense.
+/// Calls `auth.test` until there is a clear answer or no further attempt makes sense.
 ///
 /// # Errors
-/// The last answer.
+/// The error of the last attempt.
 pub async fn identify(client: &Client, patience: Patience) -> Result<Identified, CallError> {
     let (clock, mut paused, mut attempt) = (Clock::start(), Duration::ZERO, 1);
     loop {

@@ -1,4 +1,4 @@
-//! Work that may wait for a person, a pipe or a command, signals that don't wait for it, and the terminal that is asked.
+//! Blocking work (the user, a pipe, a command), signals during it, and terminal modes.
 
 use crate::engine::ports::{Control, Signal};
 use crate::error::RunError;
@@ -10,10 +10,10 @@ use std::fs::File;
 use std::os::fd::AsFd;
 use std::panic::resume_unwind;
 
-/// Runs a command's future on a runtime of its own. Threads that still wait for something don't hold up its end.
+/// Runs a command's future on its own runtime. Blocked threads don't delay its end.
 ///
 /// # Errors
-/// The future's, and if the runtime can't be started.
+/// Errors of the future, or if the runtime can't be started.
 pub fn block_on<T>(future: impl Future<Output = Result<T, RunError>>) -> Result<T, RunError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -21,20 +21,20 @@ pub fn block_on<T>(future: impl Future<Output = Result<T, RunError>>) -> Result<
         .map_err(|error| RunError::internal(format!("the runtime can't be started: {error}")))?;
     let ended = runtime.block_on(future);
     runtime.shutdown_background();
-    // Left alone, it would hold standard error open for as long as it hangs.
+    // A hanging command would keep standard error open.
     kill_command();
     ended
 }
 
-/// Handles signals from here on.
+/// Handles signals from now on.
 ///
 /// # Errors
-/// If the system refuses it.
+/// If the handlers can't be installed.
 pub fn signals() -> Result<Shutdown, RunError> {
     Shutdown::listen().map_err(|error| RunError::internal(format!("can't listen for signals: {error}")))
 }
 
-/// Runs on a thread of its own what may never return: opening a pipe, reading an answer, running a command.
+/// Runs work that may block forever on its own thread: opening a pipe, reading an answer, running a command.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
@@ -42,10 +42,10 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
     }
 }
 
-/// Waits for the preparations of a command; the first signal ends them.
+/// Waits for a future, which the first signal ends.
 ///
 /// # Errors
-/// The future's, [`RunError::interrupted`] and [`RunError::terminated`].
+/// Errors of the future, [`RunError::interrupted`] and [`RunError::terminated`].
 pub async fn unless_stopped<T>(
     signals: &mut Shutdown,
     future: impl Future<Output = Result<T, RunError>>,
@@ -60,10 +60,10 @@ pub async fn unless_stopped<T>(
     }
 }
 
-/// The session's terminal, even if standard input is something else.
+/// The controlling terminal, even if standard input is something else.
 const CONTROLLING: &str = "/dev/tty";
 
-/// Discards what was typed before the question: it is no answer to it. Has no effect on anything but a terminal.
+/// Discards input typed before the question. Only affects terminals.
 pub fn discard_typed(terminal: impl AsFd) {
     // Fails if it isn't a terminal.
     let _ = tcflush(terminal, QueueSelector::IFlush);
@@ -73,7 +73,7 @@ pub fn controlling_terminal() -> std::io::Result<File> {
     File::open(CONTROLLING)
 }
 
-/// The modes of the session's terminal, restored on drop: a signal may come while echo is off.
+/// The modes of the controlling terminal, restored on drop, because a signal may arrive while echo is off.
 #[derive(Debug)]
 pub struct SavedModes(Option<(File, Termios)>);
 
@@ -86,7 +86,7 @@ impl SavedModes {
 impl Drop for SavedModes {
     fn drop(&mut self) {
         if let Some((terminal, modes)) = &self.0 {
-            // The terminal may be gone by now.
+            // Fails if the terminal is gone.
             let _ = tcsetattr(terminal, OptionalActions::Now, modes);
         }
     }

@@ -1,5 +1,5 @@
-//! Records in files, for runs on one machine: one file for each limit, changed under its lock. Nothing is synced: after a
-//! power loss the pauses are over.
+//! Records in files, for runs on one machine: one file per limit, changed under its lock. Not synced, so a power loss
+//! may lose a pause.
 
 use super::limits::Backend;
 use super::record::BucketRecord;
@@ -12,20 +12,21 @@ use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How long to wait for a process that holds the lock: it needs a fraction of a millisecond, unless it is stopped.
+/// Number of attempts to get the lock. It is normally held for a fraction of a millisecond.
 const TRIES: u32 = 250;
 const BETWEEN_TRIES: Duration = Duration::from_millis(1);
 
-/// A record is some kilobytes. What is longer isn't one.
+/// A record has a few kilobytes; a larger file isn't one.
 const MOST_BYTES: u64 = 4 * 1024 * 1024;
 
 const NAME: &str = "slack-revoke";
 
-/// The folder of the records: `$STATE_DIRECTORY`, which systemd sets, else that of the user. `None` if there is none.
+/// The directory of the records: in `$STATE_DIRECTORY`, which systemd sets, otherwise in that of the user. `None` if
+/// there is none.
 #[must_use]
 pub fn folder(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     let absolute = |name: &str| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    // systemd separates several with colons.
+    // systemd separates several directories with colons.
     let first = |paths: OsString| std::env::split_paths(&paths).next().filter(|path| path.is_absolute());
     let state = variable("STATE_DIRECTORY")
         .and_then(first)
@@ -43,13 +44,13 @@ pub struct FileStore {
 }
 
 impl FileStore {
-    /// Nothing is made before the first step. `now` reads the wall clock.
+    /// Creates nothing before the first step. `now` reads the wall clock.
     #[must_use]
     pub fn new(folder: PathBuf, now: fn() -> Stamp) -> Self {
         Self { folder, now, was_unreadable: false }
     }
 
-    /// The records whose keys begin with `scope`, with the rest of their keys. Files that can't be read are left out.
+    /// The records whose keys begin with `scope`, with the rest of their keys, without unreadable files.
     #[must_use]
     pub fn look(&self, scope: &str) -> Vec<(String, BucketRecord)> {
         let Ok(entries) = fs::read_dir(&self.folder) else { return Vec::new() };
@@ -64,7 +65,7 @@ impl FileStore {
         found
     }
 
-    /// The file of a record, locked. One that was replaced or deleted while its lock was waited for is opened again.
+    /// Opens and locks the file of a record. Repeats this if it was replaced or deleted meanwhile.
     async fn open(&self, path: &Path) -> io::Result<File> {
         DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
         for _ in 0..TRIES {
@@ -79,7 +80,7 @@ impl FileStore {
         Err(io::Error::new(io::ErrorKind::TimedOut, "another process holds its lock"))
     }
 
-    /// What the file has, and its length. What can't be read is reported once, and begins anew.
+    /// The record, and the length of the file. An unreadable record is reported once and reset.
     fn read(&mut self, file: &mut File, path: &Path) -> io::Result<(BucketRecord, u64)> {
         let mut bytes = Vec::new();
         let length = file.take(MOST_BYTES).read_to_end(&mut bytes)? as u64;
@@ -106,14 +107,14 @@ impl Backend for FileStore {
     }
 }
 
-/// In place: the pause stands at the beginning, so that it can be read whatever becomes of the rest.
+/// Written in place. The pause is at the beginning, so that it can be read even if the rest is damaged.
 fn write(file: &File, length: u64, record: &BucketRecord) -> io::Result<()> {
     let bytes = record.encode();
     file.write_all_at(&bytes, 0)?;
     if length > bytes.len() as u64 { file.set_len(bytes.len() as u64) } else { Ok(()) }
 }
 
-/// A key as a name that every filesystem takes.
+/// A key as a valid file name.
 fn file_name(key: &str) -> String {
     key.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-') { c } else { '_' }).collect()
 }

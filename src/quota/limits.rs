@@ -1,4 +1,4 @@
-//! The engine's port: a run's times on one side, the clock that all runs share on the other.
+//! Implements the engine's port, and converts between the run's clock and the clock that all runs share.
 
 use super::record::{BucketRecord, CallAnswer, Member, News, Report};
 use crate::engine::ports::{AnsweredCall, LimitNews, LimitReport, OtherRuns, QuotaStore};
@@ -6,10 +6,9 @@ use crate::model::{Stamp, TeamId};
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// Where records are kept.
 pub trait Backend {
-    /// Changes the record under `key` as one step. `change` is given the time that all runs share, and is called again if another
-    /// run was faster.
+    /// Changes the record of `key` atomically. `change` gets the shared time, and is called again if another run was
+    /// faster.
     ///
     /// # Errors
     /// Why the store can't be used.
@@ -20,24 +19,24 @@ pub trait Backend {
     ) -> impl Future<Output = Result<T, Box<str>>>;
 }
 
-/// The limits that a run draws on, as other runs see them.
+/// The shared limits of a run.
 #[derive(Debug)]
 pub struct SharedLimits<B, C> {
     backend: B,
     /// The run's clock.
     elapsed: C,
     me: Member,
-    /// What the limits of this run have in common: host, organization and method.
+    /// The common part of the keys: host, organization and method.
     scope: String,
-    /// The revision of each record that the run knows.
+    /// The last known revision of each record.
     seen: HashMap<Option<TeamId>, u64>,
     was_lost: bool,
-    /// What translates between the clocks, so that a call has the same time whenever it is told of.
+    /// Converts between the clocks, so that a call always has the same time.
     moment: Option<ClockPair>,
 }
 
 impl<B: Backend, C: Fn() -> Duration> SharedLimits<B, C> {
-    /// `elapsed` reads the clock that the engine goes by.
+    /// `elapsed` reads the engine's clock.
     pub fn new(backend: B, elapsed: C, me: Member, scope: String) -> Self {
         Self { backend, elapsed, me, scope, seen: HashMap::new(), was_lost: false, moment: None }
     }
@@ -65,14 +64,13 @@ impl<B: Backend, C: Fn() -> Duration> QuotaStore for SharedLimits<B, C> {
     }
 }
 
-/// The same moment on both clocks.
 #[derive(Debug, Clone, Copy)]
 struct ClockPair {
     at: Duration,
     stamp: Stamp,
 }
 
-/// Clocks may be so much apart from one exchange to the next. A larger difference is a jump.
+/// Maximum drift between two exchanges, in milliseconds. A larger difference is a jump of the clock.
 const APART: i64 = 50;
 
 impl ClockPair {
@@ -80,7 +78,7 @@ impl ClockPair {
         (self.stamp_of(other.at).as_millis() - other.stamp.as_millis()).abs() <= APART
     }
 
-    /// Rounded up, so that no pause gets shorter.
+    /// Rounded up, so that no pause becomes shorter.
     fn stamp_of(self, at: Duration) -> Stamp {
         let millis = |duration: Duration| i64::try_from(duration.as_micros().div_ceil(1000)).unwrap_or(i64::MAX);
         Stamp::from_millis(self.stamp.as_millis() + millis(at) - millis(self.at))

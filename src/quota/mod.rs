@@ -1,4 +1,4 @@
-//! The state of the rate limits outside of the process, shared by runs: who draws on a limit, what they sent in the last
+//! The state of the rate limits outside the process, shared by runs: who is using a limit, the calls of the last
 //! minute, and until when it is closed. An optimization, never a dependency.
 
 mod file;

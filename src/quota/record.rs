@@ -1,7 +1,7 @@
-//! What is kept of one limit, and what one exchange with it does. Pure: the time goes in with every exchange.
+//! The record of one limit, and the exchange with it. Pure: the time is passed in.
 //!
-//! The record is a log that a run appends to only if nothing was added that could change its decision; the decision itself
-//! is the engine's. So a call leaves only with the knowledge of every call before it.
+//! The record is a log. A run only appends a call if nothing was added that could change its decision, which the
+//! engine makes. So each call is made with knowledge of all calls before it.
 
 use super::share::{Lease, share};
 use crate::model::{LimitUse, Priority, RunOnLimit, Stamp};
@@ -10,34 +10,33 @@ use serde::{Deserialize, Serialize};
 /// Slack counts by the minute.
 const MINUTE: i64 = 60_000;
 
-/// A lease that wasn't renewed for this long has ended: a dead run gives its share back after that.
+/// In milliseconds. A lease ends if it isn't renewed for this long, so that the share of a dead run becomes free.
 pub const LEASE: i64 = 12_000;
 
-/// Calls that are kept: a minute's at the highest rate that is tried by default. A record stays so small that its exchange takes
-/// a fraction of a millisecond.
+/// Maximum number of calls kept: a minute at the default of `--max-rate`. Keeps an exchange well below a millisecond.
 const MOST_CALLS: usize = 300;
 
-/// How long a rate that was learned is of use.
+/// How long a learned rate is used.
 const DAY: i64 = 24 * 60 * MINUTE;
 
-/// Milliseconds after the end of its pause for which a record has to be kept.
+/// How long a record has to be kept after the end of its pause, in milliseconds.
 pub const LIFETIME: u64 = DAY.unsigned_abs();
 
-/// A pause, with the moment when it was asked for: a clock that is set back makes none longer than that.
+/// A pause with the time at which it was requested, so that a clock that is set back doesn't lengthen it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KnownPause {
     pub until: Stamp,
     pub since: Stamp,
 }
 
-/// A rate that refusals taught.
+/// A rate learned from refusals.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct LearnedRate {
     pub per_minute: f64,
     pub at: Stamp,
 }
 
-/// A call of the last minute. Revisions say when its parts became known.
+/// A call of the last minute. Revisions show when its parts became known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "CallRow", into = "CallRow")]
 pub struct Call {
@@ -47,15 +46,14 @@ pub struct Call {
     answer: Option<(CallAnswer, u64)>,
 }
 
-/// The answer to a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CallAnswer {
     pub at: Stamp,
-    /// In milliseconds from then on; `None` if the call was accepted.
+    /// In milliseconds; `None` if the call was accepted.
     pub pause: Option<u64>,
 }
 
-/// A call as it is written: there can be hundreds.
+/// The compact stored form of a call.
 type CallRow = (u32, i64, u64, Option<(i64, Option<u64>, u64)>);
 
 impl From<CallRow> for Call {
@@ -72,13 +70,12 @@ impl From<Call> for CallRow {
     }
 }
 
-/// What is kept of one limit.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct BucketRecord {
-    /// First, so that it can still be read if the rest can't.
+    /// The first member, so that it can be read if the rest can't.
     pub closed: Option<KnownPause>,
     pub learned: Option<LearnedRate>,
-    /// Calls a minute at which live runs use the limit together.
+    /// Total rate of all live runs, in calls a minute.
     rate: Option<f64>,
     revision: u64,
     next_run: u32,
@@ -86,7 +83,7 @@ pub struct BucketRecord {
     calls: Vec<Call>,
 }
 
-/// Who asks.
+/// A run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
     pub id: String,
@@ -94,47 +91,45 @@ pub struct Member {
     pub priority: Priority,
 }
 
-/// What a run reports, and whether it wants to call.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Report {
     pub wants_call: bool,
-    /// Its calls that were answered, by when they left.
+    /// Answered calls with the time at which they were sent.
     pub answers: Vec<(Stamp, CallAnswer)>,
-    /// The end of the pause that it knows of.
+    /// The end of the pause that the run knows.
     pub closed_until: Stamp,
-    /// The rate at which it would use the limit, and whether a refusal taught it; `None` for a run with a rate of its own.
+    /// The estimated rate, and whether it was learned from a refusal; `None` for a run with a fixed rate.
     pub rate: Option<(f64, bool)>,
-    /// Zero gives the lease back.
+    /// Zero ends the lease.
     pub rows_left: u64,
 }
 
-/// What a run is told.
 #[derive(Debug, Clone, PartialEq)]
 pub struct News {
-    /// The call may leave, and is recorded.
+    /// Whether the call may be made; it is recorded then.
     pub may_call: bool,
     /// Milliseconds until the limit opens; zero if it is open.
     pub closed_for: u64,
-    /// Calls of others that left, and that were answered, since the last exchange.
+    /// Other runs' calls since the last exchange.
     pub sent: Vec<Stamp>,
     pub answers: Vec<(Stamp, CallAnswer)>,
-    /// Calls a minute at which the runs use the limit together, as another one finds it out; `None` if this run does.
+    /// Total rate in calls a minute, as estimated by another run; `None` if this run estimates it.
     pub rate: Option<f64>,
-    /// What was learned before this exchange.
+    /// The learned rate before this exchange.
     pub learned: Option<LearnedRate>,
-    /// Calls a minute that this run may make; `None` if it is alone.
+    /// This run's share in calls a minute; `None` if it is alone.
     pub share: Option<f64>,
     pub others: u32,
     pub rows_of_others: u64,
-    /// Whether one of the others is an incident.
+    /// Whether another run is an incident.
     pub is_incident: bool,
-    /// What has been told with this.
+    /// The revision that this news includes.
     pub revision: u64,
 }
 
 impl BucketRecord {
-    /// What was kept, and whether it couldn't be read: then nothing is known but its pause, if that can be. Nothing is a new record.
-    /// A process that was killed may have left the end of a longer one behind it.
+    /// Also returns whether the bytes were damaged; only the pause is kept then, if it can be read. Empty bytes are a
+    /// new record. Bytes of a longer record may follow if a process was killed.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> (Self, bool) {
         if bytes.is_empty() {
@@ -145,16 +140,14 @@ impl BucketRecord {
         first_value(bytes).map_or_else(anew, |record| (record, false))
     }
 
-    /// As it is kept.
-    ///
     /// # Panics
-    /// Never: every value of a record can be written.
+    /// Never: every record can be encoded.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("numbers and text")
     }
 
-    /// Takes in a report, and tells what others did since `seen`.
+    /// Applies a report, and returns what other runs did since the revision `seen`.
     pub fn exchange(&mut self, me: &Member, seen: u64, report: &Report, now: Stamp) -> News {
         self.prune(now);
         let learned = self.learned;
@@ -196,7 +189,6 @@ impl BucketRecord {
         }
     }
 
-    /// Who draws on it.
     #[must_use]
     pub fn in_use(mut self, limit: &str, now: Stamp) -> LimitUse {
         self.prune(now);
@@ -216,7 +208,7 @@ impl BucketRecord {
         }
     }
 
-    /// Milliseconds until the limit opens. A clock that was set back makes no pause longer than it was asked for.
+    /// Milliseconds until the limit opens. A clock that was set back doesn't lengthen a pause.
     #[must_use]
     pub fn closed_for(&self, now: Stamp) -> u64 {
         let Some(closed) = self.closed else { return 0 };
@@ -224,7 +216,7 @@ impl BucketRecord {
         u64::try_from(closed.until.as_millis() - from.as_millis()).unwrap_or(0)
     }
 
-    /// Closes the limit. A pause only grows.
+    /// Closes the limit. A pause is never shortened.
     pub fn close(&mut self, until: Stamp, now: Stamp) {
         let stated = u64::try_from(until.as_millis().saturating_sub(now.as_millis())).unwrap_or(0);
         if stated > self.closed_for(now) {
@@ -232,14 +224,14 @@ impl BucketRecord {
         }
     }
 
-    /// The run that finds out more about the limit: of the highest priority, the first that came.
+    /// The run that estimates the limit: the first one of the highest priority.
     fn prober(&self) -> Option<u32> {
         let can = self.leases.iter().filter(|lease| lease.rows_left > 0 && lease.may_probe);
         can.min_by_key(|lease| (lease.priority != Priority::Incident, lease.run)).map(|lease| lease.run)
     }
 
-    /// Drops what is over: pauses, calls, leases, and a rate that is too old. What lies ahead of a clock that was set back
-    /// counts as of now.
+    /// Removes expired pauses, calls, leases and rates. Times in the future, after a clock was set back, count as
+    /// now.
     fn prune(&mut self, now: Stamp) {
         if self.closed_for(now) == 0 {
             self.closed = None;
@@ -275,7 +267,7 @@ impl BucketRecord {
         for (sent_at, answer) in &report.answers {
             self.revision += 1;
             let is_it = |call: &&mut Call| call.run == run && call.answer.is_none();
-            // The clock that the run counts by and the one here may be a millisecond apart: the next one it is.
+            // The clocks may differ by a millisecond, so the nearest call is used.
             let open = self.calls.iter_mut().filter(is_it);
             let nearest = open.min_by_key(|call| call.sent_at.as_millis().abs_diff(sent_at.as_millis()));
             if let Some(call) = nearest {
@@ -307,7 +299,7 @@ mod tests {
         Report { wants_call, answers: Vec::new(), closed_until: nothing, rate: Some((20.0, false)), rows_left: 100 }
     }
 
-    /// Two runs on one record, each with what it knows.
+    /// Two runs with one record.
     #[derive(Default)]
     struct Runs {
         record: BucketRecord,
@@ -344,7 +336,7 @@ mod tests {
         let news = runs.tell(1, &report(true), at(1_000));
         assert_eq!((news.may_call, news.closed_for), (false, 29_200));
         assert_eq!(news.answers, [(at(0), refused)]);
-        // The first run died: its lease ends, the pause and the calls of the minute don't.
+        // The first run died. Its lease ends; the pause and the calls of the minute don't.
         let news = runs.tell(1, &report(true), at(20_000));
         assert_eq!((news.may_call, news.closed_for, news.others), (false, 10_200, 0));
         let mut later = Runs { record: runs.record.clone(), ..Runs::default() };
@@ -371,7 +363,7 @@ mod tests {
         let news = runs.tell(1, &Report { rate: Some((300.0, false)), ..report(false) }, at(10));
         assert_eq!((news.rate, news.share), (Some(37.0), Some(18.5)));
         assert_eq!(news.learned, Some(LearnedRate { per_minute: 37.0, at: at(0) }));
-        // The first one ends.
+        // The first run ends.
         runs.tell(0, &Report { rows_left: 0, ..report(false) }, at(20));
         let news = runs.tell(1, &report(false), at(30));
         assert_eq!((news.rate, news.share, news.others), (None, None, 0));
@@ -392,7 +384,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever two runs do and however the clock jumps forward: no call inside a pause, and what is kept stays small.
+        /// For any actions of two runs and any forward jumps of the clock: no call during a pause, and the record
+        /// stays small.
         #[test]
         fn no_call_is_recorded_inside_a_pause(steps in prop::collection::vec((0_usize..2, 0_i64..40_000, 0_u64..3), 1..80)) {
             let (mut runs, mut now, mut closed) = (Runs::default(), 0, 0);

@@ -1,5 +1,5 @@
-//! Records in Redis or Valkey, for runs on several hosts: one key for each limit, changed by compare-and-set. Times are the
-//! server's.
+//! Records in Redis or Valkey, for runs on several hosts: one key per limit, changed by compare-and-set, with the
+//! server's time.
 
 use super::limits::Backend;
 use super::record::{BucketRecord, LIFETIME};
@@ -8,26 +8,26 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, ErrorKind, IntoConnectionInfo, RedisError, RedisResult};
 use std::time::Duration;
 
-/// How long one step may take, with connecting: after that the run paces on its own.
+/// Maximum time for a step, including connecting. After that, the run paces on its own.
 const LONGEST: Duration = Duration::from_secs(2);
 
-/// The set of all keys: finding them by a pattern would walk through whatever else the server has.
+/// The set of all keys, because a search by pattern would scan everything on the server.
 const INDEX: &str = "slack-revoke:limits";
 
 /// The records on one server.
 #[derive(Debug)]
 pub struct RedisStore {
     client: Client,
-    /// It is of this store alone: what is watched is watched by a connection.
+    /// Not shared, because `WATCH` applies to a connection.
     connection: Option<MultiplexedConnection>,
     was_unreadable: bool,
 }
 
 impl RedisStore {
-    /// Connects at the first step. `password` takes the place of the URL's.
+    /// Connects at the first step. `password` replaces that of the URL.
     ///
     /// # Errors
-    /// If the URL isn't one; without repeating it.
+    /// If the URL is invalid. The error doesn't contain it.
     pub fn new(url: &StoreUrl, password: Option<&str>) -> Result<Self, Box<str>> {
         let address = url.expose().into_connection_info().map_err(|error| error.to_string())?;
         let login = password.map(|password| address.redis_settings().clone().set_password(password));
@@ -44,7 +44,7 @@ impl RedisStore {
         self.in_time(async |connection: &mut MultiplexedConnection| records(connection, scope).await).await
     }
 
-    /// Does something with the connection. One that was idle may have been closed; then it's done anew with a fresh one.
+    /// Uses the connection. If an idle one was closed, repeats the operation with a new one.
     async fn in_time<T>(
         &mut self,
         act: impl AsyncFn(&mut MultiplexedConnection) -> RedisResult<T>,
@@ -88,7 +88,8 @@ impl Backend for RedisStore {
     }
 }
 
-/// Changes a record, again until nobody else did meanwhile. Also says whether what was there couldn't be read.
+/// Changes a record, and repeats this if another run changed it meanwhile. Also returns whether the stored record was
+/// damaged.
 async fn exchange<T>(
     connection: &mut MultiplexedConnection,
     key: &str,
@@ -133,7 +134,7 @@ fn reason(error: RedisError) -> String {
         return "it refuses the password; check SLACK_REVOKE_QUOTA_PASSWORD, or name and password in SLACK_REVOKE_QUOTA".into();
     }
     let said = error.to_string();
-    // What is said of several commands is as a rule the same.
+    // Several errors are usually the same.
     match error.into_server_errors().as_deref() {
         Some([(_, first), ..]) if first.code() == "NOAUTH" => {
             "it wants a password; set SLACK_REVOKE_QUOTA_PASSWORD".into()

@@ -1,27 +1,27 @@
-//! How an estimate is divided among the runs that draw on it. Pure.
+//! Divides an estimate among runs. Pure.
 
 use crate::model::{Priority, Stamp};
 use serde::{Deserialize, Serialize};
 
-/// Calls a minute that every run may make, however few rows it has; and all others together beside an incident.
+/// Minimum share in calls a minute; also the total of all other runs during an incident.
 const LEAST: f64 = 1.0;
 
-/// A run that draws on the limit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
-    /// Names the run in calls; runs that came later have higher numbers.
+    /// Identifies the run in calls; later runs have higher numbers.
     pub run: u32,
     pub id: String,
     pub host: String,
     pub priority: Priority,
     pub rows_left: u64,
-    /// Whether it finds out about the limit; a run with a rate of its own doesn't.
+    /// Whether it can estimate the limit; false for a run with a fixed rate.
     pub may_probe: bool,
     pub renewed_at: Stamp,
 }
 
-/// Calls a minute that the run `me` may make, of `estimate` for all. Proportional to the rows left, at least one each; while
-/// incidents have rows left, all others together get one. Never more than `estimate` in all.
+/// The share of the run `me`, in calls a minute. Proportional to the remaining rows, with at least one call each.
+/// While incidents have rows left, all others together get one call a minute. Shares never add up to more than
+/// `estimate`.
 #[must_use]
 pub fn share(estimate: f64, leases: &[Lease], me: u32) -> f64 {
     let has_rows = |lease: &&Lease| lease.rows_left > 0;
@@ -41,7 +41,7 @@ pub fn share(estimate: f64, leases: &[Lease], me: u32) -> f64 {
     }
 }
 
-/// The part of `own`. Runs whose part would be too small get the least one, and the others divide the rest.
+/// Runs whose part would be too small get the minimum, and the others divide the rest.
 #[expect(clippy::cast_precision_loss, reason = "counts of runs and rows")]
 fn part(total: f64, leases: &[&Lease], own: &Lease) -> f64 {
     let least = LEAST.min(total / leases.len() as f64);

@@ -1,11 +1,11 @@
-//! Which entries are wanted. Pure.
+//! The filters of `from-audit`. Pure.
 
 use crate::cli::AuditFilterArgs;
 use crate::commands::listing::filter::{Fit, address, fit_of_addresses};
 use crate::input::audit::{AuditEntry, LeftOut};
 use crate::model::{Person, UserId};
 
-/// An entry has to pass every kind of filter that is given; of several of one kind, one has to match.
+/// An entry has to match every kind of filter that is given. Of several values of one kind, one has to match.
 pub struct AuditFilter(AuditFilterArgs);
 
 impl AuditFilter {
@@ -15,7 +15,7 @@ impl AuditFilter {
     }
 
     /// # Errors
-    /// Why it can't be said, if the other filters let it pass.
+    /// Why it can't be decided, if the other filters match.
     pub fn matches(&self, entry: &AuditEntry) -> Result<bool, LeftOut> {
         let Self(filter) = self;
         let agent = entry.user_agent.to_lowercase();
@@ -34,7 +34,7 @@ impl AuditFilter {
         }
     }
 
-    /// `None` if it can't be said.
+    /// `None` if it can't be decided.
     fn is_in_time(&self, entry: &AuditEntry) -> Option<bool> {
         let (since, until) = (self.0.since, self.0.until);
         if since.is_none() && until.is_none() {

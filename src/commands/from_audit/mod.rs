@@ -1,4 +1,4 @@
-//! `from-audit`: sessions out of Slack's audit log, as an input of `run`.
+//! `from-audit`: converts Slack's audit log to an input of `run`.
 
 mod filter;
 mod sessions;
@@ -16,22 +16,22 @@ use sessions::SessionsSeen;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// What was read, and what became of it.
+/// Totals of the entries.
 #[derive(Default)]
 struct AuditTotals {
-    /// Everything that was looked at.
+    /// All entries, including other values.
     entries: u64,
-    /// Entries that the filters leave out.
+    /// Entries that don't match the filters.
     unmatched: u64,
     left_out: BTreeMap<LeftOut, u64>,
     /// Users of entries without a session.
     users: BTreeSet<UserId>,
-    /// Where the first value that is no entry has one inside.
+    /// The `--path` of the first nested entry.
     likely_path: Option<String>,
 }
 
 /// # Errors
-/// If a file can't be read, or holds no entry, or the output can't be written.
+/// If a file can't be read or has no entries, or the output can't be written.
 pub fn from_audit(typed: FromAuditArgs, console: &Console) -> Result<ExitStatus, RunError> {
     let format = AuditFormat {
         path: typed.path.unwrap_or_default(),
@@ -78,7 +78,7 @@ fn check_outputs(sources: &[InputSource], output: Option<&Path>, users: Option<&
 fn write_sessions(output: Option<&Path>, seen: &SessionsSeen) -> Result<(), RunError> {
     let mut table = output.map_or_else(|| Ok(Table::stdout()), Table::replace).map_err(|error| unwritable(&error))?;
     seen.write(&mut table).and_then(|()| table.finish()).map_err(|error| unwritable(&error))?;
-    // What was written then is as old as its newest entry, for `run` to warn of old lists.
+    // The output is as old as its newest entry, so that `run` can warn about old lists.
     if let Some((output, at)) = output.zip(seen.newest())
         && let Err(error) = input_age::set(output, at)
     {
@@ -129,7 +129,7 @@ impl AuditTotals {
         *self.left_out.entry(reason).or_default() += 1;
     }
 
-    /// Refuses files in which nothing is an entry: it would look like a log in which nothing happened.
+    /// Fails if there are no entries, which would otherwise look like a log in which nothing happened.
     fn check_any(&self, format: &AuditFormat) -> Result<(), RunError> {
         let of = |reason| self.left_out.get(&reason).copied().unwrap_or(0);
         if self.entries == 0 {

@@ -1,4 +1,4 @@
-//! The sessions that entries show, each once. Memory grows with the sessions, not with the entries.
+//! The distinct sessions of the entries. Memory grows with the number of sessions, not of entries.
 
 use crate::input::audit::{AuditEntry, SeenSession};
 use crate::ledger::table::Table;
@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::rc::Rc;
 
-/// The columns that `run` reads, then the latest entry of the session, when it was seen first and last, and in how many
-/// entries: the column by which `run` knows where the rows come from.
+/// The columns that `run` reads, then the latest entry of the session, the first and last time, and the number of
+/// entries, by which `run` recognizes the origin.
 const COLUMNS: [&str; 11] = [
     "user_id",
     "team_id",
@@ -23,7 +23,7 @@ const COLUMNS: [&str; 11] = [
     AUDIT_ENTRIES,
 ];
 
-/// Bytes of rows that are written at a time.
+/// Bytes of rows written at a time.
 const BATCH: usize = 64 * 1024;
 
 struct Occurrences {
@@ -34,11 +34,11 @@ struct Occurrences {
     entry_id: Box<str>,
     first_at: Option<Stamp>,
     entries: u64,
-    /// Whether other users have the same session id: it can't be said whose it is.
+    /// Whether several users have this session id, so that the owner is unknown.
     is_shared: bool,
 }
 
-/// What many sessions have in common, kept once.
+/// Texts that many sessions have in common.
 #[derive(PartialEq, Eq, Hash)]
 struct Latest {
     action: Box<str>,
@@ -82,7 +82,7 @@ impl SessionsSeen {
         latest
     }
 
-    /// Leaves out the sessions that several users have; returns the number of their entries.
+    /// Removes sessions of several users, and returns the number of their entries.
     pub fn remove_shared(&mut self) -> u64 {
         let shared = self.sessions.values().filter(|occurrences| occurrences.is_shared);
         let entries = shared.map(|occurrences| occurrences.entries).sum();
@@ -94,7 +94,7 @@ impl SessionsSeen {
         self.sessions.len() as u64
     }
 
-    /// When the newest of the entries was made.
+    /// Time of the newest entry.
     pub fn newest(&self) -> Option<Stamp> {
         self.sessions.values().filter_map(|occurrences| occurrences.at).max()
     }
@@ -126,7 +126,7 @@ impl SessionsSeen {
 }
 
 impl Occurrences {
-    /// Entries may come in any order: the latest is the one with the latest time.
+    /// Entries may be in any order, so the latest is found by its time.
     fn join(&mut self, other: Self) {
         self.is_shared |= self.user != other.user;
         self.entries += 1;

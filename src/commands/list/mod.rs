@@ -1,4 +1,4 @@
-//! `list`: the sessions of the organization as CSV, an input of `run` as it is.
+//! `list`: exports the sessions of the organization as an input of `run`.
 
 use crate::cli::{Environment, FilterArgs, ListArgs, RemoteSettings};
 use crate::commands::listing::filter::{Filter, users_of};
@@ -18,13 +18,13 @@ mod state;
 use people::PeopleFiles;
 use state::{ListFiles, State};
 
-/// `argv` is the command line as it was typed, for the command that continues the listing.
+/// `argv` is the typed command line, for the command that resumes the listing.
 ///
 /// # Errors
-/// What stops the listing before its first call.
+/// Errors before the first call.
 pub fn list(typed: ListArgs, argv: &[OsString], console: &Console) -> Result<ExitStatus, RunError> {
     let ListArgs { filters, output, others, resume, remote } = typed;
-    // Nothing is read from standard input, so a person there can be asked for the token.
+    // Standard input isn't the input, so the token can be asked for there.
     let settings = RemoteSettings::resolve(remote, &InputSource::File(PathBuf::new()), &Environment::capture())?;
     let (mut filter, people) = filter(filters)?;
     block_on(async {
@@ -32,7 +32,7 @@ pub fn list(typed: ListArgs, argv: &[OsString], console: &Console) -> Result<Exi
         let (mut lister, host) = Lister::connect(&settings, rehearsal).await?;
         let directory = people.look_up(&mut lister, &mut filter).await?;
         let began_at = wall();
-        // Only a listing in a file can be continued with another token.
+        // Only a listing to a file can be resumed with another token.
         let of_few = if resume || others.is_some() { None } else { people::owners(&filter, &directory) };
         let organization = if output.is_some() || of_few.is_some() { lister.organization().await } else { None };
         let of_few = match (of_few, organization.as_deref().and_then(|id| TeamId::parse(id).ok())) {
@@ -70,7 +70,7 @@ pub fn list(typed: ListArgs, argv: &[OsString], console: &Console) -> Result<Exi
     })
 }
 
-/// The filter, with the addresses that have to be looked up before it is complete.
+/// The filter, and the people whose addresses have to be looked up first.
 fn filter(typed: FilterArgs) -> Result<(Filter, PeopleFiles), RunError> {
     let lower = |texts: Vec<String>| texts.into_iter().map(|text| text.to_lowercase()).collect();
     let people = |flag, path: Option<PathBuf>| path.map(|path| users_of(flag, &path)).transpose();

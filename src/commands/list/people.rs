@@ -1,4 +1,5 @@
-//! The people of `--users` and `--exclude-user`: looked up if they are named by addresses, and asked for one by one if they are few.
+//! The people of `--users` and `--exclude-user`. Addresses are looked up. If there are only a few people, their
+//! sessions are requested one by one.
 
 use crate::commands::listing::filter::{Filter, ListedPeople};
 use crate::commands::listing::{Directory, ListError, Lister, Pages, is_about_the_query};
@@ -8,7 +9,8 @@ use crate::output::WEAKENED;
 use crate::slack::SessionPage;
 use std::collections::HashSet;
 
-/// Requests for single users at most: beyond, all pages of an organization aren't many more, and a listing page by page can be resumed.
+/// Maximum number of requests for single users. With more, listing the whole organization isn't much slower, and it
+/// can be resumed.
 const MOST_OWNERS: usize = 100;
 
 /// The files of `--users` and `--exclude-user`.
@@ -36,7 +38,7 @@ impl PeopleFiles {
     }
 }
 
-/// The users that are wanted, each with a workspace, if the workspaces of all of them are known and they are few.
+/// The wanted users with their workspaces, if there are only a few and all workspaces are known.
 pub fn owners(filter: &Filter, directory: &Directory) -> Option<Vec<(TeamId, UserId)>> {
     let users = filter.users.as_ref().filter(|_| filter.owner.is_none())?;
     let are_known = users.iter().all(|user| !directory.workspaces(user).is_empty());
@@ -46,11 +48,11 @@ pub fn owners(filter: &Filter, directory: &Directory) -> Option<Vec<(TeamId, Use
     (are_known && owners.len() <= MOST_OWNERS).then_some(owners)
 }
 
-/// Their sessions in these workspaces and in the organization itself, each once. `None` if Slack refuses such a request: then the
-/// whole organization has to be listed.
+/// Their sessions in these workspaces and in the organization, each once. `None` if Slack refuses such a request, so
+/// that the whole organization has to be listed.
 ///
 /// # Errors
-/// If the listing can't, or mustn't, go on.
+/// If the listing can't continue.
 pub async fn sessions_of(
     lister: &mut Lister,
     mut owners: Vec<(TeamId, UserId)>,

@@ -1,4 +1,4 @@
-//! The output files of a listing and its progress: created or resumed, written page by page, and finished.
+//! The output files and the progress of a listing.
 
 use crate::commands::listing::filter::{Filter, Fit};
 use crate::commands::listing::{ListError, count};
@@ -16,7 +16,7 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
-/// The columns: the ids that `run` reads, then the device that signed in and the one last seen.
+/// The ids that `run` reads, the device that signed in, and the one seen last.
 const COLUMNS: [&str; 13] = [
     "user_id",
     "team_id",
@@ -35,7 +35,7 @@ const COLUMNS: [&str; 13] = [
 
 pub struct ListFiles {
     output: PathBuf,
-    /// For the sessions that the filters leave out.
+    /// For sessions that don't match the filters.
     others: Option<PathBuf>,
     listing: PathBuf,
 }
@@ -59,7 +59,7 @@ impl ListFiles {
         ])
     }
 
-    /// Records the progress beside the file of `--others` too, which isn't a complete list either.
+    /// Records the progress of the `--others` file too, which is as incomplete.
     fn save_others(&self, at: &Listing) -> Result<(), RunError> {
         let noted = self.others.as_deref().zip(at.of_others());
         let saved = noted.map_or(Ok(()), |(path, others)| others.save(&Listing::beside(path)));
@@ -70,7 +70,7 @@ impl ListFiles {
         [Some(self.listing.clone()), self.others.as_deref().map(Listing::beside)].into_iter().flatten()
     }
 
-    /// Removes outputs that hold only their header, so that the same command can be run again.
+    /// Removes outputs that have only a header, so that the same command can be run again.
     fn abandon(&self) -> io::Result<()> {
         for path in [Some(&self.output), self.others.as_ref()].into_iter().flatten() {
             match fs::remove_file(path) {
@@ -87,9 +87,9 @@ pub struct State {
     others: Option<Table>,
     pub at: Listing,
     files: Option<ListFiles>,
-    /// Sessions that `--team` and `--user` didn't ask for.
+    /// Sessions of others than `--team` and `--user`.
     foreign: u64,
-    /// Flags whose lists of users have matched no session; empty if earlier pages may have had one.
+    /// Flags whose users have no session so far; empty if earlier pages weren't checked.
     unmet: Vec<&'static str>,
 }
 
@@ -99,14 +99,14 @@ impl State {
             .with_header()
     }
 
-    /// In files: from the start, or, with `resume`, after what an earlier listing left.
+    /// To files. With `resume`, continues an earlier listing.
     pub fn open(files: ListFiles, resume: bool, mut fresh: Listing) -> Result<Self, RunError> {
         fresh.others = files.others.as_ref().map(|path| OthersFile {
             path: path.to_string_lossy().into_owned(),
             rows: 0,
             written: Written::default(),
         });
-        // Another program's file is never replaced.
+        // Fails if the file is another program's.
         let earlier = Listing::load(&files.listing).map_err(|error| unusable(&error))?;
         if let Some(others) = &files.others {
             Listing::load(&Listing::beside(others)).map_err(|error| unusable(&error))?;
@@ -129,14 +129,15 @@ impl State {
         }
     }
 
-    /// Records the listing as unfinished before the output exists, so that a partial output is never taken for a complete one.
+    /// Records the listing as unfinished before the output is created, so that a partial output is never taken for a
+    /// complete one.
     fn begin(files: ListFiles, fresh: Listing) -> Result<Self, RunError> {
         files.check()?;
         fresh.save(&files.listing).map_err(|error| unwritable(&error))?;
         files.save_others(&fresh)?;
         let table = created(&files.output)?;
         let others = files.others.as_deref().map(created).transpose().inspect_err(|_| {
-            // Both are empty and would block the next start, which reports it if they can't be removed.
+            // They have no rows, and would block the next start, which reports them if they can't be removed.
             let _ = fs::remove_file(&files.output);
             let _ = files.listings().try_for_each(|listing| Listing::remove(&listing));
         })?;
@@ -192,7 +193,7 @@ impl State {
         Ok(self)
     }
 
-    /// Writes a page: first its rows, then, if another page follows, the progress.
+    /// Writes the rows of a page, and the progress if another page follows.
     pub fn add_page(&mut self, page: &SessionPage, filter: &Filter, goes_on: bool) -> Result<(), RunError> {
         if self.at.pages == 0 {
             self.unmet = filter.lists().map(|(flag, _)| flag).collect();
@@ -237,7 +238,7 @@ impl State {
         saved.map_err(|error| unwritable(&error))
     }
 
-    /// All pages are in the files. The time of change is set before the list counts as finished.
+    /// Finishes the listing. The time of the file is set before the list counts as finished.
     fn finish(&mut self) -> Result<(), RunError> {
         let Some(files) = &self.files else { return Ok(()) };
         if let Err(error) = input_age::set(&files.output, self.at.began_at) {

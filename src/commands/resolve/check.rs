@@ -4,10 +4,10 @@ use crate::model::{SessionId, UserId};
 use crate::slack::ActiveSession;
 use std::collections::HashMap;
 
-/// The column that it adds.
+/// The added column.
 pub const LISTED: &str = "listed";
 
-/// The sessions of the rows, each with the user that Slack lists it with; memory grows with the input.
+/// The sessions of the rows with the users that Slack lists. Memory grows with the input.
 #[derive(Debug, Default)]
 pub struct ListedSessions {
     users: HashMap<SessionId, Option<UserId>>,
@@ -28,12 +28,12 @@ impl ListedSessions {
         }
     }
 
-    /// Whether another page can change an answer.
+    /// Whether another page may be useful.
     pub fn is_open(&self) -> bool {
         self.open > 0
     }
 
-    /// The answer for a row; empty if it names no session.
+    /// The value for a row; empty if it has no session.
     pub fn verdict(&self, session: Option<SessionId>, user: Option<&UserId>) -> &'static str {
         let Some(session) = session else { return "" };
         match (self.users.get(&session), user) {

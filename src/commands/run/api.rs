@@ -1,4 +1,4 @@
-//! Slack as the engine of a run sees it: the client, and whose token it goes on with after a refresh.
+//! Slack for the engine: the client, and the owner of the token after a refresh.
 
 use super::Preflight;
 use super::introduction::{must_know, owner};
@@ -11,22 +11,22 @@ use crate::slack::{AuthTest, CallError, Client, Objection};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
-/// Fresh tokens that have expired already, one after another, before that is believed.
+/// Maximum number of fresh tokens in a row that are already expired.
 const MOST_EXPIRED: usize = 3;
 
 pub struct RunApi {
     client: Client,
     patience: Patience,
-    /// Whether nothing may be sent with a token of somebody unknown.
+    /// Whether nothing may be sent if the owner of the token is unknown.
     must_know: bool,
-    /// Whether the sessions of the tokens' users are left alone.
+    /// Whether the tokens' own sessions are protected.
     spares_owners: bool,
     /// The users of the tokens so far.
     owners: RefCell<BTreeSet<UserId>>,
 }
 
 impl RunApi {
-    /// Around the client whose token is `owner`'s, if that is known.
+    /// `owner` is the owner of the client's token; `None` if unknown.
     pub fn new(settings: &Settings, prepared: &Preflight, client: Client, owner: Option<&UserId>) -> Self {
         Self {
             client,
@@ -37,7 +37,7 @@ impl RunApi {
         }
     }
 
-    /// The client, for what is asked before the first row.
+    /// The client, for calls before the first row.
     pub fn client(&self) -> &Client {
         &self.client
     }

@@ -1,4 +1,4 @@
-//! `--plan-id`: a run that isn't the plan that was approved sends nothing.
+//! `--plan-id`: a run that differs from the approved plan sends nothing.
 
 use super::Preflight;
 use crate::cli::Settings;
@@ -11,13 +11,13 @@ use crate::output::{self, PlanIdentity, counted};
 use crate::slack::SLACK_HOSTS;
 use std::time::Duration;
 
-/// Digits of an id by which people recognize it.
+/// Number of digits of an id that are displayed.
 const SHOWN: usize = 12;
 
-/// The plan that is about to be carried out.
+/// The plan of this run.
 ///
 /// # Errors
-/// If it isn't the one of `--plan-id`. An id that was made without a token is accepted for any organization.
+/// If it isn't that of `--plan-id`. An id made without a token is accepted for any organization.
 pub(super) fn plan(
     settings: &Settings,
     prepared: &Preflight,
@@ -69,7 +69,7 @@ fn other_plan(planned: &str, here: &PlanParts, rows: u64) -> RunError {
     RunError::input(what, "nothing was sent; compare with the lines that `plan` printed, or have the new plan approved")
 }
 
-/// The lines that people compare.
+/// The id and its parts, for comparison by people.
 pub(super) fn identity(plan: &PlanParts) -> PlanIdentity {
     PlanIdentity {
         plan_id: plan.id(),
@@ -79,7 +79,7 @@ pub(super) fn identity(plan: &PlanParts) -> PlanIdentity {
     }
 }
 
-/// The organization of the token of a plan, if there is a token: the one thing that a plan asks Slack.
+/// The organization of the token, if there is one. This is the only call of a plan.
 pub(super) async fn organization(settings: &Settings) -> Option<String> {
     settings.remote.token.as_ref()?;
     let found = ask(settings).await;

@@ -8,10 +8,10 @@ use crate::error::RunError;
 use crate::output;
 use std::io::{self, BufRead, BufReader};
 
-/// Checks that the input has as many users as `--confirm-users` says: the number confirms this very list.
+/// Checks that the input has as many users as `--confirm-users` says, because the number confirms this list.
 ///
 /// # Errors
-/// If it has more or fewer.
+/// If the numbers differ.
 pub fn check_users(settings: &Settings, prepared: &Preflight) -> Result<(), RunError> {
     let UsersConfirmation::Given(confirmed) = settings.users_confirmation else { return Ok(()) };
     let users = prepared.survey.whole.as_ref().map_or(0, |whole| whole.all);
@@ -26,8 +26,8 @@ pub fn check_users(settings: &Settings, prepared: &Preflight) -> Result<(), RunE
     Err(RunError::input(what, "nothing was sent; see that it is the right file, then confirm its number"))
 }
 
-/// Refuses rows that may belong to a protected user, if nobody is asked about them and no flag says that they are meant.
-/// Otherwise they are warned of, or part of the question.
+/// Refuses rows that may belong to a protected user, if `--yes` was given without `--allow-unowned`. Otherwise they
+/// are in a warning or in the question.
 ///
 /// # Errors
 /// If `--yes` was given without `--allow-unowned`.
@@ -54,8 +54,8 @@ fn unowned(prepared: &Preflight) -> Option<String> {
     Some(format!("{rows}, so --protect can't spare its users there"))
 }
 
-/// Asks on the terminal unless `--yes` was given; for whole users, asks a second time for their number. If there is nothing to
-/// send, nothing is asked.
+/// Asks on the terminal unless `--yes` was given or there is nothing to send. For whole users, also asks for their
+/// number.
 ///
 /// # Errors
 /// [`RunError::declined`], also if the terminal can't be read.
@@ -89,7 +89,7 @@ pub async fn ask(settings: &Settings, prepared: &Preflight, remote: &Remote) -> 
     Ok(())
 }
 
-/// Puts one question, on a thread that a signal doesn't wait for.
+/// Asks on its own thread, so that signals aren't blocked.
 async fn answered(
     terminal: Terminal,
     question: impl FnOnce(&mut dyn BufRead) -> bool + Send + 'static,

@@ -1,4 +1,4 @@
-//! The end of a run: files finished, totals told, exit status found.
+//! The end of a run: finishes the files, prints the totals, and determines the exit status.
 
 use super::recorder::{OpenFiles, Recorder, RunFacts};
 use super::remote::Remote;
@@ -21,18 +21,17 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Users that the totals look at: enough to see an alert coming.
+/// Number of users with the most revocations in the summary.
 const HEAVIEST: usize = 5;
 
-/// Lines named one by one where rows could not be recorded.
+/// Maximum number of lines named if rows couldn't be recorded.
 const NAMED: usize = 20;
 
-/// What the end is put together from.
 pub struct Finish<'a> {
     pub settings: &'a Settings,
     pub argv: &'a [OsString],
     pub console: &'a Console,
-    /// What did not change.
+    /// Facts from the start of the run.
     pub facts: RunFacts,
     pub remote: &'a Remote,
     pub started: Stamp,
@@ -40,22 +39,20 @@ pub struct Finish<'a> {
     pub suspended: Vec<(TeamId, ErrorCode)>,
 }
 
-/// A run that has ended, with all that it leaves.
 #[derive(Debug)]
 pub struct FinishedRun {
     pub exit: ExitStatus,
     pub run_id: String,
     pub results: PathBuf,
-    /// The totals as JSON, where they were asked for and could be written.
+    /// The summary file, if one was written.
     pub summary: Option<PathBuf>,
     pub manifest: PathBuf,
-    /// Its digest; `None` if it couldn't be written for the last time.
+    /// Its digest; `None` if it couldn't be saved.
     pub manifest_sha256: Option<String>,
 }
 
 impl Finish<'_> {
-    /// Finishes the files, tells the totals, and finds the exit status. What could not be written is told, and is exit
-    /// status 7.
+    /// Errors of writing are printed and result in exit code 7.
     pub fn finish(mut self, recorder: Recorder) -> FinishedRun {
         let OpenFiles { ledger, events, suspended } = recorder.finish();
         self.suspended = suspended;
@@ -78,7 +75,7 @@ impl Finish<'_> {
         FinishedRun { exit, run_id, results: files.results, summary, manifest: files.manifest, manifest_sha256 }
     }
 
-    /// Saves the manifest with the digests of the events and the summary, which will name its own; `None` if that fails.
+    /// Saves the manifest with the digests of events and summary. Returns its own digest; `None` if that fails.
     fn publish(
         &self,
         ledger: &mut FinishedLedger,
@@ -98,7 +95,7 @@ impl Finish<'_> {
         published.inspect_err(warn).ok()
     }
 
-    /// Where the totals are written as JSON, if somebody reads them.
+    /// The path of the summary, if it is needed.
     fn summary_path(&self) -> Option<&PathBuf> {
         let report = &self.settings.report;
         let for_command = report.on_finish.as_ref().map(|_| &self.facts.files.summary);
@@ -136,7 +133,7 @@ impl Finish<'_> {
         )
     }
 
-    /// What machines read; the path of the summary, where it was written.
+    /// Writes metrics and summary. Returns the path of the summary if it was written.
     fn write_reports(&self, totals: &Summary, exit: ExitStatus) -> Option<PathBuf> {
         let report = &self.settings.report;
         if let Some(path) = &report.metrics_file {
@@ -156,8 +153,8 @@ impl Finish<'_> {
         if self.end.fault.is_some() {
             return ExitStatus::Internal;
         }
-        // A record that could not be kept weighs more than what stopped the run before it. Rows that a second signal cut
-        // off are none.
+        // A record that couldn't be written takes precedence over the stop reason. Rows cut off by a second signal
+        // don't count.
         let unkept = !self.end.aborted && !self.end.unrecorded.is_empty();
         if unkept || !errors.is_empty() {
             return ExitStatus::Unwritable;
@@ -175,7 +172,7 @@ impl Finish<'_> {
         let revoked = recorded.tally().users().map(|(user, rows)| (user, rows.of(Status::Revoked)));
         Summary {
             is_rehearsal: self.settings.mode == Mode::Rehearsal,
-            // Those of the engine hold the row too whose record could not be written.
+            // Not the engine's counts, which include rows whose record couldn't be written.
             counts: *recorded.tally().counts(),
             total: self.facts.rows,
             calls: self.end.calls.made,
@@ -215,7 +212,7 @@ impl Finish<'_> {
         recorded.failures().most_first(self.facts.strict).into_iter().map(group).collect()
     }
 
-    /// A rehearsal has no rows to try again.
+    /// `None` for a rehearsal.
     fn retry_command(&self) -> Option<String> {
         let input = match &self.settings.input.source {
             InputSource::File(path) | InputSource::Stream(path) => path.as_os_str(),
@@ -225,21 +222,21 @@ impl Finish<'_> {
         (self.settings.mode == Mode::Run).then(|| output::retry_command(self.argv, input, remaining))
     }
 
-    /// The workspaces whose rows were not sent, and why.
+    /// The suspended workspaces and why.
     fn suspended(&self) -> impl Iterator<Item = String> {
         self.suspended.iter().map(|(team, code)| {
             format!("workspace {team} refuses with {code}, so the rest of its rows wasn't sent; {}", code.hint())
         })
     }
 
-    /// What proves what was requested. Of a rehearsal there is nothing to prove.
+    /// The command that verifies requested logouts; `None` for a rehearsal.
     fn verify_command(&self) -> Option<String> {
         let has_to = self.settings.mode == Mode::Run && self.end.counts.of(Status::Requested) > 0;
         let results = output::quoted(self.facts.files.results.as_os_str());
         has_to.then(|| format!("slack-revoke verify {results}"))
     }
 
-    /// What to do about a stop; who sent a signal needs none.
+    /// What to do after a stop; `None` after a signal.
     fn advice(&self) -> Option<String> {
         match self.end.stop.as_ref()? {
             StopReason::Interrupted | StopReason::Terminated => None,
@@ -270,7 +267,7 @@ impl Finish<'_> {
         }
     }
 
-    /// Where the totals are not wanted, a bad end is told all the same: an exit code alone says too little.
+    /// With `-q`, prints why a run failed, because an exit code isn't enough.
     fn tell_the_end(&self, totals: &Summary, exit: ExitStatus) {
         let command = totals.resume_command.as_ref();
         let next = command.map(|command| format!("; to continue: {command}")).unwrap_or_default();
@@ -291,7 +288,7 @@ impl Finish<'_> {
     }
 }
 
-/// Gives the output back. What is left in the way of the next run is an error of this one.
+/// Unlocks the output. An error here would block the next run, so it is an error of this one.
 fn close(ledger: FinishedLedger, exit: ExitStatus) -> ExitStatus {
     match ledger.close() {
         Ok(()) => exit,
@@ -302,14 +299,14 @@ fn close(ledger: FinishedLedger, exit: ExitStatus) -> ExitStatus {
     }
 }
 
-/// The results are the evidence; what only repeats them in another form does not change the exit status.
-/// False where it could not be written.
+/// Warns about an error and returns whether there was none. Reports only repeat the results, so they don't change the
+/// exit status.
 fn warn_where(path: &Path, written: io::Result<()>) -> bool {
     let warn = |error| tracing::warn!(target: output::WEAKENED, "can't write {}: {error}", path.display());
     written.map_err(warn).is_ok()
 }
 
-/// The rows whose calls went out and whose answers are in no record.
+/// The message about rows that were sent and not recorded.
 fn unrecorded(lines: &[u64]) -> String {
     let named: Vec<_> = lines.iter().take(NAMED).map(u64::to_string).collect();
     let more = lines.len().saturating_sub(NAMED);
@@ -321,7 +318,7 @@ fn unrecorded(lines: &[u64]) -> String {
     )
 }
 
-/// The users with the most rows, most first.
+/// The users with the most rows.
 fn heaviest<'a>(users: impl Iterator<Item = (&'a UserId, u64)>) -> Vec<(UserId, u64)> {
     let mut most: Vec<(&UserId, u64)> = Vec::with_capacity(HEAVIEST + 1);
     for (user, rows) in users.filter(|(_, rows)| *rows > 0) {

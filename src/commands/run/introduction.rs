@@ -1,4 +1,5 @@
-//! `auth.test` before the first row: whose sessions must be spared. Without a clear answer, nothing is sent that may be theirs.
+//! `auth.test` before the first row: finds the token's own user, whose sessions are protected. Without a clear
+//! answer, no row that may belong to that user is sent.
 
 use super::Preflight;
 use crate::cli::Settings;
@@ -8,7 +9,6 @@ use crate::model::{Status, TokenOwner, error_hint};
 use crate::output::{self, format_duration};
 use crate::slack::{AuthTest, CallError, Client, Objection};
 
-/// What the first call is made for.
 pub(super) struct Introduction<'a> {
     pub settings: &'a Settings,
     pub prepared: &'a Preflight,
@@ -16,10 +16,10 @@ pub(super) struct Introduction<'a> {
 }
 
 impl Introduction<'_> {
-    /// Whose token it is; or why that isn't known, if the run can continue without.
+    /// The owner of the token, or why it is unknown if the run can continue without it.
     ///
     /// # Errors
-    /// If Slack rejects the token, or rows to be sent may belong to its unknown user.
+    /// If Slack rejects the token, or rows may belong to its unknown user.
     pub async fn make(&self) -> Result<Result<Identified, CallError>, RunError> {
         let error = match identify(self.client, Patience::of(self.settings)).await {
             Ok(identified) => return Ok(Ok(identified)),
@@ -45,12 +45,11 @@ impl Introduction<'_> {
     }
 }
 
-/// Whether a row could belong to the token's own user and must not be sent then.
+/// Whether a row may belong to the token's own user, who is protected.
 pub(super) fn must_know(settings: &Settings, prepared: &Preflight) -> bool {
     !settings.safety.allow_self && prepared.survey.without_user < prepared.survey.sendable
 }
 
-/// Whose token it is, of what Slack said about it.
 pub(super) fn owner(auth: &AuthTest) -> TokenOwner {
     let text = |text: &Option<Box<str>>| text.clone().unwrap_or_default();
     TokenOwner {

@@ -1,4 +1,4 @@
-//! `run`: builds the edges, runs the engine between them, and leaves the results.
+//! `run`: connects input, Slack, ledger and output to the engine.
 
 mod api;
 mod approval;
@@ -40,11 +40,10 @@ use remote::Remote;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// Runs, rehearses or plans, as the settings say. `argv` is the command line as it was typed, for the command that
-/// continues the run.
+/// Runs, rehearses or plans. `argv` is the typed command line, for the command that resumes the run.
 ///
 /// # Errors
-/// What stops a run before its first call. What stops it later is an exit status.
+/// Errors before the first call. Later ones are exit statuses.
 pub fn run(
     settings: &Settings,
     argv: &[OsString],
@@ -64,7 +63,7 @@ pub fn run(
     ended.inspect_err(|error| refused::write_metrics(settings, error))
 }
 
-/// The first line of a rehearsal, which must not be taken for a run, and the other way round.
+/// The first line of a rehearsal, so that it can't be confused with a run.
 fn introduce_rehearsal(argv: &[OsString], console: &Console) {
     console.note("REHEARSAL: a stand-in answers instead of Slack; nothing is revoked");
     if argv.iter().all(|word| word != "--rehearse") {
@@ -72,9 +71,8 @@ fn introduce_rehearsal(argv: &[OsString], console: &Console) {
     }
 }
 
-/// All that comes before the first row.
 enum Ready {
-    /// A plan was all that was asked for.
+    /// Only a plan was requested.
     Planned(ExitStatus),
     ToSend(Box<ToSend>),
 }
@@ -85,7 +83,7 @@ struct ToSend {
     events: Option<EventLog>,
 }
 
-/// What waits for something is done on other threads, and what must be given back stays here: a signal drops it.
+/// Blocking work is done on other threads, and locks and modes are kept here, so that a signal releases them.
 async fn get_ready(settings: &Settings, console: &Console, format: OutputFormat) -> Result<Ready, RunError> {
     let _modes = SavedModes::save();
     let lists_all_invalid = format == OutputFormat::Json || settings.console.verbosity > Verbosity::Normal;
@@ -127,7 +125,7 @@ async fn protect_addresses(settings: &Settings, prepared: &mut Preflight, remote
     prepared.protect_users(settings, directory.all_users("--protect", &addresses)?)
 }
 
-/// A plan asks Slack nothing.
+/// A plan doesn't look up addresses.
 fn warn_of_unknown_addresses(addresses: u64) {
     if addresses > 0 {
         tracing::warn!(
@@ -138,7 +136,7 @@ fn warn_of_unknown_addresses(addresses: u64) {
     }
 }
 
-/// Opened before anything is made: a mistyped name must not leave results behind that the next run stumbles over.
+/// Opened before other files are created, so that a wrong path doesn't leave results that block the next run.
 async fn open_events(path: Option<PathBuf>) -> Result<Option<EventLog>, RunError> {
     let Some(path) = path else { return Ok(None) };
     let opened = waiting::blocking(move || EventLog::create(&path).map_err(|error| (path, error))).await;
@@ -173,7 +171,7 @@ async fn carry_out(
     let is_cut_off = end.aborted && end.fault.is_none();
     let concluded = Finish { settings, argv, console, facts, remote: &remote, started, end, suspended: Vec::new() }
         .finish(recorder);
-    // The results come first.
+    // After the results.
     remote.keep_rehearsal();
     if is_cut_off {
         return Ok(concluded.exit);

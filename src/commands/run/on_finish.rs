@@ -1,4 +1,4 @@
-//! `--on-finish`: somebody else's command, once the run is over.
+//! `--on-finish`: runs a command after the run.
 
 use super::finish::FinishedRun;
 use crate::cli::Mode;
@@ -6,7 +6,7 @@ use crate::commands::hook::{Hook, HookOutput, path_variable};
 use crate::engine::ports::Control;
 use std::ffi::OsString;
 
-/// What the command finds in its environment. No name is that of a flag's variable.
+/// The environment of the command. No name is that of a flag's variable.
 pub(super) fn variables(mode: Mode, run: &FinishedRun) -> Vec<(&'static str, OsString)> {
     let mode = match mode {
         Mode::Run | Mode::Plan => "run",
@@ -25,7 +25,7 @@ pub(super) fn variables(mode: Mode, run: &FinishedRun) -> Vec<(&'static str, OsS
     variables
 }
 
-/// Runs `command`. What goes wrong is logged, also under `-q`, and nothing else: the run's exit code is the run's.
+/// Runs `command`. Errors are logged, also with `-q`, and don't change the exit code.
 pub(super) async fn run(command: &str, variables: Vec<(&'static str, OsString)>, signals: &mut impl Control) {
     let hook = Hook { command, flag_variable: "SLACK_REVOKE_ON_FINISH", variables, output: HookOutput::Shown };
     if let Err(trouble) = hook.run(signals).await {

@@ -1,4 +1,4 @@
-//! Where a run reads and writes.
+//! The paths of a run.
 
 use super::outputs;
 use crate::cli::{Mode, Settings};
@@ -7,7 +7,7 @@ use crate::ledger::paths::{self, RunFiles};
 use crate::model::InputSource;
 use std::path::PathBuf;
 
-/// The output's files as they are named, whether or not they can be.
+/// The output's files, unchecked.
 pub(super) fn named(settings: &Settings) -> Option<RunFiles> {
     let mut files = RunFiles::beside(output(settings)?);
     if let Some(remaining) = &settings.output.remaining {
@@ -25,7 +25,7 @@ fn output(settings: &Settings) -> Option<PathBuf> {
     }
 }
 
-/// The output's files, with symbolic links resolved, so that two names of one file share a lock.
+/// The output's files, with symbolic links resolved, so that all paths of one file have the same lock.
 pub(super) fn of(settings: &Settings) -> Result<Option<RunFiles>, RunError> {
     let Some(output) = output(settings) else { return Ok(None) };
     let output = paths::resolve(&output)

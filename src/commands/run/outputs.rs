@@ -1,4 +1,4 @@
-//! The files that a run names, for the checks of [`crate::commands::outputs`].
+//! The files of a run, for the checks of [`crate::commands::outputs`].
 
 use crate::cli::Settings;
 use crate::commands::outputs::{self, Named};
@@ -11,16 +11,16 @@ use crate::output::{EventLog, metrics, summary_json};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Refuses files of the run that are one.
+/// Refuses two paths of the same file.
 ///
 /// # Errors
-/// If one of them would be overwritten.
+/// If a file would be overwritten.
 pub(super) fn check_collisions(settings: &Settings, files: &RunFiles) -> Result<(), RunError> {
     let others = [paths::report_beside(&files.results), verified::beside(&files.results)];
     outputs::check_collisions(&all(settings, files, &others))
 }
 
-/// Whether the metrics are neither another file of the run nor another program's. They come last of [`all`].
+/// Whether the metrics file is neither another file of the run nor another program's. It is the last one of [`all`].
 pub(super) fn metrics_are_free(settings: &Settings, files: &RunFiles) -> bool {
     let beside = [paths::report_beside(&files.results), verified::beside(&files.results)];
     let all = all(settings, files, &beside);
@@ -29,7 +29,7 @@ pub(super) fn metrics_are_free(settings: &Settings, files: &RunFiles) -> bool {
     metrics::is_at(metrics.path).unwrap_or(false) && !others.iter().any(is_other)
 }
 
-/// What is read comes first, then what follows from the name of the results, then what has a flag of its own.
+/// First files that are read, then those named after the results, then those with a flag.
 fn all<'a>(settings: &'a Settings, files: &'a RunFiles, others: &'a [PathBuf; 2]) -> Vec<Named<'a>> {
     let report = &settings.report;
     let read = |name, path: Option<&'a Path>| path.map(|path| Named::kept(name, path));
@@ -57,10 +57,10 @@ fn all<'a>(settings: &'a Settings, files: &'a RunFiles, others: &'a [PathBuf; 2]
     named.into_iter().flatten().collect()
 }
 
-/// Refuses a report file that holds something else than an earlier one, or nothing: it would be replaced, or added to.
+/// Refuses a report file that exists and isn't an earlier report.
 ///
 /// # Errors
-/// If there is one, or a file can't be read.
+/// If there is one, or it can't be read.
 pub(super) fn check_foreign(settings: &Settings, files: &RunFiles) -> Result<(), RunError> {
     reports(settings, files)
         .into_iter()
@@ -75,7 +75,7 @@ pub(super) fn check_writable(settings: &Settings, files: &RunFiles) -> Result<()
     let reports = reports(settings, files).into_iter().map(|(flag, path, _)| (flag, path));
     for (flag, path) in [("-o", &*files.results), ("--remaining", &files.remaining)].into_iter().chain(reports) {
         outputs::check_writable(flag, path)?;
-        // What is only written at the end would be cleaned up then at the earliest.
+        // Otherwise leftovers would stay until the file is written at the end.
         remove_leftovers(path);
     }
     remove_leftovers(&files.manifest);

@@ -1,4 +1,4 @@
-//! `plan`: what a run would do, with nothing sent.
+//! `plan`: shows what a run would do.
 
 use super::approval;
 use super::policy::calls_for;
@@ -18,7 +18,7 @@ use crate::output::{self, Console, PlanFacts, PlanIdentity, WorkspaceRows};
 use jiff::tz::TimeZone;
 use std::cmp::Reverse;
 
-/// Workspaces that are named; the others are counted.
+/// Maximum number of workspaces that are named.
 const NAMED: usize = 5;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +60,7 @@ pub async fn announce(
     console: &Console,
 ) {
     let limit = remote.limit(settings);
-    // A run reports it itself if the state can't be used.
+    // If the state can't be used, the run reports it.
     let limits = limit.in_use(&settings.remote, &[limit.method]).await.unwrap_or_default();
     console.plan(|width| {
         let facts = PlanFacts { identity, ..facts(settings, prepared, &limit, limits, remote.proxy()) };
@@ -68,7 +68,7 @@ pub async fn announce(
     });
 }
 
-/// What an earlier run in the folder of the results learnt of the limit.
+/// The limit that an earlier run in this directory learned.
 fn learnt(prepared: &Preflight, host: &str, organization: Option<&str>) -> Option<f64> {
     let folder = prepared.files.as_ref()?.results.parent()?;
     last_learnt(folder, host, organization).map(|learnt| learnt.per_minute)

@@ -1,4 +1,4 @@
-//! Settings and survey, as the engine wants them.
+//! Converts settings and survey to the engine's policy.
 
 use super::Preflight;
 use crate::cli::Settings;
@@ -7,7 +7,6 @@ use crate::engine::MOST_USERS;
 use crate::engine::policy::Policy;
 use crate::model::{Stamp, TeamId};
 
-/// The engine's rules for this run.
 pub fn of(settings: &Settings, prepared: &Preflight, started: Stamp) -> Policy {
     let survey = &prepared.survey;
     Policy {
@@ -41,7 +40,7 @@ fn successful_teams(prepared: &Preflight) -> Vec<TeamId> {
     teams.filter(|(_, rows)| rows.successes() > 0).map(|(team, _)| team.clone()).collect()
 }
 
-/// The calls that so many whole users take, where none of them is refused: the canary is one user alone.
+/// Number of calls for whole users if none is refused. The canary is a call with one user.
 pub fn calls_for(users: u64, canary: bool) -> u64 {
     let alone = u64::from(canary && users > 0);
     alone + (users - alone).div_ceil(MOST_USERS as u64)

@@ -1,4 +1,4 @@
-//! Everything that is settled before anybody is asked and anything is sent: the input, its files, and where to begin.
+//! Checks before the question and the first call: the input, the files, and where to start.
 
 use super::{output_paths, resume_notice};
 use crate::cli::{Existing, Mode, Settings};
@@ -19,31 +19,31 @@ use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// An input that was read to its end, and the place where its results go.
+/// A surveyed input and its output.
 pub struct Preflight {
     pub content: Content,
     pub survey: InputSummary,
-    /// Where everything goes; none for the plan of standard input.
+    /// `None` for the plan of standard input.
     pub files: Option<RunFiles>,
-    /// The lock on the results; none for a plan.
+    /// `None` for a plan.
     pub lock: Option<Lock>,
-    /// Where the run begins, and what earlier runs left there.
+    /// The existing output, and where the run starts.
     pub output: Output,
     rules: Rules,
 }
 
 impl Preflight {
-    /// Reads and checks everything; sends nothing and writes nothing but the lock.
+    /// Reads and checks everything. Sends nothing, and only writes the lock.
     ///
     /// # Errors
-    /// If the input can't be used, the output is held or can't be continued, or `--protect` can't be read.
+    /// If the input can't be used, the output is locked or can't be resumed, or `--protect` can't be read.
     pub async fn open(settings: &Settings, lists_all_invalid: bool) -> Result<Self, RunError> {
         let owned = settings.clone();
         let named = move || -> Result<_, RunError> {
             Ok((output_paths::of(&owned)?, Rules { lists_all_invalid, ..rules(&owned)? }))
         };
         let (files, rules) = blocking(named).await?;
-        // Not on the other thread: if a signal ends the wait for it, the lock is still given back.
+        // Locked on this thread, so that the lock is released if a signal ends the wait for the other thread.
         let lock = files.as_ref().filter(|_| settings.mode != Mode::Plan).map(acquire).transpose()?;
         let journal = lock.as_ref().map(Lock::listed).transpose();
         let journal = journal.map_err(|error| RunError::unwritable(error.to_string(), "nothing was sent"))?.flatten();
@@ -126,7 +126,7 @@ impl Preflight {
         Ok(this)
     }
 
-    /// The lines that an earlier run ended belong to another input if that run is archived.
+    /// If the earlier run is archived, its lines belong to another input.
     fn forget_other_rows(&mut self) -> Result<(), RunError> {
         if self.output.start == Start::Fresh(NewRunReason::ArchivesOther) && self.survey.already_done > 0 {
             let again = self.content.survey_again(self.rules.clone(), self.output.recorded.done().clone());
@@ -135,8 +135,8 @@ impl Preflight {
         Ok(())
     }
 
-    /// Protects the sessions of the token's own user, unless `--allow-self`, and of the users whose tokens the continued run
-    /// was given. Rows that name no user can't be told apart.
+    /// Protects the sessions of the token's own user, unless `--allow-self` was given, and those of token owners in
+    /// the resumed run. Rows without a user can't be recognized.
     ///
     /// # Errors
     /// If the input can't be read again.
@@ -149,7 +149,7 @@ impl Preflight {
         match own {
             _ if settings.safety.allow_self => {}
             Some(own) => drop(protection.own_users.insert(own.clone())),
-            // The introduction has refused the run, or told why it may continue.
+            // The introduction has refused the run or explained why it continues.
             None => {}
         }
         if protection.own_users.is_empty() {
@@ -162,13 +162,13 @@ impl Preflight {
         Ok(())
     }
 
-    /// The users of `--protect` that are named by e-mail addresses.
+    /// The e-mail addresses of `--protect`.
     #[must_use]
     pub fn addresses(&self) -> &BTreeSet<EmailAddress> {
         &self.rules.protection.addresses
     }
 
-    /// Protects the users of the addresses, once they are known.
+    /// Protects the users of the addresses.
     ///
     /// # Errors
     /// If the input can't be read again.
@@ -184,16 +184,16 @@ impl Preflight {
         Ok(())
     }
 
-    /// Sees to it that what was agreed to is still what the input holds. While rows are sent they are compared again.
+    /// Checks that the input hasn't changed since it was confirmed. Rows are compared again when they are sent.
     ///
     /// # Errors
-    /// If it was changed.
+    /// If it has changed.
     pub async fn check_unchanged(&self) -> Result<(), RunError> {
         let content = self.content.clone();
         blocking(move || content.check_unchanged()).await.map_err(|error| input_error(&error))
     }
 
-    /// Rows to send that may belong to a protected user, because they name none.
+    /// Number of rows to send without a user, which may belong to a protected user.
     #[must_use]
     pub fn unowned(&self) -> u64 {
         let Protection { users, addresses, users_of_addresses, .. } = &self.rules.protection;
@@ -204,15 +204,15 @@ impl Preflight {
         }
     }
 
-    /// Whether rows that aren't found count as failures. That the audit log's ids are those of Slack's list is likely but unproven,
-    /// so for its sessions "not found" isn't taken for success.
+    /// Whether `not_found` counts as a failure. The ids of the audit log are probably those of Slack's listing, but
+    /// this is unproven, so for its sessions `not_found` isn't success.
     #[must_use]
     pub fn is_strict(&self, settings: &Settings) -> bool {
         let is_from_audit = self.survey.header.iter().any(|column| column == AUDIT_ENTRIES);
         settings.safety.strict || (is_from_audit && !settings.safety.no_strict)
     }
 
-    /// What this run and those after it on the same results go by.
+    /// The protections for this run and those that resume it.
     pub fn protections(&self) -> Protections {
         let Protection { users, sessions, addresses, users_of_addresses, own_users, .. } = &self.rules.protection;
         let inherited = self.output.inherited.iter().flat_map(|inherited| &inherited.addresses);

@@ -1,4 +1,4 @@
-//! The other end: Slack, or the stand-in inside the program, and whose token it is.
+//! The server: Slack or the stand-in, and the owner of the token.
 
 use super::Preflight;
 use super::api::RunApi;
@@ -14,14 +14,13 @@ use crate::model::{Identity, TeamId, UserId};
 use crate::output;
 use crate::slack::{ApiUrl, AuthTest, CallError, Proxy, Token};
 
-/// A client, and what it found at the other end.
 pub struct Remote {
     calls: RunApi,
     api: ApiUrl,
     proxy: Option<Proxy>,
     auth: Option<AuthTest>,
     checks: Checks,
-    /// Its stand-in stops when this is dropped.
+    /// The stand-in stops when this is dropped.
     rehearsal: Option<Rehearsal>,
 }
 
@@ -67,7 +66,7 @@ impl Remote {
         Ok(Self { calls, api, proxy, auth, checks, rehearsal })
     }
 
-    /// Keeps what a rehearsal ended, for a later `list` or `verify`.
+    /// Saves the stand-in's sessions, for a later `list` or `verify`.
     pub fn keep_rehearsal(&self) {
         self.rehearsal.iter().for_each(Rehearsal::keep);
     }
@@ -80,32 +79,32 @@ impl Remote {
         self.api.host()
     }
 
-    /// The limit that the rows' calls count for.
+    /// The rate limit of the calls for rows.
     pub fn limit(&self, settings: &Settings) -> LimitKey<'_> {
         LimitKey { api: &self.api, organization: self.organization(), method: quota::method(settings) }
     }
 
-    /// The organization of the token, else its workspace, where Slack said.
+    /// The organization of the token, otherwise its workspace; `None` if unknown.
     pub fn organization(&self) -> Option<&str> {
         self.auth.as_ref()?.organization().map(TeamId::as_str)
     }
 
-    /// The way there, without its credentials.
+    /// The proxy without its credentials.
     pub fn proxy(&self) -> Option<String> {
         self.proxy.as_ref().map(Proxy::to_string)
     }
 
-    /// What was checked, in doctor's order.
+    /// In the order of `doctor`.
     pub fn checks(&self) -> &Checks {
         &self.checks
     }
 
-    /// The user of the token, where Slack said.
+    /// The token's own user; `None` if unknown.
     pub fn user(&self) -> Option<&UserId> {
         Some(&self.auth.as_ref()?.user_id)
     }
 
-    /// ` in Acme (E0ACME) as ir-oncall`, as far as Slack said; empty otherwise.
+    /// ` in Acme (E0ACME) as ir-oncall`, as far as it is known.
     pub fn place_and_actor(&self) -> String {
         let Some(auth) = &self.auth else { return String::new() };
         let place = match (auth.team.as_deref().map(output::clean), auth.organization()) {
@@ -118,24 +117,24 @@ impl Remote {
         format!("{place} as {actor}")
     }
 
-    /// Whose token it is, for the manifest.
+    /// For the manifest.
     pub fn identity(&self) -> Option<Identity> {
         self.auth.as_ref().map(|auth| (&owner(auth)).into())
     }
 }
 
-/// What an answer tells of the other end and of the token.
+/// The checks of a successful `auth.test`.
 fn checks_of(api: &ApiUrl, auth: &AuthTest) -> [Check; 4] {
     let connection = checks::connection(api.host(), api.is_https());
     [connection, checks::identity(auth), checks::organization(auth), checks::scope_of_run(auth)]
 }
 
-/// The run goes on without an identity, and says so in words of its own.
+/// The run continues without an identity, and prints its own warning.
 fn unknown(error: &CallError) -> Check {
     Check::warning("connection", format!("auth.test: {error}")).advise("whose token this is stays unknown")
 }
 
-/// The stand-in's token is from nowhere.
+/// The stand-in's token has no source.
 fn token_check(mode: Mode, token: &Token) -> Check {
     match mode {
         Mode::Rehearsal => checks::stand_in_token(),
@@ -151,7 +150,7 @@ mod tests {
     use crate::model::InputSource;
     use std::fs;
 
-    /// The stand-in's sessions are read from the input, so an input that can't be read again is no fault of the program.
+    /// The stand-in's sessions are read from the input, so an unreadable input isn't an internal error.
     #[tokio::test]
     async fn an_input_that_the_stand_in_cannot_read_is_an_input_error() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! What is printed before a run about the one before it: that there is none, that nothing is left of it, or that it is archived.
+//! Messages before a run about the previous run.
 
 use super::Preflight;
 use crate::input::{InputSummary, Protection};
@@ -40,7 +40,7 @@ pub(super) fn show(prepared: &Preflight, allow_self: bool) {
     }
 }
 
-/// What was cut off the results since, by whatever did it, is sent again, and how its rows ended is lost.
+/// Warns that records were cut off, so that their rows are sent again.
 fn warn_of_losses(prepared: &Preflight) {
     let (Start::Continue { .. }, Some(manifest), Some(files)) =
         (&prepared.output.start, &prepared.output.manifest, &prepared.files)
@@ -63,7 +63,7 @@ fn warn_of_losses(prepared: &Preflight) {
     }
 }
 
-/// Results were taken for a list: rows that have ended, and those that were protected, would be sent.
+/// Warns if results are used as input: ended and protected rows would be sent.
 fn warn_of_results_as_input(prepared: &Preflight) {
     let header: Vec<_> = prepared.survey.header.iter().collect();
     if header.windows(RESULT_COLUMNS.len()).any(|columns| columns == ResultColumn::NAMES) {
@@ -76,7 +76,7 @@ fn warn_of_results_as_input(prepared: &Preflight) {
     }
 }
 
-/// A run that is continued keeps its protections, whatever flags are given now.
+/// A resumed run keeps its protections, regardless of the flags.
 fn show_kept_protections(prepared: &Preflight, allow_self: bool) {
     let Start::Continue { .. } = &prepared.output.start else { return };
     let Some(kept) = &prepared.output.inherited else {
@@ -98,7 +98,7 @@ fn show_kept_protections(prepared: &Preflight, allow_self: bool) {
     }
 }
 
-/// A list that protects nobody may be the wrong file. Here the guards are those of `--protect` alone.
+/// A `--protect` file that protects nobody may be the wrong file.
 pub(super) fn warn_of_idle_protection(protect: Option<&Path>, protection: &Protection, survey: &InputSummary) {
     let Some(path) = protect.filter(|_| survey.guarded == 0 && survey.sendable > 0) else { return };
     let why = match protection.ids() {
@@ -121,7 +121,7 @@ fn protected_parts(kept: &Protections) -> Vec<String> {
     named.chain(owners).collect()
 }
 
-/// Rows that never ended are worth a mail, so they are reported under `-q` too.
+/// Unfinished rows are reported with `-q` too, because they are worth a mail.
 fn show_archived(aside: &ArchivedRun) {
     let ArchivedRun { files, run_id, input, not_reached, .. } = aside;
     let results = files.results.display();

@@ -1,4 +1,4 @@
-//! How old the list is that a run goes by. Sessions end and begin all the time, and a run revokes those of the list alone.
+//! The age of the input. Sessions begin all the time, and a run only revokes those of its list.
 
 use crate::cli::{Mode, Settings};
 use crate::engine::clock::wall;
@@ -8,10 +8,10 @@ use crate::model::{InputSource, Stamp};
 use crate::output::{WEAKENED, format_duration};
 use std::time::Duration;
 
-/// A list that is older is worth a warning: whoever signed in since is not in it.
+/// An older list causes a warning, because later sessions aren't in it.
 const OLD: Duration = Duration::from_hours(24);
 
-/// How old the input is; `None` for standard input, and if its clock is ahead of ours.
+/// `None` for standard input, and if the time is in the future.
 pub(super) fn of(settings: &Settings) -> Option<Duration> {
     match &settings.input.source {
         InputSource::File(path) => between(input_age::at(path)?, wall()),
@@ -23,8 +23,8 @@ fn between(listed: Stamp, now: Stamp) -> Option<Duration> {
     u64::try_from(now.as_millis() - listed.as_millis()).ok().map(Duration::from_millis)
 }
 
-/// Warns of an old list before a run begins, and of one that has ended long ago: whatever writes it may have stopped. A run
-/// that goes on has no other choice, and a rehearsal may take any list.
+/// Warns about an old list at the start of a run, and about one whose rows have all ended, because its source may
+/// have stopped. Not for other resumed runs, which have no choice, and rehearsals.
 pub(super) fn warn(settings: &Settings, start: &Start, rows: u64) {
     let Some(age) = of(settings).filter(|age| settings.mode == Mode::Run && *age > OLD) else { return };
     let age = format_duration(age);

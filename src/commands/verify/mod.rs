@@ -1,4 +1,4 @@
-//! `verify`: lists the sessions again, and answers for every record of a run.
+//! `verify`: lists the sessions again, and determines for every record whether its session is gone.
 
 mod sightings;
 
@@ -26,15 +26,15 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Verifies. `argv` is the command line as it was typed.
+/// `argv` is the typed command line.
 ///
 /// # Errors
-/// What stops it before its first call, and where its answers can't be written.
+/// Errors before the first call, or if the output can't be written.
 pub fn verify(typed: VerifyArgs, argv: &[OsString], console: &Console) -> Result<ExitStatus, RunError> {
     let VerifyArgs { results, output, before, wait, seal, remote } = typed;
     let settings = RemoteSettings::resolve(remote, &InputSource::File(results.clone()), &Environment::capture())?;
     let files = VerifyFiles::of(&results, output)?;
-    // A run that is under way would write the manifest over, and is not over yet.
+    // A running run would overwrite the manifest.
     let is_run = paths::is_there(&files.run.manifest).map_err(|error| unwritable(&error))?;
     let _lock = is_run.then(|| run::acquire(&files.run)).transpose()?;
     let mut manifest = manifest_of(&files, settings.rehearse)?;
@@ -89,16 +89,16 @@ struct Listed {
     calls: u64,
 }
 
-/// The longest pause between two checks.
+/// Maximum time between two checks.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// One verification after another, of the same results.
+/// Repeated verifications of the same results.
 struct Verification<'a> {
     files: &'a VerifyFiles,
     names: &'a ColumnNames,
     concerned: &'a Concerned,
     is_compared: bool,
-    /// The kind of sessions that the run ended of whole users, if not all.
+    /// The kind of sessions that the run ended for whole users, if not all.
     only: Option<SessionKind>,
     console: &'a Console,
 }
@@ -138,7 +138,7 @@ impl Verification<'_> {
     }
 }
 
-/// Lists the whole organization: a user's sessions may be in any workspace, whatever the rows say.
+/// Lists the whole organization, because a user's sessions may be in any workspace.
 async fn survey(
     lister: &mut Lister,
     mut seen: ListingSnapshot,
@@ -183,7 +183,7 @@ impl VerifyFiles {
 }
 
 impl VerifyFiles {
-    /// Refuses an output that is anything else than answers of an earlier verification, or can't be written.
+    /// Refuses an output that isn't from an earlier verification or can't be written.
     fn check(
         &self,
         before: &[PathBuf],
@@ -211,7 +211,7 @@ impl VerifyFiles {
     }
 }
 
-/// The manifest beside the results; none, and a warning, where it is gone.
+/// The manifest next to the results; `None`, with a warning, if it is missing.
 fn manifest_of(files: &VerifyFiles, rehearse: bool) -> Result<Option<Manifest>, RunError> {
     let refused = |what: String, next: &str| Err(RunError::input(what, next));
     match Manifest::load(&files.run.manifest) {
@@ -258,14 +258,14 @@ fn open(results: &Path, names: &ColumnNames) -> Result<(Records, Ids), RunError>
     Ok((records, Ids(ids)))
 }
 
-/// The first reading: what to look for.
+/// The first reading: collects what to look for.
 fn concerned(results: &Path, names: &ColumnNames) -> Result<Concerned, RunError> {
     let (records, ids) = open(results, names)?;
     let mut concerned = Concerned::default();
     for record in records {
         let record = record.map_err(|error| unreadable(&error))?;
         let (session, user) = (ids.session(&record), ids.user(&record));
-        // A whole user that was asked for is looked for, session or not.
+        // A requested user is looked for even without a session id.
         if session.is_none() && record.outcome.status != Status::Requested {
             continue;
         }
@@ -275,14 +275,14 @@ fn concerned(results: &Path, names: &ColumnNames) -> Result<Concerned, RunError>
     Ok(concerned)
 }
 
-/// Takes in the sessions of a listing from before the run: those of the users concerned.
+/// Adds the sessions of these users from a listing before the run.
 async fn remember(concerned: &mut Concerned, listing: PathBuf, rehearse: bool) -> Result<(), RunError> {
     let (name, mut unreadable) = (listing.display().to_string(), 0);
     let content = read_input(&InputSource::File(listing), None, ColumnNames::default(), Rules::default(), rehearse)?;
     let ids = content.header().columns();
     read_rows(&content, |row| {
         let text = |index: Option<usize>| index.and_then(|index| row.fields.get(index)).map_or("", str::trim);
-        // A row whose user can't be read may be one of theirs.
+        // A row whose user can't be read may belong to one of them.
         if UserId::parse(text(ids.user)).is_ok_and(|user| !concerned.users.contains(&user)) {
             return;
         }
@@ -302,7 +302,7 @@ async fn remember(concerned: &mut Concerned, listing: PathBuf, rehearse: bool) -
     Ok(())
 }
 
-/// The second reading: every record with its answer.
+/// The second reading: writes every record with its verdict.
 fn answer(
     files: &VerifyFiles,
     names: &ColumnNames,
@@ -317,7 +317,7 @@ fn answer(
         let user = ids.user(&record);
         let verdict = match (ids.session(&record), record.outcome.status, &user) {
             (session, Status::Requested, Some(user)) => match (seen.verdict_of_user(session, user), only) {
-                // It may be of the other kind.
+                // The session may be of the other kind.
                 (Verdict::StillThere, Some(_)) => Verdict::Unproven,
                 (verdict, _) => verdict,
             },
@@ -336,9 +336,9 @@ fn answer(
 #[derive(Debug, Default)]
 struct VerifyTotals {
     by_verdict: BTreeMap<Verdict, u64>,
-    /// Sessions of `revoked` and `already_revoked` records that are not proved gone.
+    /// Sessions of `revoked` and `already_revoked` records that aren't verified as gone.
     living: u64,
-    /// `requested` records that are not proved gone.
+    /// `requested` records that aren't verified as gone.
     waiting: u64,
     new_sessions: u64,
 }

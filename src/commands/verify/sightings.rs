@@ -1,79 +1,79 @@
-//! What a listing shows of the sessions and the users of a run. Pure; memory is bounded by the results.
+//! The sessions and users of a run in a listing. Pure; memory is bounded by the results.
 
 use crate::model::{SessionId, UserId};
 use crate::output::counted;
 use crate::slack::{ActiveSession, SessionPage};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-/// Addresses kept for one user: enough to see where somebody is back from.
+/// Maximum number of addresses kept per user.
 const MOST_IPS: usize = 20;
 
-/// Users that are named in the totals.
+/// Maximum number of users named in the totals.
 const MOST_NAMED: usize = 20;
 
-/// What is asked for: the sessions of the results, and their users.
+/// The sessions of the results, and their users.
 #[derive(Debug, Default)]
 pub struct Concerned {
-    /// Every session that the results name.
+    /// Every session in the results.
     pub sessions: HashSet<SessionId>,
     pub users: HashSet<UserId>,
-    /// Other sessions of theirs that were there before the run, as far as `--before` tells.
+    /// Other sessions of these users before the run, from `--before`.
     pub before: HashSet<SessionId>,
 }
 
-/// A user's sessions that the results don't name.
+/// A user's sessions that aren't in the results.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Back {
-    /// Those that `--before` doesn't name either.
+    /// Without those of `--before`.
     pub sessions: HashSet<SessionId>,
-    /// From which addresses: those last seen, else those of the sign-in.
+    /// The addresses seen last, otherwise those of the sign-in.
     pub ips: BTreeSet<Box<str>>,
 }
 
 #[derive(Debug, Default)]
 pub struct ListingSnapshot {
     alive: HashSet<SessionId>,
-    /// Users with a session that the results or `--before` name.
+    /// Users with a session that is in the results or in `--before`.
     alive_users: HashSet<UserId>,
     back: HashMap<UserId, Back>,
     unreadable: Unread,
-    /// Whether there are pages that weren't read.
+    /// Whether some pages weren't read.
     pub is_incomplete: bool,
-    /// Whether `--before` says which sessions aren't new.
+    /// Whether `--before` was given.
     pub is_compared: bool,
 }
 
-/// Sessions that could be those of a record, for all that can be read of them.
+/// Sessions that can't be read completely and may be those of a record.
 #[derive(Debug, Default)]
 struct Unread {
-    /// All of them, those of strangers included.
+    /// All of them, including those of other users.
     all: u64,
     neither: u64,
-    /// The user can't be read.
+    /// Without a readable user.
     userless: u64,
-    /// The session's id can't be read.
+    /// Without a readable session id.
     nameless: u64,
-    /// Of whom there is such a one.
+    /// The users of these.
     users: HashSet<UserId>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Verdict {
-    /// The session is not listed, and its user has no other.
+    /// The session isn't listed, and its user has no other.
     Gone,
-    /// The session is listed, in whatever workspace; of a `requested` record, any session of its user that isn't new.
+    /// The session is listed in any workspace. For a `requested` record: any session of the user that isn't new.
     StillThere,
-    /// The session is not listed, and its user has others that neither the results nor `--before` name.
+    /// The session isn't listed, and its user has others that are neither in the results nor in `--before`.
     UserBack,
-    /// The session isn't listed, but it may be one that couldn't be read or is on a page that wasn't. Of a `requested` record:
-    /// its user has sessions, and without `--before` they may be old or new.
+    /// The session isn't listed, but may be an unreadable one or on a page that wasn't read. For a `requested`
+    /// record: the user has sessions, and without `--before` they may be old or new.
     Unproven,
-    /// The record names no session.
+    /// The record has no session id.
     NotAsked,
 }
 
 impl Verdict {
-    /// Every verdict, in the order of the totals.
+    /// In the order of the totals.
     pub const ALL: [Self; 5] = [Self::Gone, Self::UserBack, Self::StillThere, Self::Unproven, Self::NotAsked];
 
     #[must_use]
@@ -87,7 +87,6 @@ impl Verdict {
         }
     }
 
-    /// Whether the session is proved to be gone.
     #[must_use]
     pub fn is_gone(self) -> bool {
         match self {
@@ -146,7 +145,6 @@ impl ListingSnapshot {
         }
     }
 
-    /// The answer for a session of this user.
     #[must_use]
     pub fn verdict(&self, session: Option<SessionId>, user: Option<&UserId>) -> Verdict {
         match session {
@@ -158,7 +156,7 @@ impl ListingSnapshot {
         }
     }
 
-    /// The answer for a whole user, whether or not the record names one of the sessions.
+    /// For a whole user, with or without a session id.
     #[must_use]
     pub fn verdict_of_user(&self, session: Option<SessionId>, user: &UserId) -> Verdict {
         if self.alive_users.contains(user) || session.is_some_and(|session| self.alive.contains(&session)) {
@@ -174,20 +172,19 @@ impl ListingSnapshot {
         }
     }
 
-    /// Whether a session of this user, or of whoever owns it, may be there without having been read. Another user's
-    /// session is none of theirs.
+    /// Whether an unreadable session may belong to this user.
     fn may_be_unread(&self, user: Option<&UserId>) -> bool {
         let of_theirs = user.map_or(self.unreadable.nameless > 0, |user| self.unreadable.users.contains(user));
         self.is_incomplete || self.unreadable.neither > 0 || of_theirs
     }
 
-    /// The sessions with which a user is back.
+    /// The new sessions of a user.
     #[must_use]
     pub fn back(&self, user: &UserId) -> Option<&Back> {
         self.back.get(user)
     }
 
-    /// Who has signed in again, with the addresses: the first users by their ids.
+    /// Users who signed in again, with their addresses.
     #[must_use]
     pub fn back_again(&self) -> String {
         let mut users: Vec<_> = self.back.iter().collect();
@@ -202,13 +199,13 @@ impl ListingSnapshot {
         format!("{}{others}", named.collect::<Vec<_>>().join(", "))
     }
 
-    /// New sessions of all users, each once.
+    /// Number of new sessions.
     #[must_use]
     pub fn new_sessions(&self) -> u64 {
         self.back.values().map(|back| back.sessions.len() as u64).sum()
     }
 
-    /// Sessions that couldn't be read.
+    /// Number of unreadable sessions.
     #[must_use]
     pub fn unreadable(&self) -> u64 {
         self.unreadable.all
