@@ -199,6 +199,8 @@ fn a_token_in_an_answer_is_not_printed() {
 #[test]
 fn every_command_that_does_not_call_slack() {
     let work = folder(1);
+    let server = marked(config(Vec::new()));
+    ends(&work, work.program(["plan", "sessions.csv", "-vvv", "--api-url", &server.url()]).token(MARKED), 0);
     for arguments in [
         &["plan", "sessions.csv"][..],
         &["plan", "sessions.csv", "--json"],
@@ -276,12 +278,17 @@ fn a_token_on_the_command_line_is_in_no_output() {
         ("--reason", "see xoxp-1-SECRET"),
         ("--reason", "rotated xoxe.xoxp-1-SECRET, xapp-1-SECRET and xoxd-a%2BSECRET"),
         ("--on-finish", "true 'Authorization: Bearer xoxb-1-SECRET'"),
+        ("--seal-command", "true 'Authorization: Bearer xoxb-1-SECRET'; echo seal"),
+        ("--approved-by", "Dana, see xoxp-1-SECRET"),
     ] {
         let (work, server) = (Workdir::new(), start(config(sessions(1_000, 3))));
         work.write("in.csv", rows(1_000, 4));
         let outputs =
             ["--events", "e.ndjson", "--summary-json", "s.json", "--rate", "1000/s", "--strict", "--max-failures", "1"];
-        let finished = work.run(&server, "in.csv").args(outputs).args([flag, word]).exits(1);
+        let plan = work.program(["plan", "in.csv", "--json", "--api-url", &server.url()]).exits(0).stdout();
+        let plan: serde_json::Value = serde_json::from_str(&plan).expect("JSON");
+        let approved = ["--plan-id", plan["plan_id"].as_str().expect("an id")];
+        let finished = work.run(&server, "in.csv").args(outputs).args(approved).args([flag, word]).exits(1);
         assert!(!(finished.stderr() + &finished.stdout()).contains("SECRET"), "{word}: {}", finished.stderr());
         for name in work.names() {
             assert!(!work.read(&name).contains("SECRET"), "{word}: {name}");
