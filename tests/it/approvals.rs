@@ -187,6 +187,22 @@ fn with_an_id_yes_is_enough_for_whole_users() {
     assert_eq!(work.results("s.results.csv").count("requested"), 12);
 }
 
+/// Whether rows are sent that `--protect` may be about is part of the plan, so it is approved like the rest.
+#[test]
+fn rows_without_a_user_are_sent_only_if_the_plan_says_so() {
+    let (work, server) = prepared(None);
+    work.write("s.csv", "user_id,session_id,team_id\nU1,1001,T1\n,1002,T1\n");
+    let protect = ["--protect", "keep.txt"];
+    let careful = id(&planned(plan(&work, &server, &protect).token(TOKEN)));
+    let said = refused(&work, &server, run(&work, &server, &protect).args(["--plan-id", &careful]));
+    assert!(said.contains("--allow-unowned"), "{said}");
+    let unowned = ["--protect", "keep.txt", "--allow-unowned"];
+    let said = refused(&work, &server, run(&work, &server, &unowned).args(["--plan-id", &careful]));
+    assert!(said.contains("--allow-unowned was no in the plan and is yes here"), "{said}");
+    let agreed = id(&planned(plan(&work, &server, &unowned).token(TOKEN)));
+    run(&work, &server, &unowned).args(["--plan-id", &agreed]).exits(0);
+}
+
 #[test]
 fn a_machine_can_require_approved_plans() {
     let (work, server) = prepared(None);

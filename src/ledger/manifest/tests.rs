@@ -1,7 +1,7 @@
 use super::*;
 use crate::ledger::resume::{Prior, Seal};
 use crate::ledger::testing::{ended, row_of};
-use crate::model::{BucketKind, IdColumns, Identity, InputMatch, Pacing, RunCounts, Status};
+use crate::model::{Approval, BucketKind, IdColumns, Identity, InputMatch, Pacing, RunCounts, Status};
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -37,7 +37,7 @@ fn run(run_id: &str) -> Run {
         whole_users: false,
         only: None,
         reason: Some("INC-7".into()),
-        approval: None,
+        approval: Some(Approval { plan_id: "1a".repeat(32), approved_by: Some("Dana".into()) }),
         rehearsal: false,
         identity: Some(Identity { user_id: "U1".into(), url: "https://a.slack.com/".into(), ..Identity::default() }),
         later_identities: Vec::new(),
@@ -101,6 +101,10 @@ fn a_manifest_reads_back_and_is_private() {
     assert_eq!(json["per_workspace"], json!({"T1": {"revoked": 1, "not_found": 1}}));
     assert_eq!(json["per_user"], json!({"U1": {"revoked": 1}}));
     assert_eq!(json["window"]["to"], "2026-11-23T18:42:01.123Z");
+    assert_eq!(
+        (&json["runs"][0]["plan_id"], &json["runs"][0]["approved_by"]),
+        (&json!("1a".repeat(32)), &json!("Dana"))
+    );
     assert_eq!(json["runs"][0]["rate_limits"]["entries"][0]["pause_seconds"], 1.5);
     assert_eq!(json["runs"][0]["rate_limits"]["entries"][0]["stated_seconds"], 1.0);
 }
