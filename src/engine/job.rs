@@ -1,4 +1,4 @@
-//! A row on its way through the engine, and the record that it becomes.
+//! A row, or a batch of users, from its first call to its record.
 
 use super::clock::Now;
 use super::health::EndedRow;
@@ -11,34 +11,31 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What one call is for.
 #[derive(Debug)]
 enum JobRows {
-    /// A session: the row, whose target it is.
+    /// The session of a row.
     Session(Box<Row>),
     Users(Box<UserBatch>),
 }
 
-/// The rows of one call that have not ended, with their attempts in this run. It is one row, unless whole users are asked
-/// for.
+/// The rows of one call that haven't ended, with their attempts in this run. One row, except for whole users.
 #[derive(Debug)]
 pub struct Job {
     rows: JobRows,
-    /// Calls answered with anything but a limit.
+    /// Calls that got another answer than a rate limit.
     attempts: u32,
-    /// Attempts that count against `--retries`: those in an outage do not.
+    /// Attempts that count for `--retries`; those during an outage don't.
     tries: u32,
     /// 429s received.
     rate_limited: u32,
-    /// When the first call left.
+    /// When the first call was sent.
     first_sent_at: Option<Stamp>,
-    /// Whether an attempt, of this run or of one cut off, may have taken effect.
+    /// Whether an attempt of this run or of one that died may have taken effect.
     may_be_gone: bool,
-    /// Whether a call for more users than these was accepted for some of them, and Slack did not say for whom.
+    /// Whether a call for more users than these was accepted for some of them, which Slack didn't name.
     taken_in_part: bool,
-    /// The last transient answer.
     failure: Option<Box<LastFailure>>,
-    /// Whether other rows were answered after it had failed, not in an outage, and it failed again.
+    /// Whether it failed outside an outage, failed again, and other rows were answered in between.
     is_own_trouble: bool,
 }
 
@@ -46,15 +43,15 @@ pub struct Job {
 #[derive(Debug)]
 struct LastFailure {
     reply: Reply,
-    /// The clear answers of the run before it. Failures with the same number have no clear answer between them.
+    /// The number of clear answers before it. Failures with the same number had no clear answer between them.
     streak: u64,
-    /// Attempts of this streak that count against `--retries`.
+    /// Attempts of this streak that count for `--retries`.
     tries: u32,
-    /// All failures of this streak: more than `tries` if it was part of an outage.
+    /// All failures of this streak, which are more than `tries` if it was part of an outage.
     count: u32,
 }
 
-/// A call whose answer has not been taken in.
+/// A call whose answer isn't processed yet.
 #[derive(Debug)]
 pub struct CallInFlight {
     pub job: Job,
@@ -63,7 +60,7 @@ pub struct CallInFlight {
 }
 
 impl Job {
-    /// The job of a row, or the row itself if it must not be sent.
+    /// Returns the row itself if it must not be sent.
     pub fn new(row: Row) -> Result<Self, Row> {
         let may_be_gone = row.may_have_been_sent;
         match row.target {
@@ -73,7 +70,7 @@ impl Job {
         }
     }
 
-    /// One job for all rows of the batch.
+    /// A job for all rows of the batch.
     pub fn users(user_batch: UserBatch) -> Self {
         Self::of(JobRows::Users(Box::new(user_batch)), false)
     }
@@ -92,7 +89,7 @@ impl Job {
         }
     }
 
-    /// The line of the row, or of the first one.
+    /// The line of the first row.
     pub fn line(&self) -> u64 {
         match &self.rows {
             JobRows::Session(row) => row.line,
@@ -108,7 +105,7 @@ impl Job {
         rows.iter().map(|row| row.line)
     }
 
-    /// Whether a row is one of these users'.
+    /// Whether a row belongs to one of these users.
     pub fn is_of(&self, users: &HashSet<UserId>) -> bool {
         !users.is_empty()
             && match &self.rows {
@@ -117,11 +114,12 @@ impl Job {
             }
     }
 
-    /// Ends the rows of these users, who turned out to be the token's own. Gives what is left to be sent.
+    /// Ends the rows of these users, who own a fresh token. Returns the rest, which is still to be sent, and the
+    /// ended rows.
     pub fn spare(mut self, users: &HashSet<UserId>, now: Now) -> (Option<Self>, Vec<EndedRow>) {
         let may_be_gone = self.may_be_gone();
         let outcome = match self.take_reply() {
-            // An earlier call may have ended the session: nobody knows that it was left alone.
+            // An earlier call may have ended the session.
             Some(reply) if may_be_gone => self.outcome(Status::Unknown, reply, now),
             _ => self.rejected(&Rejection::OwnSession, now),
         };
@@ -145,7 +143,6 @@ impl Job {
         }
     }
 
-    /// The call that it asks for.
     pub fn request(&self) -> Request {
         match &self.rows {
             JobRows::Session(row) => Request::Session(target_of(row).clone()),
@@ -161,7 +158,7 @@ impl Job {
         }
     }
 
-    /// Whether the call is for more than one user, so that a failure may be another user's.
+    /// Whether the call is for several users, so that a failure may be caused by another one.
     pub fn is_for_many(&self) -> bool {
         self.user_batch().is_some_and(|user_batch| user_batch.users().len() > 1)
     }
@@ -174,7 +171,7 @@ impl Job {
         }
     }
 
-    /// The workspace of the row's own column. A call for whole users ends sessions wherever they are, and has none.
+    /// The workspace in the row's column; `None` for whole users, whose sessions may be anywhere.
     pub fn team(&self) -> Option<&TeamId> {
         match &self.rows {
             JobRows::Session(row) => target_of(row).team(),
@@ -182,7 +179,7 @@ impl Job {
         }
     }
 
-    /// The lines of the rows that name the same session by its other id.
+    /// Lines of other rows that identify the same session by the other id.
     pub fn also_on(&self) -> &[u64] {
         match &self.rows {
             JobRows::Session(row) => target_of(row).also_on(),
@@ -190,7 +187,7 @@ impl Job {
         }
     }
 
-    /// The status of its rows if Slack answers `ok`.
+    /// The status if Slack answers `ok`.
     pub fn done(&self) -> Status {
         match &self.rows {
             JobRows::Session(_) => Status::Revoked,
@@ -198,8 +195,8 @@ impl Job {
         }
     }
 
-    /// Two jobs with half of the users each, or the job itself if it is for one user or for a session. Each half starts
-    /// with all its attempts. `taken_in_part`: Slack accepted the call for some of the users.
+    /// Splits the users into two jobs, or returns the job itself if it is for one user or a session. Each half starts
+    /// with all its attempts. `taken_in_part`: whether Slack accepted the call for some of the users.
     pub fn split(self, taken_in_part: bool) -> Result<(Self, Self), Self> {
         let rows = match self.rows {
             JobRows::Session(row) => Err(JobRows::Session(row)),
@@ -217,48 +214,48 @@ impl Job {
         Ok((half(first), half(second)))
     }
 
-    /// Calls made so far, limited ones included.
+    /// Calls so far, including limited ones.
     pub fn calls(&self) -> u32 {
         self.attempts + self.rate_limited
     }
 
-    /// Attempts used up of those that `--retries` allows.
+    /// Attempts that count for `--retries`.
     pub fn tries(&self) -> u32 {
         self.tries
     }
 
-    /// A call leaves.
+    /// Notes that a call is sent.
     pub fn sent(&mut self, now: Now) {
         self.first_sent_at.get_or_insert(now.wall);
     }
 
-    /// The call was not made after all.
+    /// Notes that the call wasn't sent.
     pub fn not_sent(&mut self) {
         if self.calls() == 0 {
             self.first_sent_at = None;
         }
     }
 
-    /// A 429 is no attempt.
+    /// Notes a 429, which isn't an attempt.
     pub fn limited(&mut self) {
         self.rate_limited += 1;
     }
 
-    /// It was answered.
+    /// Notes an answer.
     pub fn attempted(&mut self, ambiguous: bool) {
         self.attempts += 1;
         self.may_be_gone |= ambiguous;
     }
 
-    /// Calls answered with anything but a limit.
+    /// Calls that got another answer than a rate limit.
     pub fn attempts(&self) -> u32 {
         self.attempts
     }
 
-    /// The answer was transient. The attempt counts against `--retries` unless it is forgiven.
+    /// Notes a transient answer. The attempt counts for `--retries` unless it is forgiven.
     pub fn failed(&mut self, reply: Reply, streak: u64) {
         let before = self.failure.take();
-        // Parts of a call for many users are answered at different times, so an outage is no excuse for a part.
+        // The parts of a call for many users are answered at different times, so an outage doesn't excuse them.
         let is_excused = |before: &LastFailure| before.tries < before.count && self.user_batch().is_none();
         self.is_own_trouble |= before.as_ref().is_some_and(|before| before.streak != streak && !is_excused(before));
         let of_streak = before.filter(|before| before.streak == streak);
@@ -267,14 +264,14 @@ impl Job {
         self.failure = Some(Box::new(LastFailure { reply, streak, tries: tries + 1, count: count + 1 }));
     }
 
-    /// The failures of this streak were not the row's own.
+    /// Doesn't count the failures of this streak.
     pub fn forgive(&mut self, streak: u64) {
         if let Some(failure) = self.failure.as_mut().filter(|failure| failure.streak == streak) {
             self.tries -= std::mem::take(&mut failure.tries);
         }
     }
 
-    /// It has all its attempts again, and no failure so far was its own.
+    /// Gives it all its attempts again.
     pub fn start_over(&mut self) {
         (self.tries, self.is_own_trouble) = (0, false);
         if let Some(failure) = &mut self.failure {
@@ -282,32 +279,29 @@ impl Job {
         }
     }
 
-    /// Failures of the streak that the last failure belongs to.
+    /// Failures in the streak of the last failure.
     pub fn failures_in_a_row(&self) -> u32 {
         self.failure.as_ref().map_or(0, |failure| failure.count)
     }
 
-    /// Whether an answer was transient.
     pub fn has_failed(&self) -> bool {
         self.failure.is_some()
     }
 
-    /// Whether there has been no clear answer since it failed.
+    /// Whether there was no clear answer since it failed.
     pub fn has_failed_in(&self, streak: u64) -> bool {
         self.failure.as_ref().is_some_and(|failure| failure.streak == streak)
     }
 
-    /// Whether it failed before and after other rows were answered.
+    /// See the field.
     pub fn is_own_trouble(&self) -> bool {
         self.is_own_trouble
     }
 
-    /// The last transient answer.
     pub fn last_reply(&self) -> Option<&Reply> {
         self.failure.as_ref().map(|failure| &failure.reply)
     }
 
-    /// Takes the last transient answer, for the row's record.
     pub fn take_reply(&mut self) -> Option<Reply> {
         self.failure.take().map(|failure| failure.reply)
     }
@@ -318,12 +312,12 @@ impl Job {
         self.may_be_gone || self.user_batch().is_some_and(may_have_been_sent)
     }
 
-    /// The same for rows that end without a clear answer to a call for these users alone.
+    /// As [`Self::may_be_gone`], for rows that end without a clear answer to a call for only these users.
     pub fn may_be_gone_untold(&self) -> bool {
         self.may_be_gone() || self.taken_in_part
     }
 
-    /// The rows' record, from the deciding answer.
+    /// The record of the rows, from the deciding answer.
     pub fn outcome(&self, status: Status, reply: Reply, now: Now) -> Outcome {
         Outcome {
             status,
@@ -338,7 +332,7 @@ impl Job {
         }
     }
 
-    /// Gives each row with its record.
+    /// Calls `each` with every row and its record.
     pub fn end(self, status: Status, reply: Reply, now: Now, mut each: impl FnMut(Box<Row>, Outcome)) {
         let outcome = self.outcome(status, reply, now);
         match self.rows {
@@ -357,7 +351,7 @@ fn target_of(row: &Row) -> &SessionTarget {
     }
 }
 
-/// The record of a row that is never sent.
+/// The record of a row that isn't sent.
 pub fn unsent(row: &Row, now: Now) -> Option<Outcome> {
     row.target.as_ref().err().map(|rejection| rejected(rejection, now))
 }

@@ -1,4 +1,4 @@
-//! The gate of one bucket: its pause, and what has been learnt of its limit. Every attempt passes it, retries too.
+//! The gate of one bucket: its pause and its estimated limit. Every attempt passes it, including retries.
 
 use super::call_window::{CallWindow, MINUTE};
 use super::ports::Permit;
@@ -9,14 +9,13 @@ use super::spacing::Spacing;
 use crate::model::RateChoice;
 use std::time::Duration;
 
-/// How fast a bucket may be used.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Pace {
-    /// From `start` calls a minute to the real limit, at most `most`.
+    /// Starts with `start` calls a minute and finds the real limit, up to `most`.
     Auto { start: f64, most: f64 },
     /// One call in every interval, evenly.
     Every(Duration),
-    /// As fast as the answers come; only pauses hold it.
+    /// As fast as answers arrive; only limited by pauses.
     Unlimited,
 }
 
@@ -30,11 +29,11 @@ impl From<RateChoice> for Pace {
     }
 }
 
-/// Without a limit, this many calls have to be accepted for each further call in flight. After a 429 there is one call in
-/// flight for good, because a second one might run into the next 429.
+/// Without a limit, this many calls have to be accepted for each further call in flight. After a 429, only one call
+/// is in flight from then on, because a second one might get the next 429.
 const PROVEN: u64 = 64;
 
-/// A pause that other runs know is the same one, if it ends so much later: their clock has milliseconds.
+/// Tolerance for the end of the same pause in the store, whose clock has milliseconds.
 const ROUNDING: Duration = Duration::from_millis(10);
 
 #[derive(Debug)]
@@ -44,7 +43,7 @@ enum Algorithm {
         sent: CallWindow,
         spacing: Option<(f64, Spacing)>,
     },
-    /// The run's limit applies this; the bucket adds nothing.
+    /// Applied by the limit of the run, not by the bucket.
     Every(Duration),
     Unlimited {
         accepted: u64,
@@ -60,9 +59,9 @@ pub struct RateGate {
     last_refusal: Option<Duration>,
     accepted_since_refusal: bool,
     refusals_running: u32,
-    /// If other runs may draw on the limit.
+    /// If other runs may use the limit.
     shared: Option<SharedPace>,
-    /// A call that the algorithm has a place for, and that the store hasn't recorded yet.
+    /// Whether the algorithm has allowed a call that the store hasn't recorded yet.
     has_place: bool,
 }
 
@@ -73,7 +72,7 @@ pub enum NotUntil {
     Until(Duration),
     /// Not before a call in flight has been answered.
     UntilAnAnswer,
-    /// Not before the other runs know of it.
+    /// Not before the store has recorded it.
     UntilRecorded,
 }
 
@@ -101,7 +100,7 @@ impl RateGate {
         }
     }
 
-    /// A gate of a limit that other runs may draw on too.
+    /// The gate of a limit that other runs may use.
     #[must_use]
     pub fn shared(pace: Pace) -> Self {
         Self { shared: Some(SharedPace::default()), ..Self::new(pace) }
@@ -139,7 +138,7 @@ impl RateGate {
         Ok(Permit::issue())
     }
 
-    /// What other runs must know of this one, and whether a call waits for that. `None` if there is nothing to report.
+    /// The report for other runs; `None` if there is nothing to report. `wants_call`: whether a call waits for it.
     pub fn report(&mut self, now: Duration, wants_call: bool, rows_left: u64) -> Option<LimitReport> {
         let answers = self.shared.as_mut()?.begin_report(now, wants_call)?;
         let rate = match &self.algorithm {
@@ -149,14 +148,14 @@ impl RateGate {
         Some(LimitReport { team: None, wants_call, answers, paused_until: self.paused_until, rate, rows_left })
     }
 
-    /// When the other runs have to hear of this one; `None` if there can't be any.
+    /// When the next report is due; `None` if the limit isn't shared.
     #[must_use]
     pub fn report_due(&self, now: Duration) -> Option<Duration> {
         self.shared.as_ref().map(|shared| shared.due_at(now))
     }
 
-    /// Takes in what other runs did, as if this one had done it. Returns the pause that they met, from `now`, if it is longer
-    /// than what was known.
+    /// Applies what other runs did as if this one had done it. Returns their pause, from `now`, if it is longer than
+    /// the known one.
     pub fn on_news(&mut self, news: &LimitNews, now: Duration) -> Option<Duration> {
         let Some(shared) = &mut self.shared else { return None };
         shared.on_news(news, now);
@@ -178,14 +177,13 @@ impl RateGate {
         (self.paused_until > paused_until.max(now) + ROUNDING).then(|| self.paused_until.saturating_sub(now))
     }
 
-    /// The store of the other runs can't be used.
+    /// Notes that the store can't be used.
     pub fn on_no_news(&mut self, now: Duration) {
         if let Some(shared) = &mut self.shared {
             shared.on_failure(now);
         }
     }
 
-    /// Who else draws on the limit.
     #[must_use]
     pub fn others(&self) -> OtherRuns {
         self.shared.as_ref().map(SharedPace::others).unwrap_or_default()
@@ -200,7 +198,7 @@ impl RateGate {
         }
     }
 
-    /// A permit for a test row: it names a workspace that no pause was requested for.
+    /// A permit for a probe: a row of a workspace that wasn't paused.
     pub fn issue_past_the_pause(&mut self) -> Permit {
         Permit::issue()
     }
@@ -213,7 +211,7 @@ impl RateGate {
         }
     }
 
-    /// A call sent at `sent_at` was answered at `now` with anything but a 429.
+    /// Notes that a call sent at `sent_at` was answered at `now`, not with a 429.
     pub fn accepted(&mut self, sent_at: Duration, now: Duration) {
         self.accepted_by_any(sent_at, now);
         if let Some(shared) = &mut self.shared {
@@ -230,7 +228,7 @@ impl RateGate {
         }
     }
 
-    /// A call sent at `sent_at` got a 429 that asks for `pause`. Returns the pause to keep, from `now`.
+    /// Notes a 429 for a call sent at `sent_at` that asks for `pause`. Returns the pause to keep, from `now`.
     ///
     /// The pause is a point in time that only grows. Several refusals in a row with nothing accepted between them show
     /// that `Retry-After` is too short; then the gate stays closed for longer.
@@ -260,13 +258,13 @@ impl RateGate {
         pause
     }
 
-    /// The server asks for a pause, but not because of a limit: the estimate stays.
+    /// Pauses without changing the estimate, because the server asked for a pause for another reason than a limit.
     pub fn hold(&mut self, now: Duration, pause: Duration) {
         self.held_until = self.held_until.max(now + pause);
         self.close_until(self.held_until);
     }
 
-    /// The end of a pause that has nothing to do with a limit; in the past if there is none.
+    /// The end of a pause for another reason than a limit; in the past if there is none.
     #[must_use]
     pub fn held_until(&self) -> Duration {
         self.held_until
@@ -305,7 +303,7 @@ impl RateGate {
 }
 
 impl Algorithm {
-    /// Takes the place of one call. `rate` is what another run found out of the limit.
+    /// Uses the slot of one call. `rate` is the limit as estimated by another run.
     fn take_place(
         &mut self,
         now: Duration,
@@ -337,14 +335,13 @@ impl Algorithm {
         }
     }
 
-    /// Whether all the rows of all runs may leave in this minute, so that there is nothing to divide.
+    /// Whether all rows of all runs fit into this minute, so that nothing has to be divided.
     fn has_room_for_all(&mut self, now: Duration, rows_left: u64, rate: Option<f64>) -> bool {
         let Self::Auto { estimator, sent, .. } = self else { return false };
         let room = whole(rate.unwrap_or(estimator.estimate())).saturating_sub(sent.count(now));
         estimator.spread(rows_left, room) > estimator.estimate()
     }
 
-    /// A call leaves.
     fn sent(&mut self, now: Duration) {
         if let Self::Auto { estimator, sent, .. } = self {
             estimator.on_sent(now);
@@ -352,7 +349,6 @@ impl Algorithm {
         }
     }
 
-    /// Calls of other runs left.
     fn others_sent(&mut self, calls: &[Duration]) {
         if let (Self::Auto { estimator, sent, spacing }, false) = (self, calls.is_empty()) {
             for at in calls {
@@ -364,7 +360,6 @@ impl Algorithm {
     }
 }
 
-/// The place of one call among calls that are evenly spread.
 fn space(
     spacing: &mut Option<(f64, Spacing)>,
     per_minute: f64,
@@ -376,7 +371,7 @@ fn space(
     #[expect(clippy::float_cmp, reason = "the very rate that the limiter was made for, or another one")]
     let fits = spacing.as_ref().is_some_and(|(made_for, _)| *made_for == per_minute);
     if !fits {
-        // A pause is no time in which calls were missed: none leave together when it is over.
+        // Calls missed during a pause aren't made up for.
         let last = last.map(|last| last.max(opened.saturating_sub(interval)));
         let fresh = last.map_or_else(|| Spacing::from(now, interval), |last| Spacing::after(last, interval));
         *spacing = Some((per_minute, fresh));

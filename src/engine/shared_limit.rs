@@ -1,52 +1,51 @@
-//! One limit that several runs draw on: what a run and the quota store say to each other. Times are the run's own.
+//! A limit shared by several runs: the messages between a run and the quota store. Times are those of the run.
 
 use crate::model::TeamId;
 use std::time::Duration;
 
-/// A call that was answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AnsweredCall {
     pub sent_at: Duration,
     pub at: Duration,
-    /// From `at` on; `None` if the call was accepted.
+    /// Starting at `at`; `None` if the call was accepted.
     pub pause: Option<Duration>,
 }
 
-/// What a run reports of a limit, and whether it wants to call.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LimitReport {
-    /// The workspace that has the limit; `None` for the limit of all.
+    /// The workspace of the limit; `None` for the common limit.
     pub team: Option<TeamId>,
     pub wants_call: bool,
     pub answers: Vec<AnsweredCall>,
-    /// The end of the pause that the run knows of; in the past if there is none.
+    /// The end of the pause that the run knows; in the past if there is none.
     pub paused_until: Duration,
-    /// Calls a minute at which the run would use the limit, if it finds that out; and whether a refusal taught it.
+    /// The estimated limit in calls a minute, and whether it was learned from a refusal; `None` if the run doesn't
+    /// estimate it.
     pub rate: Option<(f64, bool)>,
     /// Zero at the end of the run.
     pub rows_left: u64,
 }
 
-/// What other runs did since the last exchange, and what they leave to this one.
+/// What other runs did since the last exchange, and this run's share.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct LimitNews {
-    /// The call may leave now, and others know of it.
+    /// Whether the call may be made now; it is recorded then.
     pub may_call: bool,
     pub paused_until: Duration,
-    /// Calls of others that left.
+    /// Other runs' calls that were sent.
     pub sent: Vec<Duration>,
-    /// Calls of others that were answered.
+    /// Other runs' calls that were answered.
     pub answers: Vec<AnsweredCall>,
-    /// Calls a minute of all runs together, as another run finds it out; `None` if this one does.
+    /// Total rate in calls a minute, as estimated by another run; `None` if this run estimates it.
     pub rate: Option<f64>,
-    /// What runs before learned, and how long ago.
+    /// The limit that earlier runs learned, and its age.
     pub learned: Option<(f64, Duration)>,
-    /// Calls a minute that this run may make; `None` if it is alone.
+    /// This run's share in calls a minute; `None` if it is alone.
     pub share: Option<f64>,
     pub others: OtherRuns,
 }
 
-/// Who else draws on a limit.
+/// The other runs with a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct OtherRuns {
     pub runs: u32,
@@ -55,9 +54,9 @@ pub struct OtherRuns {
     pub is_incident: bool,
 }
 
-/// The state of the limits outside of the process. It's an optimization: a run goes on without it.
+/// The state of the limits outside the process. An optimization: a run continues without it.
 pub trait QuotaStore {
-    /// Reports, and gets the news. If a call is wanted and nothing speaks against it, the call is recorded before this returns.
+    /// Sends the report and returns the news. If the call is allowed, it is recorded before this returns.
     ///
     /// # Errors
     /// Why the store can't be used now.

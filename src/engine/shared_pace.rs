@@ -1,21 +1,21 @@
-//! What a gate knows of the other runs on its limit: its share, and whether its next call is recorded where they look.
+//! The state of a gate whose limit is shared: its share, and whether the store has recorded its next call.
 
 use super::call_window::MINUTE;
 use super::shared_limit::{AnsweredCall, LimitNews, OtherRuns};
 use std::time::Duration;
 
-/// How often the store hears of a run. A lease ends after three times that.
+/// Interval of the reports. A lease expires after three times this.
 const RENEWAL: Duration = Duration::from_secs(4);
 
 /// After a failure the run paces on its own, and tries the store again after so long. No call waits for that.
 const ALONE: Duration = Duration::from_secs(30);
 
-/// How long the store's word for a call holds: it leaves in the same turn, or asks again.
+/// How long the recording of a call is valid. Calls are sent in the same turn of the loop, or recorded again.
 const HOLDS: Duration = Duration::from_millis(20);
 
 #[derive(Debug, Default)]
 pub struct SharedPace {
-    /// When the store recorded a call that hasn't left.
+    /// When the store recorded a call that isn't sent yet.
     recorded_at: Option<Duration>,
     /// To report.
     answers: Vec<AnsweredCall>,
@@ -27,17 +27,17 @@ pub struct SharedPace {
     rate: Option<f64>,
     share: Option<f64>,
     others: OtherRuns,
-    /// The place of the last call in the share's even spacing.
+    /// The slot of the last call in the spacing of the share.
     place: Option<Duration>,
 }
 
 impl SharedPace {
-    /// Whether a call may leave as far as the store is concerned.
+    /// Whether the store has recorded the next call, or isn't used.
     pub fn is_recorded(&self, now: Duration) -> bool {
         self.next_try.is_some() || self.recorded_at.is_some_and(|at| at + HOLDS > now)
     }
 
-    /// When the share has a place for the next call, or `None` if it has one now.
+    /// When the share allows the next call, or `None` if it does now.
     pub fn no_place_before(&self, now: Duration) -> Option<Duration> {
         let due = self.place? + self.interval()?;
         (due > now).then_some(due)
@@ -47,7 +47,7 @@ impl SharedPace {
         self.share.map(|share| MINUTE.div_f64(share.max(0.01)))
     }
 
-    /// A call leaves. One that is late because another run's went first doesn't delay those after it.
+    /// Uses the slot of a call. A call that is late because of another run doesn't delay later ones.
     pub fn take(&mut self, now: Duration) {
         self.recorded_at = None;
         let place = self.place.zip(self.interval());
@@ -71,7 +71,7 @@ impl SharedPace {
         Some(std::mem::take(&mut self.answers))
     }
 
-    /// When the store has to hear of this run next.
+    /// When the next report is due.
     pub fn due_at(&self, now: Duration) -> Duration {
         self.next_try.or(self.exchanged_at.map(|at| at + RENEWAL)).unwrap_or(now)
     }
@@ -87,7 +87,7 @@ impl SharedPace {
         *self = Self { next_try: Some(now + ALONE), place: self.place, ..Self::default() };
     }
 
-    /// Calls a minute of all runs together, if another run finds that out.
+    /// Total rate in calls a minute, if another run estimates it.
     pub fn rate(&self) -> Option<f64> {
         self.rate
     }

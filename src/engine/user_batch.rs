@@ -1,20 +1,20 @@
-//! The rows of one call that asks for whole users, and how it is halved where one of them spoils it. Pure.
+//! Batches of rows for calls with whole users, and their bisection if a user makes a call fail. Pure.
 
 use crate::model::{Outcome, Row, Target, UserId};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-/// Users in one `admin.users.session.resetBulk` at most (slack.md, "The sibling methods").
+/// Maximum number of users in one `admin.users.session.resetBulk` (slack.md, "The sibling methods").
 pub const MOST_USERS: usize = 1000;
 
-/// Users and all rows that ask for them: each row belongs to one of the users, and each user has a row.
+/// Users and their rows: each row belongs to one of the users, and each user has a row.
 #[derive(Debug)]
 pub struct UserBatch {
     users: Arc<[UserId]>,
     rows: Vec<Row>,
 }
 
-/// The user that a row asks for, if it asks for a whole user.
+/// The user of a row for a whole user.
 pub fn user_of(row: &Row) -> Option<&UserId> {
     match &row.target {
         Ok(Target::User(target)) => Some(target.user()),
@@ -23,14 +23,13 @@ pub fn user_of(row: &Row) -> Option<&UserId> {
 }
 
 impl UserBatch {
-    /// The users are in the order in which the rows first name them.
+    /// Users are in the order of their first rows.
     pub fn of(rows: Vec<Row>) -> Self {
         let mut seen = HashSet::new();
         let users = rows.iter().filter_map(user_of).filter(|user| seen.insert(*user)).cloned().collect();
         Self { users, rows }
     }
 
-    /// The users that the call names.
     pub fn users(&self) -> &Arc<[UserId]> {
         &self.users
     }
@@ -43,7 +42,8 @@ impl UserBatch {
         self.rows
     }
 
-    /// Two batches, the first with as many users or one more, or the batch itself if it has one user.
+    /// Splits the batch in half, the first half having one user more if necessary. Returns the batch itself if it has
+    /// one user.
     pub fn split(self) -> Result<(Self, Self), Self> {
         if self.users.len() < 2 {
             return Err(self);
@@ -56,11 +56,11 @@ impl UserBatch {
     }
 }
 
-/// Most rows of one call, which bounds the memory if users have very many rows. Further rows end with the answer to their
-/// user without a call.
+/// Maximum number of rows of a call, which bounds the memory if users have very many rows. Their further rows end
+/// with the answer to the user without a call.
 const MOST_ROWS: usize = 32_768;
 
-/// Collects rows into batches, and remembers final answers so that each user is asked for once.
+/// Collects rows into batches, and keeps final answers so that each user is sent once.
 #[derive(Debug)]
 pub struct UserBatcher {
     unread: VecDeque<Row>,
@@ -72,11 +72,11 @@ pub struct UserBatcher {
     users_left: u64,
 }
 
-/// A row whose user was answered before, with the record of that call's rows.
+/// A row whose user was already answered, with that record.
 pub type Answered = (Row, Arc<Outcome>);
 
 impl UserBatcher {
-    /// `users`: how many the input has.
+    /// `users`: the number of users of the input.
     pub fn new(users: u64) -> Self {
         Self {
             unread: VecDeque::new(),
@@ -93,12 +93,12 @@ impl UserBatcher {
         self.unread.push_back(row);
     }
 
-    /// Whether a row has neither been sent nor answered.
+    /// Whether there are rows that were neither sent nor answered.
     pub fn has_rows(&self) -> bool {
         !self.passed.is_empty() || self.has_other_rows()
     }
 
-    /// The same, without the rows that were skipped.
+    /// The same without skipped rows.
     pub fn has_other_rows(&self) -> bool {
         !self.unread.is_empty() || !self.rows.is_empty()
     }
@@ -122,7 +122,7 @@ impl UserBatcher {
         }
     }
 
-    /// Whether more rows are of use now.
+    /// Whether more rows are needed.
     pub fn wants_rows(&self) -> bool {
         self.unread.is_empty()
     }
@@ -160,7 +160,7 @@ impl UserBatcher {
         self.users_left.div_ceil(MOST_USERS as u64)
     }
 
-    /// These users have their final answer.
+    /// Notes the final answer for these users.
     pub fn answer(&mut self, users: &[UserId], outcome: Outcome) {
         let outcome = Arc::new(outcome);
         self.answered.extend(users.iter().map(|user| (user.clone(), Arc::clone(&outcome))));

@@ -1,4 +1,4 @@
-//! The answers as they go over the wire.
+//! The HTTP answers.
 
 use super::config::{LimitStatus, StandInUser, TokenIdentity};
 use super::devices::SessionDevices;
@@ -21,10 +21,10 @@ const OUTAGE_PAGE: &str = "<!DOCTYPE html>\n<html><head><title>Server Error | Sl
 const PROXY_PAGE: &str = "<html><head><title>Sign in to continue</title></head>\
     <body><form method=\"post\"><h1>Network access</h1></form></body></html>\n";
 
-/// How many bytes a torn answer lacks: `{"ok":` is left of it.
+/// Number of bytes missing from a truncated answer, which leaves `{"ok":`.
 pub(super) const TORN_BYTES: usize = 5;
 
-/// A reply of any method; what is absent is left out.
+/// The body of any method; absent members are omitted.
 #[derive(Debug, Default, Serialize)]
 struct Envelope<'a> {
     ok: bool,
@@ -82,12 +82,11 @@ pub(super) fn ok(warning: Option<&'static str>) -> Response {
     }
 }
 
-/// `ok: false`, with words where there are any.
+/// `ok: false`, optionally with messages.
 pub(super) fn refused(code: &ErrorCode, words: Option<&str>, warning: Option<&'static str>) -> Response {
     json(Envelope { error: Some(code.as_str()), ..Envelope::default() }, words, warning)
 }
 
-/// A call whose token isn't accepted.
 pub(super) fn denied(denial: &Denial) -> Response {
     let needed = denial.scopes.as_ref().map(|(needed, _)| *needed);
     let provided = denial.scopes.as_ref().map(|(_, provided)| provided.as_str());
@@ -112,7 +111,7 @@ pub(super) fn identity(identity: TokenIdentity, warning: Option<&'static str>) -
     json(Envelope { ok: true, identity: Some(identity), ..Envelope::default() }, None, warning)
 }
 
-/// A page of sessions; the cursor is there and empty on the last page.
+/// A page of sessions; the cursor is empty on the last page.
 pub(super) fn sessions(page: Vec<Session>, next_cursor: String) -> Response {
     let active = page.into_iter().map(|session| ListedSession {
         user_id: session.user,
@@ -125,7 +124,7 @@ pub(super) fn sessions(page: Vec<Session>, next_cursor: String) -> Response {
     as_slack(Json(Envelope { ok: true, active_sessions, response_metadata: Some(metadata), ..Envelope::default() }))
 }
 
-/// A page of users; the cursor is there and empty on the last page.
+/// A page of users; the cursor is empty on the last page.
 pub(super) fn users(page: impl Iterator<Item = (BTreeSet<String>, StandInUser)>, next_cursor: String) -> Response {
     let users = page.map(|(workspaces, user)| {
         let StandInUser { id, email, is_active } = user;
@@ -136,7 +135,7 @@ pub(super) fn users(page: impl Iterator<Item = (BTreeSet<String>, StandInUser)>,
     as_slack(Json(Envelope { ok: true, users, response_metadata: Some(metadata), ..Envelope::default() }))
 }
 
-/// What a fault looks like; a reset and a torn answer are this answer on a line that breaks.
+/// The answer of a fault. For resets and truncated answers, the connection is broken separately.
 pub(super) fn fault(fault: InjectedFault) -> Response {
     match fault {
         InjectedFault::InternalError => {
@@ -163,7 +162,7 @@ fn json<'a>(mut envelope: Envelope<'a>, words: Option<&'a str>, warning: Option<
     as_slack(Json(envelope))
 }
 
-/// Slack names the charset, axum does not.
+/// Adds the charset to the content type, as Slack does.
 fn as_slack(json: impl IntoResponse) -> Response {
     let mut response = json.into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, JSON);

@@ -1,4 +1,4 @@
-//! A request's method, token and arguments, read as leniently as Slack reads them.
+//! Reads method, token and arguments of a request as leniently as Slack does.
 
 use super::sessions::SessionOwner;
 use crate::model::{ErrorCode, SessionId, SessionKind, TeamId, UserId};
@@ -8,10 +8,9 @@ use axum::http::{HeaderMap, Method as HttpMethod, header};
 use serde::{Deserialize, Deserializer, de};
 use std::fmt;
 
-/// Users that one bulk takes (slack.md, "The sibling methods").
+/// Maximum number of users in a bulk call (slack.md, "The sibling methods").
 const MOST_USERS: usize = 1000;
 
-/// The methods that the stand-in has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Method {
     Invalidate,
@@ -22,7 +21,6 @@ pub enum Method {
 }
 
 impl Method {
-    /// The method that a request's path names.
     pub(super) fn of_path(path: &str) -> Option<Self> {
         match path.strip_prefix("/api/")? {
             "admin.users.session.invalidate" => Some(Self::Invalidate),
@@ -34,7 +32,7 @@ impl Method {
         }
     }
 
-    /// Whether it changes anything, and so is posted.
+    /// Whether it changes something and therefore needs POST.
     pub(super) fn writes(self) -> bool {
         match self {
             Self::Invalidate | Self::ResetBulk => true,
@@ -51,7 +49,7 @@ impl Method {
     }
 }
 
-/// The arguments of any of the methods, as text and not checked.
+/// The arguments of all methods, unchecked.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub(super) struct Arguments {
@@ -76,10 +74,10 @@ pub(super) struct Arguments {
 }
 
 impl Arguments {
-    /// The session and the one id beside it.
+    /// The session and the id of its owner.
     ///
     /// # Errors
-    /// What is wrong, in the words of `response_metadata.messages`.
+    /// The text for `response_metadata.messages`.
     pub(super) fn target(&self) -> Result<(u64, SessionOwner<'_>), &'static str> {
         let Some(session) = &self.session_id else { return Err("[ERROR] missing required field: session_id") };
         let session = SessionId::parse(session).map_err(|_| "[ERROR] must be an integer: session_id")?;
@@ -94,10 +92,10 @@ impl Arguments {
         Ok((session.get(), owner))
     }
 
-    /// Which sessions of the users a bulk ends.
+    /// Which sessions of the users are ended.
     ///
     /// # Errors
-    /// What is wrong, in the words of `response_metadata.messages`.
+    /// The text for `response_metadata.messages`.
     pub(super) fn only(&self) -> Result<Option<SessionKind>, &'static str> {
         let is_set = |text: &Option<String>| matches!(text.as_deref(), Some("true" | "1"));
         match (is_set(&self.web_only), is_set(&self.mobile_only)) {
@@ -108,10 +106,10 @@ impl Arguments {
         }
     }
 
-    /// The users of a bulk: one to a thousand, with commas between.
+    /// The users of a bulk call: 1 to 1,000, separated by commas.
     ///
     /// # Errors
-    /// What is wrong, in the words of `response_metadata.messages`.
+    /// The text for `response_metadata.messages`.
     pub(super) fn users(&self) -> Result<Vec<&str>, &'static str> {
         let Some(users) = &self.user_ids else { return Err("[ERROR] missing required field: user_ids") };
         let users: Vec<&str> = users.split(',').collect();
@@ -125,7 +123,7 @@ impl Arguments {
     }
 }
 
-/// What a body's declared type is to Slack.
+/// The declared content type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Encoding {
     Form,
@@ -134,8 +132,8 @@ enum Encoding {
     Other,
 }
 
-/// Reads the arguments: of the query for a GET, of the body otherwise. Beside them the `warning` that the content type
-/// earns (slack.md, "The call").
+/// Reads the arguments from the query of a GET, otherwise from the body. Also returns the `warning` for the content
+/// type (slack.md, "The call").
 pub(super) async fn read(request: Request) -> (Result<Arguments, ErrorCode>, Option<&'static str>) {
     if request.method() == HttpMethod::GET {
         return (form(request).await, None);
@@ -183,7 +181,7 @@ async fn json(request: Request) -> Result<Arguments, ErrorCode> {
     json.map(|Json(arguments)| arguments).map_err(|_| ErrorCode::from("invalid_json"))
 }
 
-/// An argument is a string or a number; a form has strings alone. `null` and the empty string are as good as nothing.
+/// A string or a number. `null` and the empty string count as absent.
 fn scalar<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     struct Scalar;
     impl de::Visitor<'_> for Scalar {

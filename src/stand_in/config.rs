@@ -1,4 +1,4 @@
-//! How a stand-in is set up.
+//! The configuration of a stand-in.
 
 use super::faults::{FaultRates, RepeatedReply, ReplyScript, per_mille};
 use super::limiter::LimitKind;
@@ -6,28 +6,27 @@ use super::sessions::SessionStore;
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// Everything that a stand-in begins with. The default is the friendliest one: every session lives, no limit, no
-/// trouble, an answer at once, and [`StandInToken::default`] is good.
+/// By default every session is alive, there are no limits, faults or delays, and the token is
+/// [`StandInToken::default`].
 #[derive(Debug)]
 pub struct StandInConfig {
-    /// Of the loopback address; 0 takes a free one.
+    /// On the loopback address; 0 for a free port.
     pub port: u16,
     pub store: SessionStore,
     pub tokens: Vec<StandInToken>,
-    /// Limits by method; each method counts for itself.
+    /// Each method has its own limit.
     pub limits: MethodLimits,
-    /// Random faults, for `admin.users.session.invalidate` alone.
+    /// Random faults, only for `admin.users.session.invalidate`.
     pub faults: FaultRates,
-    /// Scripted answers, for `admin.users.session.invalidate` alone.
+    /// Scripted answers, only for `admin.users.session.invalidate`.
     pub script: ReplyScript,
-    /// `admin.users.session.resetBulk`: its trouble, and when what it has queued is done.
+    /// The behaviour of `admin.users.session.resetBulk`.
     pub bulk: BulkConfig,
     pub latency: Latency,
-    /// Users as `admin.users.list` shows them. Others that have sessions are active, with an address made up from their id:
+    /// Users for `admin.users.list`. Other users with sessions are active, with an address made from their id:
     /// `u1@example.com` for `U1`.
     pub users: Vec<StandInUser>,
-    /// How many calls of `admin.users.session.invalidate` are kept for [`super::Server::calls`], and how many of
-    /// `admin.users.session.resetBulk` for [`super::Server::bulks`]: the first ones.
+    /// Maximum number of calls kept for [`super::Server::calls`] and [`super::Server::bulks`], from the start.
     pub log: usize,
 }
 
@@ -48,7 +47,6 @@ impl Default for StandInConfig {
     }
 }
 
-/// A user as the stand-in is set up with one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StandInUser {
     pub id: String,
@@ -60,37 +58,37 @@ pub struct StandInUser {
 /// How `admin.users.session.resetBulk` behaves.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct BulkConfig {
-    /// Scripted answers for every call that names this user; the first user in the call that has one left decides.
+    /// Scripted answers for calls with this user. The first user of the call that has one left decides.
     pub by_user: HashMap<String, RepeatedReply>,
     /// Scripted replies for every other call.
     pub every: Option<RepeatedReply>,
-    /// Trouble by chance, drawn by the call's first user and how often that user was named.
+    /// Random faults, drawn from the first user of the call and how often that user was the first.
     pub faults: FaultRates,
-    /// What is queued is done when so many more calls of any method have been let through; 0 is at once.
+    /// Queued jobs are done after this many further calls of any method; 0 for immediately.
     pub done_after: u64,
 }
 
-/// A token, whom it speaks for, and how long.
+/// A token with its owner and lifetime.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StandInToken {
-    /// As it stands in the `Authorization` header.
+    /// As in the `Authorization` header.
     pub text: String,
-    /// As they stand in `x-oauth-scopes`, separated by commas.
+    /// As in `x-oauth-scopes`, separated by commas.
     pub scopes: String,
     pub identity: TokenIdentity,
-    /// After how many calls of `admin.users.session.invalidate` and `resetBulk` that were let through it ends, and how.
+    /// After how many accepted calls of `admin.users.session.invalidate` and `resetBulk` it ends, and how.
     pub ends: Option<(u64, TokenEnd)>,
 }
 
 impl Default for StandInToken {
-    /// A user token with both scopes, without an end.
+    /// A user token with both scopes that doesn't end.
     fn default() -> Self {
         Self::named("xoxp-stand-in-0001")
     }
 }
 
 impl StandInToken {
-    /// A token of this text, with both scopes, without an end.
+    /// A user token with both scopes that doesn't end.
     #[must_use]
     pub fn named(text: &str) -> Self {
         Self {
@@ -102,7 +100,6 @@ impl StandInToken {
     }
 }
 
-/// How a token comes to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TokenEnd {
     /// Later calls get `token_expired`.
@@ -122,9 +119,9 @@ pub struct TokenIdentity {
     pub user_id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enterprise_id: Option<String>,
-    /// Whether the token was given by the whole organization.
+    /// Whether the app is installed in the whole organization.
     pub is_enterprise_install: bool,
-    /// Seconds that a rotating token has left.
+    /// In seconds, for a rotating token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_in: Option<u64>,
 }
@@ -153,19 +150,19 @@ pub struct MethodLimits {
     pub auth_test: Limit,
 }
 
-/// How one method is limited, and how it says so.
+/// The limit of a method and its answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Limit {
     pub kind: LimitKind,
     pub scope: LimitScope,
-    /// What a refusal says about coming back.
+    /// The `Retry-After` of a refusal.
     pub retry_after: RetryAfter,
-    /// Which HTTP status a refusal has.
+    /// The HTTP status of a refusal.
     pub status: LimitStatus,
 }
 
 impl Limit {
-    /// This count, one bucket for a token, and honest 429s.
+    /// With one bucket per token, and 429s with the true wait.
     #[must_use]
     pub fn of(kind: LimitKind) -> Self {
         Self { kind, ..Self::default() }
@@ -175,10 +172,10 @@ impl Limit {
 /// Which calls of a method share a bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LimitScope {
-    /// Those with the same token.
+    /// Calls with the same token.
     #[default]
     Token,
-    /// Those with the same token that name the same workspace; those that name none are one bucket of the token's.
+    /// Calls with the same token and workspace. Calls without a workspace share a bucket of the token.
     Team,
 }
 
@@ -192,7 +189,7 @@ pub enum RetryAfter {
     Zero,
     /// The true end of the wait as an HTTP date, rounded up to its whole second.
     HttpDate,
-    /// This many seconds, be it more or less than the truth.
+    /// This many seconds, regardless of the true wait.
     Fixed(u64),
 }
 
@@ -202,21 +199,21 @@ pub enum LimitStatus {
     /// 429 with `ratelimited` in JSON, as documented.
     #[default]
     TooManyRequests,
-    /// 200 with the same body, which slack.md holds possible.
+    /// 200 with the same body, which slack.md considers possible.
     Ok,
-    /// 503 with a page of HTML, as proxies limit.
+    /// 503 with an HTML page, as from a limiting proxy.
     Unavailable,
 }
 
-/// How long an answer takes beyond its making.
+/// The delay of answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Latency {
     /// No delay.
     #[default]
     None,
     Fixed(Duration),
-    /// As long for one session every time, evenly spread between the two over all sessions; without a session the
-    /// shorter one.
+    /// The same for each call of a session, evenly distributed between the two over all sessions; the shorter one
+    /// without a session.
     Between(Duration, Duration),
 }
 

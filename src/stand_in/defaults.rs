@@ -1,4 +1,4 @@
-//! The stand-in behind `run --rehearse`: Slack's documented limit, and every answer that a good list may meet.
+//! The stand-in of `run --rehearse`: Slack's documented limit, and every answer that a good list may get.
 
 use super::config::{BulkConfig, Latency, Limit, MethodLimits, StandInConfig, StandInToken, TokenIdentity};
 use super::faults::{Effect, FaultRates, InjectedFault, per_mille};
@@ -7,20 +7,20 @@ use super::sessions::{Session, SessionStore};
 use crate::model::{SessionId, TeamId, UserId};
 use std::time::Duration;
 
-/// The one token that a rehearsal's stand-in takes. It opens nothing anywhere else.
+/// The only token that it accepts.
 pub const REHEARSAL_TOKEN: &str = "xoxp-rehearsal-0000000000-opens-nothing";
 
 const SEED: u64 = 0x510C;
-/// Out of a thousand sessions: gone before the run, so `session_not_found`.
+/// Per thousand sessions: gone before the run, so `session_not_found`.
 const GONE: u32 = 40;
-/// Out of a thousand: run out by themselves, so `session_expired`.
+/// Per thousand sessions: expired, so `session_expired`.
 const EXPIRED: u32 = 5;
-/// Out of a thousand first calls: an outage's page, and the session untouched.
+/// Per thousand first calls: a 503 page, without effect.
 const UNAVAILABLE: u32 = 20;
-/// Out of a thousand first calls: `internal_error`, and the session ended all the same.
+/// Per thousand first calls: `internal_error`, although the session was ended.
 const HALF_DONE: u32 = 20;
 
-/// Calls until what a bulk has queued is done: it can be seen that it is not done at once.
+/// Number of calls until a queued bulk job is done, so that the delay is noticeable.
 const QUEUED: u64 = 3;
 
 /// A session's state before the run begins.
@@ -32,13 +32,13 @@ enum InitialState {
 }
 
 impl StandInConfig {
-    /// A rehearsal for the rows of one input: their session, and what they name of its workspace and owner.
+    /// A stand-in for the rows of one input, with the workspace and owner that they name.
     ///
-    /// Most sessions live; a few are gone or expired, and a few meet trouble on their first call and the truth on the
-    /// next. All of it depends on the session ids alone, so that a rehearsal can be repeated, and none of it fails a row.
-    /// Takes some fifty bytes a row, and some thirty for each user.
+    /// Most sessions are alive, a few are gone or expired, and a few first calls get a fault. This depends only on
+    /// the session ids, so that a rehearsal can be repeated, and no row fails. Needs about 50 bytes per row and 30
+    /// per user.
     ///
-    /// `others` are sessions beside those of the rows, each with whether it is alive; their users are known in any case.
+    /// `others` are further sessions, each with whether it is alive. Their users always exist.
     pub fn rehearsal(
         rows: impl IntoIterator<Item = (SessionId, Option<TeamId>, Option<UserId>)>,
         others: impl IntoIterator<Item = (SessionId, Option<TeamId>, Option<UserId>, bool)>,
@@ -54,7 +54,7 @@ impl StandInConfig {
             }
         }
         for (session, team, user) in rows {
-            // A user is known whose sessions are gone.
+            // The user exists even if the sessions are gone.
             if let Some(user) = &user {
                 store.add_user(user.as_str());
             }
@@ -77,7 +77,7 @@ impl StandInConfig {
     }
 }
 
-/// A session that is gone is one that the stand-in has never heard of.
+/// `None` for a session that is gone.
 fn to_session(id: u64, team: Option<TeamId>, user: Option<UserId>) -> Option<Session> {
     let expired = match initial_state(id) {
         InitialState::Gone => return None,
@@ -96,7 +96,8 @@ fn initial_state(session: u64) -> InitialState {
     }
 }
 
-/// Tier 2 with an occasional burst for the admin methods (slack.md, "Rate limits"), Tier 4 for `admin.users.list`, hundreds a minute for `auth.test`.
+/// Tier 2 with a burst for the admin methods (slack.md, "Rate limits"), Tier 4 for `admin.users.list`, hundreds a
+/// minute for `auth.test`.
 fn limits() -> MethodLimits {
     let minute = Duration::from_mins(1);
     let tier2 = Limit::of(LimitKind::TokenBucket { calls: 20, per: minute, burst: 40 });
@@ -105,7 +106,7 @@ fn limits() -> MethodLimits {
     MethodLimits { invalidate: tier2, reset_bulk: tier2, list: tier2, list_users: tier4, auth_test: hundreds }
 }
 
-/// Nobody of the input: a real user id here could turn a row into one of the token's own sessions.
+/// Not a user of the input, whose rows would become the token's own sessions.
 fn identity() -> TokenIdentity {
     TokenIdentity {
         url: "https://rehearsal.enterprise.slack.com/".into(),

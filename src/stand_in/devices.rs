@@ -1,4 +1,4 @@
-//! The devices of a session, as `admin.users.session.list` shows them.
+//! The devices of a session in `admin.users.session.list`.
 
 use super::faults::mix;
 use crate::model::SessionKind;
@@ -17,11 +17,11 @@ pub struct ListedDevice {
     pub ip: String,
 }
 
-/// The device that signed in and, if that changed, the one last seen.
+/// The device that signed in, and the one seen last if it is another one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SessionDevices {
     pub created: ListedDevice,
-    /// Last seen; `None` if it is the same.
+    /// `None` if it is the same.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recent: Option<ListedDevice>,
 }
@@ -34,13 +34,13 @@ const MODELS: [(&str, &str, &str, &str); 4] = [
 ];
 
 impl SessionDevices {
-    /// A telephone's session, or any other.
+    /// Mobile for phones, otherwise web.
     pub(super) fn kind(&self) -> SessionKind {
         if matches!(&*self.created.os, "iOS" | "Android") { SessionKind::Mobile } else { SessionKind::Web }
     }
 
-    /// The same devices for the same session, every time; every fourth session has moved to another address. The
-    /// addresses are of the ranges set aside for documentation (RFC 5737).
+    /// Always the same for a session. Every fourth session has another address now. Addresses are from the ranges for
+    /// documentation (RFC 5737).
     pub(super) fn made_up(session: u64) -> Self {
         let draw = mix(session);
         let [model, first, second, moved, network, ..] = draw.to_le_bytes();

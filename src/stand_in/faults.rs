@@ -1,43 +1,43 @@
-//! What the stand-in answers in place of Slack's real answer: drawn from a seed, or scripted for certain sessions.
+//! Answers that replace the real ones: random, or scripted for certain sessions.
 //!
-//! Pure. A draw depends on the seed, the session and how often that session was called before, and on nothing else, so
-//! that a run repeats whatever order its calls come in.
+//! Pure. A draw depends only on the seed, the session and the number of its earlier calls, so that it doesn't depend
+//! on the order of calls.
 
 use crate::model::ErrorCode;
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// Whether the session is ended although the answer doesn't say so.
+/// The effect of a call with a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Effect {
     None,
-    /// The session is ended as if nothing were wrong.
+    /// The session is ended.
     Done,
 }
 
-/// A fault that is injected in place of the method's own answer.
+/// A fault that replaces the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum InjectedFault {
     /// HTTP 500 with `internal_error` in JSON.
     InternalError,
     /// HTTP 200 with `fatal_error` in JSON.
     FatalError,
-    /// HTTP 503 with a page of HTML, as outages serve it.
+    /// HTTP 503 with an HTML page, as during an outage.
     Unavailable,
     /// HTTP 408 with an empty body.
     RequestTimeout,
     /// HTTP 200 with `request_timeout` in JSON.
     RequestTimeoutCode,
-    /// The connection is reset (RST) in place of an answer.
+    /// The connection is reset (RST).
     Reset,
-    /// The head announces more body than comes before the connection ends.
+    /// The connection ends before the announced body is complete.
     Torn,
-    /// HTTP 200, called JSON, that is none.
+    /// HTTP 200 with invalid JSON.
     Garbage,
-    /// HTTP 200 with a page of HTML, as proxies serve it.
+    /// HTTP 200 with an HTML page, as from a proxy.
     ProxyPage,
-    /// The true answer, this much later. With [`Effect::None`] the session is only ended after the wait, so that a
-    /// client that hangs up leaves it alive; with [`Effect::Done`] before it.
+    /// The real answer, delayed. With [`Effect::None`] the session is ended after the delay, so that it stays alive
+    /// if the client disconnects; with [`Effect::Done`] before it.
     Slow(Duration),
 }
 
@@ -49,19 +49,18 @@ pub enum StandInReply {
     Fault(InjectedFault),
 }
 
-/// The scripted reply to a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ScriptedReply {
-    /// HTTP 200 with this code; the session is left alone.
+    /// HTTP 200 with this code, without effect.
     Refused(ErrorCode),
     Fault(InjectedFault, Effect),
 }
 
-/// A scripted reply, and for how many calls.
+/// A scripted reply for a number of calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RepeatedReply {
     pub answer: ScriptedReply,
-    /// Calls that still get it before the real answer is given; `None` for all.
+    /// Number of calls that still get it; `None` for all.
     pub times: Option<u32>,
 }
 
@@ -71,13 +70,13 @@ impl RepeatedReply {
         Self { answer, times: None }
     }
 
-    /// This answer for the next `times` calls.
+    /// For the next `times` calls.
     #[must_use]
     pub fn first(times: u32, answer: ScriptedReply) -> Self {
         Self { answer, times: Some(times) }
     }
 
-    /// The answer for one more call, if there is one left.
+    /// The answer for the next call, if there is one left.
     pub(super) fn next(&mut self) -> Option<ScriptedReply> {
         match &mut self.times {
             None => Some(self.answer.clone()),
@@ -90,7 +89,7 @@ impl RepeatedReply {
     }
 }
 
-/// Scripted replies. The narrowest that has one left is used: session, then workspace, then all.
+/// Scripted replies. The most specific one left is used: session, then workspace, then all.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ReplyScript {
     pub by_session: HashMap<u64, RepeatedReply>,
@@ -100,7 +99,7 @@ pub struct ReplyScript {
 }
 
 impl ReplyScript {
-    /// The answer for a call, counted as used.
+    /// The answer for a call, which is used up.
     pub(super) fn next_reply(&mut self, session: u64, team: Option<&str>) -> Option<ScriptedReply> {
         let by_session = self.by_session.get_mut(&session).and_then(RepeatedReply::next);
         let by_team = || team.and_then(|team| self.by_team.get_mut(team)).and_then(RepeatedReply::next);
@@ -108,11 +107,10 @@ impl ReplyScript {
     }
 }
 
-/// How often each fault is injected.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct FaultRates {
     pub seed: u64,
-    /// Only so many calls of a session draw, those after them are served; `None` for all.
+    /// Only this many first calls of a session may get a fault; `None` for all.
     pub first_calls: Option<u32>,
     shares: Vec<FaultRate>,
 }
@@ -125,16 +123,16 @@ struct FaultRate {
 }
 
 impl FaultRates {
-    /// No faults, until rates are added.
+    /// Without faults.
     #[must_use]
     pub fn seeded(seed: u64) -> Self {
         Self { seed, ..Self::default() }
     }
 
-    /// Adds a fault that `per_mille` of a thousand calls meet.
+    /// Adds a fault for `per_mille` of a thousand calls.
     ///
     /// # Panics
-    /// If the shares come to more than a thousand.
+    /// If the shares add up to more than a thousand.
     #[must_use]
     pub fn with(mut self, fault: InjectedFault, effect: Effect, per_mille: u32) -> Self {
         self.shares.push(FaultRate { fault, effect, per_mille });
@@ -142,14 +140,14 @@ impl FaultRates {
         self
     }
 
-    /// Only the first `calls` of each session draw.
+    /// Restricts faults to the first `calls` of each session.
     #[must_use]
     pub fn on_first_calls(mut self, calls: u32) -> Self {
         self.first_calls = Some(calls);
         self
     }
 
-    /// The trouble of one call: `seen` calls of that session were taken before it.
+    /// The fault of a call after `seen` earlier calls of the session.
     #[must_use]
     pub fn draw(&self, session: u64, seen: u32) -> Option<(InjectedFault, Effect)> {
         if self.shares.is_empty() || self.first_calls.is_some_and(|calls| seen >= calls) {
@@ -166,13 +164,13 @@ impl FaultRates {
     }
 }
 
-/// An even draw out of a thousand.
+/// A uniform draw from a thousand.
 pub(super) fn per_mille(seed: u64, session: u64, call: u32) -> u32 {
     let mixed = mix(mix(seed ^ mix(session)).wrapping_add(u64::from(call)));
     u32::try_from(mixed % 1000).expect("below a thousand")
 }
 
-/// The finalizer of splitmix64: neighbouring ids come out far apart.
+/// The finalizer of splitmix64, so that similar ids give very different results.
 pub(super) fn mix(value: u64) -> u64 {
     let mut z = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -1,7 +1,7 @@
-//! A listener whose connections can be broken on purpose: a handler can't answer with a reset or a torn body.
+//! A listener whose connections can be broken, because a handler can't answer with a reset or a truncated body.
 //!
-//! A handler finds its connection's [`StreamHandle`] in the request (`ConnectInfo`), sets how the next answer goes wrong, and
-//! then answers as if nothing were wrong.
+//! A handler gets the [`StreamHandle`] of its connection from the request (`ConnectInfo`), sets the fault of the next
+//! answer, and answers normally.
 
 use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
@@ -13,15 +13,15 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
-/// What happens to the bytes that are written next.
+/// What happens to the next written bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum NextWrite {
     Whole,
-    /// None is sent, and the peer gets a RST.
+    /// Nothing is sent, and the peer gets a RST.
     Reset,
-    /// The last so many of them are not sent.
+    /// The last bytes aren't sent.
     Torn(usize),
-    /// It is over: nothing more is sent.
+    /// Nothing more is sent.
     Broken,
 }
 
@@ -35,7 +35,7 @@ impl StreamHandle {
         self.set(NextWrite::Reset);
     }
 
-    /// The next answer lacks its last `withheld` bytes, and the connection ends after it.
+    /// The next answer is sent without its last `withheld` bytes, and the connection ends.
     pub(super) fn truncate(&self, withheld: usize) {
         self.set(NextWrite::Torn(withheld));
     }
@@ -64,7 +64,7 @@ impl Listener for FaultyListener {
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         let (stream, peer) = Listener::accept(&mut self.0).await;
-        // Without it every answer waits for the delayed ACK of the last; where it can't be set, that is all that happens.
+        // Without it, answers wait for delayed ACKs, which is the only effect of an error here.
         let _ = stream.set_nodelay(true);
         (FaultyStream { stream, handle: StreamHandle(Arc::new(Mutex::new(NextWrite::Whole))) }, peer)
     }
@@ -74,7 +74,6 @@ impl Listener for FaultyListener {
     }
 }
 
-/// A connection that goes by its [`StreamHandle`].
 #[derive(Debug)]
 pub(super) struct FaultyStream {
     stream: TcpStream,
@@ -82,7 +81,7 @@ pub(super) struct FaultyStream {
 }
 
 impl FaultyStream {
-    /// An error from a write makes hyper drop the stream at once, and with no time to linger that sends the RST.
+    /// After a write error hyper drops the stream, which sends a RST because the linger time is zero.
     fn reset(&self) -> io::Error {
         self.handle.set(NextWrite::Broken);
         self.stream.set_zero_linger().err().unwrap_or_else(|| io::ErrorKind::ConnectionReset.into())
@@ -95,7 +94,7 @@ impl AsyncRead for FaultyStream {
     }
 }
 
-/// Vectored writes are left at "no": hyper then hands over a short answer, head and body, as one buffer.
+/// Without vectored writes, hyper passes head and body of a short answer as one buffer.
 impl AsyncWrite for FaultyStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match self.handle.next_write() {
@@ -119,7 +118,7 @@ impl AsyncWrite for FaultyStream {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.handle.next_write() {
-            // A FIN ahead of the RST would look like an orderly end.
+            // A FIN before the RST would look like an orderly end.
             NextWrite::Reset | NextWrite::Broken => Poll::Ready(Ok(())),
             NextWrite::Whole | NextWrite::Torn(_) => Pin::new(&mut self.stream).poll_shutdown(cx),
         }

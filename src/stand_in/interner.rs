@@ -1,14 +1,13 @@
-//! A number for each name, so that a session takes little memory.
+//! Numbers names, so that a session needs little memory.
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-/// A name's number, counted from 1.
+/// Counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct NameId(NonZeroU32);
 
-/// Names by number and numbers by name.
 #[derive(Debug, Default)]
 pub(super) struct Interner {
     by_number: Vec<Arc<str>>,
@@ -16,7 +15,7 @@ pub(super) struct Interner {
 }
 
 impl Interner {
-    /// The number of `name`, assigned now if it has none.
+    /// The number of `name`, which is assigned if it is new.
     ///
     /// # Panics
     /// If there are four billion names.
@@ -32,17 +31,16 @@ impl Interner {
         id
     }
 
-    /// The number of `name`, or `None` if it has none.
+    /// `None` if the name is unknown.
     pub(super) fn get(&self, name: &str) -> Option<NameId> {
         self.by_name.get(name).copied()
     }
 
-    /// Every name, in the order of the numbers.
+    /// In the order of their numbers.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.by_number.iter().map(|name| &**name)
     }
 
-    /// The name of a number that [`Self::intern`] returned.
     pub(super) fn text(&self, id: NameId) -> &str {
         &self.by_number[id.0.get() as usize - 1]
     }

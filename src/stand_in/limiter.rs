@@ -1,7 +1,7 @@
-//! The limiters that Slack may be using behind its "20 or more a minute": it isn't documented which.
+//! Possible limiters behind Slack's "20 or more a minute"; it isn't documented which one is used.
 //!
-//! Pure: the time comes in as the span since the server's start and must not run backwards, and the time to wait comes
-//! out. A refusal costs the caller nothing here; what it costs is for the bucket to say.
+//! Pure: the time since the server's start is passed in and must not decrease, and the wait is returned. A refusal
+//! has no further effect here.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -10,50 +10,48 @@ use std::time::Duration;
 pub enum LimitKind {
     #[default]
     Unlimited,
-    /// At most `calls` in each span of `per`; a new span begins with a full allowance.
+    /// At most `calls` in each window of length `per`.
     FixedWindow { calls: u32, per: Duration, starts: WindowStart },
-    /// At most `calls` in any span of `per`, wherever it begins.
+    /// At most `calls` in any period of length `per`.
     SlidingLog { calls: u32, per: Duration },
-    /// `calls` flow in over each `per`, one by one, and at most `burst` of them are kept.
+    /// Gains `calls` tokens per `per`, and keeps at most `burst`.
     TokenBucket {
-        /// Calls gained in each `per`.
+        /// Tokens gained per `per`.
         calls: u32,
-        /// The time in which `calls` are gained.
+        /// The time to gain `calls` tokens.
         per: Duration,
-        /// The most that a quiet time saves up; the bucket starts full.
+        /// Maximum number of tokens; the bucket starts full.
         burst: u32,
     },
 }
 
-/// Where the windows of a [`LimitKind::FixedWindow`] begin.
+/// The start of the windows of a [`LimitKind::FixedWindow`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WindowStart {
-    /// By the clock, as the minutes of a watch: the server started this far into a window.
+    /// At fixed times. The server started this far into a window.
     Aligned {
-        /// Less than the window's length.
+        /// Less than the length of the window.
         into: Duration,
     },
-    /// With the first call after the last window's end.
+    /// With the first call after the last window.
     FirstCall,
 }
 
-/// One bucket's count.
+/// The state of one bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limiter {
     kind: LimitKind,
     /// Calls in the window that began at `since`.
     used: u32,
-    /// The window's begin; for a token bucket the time at which it would be full again.
+    /// The start of the window; for a token bucket, the time at which it will be full.
     since: Duration,
-    /// The times of the last accepted calls, for a sliding log alone.
+    /// The times of accepted calls; only for a sliding log.
     log: VecDeque<Duration>,
 }
 
 impl Limiter {
-    /// A limiter that has seen no call.
-    ///
     /// # Panics
-    /// If the kind allows no call at all, or its time is zero: such a limiter would name no time to come back.
+    /// If it allows no call at all, or its period is zero.
     #[must_use]
     pub fn new(kind: LimitKind) -> Self {
         let possible = match kind {
@@ -67,10 +65,10 @@ impl Limiter {
         Self { kind, used: 0, since: Duration::ZERO, log: VecDeque::new() }
     }
 
-    /// Counts one call at `now`.
+    /// Counts a call at `now`.
     ///
     /// # Errors
-    /// How long from `now` until a call will be accepted: exactly then, and not before.
+    /// The exact time from `now` until a call will be accepted.
     pub fn check(&mut self, now: Duration) -> Result<(), Duration> {
         match self.kind {
             LimitKind::Unlimited => Ok(()),
@@ -112,8 +110,7 @@ impl Limiter {
         }
     }
 
-    /// The bucket as a single point in time (GCRA): `since` is when it would be full, and each call moves that on by
-    /// the time that one call takes to flow in.
+    /// GCRA: `since` is the time at which the bucket will be full, and each call adds the time to gain one token.
     fn check_tokens(&mut self, now: Duration, each: Duration, burst: u32) -> Result<(), Duration> {
         let full_at = self.since.max(now);
         let allowed_at = full_at.saturating_sub(each * (burst - 1));
@@ -127,7 +124,7 @@ impl Limiter {
     }
 }
 
-/// How far `time` is past the last border of windows of length `per`.
+/// The time since the last start of a window.
 fn past_border(time: Duration, per: Duration) -> Duration {
     let nanos = time.as_nanos() % per.as_nanos();
     Duration::from_nanos(u64::try_from(nanos).expect("less than a window, and a window of 584 years is none"))
@@ -135,25 +132,25 @@ fn past_border(time: Duration, per: Duration) -> Duration {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct BucketCounts {
-    /// Calls that came with a good token.
+    /// Calls with a valid token.
     pub calls: u64,
-    /// Of them, those let through.
+    /// Calls that were accepted.
     pub accepted: u64,
-    /// Of them, those answered `ratelimited`.
+    /// Calls that were answered `ratelimited`.
     pub limited: u64,
-    /// Of them, those that came after a refusal was sent and before its stated `Retry-After` was over. What counts is
-    /// what the header said, were it more or less than the truth; a refusal that states nothing asks for no pause.
+    /// Calls that arrived after a refusal was sent and before its stated `Retry-After` was over, whether or not that
+    /// was the true wait. A refusal without `Retry-After` asks for no pause.
     pub inside_pause: u64,
     /// The highest number of calls in any 60 s.
     pub most_in_a_minute: u64,
-    /// Calls that are being answered just now.
+    /// Calls that aren't answered yet.
     pub in_flight: u32,
-    /// The highest number of calls that were being answered at once.
+    /// The highest value of `in_flight`.
     pub most_in_flight: u32,
 }
 
 impl BucketCounts {
-    /// Both together; the peaks are the higher one's.
+    /// The sum; for peaks, the maximum.
     pub(super) fn plus(self, other: Self) -> Self {
         Self {
             calls: self.calls + other.calls,
@@ -185,10 +182,10 @@ impl CallBucket {
         }
     }
 
-    /// A call comes in at `now`; `leave` ends it.
+    /// Handles a call that arrives at `now`; `leave` ends it.
     ///
     /// # Errors
-    /// The true time until a call will be accepted.
+    /// The true wait.
     pub(super) fn arrive(&mut self, now: Duration) -> Result<(), Duration> {
         self.counts.in_flight += 1;
         self.counts.calls += 1;
@@ -203,12 +200,12 @@ impl CallBucket {
         verdict
     }
 
-    /// A refusal goes out at `now` and asks for a pause of `stated`.
+    /// Notes that a refusal at `now` asks for a pause of `stated`.
     pub(super) fn pause(&mut self, now: Duration, stated: Duration) {
         self.paused_until = self.paused_until.max(now + stated);
     }
 
-    /// A call's answer is ready, or its client has hung up.
+    /// Notes that a call was answered or its client disconnected.
     pub(super) fn leave(&mut self) {
         self.counts.in_flight -= 1;
     }
@@ -218,7 +215,7 @@ impl CallBucket {
     }
 }
 
-/// The calls of the last 60 s, those of one millisecond together: 40,000 a second would be millions of entries.
+/// The calls of the last 60 s, counted per millisecond, because 40,000 calls a second would be millions of entries.
 #[derive(Debug, Default)]
 struct Minute {
     calls: VecDeque<(Duration, u64)>,
@@ -226,7 +223,7 @@ struct Minute {
 }
 
 impl Minute {
-    /// Counts a call at `now`; gives the calls of the 60 s that end with it.
+    /// Counts a call at `now` and returns the number of calls in the 60 s before.
     fn count(&mut self, now: Duration) -> u64 {
         let now = Duration::from_millis(u64::try_from(now.as_millis()).expect("a server's life in milliseconds"));
         while let Some(&(at, calls)) = self.calls.front().filter(|(at, _)| *at + Duration::from_mins(1) <= now) {

@@ -1,7 +1,7 @@
-//! The stand-in Slack: real HTTP on the loopback address, real limits, and every kind of trouble on demand.
+//! The stand-in for Slack: real HTTP on the loopback address, real limits, and all kinds of faults.
 //!
-//! `run --rehearse` does a whole run against it, and the project's own tests run against nothing else. It is written from
-//! slack.md and shares no code with the client's side of the wire, so that a misreading there is not mirrored here.
+//! `run --rehearse` and the tests use it. It is written from slack.md and shares no code with the client's side of
+//! the protocol, so that an error in one isn't repeated in the other.
 //!
 //! ```text
 //! stream ─▶ service ─▶ arguments ─▶ state ─┬ token, bucket ─▶ limiter

@@ -1,4 +1,4 @@
-//! `admin.users.session.resetBulk`: what was asked for, and what is queued and not done yet.
+//! `admin.users.session.resetBulk`: its calls and its queue.
 
 use super::config::BulkConfig;
 use super::faults::{Effect, InjectedFault, RepeatedReply, ScriptedReply, StandInReply, mix};
@@ -6,21 +6,21 @@ use super::sessions::SessionStore;
 use crate::model::{ErrorCode, SessionKind};
 use std::collections::{HashMap, VecDeque};
 
-/// One call of `admin.users.session.resetBulk` that reached its bucket.
+/// A call of `admin.users.session.resetBulk` that reached its bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BulkCall {
-    /// The users that it named; empty if its arguments can't be read.
+    /// Empty if its arguments are invalid.
     pub users: Vec<String>,
     pub reply: StandInReply,
 }
 
-/// The jobs that were queued, by the number of the call with which each is done.
+/// Queued jobs by the number of the call at which each is done.
 #[derive(Debug)]
 pub(super) struct BulkQueue {
     config: BulkConfig,
     jobs: VecDeque<(u64, Vec<String>, Option<SessionKind>)>,
     calls: u64,
-    /// How often each user was the first of a call.
+    /// How often each user was the first one of a call.
     named: HashMap<String, u32>,
     log: Vec<BulkCall>,
     log_capacity: usize,
@@ -31,7 +31,7 @@ impl BulkQueue {
         Self { config, jobs: VecDeque::new(), calls: 0, named: HashMap::new(), log: Vec::new(), log_capacity }
     }
 
-    /// A call of any method was let through: what is due is done before it is answered.
+    /// Counts an accepted call of any method, and does the jobs that are due before it is answered.
     pub(super) fn count_call(&mut self, store: &mut SessionStore) {
         self.calls += 1;
         while let Some((_, users, only)) = self.jobs.pop_front_if(|(due, ..)| *due <= self.calls) {
@@ -39,7 +39,7 @@ impl BulkQueue {
         }
     }
 
-    /// The answer to a call for these users, and what it queues.
+    /// Answers a call for these users, and queues its job.
     pub(super) fn answer(
         &mut self,
         users: &[&str],
@@ -88,7 +88,7 @@ impl BulkQueue {
             .or_else(|| drawn.map(|(fault, effect)| ScriptedReply::Fault(fault, effect)))
     }
 
-    /// Logs a call, if the log has room left.
+    /// Logs a call, unless the log is full.
     pub(super) fn record(&mut self, users: &[&str], reply: &StandInReply) {
         if self.log.len() < self.log_capacity {
             let users = users.iter().map(|user| (*user).to_owned()).collect();
@@ -96,17 +96,17 @@ impl BulkQueue {
         }
     }
 
-    /// The calls kept, in the order of their decision.
+    /// The logged calls, in order.
     pub(super) fn calls(&self) -> Vec<BulkCall> {
         self.log.clone()
     }
 
-    /// Does everything that is queued at once.
+    /// Does all queued jobs immediately.
     pub(super) fn finish(&mut self, store: &mut SessionStore) {
         self.jobs.drain(..).for_each(|(_, users, only)| store.end_all_of(&users, only));
     }
 
-    /// How many users' sessions are still to be ended.
+    /// Number of users whose job isn't done.
     pub(super) fn queued(&self) -> usize {
         self.jobs.iter().map(|(_, users, _)| users.len()).sum()
     }

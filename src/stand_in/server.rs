@@ -1,4 +1,4 @@
-//! The running stand-in: a thread with its own runtime, so that it takes no turn from the client's.
+//! The running stand-in, on its own thread and runtime, so that it doesn't delay the client.
 
 use super::config::{BulkConfig, StandInConfig, StandInToken, TokenEnd};
 use super::faults::ReplyScript;
@@ -25,10 +25,10 @@ pub struct Server {
 }
 
 impl Server {
-    /// Binds the port and starts to serve; calls made from the return on are answered.
+    /// Binds the port and starts to serve. Calls are answered as soon as this returns.
     ///
     /// # Errors
-    /// If the port is taken, or the machine is out of sockets or threads.
+    /// If the port is in use, or no socket or thread is available.
     pub fn start(config: StandInConfig) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, config.port))?;
         listener.set_nonblocking(true)?;
@@ -47,7 +47,7 @@ impl Server {
         Ok(Self { shared, address, stop: Some(stop), thread: Some(thread) })
     }
 
-    /// What stands before a method's name: `http://127.0.0.1:PORT/api/`.
+    /// The base URL: `http://127.0.0.1:PORT/api/`.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}/api/", self.address)
@@ -63,30 +63,30 @@ impl Server {
         self.shared.state().stats()
     }
 
-    /// The calls kept ([`StandInConfig::log`]), in the order of their decision.
+    /// The logged calls ([`StandInConfig::log`]), in order.
     #[must_use]
     pub fn calls(&self) -> Vec<CallRecord> {
         self.shared.state().calls()
     }
 
-    /// The calls of `admin.users.session.resetBulk` kept ([`StandInConfig::log`]), in the order of their decision.
+    /// The logged calls of `admin.users.session.resetBulk` ([`StandInConfig::log`]), in order.
     #[must_use]
     pub fn bulks(&self) -> Vec<BulkCall> {
         self.shared.state().bulk.calls()
     }
 
-    /// Users whose sessions a bulk has queued and not ended yet.
+    /// Number of users whose queued job isn't done.
     #[must_use]
     pub fn queued_users(&self) -> usize {
         self.shared.state().bulk.queued()
     }
 
-    /// Replaces how `admin.users.session.resetBulk` behaves; what is queued stays.
+    /// Replaces the behaviour of `admin.users.session.resetBulk`. Queued jobs stay.
     pub fn set_bulk(&self, bulk: BulkConfig) {
         self.shared.state().bulk.set(bulk);
     }
 
-    /// Adds sessions, or brings them back, under the owners given.
+    /// Adds sessions, or makes them alive again with these owners.
     pub fn set_alive(&self, sessions: impl IntoIterator<Item = Session>) {
         sessions.into_iter().for_each(|session| self.shared.state().store.put(session));
     }
@@ -97,14 +97,14 @@ impl Server {
         self.shared.state().store.is_alive(session)
     }
 
-    /// The live sessions that were listed, set alive or called for, in the order of their ids.
+    /// The known sessions that are alive, in the order of their ids.
     #[must_use]
     pub fn live_sessions(&self) -> Vec<u64> {
         self.shared.state().store.live()
     }
 
-    /// Every session that was listed, set alive or called for, with whether it is alive; what a bulk has queued is done first.
-    /// `None` if there are more than `most`.
+    /// Every known session with whether it is alive, after all queued jobs are done. `None` if there are more than
+    /// `most`.
     #[must_use]
     pub fn sessions(&self, most: usize) -> Option<Vec<(Session, bool)>> {
         let mut state = self.shared.state();
@@ -113,22 +113,22 @@ impl Server {
         (store.len() <= most).then(|| store.all())
     }
 
-    /// Ends a token: its calls are answered `token_revoked` from now on.
+    /// Answers calls with this token `token_revoked` from now on.
     pub fn revoke_token(&self, token: &str) {
         self.shared.state().end_token(token, TokenEnd::Revoked);
     }
 
-    /// Ends a token: its calls are answered `token_expired` from now on.
+    /// Answers calls with this token `token_expired` from now on.
     pub fn expire_token(&self, token: &str) {
         self.shared.state().end_token(token, TokenEnd::Expired);
     }
 
-    /// Takes a token as good from now on, as [`StandInToken::named`] makes it, whatever became of it before.
+    /// Accepts a token from now on, even if it had ended ([`StandInToken::named`]).
     pub fn accept_token(&self, token: &str) {
         self.shared.state().accept(StandInToken::named(token));
     }
 
-    /// Replaces the scripted answers: an outage begins or ends.
+    /// Replaces the scripted answers, for example to start or end an outage.
     pub fn set_script(&self, script: ReplyScript) {
         self.shared.state().script = script;
     }
@@ -138,13 +138,13 @@ impl Drop for Server {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // A panic of the server's own has been printed by its thread; the client's run is not to end by it.
+            // A panic of the server was already printed and must not end the client's run.
             let _ = thread.join();
         }
     }
 }
 
-/// Serves until `stopped`; what is still in flight is dropped with the runtime.
+/// Serves until `stopped`. Calls in flight are dropped with the runtime.
 fn serve(runtime: &Runtime, listener: tokio::net::TcpListener, shared: Arc<Shared>, stopped: oneshot::Receiver<()>) {
     let app = service::answer.with_state(shared).into_make_service_with_connect_info::<StreamHandle>();
     runtime.block_on(async {

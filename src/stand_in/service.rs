@@ -1,4 +1,4 @@
-//! From a request to its answer.
+//! Handles requests.
 
 use super::answers::{self, TORN_BYTES};
 use super::arguments::{self, Arguments, Method};
@@ -19,7 +19,7 @@ use tokio::time::Instant;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-slack-req-id");
 const SCOPES: HeaderName = HeaderName::from_static("x-oauth-scopes");
 
-/// The stand-in's own time, since the server's start: it plays another machine, and takes none from the client's clock.
+/// The server's clock, separate from the client's, as on another machine.
 #[derive(Debug, Clone, Copy)]
 struct ServerClock {
     started: Instant,
@@ -32,18 +32,18 @@ impl ServerClock {
         Self { started: Instant::now(), started_at: SystemTime::now() }
     }
 
-    /// The time since the start; never runs backwards.
+    /// Monotonic time since the start.
     fn now(&self) -> Duration {
         self.started.elapsed()
     }
 
-    /// The date at `time` after the start, for `Retry-After` dates.
+    /// The date at `time` after the start.
     fn date(&self, time: Duration) -> SystemTime {
         self.started_at + time
     }
 }
 
-/// What the handlers and the [`super::Server`] share.
+/// The state shared by the handlers and the [`super::Server`].
 #[derive(Debug)]
 pub(super) struct Shared {
     state: Mutex<ServerState>,
@@ -57,12 +57,12 @@ impl Shared {
         Self { state: Mutex::new(state), clock: ServerClock::start(), latency, answers: AtomicU64::new(0) }
     }
 
-    /// The state. A handler that panicked has left whole counts behind, so a poisoned lock is still good.
+    /// Ignores poisoning: a handler that panicked leaves consistent counts.
     pub(super) fn state(&self) -> MutexGuard<'_, ServerState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A request id, different for every answer.
+    /// A unique request id.
     fn request_id(&self) -> HeaderValue {
         let count = self.answers.fetch_add(1, Ordering::Relaxed);
         let id = format!("{:016x}{:016x}", mix(count), mix(!count));
@@ -70,7 +70,7 @@ impl Shared {
     }
 }
 
-/// A call's place among those in flight, given back where the answer is ready and where the client hangs up before.
+/// A call in flight, which ends when this is dropped: after the answer, or when the client disconnects.
 struct InFlight {
     shared: Arc<Shared>,
     bucket: BucketId,
@@ -134,7 +134,7 @@ async fn dispatch(shared: Arc<Shared>, handle: StreamHandle, method: Method, req
 }
 
 impl AdmittedCall {
-    /// Refuses. The pause begins when the answer goes out: a client can't honour it before.
+    /// Refuses a call. The pause starts when the answer is sent, because the client can't know it earlier.
     async fn limited(&self, method: Method, bucket: BucketId, wait: Duration) -> Response {
         let session = self.session();
         match method {
@@ -172,12 +172,12 @@ impl AdmittedCall {
         self.respond_for(session, reply)
     }
 
-    /// What Slack would answer without an injected fault.
+    /// The answer without a fault.
     fn end(&self, session: u64, owner: SessionOwner<'_>) -> StandInReply {
         self.shared.state().store.end(session, owner).map_or_else(StandInReply::Refused, |()| StandInReply::Ok)
     }
 
-    /// The answer of a call that meets trouble, and how late it goes out.
+    /// The answer of a call with a fault, and its delay.
     async fn with_fault(
         &self,
         fault: InjectedFault,
@@ -324,14 +324,14 @@ impl AdmittedCall {
     }
 }
 
-/// Waits, unless the delay is zero: even an empty sleep costs a timer tick, a millisecond.
+/// Doesn't sleep if the delay is zero, because an empty sleep still takes a timer tick of a millisecond.
 async fn pause(delay: Duration) {
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;
     }
 }
 
-/// The `Retry-After` of a refusal at `now` that will be let through at `until`, and the pause that it asks for.
+/// The `Retry-After` of a refusal at `now` whose true wait ends at `until`, and the pause that it asks for.
 fn retry_after_header(
     policy: RetryAfter,
     clock: &ServerClock,
@@ -354,17 +354,17 @@ fn retry_after_header(
     }
 }
 
-/// Rounded up, as a pause must be.
+/// Rounded up.
 fn whole_seconds(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 
-/// 1 to 1000 (slack.md, "The sibling methods"); 100 where none is asked for.
+/// 1 to 1,000 (slack.md, "The sibling methods"); 100 by default.
 fn limit(text: Option<&str>) -> Option<usize> {
     text.map_or(Some(100), |text| text.parse().ok()).filter(|limit| (1..=1000).contains(limit))
 }
 
-/// Opaque to callers: where the page ended.
+/// The end of the page, in an opaque form.
 fn cursor(last: u64) -> String {
     format!("after:{last:x}=")
 }

@@ -1,11 +1,11 @@
-//! The sessions that the stand-in knows, at some fifty bytes each, found by their id.
+//! The sessions of the stand-in, at about 50 bytes each.
 
 use super::devices::SessionDevices;
 use super::interner::{Interner, NameId};
 use crate::model::{ErrorCode, SessionKind};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-/// A session as the stand-in is set up with it. If an owner is left out it isn't checked: any id names the session then.
+/// A session. An owner that is `None` isn't checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
     pub id: u64,
@@ -13,21 +13,21 @@ pub struct Session {
     pub team: Option<String>,
     /// The owner, `U…` or `W…`.
     pub user: Option<String>,
-    /// Whether it has run out by itself, and so answers `session_expired`.
+    /// Whether calls are answered `session_expired`.
     pub expired: bool,
-    /// What `admin.users.session.list` shows; made up from the id where it is not given.
+    /// For `admin.users.session.list`; made up from the id if `None`.
     pub devices: Option<SessionDevices>,
 }
 
 impl Session {
-    /// A live session on a made-up device.
+    /// A session that is alive, on a made-up device.
     #[must_use]
     pub fn new(id: u64, team: &str, user: &str) -> Self {
         Self { id, team: Some(team.into()), user: Some(user.into()), expired: false, devices: None }
     }
 }
 
-/// By which id a request names the owner of a session.
+/// The id by which a request identifies the owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SessionOwner<'a> {
     Team(&'a str),
@@ -39,7 +39,7 @@ pub(super) enum SessionOwner<'a> {
 enum SessionState {
     Alive,
     Expired,
-    /// Called for, but never there.
+    /// Never existed.
     Absent,
     /// Ended by a call.
     Revoked,
@@ -49,20 +49,20 @@ enum SessionState {
 struct Entry {
     team: Option<NameId>,
     user: Option<NameId>,
-    /// Calls taken for this session, trouble included.
+    /// Number of calls for this session, including those with faults.
     seen: u16,
     state: SessionState,
-    /// Whether an `ok: true` was sent for it.
+    /// Whether `ok: true` was sent for it.
     confirmed: bool,
 }
 
-/// What had become of a session before a call.
+/// The state of a session before a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct EarlierCalls {
     pub calls: u32,
-    /// Whether one of them had ended it.
+    /// Whether a call has ended it.
     pub revoked: bool,
-    /// Whether one of them was answered `ok: true`.
+    /// Whether a call was answered `ok: true`.
     pub confirmed: bool,
 }
 
@@ -72,21 +72,21 @@ pub struct SessionStore {
     teams: Interner,
     users: Interner,
     devices: HashMap<u64, SessionDevices>,
-    /// What a session that was never named is taken for.
+    /// The state of sessions that weren't named before.
     unnamed: SessionState,
-    /// The ids in order, once a list was asked for.
+    /// The sorted ids, computed for the first listing.
     order: Vec<u64>,
     revoked: u64,
 }
 
 impl SessionStore {
-    /// Every session lives until it is revoked, under whatever owner; only those called for take memory.
+    /// Every session with any owner is alive until it is revoked. Only sessions that were called use memory.
     #[must_use]
     pub fn everything() -> Self {
         Self::empty(SessionState::Alive, 0)
     }
 
-    /// These sessions and no other. Of two with the same id the first counts.
+    /// Only these sessions. Of two with the same id, the first counts.
     pub fn listed(sessions: impl IntoIterator<Item = Session>) -> Self {
         let sessions = sessions.into_iter();
         let mut store = Self::empty(SessionState::Absent, sessions.size_hint().0);
@@ -94,14 +94,14 @@ impl SessionStore {
         store
     }
 
-    /// Adds a session, unless there is one with its id.
+    /// Adds a session unless its id exists.
     pub(super) fn put_first(&mut self, session: Session) {
         if !self.entries.contains_key(&session.id) {
             self.put(session);
         }
     }
 
-    /// Makes a user known who may have no session.
+    /// Adds a user, who may have no session.
     pub(super) fn add_user(&mut self, user: &str) {
         self.users.intern(user);
     }
@@ -121,7 +121,7 @@ impl SessionStore {
         self.unnamed == SessionState::Alive || self.users.get(user).is_some()
     }
 
-    /// Ends the live sessions of these users, all or of one kind.
+    /// Ends the sessions of these users that are alive, all or of one kind.
     pub(super) fn end_all_of(&mut self, users: &[String], only: Option<SessionKind>) {
         let users: HashSet<NameId> = users.iter().filter_map(|user| self.users.get(user)).collect();
         let devices = &self.devices;
@@ -149,7 +149,7 @@ impl SessionStore {
         }
     }
 
-    /// Adds a session, or brings it back under this owner.
+    /// Adds a session, or makes it alive again with this owner.
     pub(super) fn put(&mut self, session: Session) {
         let state = if session.expired { SessionState::Expired } else { SessionState::Alive };
         let team = session.team.map(|team| self.teams.intern(&team));
@@ -161,7 +161,7 @@ impl SessionStore {
         }
     }
 
-    /// Counts a call for `id`; gives what was before it.
+    /// Counts a call for `id` and returns the state before it.
     pub(super) fn count_call(&mut self, id: u64) -> EarlierCalls {
         let entry = self.entry(id);
         let revoked = entry.state == SessionState::Revoked;
@@ -170,7 +170,6 @@ impl SessionStore {
         seen
     }
 
-    /// Notes that `ok: true` is sent for `id`.
     pub(super) fn mark_confirmed(&mut self, id: u64) {
         self.entry(id).confirmed = true;
     }
@@ -178,7 +177,7 @@ impl SessionStore {
     /// Ends `id`.
     ///
     /// # Errors
-    /// `session_expired`, or `session_not_found` where there is no such session under this owner, or no longer.
+    /// `session_expired`, or `session_not_found` if there is no such session with this owner.
     pub(super) fn end(&mut self, id: u64, owner: SessionOwner<'_>) -> Result<(), ErrorCode> {
         let named = match owner {
             SessionOwner::Team(team) => self.teams.get(team),
@@ -214,12 +213,11 @@ impl SessionStore {
         self.entries.get(&id).map_or(self.unnamed, |entry| entry.state)
     }
 
-    /// How many sessions are known.
     pub(super) fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Every session that is known, in order, with whether it is alive.
+    /// Every known session in order, with whether it is alive.
     pub(super) fn all(&mut self) -> Vec<(Session, bool)> {
         self.sort();
         let sessions =
@@ -227,19 +225,19 @@ impl SessionStore {
         sessions.collect()
     }
 
-    /// Sessions ended by a call so far.
+    /// Number of sessions ended by calls.
     pub(super) fn revoked(&self) -> u64 {
         self.revoked
     }
 
-    /// The ids of the live sessions that have been named, in order.
+    /// The ids of known sessions that are alive, in order.
     pub(super) fn live(&mut self) -> Vec<u64> {
         self.sort();
         self.order.iter().copied().filter(|&id| self.is_alive(id)).collect()
     }
 
-    /// Up to `limit` live sessions with an id above `after`, of one user in one workspace where `of` names them, and
-    /// whether there are more.
+    /// Up to `limit` sessions that are alive with an id above `after`, optionally only those of one user in one
+    /// workspace, and whether there are more.
     pub(super) fn page(&mut self, after: Option<u64>, limit: usize, of: Option<(&str, &str)>) -> (Vec<Session>, bool) {
         self.sort();
         let wanted = of.map(|(team, user)| (self.teams.get(team), self.users.get(user)));
@@ -268,7 +266,7 @@ impl SessionStore {
         }
     }
 
-    /// Entries are added and never taken out, so the same number means the same ids.
+    /// Entries are never removed, so the ids are unchanged if their number is.
     fn sort(&mut self) {
         if self.order.len() != self.entries.len() {
             self.order = self.entries.keys().copied().collect();

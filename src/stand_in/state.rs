@@ -1,4 +1,4 @@
-//! What the stand-in knows and counts: one value behind one lock, which no handler holds while it waits.
+//! The state of the stand-in. No handler holds its lock while it waits.
 
 use super::arguments::Method;
 use super::config::{Limit, LimitScope, MethodLimits, StandInConfig, StandInToken, StandInUser};
@@ -13,22 +13,23 @@ use axum::http::HeaderValue;
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// What was counted; unless stated otherwise, calls of `admin.users.session.invalidate`.
+/// Counts; unless stated otherwise, of calls of `admin.users.session.invalidate`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Stats {
-    /// Every bucket that was called, in the order of its first call.
+    /// In the order of their first calls.
     pub buckets: Vec<BucketStats>,
-    /// Calls of any method refused for their token or its scopes; they reach no bucket.
+    /// Calls of any method that were refused because of the token or its scopes, before any bucket.
     pub unauthorized: u64,
     pub revoked: u64,
-    /// Calls for a session that an earlier call had ended: harmless, and due only where that call's answer was lost.
+    /// Calls for a session that an earlier call had ended. Harmless, and only necessary if that call's answer was
+    /// lost.
     pub repeats: u64,
-    /// Of them, those for a session whose `ok: true` had been sent.
+    /// Of these, calls for a session whose `ok: true` was sent.
     pub after_ok: u64,
 }
 
 impl Stats {
-    /// The counts of one method over all its buckets; the peaks are those of the busiest bucket.
+    /// The sum over all buckets of a method; peaks are those of the busiest one.
     #[must_use]
     pub fn of(&self, method: Method) -> BucketCounts {
         let buckets = self.buckets.iter().filter(|bucket| bucket.method == method);
@@ -40,17 +41,17 @@ impl Stats {
 pub struct BucketStats {
     pub method: Method,
     pub token: String,
-    /// The workspace, if each has a bucket of its own.
+    /// The workspace, if each has its own bucket.
     pub team: Option<String>,
     pub counts: BucketCounts,
 }
 
-/// One call of `admin.users.session.invalidate` that reached its bucket.
+/// A call of `admin.users.session.invalidate` that reached its bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallRecord {
-    /// Milliseconds from the server's start to the call's arrival.
+    /// Arrival in milliseconds since the server's start.
     pub at_ms: u64,
-    /// The session, if the arguments named one.
+    /// `None` if the arguments are invalid.
     pub session: Option<u64>,
     pub reply: StandInReply,
 }
@@ -59,17 +60,17 @@ pub struct CallRecord {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Denial {
     pub code: ErrorCode,
-    /// The scope asked for and those that the token has, for `missing_scope`.
+    /// The needed scope and those of the token, for `missing_scope`.
     pub scopes: Option<(&'static str, String)>,
 }
 
-/// A call with a good token.
+/// A call with a valid token.
 #[derive(Debug)]
 pub(super) struct Admission {
-    /// The bucket that it counts in; [`ServerState::leave`] gives its place back.
+    /// Its bucket; [`ServerState::leave`] must be called at the end.
     pub bucket: BucketId,
     pub scopes: HeaderValue,
-    /// Let through, or the true time to wait.
+    /// Accepted, or the true wait.
     pub verdict: Result<(), Duration>,
 }
 
@@ -97,7 +98,7 @@ pub(super) struct ServerState {
     faults: FaultRates,
     limits: MethodLimits,
     tokens: HashMap<String, TokenState>,
-    /// Tokens and workspaces that buckets are named by.
+    /// The tokens and workspaces of buckets.
     interner: Interner,
     places: HashMap<BucketKey, BucketId>,
     buckets: Vec<(BucketKey, CallBucket)>,
@@ -127,10 +128,10 @@ impl ServerState {
         state
     }
 
-    /// Takes a token as good, from now on.
+    /// Accepts a token from now on.
     pub(super) fn accept(&mut self, token: StandInToken) {
         let number = self.interner.intern(&token.text);
-        // Scopes that no header can carry are sent as none at all.
+        // Scopes that can't be in a header are omitted.
         let scopes = HeaderValue::from_str(&token.scopes).unwrap_or(HeaderValue::from_static(""));
         self.tokens.insert(token.text.clone(), TokenState { number, scopes, token, taken: 0, end: None });
     }
@@ -146,7 +147,7 @@ impl ServerState {
         self.tokens.get(text).map(|token| token.token.identity.clone())
     }
 
-    /// Counts a call of `method` with this token that names this workspace.
+    /// Counts a call.
     ///
     /// # Errors
     /// If the token isn't accepted.
@@ -214,7 +215,7 @@ impl ServerState {
         })
     }
 
-    /// Every user, in the order of the ids: those that were set up, and those who have sessions.
+    /// All configured users and all with sessions, in the order of their ids.
     pub(super) fn all_users(&self) -> Vec<StandInUser> {
         let made_up = |id: &str| StandInUser {
             id: id.into(),
@@ -228,17 +229,17 @@ impl ServerState {
         all
     }
 
-    /// A refusal of this bucket goes out at `now` and asks for a pause of `stated`.
+    /// Notes that a refusal at `now` asks for a pause of `stated`.
     pub(super) fn pause(&mut self, bucket: BucketId, now: Duration, stated: Duration) {
         self.buckets[bucket.0].1.pause(now, stated);
     }
 
-    /// A call's answer is ready, or its client has hung up.
+    /// Notes that a call was answered or its client disconnected.
     pub(super) fn leave(&mut self, bucket: BucketId) {
         self.buckets[bucket.0].1.leave();
     }
 
-    /// Counts a call that was let through for `session`; returns the answer that is scripted or drawn for it.
+    /// Counts an accepted call for `session`, and returns its scripted or random answer.
     pub(super) fn scripted_reply(&mut self, session: u64, owner: SessionOwner<'_>) -> Option<ScriptedReply> {
         let seen = self.store.count_call(session);
         self.stats.repeats += u64::from(seen.revoked);
@@ -253,7 +254,7 @@ impl ServerState {
         })
     }
 
-    /// Logs a call, if the log has room left.
+    /// Logs a call, unless the log is full.
     pub(super) fn record(&mut self, at: Duration, session: Option<u64>, reply: &StandInReply) {
         if self.log.len() < self.log_capacity {
             let at_ms = u64::try_from(at.as_millis()).expect("a server's life in milliseconds");
@@ -261,7 +262,7 @@ impl ServerState {
         }
     }
 
-    /// The calls kept, in the order of their decision.
+    /// The logged calls, in order.
     pub(super) fn calls(&self) -> Vec<CallRecord> {
         self.log.clone()
     }
@@ -278,7 +279,7 @@ impl ServerState {
 }
 
 impl TokenState {
-    /// Counts a call that was let through; the last one that the token has ends it.
+    /// Counts an accepted call, which may end the token.
     fn count(&mut self) {
         self.taken += 1;
         if let Some((calls, end)) = self.token.ends

@@ -1,4 +1,4 @@
-//! One bucket or many: when a test row is due, and what its answer shows.
+//! Detects whether workspaces share a limit: when a probe is due, and what its answer means.
 
 use super::RateBucket;
 use super::recent_calls::RecentCalls;
@@ -9,16 +9,16 @@ use crate::model::{BucketKind, TeamId};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
-/// Highest acceptable probability that all test rows were accepted by coincidence.
+/// Maximum probability that all probes were accepted by coincidence.
 const RIGHT_BY_CHANCE: f64 = 0.01;
 
-/// A test is not worth a row that one bucket for all would accept with a higher probability than this.
+/// No probe is sent if a single bucket would accept it with a higher probability than this.
 const TOO_MUCH_BY_CHANCE: f64 = 0.1;
 
 /// Pauses are rounded up to whole seconds.
 const WHOLE_SECONDS: Duration = Duration::from_secs(1);
 
-/// Pauses in seconds that servers name whatever their limit is.
+/// Pauses in seconds that servers use regardless of their limit.
 const FIXED_PAUSES: [u64; 2] = [30, 60];
 
 const MOST_TESTS: u32 = 4;
@@ -26,16 +26,16 @@ const MOST_TESTS: u32 = 4;
 #[derive(Debug)]
 enum DetectionState {
     Known(BucketKind),
-    /// No 429 so far, or none that would show anything.
+    /// No useful 429 so far.
     Waiting,
-    /// A 429 came to a row of `limited`; a row of another workspace is looked for.
+    /// A row of `limited` got a 429; a row of another workspace is needed.
     Looking {
         limited: TeamId,
         accepted: u32,
         asked: Option<TeamId>,
         without_rows: HashSet<TeamId>,
     },
-    /// The test row is in flight.
+    /// The probe is in flight.
     Testing {
         limited: TeamId,
         accepted: u32,
@@ -43,13 +43,12 @@ enum DetectionState {
     },
 }
 
-/// Finds out whether workspaces share a limit.
 #[derive(Debug)]
 pub(super) struct Detection {
     state: DetectionState,
     pub recent: RecentCalls,
-    /// The workspaces that were refused in the pause of the common bucket, and until when each has to wait; `None` stands
-    /// for the rows that name no workspace.
+    /// The end of the pause of each workspace that was refused during the pause of the common bucket; `None` is for
+    /// rows without a workspace.
     paused: HashMap<Option<TeamId>, Duration>,
 }
 
@@ -70,12 +69,12 @@ impl Detection {
         }
     }
 
-    /// Whether a row for a test was requested from the input and has not come.
+    /// Whether a row for a probe was requested from the input and hasn't arrived.
     pub fn awaits_row(&self) -> bool {
         matches!(&self.state, DetectionState::Looking { asked: Some(_), .. })
     }
 
-    /// Records a pause for the row's workspace. It stays valid whatever is found out about the buckets.
+    /// Records a pause for the row's workspace. It stays valid whatever we later learn about the buckets.
     pub fn record_pause(&mut self, job: &Job, now: Duration, until: Duration) {
         if self.kind().is_some() {
             return;
@@ -89,12 +88,13 @@ impl Detection {
         std::mem::take(&mut self.paused)
     }
 
-    /// A row of a paused workspace must not be sent past the pause of the common bucket.
+    /// Whether a row of this workspace may be sent during the pause of the common bucket; not if the workspace is
+    /// paused itself.
     fn may_be_tested(&self, team: &TeamId) -> bool {
         !self.paused.contains_key(&Some(team.clone()))
     }
 
-    /// A row sent at `sent_at` met a limit: a test is due if the kind is unknown and coincidence is unlikely to answer it.
+    /// Handles a 429 for a row sent at `sent_at`: a probe is due if the kind is unknown and coincidence is unlikely.
     pub fn on_limited(&mut self, job: &Job, sent_at: Duration, now: Duration, common: &RateGate) {
         let latency = now.saturating_sub(sent_at);
         if let Some(team) = job.addressed_team() {
@@ -106,14 +106,14 @@ impl Detection {
         }
     }
 
-    /// The place in the common queue of a row to be sent as a test, if one is due and there.
+    /// The index in the common queue of a row to be sent as a probe, if one is due.
     pub fn test_row(&mut self, common: &RateBucket, left_of: &HashMap<TeamId, u64>, now: Duration) -> Option<usize> {
         let DetectionState::Looking { limited, asked, without_rows, .. } = &self.state else { return None };
         if now >= common.gate.paused_until() {
             self.state = DetectionState::Waiting;
             return None;
         }
-        // A pause that isn't a limit's is no workspace's either.
+        // A pause for another reason than a limit applies to all workspaces.
         if now < common.gate.held_until() {
             return None;
         }
@@ -137,12 +137,12 @@ impl Detection {
         }
     }
 
-    /// A workspace with so many calls that it may be used up itself would show nothing.
+    /// Whether a probe would be conclusive: not if the workspace may have used up its own limit.
     fn would_tell(&self, calls: usize, limited: &TeamId) -> bool {
         calls * 5 <= self.recent.count(limited) * 4
     }
 
-    /// The place of the row whose workspace had the fewest calls, if its answer would show anything.
+    /// The index of the row whose workspace had the fewest calls, if a probe with it would be conclusive.
     fn best_row(&self, queue: &VecDeque<Job>, limited: &TeamId) -> Option<usize> {
         let calls_of = |job: &Job| {
             let team = job.addressed_team().filter(|team| *team != limited && self.may_be_tested(team))?;
@@ -152,11 +152,11 @@ impl Detection {
         rows.min().filter(|(calls, _)| self.would_tell(*calls, limited)).map(|(_, place)| place)
     }
 
-    /// The answer to the call for `line`, which may be the test row; `accepted` is `None` if it shows nothing. Gives the kind
-    /// if it is known now.
+    /// Handles the answer to the call for `line`, which may be the probe; `accepted` is `None` if it is inconclusive.
+    /// Returns the kind once it is known.
     ///
-    /// One bucket for all may have got a token while the test row was in flight. If the pause does not rule that out, more
-    /// rows have to be accepted, so many that coincidence would accept all of them once in a hundred runs.
+    /// A single bucket may have got a token while the probe was in flight. Unless the pause rules that out, so many
+    /// probes have to be accepted that coincidence would accept all of them in one of a hundred runs.
     pub fn on_answer(
         &mut self,
         line: u64,
@@ -182,10 +182,10 @@ impl Detection {
         Some(kind)
     }
 
-    /// The workspace of which a row for a test has to be requested: the one that had the fewest calls.
+    /// The workspace to request a row of for a probe: the one with the fewest calls.
     pub fn request_row(&mut self, queue: &VecDeque<Job>, left_of: &HashMap<TeamId, u64>) -> Option<TeamId> {
         let DetectionState::Looking { limited, asked: None, without_rows, .. } = &self.state else { return None };
-        // A row that is there waits only for its place in the rate of the run.
+        // An available row only waits for the limit of the run.
         if self.best_row(queue, limited).is_some() {
             return None;
         }
@@ -203,7 +203,7 @@ impl Detection {
         team
     }
 
-    /// Rows of this workspace came, for whatever reason they were requested.
+    /// Rows of this workspace arrived.
     pub fn received(&mut self, team: &TeamId, rows: usize) {
         if let DetectionState::Looking { asked, without_rows, .. } = &mut self.state
             && asked.as_ref() == Some(team)
@@ -216,14 +216,14 @@ impl Detection {
     }
 }
 
-/// Whether the pause shows that no token comes while a test row is in flight. The two that servers name whatever their limit
-/// is (slack.md, "Rate limits") show nothing.
+/// Whether the pause rules out that a token arrives while a probe is in flight. The two usual fixed pauses (slack.md,
+/// "Rate limits") show nothing.
 fn is_pause_of_a_window(common: &RateGate, latency: Duration, now: Duration) -> bool {
     let pause = common.paused_until().saturating_sub(now);
     pause > 2 * latency + WHOLE_SECONDS && !FIXED_PAUSES.contains(&pause.as_secs())
 }
 
-/// The probability that one token bucket for all accepts a row during its pause: about the rate times the latency.
+/// The probability that a single token bucket accepts a row during its pause: about rate times latency.
 fn chance(common: &RateGate, latency: Duration) -> f64 {
     let rate = common.per_minute().unwrap_or(0.0);
     rate / MINUTE.as_secs_f64() * latency.as_secs_f64()

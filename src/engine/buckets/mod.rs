@@ -1,8 +1,8 @@
-//! The buckets: which rows share a limit, and the queue and the gate of each.
+//! The buckets: which rows share a limit, with a queue and a gate each.
 //!
-//! A run begins with one bucket for all. Where a 429 pauses it and rows of another workspace wait, one of them is sent
-//! as a test: accepted, and every workspace has a bucket of its own; limited, and there is one for all. Rows that
-//! name a user name no workspace and stay in the first bucket.
+//! A run starts with one bucket. If a 429 pauses it while rows of another workspace wait, one of them is sent as a
+//! probe: if it is accepted, every workspace has its own bucket; if it is limited, all share one. Rows sent by user
+//! don't name a workspace and stay in the first bucket.
 
 mod detection;
 mod recent_calls;
@@ -17,13 +17,14 @@ use detection::Detection;
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-/// No more rows are requested while this many wait in the only bucket: two batches, so that the reader is never waited for.
+/// No more rows are requested while this many wait in the only bucket: two batches, so that the run never waits for
+/// the reader.
 const AHEAD: usize = 128;
 
-/// The same for each of several buckets, whose limits let one row out every few seconds.
+/// The same for each of several buckets, whose limits allow one row every few seconds.
 const AHEAD_OF_TEAM: usize = 4;
 
-/// The index of the bucket for everything that names no workspace, and at first for all.
+/// The index of the bucket for rows without a workspace, and at first for all rows.
 const COMMON: usize = 0;
 
 /// Rows that share a limit.
@@ -32,10 +33,10 @@ pub struct RateBucket {
     /// `None` for the common bucket.
     pub team: Option<TeamId>,
     pub gate: RateGate,
-    /// Rows to send, in their order.
+    /// Rows to send, in order.
     pub queue: VecDeque<Job>,
     in_flight: u64,
-    /// Rows that still have to be sent, wherever they are.
+    /// Number of rows to send, including those not read yet.
     left: u64,
     supply: Supply,
 }
@@ -50,7 +51,6 @@ enum Supply {
 }
 
 impl Supply {
-    /// A batch came, of these rows or of others of the same workspace.
     fn received(&mut self, exhausted: bool) {
         *self = if exhausted || *self == Self::Exhausted { Self::Exhausted } else { Self::More };
     }
@@ -77,12 +77,12 @@ pub struct Buckets {
     of_team: HashMap<TeamId, usize>,
     left_of: HashMap<TeamId, u64>,
     turn: usize,
-    /// Rows in the input's order, for whatever bucket.
+    /// Rows in input order, for any bucket.
     supply: Supply,
 }
 
 impl Buckets {
-    /// One bucket for all, or with [`BucketPolicy::Team`] one for each workspace.
+    /// One bucket, or with [`BucketPolicy::Team`] one per workspace.
     pub fn new(policy: &Policy, now: Duration) -> Self {
         let known = match policy.bucket {
             BucketPolicy::Auto if policy.workspaces.len() > 1 => None,
@@ -110,7 +110,7 @@ impl Buckets {
         self.detection.kind()
     }
 
-    /// All buckets, the common one first.
+    /// The common one first.
     pub fn iter(&self) -> impl Iterator<Item = &RateBucket> {
         self.all.iter()
     }
@@ -119,12 +119,12 @@ impl Buckets {
         self.all.len()
     }
 
-    /// The first bucket to ask: the one after the bucket that sent last.
+    /// The bucket after the one that sent last.
     pub fn turn(&self) -> usize {
         self.turn % self.all.len()
     }
 
-    /// Calls a minute of the whole run at most; `None` without a limit.
+    /// Maximum rate of the run in calls a minute; `None` without a limit.
     pub fn total_per_minute(&self) -> Option<f64> {
         self.limit.per_minute()
     }
@@ -138,18 +138,16 @@ impl Buckets {
         self.all[index].queue.push_back(job);
     }
 
-    /// Puts a row that was sent before ahead of those that were not.
+    /// Puts a row at the head of its queue.
     pub fn push_first(&mut self, job: Job) {
         let index = self.of(&job);
         self.all[index].queue.push_front(job);
     }
 
-    /// Whether any queue has a row.
     pub fn has_rows(&self) -> bool {
         self.all.iter().any(|bucket| !bucket.queue.is_empty())
     }
 
-    /// Whether any queue has a row for which `is_wanted` holds.
     pub fn any_row(&self, is_wanted: impl Fn(&Job) -> bool) -> bool {
         self.all.iter().any(|bucket| bucket.queue.iter().any(&is_wanted))
     }
@@ -175,7 +173,6 @@ impl Buckets {
         self.all[self.of(job)].gate.paused_until()
     }
 
-    /// A call for a row was made.
     pub fn sent(&mut self, job: &Job, now: Duration) {
         let index = self.of(job);
         self.all[index].in_flight += 1;
@@ -185,36 +182,36 @@ impl Buckets {
         }
     }
 
-    /// A row was refused, and its workspace has to wait until then.
+    /// Records a pause for the row's workspace.
     pub fn record_pause(&mut self, job: &Job, now: Duration, until: Duration) {
         self.detection.record_pause(job, now, until);
     }
 
-    /// A row sent at `sent_at` met a limit.
+    /// Handles a 429 for a row sent at `sent_at`.
     pub fn on_limited(&mut self, job: &Job, sent_at: Duration, now: Duration) {
         self.detection.on_limited(job, sent_at, now, &self.all[COMMON].gate);
     }
 
-    /// What other runs must know of a bucket, and whether a call waits for that.
+    /// The report of a bucket for other runs. `wants_call`: whether a call waits for it.
     pub fn report(&mut self, index: usize, now: Duration, wants_call: bool) -> Option<LimitReport> {
         let RateBucket { team, gate, left, .. } = &mut self.all[index];
         gate.report(now, wants_call, *left).map(|report| LimitReport { team: team.clone(), ..report })
     }
 
-    /// What other runs did. Returns the pause that they met, if it is longer than what was known.
+    /// Applies what other runs did. Returns their pause, if it is longer than the known one.
     pub fn on_news(&mut self, index: usize, news: &LimitNews, now: Duration) -> Option<Duration> {
         self.all[index].gate.on_news(news, now)
     }
 
-    /// The store of the other runs can't be used.
+    /// Notes that the store can't be used.
     pub fn on_no_news(&mut self, now: Duration) {
         self.all.iter_mut().for_each(|bucket| bucket.gate.on_no_news(now));
     }
 
-    /// Takes a row to send as a test, past the pause of the common bucket.
+    /// Takes a row to send as a probe during the pause of the common bucket.
     ///
     /// # Errors
-    /// `None` if no test is due or no row is there for it; or when the run's limit allows a call.
+    /// `None` if no probe is due or no row is available; otherwise when the run's limit allows a call.
     pub fn take_test_row(&mut self, now: Duration) -> Result<(Permit, Job), Option<NotUntil>> {
         let common = &mut self.all[COMMON];
         let place = self.detection.test_row(common, &self.left_of, now).ok_or(None)?;
@@ -224,7 +221,8 @@ impl Buckets {
         Ok((permit, job))
     }
 
-    /// The answer to a call that may be the test; `accepted` is `None` if it shows nothing. Gives the kind if it is known now.
+    /// Handles the answer to a call that may be the probe; `accepted` is `None` if it is inconclusive. Returns the
+    /// kind once it is known.
     pub fn on_test_answer(
         &mut self,
         job: &Job,
@@ -240,7 +238,7 @@ impl Buckets {
         Some(kind)
     }
 
-    /// A row's call was answered, or broke off.
+    /// Notes that a row's call was answered or broke off. Returns its gate.
     pub fn answered(&mut self, job: &Job) -> &mut RateGate {
         let index = self.of(job);
         let bucket = &mut self.all[index];
@@ -248,7 +246,7 @@ impl Buckets {
         &mut bucket.gate
     }
 
-    /// A row left the engine, or was set aside.
+    /// Notes that a row ended or was dropped.
     pub fn ended(&mut self, job: &Job) {
         let index = self.of(job);
         self.all[index].left = self.all[index].left.saturating_sub(1);
@@ -257,12 +255,12 @@ impl Buckets {
         }
     }
 
-    /// Corrects the number of calls still to make. For whole users, who share one bucket.
+    /// Sets the number of calls to make. For whole users, who share one bucket.
     pub fn expect(&mut self, calls: u64) {
         self.all[COMMON].left = calls;
     }
 
-    /// One call was replaced with two.
+    /// Notes that a call was replaced by two.
     pub fn was_split(&mut self) {
         self.all[COMMON].left += 1;
     }
@@ -271,7 +269,7 @@ impl Buckets {
         self.all[index].left
     }
 
-    /// Gives every workspace a bucket of its own, with the calls it has had and the pause it was asked for.
+    /// Gives every workspace its own bucket, with its calls and its pause.
     fn split(&mut self, now: Duration) {
         let mut teams: Vec<TeamId> = self.left_of.keys().cloned().collect();
         teams.sort_unstable();
@@ -300,7 +298,7 @@ impl Buckets {
         }
     }
 
-    /// Counts anew the calls in flight of each bucket, after a split.
+    /// Counts the calls in flight of each bucket again, after a split.
     pub fn recount<'a>(&mut self, in_flight: impl Iterator<Item = &'a Job>) {
         self.all.iter_mut().for_each(|bucket| bucket.in_flight = 0);
         for job in in_flight {
@@ -309,7 +307,6 @@ impl Buckets {
         }
     }
 
-    /// What to request from the input now.
     pub fn requests(&mut self) -> Vec<Want> {
         let mut wants = Vec::new();
         wants.extend(self.detection.request_row(&self.all[COMMON].queue, &self.left_of).map(Want::Of));
@@ -330,7 +327,6 @@ impl Buckets {
         wants
     }
 
-    /// A batch came: what it was requested for is no longer outstanding.
     pub fn received(&mut self, want: &Want, rows: usize, exhausted: bool) {
         match want {
             Want::Any => self.supply.received(exhausted),
@@ -344,7 +340,7 @@ impl Buckets {
         }
     }
 
-    /// Whether the input has given all its rows.
+    /// Whether all rows of the input were read.
     pub fn exhausted(&self) -> bool {
         self.supply == Supply::Exhausted
     }
@@ -355,7 +351,7 @@ impl Buckets {
         self.supply == Supply::Requested || self.detection.awaits_row() || self.all.iter().any(is_requested)
     }
 
-    /// Takes the rows for which `is_wanted` holds out of their queues.
+    /// Removes the wanted rows from their queues.
     pub fn take_rows(&mut self, is_wanted: impl Fn(&Job) -> bool) -> Vec<Job> {
         let mut taken = Vec::new();
         for bucket in &mut self.all {

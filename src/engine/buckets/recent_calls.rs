@@ -1,11 +1,11 @@
-//! The calls of the last minute by workspace, for as long as it is not known which rows share a limit.
+//! The calls of the last minute by workspace, until it is known which rows share a limit.
 
 use crate::engine::call_window::MINUTE;
 use crate::model::TeamId;
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-/// Calls in their order, and how many each workspace has: asked at every call, so that nothing is counted anew.
+/// Calls in order, and their number per workspace, which is needed at every call.
 #[derive(Debug, Default)]
 pub(super) struct RecentCalls {
     calls: VecDeque<(Duration, TeamId)>,
@@ -13,7 +13,7 @@ pub(super) struct RecentCalls {
 }
 
 impl RecentCalls {
-    /// A call leaves. Those that are a minute old and more are forgotten.
+    /// Adds a call, and drops those that are at least a minute old.
     pub fn push(&mut self, now: Duration, team: &TeamId) {
         self.calls.push_back((now, team.clone()));
         match self.of_team.get_mut(team) {
@@ -27,7 +27,7 @@ impl RecentCalls {
         }
     }
 
-    /// Takes back a call that was refused.
+    /// Removes a call that was refused.
     pub fn take_back(&mut self, sent_at: Duration, team: &TeamId) {
         let refused = |(at, of): &(Duration, TeamId)| *at == sent_at && of == team;
         if let Some(place) = self.calls.iter().rposition(refused) {
@@ -44,12 +44,10 @@ impl RecentCalls {
         }
     }
 
-    /// Calls that named this workspace.
     pub fn count(&self, team: &TeamId) -> usize {
         self.of_team.get(team).copied().unwrap_or(0)
     }
 
-    /// Their moments.
     pub fn moments(&self, team: &TeamId) -> impl Iterator<Item = Duration> {
         self.calls.iter().filter(move |(_, of)| of == team).map(|(at, _)| *at)
     }

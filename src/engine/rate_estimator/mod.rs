@@ -40,11 +40,11 @@ use calls::Calls;
 use hypotheses::{Explained, Hypotheses, Observed};
 use std::time::Duration;
 
-/// Refusals unrelated to load, expected before any was seen: one in a thousand calls, with the weight of fifty calls.
+/// Prior of refusals unrelated to load: one in a thousand calls, with the weight of fifty calls.
 const UNRELATED: f64 = 0.05;
 const CALLS: f64 = 50.0;
 
-/// What was learned of them fades: so much of it is left after one more call.
+/// Factor by which the knowledge of them fades with each call.
 const MEMORY: f64 = 0.998;
 
 /// Probability that the call after a refusal is refused for the same reason, unrelated to load.
@@ -166,7 +166,6 @@ impl RateEstimator {
         }
     }
 
-    /// A call leaves.
     pub fn on_sent(&mut self, now: Duration) {
         self.calls.sent(now);
     }
@@ -182,7 +181,7 @@ impl RateEstimator {
         self.remember(sent_at);
     }
 
-    /// Counts a call that was accepted, also one made before this bucket was known to be one.
+    /// Counts an accepted call, also one made before the buckets were split.
     pub fn remember(&mut self, sent_at: Duration) {
         self.proven = self.proven.max(self.calls.accept(sent_at.as_secs_f64()));
     }

@@ -1,4 +1,4 @@
-//! What goes out: calls as far as gates, workers and waits allow, and requests for rows.
+//! Sends calls, as gates, workers and waits allow, and requests rows.
 
 use super::{Action, StateMachine};
 use crate::engine::clock::Now;
@@ -9,11 +9,11 @@ use crate::engine::user_batch::UserBatcher;
 use crate::model::{Event, StopReason};
 use std::time::Duration;
 
-/// Calls in flight at most, where the user names no number (contract.md, `--workers`).
+/// Default of `--workers` at most (contract.md).
 const MOST_WORKERS: u32 = 16;
 
 impl StateMachine {
-    /// Sends what may be sent, and requests rows. Returns when to call again if nothing else happens.
+    /// Sends what may be sent, and requests rows. Returns when to call this again if nothing else happens.
     pub fn step(&mut self, now: Now) -> Option<Duration> {
         self.now = now;
         if self.shared.held().next().is_some() {
@@ -30,7 +30,7 @@ impl StateMachine {
             return report_due.filter(|_| !self.is_finished());
         }
         let mut wake = Wake::default();
-        // After an announced pause its answer is about to be taken in.
+        // After an announced pause, its answer is processed first.
         if !self.health.is_refreshing() && !self.announced.any() {
             self.send_what_may_go(&mut wake);
         }
@@ -46,8 +46,8 @@ impl StateMachine {
         wake.0
     }
 
-    /// Puts the rows that may be sent now into the buckets' queues. Twice, because the undecided rows can be decided once no
-    /// other user is left to ask for, and which user is next depends on them.
+    /// Puts the rows that may be sent into the queues of the buckets. Twice, because undecided rows can be decided
+    /// once no other user is left, and which user is next depends on them.
     fn prepare_rows(&mut self) {
         for _ in 0..2 {
             if self.stop.is_none() {
@@ -98,14 +98,14 @@ impl StateMachine {
         job.sent(now);
         self.buckets.sent(&job, now.at);
         let (id, line, call) = (self.next_call, job.line(), job.calls() + 1);
-        // Of several rows each is noted ahead of the call that is for all of them.
+        // With several rows, each is recorded before the common call.
         self.actions.extend(job.lines().skip(1).map(|line| Action::Emit(Event::Sending { line, call })));
         let (permit, handle) = permit.tracked(&self.announced);
         self.actions.push(Action::Send { id, permit, request: job.request(), line, call });
         self.in_flight.insert(id, CallInFlight { job, sent_at: now.at, handle });
     }
 
-    /// Every call passes here, so no row of a fresh token's user leaves, whatever it waited for.
+    /// Every call passes here, so that no row of a fresh token's owner is sent.
     fn unless_spared(&mut self, job: Job) -> Option<Job> {
         if !job.is_of(&self.spared) {
             return Some(job);
@@ -125,7 +125,7 @@ impl StateMachine {
         (self.in_flight.len() as u64) < u64::from(workers)
     }
 
-    /// Little's law, with one to spare: calls in flight are the rate times the latency.
+    /// Little's law (rate times latency), plus one.
     fn workers(&self) -> u32 {
         if let Some(workers) = self.policy.workers {
             return workers;
@@ -136,7 +136,7 @@ impl StateMachine {
         busy + 1
     }
 
-    /// The sum over the buckets that still have rows, within the run's limit.
+    /// The sum over all buckets with rows, limited by the run's rate.
     fn emit_estimate(&mut self) {
         if matches!(self.policy.pace, Pace::Unlimited) {
             return;

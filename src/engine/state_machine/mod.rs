@@ -1,7 +1,8 @@
-//! The state machine of a run: answers, rows and the time go in, actions come out. No clock, no I/O, no await.
+//! The state machine of a run: answers, rows and times are passed in, and actions are returned. No clock, no I/O, no
+//! await.
 //!
-//! This file takes the inputs. [`replies`] handles answers, [`recovery`] those that are not clear, [`dispatch`] sends,
-//! [`users`] batches whole users, [`shared`] is what other runs on the same limit do, and [`status`] reports.
+//! This file has the inputs. [`replies`] handles answers, [`recovery`] unclear ones, [`dispatch`] sends, [`users`]
+//! batches whole users, [`shared`] handles other runs with the same limit, and [`status`] reports.
 
 mod dispatch;
 mod recovery;
@@ -29,13 +30,14 @@ use std::time::Duration;
 
 pub use super::tally::CallTotals;
 
-/// Names a call while it is in flight.
+/// Identifies a call in flight.
 pub type CallId = u64;
 
-/// What the loop is to do.
+/// An action for the event loop.
 #[derive(Debug)]
 pub enum Action {
-    /// Make a call for the row on `line`, or for several rows of which this is the first. `call` counts the row's calls from 1.
+    /// Make a call for the row on `line`, or for several rows of which it is the first. `call` counts the calls of
+    /// the row from 1.
     Send {
         id: CallId,
         permit: Permit,
@@ -43,25 +45,24 @@ pub enum Action {
         line: u64,
         call: u32,
     },
-    /// Hand an event to the observer.
+    /// Pass an event to the observer.
     Emit(Event),
     RequestRows(Want),
     RefreshToken,
-    /// Tell the other runs on the limit of this bucket.
+    /// Report to the other runs with the limit of this bucket.
     Report {
         bucket: usize,
         report: LimitReport,
     },
 }
 
-/// The state of a run.
 #[derive(Debug)]
 pub struct StateMachine {
     policy: Policy,
-    /// The moment of the input that is being handled.
+    /// The time of the current input.
     now: Now,
     buckets: Buckets,
-    /// If whole users are asked for.
+    /// For whole users.
     batcher: Option<UserBatcher>,
     in_flight: HashMap<CallId, CallInFlight>,
     next_call: CallId,
@@ -69,23 +70,22 @@ pub struct StateMachine {
     retries: RetryQueue,
     health: Health,
     shared: SharedSessions,
-    /// Users of fresh tokens; their rows are not sent.
+    /// Owners of fresh tokens, whose rows aren't sent.
     spared: HashSet<UserId>,
     warned: BTreeSet<Box<str>>,
     throughput: Throughput,
     tally: RunTally,
     estimate: Option<f64>,
-    /// Whether it was said that the state of the limit can't be shared.
+    /// Whether it was reported that the state of the limit can't be shared.
     is_alone: bool,
-    /// When the next call may be made, if only time is missing for it.
+    /// When the next call may be made, if it only waits for a time.
     next_call_at: Option<Duration>,
     stop: Option<StopReason>,
-    /// What the loop is to do, until it takes it.
+    /// Actions that the loop hasn't taken yet.
     actions: Vec<Action>,
 }
 
 impl StateMachine {
-    /// A run that has not begun.
     #[must_use]
     pub fn new(policy: Policy, now: Now) -> Self {
         let deadline = policy.deadline.map(|deadline| now.at + deadline);
@@ -113,7 +113,7 @@ impl StateMachine {
         }
     }
 
-    /// Takes what is to be done since the last time, in its order.
+    /// Takes the actions since the last call, in order.
     pub fn actions(&mut self) -> std::vec::Drain<'_, Action> {
         self.actions.drain(..)
     }
@@ -122,7 +122,6 @@ impl StateMachine {
         self.actions.push(Action::Emit(event));
     }
 
-    /// Rows came from the input.
     pub fn on_batch(&mut self, batch: Batch, now: Now) {
         self.now = now;
         self.buckets.received(&batch.want, batch.rows.len(), batch.exhausted);
@@ -146,7 +145,7 @@ impl StateMachine {
         }
     }
 
-    /// Puts a row back at the head of its queue, unless its workspace was suspended meanwhile.
+    /// Puts a row back at the head of its queue, unless its workspace is suspended.
     fn send_again(&mut self, job: Job) {
         if let Some(job) = self.unless_suspended(job) {
             self.buckets.push_first(job);
@@ -161,7 +160,6 @@ impl StateMachine {
         Some(job)
     }
 
-    /// The answer to a call came.
     pub fn on_reply(&mut self, id: CallId, reply: Reply, now: Now) {
         let Some(call) = self.in_flight.remove(&id) else { return };
         self.now = now;
@@ -202,7 +200,7 @@ impl StateMachine {
         self.stop(StopReason::Refused { code: ErrorCode::TokenExpired, detail });
     }
 
-    /// A call was not made after all: its rows wait as before.
+    /// A call wasn't made. Its rows wait as before.
     pub fn on_not_sent(&mut self, id: CallId, now: Now) {
         let Some(CallInFlight { mut job, sent_at, handle }) = self.in_flight.remove(&id) else { return };
         self.now = now;
@@ -214,7 +212,7 @@ impl StateMachine {
         self.send_again(job);
     }
 
-    /// Stops sending. The first reason stands.
+    /// Stops sending. The first reason is kept.
     pub fn stop(&mut self, reason: StopReason) {
         if self.stop.is_none() {
             self.stop = Some(reason.clone());

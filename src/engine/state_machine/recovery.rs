@@ -1,6 +1,6 @@
-//! Rows without a clear answer: when they are sent again, when their attempts are used up, and when it is Slack that is
-//! away. Other rows decide: if they are answered, the trouble is the row's own; if rows that never failed fail too, it is
-//! Slack's, and costs no row an attempt.
+//! Rows without a clear answer: when they are sent again, when their attempts are used up, and when Slack is
+//! unavailable. Other rows decide: if they are answered, the row itself is the cause; if rows fail for the first time
+//! too, Slack is, and no row loses an attempt.
 
 use super::StateMachine;
 use crate::engine::health::OutageChange;
@@ -9,22 +9,23 @@ use crate::engine::retry;
 use crate::model::{Event, Reply, StopReason};
 use std::time::Duration;
 
-/// How long a run continues without a clear answer if no other row can show whose fault it is: longer than most restarts and
-/// failovers take, and short enough for a run that will get no answer at all.
+/// How long a run continues without a clear answer if no other row can show the cause: longer than most restarts and
+/// failovers, and short enough for a run that will get no answer at all.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// Probes with other rows before a run that never got an answer ends, whatever `--retries` says: the first rows may be bad.
+/// Minimum number of probes with other rows before a run without any answer ends, regardless of `--retries`, because
+/// the first rows may be bad.
 const FEWEST_PROBES: u32 = 5;
 
 /// What happens to a row whose attempts are used up.
 enum UndecidedVerdict {
-    /// The trouble is its own: it ends.
+    /// The row is the cause: it ends.
     GiveUp,
-    /// Other calls will show whose trouble it is.
+    /// Other calls will show the cause.
     Open,
-    /// Nothing but another attempt can show it.
+    /// Only another attempt can show the cause.
     TryAgain,
-    /// Slack is away.
+    /// Slack is unavailable.
     Unavailable,
 }
 
@@ -41,21 +42,20 @@ impl StateMachine {
         }
     }
 
-    /// An outage is declared: what failed since the last clear answer was part of it, and is not held against the rows.
-    /// Those that were to go next wait, so that other rows show when it is over.
+    /// After an outage was declared: doesn't count the failures since the last clear answer, which were part of it.
+    /// Rows that would be next wait, so that other rows show when it is over.
     fn forgive_this_streak(&mut self) {
         let streak = self.health.streak();
         self.retries.forgive(self.buckets.take_rows(Job::has_failed), streak);
         self.in_flight.values_mut().for_each(|call| call.job.forgive(streak));
     }
 
-    /// Faults turned out to be a limit's: no row failed for a reason of its own so far.
+    /// After faults turned out to be caused by a limit: gives all rows their attempts again.
     pub(super) fn start_over(&mut self) {
         self.retries.start_over(self.buckets.take_rows(Job::has_failed));
         self.in_flight.values_mut().for_each(|call| call.job.start_over());
     }
 
-    /// A row got no clear answer.
     pub(super) fn fail(&mut self, mut job: Job, reply: Reply, change: OutageChange) {
         let streak = self.health.streak();
         job.failed(reply, streak);
@@ -75,7 +75,7 @@ impl StateMachine {
         } else {
             self.wait(job);
         }
-        // Of a call that was split, the other half may be answered.
+        // The other half of a split call may still be answered.
         let is_half_left = self.batcher.is_some() && self.buckets.has_rows();
         if self.health.outage.is_declared() && self.is_over() && !self.may_give_rows_up() && !is_half_left {
             self.stop_as_unavailable();
@@ -90,14 +90,14 @@ impl StateMachine {
 
     fn wait(&mut self, job: Job) {
         let backoff = retry::backoff(job.tries().max(1), self.seed(job.line(), u64::from(job.calls())));
-        // After a pause another row goes first: if that is answered, the trouble is this row's own.
+        // After a pause another row is sent first. If that is answered, this row is the cause.
         let wait = backoff + self.buckets.paused_until(&job).saturating_sub(self.now.at);
         let error = job.last_reply().and_then(retry::error_name).unwrap_or_default();
         self.emit(Event::Retrying { line: job.line(), attempt: job.calls(), error, wait });
         self.retries.wait_until(self.now.at + wait, job);
     }
 
-    /// Ends or sends again the rows whose attempts are used up, as soon as it is known whose fault that is.
+    /// Ends or resends the rows whose attempts are used up, once the cause is known.
     pub(super) fn settle_undecided(&mut self) {
         for job in self.retries.take_undecided() {
             match self.verdict(&job) {
@@ -133,7 +133,7 @@ impl StateMachine {
         }
     }
 
-    /// Whether there has been no clear answer for longer than the run waits.
+    /// Whether there was no clear answer for longer than the run waits.
     fn is_over(&self) -> bool {
         let (declared, answered) = (self.health.outage.is_declared(), self.health.has_clear_answer());
         let lasts = self.health.outage.lasts(self.now.at);
@@ -148,21 +148,21 @@ impl StateMachine {
         !declared || self.health.outage.probes() > self.policy.retries.max(fewest)
     }
 
-    /// Whether rows may end without a clear answer: if no other row can tell more, and it is not that Slack is away. What a
-    /// run that Slack never answered has sent is not ended.
+    /// Whether rows may end without a clear answer: if no other row can show more, and Slack is available. If Slack
+    /// never answered, no row ends.
     fn may_give_rows_up(&self) -> bool {
         let declared = self.health.outage.is_declared();
         let slack_is_there = self.health.outage.slack_answered() || (self.health.has_clear_answer() && !declared);
         slack_is_there && !self.has_untried_rows()
     }
 
-    /// Whether rows that have not failed before can be sent now.
+    /// Whether there are rows to send that haven't failed.
     pub(super) fn has_untried_rows(&self) -> bool {
         let may_come = self.tries_other_users() || (self.batcher.is_none() && !self.buckets.exhausted());
         self.retries.has_room() && (may_come || self.buckets.any_row(|row| !row.has_failed()))
     }
 
-    /// Ends a row without a clear answer; a call for many users is split instead.
+    /// Ends a row without a clear answer, or splits a call for many users.
     fn give_up(&mut self, mut job: Job) {
         let Some(reply) = job.take_reply() else { return };
         match job.split(false) {
@@ -174,9 +174,9 @@ impl StateMachine {
         }
     }
 
-    /// Puts rows whose backoff is over back into their queues. Rows that have not failed go first until there is a clear
-    /// answer: at a slow pace a few rows would use up their attempts in an outage before it shows. In a declared outage those
-    /// that failed go only when there is no other one, and one at a time.
+    /// Puts rows whose backoff is over back into their queues. Until there is a clear answer, rows that haven't
+    /// failed are sent first: at a slow rate, a few rows would use up their attempts before an outage is detected.
+    /// During a declared outage, rows that failed are only sent if there are no others, one at a time.
     pub(super) fn requeue_due_rows(&mut self) {
         while self.may_requeue()
             && let Some(job) = self.retries.pop_due(self.now.at)
@@ -185,7 +185,7 @@ impl StateMachine {
         }
     }
 
-    /// When the first waiting row is due, if it may be sent then.
+    /// When the next waiting row is due, if it may be sent then.
     pub(super) fn next_due(&self) -> Option<Duration> {
         self.retries.next_due().filter(|_| self.may_requeue())
     }

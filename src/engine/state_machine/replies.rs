@@ -1,4 +1,4 @@
-//! What an answer does: to the gate, to its row, to the run.
+//! Handles answers: their effect on the gate, the row and the run.
 
 use super::{Action, StateMachine};
 use crate::engine::health::{AnswerVerdict, BreakerVerdict, EndedRow, FaultVerdict, Scope};
@@ -8,7 +8,7 @@ use crate::model::{Answer, Event, Outcome, Reply, Row, Status, StopReason, TeamI
 use std::collections::HashSet;
 use std::time::Duration;
 
-/// The pause after a 503 that is a limit's answer and asks for none: such limits count in seconds.
+/// The pause after a 503 that is caused by a limit and doesn't ask for one. Such limits usually count by the second.
 const UNSTATED_PAUSE_OF_503: Duration = Duration::from_secs(1);
 
 impl StateMachine {
@@ -45,9 +45,9 @@ impl StateMachine {
                         gate.hold(now.at, pause);
                         self.keep_pause(&call.job, pause, pause);
                     }
-                    // An answer that made no sense was let through to be made.
+                    // A nonsensical answer shows that the limiter let the call pass.
                     (None, Some(_)) => gate.accepted(call.sent_at, now.at),
-                    // A broken connection says nothing of the limit.
+                    // A broken connection says nothing about the limit.
                     (None, None) => {}
                 }
                 None
@@ -72,7 +72,7 @@ impl StateMachine {
         }
     }
 
-    /// A bucket is paused for `pause`. The server asked for `asked`; the rest is our own caution.
+    /// Pauses a bucket. The server asked for `asked`; `pause` may be longer as a precaution.
     fn keep_pause(&mut self, job: &Job, pause: Duration, asked: Duration) {
         let now = self.now.at;
         self.tally.pause(now, pause);
@@ -131,7 +131,7 @@ impl StateMachine {
         }
     }
 
-    /// Acts on a problem that is not the row's alone.
+    /// Handles a problem that concerns more than the row.
     fn follow_scope(&mut self, scope: Scope, reply: Reply) {
         match (scope, reply.answer) {
             (Scope::Workspace(team), Answer::Refused(code)) => self.emit(Event::Parked { team, code }),
@@ -141,13 +141,12 @@ impl StateMachine {
         }
     }
 
-    /// Whether a call for the other row of the same session is in flight.
     fn is_in_flight_elsewhere(&self, job: &Job) -> bool {
         let also_on = job.also_on();
         !also_on.is_empty() && self.in_flight.values().any(|call| also_on.contains(&call.job.line()))
     }
 
-    /// Ends the rows whose session was not found while a call for the other row of the session was in flight.
+    /// Ends rows whose session wasn't found while a call for another row of the session was in flight.
     pub(super) fn settle_shared(&mut self) {
         let in_flight: HashSet<u64> = self.in_flight.values().map(|call| call.job.line()).collect();
         let is_decided = |job: &Job| !job.also_on().iter().any(|line| in_flight.contains(line));
@@ -183,8 +182,8 @@ impl StateMachine {
         }
     }
 
-    /// A refusal of the workspace class. Rows of a suspended workspace are dropped: they have no record, so that a resumed run
-    /// sends them again.
+    /// Handles a refusal of the workspace class. Rows of a suspended workspace are dropped without a record, so that
+    /// a resumed run sends them again.
     fn refuse_workspace(&mut self, job: Job, reply: Reply, scope: Scope) {
         if scope == Scope::Row {
             return if job.user_batch().is_some() {

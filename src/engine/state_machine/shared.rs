@@ -1,4 +1,4 @@
-//! Other runs on the same limit: what they are told, and what they did.
+//! Other runs with the same limit: reports to them and news from them.
 
 use super::{Action, StateMachine};
 use crate::engine::clock::Now;
@@ -7,7 +7,7 @@ use crate::model::{Event, StopReason};
 use std::time::Duration;
 
 impl StateMachine {
-    /// Tells the other runs of refusals, and that this one is still there. Returns when they have to hear of it again.
+    /// Reports refusals, and that this run is alive. Returns when the next report is due.
     pub(super) fn report_due(&mut self) -> Option<Duration> {
         let now = self.now.at;
         for index in 0..self.buckets.len() {
@@ -22,7 +22,7 @@ impl StateMachine {
         }
     }
 
-    /// The answer to a report. Without one the run goes on by itself.
+    /// Handles the answer to a report. Without one, the run paces on its own.
     pub fn on_news(&mut self, bucket: usize, news: Result<LimitNews, Box<str>>, now: Now) {
         self.now = now;
         match news {
@@ -51,7 +51,7 @@ impl StateMachine {
         }
     }
 
-    /// Another run was asked for a pause, or an earlier one.
+    /// Applies a pause of another run.
     fn pause_like_others(&mut self, bucket: usize, pause: Duration) {
         self.tally.pause(self.now.at, pause);
         let team = self.buckets.iter().nth(bucket).and_then(|bucket| bucket.team.clone());
@@ -61,7 +61,7 @@ impl StateMachine {
         }
     }
 
-    /// The last reports: this run needs nothing more of its limits.
+    /// The last reports, which end this run's leases.
     pub fn take_leave(&mut self, now: Now) {
         self.now = now;
         for bucket in 0..self.buckets.len() {

@@ -1,4 +1,4 @@
-//! How a run stands, for the loop and for whoever looks on.
+//! The state of a run, for the loop and for display.
 
 use super::StateMachine;
 use crate::engine::buckets::RateBucket;
@@ -10,32 +10,31 @@ use crate::model::{Snapshot, StopReason, WaitReason};
 use std::time::Duration;
 
 impl StateMachine {
-    /// Whether there is nothing left to do.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.in_flight.is_empty() && (self.stop.is_some() || !self.has_more_to_send())
     }
 
-    /// Whether rows are left beside those in flight.
+    /// Whether there are rows besides those in flight.
     pub(super) fn has_more_to_send(&self) -> bool {
         let is_gathering = self.batcher.as_ref().is_some_and(UserBatcher::has_rows);
         is_gathering || !self.retries.is_empty() || self.buckets.has_rows() || !self.buckets.exhausted()
     }
 
-    /// Whether no call will be made any more.
+    /// The stop reason, if no further call will be made.
     #[must_use]
     pub fn stopped(&self) -> Option<&StopReason> {
         self.stop.as_ref()
     }
 
-    /// Whether rows were asked for, have not come, and are still of use.
+    /// Whether requested rows haven't arrived and are still needed.
     #[must_use]
     pub fn awaits_rows(&self) -> bool {
         self.stop.is_none() && self.buckets.outstanding()
     }
 
-    /// The run is over. Rows that the breaker held back have failed after all if the run came to its end; if it was stopped
-    /// early, they haven't ended. A run that has ended every row is complete, whatever was about to stop it.
+    /// Ends the run. Rows held by the breaker have failed if the run wasn't stopped; otherwise they haven't ended. A
+    /// run in which every row has ended is complete, even if it was about to stop.
     pub fn close(&mut self) {
         let held = self.health.breaker.held().len() as u64;
         if self.stop.is_none() || self.tally.is_complete_with(held) {
@@ -47,7 +46,6 @@ impl StateMachine {
         }
     }
 
-    /// How the run ended, as far as the state machine knows.
     #[must_use]
     pub fn run_end(&self, now: Duration) -> RunEnd {
         let calls = self.tally.calls(now);
@@ -60,7 +58,7 @@ impl StateMachine {
             unrecorded: Vec::new(),
             in_doubt: self.tally.in_doubt().collect(),
             estimate: self.estimate,
-            // The least of the limits that were met, because it is offered as the start of the next run.
+            // The lowest limit, because it is suggested as the start of the next run.
             learnt: self.buckets.iter().filter_map(|bucket| bucket.gate.learnt()).reduce(f64::min),
             bucket: self.buckets.kind(),
             elapsed: now.saturating_sub(calls.began.unwrap_or(now)),
@@ -68,13 +66,12 @@ impl StateMachine {
         }
     }
 
-    /// The lines in flight, and those that wait for the answer to one of them.
+    /// Lines in flight, and those that wait for one of their answers.
     pub fn lines_in_flight(&self) -> impl Iterator<Item = u64> {
         let in_flight = self.in_flight.values().map(|call| &call.job);
         in_flight.chain(self.shared.held()).flat_map(Job::lines)
     }
 
-    /// How the run stands now.
     pub fn snapshot(&mut self, now: Now) -> Snapshot {
         let began = self.tally.calls.began.unwrap_or(now.at);
         let recent = self.throughput.per_minute(now.at, began);
@@ -96,7 +93,7 @@ impl StateMachine {
         }
     }
 
-    /// Why no call may be made now, and how long from now until one may.
+    /// What the run is waiting for, and for how long.
     fn current_wait(&self, now: Duration) -> Option<(WaitReason, Duration)> {
         let until = |at: Duration| at.checked_sub(now).filter(|left| !left.is_zero());
         let next = self.next_call_at.and_then(until)?;
@@ -119,8 +116,8 @@ impl StateMachine {
         Some((reason, next))
     }
 
-    /// The time of the bucket that will take longest, at its present estimate; or that of all rows, if the rate of the run
-    /// allows no more.
+    /// The time of the slowest bucket at its current estimate, or that of all rows at the rate of the run if that is
+    /// longer.
     #[expect(clippy::cast_precision_loss, reason = "a count of rows")]
     fn eta(&self, now: Duration, recent: f64) -> Option<Duration> {
         let of_bucket = |(index, bucket): (usize, &RateBucket)| {

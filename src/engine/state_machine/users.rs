@@ -1,4 +1,4 @@
-//! Whole users: many rows share a call, and one user must not cost the others theirs.
+//! Whole users: many rows share a call, and one user must not make the others fail.
 
 use super::StateMachine;
 use crate::engine::job::Job;
@@ -8,9 +8,9 @@ use crate::model::{Answer, ErrorCode, Outcome, Reply, Row, Status, UserId};
 use std::collections::HashSet;
 
 impl StateMachine {
-    /// Gathers the rows of the next call, once every call before it is settled: what became of a user is known then, and
-    /// twenty calls a minute for a thousand users each leave time enough. The first user goes alone. Until there is a clear
-    /// answer, another user alone shows whether it is the first ones' own trouble that there is none.
+    /// Collects the rows of the next call once all earlier calls are decided, so that the state of every user is
+    /// known; the rate of calls leaves enough time. The first user is sent alone. Until there is a clear answer,
+    /// another single user is sent to find out whether the first ones are the cause.
     pub(super) fn gather(&mut self) {
         let waits = !self.retries.is_empty();
         let is_busy = !self.in_flight.is_empty() || self.buckets.has_rows() || (waits && !self.tries_other_users());
@@ -35,7 +35,7 @@ impl StateMachine {
         }
     }
 
-    /// Whether a user who was not asked for yet is tried, to see whether Slack answers at all.
+    /// Whether another user is tried, to find out whether Slack answers at all.
     pub(super) fn tries_other_users(&self) -> bool {
         let are_there = |batcher: &UserBatcher| {
             !batcher.has_passed_enough() && (batcher.has_other_rows() || !self.buckets.exhausted())
@@ -43,15 +43,15 @@ impl StateMachine {
         !self.health.has_clear_answer() && self.retries.has_room() && self.batcher.as_ref().is_some_and(are_there)
     }
 
-    /// Remembers the final answer for the users: their later rows end with it, without a call.
+    /// Keeps the final answer for the users; their later rows end with it without a call.
     pub(super) fn remember(&mut self, job: &Job, status: Status, reply: &Reply) {
         if let (Some(batcher), Some(user_batch)) = (&mut self.batcher, job.user_batch()) {
             batcher.answer(user_batch.users(), job.outcome(status, reply.clone(), self.now));
         }
     }
 
-    /// A refusal that may be of one user: of many users, each half is tried by itself. Only one who is refused alone counts
-    /// for the breaker; the halves on the way there say nothing new.
+    /// Handles a refusal that one user may have caused: a call for several users is split. Only a user who is refused
+    /// alone counts for the breaker.
     pub(super) fn refuse_users(&mut self, job: Job, reply: Reply, class: Class) {
         let in_part = matches!(&reply.answer, Answer::Refused(ErrorCode::FailedForSomeUsers));
         if in_part {
@@ -68,7 +68,7 @@ impl StateMachine {
         }
     }
 
-    /// The first half is sent and settled before the second.
+    /// The second half is sent after the first one is decided.
     pub(super) fn try_both(&mut self, (first, second): (Job, Job)) {
         self.buckets.was_split();
         self.buckets.push_first(second);
@@ -76,7 +76,7 @@ impl StateMachine {
     }
 }
 
-/// A row that an earlier run may have sent is not `failed`: nobody knows.
+/// A row that an earlier run may have sent is `unknown` instead of `failed`.
 fn status_of(row: &Row, outcome: &Outcome) -> Status {
     match (outcome.status, &outcome.error) {
         (Status::Failed, Some(error)) => {
