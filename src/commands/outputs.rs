@@ -37,7 +37,7 @@ pub(super) fn check_collisions(all: &[Named<'_>]) -> Result<(), RunError> {
     for (index, written) in all.iter().enumerate() {
         let Some(flag) = written.flag else { continue };
         for other in &all[..index] {
-            // What can't be looked at can't be read or written either, which is reported where it's tried.
+            // A file that can't be compared can't be opened either; that error is reported when it is opened.
             if paths::same_file(written.path, other.path).unwrap_or(false) {
                 let what = format!("{} would overwrite {}: {}", written.name, other.name, written.path.display());
                 return Err(RunError::input(what, format!("name another file with {flag}")));
@@ -71,7 +71,7 @@ pub(super) fn check_writable(flag: &str, path: &Path) -> Result<(), RunError> {
     paths::check_writable(path).map_err(|error| unwritable_by(flag, path, &error))
 }
 
-/// Checks that a file can be created later, and replaces none.
+/// Checks that a file doesn't exist yet and can be created.
 ///
 /// # Errors
 /// If there is one, or if it couldn't be written.

@@ -67,7 +67,7 @@ impl Rehearsal {
         let mut sessions: Vec<(SessionId, Option<TeamId>, Option<UserId>)> = Vec::new();
         rows::read_rows(content, |row| {
             if let Ok(target) = &row.target {
-                // A row that names a user alone stands for one session of that user.
+                // A row with a user and no session gets one session, with an id made from its line number.
                 let session = target.session().unwrap_or(SessionId::from(row.line));
                 others.remove(&session);
                 sessions.push((session, target.team().cloned(), target.user().cloned()));
@@ -132,7 +132,7 @@ fn as_tuple(session: RehearsalSession) -> (SessionId, Option<TeamId>, Option<Use
     (id, team, user, is_alive)
 }
 
-/// Sixteen people in three workspaces, with one to four sessions each: as many as the stand-in takes in one burst.
+/// Sixteen people in three workspaces, with one to four sessions each: as many as the stand-in accepts in one burst.
 fn sample() -> Vec<RehearsalSession> {
     const TEAMS: [&str; 3] = ["T0SAMPLEA", "T0SAMPLEB", "T0SAMPLEC"];
     let people = (0..16_u64).flat_map(|person| (0..=person % 4).map(move |session| (person, session)));

@@ -65,7 +65,7 @@ impl Lock {
         match file.try_lock_shared() {
             Ok(()) => Ok(false),
             Err(TryLockError::WouldBlock) => Ok(true),
-            // Runs need locks, so there is none.
+            // A run can't start without file locks, so none is active here.
             Err(TryLockError::Error(error)) if has_no_locks(&error) => Ok(false),
             Err(TryLockError::Error(error)) => Err(during("look at the lock of", path)(error)),
         }

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 pub type Keep<'a> = &'a dyn Fn(u64, Option<Status>) -> bool;
 
 /// Writes the remaining rows and returns their number. The hash is saved in the manifest before the file is created,
-/// so that the next run recognizes the file wherever this one dies.
+/// so that the next run recognizes the file even if this one is killed in between.
 ///
 /// # Errors
 /// If the input can't be read, the file or the manifest can't be written, or another file exists at the path.

@@ -1,7 +1,7 @@
-//! What people and machines see of a run: the bar, the lines, the totals, the plan, events and metrics.
+//! The output of a run: progress bar, lines, summary, plan, events and metrics.
 //!
-//! Nothing here holds the dispatcher up, and no failure to show something stops a run. All that comes from the input or
-//! from Slack is cleaned ([`clean`]) before it is shown. Wall-clock time comes in as [`crate::model::Stamp`].
+//! Output never blocks the dispatcher, and a failed write never stops a run. Text from the input or from Slack is cleaned
+//! ([`clean`]) before it is shown. Wall-clock time is passed in as [`crate::model::Stamp`].
 //!
 //! A run: [`Console::stderr`], [`install_logs`], [`Screen::start`], then each event and snapshot, [`Screen::finish`], and
 //! [`summary::show`].

@@ -27,35 +27,35 @@ impl TerminalBar {
         Self { bar: ProgressBar::with_draw_target(None, target).with_style(style), palette }
     }
 
-    /// Draws how the run stands, on `width` columns.
+    /// Draws the progress in `width` columns.
     pub(super) fn draw(&self, view: &ProgressView, width: usize) {
         self.bar.set_message(line(view, width, self.palette));
     }
 
-    /// Takes the bar away while `write` writes lines in its place, and draws it again below them.
+    /// Hides the bar while `write` prints lines, then redraws it below them.
     pub(super) fn above(&self, write: impl FnOnce()) {
         self.bar.suspend(write);
     }
 
-    /// Takes the bar away for good.
+    /// Removes the bar permanently.
     pub(super) fn clear(&self) {
         self.bar.finish_and_clear();
     }
 }
 
-/// One word or number of the line. Those with the highest rank leave first when the line is too narrow.
+/// A part of the line. If the line is too narrow, the parts with the highest rank are dropped first.
 struct BarField {
     rank: u8,
     text: String,
     tone: Tone,
-    /// What separates it from the field before it.
+    /// Separator from the previous field.
     joint: &'static str,
 }
 
-/// Shorter than this, a bar shows nothing that the per cent do not.
+/// A shorter bar shows no more than the percentage does.
 const SHORTEST_BAR: usize = 8;
 const LONGEST_BAR: usize = 30;
-/// The bar leaves after the numbers that only a wide terminal shows.
+/// The bar is dropped after the figures that only a wide terminal shows.
 const BAR_RANK: u8 = 9;
 const REHEARSAL_RANK: u8 = 1;
 

@@ -1,13 +1,13 @@
-//! What a snapshot says to a reader: the few numbers that the bar and the lines share. Pure.
+//! The figures of a snapshot that the progress bar and the plain lines both show. Pure.
 
 use super::text::{counted, format_duration, rate};
 use crate::model::{BucketKind, Snapshot, Status, WaitReason};
 use std::time::Duration;
 
-/// Calls are spaced at any rate; only longer waits for it are worth a word.
+/// Shorter waits for the rate are normal spacing between calls and aren't shown.
 const UNREMARKABLE: Duration = Duration::from_secs(1);
 
-/// A snapshot as it reads some time after it was taken: waits and the time left have run down since.
+/// A snapshot and its age, which is subtracted from waits and the time left.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProgressView {
     snapshot: Snapshot,
@@ -19,7 +19,7 @@ pub struct ProgressView {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct WaitText {
     pub reason: String,
-    /// What follows when the time is over, with the time; `None` if that isn't known.
+    /// What happens next, and in how long; `None` if unknown.
     pub next: Option<(&'static str, String)>,
 }
 
@@ -67,7 +67,7 @@ impl ProgressView {
         self.done() - self.revoked() - self.requested() - self.gone() - self.failed()
     }
 
-    /// In whole per cent, rounded down: 100 is said of a finished run alone.
+    /// Percentage done, rounded down, so that only a finished run shows 100.
     pub(super) fn percent(&self) -> u64 {
         let percent = u128::from(self.done()) * 100 / u128::from(self.total().max(1));
         u64::try_from(percent).unwrap_or(100)

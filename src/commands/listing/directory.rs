@@ -8,14 +8,14 @@ use crate::output::counted;
 use crate::slack::{SlackUser, UserQuery};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-/// Addresses that are named in an error.
+/// Maximum number of addresses listed in an error.
 const MOST_NAMED: usize = 20;
 
-/// The users of some addresses. An address that several accounts have is assigned to none of them.
+/// Looks up users by e-mail address. An address shared by several accounts is an error.
 #[derive(Debug, Default)]
 pub struct Directory {
     users: BTreeMap<EmailAddress, BTreeSet<UserId>>,
-    /// The workspaces of everybody wanted who was found, if Slack says so.
+    /// The workspaces of the requested users that were found, if Slack lists them.
     workspaces: BTreeMap<UserId, Vec<TeamId>>,
     /// Addresses of accounts whose id can't be read.
     unreadable: BTreeSet<EmailAddress>,
@@ -58,14 +58,14 @@ impl Directory {
         }
     }
 
-    /// The workspaces of a user who was wanted; empty if they aren't known.
+    /// The workspaces of a requested user; empty if unknown.
     #[must_use]
     pub fn workspaces(&self, user: &UserId) -> &[TeamId] {
         self.workspaces.get(user).map_or(&[], Vec::as_slice)
     }
 
     /// # Errors
-    /// Why it isn't known who that is, in words that go behind the address.
+    /// Why the user can't be determined, as text to follow the address.
     pub fn user(&self, address: &EmailAddress) -> Result<&UserId, String> {
         let users: Vec<&UserId> = self.users.get(address).into_iter().flatten().collect();
         match &*users {
@@ -82,7 +82,7 @@ impl Directory {
     /// The users of all these addresses.
     ///
     /// # Errors
-    /// If one isn't known: a list of people that is only half understood isn't used. `flag` is where they come from.
+    /// If any address can't be looked up, so that a partial list is never used. `flag` is the option that named them.
     pub fn all_users(&self, flag: &str, addresses: &BTreeSet<EmailAddress>) -> Result<BTreeSet<UserId>, RunError> {
         let found: Vec<_> = addresses.iter().map(|address| (address, self.user(address))).collect();
         let unknown: Vec<String> =

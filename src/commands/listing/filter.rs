@@ -37,7 +37,7 @@ pub enum Fit {
 }
 
 impl ListedPeople {
-    /// Those with these addresses alone.
+    /// People given only by e-mail address.
     #[must_use]
     pub fn at(addresses: BTreeSet<EmailAddress>) -> Self {
         Self { ids: BTreeSet::new(), addresses }
@@ -107,10 +107,10 @@ impl Filter {
     }
 }
 
-/// Whether `--ip` and `--not-ip` let something with these addresses pass; `None` is one that can't be read.
+/// Applies `--ip` and `--not-ip`. A `None` in `known` is an address that can't be parsed.
 ///
-/// Such an address may be in any range, so it passes neither flag: signing out everyone outside the office must not sign out the
-/// office.
+/// Such an address may be in any range, so it passes neither flag: signing out everyone outside the office must not sign out
+/// anyone inside it.
 #[must_use]
 pub fn fit_of_addresses(ip: &[IpNet], not_ip: &[IpNet], known: &[Option<IpAddr>]) -> Fit {
     let is_unknown = known.is_empty() || known.contains(&None);

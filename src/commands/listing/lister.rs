@@ -62,10 +62,10 @@ impl Lister {
         Ok((Self::of(connection.client, settings, shutdown, rehearsal), host))
     }
 
-    /// With the client of a run.
+    /// Uses the client of a run.
     ///
     /// # Errors
-    /// If the system refuses to tell of signals.
+    /// If the signal handlers can't be installed.
     pub fn with(client: Client, settings: &RemoteSettings) -> Result<Self, RunError> {
         Ok(Self::of(client, settings, signals()?, None))
     }
@@ -101,13 +101,13 @@ impl Lister {
         self.clock
     }
 
-    /// The organization that the token belongs to, or its workspace if it belongs to none; `None` if Slack doesn't say, and then
-    /// the first page says why.
+    /// The token's organization, or its workspace if it has no organization. `None` if a signal arrives or `auth.test` doesn't
+    /// return either; the first page then reports why.
     pub async fn organization(&mut self) -> Option<String> {
         let answer = tokio::select! {
             biased;
             signal = self.shutdown.next() => {
-                // The first page is not asked for then.
+                // Prevents the request for the first page.
                 self.stopping = Some(reason_of(signal));
                 return None;
             }
@@ -123,7 +123,7 @@ impl Lister {
         self.organization.clone()
     }
 
-    /// Tells the other commands on the method's limit, and takes in what they did.
+    /// Reports to the other commands that share the method's limit, and applies their reports.
     async fn exchange(&mut self, retry: RetryOf, report: LimitReport) -> Result<(), ListError> {
         let method = retry(self).method;
         if !self.stores.contains_key(method) {

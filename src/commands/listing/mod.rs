@@ -84,7 +84,7 @@ impl ListError {
         }
     }
 
-    /// What to do, in any command.
+    /// The hint that applies in every command.
     fn hint(&self) -> Option<Cow<'_, str>> {
         match self {
             Self::Stop(StopReason::Refused { code: ErrorCode::MissingScope, .. }) => {

@@ -10,36 +10,36 @@ use crate::model::{Answer, ErrorCode, Fault, Reply, StopReason};
 use crate::slack::CallError;
 use std::time::Duration;
 
-/// The pages that may follow, for the rate estimator: their number is unknown.
+/// Remaining calls that the gate is given, because the number of pages is unknown.
 const PAGES_AHEAD: u64 = 1000;
 
-/// What to do about an answer that isn't a page.
+/// The next step after a failed attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Decision {
-    /// Ask again, as soon as the gate allows.
+    /// Retry as soon as the gate allows.
     Again,
-    /// Ask again with a fresh token; stop with this error if there is none.
+    /// Retry with a new token; stop with this error if there isn't one.
     RefreshToken(ListError),
     Stop(ListError),
 }
 
-/// The attempts at one page after another, one at a time, through one gate. Pure: `now` goes in, the next step comes out.
+/// Pacing and retries of a paged listing, one call at a time. Pure: `now` goes in, the next step comes out.
 #[derive(Debug)]
 pub(super) struct PageRetry {
     pub method: &'static str,
     gate: RateGate,
     total: RunLimit,
-    /// Attempts after the first on transient answers.
+    /// Maximum number of retries per page after transient errors.
     retries: u32,
-    /// The longest pause that is waited for.
+    /// A longer `Retry-After` stops the listing.
     max_retry_after: Duration,
     /// Seed of the backoff's jitter.
     seed: u64,
-    /// Transient answers to the page under way.
+    /// Transient errors of the current page so far.
     failed: u32,
     not_before: Duration,
     refreshed: bool,
-    /// Whether it was said that the limit can't be shared.
+    /// Whether the warning that the limit can't be shared was logged.
     is_alone: bool,
 }
 
@@ -59,7 +59,7 @@ impl PageRetry {
         }
     }
 
-    /// A permit, or until when there is none.
+    /// A permit for one call, or when to ask again.
     pub fn ask(&mut self, now: Duration) -> Result<Permit, NotUntil> {
         if now < self.not_before {
             return Err(NotUntil::Until(self.not_before));
@@ -67,16 +67,16 @@ impl PageRetry {
         self.total.try_acquire(now, || self.gate.try_acquire(now, PAGES_AHEAD, 0))
     }
 
-    /// When to ask again.
+    /// When to ask again. Earlier than the refusal says if a report to the other commands is due.
     pub fn wakes_at(&self, closed: NotUntil, now: Duration) -> Duration {
         match closed {
             NotUntil::Until(at) => self.gate.report_due(now).map_or(at, |due| due.min(at)),
-            // Calls go one by one, so none is in flight that an answer could come to.
+            // Calls are sent one at a time, so no answer is pending: poll instead.
             NotUntil::UntilAnAnswer | NotUntil::UntilRecorded => now + Duration::from_secs(1),
         }
     }
 
-    /// What other commands must know before anything else happens.
+    /// The report that other commands need before the next call, if any.
     pub fn report(&mut self, asked: &Result<Permit, NotUntil>, now: Duration) -> Option<LimitReport> {
         match asked {
             Ok(_) => None,
@@ -84,15 +84,15 @@ impl PageRetry {
         }
     }
 
-    /// This command needs nothing more of the limit.
+    /// The report that this command has finished and needs no more calls.
     pub fn last_report(&mut self, now: Duration) -> Option<LimitReport> {
         self.gate.report(now, true, 0).map(|report| LimitReport { wants_call: false, ..report })
     }
 
-    /// What other commands did. Without news this one goes on by itself.
+    /// Applies what other commands reported. On an error, warns once and paces without them.
     ///
     /// # Errors
-    /// If they met a pause that is longer than this one waits.
+    /// If they were given a pause longer than `max_retry_after`.
     pub fn on_news(&mut self, news: Result<LimitNews, Box<str>>, now: Duration) -> Result<(), StopReason> {
         match news {
             Ok(news) => match self.gate.on_news(&news, now) {
@@ -118,7 +118,7 @@ impl PageRetry {
         let reply = error.into_reply();
         match retry::classify(&reply) {
             Class::RateLimited { pause, .. } => {
-                // What the gate adds to the pause is our own caution.
+                // Compare Slack's own pause: the margin that the gate adds must not stop the listing.
                 self.gate.refused(sent_at, now, pause);
                 if pause > self.max_retry_after { too_long(pause) } else { Decision::Again }
             }

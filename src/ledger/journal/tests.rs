@@ -15,7 +15,7 @@ fn listed(lines: &[u64]) -> PossiblySent {
     PossiblySent::Lines(lines.iter().copied().collect())
 }
 
-/// What the next run finds, without changing it.
+/// The list that the next run would read.
 fn next_finds(path: &Path) -> Option<PossiblySent> {
     Lock::acquire(path, 2).unwrap().listed().unwrap()
 }
@@ -187,7 +187,7 @@ fn a_look_at_the_lock_keeps_no_run_out() {
     look.try_lock_shared().unwrap();
     std::thread::scope(|scope| {
         let run = scope.spawn(|| Lock::acquire(&path, 1));
-        // What the run meets is the look, or nothing.
+        // Whether `acquire` sees the shared lock or not, it must succeed.
         (0..100).for_each(|_| std::thread::yield_now());
         drop(look);
         assert!(run.join().unwrap().is_ok());

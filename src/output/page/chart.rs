@@ -29,7 +29,7 @@ pub struct Chart {
     /// Rows per bar, from the bottom.
     pub rows_axis: Vec<Tick>,
     pub time_axis: Vec<Tick>,
-    /// What the labels of the time axis mean.
+    /// Explains the labels of the time axis.
     pub time_note: String,
     /// Whether some estimates or pauses weren't kept.
     pub is_history_cut: bool,
@@ -75,7 +75,7 @@ pub struct EstimateLine {
     pub last: String,
 }
 
-/// `None` without a run and rows.
+/// `None` if there is neither a run nor a row.
 #[must_use]
 pub fn draw(number: usize, run: Option<&PageRun<'_>>, bars: &Bars) -> Option<Chart> {
     let axis = TimeAxis::of(run, bars)?;

@@ -28,7 +28,7 @@ pub fn statuses(counts: &Counts) -> Vec<StatusRow> {
     counts.iter().map(row).collect()
 }
 
-/// With a capital and a full stop, without backticks. Empty if there is no text.
+/// Capitalizes the text, adds a full stop and removes backticks. Empty if the text is empty.
 fn sentence(meaning: &str) -> String {
     if meaning.is_empty() {
         return String::new();
@@ -46,9 +46,9 @@ fn percent(part: u64, whole: u64) -> String {
 
 /// A workspace or an error with its rows.
 pub struct GroupRow {
-    /// As it is written in the results; empty for those that name none, and for the others together.
+    /// As in the results; empty for rows without a name and for the combined remainder.
     pub name: String,
-    /// What is shown instead of an empty name.
+    /// Shown if the name is empty.
     pub instead: String,
     pub is_others: bool,
     pub rows: Number,
@@ -61,8 +61,8 @@ pub struct GroupRow {
 /// A part of a bar: its class, its start and its width in per cent.
 pub type BarPart = (&'static str, String, String);
 
-/// The largest groups, and the others together; `about` says what to do about a name, `none` and `many` name what has
-/// no name of its own.
+/// The largest groups, then the remainder combined. `none` labels rows without a name, `many` the remainder; `about` returns the
+/// advice for a name.
 pub fn groups(groups: &GroupCounts, none: &str, many: &str, about: impl Fn(&str, &Counts) -> String) -> Vec<GroupRow> {
     let (shown, others) = groups.top(MOST_GROUPS);
     let longest = shown.iter().map(|(_, counts)| counts.ended()).chain([others.counts.ended()]).max().unwrap_or(0);
@@ -141,13 +141,13 @@ fn run_row(run: &PageRun<'_>, rows: u64) -> RunRow {
     }
 }
 
-/// An exit code and its meaning; `None` for a number that no run ends with.
+/// An exit code with its meaning; `None` if it isn't one of ours.
 fn exit(code: Option<u8>) -> Option<String> {
     let known = ExitStatus::TABLE.into_iter().find(|(_, number, _)| Some(*number) == code);
     known.map(|(_, number, meaning)| format!("{number}: {meaning}"))
 }
 
-/// How the runs went: names with values, those without one left out.
+/// Labels and values that describe the runs; labels without a value are omitted.
 pub fn facts(input: &PageInput<'_>) -> Vec<(&'static str, String)> {
     let (first, last) = (input.runs.first(), input.runs.last());
     let record = last.and_then(|run| run.record);
@@ -178,7 +178,7 @@ fn rate_setting(run: &Run) -> String {
     format!("{}{}", run.rate, most.unwrap_or_default())
 }
 
-/// What `verify` found, line by line.
+/// The counts of the last `verify`.
 pub struct VerifiedRows {
     pub at: String,
     pub file: String,
@@ -205,13 +205,13 @@ pub fn verified(input: &PageInput<'_>) -> Option<VerifiedRows> {
     })
 }
 
-/// One file against what the manifest recorded of it.
+/// A file compared with its record in the manifest.
 pub struct HashRow {
     pub what: &'static str,
     pub file: String,
     /// SHA-256 and length of the file now.
     pub now: Option<(String, String)>,
-    /// What was recorded, if it differs or there is no file to compare.
+    /// SHA-256 and length in the manifest, if they differ or the file is missing.
     pub recorded: Option<(String, String)>,
     pub check: &'static str,
     pub meaning: String,
@@ -300,7 +300,7 @@ fn hash_row(
     }
 }
 
-/// What an error means and what to do about it, by the status of its rows that matters most.
+/// The hint for an error, for the most severe status among its rows.
 pub fn remedy(error: &str, counts: &Counts) -> String {
     let of_group = |group: StatusGroup| counts.iter().find(|(status, rows)| *rows > 0 && status.group() == group);
     let status = StatusGroup::ALL.into_iter().rev().find_map(of_group).map_or(Status::Failed, |(status, _)| status);

@@ -41,7 +41,7 @@ fn run(run_id: &str, started: i64, ended: Option<i64>) -> Run {
     }
 }
 
-/// What a page is made from, with what it borrows.
+/// Owns the data that a `PageInput` borrows.
 struct Known {
     has_manifest: bool,
     tool_version: String,

@@ -1,11 +1,11 @@
-//! What the charts are drawn from: rows in bars, stretches of time, and values that change. Memory is the same for an hour and for
-//! a year: bars grow wider, stretches join, and changes are thinned.
+//! Data of the charts: rows per bar, periods, and values over time. Memory doesn't grow with the length of a run: bars are
+//! widened, periods merged, and values thinned out.
 
 use crate::model::{Stamp, StatusGroup};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Bars of one chart.
+/// Maximum number of bars in a chart.
 const MOST_BARS: i64 = 240;
 
 /// Bars of one chart that are narrower than a second: in more of them, most would be empty.

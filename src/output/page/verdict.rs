@@ -149,7 +149,7 @@ fn not_recorded() -> String {
     "not recorded".to_owned()
 }
 
-/// Each text once, in order of appearance; `None` if there is none.
+/// The distinct nonempty texts, in order of first appearance; `None` if there are none.
 fn distinct(texts: impl Iterator<Item = String>) -> Option<String> {
     let mut seen: Vec<String> = Vec::new();
     for text in texts.map(|text| clean(&text).into_owned()) {
@@ -160,7 +160,7 @@ fn distinct(texts: impl Iterator<Item = String>) -> Option<String> {
     (!seen.is_empty()).then(|| seen.join("; "))
 }
 
-/// A name with its id, or the id alone.
+/// `name (id)`, or the id if the name is empty.
 fn named(id: &str, name: &str) -> String {
     if name.is_empty() { id.to_owned() } else { format!("{name} ({id})") }
 }

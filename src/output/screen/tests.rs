@@ -132,7 +132,7 @@ struct Stopped {
 impl Write for Stopped {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let _ = self.begun.send(());
-        // Ends when the other side lets go of the gate.
+        // Returns when the test drops the sender.
         let _ = self.gate.recv();
         self.page.write(bytes)
     }
@@ -142,7 +142,7 @@ impl Write for Stopped {
     }
 }
 
-/// A console on such a terminal, what tells that a write hangs, the gate, and the page behind it.
+/// A console on a blocked terminal; a receiver that reports a blocked write; the sender that unblocks it; the output.
 fn stopped() -> (Console, Receiver<()>, Sender<()>, Page) {
     let (begun, begins) = std::sync::mpsc::channel();
     let (gate, gated) = std::sync::mpsc::channel();
