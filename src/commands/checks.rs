@@ -246,7 +246,7 @@ pub fn clock(server: Option<Stamp>, asked_at: Stamp, took: Duration) -> Check {
         .advise("set it, or the timestamps in the results won't match other logs")
 }
 
-/// Who is using a rate limit, until when it is closed, and the learned rate.
+/// The users of a rate limit, when its pause ends, and the learned rate.
 pub fn limit(limit: &LimitUse, now: Stamp) -> Check {
     let words = limit_words(limit, now);
     match (&limit.closed_until, limit.runs.is_empty()) {

@@ -85,7 +85,7 @@ mod tests {
         }
     }
 
-    /// What bash is offered after each of these lines; nothing if it completes file names itself.
+    /// The completions that bash gets for each of these lines; empty if bash completes file names itself.
     #[test]
     fn bash_completes_arguments_and_leaves_files_to_itself() {
         let mut script = Vec::new();

@@ -95,7 +95,7 @@ pub struct PageRun<'a> {
     pub record: Option<&'a Run>,
     /// Estimated limit, in calls per minute.
     pub estimates: Steps,
-    /// When a 429 paused calls.
+    /// Periods without calls after a 429.
     pub pauses: Spans,
     /// Only in the events.
     pub outages: Spans,

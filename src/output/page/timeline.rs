@@ -8,10 +8,10 @@ use std::time::Duration;
 /// Maximum number of bars in a chart.
 const MOST_BARS: i64 = 240;
 
-/// Bars of one chart that are narrower than a second: in more of them, most would be empty.
+/// Maximum number of bars if they are narrower than a second; with more, most would be empty.
 const MOST_SHORT_BARS: i64 = 60;
 
-/// Widths of a bar in milliseconds, each a multiple of the one before. Beyond a day they double.
+/// Possible bar widths in milliseconds, each a multiple of the previous one. Beyond a day, widths double.
 const WIDTHS: [i64; 15] = [
     100, 200, 1_000, 2_000, 10_000, 30_000, 60_000, 120_000, 600_000, 1_800_000, 3_600_000, 7_200_000, 21_600_000,
     43_200_000, 86_400_000,
@@ -20,7 +20,7 @@ const WIDTHS: [i64; 15] = [
 /// Rows by [`StatusGroup`], in the order of [`StatusGroup::ALL`].
 pub type ByGroup = [u64; StatusGroup::ALL.len()];
 
-/// The bars of one stretch of time.
+/// The bars of one period.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bars {
     width: i64,
@@ -49,12 +49,12 @@ impl Bars {
         self.width
     }
 
-    /// The bars that are not empty, each with its beginning.
+    /// The nonempty bars with their start times.
     pub fn iter(&self) -> impl Iterator<Item = (Stamp, ByGroup)> {
         self.bars.iter().map(|(number, rows)| (Stamp::from_millis(number * self.width), *rows))
     }
 
-    /// From the beginning of the first bar to the end of the last; `None` if no row was counted.
+    /// From the start of the first bar to the end of the last; `None` if no row was counted.
     #[must_use]
     pub fn extent(&self) -> Option<(Stamp, Stamp)> {
         let (first, last) = (self.bars.keys().next()?, self.bars.keys().next_back()?);
@@ -80,13 +80,13 @@ impl Bars {
 /// Bars for each run. Runs may be days apart, and one axis for all of them would show mostly empty time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timeline {
-    /// When each run but the first began; what comes before belongs to the first.
+    /// Start times of all runs except the first; earlier rows belong to the first run.
     later: Vec<Stamp>,
     runs: Vec<Bars>,
 }
 
 impl Timeline {
-    /// For runs that began at these moments, in order; without one, for a single stretch.
+    /// `starts` are the start times of the runs, in order. If it is empty, all rows are in one period.
     #[must_use]
     pub fn new(starts: &[Stamp]) -> Self {
         let later = starts.get(1..).unwrap_or_default().to_vec();
@@ -108,19 +108,19 @@ impl Timeline {
     }
 }
 
-/// Stretches or changes of one chart.
+/// Maximum number of periods or changes in a chart.
 const MOST_POINTS: usize = 1_000;
 
-/// Stretches of time that do not overlap, in order.
+/// Periods in order, without overlap.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Spans {
     spans: Vec<(i64, i64)>,
-    /// Stretches closer than this are one, in milliseconds.
+    /// Periods with a gap of at most this many milliseconds are merged.
     nearest: i64,
 }
 
 impl Spans {
-    /// Adds a stretch that begins no earlier than those before it; one that does begins with the last of them.
+    /// Adds a period. Periods are expected in order of their start; one that starts too early is merged into the last.
     pub fn add(&mut self, from: Stamp, length: Duration) {
         let length = i64::try_from(length.as_millis()).unwrap_or(i64::MAX);
         let from = from.as_millis();
@@ -140,17 +140,17 @@ impl Spans {
         }
     }
 
-    /// The stretches, in order.
+    /// The periods, in order.
     pub fn iter(&self) -> impl Iterator<Item = (Stamp, Stamp)> {
         self.spans.iter().map(|(from, to)| (Stamp::from_millis(*from), Stamp::from_millis(*to)))
     }
 }
 
-/// A value that changes. If it changes too often, every other change is left out.
+/// A value over time. If it changes too often, every other change is dropped.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Steps {
     kept: Vec<(Stamp, f64)>,
-    /// The last change, which is never left out.
+    /// The last change, which is never dropped.
     last: Option<(Stamp, f64)>,
     /// One of this many changes is kept; 0 counts as 1.
     every: usize,

@@ -1,4 +1,4 @@
-//! Moments and stretches of time, as the page writes them.
+//! Formats times and periods for the page.
 
 use crate::model::{Stamp, format_duration};
 use std::time::Duration;
@@ -20,7 +20,7 @@ pub(super) fn precise_moment(at: Stamp) -> String {
     at.rfc3339().trim_end_matches('Z').replacen('T', " ", 1)
 }
 
-/// Milliseconds as seconds, without zeros at the end: `0`, `0.5`, `1`.
+/// Milliseconds as seconds, without trailing zeros: `0`, `0.5`, `1`.
 pub(super) fn seconds(millis: i64) -> String {
     let text = format!("{}.{:03}", millis / 1_000, millis % 1_000);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
@@ -36,7 +36,7 @@ pub(super) fn moment(at: Stamp) -> String {
     at.rfc3339_seconds().trim_end_matches('Z').replacen('T', " ", 1)
 }
 
-/// From one moment to another, with the day only once if it is the same: `2026-11-23 18:42:01 to 18:50:00`.
+/// A period, with the date only once if both are on the same day: `2026-11-23 18:42:01 to 18:50:00`.
 pub(super) fn stretch(from: Stamp, to: Stamp) -> String {
     let (from_text, to_text) = (moment(from), moment(to));
     let day = |text: &str| text.split(' ').next().map(str::to_owned);

@@ -96,7 +96,7 @@ fn complete(input: &PageInput<'_>, counts: &Counts, rows: u64) -> (&'static str,
     (class, format!("{}{next}", parts.join(", ")))
 }
 
-/// Of the sessions that were to end, those that did, in words.
+/// How many of the sessions to end have ended, as text.
 fn ended_sessions(counts: &Counts, to_end: u64, verified: Option<u64>) -> String {
     let of = thousands(to_end);
     let (revoked, already) = (counts.of(Status::Revoked), counts.of(Status::AlreadyRevoked));
@@ -210,7 +210,7 @@ fn notes(input: &PageInput<'_>, counts: &Counts) -> Vec<String> {
     notes.chain(input.event_notes.iter().map(|note| clean(note).into_owned())).collect()
 }
 
-/// Each with whether it applies.
+/// Pairs of a condition and the note to show if it is true.
 fn notes_on_files(input: &PageInput<'_>) -> [(bool, String); 5] {
     let twice = counted(input.results.recorded_twice, "row has", "rows have");
     let made_at = moment(input.made_at);
@@ -243,7 +243,7 @@ fn notes_on_files(input: &PageInput<'_>) -> [(bool, String); 5] {
     ]
 }
 
-/// Each with whether it applies.
+/// Pairs of a condition and the note to show if it is true.
 fn notes_on_rows(input: &PageInput<'_>, counts: &Counts) -> [(bool, String); 3] {
     let not_found = counts.of(Status::NotFound);
     let verified = input.manifest.as_ref().and_then(|manifest| manifest.verified.as_ref());
@@ -266,7 +266,7 @@ fn notes_on_rows(input: &PageInput<'_>, counts: &Counts) -> [(bool, String); 3] 
     ]
 }
 
-/// Whether the manifest, which was written after the last record, counts otherwise.
+/// Whether the manifest's totals differ from the records. They must agree once the last run has ended.
 fn is_miscounted(input: &PageInput<'_>, counts: &Counts) -> bool {
     let over = input.runs.last().is_some_and(|run| run.ended.is_some());
     let Some(manifest) = input.manifest.as_ref().filter(|_| over && !input.is_running) else { return false };
