@@ -57,15 +57,16 @@ fn a_pause_outlives_the_run_and_no_later_run_calls_before_its_end() {
     assert_eq!(calls(&server), so_far + 1);
 }
 
-#[test]
-fn a_run_that_dies_in_a_pause_is_resumed_after_it() {
+/// A run is killed or interrupted inside a pause, and resumed at once.
+#[track_caller]
+pub fn die_in_a_pause(store: &[&str]) {
     for signal in [Signal::KILL, Signal::INT] {
         let per = Duration::from_secs(3);
         let server = limited(LimitKind::FixedWindow { calls: 5, per, starts: WindowStart::FirstCall }, 12);
         let work = Workdir::new();
         work.write("in.csv", rows(1_000, 12));
-        let flags = ["--rate", "600/min", "--events", "e"];
-        let mut first = work.run(&server, "in.csv").args(flags).start();
+        let flags = [&["--rate", "600/min", "--events", "e"], store].concat();
+        let mut first = work.run(&server, "in.csv").args(flags.iter().copied()).start();
         until(&mut first, || work.exists("e") && work.read("e").contains("rate_limited"));
         first.signal(signal);
         first.wait();
@@ -75,6 +76,11 @@ fn a_run_that_dies_in_a_pause_is_resumed_after_it() {
         let results = work.results("in.results.csv");
         assert_eq!(results.count("revoked") + results.count("already_revoked"), 12);
     }
+}
+
+#[test]
+fn a_run_that_dies_in_a_pause_is_resumed_after_it() {
+    die_in_a_pause(&[]);
 }
 
 /// 120 rows in several runs on one limit of 40 calls per 2 s.

@@ -4,7 +4,7 @@ use crate::harness::redis::{RedisServer, SlowWire, url};
 use crate::harness::{
     Finished, Program, Running, TOKEN, Workdir, accepted, certificate, config, rows, sessions, start, until,
 };
-use crate::shared_limit::{calls, kill_one_of_two, limited, once_a_minute, run_together};
+use crate::shared_limit::{calls, die_in_a_pause, kill_one_of_two, limited, once_a_minute, run_together};
 use slack_revoke::stand_in::{LimitKind, Method, Server};
 use std::fs;
 use std::path::Path;
@@ -62,6 +62,12 @@ fn a_pause_outlives_the_run_and_no_host_calls_before_its_end() {
         assert!(seconds > 0 && seconds < 2 * 24 * 3600, "{key}: {seconds}");
     }
     assert!(redis.ask("KEYS *").contains("admin.users.session.invalidate"));
+}
+
+#[test]
+fn a_run_that_dies_in_a_pause_is_resumed_after_it() {
+    let Some(redis) = RedisServer::start(&[]) else { return };
+    die_in_a_pause(&["--quota", &redis.url()]);
 }
 
 #[test]
