@@ -154,7 +154,7 @@ fn policy(pace: Pace) -> Policy {
         workspaces: Vec::new(),
         rows: ROWS,
         to_send: ROWS,
-        whole_users: None,
+        bulk_users: 0,
         is_one_workspace: false,
         earlier: Counts::default(),
         earlier_teams: Vec::new(),

@@ -33,6 +33,28 @@ impl QuotaStore for Quota {
     }
 }
 
+/// The limits of a run: Slack counts the calls for whole users by themselves.
+pub struct RunQuota {
+    sessions: Quota,
+    users: Quota,
+}
+
+impl RunQuota {
+    /// The stores for the calls of a run, whose organization is that of `limit`.
+    #[must_use]
+    pub fn open(settings: &RemoteSettings, limit: &LimitKey<'_>, clock: Clock, run_id: &str) -> Self {
+        let of = |method| open(settings, &LimitKey { method, ..*limit }, clock, run_id.to_owned());
+        Self { sessions: of(INVALIDATE), users: of(RESET_BULK) }
+    }
+}
+
+impl QuotaStore for RunQuota {
+    async fn exchange(&mut self, report: LimitReport) -> Result<LimitNews, Box<str>> {
+        let limits = if report.is_bulk { &mut self.users } else { &mut self.sessions };
+        limits.exchange(report).await
+    }
+}
+
 /// The clock of a command that shares its limits.
 #[must_use]
 pub fn clock() -> Clock {

@@ -5,7 +5,7 @@ use super::health::EndedRow;
 use super::permit::CallHandle;
 use super::ports::Request;
 use super::retry;
-use super::user_batch::UserBatch;
+use super::user_batch::{UserBatch, instead_of};
 use crate::model::{Outcome, Rejection, Reply, Row, SessionTarget, Stamp, Status, Target, TeamId, UserId};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -212,6 +212,24 @@ impl Job {
             ..self
         };
         Ok((half(first), half(second)))
+    }
+
+    /// Whether its rows can be sent by themselves instead of as whole users.
+    pub fn can_fall_back(&self) -> bool {
+        self.user_batch().is_some_and(|user_batch| user_batch.rows().iter().all(|row| instead_of(row).is_some()))
+    }
+
+    /// A job for each session of its rows, with the attempts so far.
+    pub fn fall_back(self) -> Vec<Self> {
+        let (may_be_gone, attempts, rate_limited) = (self.may_be_gone_untold(), self.attempts, self.rate_limited);
+        let JobRows::Users(user_batch) = self.rows else { return vec![self] };
+        let single = |row: Row| {
+            let target = instead_of(&row).cloned().map(Target::Session).map_or(row.target, Ok);
+            let rows = JobRows::Session(Box::new(Row { target, ..row }));
+            let fresh = Self::of(rows, may_be_gone);
+            Self { attempts, rate_limited, first_sent_at: self.first_sent_at, ..fresh }
+        };
+        user_batch.into_rows().into_iter().map(single).collect()
     }
 
     /// Calls so far, including limited ones.

@@ -29,4 +29,4 @@ mod user_batch;
 mod workers;
 
 pub use run::{RunEnd, run};
-pub use user_batch::MOST_USERS;
+pub use user_batch::bulk_calls;

@@ -31,10 +31,10 @@ pub struct Policy {
     /// The workspaces that requests will name, with the number of rows to send.
     pub workspaces: Vec<(TeamId, u64)>,
     pub rows: u64,
-    /// Rows to send; for whole users, calls to make.
+    /// Rows to send one by one.
     pub to_send: u64,
-    /// Users to send; `None` if sessions are ended one by one.
-    pub whole_users: Option<u64>,
+    /// Users to end as a whole, many in a call.
+    pub bulk_users: u64,
     /// Whether all rows to send have the same `team_id`.
     pub is_one_workspace: bool,
     /// Rows that ended in earlier runs with the same results file.

@@ -79,6 +79,8 @@ pub enum Want {
     Of(TeamId),
     /// The next rows whose request names no workspace, or that are not to be sent.
     OfNoTeam,
+    /// The next rows that ask for whole users. Requested before any others, and then no other want gives them.
+    OfUsers,
 }
 
 /// An answer to one [`Want`].

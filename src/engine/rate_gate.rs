@@ -145,7 +145,15 @@ impl RateGate {
             Algorithm::Auto { estimator, .. } => Some((estimator.estimate(), self.last_refusal.is_some())),
             Algorithm::Every(_) | Algorithm::Unlimited { .. } => None,
         };
-        Some(LimitReport { team: None, wants_call, answers, paused_until: self.paused_until, rate, rows_left })
+        Some(LimitReport {
+            team: None,
+            is_bulk: false,
+            wants_call,
+            answers,
+            paused_until: self.paused_until,
+            rate,
+            rows_left,
+        })
     }
 
     /// When the next report is due; `None` if the limit isn't shared.

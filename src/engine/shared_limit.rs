@@ -15,6 +15,8 @@ pub struct AnsweredCall {
 pub struct LimitReport {
     /// The workspace of the limit; `None` for the common limit.
     pub team: Option<TeamId>,
+    /// Whether it is the limit of calls for whole users.
+    pub is_bulk: bool,
     pub wants_call: bool,
     pub answers: Vec<AnsweredCall>,
     /// The end of the pause that the run knows; in the past if there is none.

@@ -1,13 +1,20 @@
 //! Batches of rows for calls with whole users, and their bisection if a user makes a call fail. Pure.
 
-use crate::model::{Outcome, Row, Target, UserId};
+use crate::model::{Outcome, Row, SessionTarget, Target, UserId};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 /// Maximum number of users in one `admin.users.session.resetBulk` (slack.md, "The sibling methods").
 pub const MOST_USERS: usize = 1000;
 
-/// Users and their rows: each row belongs to one of the users, and each user has a row.
+/// The calls for so many users, if none of them is refused: the canary is one user alone.
+#[must_use]
+pub fn bulk_calls(users: u64, canary: bool) -> u64 {
+    let alone = u64::from(canary && users > 0);
+    alone + (users - alone).div_ceil(MOST_USERS as u64)
+}
+
+/// Users and all rows that ask for them: each row belongs to one of the users, and each user has a row.
 #[derive(Debug)]
 pub struct UserBatch {
     users: Arc<[UserId]>,
@@ -18,6 +25,14 @@ pub struct UserBatch {
 pub fn user_of(row: &Row) -> Option<&UserId> {
     match &row.target {
         Ok(Target::User(target)) => Some(target.user()),
+        Ok(Target::Session(_)) | Err(_) => None,
+    }
+}
+
+/// The session that a row of a whole user can be sent as.
+pub fn instead_of(row: &Row) -> Option<&SessionTarget> {
+    match &row.target {
+        Ok(Target::User(target)) => target.instead(),
         Ok(Target::Session(_)) | Err(_) => None,
     }
 }
@@ -68,12 +83,28 @@ pub struct UserBatcher {
     passed: VecDeque<Row>,
     rows: Vec<Row>,
     users: HashSet<UserId>,
-    answered: HashMap<UserId, Arc<Outcome>>,
+    answered: HashMap<UserId, UserAnswer>,
     users_left: u64,
+    /// Whether any call had a clear answer.
+    is_answered: bool,
+    /// Calls that failed since the last one that was accepted.
+    failures: u32,
 }
 
-/// A row whose user was already answered, with that record.
-pub type Answered = (Row, Arc<Outcome>);
+/// What was decided about a user.
+#[derive(Debug, Clone)]
+pub enum UserAnswer {
+    /// The record of the call's rows.
+    Ended(Arc<Outcome>),
+    /// The rows are sent by themselves; whether a call for the user may have taken effect.
+    Singly { may_be_gone: bool },
+}
+
+/// A row whose user was answered before.
+pub type Answered = (Row, UserAnswer);
+
+/// So many calls in a row that fail are not one user's trouble: one of a thousand is found with ten.
+const MOST_FAILURES: u32 = 12;
 
 impl UserBatcher {
     /// `users`: the number of users of the input.
@@ -85,6 +116,8 @@ impl UserBatcher {
             users: HashSet::new(),
             answered: HashMap::new(),
             users_left: users,
+            is_answered: false,
+            failures: 0,
         }
     }
 
@@ -133,7 +166,11 @@ impl UserBatcher {
         while let Some(row) = self.unread.pop_front() {
             let Some(user) = user_of(&row) else { continue };
             if let Some(outcome) = self.answered.get(user) {
-                answered.push((row, Arc::clone(outcome)));
+                answered.push((row, outcome.clone()));
+                continue;
+            }
+            if self.has_failed() && instead_of(&row).is_some() {
+                answered.push((row, UserAnswer::Singly { may_be_gone: false }));
                 continue;
             }
             let is_new = !self.users.contains(user);
@@ -163,7 +200,35 @@ impl UserBatcher {
     /// Notes the final answer for these users.
     pub fn answer(&mut self, users: &[UserId], outcome: Outcome) {
         let outcome = Arc::new(outcome);
-        self.answered.extend(users.iter().map(|user| (user.clone(), Arc::clone(&outcome))));
+        self.answered.extend(users.iter().map(|user| (user.clone(), UserAnswer::Ended(Arc::clone(&outcome)))));
+    }
+
+    /// The rows of these users are sent by themselves from now on.
+    pub fn send_singly(&mut self, users: &[UserId], may_be_gone: bool) {
+        self.answered.extend(users.iter().map(|user| (user.clone(), UserAnswer::Singly { may_be_gone })));
+    }
+
+    /// A call had a clear answer.
+    pub fn on_clear_answer(&mut self, is_accepted: bool) {
+        self.is_answered = true;
+        if is_accepted {
+            self.failures = 0;
+        }
+    }
+
+    /// A call was refused, or its attempts are used up.
+    pub fn on_failure(&mut self) {
+        self.failures += 1;
+    }
+
+    /// Whether any call had a clear answer.
+    pub fn is_answered(&self) -> bool {
+        self.is_answered
+    }
+
+    /// Whether so many calls in a row failed that no more are made for rows that can be sent by themselves.
+    pub fn has_failed(&self) -> bool {
+        self.failures >= MOST_FAILURES
     }
 }
 

@@ -6,7 +6,7 @@ use super::index::IndexedInput;
 use super::records::RecordReader;
 use super::stored::RangeReader;
 use crate::engine::ports::{Batch, RowSource, Want};
-use crate::model::{InputSource, PossiblySent, Row, StopReason, TeamId};
+use crate::model::{InputSource, PossiblySent, Row, StopReason, Target};
 use roaring::RoaringTreemap;
 use std::collections::HashMap;
 use std::io;
@@ -40,9 +40,9 @@ pub(super) struct BatchReader {
     /// In input order. All rows before `ordinal` have been returned.
     forward: RecordCursor,
     size: usize,
-    /// For the rows of one workspace, anywhere in the input.
+    /// For the rows of one workspace or of whole users, anywhere in the input.
     lookup: RecordCursor,
-    teams: HashMap<Option<TeamId>, TeamCursor>,
+    cursors: HashMap<Want, KindCursor>,
     /// Rows without a workspace; `None` before they are requested.
     of_no_team: Option<RoaringTreemap>,
     /// Rows after `forward` that were returned for their workspace.
@@ -56,9 +56,9 @@ struct RecordCursor {
     ordinal: u64,
 }
 
-/// Read position within one workspace's rows.
+/// Read position within the rows of one kind.
 #[derive(Debug, Clone, Copy)]
-struct TeamCursor {
+struct KindCursor {
     next: u64,
     size: usize,
 }
@@ -71,7 +71,7 @@ impl BatchReader {
             indexed,
             maybe_sent,
             size: 1,
-            teams: HashMap::new(),
+            cursors: HashMap::new(),
             of_no_team: None,
             taken: RoaringTreemap::new(),
         }
@@ -79,15 +79,17 @@ impl BatchReader {
 
     pub(super) fn next_batch(&mut self, want: Want) -> Result<Batch, InputProblem> {
         self.indexed.check_original()?;
+        let indexed = Arc::clone(&self.indexed);
         let (rows, exhausted) = match &want {
             Want::Any => self.any()?,
-            Want::Of(team) => match Arc::clone(&self.indexed).index.teams.get(team) {
-                Some(ordinals) => self.of(Some(team), ordinals)?,
+            Want::Of(team) => match indexed.index.teams.get(team) {
+                Some(ordinals) => self.of(&want, ordinals)?,
                 None => (Vec::new(), true),
             },
+            Want::OfUsers => self.of(&want, &indexed.index.of_users)?,
             Want::OfNoTeam => {
-                let ordinals = self.of_no_team.take().unwrap_or_else(|| self.indexed.index.of_no_team());
-                let dealt = self.of(None, &ordinals)?;
+                let ordinals = self.of_no_team.take().unwrap_or_else(|| indexed.index.of_no_team());
+                let dealt = self.of(&want, &ordinals)?;
                 self.of_no_team = Some(ordinals);
                 dealt
             }
@@ -96,14 +98,16 @@ impl BatchReader {
     }
 
     fn any(&mut self) -> Result<(Vec<Row>, bool), InputProblem> {
-        let Self { indexed, maybe_sent, forward, taken, .. } = self;
+        let Self { indexed, maybe_sent, forward, taken, cursors, .. } = self;
         let (mut rows, mut bytes) = (Vec::with_capacity(self.size), 0);
         while rows.len() < self.size && bytes < MOST_BYTES && forward.ordinal < indexed.index.rows() {
             let record = forward.records.next()?.ok_or(InputProblem::Changed)?;
             let ordinal = forward.ordinal;
             indexed.index.check(ordinal, record.position)?;
             forward.ordinal += 1;
-            if !taken.remove(ordinal) && !indexed.done.contains(record.position.line) {
+            let is_users = cursors.contains_key(&Want::OfUsers) && indexed.index.of_users.contains(ordinal);
+            let goes_elsewhere = taken.remove(ordinal) || is_users;
+            if !goes_elsewhere && !indexed.done.contains(record.position.line) {
                 let row = indexed.row(&record, maybe_sent);
                 bytes += row.fields.text_len();
                 rows.push(row);
@@ -113,12 +117,13 @@ impl BatchReader {
         Ok((rows, forward.ordinal == indexed.index.rows()))
     }
 
-    /// The next rows of `team`, or of rows without a workspace. `ordinals` are all such rows. Also returns whether
-    /// none are left.
-    fn of(&mut self, team: Option<&TeamId>, ordinals: &RoaringTreemap) -> Result<(Vec<Row>, bool), InputProblem> {
-        let mut cursor = self.teams.get(&team.cloned()).copied().unwrap_or(TeamCursor { next: 0, size: 1 });
+    /// The next rows of one kind. `ordinals` are all such rows. Also returns whether none are left.
+    fn of(&mut self, want: &Want, ordinals: &RoaringTreemap) -> Result<(Vec<Row>, bool), InputProblem> {
+        let mut cursor = self.cursors.get(want).copied().unwrap_or(KindCursor { next: 0, size: 1 });
+        // The forward reading passes over the rows of whole users.
+        let passed = if *want == Want::OfUsers { 0 } else { self.forward.ordinal };
         let mut left = ordinals.iter();
-        left.advance_to(cursor.next.max(self.forward.ordinal));
+        left.advance_to(cursor.next.max(passed));
         let (mut rows, mut bytes) = (Vec::with_capacity(cursor.size), 0);
         while rows.len() < cursor.size && bytes < MOST_BYTES {
             let Some(ordinal) = left.next() else { break };
@@ -127,16 +132,17 @@ impl BatchReader {
             if self.indexed.done.contains(row.line) {
                 continue;
             }
-            let addressed = row.target.as_ref().ok().and_then(|target| target.addressed_team());
-            if addressed != team {
+            if kind_of(&row) != *want {
                 return Err(InputProblem::Changed);
             }
-            self.taken.insert(ordinal);
+            if *want != Want::OfUsers {
+                self.taken.insert(ordinal);
+            }
             bytes += row.fields.text_len();
             rows.push(row);
         }
         cursor.size = grown(cursor.size, most_of_team(self.indexed.index.teams.len()));
-        self.teams.insert(team.cloned(), cursor);
+        self.cursors.insert(want.clone(), cursor);
         Ok((rows, left.next().is_none()))
     }
 
@@ -162,6 +168,17 @@ impl BatchReader {
 
 fn grown(size: usize, most: usize) -> usize {
     (2 * size).min(most)
+}
+
+/// The want that names the row's kind.
+fn kind_of(row: &Row) -> Want {
+    match &row.target {
+        Ok(Target::User(_)) => Want::OfUsers,
+        Ok(target @ Target::Session(_)) => {
+            target.addressed_team().map_or(Want::OfNoTeam, |team| Want::Of(team.clone()))
+        }
+        Err(_) => Want::OfNoTeam,
+    }
 }
 
 fn most_of_team(teams: usize) -> usize {

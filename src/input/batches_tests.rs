@@ -3,6 +3,7 @@ use super::super::testing::{content, content_and_batches};
 use super::super::{Identify, Rules, SurveyOptions};
 use super::*;
 use crate::model::Rejection;
+use crate::model::TeamId;
 use proptest::prelude::*;
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -96,6 +97,26 @@ fn a_content_of_many_buffers_is_read_in_order_and_by_workspace() {
 }
 
 #[test]
+fn rows_of_whole_users_come_apart_from_the_others_once_they_were_requested() {
+    let rules = Rules { identify: Identify::WholeUsers, ..Rules::default() };
+    let options = SurveyOptions { rules, ..SurveyOptions::default() };
+    let text = csv(&[(1, 1, true, false), (1, 2, false, false), (2, 3, true, false), (0, 4, true, false)]);
+    let mut batches = content_and_batches(&text, options.clone(), PossiblySent::default()).1;
+    assert_eq!(lines(&batches.next_batch(Want::OfUsers).unwrap()), [2]);
+    let rest = batches.next_batch(Want::Any).unwrap();
+    assert_eq!((lines(&rest), rest.exhausted), (vec![3], false));
+    let rest = batches.next_batch(Want::Any).unwrap();
+    assert_eq!((lines(&rest), rest.exhausted), (vec![5], true));
+    let users = batches.next_batch(Want::OfUsers).unwrap();
+    assert_eq!((lines(&users), users.exhausted), (vec![4], true));
+
+    // A reading that wants everything gets everything.
+    let mut batches = content_and_batches(&text, options, PossiblySent::default()).1;
+    let all: Vec<u64> = (0..3).flat_map(|_| lines(&batches.next_batch(Want::Any).unwrap())).collect();
+    assert_eq!(all, [2, 3, 4, 5]);
+}
+
+#[test]
 fn a_workspace_gets_its_own_rows_and_the_rest_skips_them() {
     let mut batches = content_and_batches(&interleaved(9), SurveyOptions::default(), PossiblySent::default()).1;
     assert_eq!(lines(&batches.next_batch(Want::Of(team(2))).unwrap()), [3]);
@@ -178,7 +199,7 @@ proptest! {
                 match &want {
                     Want::Any => {}
                     Want::Of(team) => prop_assert_eq!(addressed, Some(team)),
-                    Want::OfNoTeam => prop_assert_eq!(addressed, None),
+                    Want::OfNoTeam | Want::OfUsers => prop_assert_eq!(addressed, None),
                 }
             }
             if want == Want::Any && batch.exhausted {

@@ -24,6 +24,8 @@ pub(super) struct Index {
     rows: u64,
     /// Rows to send, by the workspace that their request names.
     pub(super) teams: HashMap<TeamId, RoaringTreemap>,
+    /// Rows to send that ask for whole users.
+    pub(super) of_users: RoaringTreemap,
 }
 
 impl Index {
@@ -41,11 +43,11 @@ impl Index {
         self.rows
     }
 
-    /// Rows without a workspace, including those that aren't sent.
+    /// Rows without a workspace that ask for no whole user, including those that aren't sent.
     pub(super) fn of_no_team(&self) -> RoaringTreemap {
         let mut rest = RoaringTreemap::new();
         rest.insert_range(0..self.rows);
-        self.teams.values().for_each(|ordinals| rest -= ordinals);
+        self.teams.values().chain([&self.of_users]).for_each(|ordinals| rest -= ordinals);
         rest
     }
 

@@ -211,6 +211,9 @@ impl<'a> Pass<'a> {
             Some(user) => self.users.insert(self.interner.intern(user.as_str())),
             None => self.totals.without_user += 1,
         }
+        if let Target::User(_) = target {
+            self.index.of_users.insert(ordinal);
+        }
         if let Some(team) = target.team() {
             let fresh = || TeamRows { team: team.clone(), rows: 0, addressed: RoaringTreemap::new() };
             let rows = self.teams.entry(self.interner.intern(team.as_str())).or_insert_with(fresh);

@@ -110,7 +110,15 @@ impl Target {
     /// All sessions of a user; `team` and `session` are only used for totals.
     #[must_use]
     pub fn whole_user(user: UserId, team: Option<TeamId>, session: Option<SessionId>) -> Self {
-        Self::User(UserTarget { user, team, session })
+        Self::User(UserTarget { user, team, session, instead: None })
+    }
+
+    /// All sessions of the user to whom a session belongs, all of which are in the input: if the user can't be ended as a whole,
+    /// the session is sent by itself.
+    #[must_use]
+    pub fn user_of(user: UserId, target: SessionTarget) -> Self {
+        let (team, session) = (target.team.clone(), Some(target.session));
+        Self::User(UserTarget { user, team, session, instead: Some(Box::new(target)) })
     }
 
     /// The session of the row; may be missing for a whole user.
@@ -208,18 +216,26 @@ impl SessionTarget {
     }
 }
 
-/// All sessions of a user, listed or not.
+/// All sessions of a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserTarget {
     user: UserId,
     team: Option<TeamId>,
     session: Option<SessionId>,
+    /// What the row is sent as if the user can't be ended as a whole.
+    instead: Option<Box<SessionTarget>>,
 }
 
 impl UserTarget {
     #[must_use]
     pub fn user(&self) -> &UserId {
         &self.user
+    }
+
+    /// The session to send if the user can't be ended as a whole.
+    #[must_use]
+    pub fn instead(&self) -> Option<&SessionTarget> {
+        self.instead.as_deref()
     }
 }
 

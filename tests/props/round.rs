@@ -116,7 +116,7 @@ pub fn settings(dice: &mut Dice, calm: bool) -> Policy {
         workspaces: Vec::new(),
         rows: 0,
         to_send: 0,
-        whole_users: None,
+        bulk_users: 0,
         is_one_workspace: false,
         earlier: slack_revoke::model::Counts::default(),
         earlier_teams: Vec::new(),

@@ -62,7 +62,7 @@ impl Rows {
                 }
                 self.next == self.given.len()
             }
-            Want::OfNoTeam => true,
+            Want::OfNoTeam | Want::OfUsers => true,
             Want::Of(team) => {
                 let number = self.teams.iter().position(|other| other == team).expect("one of ours");
                 while let Some(index) = self.of_team[number].pop_front() {

@@ -90,7 +90,7 @@ pub fn policy(scenario: &Scenario, client: Client, teams_of: &[usize]) -> Policy
             .collect(),
         rows: teams_of.len() as u64,
         to_send: teams_of.len() as u64,
-        whole_users: None,
+        bulk_users: 0,
         is_one_workspace: false,
         earlier: Counts::default(),
         earlier_teams: Vec::new(),

@@ -20,7 +20,7 @@ mod staleness;
 use crate::cli::{Mode, Settings};
 use crate::commands::listing::filter::ListedPeople;
 use crate::commands::listing::{Directory, Lister};
-use crate::commands::quota;
+use crate::commands::quota::{self, RunQuota};
 use crate::commands::seal;
 use crate::commands::waiting;
 use crate::commands::waiting::SavedModes;
@@ -164,7 +164,7 @@ async fn carry_out(
     let screen = Screen::start(console, settings.mode == Mode::Rehearsal);
     let (mut recorder, facts) = Recorder::begin(settings, prepared, &remote, events, screen, started)?;
     let clock = quota::clock();
-    let mut quota = quota::open(&settings.remote, &remote.limit(settings), clock, facts.run_id.clone());
+    let mut quota = RunQuota::open(&settings.remote, &remote.limit(settings), clock, &facts.run_id);
     let end: RunEnd =
         engine::run(policy, remote.api(), &mut quota, &mut source, &mut recorder, &mut signals, clock).await;
     drop(source);

@@ -1,7 +1,6 @@
 //! `plan`: shows what a run would do.
 
 use super::approval;
-use super::policy::calls_for;
 use super::preflight::Preflight;
 use super::remote::Remote;
 use super::staleness;
@@ -10,6 +9,7 @@ use crate::commands::connection;
 use crate::commands::console::print;
 use crate::commands::quota::{self, LimitKey};
 use crate::commands::waiting::blocking;
+use crate::engine::bulk_calls;
 use crate::engine::clock::wall;
 use crate::error::RunError;
 use crate::ledger::manifest::last_learnt;
@@ -112,7 +112,7 @@ fn facts(
             .map(|(team, rows)| WorkspaceRows { team_id: team.to_string(), rows: *rows })
             .collect(),
         users: survey.users,
-        whole_users_calls: survey.whole.is_some().then(|| calls_for(survey.users, !settings.safety.no_canary)),
+        whole_users_calls: survey.whole.is_some().then(|| bulk_calls(survey.users, !settings.safety.no_canary)),
         only: settings.input.only,
         users_to_confirm: survey.whole.as_ref().filter(|_| settings.mode == Mode::Plan).map(|whole| whole.all),
         rows_without_user: survey.without_user,

@@ -3,7 +3,6 @@
 use super::Preflight;
 use crate::cli::Settings;
 use crate::commands::quota;
-use crate::engine::MOST_USERS;
 use crate::engine::policy::Policy;
 use crate::model::{Stamp, TeamId};
 
@@ -23,12 +22,8 @@ pub fn of(settings: &Settings, prepared: &Preflight, started: Stamp) -> Policy {
         seed: started.as_millis().unsigned_abs() ^ u64::from(std::process::id()),
         workspaces: survey.addressed.iter().map(|(team, rows)| (team.clone(), *rows)).collect(),
         rows: survey.rows,
-        to_send: if settings.input.whole_users {
-            calls_for(survey.users, !settings.safety.no_canary)
-        } else {
-            survey.sendable
-        },
-        whole_users: settings.input.whole_users.then_some(survey.users),
+        to_send: if settings.input.whole_users { 0 } else { survey.sendable },
+        bulk_users: if settings.input.whole_users { survey.users } else { 0 },
         is_one_workspace: survey.workspaces.len() == 1 && survey.workspaces.values().sum::<u64>() == survey.sendable,
         earlier: *prepared.output.recorded.tally().counts(),
         earlier_teams: successful_teams(prepared),
@@ -38,10 +33,4 @@ pub fn of(settings: &Settings, prepared: &Preflight, started: Stamp) -> Policy {
 fn successful_teams(prepared: &Preflight) -> Vec<TeamId> {
     let teams = prepared.output.recorded.tally().teams().iter();
     teams.filter(|(_, rows)| rows.successes() > 0).map(|(team, _)| team.clone()).collect()
-}
-
-/// Number of calls for whole users if none is refused. The canary is a call with one user.
-pub fn calls_for(users: u64, canary: bool) -> u64 {
-    let alone = u64::from(canary && users > 0);
-    alone + (users - alone).div_ceil(MOST_USERS as u64)
 }

@@ -1,8 +1,9 @@
 //! The buckets: which rows share a limit, with a queue and a gate each.
 //!
-//! A run starts with one bucket. If a 429 pauses it while rows of another workspace wait, one of them is sent as a
-//! probe: if it is accepted, every workspace has its own bucket; if it is limited, all share one. Rows sent by user
-//! don't name a workspace and stay in the first bucket.
+//! A run starts with one bucket for sessions, and one for calls for whole users, which are another method with its own
+//! limits. If a 429 pauses the first while rows of another workspace wait, one of them is sent as a probe: if it is accepted,
+//! every workspace has its own bucket; if it is limited, all share one. Rows sent by user don't name a workspace and stay in
+//! the first bucket.
 
 mod detection;
 mod recent_calls;
@@ -12,6 +13,7 @@ use super::policy::{BucketPolicy, Policy};
 use super::ports::{LimitNews, LimitReport, Permit, Want};
 use super::rate_gate::{NotUntil, Pace, RateGate};
 use super::run_limit::RunLimit;
+use super::user_batch::bulk_calls;
 use crate::model::{BucketKind, TeamId};
 use detection::Detection;
 use std::collections::{HashMap, VecDeque};
@@ -24,13 +26,16 @@ const AHEAD: usize = 128;
 /// The same for each of several buckets, whose limits allow one row every few seconds.
 const AHEAD_OF_TEAM: usize = 4;
 
-/// The index of the bucket for rows without a workspace, and at first for all rows.
+/// The index of the bucket for sessions without a workspace, and at first for all sessions.
 const COMMON: usize = 0;
+
+/// The index of the bucket for calls for whole users, if there are any.
+const BULK: usize = 1;
 
 /// Rows that share a limit.
 #[derive(Debug)]
 pub struct RateBucket {
-    /// `None` for the common bucket.
+    /// `None` for the common bucket and for that of whole users.
     pub team: Option<TeamId>,
     pub gate: RateGate,
     /// Rows to send, in order.
@@ -76,8 +81,10 @@ pub struct Buckets {
     all: Vec<RateBucket>,
     of_team: HashMap<TeamId, usize>,
     left_of: HashMap<TeamId, u64>,
+    /// Whether there is a bucket for whole users.
+    has_bulk: bool,
     turn: usize,
-    /// Rows in input order, for any bucket.
+    /// Rows in input order, for any bucket of sessions.
     supply: Supply,
 }
 
@@ -89,15 +96,19 @@ impl Buckets {
             BucketPolicy::Auto | BucketPolicy::Org => Some(BucketKind::Org),
             BucketPolicy::Team => Some(BucketKind::Team),
         };
+        let bulk_calls = bulk_calls(policy.bulk_users, policy.canary);
+        let bucket = |left| RateBucket::new(None, gate(policy.pace, policy.shares_limit), left);
+        let bulk = (bulk_calls > 0).then(|| bucket(bulk_calls));
         let mut buckets = Self {
             pace: policy.pace,
             shares_limit: policy.shares_limit,
             limit: RunLimit::new(policy.pace, now),
             detection: Detection::new(known),
-            all: vec![RateBucket::new(None, gate(policy.pace, policy.shares_limit), policy.to_send)],
+            has_bulk: bulk.is_some(),
+            turn: if bulk.is_some() { BULK } else { COMMON },
+            all: [bucket(policy.to_send)].into_iter().chain(bulk).collect(),
             of_team: HashMap::new(),
             left_of: policy.workspaces.iter().cloned().collect(),
-            turn: 0,
             supply: Supply::More,
         };
         if policy.bucket == BucketPolicy::Team {
@@ -130,6 +141,9 @@ impl Buckets {
     }
 
     pub fn of(&self, job: &Job) -> usize {
+        if job.user_batch().is_some() {
+            return BULK;
+        }
         job.addressed_team().and_then(|team| self.of_team.get(team).copied()).unwrap_or(COMMON)
     }
 
@@ -146,6 +160,16 @@ impl Buckets {
 
     pub fn has_rows(&self) -> bool {
         self.all.iter().any(|bucket| !bucket.queue.is_empty())
+    }
+
+    /// The bucket for calls for whole users, if there are any.
+    fn bulk(&self) -> Option<&RateBucket> {
+        self.all.get(BULK).filter(|_| self.has_bulk)
+    }
+
+    /// Whether a call for whole users waits for its turn.
+    pub fn has_bulk_rows(&self) -> bool {
+        self.bulk().is_some_and(|bucket| !bucket.queue.is_empty())
     }
 
     pub fn any_row(&self, is_wanted: impl Fn(&Job) -> bool) -> bool {
@@ -194,8 +218,9 @@ impl Buckets {
 
     /// The report of a bucket for other runs. `wants_call`: whether a call waits for it.
     pub fn report(&mut self, index: usize, now: Duration, wants_call: bool) -> Option<LimitReport> {
+        let is_bulk = self.is_bulk(index);
         let RateBucket { team, gate, left, .. } = &mut self.all[index];
-        gate.report(now, wants_call, *left).map(|report| LimitReport { team: team.clone(), ..report })
+        gate.report(now, wants_call, *left).map(|report| LimitReport { team: team.clone(), is_bulk, ..report })
     }
 
     /// Applies what other runs did. Returns their pause, if it is longer than the known one.
@@ -255,14 +280,34 @@ impl Buckets {
         }
     }
 
-    /// Sets the number of calls to make. For whole users, who share one bucket.
-    pub fn expect(&mut self, calls: u64) {
-        self.all[COMMON].left = calls;
+    /// A row that was part of a call for whole users is sent by itself.
+    pub fn push_single(&mut self, job: Job) {
+        let index = self.of(&job);
+        self.all[index].left += 1;
+        if let Some(left) = job.addressed_team().and_then(|team| self.left_of.get_mut(team)) {
+            *left += 1;
+        }
+        self.all[index].queue.push_back(job);
     }
 
-    /// Notes that a call was replaced by two.
+    /// Whether so many sessions wait that no more are wanted.
+    pub fn has_enough(&self) -> bool {
+        self.all[COMMON].queue.len() >= AHEAD
+    }
+
+    /// Whether a bucket is that of whole users.
+    pub fn is_bulk(&self, index: usize) -> bool {
+        self.has_bulk && index == BULK
+    }
+
+    /// Sets the number of calls to make for whole users.
+    pub fn expect(&mut self, calls: u64) {
+        self.all[BULK].left = calls;
+    }
+
+    /// Notes that a call for whole users was replaced by two.
     pub fn was_split(&mut self) {
-        self.all[COMMON].left += 1;
+        self.all[BULK].left += 1;
     }
 
     pub fn rows_left(&self, index: usize) -> u64 {
@@ -307,20 +352,29 @@ impl Buckets {
         }
     }
 
-    pub fn requests(&mut self) -> Vec<Want> {
+    /// What to request from the input. `wants_users`: whether to request rows of whole users.
+    pub fn requests(&mut self, wants_users: bool) -> Vec<Want> {
         let mut wants = Vec::new();
+        let bulk =
+            self.all.get_mut(BULK).filter(|bucket| self.has_bulk && wants_users && bucket.supply == Supply::More);
+        if let Some(bucket) = bulk {
+            bucket.supply = Supply::Requested;
+            wants.push(Want::OfUsers);
+        }
         wants.extend(self.detection.request_row(&self.all[COMMON].queue, &self.left_of).map(Want::Of));
-        let is_split = self.all.len() > 1;
+        let (is_split, bulk) = (!self.of_team.is_empty(), self.has_bulk.then_some(BULK));
         let mut buckets_have_more = false;
-        for bucket in self.all.iter_mut().filter(|bucket| is_split && bucket.supply != Supply::Exhausted) {
+        let of_sessions = self.all.iter_mut().enumerate().filter(|(index, _)| Some(*index) != bulk);
+        for bucket in
+            of_sessions.map(|(_, bucket)| bucket).filter(|bucket| is_split && bucket.supply != Supply::Exhausted)
+        {
             buckets_have_more = true;
             if bucket.queue.len() < AHEAD_OF_TEAM && bucket.supply == Supply::More {
                 bucket.supply = Supply::Requested;
                 wants.push(bucket.team.clone().map_or(Want::OfNoTeam, Want::Of));
             }
         }
-        let has_room = self.all[COMMON].queue.len() < AHEAD;
-        if has_room && !buckets_have_more && self.supply == Supply::More {
+        if !self.has_enough() && !buckets_have_more && self.supply == Supply::More {
             self.supply = Supply::Requested;
             wants.push(Want::Any);
         }
@@ -330,6 +384,7 @@ impl Buckets {
     pub fn received(&mut self, want: &Want, rows: usize, exhausted: bool) {
         match want {
             Want::Any => self.supply.received(exhausted),
+            Want::OfUsers => self.all[BULK].supply.received(exhausted),
             Want::OfNoTeam => self.all[COMMON].supply.received(exhausted),
             Want::Of(team) => {
                 self.detection.received(team, rows);
@@ -342,7 +397,17 @@ impl Buckets {
 
     /// Whether all rows of the input were read.
     pub fn exhausted(&self) -> bool {
+        self.sessions_exhausted() && self.users_exhausted()
+    }
+
+    /// The same, of rows that are sent by themselves or not at all.
+    pub fn sessions_exhausted(&self) -> bool {
         self.supply == Supply::Exhausted
+    }
+
+    /// The same, of rows that ask for whole users.
+    pub fn users_exhausted(&self) -> bool {
+        self.bulk().is_none_or(|bucket| bucket.supply == Supply::Exhausted)
     }
 
     /// Whether a batch is outstanding.

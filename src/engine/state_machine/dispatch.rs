@@ -39,10 +39,12 @@ impl StateMachine {
         wake.at(self.policy.deadline.filter(|_| !is_late));
         wake.at(report_due);
         self.emit_estimate();
-        if self.batcher.as_ref().is_none_or(UserBatcher::wants_rows) {
-            let wants = self.buckets.requests();
-            self.actions.extend(wants.into_iter().map(Action::RequestRows));
-        }
+        let wants_users = self
+            .batcher
+            .as_ref()
+            .is_some_and(|batcher| batcher.wants_rows() && !(batcher.has_failed() && self.buckets.has_enough()));
+        let wants = self.buckets.requests(wants_users);
+        self.actions.extend(wants.into_iter().map(Action::RequestRows));
         wake.0
     }
 
@@ -71,9 +73,12 @@ impl StateMachine {
             Ok((permit, job)) => self.send(permit, job),
             Err(closed) => wake.closed(closed),
         }
-        let first = self.buckets.turn();
+        let (first, users_first) = (self.buckets.turn(), self.begins_with_users());
         for turn in 0..self.buckets.len() {
             let index = (first + turn) % self.buckets.len();
+            if users_first && !self.buckets.is_bulk(index) {
+                continue;
+            }
             while self.has_free_worker() && self.retries.has_room() {
                 match self.buckets.take_row(index, now) {
                     Ok((permit, job)) => self.send(permit, job),
@@ -87,6 +92,12 @@ impl StateMachine {
                 }
             }
         }
+    }
+
+    /// Whether the run's first call is still to be made and is one for a whole user: such calls end the most sessions.
+    fn begins_with_users(&self) -> bool {
+        let has_users = |batcher: &UserBatcher| batcher.has_rows() || !self.buckets.users_exhausted();
+        self.next_call == 0 && (self.buckets.has_bulk_rows() || self.batcher.as_ref().is_some_and(has_users))
     }
 
     fn send(&mut self, permit: Permit, job: Job) {

@@ -93,7 +93,7 @@ impl StateMachine {
         Self {
             now,
             buckets: Buckets::new(&policy, now.at),
-            batcher: policy.whole_users.map(UserBatcher::new),
+            batcher: (policy.bulk_users > 0).then(|| UserBatcher::new(policy.bulk_users)),
             in_flight: HashMap::new(),
             next_call: 0,
             announced: AnnouncedPauses::default(),

@@ -62,21 +62,26 @@ impl StateMachine {
         if self.health.outage.is_declared() {
             job.forgive(streak);
         }
-        let is_spent = job.tries() > self.policy.retries;
+        // Of users, single calls can do the same.
+        let retries = if job.can_fall_back() { self.policy.retries.min(1) } else { self.policy.retries };
+        let is_spent = job.tries() > retries;
         let is_split = self.health.has_clear_answer() || !self.has_untried_rows();
         let is_no_wiser = self.health.outage.is_declared() && job.failures_in_a_row() > 1;
         if job.is_for_many() && is_split && (is_spent || change == OutageChange::Began || is_no_wiser) {
             return self.give_up(job);
         }
         let Some(job) = self.unless_suspended(job) else { return };
-        let has_tried_enough = job.attempts() > self.policy.retries && self.is_over();
+        let has_tried_enough = job.attempts() > retries && self.is_over();
+        if (is_spent || has_tried_enough) && job.can_fall_back() && !job.is_for_many() {
+            return self.give_up(job);
+        }
         if is_spent || has_tried_enough {
             self.retries.leave_undecided(job);
         } else {
             self.wait(job);
         }
         // The other half of a split call may still be answered.
-        let is_half_left = self.batcher.is_some() && self.buckets.has_rows();
+        let is_half_left = self.buckets.has_bulk_rows();
         if self.health.outage.is_declared() && self.is_over() && !self.may_give_rows_up() && !is_half_left {
             self.stop_as_unavailable();
         }
@@ -158,13 +163,14 @@ impl StateMachine {
 
     /// Whether there are rows to send that haven't failed.
     pub(super) fn has_untried_rows(&self) -> bool {
-        let may_come = self.tries_other_users() || (self.batcher.is_none() && !self.buckets.exhausted());
+        let may_come = self.tries_other_users() || !self.buckets.sessions_exhausted();
         self.retries.has_room() && (may_come || self.buckets.any_row(|row| !row.has_failed()))
     }
 
     /// Ends a row without a clear answer, or splits a call for many users.
     fn give_up(&mut self, mut job: Job) {
         let Some(reply) = job.take_reply() else { return };
+        let Some(job) = self.unless_single(job) else { return };
         match job.split(false) {
             Ok(split) => self.try_both(split),
             Err(alone) => {

@@ -1,5 +1,6 @@
 //! The state machine by itself: scripts of answers against a clock that the test moves.
 
+mod both_methods;
 mod faults;
 mod modes;
 mod pauses;
@@ -61,7 +62,7 @@ fn policy(rows: &[Row], pace: Pace) -> Policy {
         workspaces: teams.into_iter().collect(),
         rows: rows.len() as u64,
         to_send: rows.len() as u64,
-        whole_users: None,
+        bulk_users: 0,
         is_one_workspace: by_column.len() == 1,
         earlier: Counts::default(),
         earlier_teams: Vec::new(),
@@ -130,7 +131,8 @@ impl Bench {
 
     fn give(&mut self, want: Want) {
         let wanted = |row: &Row| match &want {
-            Want::Any => true,
+            Want::Any => !matches!(row.target, Ok(Target::User(_))),
+            Want::OfUsers => matches!(row.target, Ok(Target::User(_))),
             Want::OfNoTeam => row.target.as_ref().ok().and_then(Target::addressed_team).is_none(),
             Want::Of(team) => row.target.as_ref().ok().and_then(Target::addressed_team) == Some(team),
         };

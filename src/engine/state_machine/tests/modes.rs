@@ -25,7 +25,7 @@ fn bench(rows: Vec<Row>, adjust: impl FnOnce(&mut Policy)) -> Bench {
     Bench::with(rows, Pace::Every(Duration::from_millis(1)), |policy| {
         policy.workers = Some(8);
         if whole {
-            (policy.whole_users, policy.to_send) = (Some(users), 1 + users.saturating_sub(1).div_ceil(1000));
+            (policy.bulk_users, policy.to_send) = (users, 0);
         }
         adjust(policy);
     })

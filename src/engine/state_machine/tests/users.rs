@@ -22,8 +22,7 @@ fn of(rows: Vec<Row>) -> Bench {
 fn bench_with(rows: Vec<Row>, adjust: impl FnOnce(&mut Policy)) -> Bench {
     let users = UserBatch::of(rows.clone()).users().len() as u64;
     Bench::with(rows, Pace::Every(Duration::from_millis(1)), |policy| {
-        policy.whole_users = Some(users);
-        policy.to_send = 1 + users.saturating_sub(1).div_ceil(1000);
+        (policy.bulk_users, policy.to_send) = (users, 0);
         adjust(policy);
     })
 }
@@ -232,7 +231,7 @@ fn a_workspace_code_is_the_users_own() {
 fn the_eta_counts_calls() {
     let per_minute = Pace::Every(Duration::from_secs(3));
     let mut bench = Bench::with(users(2_501), per_minute, |policy| {
-        (policy.whole_users, policy.to_send) = (Some(2_501), 4);
+        (policy.bulk_users, policy.to_send) = (2_501, 0);
     });
     let eta = |bench: &mut Bench| {
         let now = bench.now();

@@ -58,7 +58,7 @@ fn policy(dice: &mut fastrand::Rng, is_healed: bool) -> Policy {
         workspaces: Vec::new(),
         rows: 0,
         to_send: 0,
-        whole_users: None,
+        bulk_users: 0,
         is_one_workspace: false,
         earlier: Counts::default(),
         earlier_teams: Vec::new(),
@@ -76,12 +76,11 @@ fn informed(policy: &Policy, input: &Input, source: &Source, oracle: &Oracle<'_>
         let is_success = matches!(status, Status::Revoked | Status::Requested | Status::AlreadyRevoked);
         input.line(line).team.as_deref().filter(|_| is_success).map(|team| TeamId::parse(team).unwrap())
     };
-    let whole = input.whole_users.then_some(users.len() as u64);
     Policy {
         workspaces: source.workspaces(Target::addressed_team).into_iter().collect(),
         rows: input.lines.len() as u64,
-        to_send: whole.map_or(sendable, |users| 1 + users.saturating_sub(1).div_ceil(1000)),
-        whole_users: whole,
+        to_send: if input.whole_users { 0 } else { sendable },
+        bulk_users: if input.whole_users { users.len() as u64 } else { 0 },
         is_one_workspace: by_column.len() == 1 && by_column.values().sum::<u64>() == sendable,
         earlier,
         earlier_teams: oracle.records().filter_map(successful).collect::<BTreeSet<_>>().into_iter().collect(),

@@ -83,6 +83,10 @@ impl Line {
     }
 }
 
+fn asks_for_user(row: &Row) -> bool {
+    matches!(row.target, Ok(Target::User(_)))
+}
+
 /// Gives the rows that have not ended.
 #[derive(Debug)]
 pub struct Source {
@@ -123,11 +127,18 @@ impl Source {
                 while rows.len() < most && self.place < self.forward.len() {
                     let row = &self.forward[self.place];
                     self.place += 1;
-                    if self.given.insert(row.line) {
+                    if !asks_for_user(row) && self.given.insert(row.line) {
                         rows.push(row.clone());
                     }
                 }
                 self.place == self.forward.len()
+            }
+            Want::OfUsers => {
+                let mut users = self.forward.iter().filter(|row| asks_for_user(row) && !self.given.contains(&row.line));
+                rows.extend(users.by_ref().take(most).cloned());
+                let is_last = users.next().is_none();
+                self.given.extend(rows.iter().map(|row| row.line));
+                is_last
             }
             Want::Of(_) | Want::OfNoTeam => {
                 let team = if let Want::Of(team) = &want { Some(team) } else { None };
