@@ -107,6 +107,8 @@ pub struct Bounds {
     pub limited: Option<f64>,
     /// The ratio that is required and that the range above doesn't hold yet. The table shows it.
     pub required: Option<f64>,
+    /// The share of 429s that is required and that `limited` doesn't hold yet.
+    pub required_limited: Option<f64>,
 }
 
 /// One scenario.
@@ -167,13 +169,16 @@ fn most() -> f64 {
 }
 
 impl Scenario {
-    /// All scenarios beside this file, by name.
+    /// All scenarios beside this file, by name. Those in `wider` cost a quarter more time and are played if `SIM_WIDER` is set.
     pub fn all() -> Vec<Self> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sim/scenarios");
-        let mut all: Vec<Self> = std::fs::read_dir(folder)
-            .expect("the scenarios are there")
-            .map(|entry| Self::read(&entry.expect("a readable folder").path()))
-            .collect();
+        let wider = std::env::var_os("SIM_WIDER").map(|_| folder.join("wider"));
+        let files = std::iter::once(folder).chain(wider).flat_map(|folder| {
+            std::fs::read_dir(folder)
+                .expect("the scenarios are there")
+                .map(|entry| entry.expect("a readable folder").path())
+        });
+        let mut all: Vec<Self> = files.filter(|path| path.is_file()).map(|path| Self::read(&path)).collect();
         all.sort_by(|one, other| one.name.cmp(&other.name));
         all
     }

@@ -60,11 +60,14 @@ pub fn print_and_check() {
     assert!(broken.is_empty(), "{} bounds are broken:\n{}", broken.len(), broken.join("\n"));
 }
 
-/// The mean ratio of long runs.
+/// The mean ratio of long runs, if any were played.
 #[expect(clippy::cast_precision_loss, reason = "a count of lines")]
 fn print_mean(which: &str, lines: &[Line], is_meant: impl Fn(&Line) -> bool) {
     let long = lines.iter().filter(|line| line.rows >= 1000 && is_meant(line));
     let ratios: Vec<f64> = long.map(|line| line.ours.ratio()).collect();
+    if ratios.is_empty() {
+        return;
+    }
     println!("mean of {} {which} runs: {:.4}", ratios.len(), ratios.iter().sum::<f64>() / ratios.len() as f64);
 }
 
@@ -103,7 +106,9 @@ fn shown(name: &str, line: &Line, bounds: &Bounds) -> String {
     };
     let Line { rows, ours, .. } = line;
     let seen = &ours.seen;
-    let missed = bounds.required.filter(|required| ours.ratio() > *required);
+    let ratio = bounds.required.filter(|required| ours.ratio() > *required).map(|required| required.to_string());
+    let limited = bounds.required_limited.filter(|required| ours.limited() > *required);
+    let missed = [ratio, limited.map(|required| format!("{:.1}%", 100.0 * required))];
     format!(
         "{name:32}{rows:>6}{:>9.1} | {:13} | {:13} | {:>9.1} {:>6.3} {:>5.2}% {:>5} {:>4}/{:<4} {:>5} {:>5.1}% {:>6.1} {:>6} {}",
         ours.oracle_s,
@@ -118,7 +123,7 @@ fn shown(name: &str, line: &Line, bounds: &Bounds) -> String {
         seen.above_estimate,
         100.0 * ours.paused() / ours.took_s,
         seen.last_estimate(),
-        missed.map_or_else(String::new, |required| required.to_string()),
+        missed.into_iter().flatten().collect::<Vec<_>>().join(" "),
         ours.kind.map_or_else(String::new, |kind| format!("{kind:?}")),
     )
 }
