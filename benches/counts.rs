@@ -21,7 +21,7 @@ use slack_revoke::ledger::journal::{Journal, Lock};
 use slack_revoke::ledger::results::ResultsWriter;
 use slack_revoke::ledger::scan;
 use slack_revoke::model::{
-    Answer, ColumnNames, Counts, Fields, Outcome, Reply, Row, SessionId, Stamp, Status, Target, TeamId, UserId,
+    Answer, ColumnNames, Counts, Fields, Outcome, Reply, Row, SessionId, Status, Target, TeamId, Timestamp, UserId,
 };
 use slack_revoke::slack::wire::{Headers, reply};
 use std::fmt::Write as _;
@@ -35,8 +35,8 @@ use tempfile::TempDir;
 const ROWS: u64 = 1_000;
 
 /// A moment in November 2026.
-fn wall() -> Stamp {
-    Stamp::from_millis(1_795_459_320_000)
+fn wall() -> Timestamp {
+    Timestamp::from_millis(1_795_459_320_000)
 }
 
 /// A file in a folder that goes with it.

@@ -2,7 +2,7 @@
 
 use super::values;
 use super::{CallArgs, SealArgs, TokenArgs};
-use crate::model::{Delimiter, IdColumn, InputSource, Person, Rate, RateChoice, Stamp, TeamId, UserId};
+use crate::model::{Delimiter, IdColumn, InputSource, Person, Rate, RateChoice, TeamId, Timestamp, UserId};
 use clap::Args;
 use ipnet::IpNet;
 use std::path::PathBuf;
@@ -168,10 +168,10 @@ pub struct AuditFilterArgs {
     ///
     /// A day (2026-11-27, midnight UTC) or a time with its zone (2026-11-27T18:30:00Z).
     #[arg(long, value_name = "TIME", value_parser = values::moment)]
-    pub since: Option<Stamp>,
+    pub since: Option<Timestamp>,
     /// Only entries before this moment
     #[arg(long, value_name = "TIME", value_parser = values::moment)]
-    pub until: Option<Stamp>,
+    pub until: Option<Timestamp>,
     /// Only entries of this user, by id or e-mail address; repeatable
     #[arg(long, value_name = "USER", value_delimiter = ',', value_parser = Person::parse)]
     pub user: Vec<Person>,

@@ -1,7 +1,7 @@
 //! Parses the values of flags. Each error says what to type instead.
 
 use crate::model::{
-    Delimiter, IdColumn, InputSource, MaxFailures, QuotaChoice, Rate, RateChoice, RateError, Stamp, StoreUrl,
+    Delimiter, IdColumn, InputSource, MaxFailures, QuotaChoice, Rate, RateChoice, RateError, StoreUrl, Timestamp,
 };
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use ipnet::IpNet;
@@ -149,11 +149,11 @@ pub(super) fn max_failures(text: &str) -> Result<MaxFailures, String> {
 }
 
 /// A moment: RFC 3339, or a day, which begins at midnight UTC.
-pub(super) fn moment(text: &str) -> Result<Stamp, &'static str> {
+pub(super) fn moment(text: &str) -> Result<Timestamp, &'static str> {
     let text = text.trim();
     let is_day = text.len() == 10 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
     let day = is_day.then(|| format!("{text}T00:00:00Z"));
-    Stamp::parse(day.as_deref().unwrap_or(text))
+    Timestamp::parse(day.as_deref().unwrap_or(text))
         .ok_or("must be a day or a time with its zone, e.g. 2026-11-27 or 2026-11-27T18:30:00Z")
 }
 
@@ -277,7 +277,7 @@ mod tests {
             ("2026-11", None),
             ("yesterday", None),
         ] {
-            assert_eq!(moment(text).ok().map(Stamp::rfc3339_seconds).as_deref(), want, "{text}");
+            assert_eq!(moment(text).ok().map(Timestamp::rfc3339_seconds).as_deref(), want, "{text}");
         }
     }
 

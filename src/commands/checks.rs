@@ -2,7 +2,7 @@
 
 use crate::commands::listing;
 use crate::commands::token::Identified;
-use crate::model::{CheckMark, Checked, LimitUse, RateChoice, Stamp, TeamId};
+use crate::model::{CheckMark, Checked, LimitUse, RateChoice, TeamId, Timestamp};
 use crate::output::{WEAKENED, clean, format_duration, limit_words};
 use crate::slack::{AuthTest, Proxy, Token};
 use std::fmt::Write as _;
@@ -227,13 +227,13 @@ pub fn times(identified: &Identified, run: Option<Duration>, renewable: bool) ->
     [expiry(auth.expires_in, run, renewable), clock(auth.server_date, *asked_at, *took), round_trip(*took)]
 }
 
-fn apart(one: Stamp, other: Stamp) -> Duration {
+fn apart(one: Timestamp, other: Timestamp) -> Duration {
     Duration::from_millis(one.as_millis().abs_diff(other.as_millis()))
 }
 
 /// Compares this machine's clock with the server's, which has whole seconds. The answer was made at an unknown time
 /// during the call.
-pub fn clock(server: Option<Stamp>, asked_at: Stamp, took: Duration) -> Check {
+pub fn clock(server: Option<Timestamp>, asked_at: Timestamp, took: Duration) -> Check {
     let Some(server) = server else {
         return Check::warning(CLOCK, "the server didn't send its time");
     };
@@ -247,7 +247,7 @@ pub fn clock(server: Option<Stamp>, asked_at: Stamp, took: Duration) -> Check {
 }
 
 /// The users of a rate limit, when its pause ends, and the learned rate.
-pub fn limit(limit: &LimitUse, now: Stamp) -> Check {
+pub fn limit(limit: &LimitUse, now: Timestamp) -> Check {
     let words = limit_words(limit, now);
     match (&limit.closed_until, limit.runs.is_empty()) {
         (None, true) => Check::ok("limit", words),

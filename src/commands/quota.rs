@@ -3,7 +3,7 @@
 use crate::cli::{QUOTA_PASSWORD, RemoteSettings, Settings};
 use crate::engine::clock::{Clock, wall};
 use crate::engine::ports::{LimitNews, LimitReport, QuotaStore};
-use crate::model::{LimitUse, QuotaChoice, RateChoice, Stamp, StoreUrl};
+use crate::model::{LimitUse, QuotaChoice, RateChoice, StoreUrl, Timestamp};
 use crate::quota::record::{BucketRecord, Member};
 use crate::quota::{self, FileStore, RedisStore, SharedLimits};
 use crate::slack::ApiUrl;
@@ -130,7 +130,7 @@ impl LimitKey<'_> {
         Ok(uses.filter(|limit| !limit.is_unused()).collect())
     }
 
-    fn use_of(&self, (key, record): (String, BucketRecord), methods: &[&str], now: Stamp) -> Option<LimitUse> {
+    fn use_of(&self, (key, record): (String, BucketRecord), methods: &[&str], now: Timestamp) -> Option<LimitUse> {
         let (organization, limit) = key.split_once(' ')?;
         let is_ours = self.organization.is_none_or(|ours| ours == organization);
         let is_of_method = methods.contains(&limit.split(' ').next().unwrap_or_default());

@@ -5,7 +5,7 @@ use crate::commands::waiting::{self, blocking};
 use crate::engine::clock::Clock;
 use crate::engine::retry;
 use crate::error::RunError;
-use crate::model::{Stamp, UNSTATED_PAUSE, format_duration};
+use crate::model::{Timestamp, UNSTATED_PAUSE, format_duration};
 use crate::slack::{self, AuthTest, CallError, Client, Token, TokenSource, token};
 use secrecy::SecretString;
 use std::ffi::OsString;
@@ -67,7 +67,7 @@ impl Patience {
 pub struct Identified {
     pub auth: AuthTest,
     /// This machine's clock before the call.
-    pub asked_at: Stamp,
+    pub asked_at: Timestamp,
     pub took: Duration,
 }
 

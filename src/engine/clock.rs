@@ -1,6 +1,6 @@
 //! The only place that reads the time.
 
-use crate::model::Stamp;
+use crate::model::Timestamp;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 
@@ -9,7 +9,7 @@ use tokio::time::Instant;
 pub struct Now {
     /// Monotonic time since the start of the [`Clock`]. In tests, tokio's paused clock controls it.
     pub at: Duration,
-    pub wall: Stamp,
+    pub wall: Timestamp,
 }
 
 /// The clock of a run. All copies count from the same moment.
@@ -52,7 +52,7 @@ impl Clock {
 /// The wall clock; a time before 1970 becomes 1970.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "this is the place")]
-pub fn wall() -> Stamp {
+pub fn wall() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Stamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }

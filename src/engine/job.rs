@@ -6,7 +6,7 @@ use super::permit::CallHandle;
 use super::ports::Request;
 use super::retry;
 use super::user_batch::{UserBatch, instead_of};
-use crate::model::{Outcome, Rejection, Reply, Row, SessionTarget, Stamp, Status, Target, TeamId, UserId};
+use crate::model::{Outcome, Rejection, Reply, Row, SessionTarget, Status, Target, TeamId, Timestamp, UserId};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +29,7 @@ pub struct Job {
     /// 429s received.
     rate_limited: u32,
     /// When the first call was sent.
-    first_sent_at: Option<Stamp>,
+    first_sent_at: Option<Timestamp>,
     /// Whether an attempt of this run or of one that died may have taken effect.
     may_be_gone: bool,
     /// Whether a call for more users than these was accepted for some of them, which Slack didn't name.

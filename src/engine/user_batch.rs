@@ -235,7 +235,7 @@ impl UserBatcher {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Fields, Stamp, Status};
+    use crate::model::{Fields, Status, Timestamp};
 
     fn batcher(users: &[&str]) -> UserBatcher {
         let mut batcher = UserBatcher::new(users.len() as u64);
@@ -262,7 +262,7 @@ mod tests {
     }
 
     fn outcome() -> Outcome {
-        let sent = Outcome::bare(Status::Requested, Stamp::from_millis(0));
+        let sent = Outcome::bare(Status::Requested, Timestamp::from_millis(0));
         Outcome { http_status: Some(200), attempts: 1, ..sent }
     }
 

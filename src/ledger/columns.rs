@@ -1,6 +1,6 @@
 //! The header of a results file, and the encoding of texts from outside.
 
-use crate::model::{ColumnValue, Fields, Outcome, RESULT_COLUMNS, ResultColumn, Stamp};
+use crate::model::{ColumnValue, Fields, Outcome, RESULT_COLUMNS, ResultColumn, Timestamp};
 use csv::{QuoteStyle, Terminator, WriterBuilder};
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
@@ -84,7 +84,7 @@ pub(super) fn cell<'a>(
         ColumnValue::Empty => {}
         // Writing to a `String` can't fail.
         ColumnValue::Number(number) => drop(write!(scratch, "{number}")),
-        ColumnValue::Time(time) => Stamp::push_to(time, scratch),
+        ColumnValue::Time(time) => Timestamp::push_to(time, scratch),
         ColumnValue::Text(text) => return printable(text),
     }
     Cow::Borrowed(scratch)

@@ -11,8 +11,8 @@ use super::verified;
 use crate::files::atomic::open_regular;
 use crate::files::{Fingerprint, during, fingerprint, fingerprint_of, sha256_hex};
 use crate::model::{
-    Change, ChangedBy, Digest, FIRST_RUNS, FileCheck, FileRole, FileState, Stamp, Status, StatusRows, StatusTotals,
-    Subject,
+    Change, ChangedBy, Digest, FIRST_RUNS, FileCheck, FileRole, FileState, Status, StatusRows, StatusTotals, Subject,
+    Timestamp,
 };
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,7 +50,7 @@ pub fn subject_to_be(role: FileRole, path: &Path, manifest: &Path, text: &str) -
 /// If the file can't be read or the manifest can't be written.
 pub fn save_step(
     manifest: &mut Manifest,
-    (step, at): (ChangedBy, Stamp),
+    (step, at): (ChangedBy, Timestamp),
     (role, file): (FileRole, &Path),
     path: &Path,
 ) -> io::Result<()> {

@@ -5,7 +5,7 @@
 
 use super::listing::Listing;
 use crate::files::during;
-use crate::model::Stamp;
+use crate::model::Timestamp;
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::Path;
@@ -13,7 +13,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 /// `None` if it isn't a regular file.
 #[must_use]
-pub fn at(path: &Path) -> Option<Stamp> {
+pub fn at(path: &Path) -> Option<Timestamp> {
     let found = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
     if let Ok(Some(listing)) = Listing::of(path)
         && listing.describes(found.len())
@@ -22,14 +22,14 @@ pub fn at(path: &Path) -> Option<Stamp> {
     }
     let changed = found.modified().ok()?;
     let millis = changed.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-    i64::try_from(millis).ok().map(Stamp::from_millis)
+    i64::try_from(millis).ok().map(Timestamp::from_millis)
 }
 
 /// Sets the time of the list at `path`.
 ///
 /// # Errors
 /// If the file can't be opened or its time can't be set.
-pub fn set(path: &Path, began: Stamp) -> io::Result<()> {
+pub fn set(path: &Path, began: Timestamp) -> io::Result<()> {
     let since = Duration::from_millis(u64::try_from(began.as_millis()).unwrap_or(0));
     let file = OpenOptions::new().write(true).open(path);
     file.and_then(|file| file.set_modified(UNIX_EPOCH + since)).map_err(during("set the time of", path))
@@ -45,8 +45,8 @@ mod tests {
         let path = folder.path().join("list.csv");
         assert_eq!(at(&path), None);
         fs::write(&path, "x").unwrap();
-        set(&path, Stamp::from_millis(1_700_000_000_042)).unwrap();
-        assert_eq!(at(&path), Some(Stamp::from_millis(1_700_000_000_042)));
+        set(&path, Timestamp::from_millis(1_700_000_000_042)).unwrap();
+        assert_eq!(at(&path), Some(Timestamp::from_millis(1_700_000_000_042)));
         assert_eq!(fs::read_to_string(&path).unwrap(), "x");
         assert_eq!(at(folder.path()), None, "a folder is no list");
     }

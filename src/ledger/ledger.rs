@@ -13,7 +13,7 @@ use super::seal_files;
 use crate::engine::ports::Unwritable;
 use crate::files::Fingerprint;
 use crate::model::{
-    BucketKind, Event, Fields, FileRole, IdColumns, InputRecord, Run, RunCounts, Snapshot, Stamp, TokenOwner,
+    BucketKind, Event, Fields, FileRole, IdColumns, InputRecord, Run, RunCounts, Snapshot, Timestamp, TokenOwner,
 };
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ pub struct Ledger {
     columns: IdColumns,
     manifest: Manifest,
     files: RunFiles,
-    saved_at: Stamp,
+    saved_at: Timestamp,
     until_next_save: Duration,
 }
 
@@ -35,7 +35,7 @@ pub struct Ledger {
 pub struct NewRun {
     pub tool_version: &'static str,
     pub run: Run,
-    pub started: Stamp,
+    pub started: Timestamp,
     pub input: InputRecord,
     pub header: Fields,
     pub columns: IdColumns,
@@ -65,7 +65,7 @@ pub struct Ending<'a> {
     pub is_fault: bool,
     /// Rows that were sent, and whose answer is unclear or not recorded.
     pub in_doubt: &'a [u64],
-    pub ended_at: Stamp,
+    pub ended_at: Timestamp,
     pub stop_reason: Option<String>,
     /// Whether the input couldn't be read completely. Its rows can't be copied then, which isn't an error of the
     /// output.
@@ -223,7 +223,7 @@ impl Ledger {
     ///
     /// # Errors
     /// If something couldn't be recorded. No call of these events may be made then.
-    pub fn record(&mut self, events: &[Event], now: Stamp) -> Result<(), Unwritable> {
+    pub fn record(&mut self, events: &[Event], now: Timestamp) -> Result<(), Unwritable> {
         let kept = self.keep(events);
         for event in events {
             self.note(event, now);
@@ -280,7 +280,7 @@ impl Ledger {
     }
 
     /// Updates the pacing in the manifest.
-    fn note(&mut self, event: &Event, now: Stamp) {
+    fn note(&mut self, event: &Event, now: Timestamp) {
         let Some(run) = self.manifest.current() else { return };
         match event {
             Event::Estimate { team, per_minute } => run.pacing.note_estimate(now, team.as_ref(), *per_minute),
@@ -307,7 +307,7 @@ impl Ledger {
     }
 
     /// Saves the manifest if it is due. Only for observers: what a resumed run needs was saved at the start.
-    pub fn save_if_due(&mut self, snapshot: &Snapshot, now: Stamp) {
+    pub fn save_if_due(&mut self, snapshot: &Snapshot, now: Timestamp) {
         let since = u64::try_from(now.as_millis() - self.saved_at.as_millis()).unwrap_or_default();
         if Duration::from_millis(since) < self.until_next_save {
             return;

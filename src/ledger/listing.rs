@@ -5,7 +5,7 @@
 
 use crate::files::atomic::{self, read_regular};
 use crate::files::{Fingerprint, PRIVATE, during, fingerprint};
-use crate::model::Stamp;
+use crate::model::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -27,9 +27,9 @@ pub struct Listing {
     format_version: u64,
     tool_version: String,
     /// Sessions that began later may be missing.
-    pub began_at: Stamp,
+    pub began_at: Timestamp,
     /// `None` before the last page.
-    pub finished_at: Option<Stamp>,
+    pub finished_at: Option<Timestamp>,
     /// Whether it is finished and has every matching session.
     pub complete: bool,
     pub api_host: String,
@@ -73,7 +73,7 @@ pub struct OthersFile {
 
 impl Listing {
     #[must_use]
-    pub fn new(began_at: Stamp, api_host: String, organization: Option<String>, filters: Filters) -> Self {
+    pub fn new(began_at: Timestamp, api_host: String, organization: Option<String>, filters: Filters) -> Self {
         Self {
             format_version: FORMAT_VERSION,
             tool_version: env!("CARGO_PKG_VERSION").into(),
@@ -150,7 +150,7 @@ impl Listing {
     ///
     /// # Errors
     /// If the files can't be read.
-    pub fn finish(&mut self, at: Stamp, output: &Path, others: Option<&Path>) -> io::Result<()> {
+    pub fn finish(&mut self, at: Timestamp, output: &Path, others: Option<&Path>) -> io::Result<()> {
         self.output = Written::whole(fingerprint(output)?);
         if let Some((others, path)) = self.others.as_mut().zip(others) {
             others.written = Written::whole(fingerprint(path)?);
@@ -193,7 +193,7 @@ impl Written {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Stamp;
+    use crate::model::Timestamp;
     use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
@@ -204,18 +204,18 @@ mod tests {
         assert!(path.ends_with("list.csv.listing.json"));
         assert_eq!(Listing::load(&path).unwrap(), None);
         let filters = Filters::from([("ip".into(), vec!["192.0.2.0/24".into()])]);
-        let mut listing = Listing::new(Stamp::from_millis(7), "slack.com".into(), Some("E1".into()), filters);
+        let mut listing = Listing::new(Timestamp::from_millis(7), "slack.com".into(), Some("E1".into()), filters);
         listing.cursor = Some("abc=".into());
         listing.save(&path).unwrap();
         assert_eq!(Listing::load(&path).unwrap(), Some(listing.clone()));
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
 
         fs::write(&list, "abc").unwrap();
-        listing.finish(Stamp::from_millis(9), &list, None).unwrap();
+        listing.finish(Timestamp::from_millis(9), &list, None).unwrap();
         assert!(listing.complete && listing.is_finished() && listing.cursor.is_none());
         assert_eq!((listing.output.bytes, listing.output.sha256.as_deref().map(str::len)), (3, Some(64)));
         listing.unreadable = 1;
-        listing.finish(Stamp::from_millis(9), &list, None).unwrap();
+        listing.finish(Timestamp::from_millis(9), &list, None).unwrap();
         assert!(!listing.complete && listing.is_finished());
 
         fs::write(&path, "{}").unwrap();

@@ -15,7 +15,7 @@ use crate::files::atomic::read_regular;
 use crate::files::{during, sha256_hex};
 use crate::model::{
     Change, ChangedBy, Counts, Extra, FIRST_RUNS, FileRole, InputRecord, LAST_RUNS, LeftOutRuns, Remaining, Results,
-    Run, Stamp, StatusRows, StatusTotals, Subject, Verified, Window,
+    Run, StatusRows, StatusTotals, Subject, Timestamp, Verified, Window,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -154,7 +154,7 @@ impl Manifest {
     }
 
     /// Adds a step with the current digest, before the first file of the step is written.
-    pub fn changed_by(&mut self, step: ChangedBy, at: Stamp, run_id: Option<String>) {
+    pub fn changed_by(&mut self, step: ChangedBy, at: Timestamp, run_id: Option<String>) {
         self.history.push(Change { step, at, run_id, previous_sha256: self.sha256.clone() });
         while self.history.len() > FIRST_RUNS + LAST_RUNS {
             self.history.remove(FIRST_RUNS);
@@ -292,7 +292,7 @@ impl fmt::Display for Nonsense {
 /// A run id such as `20261123T184201Z-00c0ffee`: sorts by time and is short. `salt` (random, or a hash of host and
 /// process) distinguishes two runs in the same second.
 #[must_use]
-pub fn run_id(started: Stamp, salt: u32) -> String {
+pub fn run_id(started: Timestamp, salt: u32) -> String {
     let text = started.rfc3339();
     let second: String = text.chars().take_while(|char| *char != '.').filter(char::is_ascii_alphanumeric).collect();
     format!("{second}Z-{salt:08x}")

@@ -3,7 +3,7 @@
 use super::columns::ResultsHeader;
 use crate::files::atomic::open_regular;
 use crate::files::{FileSnapshot, during};
-use crate::model::{Carried, ColumnNames, Fields, IdColumns, Outcome, Stamp, Status};
+use crate::model::{Carried, ColumnNames, Fields, IdColumns, Outcome, Status, Timestamp};
 use csv::{ReaderBuilder, StringRecord, Terminator};
 use std::fmt;
 use std::fs::File;
@@ -308,7 +308,7 @@ impl<'a> View<'a> {
         }
         // Columns that the file doesn't have keep their default.
         let mut line = 0;
-        let mut outcome = Outcome::bare(Status::Unknown, Stamp::from_millis(0));
+        let mut outcome = Outcome::bare(Status::Unknown, Timestamp::from_millis(0));
         for (column, text) in header.ours.iter().zip(text.iter().skip(carried)) {
             (column.read)(text, &mut line, &mut outcome).ok_or(Damage::Column(column.name))?;
         }

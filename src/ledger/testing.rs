@@ -1,6 +1,6 @@
 //! Rows and outcomes for tests, including hostile texts.
 
-use crate::model::{Fields, IdError, Outcome, Rejection, Row, Stamp, Status};
+use crate::model::{Fields, IdError, Outcome, Rejection, Row, Status, Timestamp};
 use proptest::prelude::*;
 
 /// Texts that need quoting or look like separators.
@@ -36,8 +36,8 @@ fn some_words() -> impl Strategy<Value = Option<Box<str>>> {
     prop::option::of(words().prop_filter("none is written as empty", |text| !text.is_empty()).prop_map(Into::into))
 }
 
-fn stamps() -> impl Strategy<Value = Stamp> {
-    (0..4_000_000_000_000_i64).prop_map(Stamp::from_millis)
+fn stamps() -> impl Strategy<Value = Timestamp> {
+    (0..4_000_000_000_000_i64).prop_map(Timestamp::from_millis)
 }
 
 pub(super) fn outcomes() -> impl Strategy<Value = Outcome> {
@@ -88,5 +88,5 @@ pub(super) fn row_of<T: AsRef<str>>(line: u64, texts: &[T]) -> Row {
 }
 
 pub(super) fn ended(status: Status) -> Outcome {
-    Outcome::bare(status, Stamp::from_millis(1_795_459_321_123))
+    Outcome::bare(status, Timestamp::from_millis(1_795_459_321_123))
 }

@@ -1,6 +1,6 @@
 //! Who is using a rate limit, for display before a run.
 
-use super::Stamp;
+use super::Timestamp;
 use serde::Serialize;
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ pub struct LimitUse {
     pub limit: String,
     pub runs: Vec<RunOnLimit>,
     /// When calls are allowed again; `None` if they are allowed now.
-    pub closed_until: Option<Stamp>,
+    pub closed_until: Option<Timestamp>,
     /// The limit in calls a minute, as learned within the last day.
     pub learned_per_minute: Option<f64>,
-    pub learned_at: Option<Stamp>,
+    pub learned_at: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -34,7 +34,7 @@ impl LimitUse {
 
     /// Age of the learned rate.
     #[must_use]
-    pub fn age(&self, now: Stamp) -> Option<Duration> {
+    pub fn age(&self, now: Timestamp) -> Option<Duration> {
         let age = now.as_millis() - self.learned_at?.as_millis();
         Some(Duration::from_millis(u64::try_from(age).unwrap_or(0)))
     }

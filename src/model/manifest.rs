@@ -1,6 +1,6 @@
 //! The members of a manifest about input, results and rows, as they are written.
 
-use super::{ColumnNames, Counts, Extra, Fields, IdColumn, IdColumns, Stamp, Status};
+use super::{ColumnNames, Counts, Extra, Fields, IdColumn, IdColumns, Status, Timestamp};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
@@ -80,8 +80,8 @@ pub struct Remaining {
 /// From the first call to the last record, in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Window {
-    pub from: Stamp,
-    pub to: Stamp,
+    pub from: Timestamp,
+    pub to: Timestamp,
 }
 
 /// Rows by status, over all runs. With `not_reached`, they add up to the rows of the input.
@@ -157,7 +157,7 @@ impl<'de> Deserialize<'de> for StatusRows {
 /// The totals of `verify`, in the member `verified`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Verified {
-    pub at: Stamp,
+    pub at: Timestamp,
     /// The verified file.
     pub file: String,
     /// Records whose session is gone and whose user has no other session.

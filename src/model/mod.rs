@@ -1,6 +1,6 @@
 //! The data types of a run: ids, rows, replies, outcomes, events, totals.
 //!
-//! Uses only the standard library and serde, except for the calendar of [`Stamp`] and the set of lines in
+//! Uses only the standard library and serde, except for the calendar of [`Timestamp`] and the set of lines in
 //! [`PossiblySent`]. Every other module may import this one; it imports nothing of the crate.
 
 mod carried;
@@ -25,11 +25,11 @@ mod reply;
 mod result_columns;
 mod row;
 mod run_record;
-mod stamp;
 pub(crate) mod stop_reason;
 mod subject;
 mod tally;
 mod text;
+mod timestamp;
 mod token_text;
 
 pub use carried::Carried;
@@ -60,9 +60,9 @@ pub use run_record::{
     Approval, CheckMark, Checked, Estimate, Extra, FIRST_RUNS, History, Identity, LAST_RUNS, LeftOutRuns, Pacing,
     Pause, Run, RunCounts,
 };
-pub use stamp::Stamp;
 pub use stop_reason::{StopEntry, StopReason};
 pub use subject::{Change, ChangedBy, Digest, FileCheck, FileRole, FileState, Subject};
 pub use tally::{Counts, Tally};
 pub use text::{clean, counted, thousands};
+pub use timestamp::Timestamp;
 pub use token_text::{begins_as_token, without_possible_tokens, without_tokens};

@@ -1,6 +1,6 @@
 //! Results of rows.
 
-use super::Stamp;
+use super::Timestamp;
 
 /// The `status` column (contract.md, "Results"). The meanings are in the table below.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -238,8 +238,8 @@ pub struct Outcome {
     pub attempts: u32,
     pub rate_limited: u32,
     /// `None` if no call was made.
-    pub first_sent_at: Option<Stamp>,
-    pub finished_at: Stamp,
+    pub first_sent_at: Option<Timestamp>,
+    pub finished_at: Timestamp,
     /// `x-slack-req-id` of the deciding answer.
     pub request_id: Option<Box<str>>,
 }
@@ -247,7 +247,7 @@ pub struct Outcome {
 impl Outcome {
     /// Only with a status.
     #[must_use]
-    pub fn bare(status: Status, finished_at: Stamp) -> Self {
+    pub fn bare(status: Status, finished_at: Timestamp) -> Self {
         Self {
             status,
             error: None,

@@ -1,6 +1,6 @@
 //! The columns that results have after those of the input: name, encoding and decoding of each.
 
-use super::{Outcome, Stamp, Status};
+use super::{Outcome, Status, Timestamp};
 
 /// The value of a column, which files and JSON write in their own format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,7 +10,7 @@ pub enum ColumnValue<'a> {
     Number(u64),
     /// May come from any server, so every writer has to clean it.
     Text(&'a str),
-    Time(Stamp),
+    Time(Timestamp),
 }
 
 pub struct ResultColumn {
@@ -93,7 +93,7 @@ pub const RESULT_COLUMNS: [ResultColumn; 10] = [
         is_required: false,
         value: |_, outcome| outcome.first_sent_at.map_or(ColumnValue::Empty, ColumnValue::Time),
         read: |text, _, outcome| {
-            outcome.first_sent_at = if text.is_empty() { None } else { Some(Stamp::parse(text)?) };
+            outcome.first_sent_at = if text.is_empty() { None } else { Some(Timestamp::parse(text)?) };
             Some(())
         },
     },
@@ -102,7 +102,7 @@ pub const RESULT_COLUMNS: [ResultColumn; 10] = [
         is_required: true,
         value: |_, outcome| ColumnValue::Time(outcome.finished_at),
         read: |text, _, outcome| {
-            outcome.finished_at = Stamp::parse(text)?;
+            outcome.finished_at = Timestamp::parse(text)?;
             Some(())
         },
     },

@@ -1,6 +1,6 @@
 //! The members of a manifest about runs, as they are written. Later versions and other commands may add members.
 
-use super::{BucketKind, SessionKind, Stamp, TeamId, TokenOwner};
+use super::{BucketKind, SessionKind, TeamId, Timestamp, TokenOwner};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::time::Duration;
@@ -40,9 +40,9 @@ impl LeftOutRuns {
 pub struct Run {
     /// See [`crate::ledger::manifest::run_id`].
     pub run_id: String,
-    pub started_at: Stamp,
+    pub started_at: Timestamp,
     /// `None` while the run is going on, and if it died.
-    pub ended_at: Option<Stamp>,
+    pub ended_at: Option<Timestamp>,
     pub host: String,
     pub pid: u32,
     /// `None` like `ended_at`.
@@ -131,12 +131,12 @@ pub struct Pacing {
 
 impl Pacing {
     /// Adds a change of the estimate; the arguments are those of `Event::Estimate`.
-    pub fn note_estimate(&mut self, at: Stamp, team: Option<&TeamId>, per_minute: f64) {
+    pub fn note_estimate(&mut self, at: Timestamp, team: Option<&TeamId>, per_minute: f64) {
         self.estimate_history.push(Estimate { at, team: team.map(TeamId::to_string), per_minute });
     }
 
     /// Adds a pause of another run; the arguments are those of `Event::PausedByOthers`.
-    pub fn note_others_pause(&mut self, at: Stamp, team: Option<&TeamId>, pause: Duration) {
+    pub fn note_others_pause(&mut self, at: Timestamp, team: Option<&TeamId>, pause: Duration) {
         let (team, pause_seconds) = (team.map(TeamId::to_string), pause.as_secs_f64());
         self.pauses_of_others.push(OthersPause { at, team, pause_seconds });
     }
@@ -144,7 +144,7 @@ impl Pacing {
     /// Adds a change of the share; the arguments are those of `Event::Shared`.
     pub fn note_share(
         &mut self,
-        at: Stamp,
+        at: Timestamp,
         team: Option<&TeamId>,
         runs: u32,
         is_incident: bool,
@@ -154,7 +154,7 @@ impl Pacing {
     }
 
     /// Adds a 429; the arguments are those of `Event::RateLimited`.
-    pub fn note_rate_limit(&mut self, at: Stamp, team: Option<&TeamId>, pause: Duration, stated: Option<Duration>) {
+    pub fn note_rate_limit(&mut self, at: Timestamp, team: Option<&TeamId>, pause: Duration, stated: Option<Duration>) {
         let (team, pause_seconds) = (team.map(TeamId::to_string), pause.as_secs_f64());
         let stated_seconds = stated.map(|stated| stated.as_secs_f64());
         self.rate_limits.push(Pause { at, team, pause_seconds, stated: stated.is_some(), stated_seconds });
@@ -216,7 +216,7 @@ pub struct RunCounts {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Estimate {
-    pub at: Stamp,
+    pub at: Timestamp,
     /// The workspace of the bucket; `None` if all rows share one bucket.
     pub team: Option<String>,
     pub per_minute: f64,
@@ -224,7 +224,7 @@ pub struct Estimate {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Pause {
-    pub at: Stamp,
+    pub at: Timestamp,
     /// The workspace of the bucket; `None` if all rows share one bucket.
     pub team: Option<String>,
     /// From `at` on.
@@ -240,7 +240,7 @@ pub struct Pause {
 /// A pause of another run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OthersPause {
-    pub at: Stamp,
+    pub at: Timestamp,
     /// The workspace of the bucket; `None` if all rows share one bucket.
     pub team: Option<String>,
     /// From `at` on.
@@ -250,7 +250,7 @@ pub struct OthersPause {
 /// A change of the share of the limit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Share {
-    pub at: Stamp,
+    pub at: Timestamp,
     /// The workspace of the bucket; `None` if all rows share one bucket.
     pub team: Option<String>,
     pub other_runs: u32,

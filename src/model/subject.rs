@@ -1,6 +1,6 @@
 //! The digests in a manifest: of other files, and of its own earlier states.
 
-use super::Stamp;
+use super::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -65,7 +65,7 @@ impl FileRole {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     pub step: ChangedBy,
-    pub at: Stamp,
+    pub at: Timestamp,
     /// If the step started a run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_id: Option<String>,

@@ -287,8 +287,8 @@ pub(super) mod tests {
     use super::*;
     use crate::model::stop_reason::tests::every_reason;
     use crate::model::{
-        BucketKind, ErrorCode, Fields, IdentifyBy, LogFormat, ScreenMode, SessionId, Stamp, Status, StopReason, Target,
-        TokenOwner, UserId, Verbosity,
+        BucketKind, ErrorCode, Fields, IdentifyBy, LogFormat, ScreenMode, SessionId, Status, StopReason, Target,
+        Timestamp, TokenOwner, UserId, Verbosity,
     };
 
     pub(in crate::output) fn sentence(event: &Event) -> String {
@@ -313,8 +313,8 @@ pub(super) mod tests {
             http_status: Some(200),
             attempts: 2,
             rate_limited: 1,
-            first_sent_at: Some(Stamp::from_millis(1_700_000_000_000)),
-            finished_at: Stamp::from_millis(1_700_000_001_000),
+            first_sent_at: Some(Timestamp::from_millis(1_700_000_000_000)),
+            finished_at: Timestamp::from_millis(1_700_000_001_000),
             request_id: Some("r1".into()),
         };
         Event::Ended { row: Box::new(row), outcome }

@@ -11,7 +11,7 @@ use super::files::{Closed, LineSink, Taken, begins_as};
 use super::style::WEAKENED;
 use super::summary::Summary;
 use super::text::clean;
-use crate::model::{Counts, Event, Stamp};
+use crate::model::{Counts, Event, Timestamp};
 use serde::{Serialize, Serializer};
 use std::borrow::Cow;
 use std::io;
@@ -42,12 +42,12 @@ impl EventLog {
         begins_as(path, r#"{"v":1,"at":""#)
     }
 
-    pub fn started(&mut self, at: Stamp, run_id: &str, rehearsal: bool, rows: u64) {
+    pub fn started(&mut self, at: Timestamp, run_id: &str, rehearsal: bool, rows: u64) {
         self.write(at, &RunLine::RunStarted { run_id: clean(run_id), rehearsal, rows });
     }
 
     /// Never waits and never fails.
-    pub fn event(&mut self, at: Stamp, event: &Event) {
+    pub fn event(&mut self, at: Timestamp, event: &Event) {
         with_entry(event, |entry| self.write(at, &entry));
     }
 
@@ -57,7 +57,7 @@ impl EventLog {
     }
 
     /// Writes the end of the run. Waits for the reader of a pipe, at most 5 s.
-    pub fn ended(mut self, at: Stamp, summary: &Summary, exit_code: u8) {
+    pub fn ended(mut self, at: Timestamp, summary: &Summary, exit_code: u8) {
         let Summary { run_id, counts, calls, manifest_sha256, .. } = summary;
         self.write(
             at,
@@ -82,7 +82,7 @@ impl EventLog {
         }
     }
 
-    fn write(&mut self, at: Stamp, body: &impl Serialize) {
+    fn write(&mut self, at: Timestamp, body: &impl Serialize) {
         if self.left_out > 0 {
             let lines = std::mem::take(&mut self.left_out);
             // If this line doesn't fit either, it counts as left out.
@@ -96,7 +96,7 @@ impl EventLog {
     }
 
     /// Returns false if the queue is full.
-    fn line(&mut self, at: Stamp, body: &impl Serialize) -> bool {
+    fn line(&mut self, at: Timestamp, body: &impl Serialize) -> bool {
         let Some(sink) = &mut self.sink else { return true };
         match sink.take(render(at, body)) {
             Taken::Yes => true,
@@ -110,7 +110,7 @@ impl EventLog {
     }
 }
 
-fn render(at: Stamp, body: &impl Serialize) -> String {
+fn render(at: Timestamp, body: &impl Serialize) -> String {
     let line = EventLine { v: 1, at: at.rfc3339(), body };
     let mut line = serde_json::to_string(&line).expect("texts, numbers and lists of them");
     line.push('\n');
@@ -168,8 +168,8 @@ mod tests {
     use serde_json::{Value, json};
     use std::collections::{BTreeMap, BTreeSet};
 
-    fn at() -> Stamp {
-        Stamp::from_millis(1_700_000_000_042)
+    fn at() -> Timestamp {
+        Timestamp::from_millis(1_700_000_000_042)
     }
 
     fn object(event: &Event) -> Value {

@@ -5,7 +5,7 @@
 
 use super::files::{begins_as, replace};
 use super::summary::Summary;
-use crate::model::Stamp;
+use crate::model::Timestamp;
 use std::fmt::Write as _;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
@@ -19,7 +19,7 @@ const LAST_SUCCESS: &str = "slack_revoke_last_success_timestamp_seconds";
 /// How a run ended, or was refused.
 #[derive(Debug, Clone, Copy)]
 pub struct ExitInfo {
-    pub at: Stamp,
+    pub at: Timestamp,
     pub exit_code: u8,
     /// A drill revokes nothing, so it is no success.
     pub is_rehearsal: bool,
@@ -51,17 +51,17 @@ pub fn is_at(path: &Path) -> io::Result<bool> {
 }
 
 /// The time of the last success in metrics written before.
-fn last_success(text: &str) -> Option<Stamp> {
+fn last_success(text: &str) -> Option<Timestamp> {
     let value = text.lines().find_map(|line| line.strip_prefix(LAST_SUCCESS)?.strip_prefix(' '))?;
     let (seconds, millis) = value.trim().split_once('.')?;
     let millis: i64 = if millis.len() == 3 { millis.parse().ok()? } else { return None };
-    Some(Stamp::from_millis(seconds.parse::<i64>().ok()?.checked_mul(1000)?.checked_add(millis)?))
+    Some(Timestamp::from_millis(seconds.parse::<i64>().ok()?.checked_mul(1000)?.checked_add(millis)?))
 }
 
 /// The text, in Prometheus' exposition format. `success` is when a run last ended with 0, this one included. Its series is
 /// there from the first run on, 0 before the first success: an alert on its age can't fire on a series that is absent.
 #[must_use]
-pub fn render(summary: Option<&Summary>, end: &ExitInfo, success: Option<Stamp>) -> String {
+pub fn render(summary: Option<&Summary>, end: &ExitInfo, success: Option<Timestamp>) -> String {
     let mut text = String::new();
     if let Some(summary) = summary {
         of_rows(&mut text, summary);
@@ -75,7 +75,7 @@ pub fn render(summary: Option<&Summary>, end: &ExitInfo, success: Option<Stamp>)
         "When the last run ended, or was refused.",
         unix(end.at),
     );
-    let success = unix(success.unwrap_or(Stamp::from_millis(0)));
+    let success = unix(success.unwrap_or(Timestamp::from_millis(0)));
     gauge(&mut text, LAST_SUCCESS, "When a run last ended with exit code 0; 0 if none did.", success);
     gauge(&mut text, "slack_revoke_exit_code", "Exit code of the last run.", end.exit_code);
     text
@@ -104,8 +104,8 @@ fn seconds(duration: Duration) -> String {
 }
 
 /// Seconds since the epoch.
-fn unix(stamp: Stamp) -> String {
-    let millis = stamp.as_millis();
+fn unix(timestamp: Timestamp) -> String {
+    let millis = timestamp.as_millis();
     format!("{}.{:03}", millis.div_euclid(1000), millis.rem_euclid(1000))
 }
 
@@ -140,7 +140,7 @@ mod tests {
 
     fn end(exit_code: u8, at: i64) -> ExitInfo {
         let input_age = Some(Duration::from_secs(90));
-        ExitInfo { at: Stamp::from_millis(at), exit_code, is_rehearsal: false, input_age }
+        ExitInfo { at: Timestamp::from_millis(at), exit_code, is_rehearsal: false, input_age }
     }
 
     fn numbers() -> Summary {

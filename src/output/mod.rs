@@ -1,7 +1,7 @@
 //! The output of a run: progress bar, lines, summary, plan, events and metrics.
 //!
 //! Output never blocks the dispatcher, and a failed write never stops a run. Text from the input or from Slack is cleaned
-//! ([`clean`]) before it is shown. Wall-clock time is passed in as [`crate::model::Stamp`].
+//! ([`clean`]) before it is shown. Wall-clock time is passed in as [`crate::model::Timestamp`].
 //!
 //! A run: [`Console::stderr`], [`install_logs`], [`Screen::start`], then each event and snapshot, [`Screen::finish`], and
 //! [`summary::show`].

@@ -2,7 +2,7 @@
 
 use super::files::json_text;
 use super::text::{clean, counted, format_duration, local, rate, thousands, without_userinfo, wrapped};
-use crate::model::{InvalidRow, LimitUse, Rate, RateChoice, SessionKind, Stamp};
+use crate::model::{InvalidRow, LimitUse, Rate, RateChoice, SessionKind, Timestamp};
 use jiff::tz::TimeZone;
 use serde::{Serialize, Serializer};
 use std::time::Duration;
@@ -53,7 +53,7 @@ pub struct PlanFacts {
     pub learnt_per_minute: Option<f64>,
     /// Who else draws on the limits that it needs, and what is known of them.
     pub limits: Vec<LimitUse>,
-    pub now: Stamp,
+    pub now: Timestamp,
     pub api_host: String,
     /// The proxy that the environment names; shown without its credentials.
     #[serde(serialize_with = "proxy")]
@@ -141,9 +141,9 @@ impl PlanFacts {
 
     /// When it would end, were it begun now.
     #[must_use]
-    pub fn ends_at(&self) -> Option<Stamp> {
+    pub fn ends_at(&self) -> Option<Timestamp> {
         let millis = i64::try_from(self.duration()?.as_millis()).ok()?;
-        Some(Stamp::from_millis(self.now.as_millis().checked_add(millis)?))
+        Some(Timestamp::from_millis(self.now.as_millis().checked_add(millis)?))
     }
 
     /// `resetBulk` calls that would end every session of the users named; `None` if a row names no user.
@@ -171,7 +171,7 @@ pub fn plan_json(facts: &PlanFacts) -> String {
         to_send: facts.to_send(),
         calls: facts.calls(),
         estimated_seconds: facts.duration().map(|duration| duration.as_secs()),
-        ends_at: facts.ends_at().map(Stamp::rfc3339),
+        ends_at: facts.ends_at().map(Timestamp::rfc3339),
         reset_bulk_calls: facts.reset_bulk_calls(),
     };
     json_text(&plan)
@@ -294,7 +294,7 @@ fn auto_words(start: Rate, max: Rate) -> String {
 
 /// Who draws on a limit, until when it is closed, and what was learned of it.
 #[must_use]
-pub fn limit_words(limit: &LimitUse, now: Stamp) -> String {
+pub fn limit_words(limit: &LimitUse, now: Timestamp) -> String {
     let mut parts = Vec::new();
     if let Some(until) = limit.closed_until {
         let left = u64::try_from(until.as_millis() - now.as_millis()).unwrap_or(0);

@@ -3,7 +3,7 @@
 use super::console::Console;
 use super::style::{NOTICE, Palette};
 use super::text::{clean, counted, format_duration, rate, thousands, wrapped};
-use crate::model::{Approval, Counts, LogFormat, Pacing, Stamp, Status, StopReason, Tone, UserId, Verbosity};
+use crate::model::{Approval, Counts, LogFormat, Pacing, Status, StopReason, Timestamp, Tone, UserId, Verbosity};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ pub struct Summary {
     pub files: SummaryFiles,
     pub run_id: String,
     /// From the first call to the last answer; `None` if nothing was sent.
-    pub window: Option<(Stamp, Stamp)>,
+    pub window: Option<(Timestamp, Timestamp)>,
     /// The owner of the token, from `auth.test`.
     pub actor: Option<String>,
     pub approval: Option<Approval>,

@@ -1,6 +1,6 @@
 //! Text for display. Pure.
 
-use crate::model::Stamp;
+use crate::model::Timestamp;
 pub use crate::model::{clean, counted, format_duration, thousands};
 use jiff::tz::TimeZone;
 
@@ -50,8 +50,8 @@ pub fn rate(per_minute: f64) -> String {
 
 /// In minutes, in a time zone: `2026-11-24 03:20 CET`.
 #[must_use]
-pub fn local(stamp: Stamp, zone: &TimeZone) -> String {
-    stamp.timestamp().to_zoned_datetime(zone.clone()).strftime("%Y-%m-%d %H:%M %Z").to_string()
+pub fn local(timestamp: Timestamp, zone: &TimeZone) -> String {
+    timestamp.to_jiff().to_zoned_datetime(zone.clone()).strftime("%Y-%m-%d %H:%M %Z").to_string()
 }
 
 /// Removes user and password from a URL.
@@ -72,7 +72,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_stamp_panics(millis: i64) {
-            prop_assert!(Stamp::from_millis(millis).rfc3339().ends_with('Z'));
+            prop_assert!(Timestamp::from_millis(millis).rfc3339().ends_with('Z'));
         }
     }
 
@@ -95,12 +95,12 @@ mod tests {
 
     #[test]
     fn stamps_are_written_in_utc_and_on_a_local_clock() {
-        let stamp = Stamp::from_millis(1_700_000_000_042);
-        assert_eq!(stamp.rfc3339(), "2023-11-14T22:13:20.042Z");
-        assert_eq!(stamp.rfc3339_seconds(), "2023-11-14T22:13:20Z");
-        assert_eq!(local(stamp, &TimeZone::UTC), "2023-11-14 22:13 UTC");
+        let timestamp = Timestamp::from_millis(1_700_000_000_042);
+        assert_eq!(timestamp.rfc3339(), "2023-11-14T22:13:20.042Z");
+        assert_eq!(timestamp.rfc3339_seconds(), "2023-11-14T22:13:20Z");
+        assert_eq!(local(timestamp, &TimeZone::UTC), "2023-11-14 22:13 UTC");
         let zone = TimeZone::fixed(jiff::tz::offset(1));
-        assert!(local(stamp, &zone).starts_with("2023-11-14 23:13"), "{}", local(stamp, &zone));
+        assert!(local(timestamp, &zone).starts_with("2023-11-14 23:13"), "{}", local(timestamp, &zone));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use super::limits::Backend;
 use super::record::BucketRecord;
 use crate::files::{during, is_at, private};
-use crate::model::Stamp;
+use crate::model::Timestamp;
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io::{self, Read};
@@ -39,14 +39,14 @@ pub fn folder(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
 #[derive(Debug)]
 pub struct FileStore {
     folder: PathBuf,
-    now: fn() -> Stamp,
+    now: fn() -> Timestamp,
     was_unreadable: bool,
 }
 
 impl FileStore {
     /// Creates nothing before the first step. `now` reads the wall clock.
     #[must_use]
-    pub fn new(folder: PathBuf, now: fn() -> Stamp) -> Self {
+    pub fn new(folder: PathBuf, now: fn() -> Timestamp) -> Self {
         Self { folder, now, was_unreadable: false }
     }
 
@@ -93,7 +93,7 @@ impl FileStore {
 }
 
 impl Backend for FileStore {
-    async fn step<T>(&mut self, key: &str, change: impl Fn(&mut BucketRecord, Stamp) -> T) -> Result<T, Box<str>> {
+    async fn step<T>(&mut self, key: &str, change: impl Fn(&mut BucketRecord, Timestamp) -> T) -> Result<T, Box<str>> {
         let path = self.folder.join(file_name(key)).with_added_extension("json");
         let failed = |doing| {
             let path = path.clone();

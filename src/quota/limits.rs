@@ -2,7 +2,7 @@
 
 use super::record::{BucketRecord, CallAnswer, Member, News, Report};
 use crate::engine::ports::{AnsweredCall, LimitNews, LimitReport, OtherRuns, QuotaStore};
-use crate::model::{Stamp, TeamId};
+use crate::model::{TeamId, Timestamp};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ pub trait Backend {
     fn step<T>(
         &mut self,
         key: &str,
-        change: impl Fn(&mut BucketRecord, Stamp) -> T,
+        change: impl Fn(&mut BucketRecord, Timestamp) -> T,
     ) -> impl Future<Output = Result<T, Box<str>>>;
 }
 
@@ -47,8 +47,8 @@ impl<B: Backend, C: Fn() -> Duration> QuotaStore for SharedLimits<B, C> {
         let seen = self.seen.get(&report.team).copied().unwrap_or(0);
         let key = report.team.as_ref().map_or_else(|| self.scope.clone(), |team| format!("{} {team}", self.scope));
         let (me, elapsed, before) = (&self.me, &self.elapsed, self.moment);
-        let step = |record: &mut BucketRecord, now: Stamp| {
-            let moment = ClockPair { at: elapsed(), stamp: now };
+        let step = |record: &mut BucketRecord, now: Timestamp| {
+            let moment = ClockPair { at: elapsed(), timestamp: now };
             let moment = before.filter(|before| before.agrees_with(moment)).unwrap_or(moment);
             (record.exchange(me, seen, &moment.report(&report), now), moment)
         };
@@ -67,7 +67,7 @@ impl<B: Backend, C: Fn() -> Duration> QuotaStore for SharedLimits<B, C> {
 #[derive(Debug, Clone, Copy)]
 struct ClockPair {
     at: Duration,
-    stamp: Stamp,
+    timestamp: Timestamp,
 }
 
 /// Maximum drift between two exchanges, in milliseconds. A larger difference is a jump of the clock.
@@ -75,17 +75,17 @@ const APART: i64 = 50;
 
 impl ClockPair {
     fn agrees_with(self, other: Self) -> bool {
-        (self.stamp_of(other.at).as_millis() - other.stamp.as_millis()).abs() <= APART
+        (self.timestamp_at(other.at).as_millis() - other.timestamp.as_millis()).abs() <= APART
     }
 
     /// Rounded up, so that no pause becomes shorter.
-    fn stamp_of(self, at: Duration) -> Stamp {
+    fn timestamp_at(self, at: Duration) -> Timestamp {
         let millis = |duration: Duration| i64::try_from(duration.as_micros().div_ceil(1000)).unwrap_or(i64::MAX);
-        Stamp::from_millis(self.stamp.as_millis() + millis(at) - millis(self.at))
+        Timestamp::from_millis(self.timestamp.as_millis() + millis(at) - millis(self.at))
     }
 
-    fn at_of(self, stamp: Stamp) -> Duration {
-        let since = stamp.as_millis() - self.stamp.as_millis();
+    fn at_of(self, timestamp: Timestamp) -> Duration {
+        let since = timestamp.as_millis() - self.timestamp.as_millis();
         let apart = Duration::from_millis(since.unsigned_abs());
         if since < 0 { self.at.saturating_sub(apart) } else { self.at + apart }
     }
@@ -93,19 +93,19 @@ impl ClockPair {
     fn report(self, report: &LimitReport) -> Report {
         let answer = |call: &AnsweredCall| {
             let pause = call.pause.map(|pause| u64::try_from(pause.as_millis()).unwrap_or(u64::MAX));
-            (self.stamp_of(call.sent_at), CallAnswer { at: self.stamp_of(call.at), pause })
+            (self.timestamp_at(call.sent_at), CallAnswer { at: self.timestamp_at(call.at), pause })
         };
         Report {
             wants_call: report.wants_call,
             answers: report.answers.iter().map(answer).collect(),
-            closed_until: self.stamp_of(report.paused_until),
+            closed_until: self.timestamp_at(report.paused_until),
             rate: report.rate,
             rows_left: report.rows_left,
         }
     }
 
     fn news(self, news: &News, now: Duration) -> LimitNews {
-        let answer = |(sent_at, answer): &(Stamp, CallAnswer)| AnsweredCall {
+        let answer = |(sent_at, answer): &(Timestamp, CallAnswer)| AnsweredCall {
             sent_at: self.at_of(*sent_at),
             at: self.at_of(answer.at),
             pause: answer.pause.map(Duration::from_millis),

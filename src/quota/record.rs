@@ -4,7 +4,7 @@
 //! engine makes. So each call is made with knowledge of all calls before it.
 
 use super::share::{Lease, share};
-use crate::model::{LimitUse, Priority, RunOnLimit, Stamp};
+use crate::model::{LimitUse, Priority, RunOnLimit, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// Slack counts by the minute.
@@ -25,15 +25,15 @@ pub const LIFETIME: u64 = DAY.unsigned_abs();
 /// A pause with the time at which it was requested, so that a clock that is set back doesn't lengthen it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KnownPause {
-    pub until: Stamp,
-    pub since: Stamp,
+    pub until: Timestamp,
+    pub since: Timestamp,
 }
 
 /// A rate learned from refusals.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct LearnedRate {
     pub per_minute: f64,
-    pub at: Stamp,
+    pub at: Timestamp,
 }
 
 /// A call of the last minute. Revisions show when its parts became known.
@@ -41,14 +41,14 @@ pub struct LearnedRate {
 #[serde(from = "CallRow", into = "CallRow")]
 pub struct Call {
     run: u32,
-    sent_at: Stamp,
+    sent_at: Timestamp,
     revision: u64,
     answer: Option<(CallAnswer, u64)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CallAnswer {
-    pub at: Stamp,
+    pub at: Timestamp,
     /// In milliseconds; `None` if the call was accepted.
     pub pause: Option<u64>,
 }
@@ -58,8 +58,9 @@ type CallRow = (u32, i64, u64, Option<(i64, Option<u64>, u64)>);
 
 impl From<CallRow> for Call {
     fn from((run, sent_at, revision, answer): CallRow) -> Self {
-        let answer = answer.map(|(at, pause, revision)| (CallAnswer { at: Stamp::from_millis(at), pause }, revision));
-        Self { run, sent_at: Stamp::from_millis(sent_at), revision, answer }
+        let answer =
+            answer.map(|(at, pause, revision)| (CallAnswer { at: Timestamp::from_millis(at), pause }, revision));
+        Self { run, sent_at: Timestamp::from_millis(sent_at), revision, answer }
     }
 }
 
@@ -95,9 +96,9 @@ pub struct Member {
 pub struct Report {
     pub wants_call: bool,
     /// Answered calls with the time at which they were sent.
-    pub answers: Vec<(Stamp, CallAnswer)>,
+    pub answers: Vec<(Timestamp, CallAnswer)>,
     /// The end of the pause that the run knows.
-    pub closed_until: Stamp,
+    pub closed_until: Timestamp,
     /// The estimated rate, and whether it was learned from a refusal; `None` for a run with a fixed rate.
     pub rate: Option<(f64, bool)>,
     /// Zero ends the lease.
@@ -111,8 +112,8 @@ pub struct News {
     /// Milliseconds until the limit opens; zero if it is open.
     pub closed_for: u64,
     /// Other runs' calls since the last exchange.
-    pub sent: Vec<Stamp>,
-    pub answers: Vec<(Stamp, CallAnswer)>,
+    pub sent: Vec<Timestamp>,
+    pub answers: Vec<(Timestamp, CallAnswer)>,
     /// Total rate in calls a minute, as estimated by another run; `None` if this run estimates it.
     pub rate: Option<f64>,
     /// The learned rate before this exchange.
@@ -148,7 +149,7 @@ impl BucketRecord {
     }
 
     /// Applies a report, and returns what other runs did since the revision `seen`.
-    pub fn exchange(&mut self, me: &Member, seen: u64, report: &Report, now: Stamp) -> News {
+    pub fn exchange(&mut self, me: &Member, seen: u64, report: &Report, now: Timestamp) -> News {
         self.prune(now);
         let learned = self.learned;
         let run = self.renew(me, report, now);
@@ -190,7 +191,7 @@ impl BucketRecord {
     }
 
     #[must_use]
-    pub fn in_use(mut self, limit: &str, now: Stamp) -> LimitUse {
+    pub fn in_use(mut self, limit: &str, now: Timestamp) -> LimitUse {
         self.prune(now);
         let closed_for = i64::try_from(self.closed_for(now)).unwrap_or(0);
         let run = |lease: Lease| RunOnLimit {
@@ -202,7 +203,7 @@ impl BucketRecord {
         LimitUse {
             limit: limit.into(),
             runs: self.leases.into_iter().map(run).collect(),
-            closed_until: (closed_for > 0).then(|| Stamp::from_millis(now.as_millis() + closed_for)),
+            closed_until: (closed_for > 0).then(|| Timestamp::from_millis(now.as_millis() + closed_for)),
             learned_per_minute: self.learned.map(|learned| learned.per_minute),
             learned_at: self.learned.map(|learned| learned.at),
         }
@@ -210,14 +211,14 @@ impl BucketRecord {
 
     /// Milliseconds until the limit opens. A clock that was set back doesn't lengthen a pause.
     #[must_use]
-    pub fn closed_for(&self, now: Stamp) -> u64 {
+    pub fn closed_for(&self, now: Timestamp) -> u64 {
         let Some(closed) = self.closed else { return 0 };
         let from = now.max(closed.since);
         u64::try_from(closed.until.as_millis() - from.as_millis()).unwrap_or(0)
     }
 
     /// Closes the limit. A pause is never shortened.
-    pub fn close(&mut self, until: Stamp, now: Stamp) {
+    pub fn close(&mut self, until: Timestamp, now: Timestamp) {
         let stated = u64::try_from(until.as_millis().saturating_sub(now.as_millis())).unwrap_or(0);
         if stated > self.closed_for(now) {
             self.closed = Some(KnownPause { until, since: now });
@@ -232,11 +233,11 @@ impl BucketRecord {
 
     /// Removes expired pauses, calls, leases and rates. Times in the future, after a clock was set back, count as
     /// now.
-    fn prune(&mut self, now: Stamp) {
+    fn prune(&mut self, now: Timestamp) {
         if self.closed_for(now) == 0 {
             self.closed = None;
         }
-        let age = |at: Stamp| now.as_millis() - at.as_millis();
+        let age = |at: Timestamp| now.as_millis() - at.as_millis();
         self.calls.iter_mut().filter(|call| call.sent_at > now).for_each(|call| call.sent_at = now);
         self.calls.retain(|call| age(call.sent_at) < MINUTE);
         self.calls.drain(..self.calls.len().saturating_sub(MOST_CALLS));
@@ -245,7 +246,7 @@ impl BucketRecord {
         self.learned = self.learned.filter(|learned| age(learned.at) < DAY);
     }
 
-    fn renew(&mut self, me: &Member, report: &Report, now: Stamp) -> u32 {
+    fn renew(&mut self, me: &Member, report: &Report, now: Timestamp) -> u32 {
         let (rows_left, may_probe) = (report.rows_left, report.rate.is_some());
         let before = self.leases.iter().position(|lease| lease.id == me.id).map(|place| self.leases.remove(place));
         let run = before.map_or_else(
@@ -262,7 +263,7 @@ impl BucketRecord {
         run
     }
 
-    fn take_in(&mut self, run: u32, report: &Report, now: Stamp) {
+    fn take_in(&mut self, run: u32, report: &Report, now: Timestamp) {
         self.close(report.closed_until, now);
         for (sent_at, answer) in &report.answers {
             self.revision += 1;
@@ -286,8 +287,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn at(millis: i64) -> Stamp {
-        Stamp::from_millis(1_000_000_000 + millis)
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millis(1_000_000_000 + millis)
     }
 
     fn member(id: &str) -> Member {
@@ -307,7 +308,7 @@ mod tests {
     }
 
     impl Runs {
-        fn tell(&mut self, run: usize, report: &Report, now: Stamp) -> News {
+        fn tell(&mut self, run: usize, report: &Report, now: Timestamp) -> News {
             let news = self.record.exchange(&member(["one", "two"][run]), self.seen[run], report, now);
             self.seen[run] = news.revision;
             news

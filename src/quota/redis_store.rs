@@ -3,7 +3,7 @@
 
 use super::limits::Backend;
 use super::record::{BucketRecord, LIFETIME};
-use crate::model::{Stamp, StoreUrl};
+use crate::model::{StoreUrl, Timestamp};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, ErrorKind, IntoConnectionInfo, RedisError, RedisResult};
 use std::time::Duration;
@@ -40,7 +40,7 @@ impl RedisStore {
     ///
     /// # Errors
     /// Why the server can't be used.
-    pub async fn look(&mut self, scope: &str) -> Result<(Vec<(String, BucketRecord)>, Stamp), Box<str>> {
+    pub async fn look(&mut self, scope: &str) -> Result<(Vec<(String, BucketRecord)>, Timestamp), Box<str>> {
         self.in_time(async |connection: &mut MultiplexedConnection| records(connection, scope).await).await
     }
 
@@ -77,7 +77,7 @@ impl RedisStore {
 }
 
 impl Backend for RedisStore {
-    async fn step<T>(&mut self, key: &str, change: impl Fn(&mut BucketRecord, Stamp) -> T) -> Result<T, Box<str>> {
+    async fn step<T>(&mut self, key: &str, change: impl Fn(&mut BucketRecord, Timestamp) -> T) -> Result<T, Box<str>> {
         let (answer, is_unreadable) = self
             .in_time(async |connection: &mut MultiplexedConnection| exchange(connection, key, &change).await)
             .await?;
@@ -93,14 +93,14 @@ impl Backend for RedisStore {
 async fn exchange<T>(
     connection: &mut MultiplexedConnection,
     key: &str,
-    change: impl Fn(&mut BucketRecord, Stamp) -> T,
+    change: impl Fn(&mut BucketRecord, Timestamp) -> T,
 ) -> RedisResult<(T, bool)> {
     let name = name_of(key);
     loop {
         let (_, kept, time): (String, Option<Vec<u8>>, ServerTime) =
             redis::pipe().cmd("WATCH").arg(&name).cmd("GET").arg(&name).cmd("TIME").query_async(connection).await?;
         let (mut record, is_unreadable) = BucketRecord::decode(&kept.unwrap_or_default());
-        let now = stamp(time);
+        let now = timestamp(time);
         let answer = change(&mut record, now);
         let for_millis = record.closed_for(now).saturating_add(LIFETIME);
         let mut write = redis::pipe();
@@ -116,7 +116,7 @@ async fn exchange<T>(
 async fn records(
     connection: &mut MultiplexedConnection,
     scope: &str,
-) -> RedisResult<(Vec<(String, BucketRecord)>, Stamp)> {
+) -> RedisResult<(Vec<(String, BucketRecord)>, Timestamp)> {
     let (keys, time): (Vec<String>, ServerTime) =
         redis::pipe().cmd("SMEMBERS").arg(INDEX).cmd("TIME").query_async(connection).await?;
     let mut found = Vec::new();
@@ -126,7 +126,7 @@ async fn records(
         found.extend(kept.map(|kept| (rest.to_owned(), BucketRecord::decode(&kept).0)));
     }
     found.sort_by(|(one, _), (other, _)| one.cmp(other));
-    Ok((found, stamp(time)))
+    Ok((found, timestamp(time)))
 }
 
 fn reason(error: RedisError) -> String {
@@ -147,8 +147,8 @@ fn reason(error: RedisError) -> String {
 /// Seconds and microseconds.
 type ServerTime = (i64, i64);
 
-fn stamp((seconds, micros): ServerTime) -> Stamp {
-    Stamp::from_millis(seconds * 1000 + micros / 1000)
+fn timestamp((seconds, micros): ServerTime) -> Timestamp {
+    Timestamp::from_millis(seconds * 1000 + micros / 1000)
 }
 
 fn name_of(key: &str) -> String {

@@ -1,6 +1,6 @@
 //! Divides an estimate among runs. Pure.
 
-use crate::model::{Priority, Stamp};
+use crate::model::{Priority, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// Minimum share in calls a minute; also the total of all other runs during an incident.
@@ -16,7 +16,7 @@ pub struct Lease {
     pub rows_left: u64,
     /// Whether it can estimate the limit; false for a run with a fixed rate.
     pub may_probe: bool,
-    pub renewed_at: Stamp,
+    pub renewed_at: Timestamp,
 }
 
 /// The share of the run `me`, in calls a minute. Proportional to the remaining rows, with at least one call each.
@@ -71,7 +71,7 @@ mod tests {
             priority: *priority,
             rows_left: *rows_left,
             may_probe: true,
-            renewed_at: Stamp::from_millis(0),
+            renewed_at: Timestamp::from_millis(0),
         };
         runs.iter().enumerate().map(lease).collect()
     }

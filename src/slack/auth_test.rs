@@ -2,7 +2,7 @@
 
 use super::retry_after;
 use super::wire::{Headers, Lenient, clean};
-use crate::model::{Stamp, TeamId, UserId};
+use crate::model::{TeamId, Timestamp, UserId};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ pub struct AuthTest {
     /// The scopes of `x-oauth-scopes`; `None` if the header is missing, which isn't the same as no scope.
     pub scopes: Option<Vec<Box<str>>>,
     /// The `Date` header, in whole seconds.
-    pub server_date: Option<Stamp>,
+    pub server_date: Option<Timestamp>,
 }
 
 impl AuthTest {
@@ -72,7 +72,7 @@ pub(super) fn read(headers: &Headers<'_>, body: &[u8]) -> Option<AuthTest> {
         is_enterprise_install: body.is_enterprise_install.and_then(Lenient::into_value),
         expires_in: body.expires_in.and_then(Lenient::into_value).map(Duration::from_secs),
         scopes: headers.scopes.map(scopes),
-        server_date: headers.date.and_then(retry_after::stamp),
+        server_date: headers.date.and_then(retry_after::http_date),
     })
 }
 
@@ -102,7 +102,7 @@ mod tests {
         assert_eq!((auth.is_enterprise_install, auth.expires_in), (Some(true), Some(Duration::from_hours(12))));
         assert_eq!(auth.has_scope("admin.users:write"), Some(true));
         assert_eq!(auth.has_scope("admin"), Some(false));
-        assert_eq!(auth.server_date, Some(Stamp::from_millis(1_445_412_480_000)));
+        assert_eq!(auth.server_date, Some(Timestamp::from_millis(1_445_412_480_000)));
     }
 
     #[test]

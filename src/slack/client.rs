@@ -8,7 +8,7 @@ use super::wire::{self, Headers};
 use super::{ApiUrl, AuthTest, CallError, ListQuery, ListReply, Proxy, SessionPage, UserPage, UserQuery};
 use super::{auth_test, list, method, users};
 use crate::engine::ports::{self, Permit, Refreshed, SessionApi};
-use crate::model::{Answer, ErrorCode, Reply, SessionKind, Stamp, format_duration};
+use crate::model::{Answer, ErrorCode, Reply, SessionKind, Timestamp, format_duration};
 use reqwest::header::{
     AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
 };
@@ -47,7 +47,7 @@ pub struct ClientConfig {
     /// `--timeout`: one call, from the first packet to the last byte of the answer. Connecting may take half of it.
     pub timeout: Duration,
     /// The wall clock, for a date in `Retry-After` if the answer has no `Date`.
-    pub now: fn() -> Stamp,
+    pub now: fn() -> Timestamp,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -79,7 +79,7 @@ struct ClientInner {
     source: TokenSource,
     /// For calls and for reading the token again.
     timeout: Duration,
-    now: fn() -> Stamp,
+    now: fn() -> Timestamp,
 }
 
 /// An HTTP response before it is interpreted.

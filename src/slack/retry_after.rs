@@ -1,6 +1,6 @@
 //! `Retry-After`: seconds or an HTTP date (RFC 9110, section 10.2.3). The longest of several values is used.
 
-use crate::model::{Stamp, format_duration};
+use crate::model::{Timestamp, format_duration};
 use std::time::{Duration, SystemTime};
 
 /// `Retry-After: 0` means one second (slack.md, "Rate limits").
@@ -15,7 +15,7 @@ const MOST: Duration = Duration::from_hours(10 * 365 * 24);
 /// measured from the `Date` of the answer, so that a wrong clock on this machine can't shorten the pause; without a
 /// `Date`, from `now`.
 #[must_use]
-pub(super) fn pause(header: &str, date: Option<&str>, now: Stamp) -> Option<Duration> {
+pub(super) fn pause(header: &str, date: Option<&str>, now: Timestamp) -> Option<Duration> {
     let from = date.and_then(|date| httpdate::parse_http_date(date.trim_ascii()).ok()).unwrap_or_else(|| moment(now));
     let values: Vec<&str> = header.split(',').collect();
     // A date contains a comma after the day of the week.
@@ -30,7 +30,7 @@ pub(super) fn remark(header: &str) -> Option<String> {
     const SHOWN: usize = 64;
     let shown: String = header.chars().take(SHOWN).collect();
     let whole = |value: &str| !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
-    match pause(header, None, Stamp::from_millis(0)) {
+    match pause(header, None, Timestamp::from_millis(0)) {
         None => Some(format!("Retry-After: {shown:?} can't be read")),
         Some(_) if httpdate::parse_http_date(header.trim_ascii()).is_ok() => None,
         Some(MOST) => Some(format!("Retry-After: {shown:?} is ten years or more if it counts seconds")),
@@ -57,16 +57,16 @@ fn date_until(value: &str, from: SystemTime) -> Option<Duration> {
 }
 
 /// A time before 1970 becomes 1970.
-fn moment(stamp: Stamp) -> SystemTime {
-    let since_epoch = Duration::from_millis(stamp.as_millis().max(0).unsigned_abs());
+fn moment(timestamp: Timestamp) -> SystemTime {
+    let since_epoch = Duration::from_millis(timestamp.as_millis().max(0).unsigned_abs());
     SystemTime::UNIX_EPOCH.checked_add(since_epoch).unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 /// Reads an HTTP date.
 #[must_use]
-pub(super) fn stamp(date: &str) -> Option<Stamp> {
+pub(super) fn http_date(date: &str) -> Option<Timestamp> {
     let since_epoch = httpdate::parse_http_date(date.trim_ascii()).ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
-    i64::try_from(since_epoch.as_millis()).ok().map(Stamp::from_millis)
+    i64::try_from(since_epoch.as_millis()).ok().map(Timestamp::from_millis)
 }
 
 #[cfg(test)]
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn seconds_and_dates_are_read_and_all_else_is_not() {
-        let now = stamp(DATE).unwrap();
+        let now = http_date(DATE).unwrap();
         for (header, date, seconds) in [
             ("30", None, Some(30)),
             (" 3 ", None, Some(3)),
@@ -147,14 +147,14 @@ mod tests {
     proptest! {
         #[test]
         fn any_header_gives_a_bounded_pause_or_none(header in ".{0,40}", date in ".{0,40}", now in any::<i64>()) {
-            if let Some(pause) = pause(&header, Some(&date), Stamp::from_millis(now)) {
+            if let Some(pause) = pause(&header, Some(&date), Timestamp::from_millis(now)) {
                 prop_assert!(pause >= LEAST && pause <= MOST);
             }
         }
 
         #[test]
         fn whole_seconds_are_kept_exactly(seconds in 1_u64..315_360_000) {
-            let asked = pause(&seconds.to_string(), None, Stamp::from_millis(0));
+            let asked = pause(&seconds.to_string(), None, Timestamp::from_millis(0));
             prop_assert_eq!(asked, Some(Duration::from_secs(seconds)));
         }
     }

@@ -2,7 +2,7 @@
 
 use super::retry_after;
 use crate::model::{
-    Answer, CodeClass, ErrorCode, Fault, Reply, Stamp, UNSTATED_PAUSE, is_unsafe_to_print, without_possible_tokens,
+    Answer, CodeClass, ErrorCode, Fault, Reply, Timestamp, UNSTATED_PAUSE, is_unsafe_to_print, without_possible_tokens,
 };
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -119,7 +119,7 @@ impl<'a> ReplyBody<'a> {
 /// Only HTTP 200 with a JSON object whose `ok` is exactly `true` is success (slack.md, "The call"). `now` is used for
 /// a date in `Retry-After` if the answer has no `Date`.
 #[must_use]
-pub fn reply(status: u16, headers: &Headers<'_>, body: &[u8], now: Stamp) -> Reply {
+pub fn reply(status: u16, headers: &Headers<'_>, body: &[u8], now: Timestamp) -> Reply {
     let parsed = ReplyBody::read(body);
     let answer = answer(status, headers, parsed.as_ref(), now);
     let detail = match &answer {
@@ -142,7 +142,7 @@ pub fn reply(status: u16, headers: &Headers<'_>, body: &[u8], now: Stamp) -> Rep
 }
 
 /// Checks for a rate limit first, because no call may ever be made during a pause.
-fn answer(status: u16, headers: &Headers<'_>, body: Option<&ReplyBody<'_>>, now: Stamp) -> Answer {
+fn answer(status: u16, headers: &Headers<'_>, body: Option<&ReplyBody<'_>>, now: Timestamp) -> Answer {
     let code = body.and_then(ReplyBody::code);
     let limited = matches!(code, Some(ErrorCode::Ratelimited | ErrorCode::RateLimited));
     if status == 429 || limited {
@@ -160,12 +160,12 @@ fn answer(status: u16, headers: &Headers<'_>, body: Option<&ReplyBody<'_>>, now:
 }
 
 /// `None` if `Retry-After` is missing or unreadable.
-fn pause(headers: &Headers<'_>, now: Stamp) -> Option<Duration> {
+fn pause(headers: &Headers<'_>, now: Timestamp) -> Option<Duration> {
     retry_after::pause(headers.retry_after.as_deref()?, headers.date, now)
 }
 
 /// The pause that a transient answer other than a rate limit asks for; [`UNSTATED_PAUSE`] if it can't be read.
-fn wait(answer: &Answer, headers: &Headers<'_>, now: Stamp) -> Option<Duration> {
+fn wait(answer: &Answer, headers: &Headers<'_>, now: Timestamp) -> Option<Duration> {
     let may_be_tried_again = match answer {
         Answer::Fault(_) => true,
         Answer::Refused(code) => code.class() == CodeClass::Transient,

@@ -60,7 +60,7 @@ const PLACES: [(&str, &[&str]); 30] = [
     // What `--ip` takes, what it is compared with, and what a proxy is not used for.
     ("ipnet", &["cli/", "commands/listing/filter.rs", "slack/proxy.rs"]),
     // Spans as flags, stamps as columns, times for people; a plan hands over the local time zone.
-    ("jiff", &["cli/values.rs", "model/stamp.rs", "output/", "commands/run/plan.rs"]),
+    ("jiff", &["cli/values.rs", "model/timestamp.rs", "output/", "commands/run/plan.rs"]),
     // The store of the limits, and what addresses of one it takes.
     ("redis", &["quota/redis_store.rs", "cli/values.rs"]),
     ("reqwest", &["slack/"]),
@@ -223,7 +223,7 @@ fn the_model_uses_only_std_and_serde() {
     let crates = PLACES.iter().map(|(name, _)| *name).chain(ANYWHERE);
     let crates: Vec<&str> = crates.filter(|name| *name != "serde").collect();
     // The calendar, the set of lines that the input and the ledger share, and a manifest's unknown members.
-    let exceptions = ["model/stamp.rs", "model/possibly_sent.rs", "model/run_record.rs"];
+    let exceptions = ["model/timestamp.rs", "model/possibly_sent.rs", "model/run_record.rs"];
     for source in sources().iter().filter(|source| source.room() == "model" && !exceptions.contains(&&*source.path)) {
         let used = crates.iter().find(|name| !source.paths_from(name).is_empty());
         assert_eq!(used, None, "{}", source.path);

@@ -62,7 +62,7 @@ fn every_page_is_listed_once_and_the_list_is_an_input_of_run() {
     );
     assert!(told["began_at"].as_str() <= told["finished_at"].as_str());
     let changed = work.path("sessions.csv").metadata().and_then(|file| file.modified()).unwrap();
-    let changed = slack_revoke::model::Stamp::from_millis(
+    let changed = slack_revoke::model::Timestamp::from_millis(
         changed.duration_since(std::time::UNIX_EPOCH).unwrap().as_millis().try_into().unwrap(),
     )
     .rfc3339();

@@ -24,8 +24,8 @@ fn becomes_days_old(work: &Workdir, days: u64) {
 }
 
 fn now() -> Duration {
-    let stamp = slack_revoke::engine::clock::wall().as_millis();
-    Duration::from_millis(stamp.unsigned_abs())
+    let timestamp = slack_revoke::engine::clock::wall().as_millis();
+    Duration::from_millis(timestamp.unsigned_abs())
 }
 
 /// Every night the same list, which nobody writes any more.

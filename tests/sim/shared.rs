@@ -8,7 +8,7 @@ use crate::server::{Seen, Server};
 use slack_revoke::engine::clock::Clock;
 use slack_revoke::engine::policy::Policy;
 use slack_revoke::engine::ports::{Control, LimitNews, LimitReport, QuotaStore, Signal};
-use slack_revoke::model::{Priority, Stamp, Status, StopReason};
+use slack_revoke::model::{Priority, Status, StopReason, Timestamp};
 use slack_revoke::quota::record::{BucketRecord, Member};
 use slack_revoke::quota::{Backend, SharedLimits};
 use std::cell::RefCell;
@@ -24,9 +24,9 @@ struct Store {
 }
 
 impl Backend for Store {
-    async fn step<T>(&mut self, key: &str, change: impl Fn(&mut BucketRecord, Stamp) -> T) -> Result<T, Box<str>> {
+    async fn step<T>(&mut self, key: &str, change: impl Fn(&mut BucketRecord, Timestamp) -> T) -> Result<T, Box<str>> {
         let millis = i64::try_from(self.clock.elapsed().as_millis()).expect("a short run");
-        Ok(change(self.records.borrow_mut().entry(key.to_owned()).or_default(), Stamp::from_millis(millis)))
+        Ok(change(self.records.borrow_mut().entry(key.to_owned()).or_default(), Timestamp::from_millis(millis)))
     }
 }
 

@@ -53,7 +53,7 @@ fn a_token_that_expires_during_the_run_and_cannot_be_read_again_is_a_warning() {
 
 #[test]
 fn a_clock_more_than_30_seconds_off_is_a_warning() {
-    let asked = Stamp::from_millis(1_000_000_500);
+    let asked = Timestamp::from_millis(1_000_000_500);
     let took = Duration::from_millis(200);
     for (server, mark) in [
         (1_000_000_000, CheckMark::Ok),
@@ -62,9 +62,9 @@ fn a_clock_more_than_30_seconds_off_is_a_warning() {
         (999_969_500, CheckMark::Ok),
         (999_969_000, CheckMark::Warning),
     ] {
-        assert_eq!(clock(Some(Stamp::from_millis(server)), asked, took).mark, mark, "{server}");
+        assert_eq!(clock(Some(Timestamp::from_millis(server)), asked, took).mark, mark, "{server}");
     }
-    assert!(clock(Some(Stamp::from_millis(0)), asked, took).text.contains("ahead"));
+    assert!(clock(Some(Timestamp::from_millis(0)), asked, took).text.contains("ahead"));
     assert_eq!(clock(None, asked, took).mark, CheckMark::Warning);
 }
 

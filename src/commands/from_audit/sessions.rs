@@ -2,7 +2,7 @@
 
 use crate::input::audit::{AuditEntry, SeenSession};
 use crate::ledger::table::Table;
-use crate::model::{AUDIT_ENTRIES, SessionId, Stamp, TeamId, UserId};
+use crate::model::{AUDIT_ENTRIES, SessionId, TeamId, Timestamp, UserId};
 use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::rc::Rc;
@@ -30,9 +30,9 @@ struct Occurrences {
     user: UserId,
     team: Option<TeamId>,
     latest: Rc<Latest>,
-    at: Option<Stamp>,
+    at: Option<Timestamp>,
     entry_id: Box<str>,
-    first_at: Option<Stamp>,
+    first_at: Option<Timestamp>,
     entries: u64,
     /// Whether several users have this session id, so that the owner is unknown.
     is_shared: bool,
@@ -95,14 +95,14 @@ impl SessionsSeen {
     }
 
     /// Time of the newest entry.
-    pub fn newest(&self) -> Option<Stamp> {
+    pub fn newest(&self) -> Option<Timestamp> {
         self.sessions.values().filter_map(|occurrences| occurrences.at).max()
     }
 
     pub fn write(&self, table: &mut Table) -> io::Result<()> {
         table.row(COLUMNS);
         for (session, seen) in &self.sessions {
-            let text = |at: Option<Stamp>| at.map(Stamp::rfc3339_seconds).unwrap_or_default();
+            let text = |at: Option<Timestamp>| at.map(Timestamp::rfc3339_seconds).unwrap_or_default();
             let (at, first_at) = (text(seen.at), text(seen.first_at));
             let (session, entries) = (session.to_string(), seen.entries.to_string());
             let Latest { action, ip, user_agent } = &*seen.latest;

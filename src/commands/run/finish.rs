@@ -12,7 +12,7 @@ use crate::ledger::ledger::{Ending, Errors, FinishedLedger, Ledger, Reports};
 use crate::ledger::manifest::Manifest;
 use crate::ledger::scan::Recorded;
 use crate::model::{
-    ErrorCode, ExitStatus, InputSource, RunCounts, Stamp, Status, StopEntry, StopReason, TeamId, UserId, Verbosity,
+    ErrorCode, ExitStatus, InputSource, RunCounts, Status, StopEntry, StopReason, TeamId, Timestamp, UserId, Verbosity,
     error_hint, whole_minutes,
 };
 use crate::output::{self, Console, EventLog, FailureGroup, Summary, SummaryFiles, metrics, summary, summary_json};
@@ -34,7 +34,7 @@ pub struct Finish<'a> {
     /// Facts from the start of the run.
     pub facts: RunFacts,
     pub remote: &'a Remote,
-    pub started: Stamp,
+    pub started: Timestamp,
     pub end: RunEnd,
     pub suspended: Vec<(TeamId, ErrorCode)>,
 }
@@ -244,7 +244,7 @@ impl Finish<'_> {
                 let until = i64::try_from(whole_minutes(*pause).as_millis())
                     .ok()
                     .and_then(|pause| wall().as_millis().checked_add(pause));
-                let until = until.map(|until| Stamp::from_millis(until).rfc3339_seconds());
+                let until = until.map(|until| Timestamp::from_millis(until).rfc3339_seconds());
                 Some(format!("{}, until {}", reason.entry().hint, until.unwrap_or_default()))
             }
             reason => Some(reason.entry().hint.into_owned()),

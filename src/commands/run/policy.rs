@@ -4,9 +4,9 @@ use super::Preflight;
 use crate::cli::Settings;
 use crate::commands::quota;
 use crate::engine::policy::Policy;
-use crate::model::{Stamp, TeamId};
+use crate::model::{TeamId, Timestamp};
 
-pub fn of(settings: &Settings, prepared: &Preflight, started: Stamp) -> Policy {
+pub fn of(settings: &Settings, prepared: &Preflight, started: Timestamp) -> Policy {
     let survey = &prepared.survey;
     Policy {
         pace: settings.pace.rate.into(),

@@ -13,7 +13,7 @@ use crate::ledger::manifest::{self, Protections};
 use crate::ledger::paths::RunFiles;
 use crate::ledger::preflight::{InputFacts, Output, PreflightError, PreviousRun};
 use crate::ledger::resume::{NewRunReason, OnExisting, ResumeRequest, Start};
-use crate::model::{AUDIT_ENTRIES, Carried, EmailAddress, InputSource, PossiblySent, SessionKind, Stamp, UserId};
+use crate::model::{AUDIT_ENTRIES, Carried, EmailAddress, InputSource, PossiblySent, SessionKind, Timestamp, UserId};
 use crate::output;
 use std::collections::{BTreeSet, HashSet};
 use std::io;
@@ -339,6 +339,6 @@ fn preflight_error(error: &PreflightError) -> RunError {
 }
 
 /// The id of a run that began then.
-pub(super) fn run_id(started: Stamp) -> String {
+pub(super) fn run_id(started: Timestamp) -> String {
     manifest::run_id(started, fastrand::u32(..))
 }

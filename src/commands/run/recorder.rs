@@ -13,7 +13,7 @@ use crate::ledger::ledger::{Ledger, NewRun};
 use crate::ledger::paths::RunFiles;
 use crate::ledger::results::CreateError;
 use crate::model::{
-    Columns, ErrorCode, Event, Extra, InputRecord, Pacing, RateChoice, Run, RunCounts, Snapshot, Stamp, TeamId,
+    Columns, ErrorCode, Event, Extra, InputRecord, Pacing, RateChoice, Run, RunCounts, Snapshot, TeamId, Timestamp,
 };
 use crate::output::{self, EventLog, Screen};
 
@@ -59,7 +59,7 @@ impl Recorder {
         remote: &Remote,
         mut events: Option<EventLog>,
         screen: Screen,
-        started: Stamp,
+        started: Timestamp,
     ) -> Result<(Self, RunFacts), RunError> {
         let (protections, strict) = (prepared.protections(), prepared.is_strict(settings));
         let Preflight { content, survey, files, lock, output, .. } = prepared;
@@ -146,7 +146,7 @@ fn input_of(content: &Content, survey: &InputSummary) -> InputRecord {
     }
 }
 
-fn run_of(settings: &Settings, remote: &Remote, run_id: &str, started: Stamp) -> Run {
+fn run_of(settings: &Settings, remote: &Remote, run_id: &str, started: Timestamp) -> Run {
     let (rate, max_rate) = match settings.pace.rate {
         RateChoice::Auto { max, .. } => ("auto".into(), Some(max.per_minute())),
         RateChoice::Fixed(rate) => (rate.to_string(), None),

@@ -4,7 +4,7 @@ use crate::cli::{Mode, Settings};
 use crate::engine::clock::wall;
 use crate::ledger::input_age;
 use crate::ledger::resume::Start;
-use crate::model::{InputSource, Stamp};
+use crate::model::{InputSource, Timestamp};
 use crate::output::{WEAKENED, format_duration};
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ pub(super) fn of(settings: &Settings) -> Option<Duration> {
     }
 }
 
-fn between(listed: Stamp, now: Stamp) -> Option<Duration> {
+fn between(listed: Timestamp, now: Timestamp) -> Option<Duration> {
     u64::try_from(now.as_millis() - listed.as_millis()).ok().map(Duration::from_millis)
 }
 
@@ -48,7 +48,7 @@ mod tests {
 
     #[test]
     fn a_list_from_the_future_has_no_age() {
-        let at = Stamp::from_millis;
+        let at = Timestamp::from_millis;
         assert_eq!(between(at(1_000), at(4_500)), Some(Duration::from_millis(3_500)));
         assert_eq!(between(at(1_000), at(1_000)), Some(Duration::ZERO));
         assert_eq!(between(at(1_001), at(1_000)), None);

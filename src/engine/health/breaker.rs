@@ -85,12 +85,12 @@ impl Breaker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Fields, Rejection, Stamp, Status};
+    use crate::model::{Fields, Rejection, Status, Timestamp};
 
     fn ended(line: u64) -> EndedRow {
         let row =
             Row { line, fields: Fields::default(), target: Err(Rejection::ProtectedUser), may_have_been_sent: false };
-        let outcome = Outcome { attempts: 1, ..Outcome::bare(Status::Failed, Stamp::from_millis(0)) };
+        let outcome = Outcome { attempts: 1, ..Outcome::bare(Status::Failed, Timestamp::from_millis(0)) };
         EndedRow { row: Box::new(row), outcome }
     }
 

@@ -14,8 +14,8 @@ use super::*;
 use crate::engine::policy::{BucketPolicy, MaxFailures};
 use crate::engine::rate_gate::Pace;
 use crate::model::{
-    Answer, BucketKind, Counts, Fault, Fields, IdError, Rejection, Row, SessionId, Stamp, Status, TeamId, TokenOwner,
-    UserId,
+    Answer, BucketKind, Counts, Fault, Fields, IdError, Rejection, Row, SessionId, Status, TeamId, Timestamp,
+    TokenOwner, UserId,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -78,7 +78,7 @@ impl Bench {
         let mut policy = policy(&rows, pace);
         adjust(&mut policy);
         let mut bench = Self {
-            machine: StateMachine::new(policy, Now { at: Duration::ZERO, wall: Stamp::from_millis(0) }),
+            machine: StateMachine::new(policy, Now { at: Duration::ZERO, wall: Timestamp::from_millis(0) }),
             at: Duration::ZERO,
             input: rows.into(),
             sent: Vec::new(),
@@ -94,7 +94,7 @@ impl Bench {
     }
 
     fn now(&self) -> Now {
-        Now { at: self.at, wall: Stamp::from_millis(0) }
+        Now { at: self.at, wall: Timestamp::from_millis(0) }
     }
 
     fn step(&mut self) {

@@ -1,6 +1,6 @@
 //! One entry of Slack's audit log, and the session of its actor.
 
-use crate::model::{EmailAddress, SessionId, Stamp, TeamId, UserId};
+use crate::model::{EmailAddress, SessionId, TeamId, Timestamp, UserId};
 use serde_json::Value;
 
 /// The parts of an entry, unchanged; empty if missing.
@@ -8,7 +8,7 @@ use serde_json::Value;
 pub struct AuditEntry {
     pub id: String,
     pub action: String,
-    pub at: Option<Stamp>,
+    pub at: Option<Timestamp>,
     pub actor_type: String,
     pub user_id: String,
     pub email: Option<EmailAddress>,
@@ -177,19 +177,19 @@ fn is_nothing(value: &Value) -> bool {
 }
 
 /// Reads RFC 3339, or seconds, milliseconds or microseconds since 1970. `None` for a time without a zone.
-pub(super) fn time(text: &str) -> Option<Stamp> {
+pub(super) fn time(text: &str) -> Option<Timestamp> {
     let text = text.trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         let number: i64 = text.parse().ok()?;
         return match text.len() {
-            9..=10 => Some(Stamp::from_millis(number * 1000)),
-            12..=13 => Some(Stamp::from_millis(number)),
-            15..=16 => Some(Stamp::from_millis(number / 1000)),
+            9..=10 => Some(Timestamp::from_millis(number * 1000)),
+            12..=13 => Some(Timestamp::from_millis(number)),
+            15..=16 => Some(Timestamp::from_millis(number / 1000)),
             _ => None,
         };
     }
     let zoned = text.strip_suffix("UTC").map(|time| format!("{}Z", time.trim_end()));
-    Stamp::parse(zoned.as_deref().unwrap_or(text))
+    Timestamp::parse(zoned.as_deref().unwrap_or(text))
 }
 
 /// The `--path` of an audit entry that is nested in something else.
@@ -291,7 +291,7 @@ mod tests {
             ("yesterday", None),
             ("", None),
         ] {
-            assert_eq!(time(text).map(Stamp::rfc3339_seconds).as_deref(), want, "{text}");
+            assert_eq!(time(text).map(Timestamp::rfc3339_seconds).as_deref(), want, "{text}");
         }
     }
 

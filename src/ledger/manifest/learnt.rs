@@ -1,7 +1,7 @@
 //! The limit that earlier runs in a directory learned, as a suggestion for the next one.
 
 use super::Manifest;
-use crate::model::{Run, Stamp};
+use crate::model::{Run, Timestamp};
 use std::cmp::Reverse;
 use std::ffi::OsStr;
 use std::fs::{self, Metadata};
@@ -17,7 +17,7 @@ const MOST_BYTES: u64 = 1024 * 1024;
 pub struct Learnt {
     /// In calls a minute, per bucket.
     pub per_minute: f64,
-    pub at: Stamp,
+    pub at: Timestamp,
 }
 
 /// From the manifests in `folder`: what the last run with `api_host` learned. `organization` is that of the token;

@@ -23,7 +23,7 @@ fn input(rows: u64) -> InputRecord {
 fn run(run_id: &str) -> Run {
     Run {
         run_id: run_id.into(),
-        started_at: Stamp::from_millis(1_795_459_321_123),
+        started_at: Timestamp::from_millis(1_795_459_321_123),
         ended_at: None,
         host: "jump-1".into(),
         pid: 42,
@@ -75,9 +75,9 @@ fn a_manifest_reads_back_and_is_private() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m.json");
     let mut manifest = begun();
-    manifest.current().unwrap().pacing.note_estimate(Stamp::from_millis(1), None, 42.5);
+    manifest.current().unwrap().pacing.note_estimate(Timestamp::from_millis(1), None, 42.5);
     manifest.current().unwrap().pacing.note_rate_limit(
-        Stamp::from_millis(2),
+        Timestamp::from_millis(2),
         None,
         Duration::from_millis(1500),
         Some(Duration::from_secs(1)),
@@ -191,15 +191,17 @@ fn a_new_run_makes_the_old_end_void() {
 fn histories_stop_growing() {
     let mut run = run("a");
     for index in 0..1200 {
-        run.pacing.note_estimate(Stamp::from_millis(index), None, 20.0);
+        run.pacing.note_estimate(Timestamp::from_millis(index), None, 20.0);
     }
     assert_eq!((run.pacing.estimate_history.entries.len(), run.pacing.estimate_history.left_out), (1000, 200));
 }
 
 #[test]
 fn run_ids_sort_by_time() {
-    assert_eq!(run_id(Stamp::from_millis(1_795_459_321_123), 0xc0_ffee), "20261123T184201Z-00c0ffee");
-    assert!(run_id(Stamp::from_millis(1_795_459_321_123), 9) < run_id(Stamp::from_millis(1_795_459_322_000), 1));
+    assert_eq!(run_id(Timestamp::from_millis(1_795_459_321_123), 0xc0_ffee), "20261123T184201Z-00c0ffee");
+    assert!(
+        run_id(Timestamp::from_millis(1_795_459_321_123), 9) < run_id(Timestamp::from_millis(1_795_459_322_000), 1)
+    );
 }
 
 #[test]
@@ -208,7 +210,7 @@ fn the_last_run_of_the_same_host_and_organization_tells_where_to_start() {
     let write = |name: &str, ended: i64, host: &str, organization: &str, learnt: Option<f64>| {
         let mut manifest = Manifest::new("0.1.0", input(0), Path::new("r.csv"));
         let identity = Identity { enterprise_id: Some(organization.into()), ..Identity::default() };
-        let ended_at = Some(Stamp::from_millis(ended));
+        let ended_at = Some(Timestamp::from_millis(ended));
         let run = Run {
             ended_at,
             api_host: host.into(),

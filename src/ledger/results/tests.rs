@@ -2,7 +2,7 @@ use super::*;
 use crate::ledger::columns::{MOST_TEXT, printable};
 use crate::ledger::scan::{ResultRecord, records};
 use crate::ledger::testing::{ended, fields, inputs, row_of};
-use crate::model::{Stamp, Status};
+use crate::model::{Status, Timestamp};
 use proptest::prelude::*;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
@@ -26,7 +26,7 @@ fn a_record_is_the_row_and_our_columns() {
         http_status: Some(503),
         attempts: 6,
         rate_limited: 2,
-        first_sent_at: Some(Stamp::from_millis(1_795_459_320_000)),
+        first_sent_at: Some(Timestamp::from_millis(1_795_459_320_000)),
         request_id: Some("r\n1".into()),
         ..ended(Status::Unknown)
     };

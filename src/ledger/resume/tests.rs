@@ -2,7 +2,7 @@ use super::*;
 use crate::ledger::results::ResultsWriter;
 use crate::ledger::scan::{ResultRecord, Scan, ScanError, records, scan};
 use crate::ledger::testing::{ended, fields, inputs, row_of};
-use crate::model::{ColumnNames, Fields, Outcome, Row, Stamp, Status};
+use crate::model::{ColumnNames, Fields, Outcome, Row, Status, Timestamp};
 use proptest::prelude::*;
 use std::fs;
 use std::path::Path;
@@ -220,7 +220,7 @@ fn a_run_goes_on_in_results_with_other_columns() {
     let records = finish_rows(&path, &columns, &rows, &start_of(&found, true, 2).unwrap());
     let texts = format!("{older}y,8,3,2026-11-23T18:42:01.123Z,,already_revoked\n");
     assert_eq!(fs::read_to_string(&path).unwrap(), texts, "each record has the columns of its file");
-    let finished_at = Stamp::parse("2026-11-23T18:42:02.000Z").unwrap();
+    let finished_at = Timestamp::parse("2026-11-23T18:42:02.000Z").unwrap();
     let first = Outcome { error: Some("user_not_found".into()), finished_at, ..ended(Status::Failed) };
     assert_eq!(
         records.iter().map(|record| &record.outcome).collect::<Vec<_>>(),

@@ -1,7 +1,7 @@
 use super::*;
 use crate::ledger::results::ResultsWriter;
 use crate::ledger::testing::{ended, fields, row_of};
-use crate::model::{ColumnNames, Stamp, Status};
+use crate::model::{ColumnNames, Status, Timestamp};
 use std::fs;
 use std::path::PathBuf;
 use tempfile::TempDir;
@@ -29,7 +29,7 @@ fn a_scan_tells_what_is_done_what_remains_and_the_totals() {
     let mut counted = Recorded::default();
     for (line, status) in (2..).zip(Status::ALL) {
         let (row, mut outcome) = (row_of(line, &["T1", if line % 2 == 0 { "U1" } else { "bad" }, "7"]), ended(status));
-        outcome.first_sent_at = (line == 2).then(|| Stamp::from_millis(5));
+        outcome.first_sent_at = (line == 2).then(|| Timestamp::from_millis(5));
         writer.append([(&row, &outcome)]).unwrap();
         assert!(counted.add(&row, ColumnNames::default().find(&columns().iter()).unwrap(), &outcome));
         assert!(
@@ -52,7 +52,7 @@ fn a_scan_tells_what_is_done_what_remains_and_the_totals() {
     assert_eq!((scan.recorded.remaining(false), scan.recorded.remaining(true)), (3, 4));
     assert_eq!(scan.recorded.tally().teams()[&TeamId::parse("T1").unwrap()].ended(), 9);
     assert_eq!(scan.recorded.tally().of_user(&UserId::parse("U1").unwrap()).ended(), 5);
-    let window = Window { from: Stamp::from_millis(5), to: ended(Status::Revoked).finished_at };
+    let window = Window { from: Timestamp::from_millis(5), to: ended(Status::Revoked).finished_at };
     assert_eq!(scan.recorded.window(), Some(window));
 }
 

@@ -2,7 +2,7 @@
 
 use super::timeline::Timeline;
 use super::times::moment;
-use crate::model::{Counts, Outcome, Stamp, Status, StatusGroup, TeamId};
+use crate::model::{Counts, Outcome, Status, StatusGroup, TeamId, Timestamp};
 use crate::output::text::{clean, thousands};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -130,14 +130,14 @@ pub struct Aggregates {
     pub protected: Vec<ShownRow>,
     pub timeline: Timeline,
     /// From the first call, or the first end of an unsent row, to the last end; `None` without records.
-    pub window: Option<(Stamp, Stamp)>,
+    pub window: Option<(Timestamp, Timestamp)>,
     pub rate_limited: u64,
 }
 
 impl Aggregates {
     /// `starts` are the start times of the runs, in order.
     #[must_use]
-    pub fn new(starts: &[Stamp]) -> Self {
+    pub fn new(starts: &[Timestamp]) -> Self {
         Self {
             counts: Counts::default(),
             workspaces: GroupCounts::default(),
@@ -246,8 +246,8 @@ pub(super) mod tests {
             http_status: Some(200),
             attempts: 1,
             rate_limited: 1,
-            first_sent_at: Some(Stamp::from_millis(at - 1_000)),
-            finished_at: Stamp::from_millis(at),
+            first_sent_at: Some(Timestamp::from_millis(at - 1_000)),
+            finished_at: Timestamp::from_millis(at),
             request_id: None,
         }
     }
@@ -279,7 +279,7 @@ pub(super) mod tests {
         assert_eq!(aggregates.protected.iter().map(|row| row.line.0).collect::<Vec<_>>(), [7]);
         assert_eq!(aggregates.more_protected(), 0);
         assert_eq!((aggregates.rate_limited, aggregates.more_problems()), (6, 0));
-        assert_eq!(aggregates.window.unwrap(), (Stamp::from_millis(1_001_000), Stamp::from_millis(1_007_000)));
+        assert_eq!(aggregates.window.unwrap(), (Timestamp::from_millis(1_001_000), Timestamp::from_millis(1_007_000)));
     }
 
     #[test]

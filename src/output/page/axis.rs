@@ -3,7 +3,7 @@
 use super::page_input::PageRun;
 use super::timeline::Bars;
 use super::times::{clock, moment, precise_clock, seconds};
-use crate::model::Stamp;
+use crate::model::Timestamp;
 use crate::output::text::thousands;
 
 /// In units of the drawing, chosen so that integers are precise enough.
@@ -60,7 +60,7 @@ impl TimeAxis {
 
     pub fn note(self) -> String {
         if self.is_elapsed() {
-            format!("time since {} UTC", precise_clock(Stamp::from_millis(self.from)))
+            format!("time since {} UTC", precise_clock(Timestamp::from_millis(self.from)))
         } else {
             "times in UTC".to_owned()
         }
@@ -73,11 +73,11 @@ impl TimeAxis {
         let first = if is_elapsed { self.from } else { first };
         let moments = std::iter::successors(Some(first), |at| at.checked_add(step)).take_while(|at| *at <= self.to);
         let tick = |(index, at): (usize, i64)| {
-            let (place, stamp) = (self.x(at) / WIDE * 100.0, Stamp::from_millis(at));
+            let (place, timestamp) = (self.x(at) / WIDE * 100.0, Timestamp::from_millis(at));
             let label = match step {
                 _ if is_elapsed => format!("{}s", seconds(at.saturating_sub(self.from))),
-                86_400_000.. => moment(stamp).chars().take(10).collect(),
-                _ => clock(stamp, step < 60_000),
+                86_400_000.. => moment(timestamp).chars().take(10).collect(),
+                _ => clock(timestamp, step < 60_000),
             };
             Tick { place: short(place), label, y: String::new(), is_minor: index % 2 == 1 }
         };

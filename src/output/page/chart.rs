@@ -8,7 +8,7 @@ use super::axis::{HIGH, Tick, TimeAxis, WIDE, height, nice, short, top, upwards}
 use super::page_input::PageRun;
 use super::timeline::{Bars, ByGroup, Spans};
 use super::times::{between, clock, moment, precise_clock, precise_moment, stretch, width_words};
-use crate::model::{Stamp, StatusGroup};
+use crate::model::{StatusGroup, Timestamp};
 use crate::output::text::{format_duration, rate};
 
 /// Positions and lengths are texts in units of the drawing.
@@ -90,7 +90,7 @@ pub fn draw(number: usize, run: Option<&PageRun<'_>>, bars: &Bars) -> Option<Cha
     Some(Chart {
         number,
         bar: width_words(bars.width()),
-        stretch: stretch(Stamp::from_millis(axis.from), Stamp::from_millis(axis.to)),
+        stretch: stretch(Timestamp::from_millis(axis.from), Timestamp::from_millis(axis.to)),
         rows: drawn.iter().map(|bar| bar.rows).sum(),
         bars: drawn,
         waits: causes.into_iter().flatten().filter(|waits| !waits.bands.is_empty()).collect(),
@@ -102,7 +102,7 @@ pub fn draw(number: usize, run: Option<&PageRun<'_>>, bars: &Bars) -> Option<Cha
     })
 }
 
-fn bar(axis: TimeAxis, at: Stamp, width: i64, by_group: ByGroup, top: f64) -> ChartBar {
+fn bar(axis: TimeAxis, at: Timestamp, width: i64, by_group: ByGroup, top: f64) -> ChartBar {
     let is_short = width < 1_000;
     let (left, right) = (axis.x(at.as_millis()), axis.x(at.as_millis().saturating_add(width)));
     // A gap, if the bar is wide enough.
@@ -120,8 +120,8 @@ fn bar(axis: TimeAxis, at: Stamp, width: i64, by_group: ByGroup, top: f64) -> Ch
 
 fn bands(axis: TimeAxis, spans: &Spans) -> Vec<WaitBand> {
     let seen = spans.iter().filter(|(from, to)| from.as_millis() < axis.to && to.as_millis() > axis.from);
-    let band = |(from, to): (Stamp, Stamp)| {
-        let to = Stamp::from_millis(to.as_millis().min(axis.to));
+    let band = |(from, to): (Timestamp, Timestamp)| {
+        let to = Timestamp::from_millis(to.as_millis().min(axis.to));
         let (left, right) = (axis.x(from.as_millis()), axis.x(to.as_millis()));
         let (x, width) = (short(left), short((right - left).max(1.0)));
         WaitBand {
@@ -143,7 +143,7 @@ fn estimate(axis: TimeAxis, run: &PageRun<'_>) -> Option<EstimateLine> {
     let highest = changes.iter().map(|(_, rate)| *rate).fold(0.0, f64::max);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "finite and not negative")]
     let ticks = nice(highest.ceil() as u64);
-    let point = |(index, (at, rate)): (usize, &(Stamp, f64))| {
+    let point = |(index, (at, rate)): (usize, &(Timestamp, f64))| {
         let (x, y) = (short(axis.x(at.as_millis())), short(HIGH - rate / top(&ticks) * HIGH));
         if index == 0 { format!("M{x} {y}") } else { format!("H{x}V{y}") }
     };
@@ -161,8 +161,8 @@ mod tests {
     fn run(started: i64, ended: i64) -> PageRun<'static> {
         PageRun {
             run_id: "one",
-            started: Stamp::from_millis(started),
-            ended: Some(Stamp::from_millis(ended)),
+            started: Timestamp::from_millis(started),
+            ended: Some(Timestamp::from_millis(ended)),
             exit_code: None,
             record: None,
             estimates: Steps::default(),
@@ -182,7 +182,7 @@ mod tests {
         for (second, end, rows) in
             [(0, StatusGroup::Gone, 3), (0, StatusGroup::ActionNeeded, 4), (50, StatusGroup::Skipped, 2)]
         {
-            (0..rows).for_each(|_| bars.add(Stamp::from_millis(second * 1_000), end));
+            (0..rows).for_each(|_| bars.add(Timestamp::from_millis(second * 1_000), end));
         }
         let chart = draw(1, Some(&run(0, 100_000)), &bars).unwrap();
         assert_eq!((chart.rows, chart.bars.len(), chart.bars[0].rows), (9, 2, 7));
@@ -198,11 +198,11 @@ mod tests {
     #[test]
     fn pauses_and_the_estimate_are_drawn_at_their_time() {
         let mut run = run(0, 100_000);
-        run.pauses.add(Stamp::from_millis(20_000), Duration::from_secs(30));
-        run.pauses.add(Stamp::from_millis(90_000), Duration::from_hours(1));
-        run.estimates.push(Stamp::from_millis(10_000), 20.0);
-        run.estimates.push(Stamp::from_millis(60_000), 10.0);
-        run.estimates.push(Stamp::from_millis(70_000), f64::NAN);
+        run.pauses.add(Timestamp::from_millis(20_000), Duration::from_secs(30));
+        run.pauses.add(Timestamp::from_millis(90_000), Duration::from_hours(1));
+        run.estimates.push(Timestamp::from_millis(10_000), 20.0);
+        run.estimates.push(Timestamp::from_millis(60_000), 10.0);
+        run.estimates.push(Timestamp::from_millis(70_000), f64::NAN);
         let chart = draw(1, Some(&run), &Bars::default()).unwrap();
         let [waits] = &chart.waits[..] else { panic!("{chart:?}") };
         let bands: Vec<_> = waits.bands.iter().map(|band| (&*band.x, &*band.width, band.took.clone())).collect();
@@ -229,7 +229,7 @@ mod tests {
     fn a_run_of_two_seconds_has_bars_and_ticks_of_parts_of_a_second() {
         let start = 1_795_459_321_210;
         let mut bars = Bars::default();
-        (0..20).for_each(|row| bars.add(Stamp::from_millis(start + row * 100), StatusGroup::Gone));
+        (0..20).for_each(|row| bars.add(Timestamp::from_millis(start + row * 100), StatusGroup::Gone));
         let chart = draw(1, Some(&run(start, start + 2_000)), &bars).unwrap();
         let ticks: Vec<_> = chart.time_axis.iter().map(|tick| &*tick.label).collect();
         assert_eq!(ticks, ["0s", "0.5s", "1s", "1.5s", "2s"]);

@@ -3,8 +3,7 @@
 //! See [`crate::output::EventLog`] for the format. Rows are read from the results instead.
 
 use super::timeline::{Spans, Steps};
-use crate::model::Stamp;
-use jiff::Timestamp;
+use crate::model::Timestamp;
 use serde::Deserialize;
 use std::borrow::Cow;
 use std::io::{self, BufRead, Read};
@@ -33,9 +32,9 @@ pub struct Events {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct RunEvents {
     pub run_id: String,
-    pub started: Option<Stamp>,
+    pub started: Option<Timestamp>,
     /// `None` if no end was recorded.
-    pub ended: Option<Stamp>,
+    pub ended: Option<Timestamp>,
     pub exit_code: Option<u8>,
     /// Estimated limit, in calls per minute.
     pub estimates: Steps,
@@ -44,11 +43,11 @@ pub struct RunEvents {
     pub rate_limited: u64,
     pub outages: Spans,
     /// Start of the current outage.
-    silent_since: Option<Stamp>,
+    silent_since: Option<Timestamp>,
 }
 
 impl RunEvents {
-    fn take(&mut self, at: Stamp, line: &Line<'_>) {
+    fn take(&mut self, at: Timestamp, line: &Line<'_>) {
         match &*line.kind {
             "estimate" => line.per_minute.into_iter().for_each(|rate| self.estimates.push(at, rate)),
             "rate_limited" => {
@@ -67,7 +66,7 @@ impl RunEvents {
     }
 
     /// Ends the current outage.
-    fn hear(&mut self, at: Stamp) {
+    fn hear(&mut self, at: Timestamp) {
         if let Some(since) = self.silent_since.take() {
             let length = at.as_millis().saturating_sub(since.as_millis());
             self.outages.add(since, Duration::from_millis(u64::try_from(length).unwrap_or(0)));
@@ -140,8 +139,7 @@ impl Events {
             return true;
         }
         let Ok(line) = serde_json::from_slice::<Line<'_>>(text) else { return false };
-        let Ok(at) = line.at.parse::<Timestamp>() else { return false };
-        let at = Stamp::from_millis(at.as_millisecond());
+        let Some(at) = Timestamp::parse(&line.at) else { return false };
         self.lines += 1;
         if line.kind == "run_started" {
             self.runs.push(RunEvents {
@@ -207,11 +205,11 @@ mod tests {
         assert_eq!((events.lines, events.unreadable, events.is_torn, events.left_out), (12, 0, false, 5));
         let [one, two] = &events.runs[..] else { panic!("{events:?}") };
         assert_eq!((&*one.run_id, one.exit_code, &*two.run_id, two.exit_code), ("one", Some(130), "two", Some(5)));
-        assert_eq!(one.estimates.iter().collect::<Vec<_>>(), [(Stamp::from_millis(millis(2)), 20.5)]);
+        assert_eq!(one.estimates.iter().collect::<Vec<_>>(), [(Timestamp::from_millis(millis(2)), 20.5)]);
         assert_eq!((spans(&one.pauses), one.rate_limited), (vec![(millis(3), millis(7))], 1));
         assert_eq!(spans(&one.outages), [(millis(8), millis(9))]);
         assert_eq!(spans(&two.outages), [(millis(21), millis(24))], "an outage ends with the run");
-        assert_eq!(two.ended, Some(Stamp::from_millis(millis(24))));
+        assert_eq!(two.ended, Some(Timestamp::from_millis(millis(24))));
     }
 
     #[test]

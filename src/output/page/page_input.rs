@@ -3,14 +3,14 @@
 use super::events::{Events, RunEvents};
 use super::timeline::{Spans, Steps};
 use crate::model::{
-    Counts, FIRST_RUNS, FileCheck, InputRecord, LAST_RUNS, LeftOutRuns, Results, Run, Stamp, StatusTotals, Verified,
+    Counts, FIRST_RUNS, FileCheck, InputRecord, LAST_RUNS, LeftOutRuns, Results, Run, StatusTotals, Timestamp, Verified,
 };
 use crate::output::text::counted;
 use std::time::Duration;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct PageInput<'a> {
-    pub made_at: Stamp,
+    pub made_at: Timestamp,
     pub tool_version: &'a str,
     pub results: FoundFile,
     /// Whether a run is writing the results.
@@ -87,9 +87,9 @@ impl PageManifest<'_> {
 #[derive(Debug, Clone, PartialEq)]
 pub struct PageRun<'a> {
     pub run_id: &'a str,
-    pub started: Stamp,
+    pub started: Timestamp,
     /// `None` if no end was recorded.
-    pub ended: Option<Stamp>,
+    pub ended: Option<Timestamp>,
     pub exit_code: Option<u8>,
     /// `None` if the run is only in the events.
     pub record: Option<&'a Run>,
@@ -135,7 +135,7 @@ impl<'a> PageRun<'a> {
         Self { run_id: &run.run_id, started, ended, exit_code, record, estimates, pauses, outages, is_history_cut }
     }
 
-    fn of_events(events: &'a RunEvents, started: Stamp) -> Self {
+    fn of_events(events: &'a RunEvents, started: Timestamp) -> Self {
         Self {
             run_id: &events.run_id,
             started,

@@ -3,8 +3,8 @@
 use super::aggregates::tests::outcome;
 use super::*;
 use crate::model::{
-    Counts, Extra, Identity, InputRecord, Outcome, Pacing, Results, Run, RunCounts, Stamp, Status, StatusRows,
-    StatusTotals, Verified,
+    Counts, Extra, Identity, InputRecord, Outcome, Pacing, Results, Run, RunCounts, Status, StatusRows, StatusTotals,
+    Timestamp, Verified,
 };
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
@@ -15,8 +15,8 @@ const HOSTILE: &str =
 fn run(run_id: &str, started: i64, ended: Option<i64>) -> Run {
     Run {
         run_id: run_id.into(),
-        started_at: Stamp::from_millis(started),
-        ended_at: ended.map(Stamp::from_millis),
+        started_at: Timestamp::from_millis(started),
+        ended_at: ended.map(Timestamp::from_millis),
         host: "host".into(),
         pid: 7,
         exit_code: Some(0),
@@ -100,7 +100,7 @@ impl Known {
             verified: self.verified.clone(),
         };
         PageInput {
-            made_at: Stamp::from_millis(9_000_000),
+            made_at: Timestamp::from_millis(9_000_000),
             tool_version: "1.2.3",
             results: self.found.clone(),
             is_running: self.is_running,
@@ -135,7 +135,7 @@ fn page_of(rows: &[(Status, Option<&str>)], of: u64, change: impl FnOnce(&mut Kn
 /// A verification at this time.
 fn verified(at: i64, revoked_but_not_gone: u64, requested_but_not_gone: Option<u64>) -> Verified {
     Verified {
-        at: Stamp::from_millis(at),
+        at: Timestamp::from_millis(at),
         file: "s.verified.csv".into(),
         gone: 1,
         user_back: 2,
@@ -359,7 +359,7 @@ fn every_error_has_a_remedy() {
 #[test]
 fn waits_are_bands_with_a_legend_and_a_table() {
     let page = page_of(&[GONE, GONE], 2, |known| {
-        known.runs[0].pacing.note_rate_limit(Stamp::from_millis(1_010_000), None, Duration::from_secs(30), None);
+        known.runs[0].pacing.note_rate_limit(Timestamp::from_millis(1_010_000), None, Duration::from_secs(30), None);
     });
     for want in [
         "<rect class=\"pause\"",

@@ -1,7 +1,7 @@
 //! Data of the charts: rows per bar, periods, and values over time. Memory doesn't grow with the length of a run: bars are
 //! widened, periods merged, and values thinned out.
 
-use crate::model::{Stamp, StatusGroup};
+use crate::model::{StatusGroup, Timestamp};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ impl Default for Bars {
 
 impl Bars {
     /// Counts a row that ended at this moment.
-    pub fn add(&mut self, at: Stamp, group: StatusGroup) {
+    pub fn add(&mut self, at: Timestamp, group: StatusGroup) {
         self.bars.entry(at.as_millis().div_euclid(self.width)).or_default()[group as usize] += 1;
         while self.span() > if self.width < 1_000 { MOST_SHORT_BARS } else { MOST_BARS } {
             self.widen();
@@ -50,15 +50,15 @@ impl Bars {
     }
 
     /// The nonempty bars with their start times.
-    pub fn iter(&self) -> impl Iterator<Item = (Stamp, ByGroup)> {
-        self.bars.iter().map(|(number, rows)| (Stamp::from_millis(number * self.width), *rows))
+    pub fn iter(&self) -> impl Iterator<Item = (Timestamp, ByGroup)> {
+        self.bars.iter().map(|(number, rows)| (Timestamp::from_millis(number * self.width), *rows))
     }
 
     /// From the start of the first bar to the end of the last; `None` if no row was counted.
     #[must_use]
-    pub fn extent(&self) -> Option<(Stamp, Stamp)> {
+    pub fn extent(&self) -> Option<(Timestamp, Timestamp)> {
         let (first, last) = (self.bars.keys().next()?, self.bars.keys().next_back()?);
-        Some((Stamp::from_millis(first * self.width), Stamp::from_millis((last + 1) * self.width)))
+        Some((Timestamp::from_millis(first * self.width), Timestamp::from_millis((last + 1) * self.width)))
     }
 
     fn span(&self) -> i64 {
@@ -81,20 +81,20 @@ impl Bars {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timeline {
     /// Start times of all runs except the first; earlier rows belong to the first run.
-    later: Vec<Stamp>,
+    later: Vec<Timestamp>,
     runs: Vec<Bars>,
 }
 
 impl Timeline {
     /// `starts` are the start times of the runs, in order. If it is empty, all rows are in one period.
     #[must_use]
-    pub fn new(starts: &[Stamp]) -> Self {
+    pub fn new(starts: &[Timestamp]) -> Self {
         let later = starts.get(1..).unwrap_or_default().to_vec();
         Self { runs: vec![Bars::default(); later.len() + 1], later }
     }
 
     /// Counts a row that ended at this moment.
-    pub fn add(&mut self, at: Stamp, group: StatusGroup) {
+    pub fn add(&mut self, at: Timestamp, group: StatusGroup) {
         let run = self.later.partition_point(|start| *start <= at);
         if let Some(bars) = self.runs.get_mut(run) {
             bars.add(at, group);
@@ -121,7 +121,7 @@ pub struct Spans {
 
 impl Spans {
     /// Adds a period. Periods are expected in order of their start; one that starts too early is merged into the last.
-    pub fn add(&mut self, from: Stamp, length: Duration) {
+    pub fn add(&mut self, from: Timestamp, length: Duration) {
         let length = i64::try_from(length.as_millis()).unwrap_or(i64::MAX);
         let from = from.as_millis();
         let to = from.saturating_add(length);
@@ -141,17 +141,17 @@ impl Spans {
     }
 
     /// The periods, in order.
-    pub fn iter(&self) -> impl Iterator<Item = (Stamp, Stamp)> {
-        self.spans.iter().map(|(from, to)| (Stamp::from_millis(*from), Stamp::from_millis(*to)))
+    pub fn iter(&self) -> impl Iterator<Item = (Timestamp, Timestamp)> {
+        self.spans.iter().map(|(from, to)| (Timestamp::from_millis(*from), Timestamp::from_millis(*to)))
     }
 }
 
 /// A value over time. If it changes too often, every other change is dropped.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Steps {
-    kept: Vec<(Stamp, f64)>,
+    kept: Vec<(Timestamp, f64)>,
     /// The last change, which is never dropped.
-    last: Option<(Stamp, f64)>,
+    last: Option<(Timestamp, f64)>,
     /// One of this many changes is kept; 0 counts as 1.
     every: usize,
     seen: usize,
@@ -159,7 +159,7 @@ pub struct Steps {
 
 impl Steps {
     /// The value from `at` on.
-    pub fn push(&mut self, at: Stamp, value: f64) {
+    pub fn push(&mut self, at: Timestamp, value: f64) {
         self.last = Some((at, value));
         if self.seen.is_multiple_of(self.every.max(1)) {
             self.kept.push((at, value));
@@ -176,7 +176,7 @@ impl Steps {
     }
 
     /// The changes, in order, always including the last one.
-    pub fn iter(&self) -> impl Iterator<Item = (Stamp, f64)> {
+    pub fn iter(&self) -> impl Iterator<Item = (Timestamp, f64)> {
         let last = self.last.filter(|last| self.kept.last() != Some(last));
         self.kept.iter().copied().chain(last)
     }
@@ -204,7 +204,8 @@ mod tests {
             (86_400_000, 300, 172_800_000),
         ] {
             let mut bars = Bars::default();
-            (0..rows).for_each(|row| bars.add(Stamp::from_millis(1_700_006_400_000 + row * step), StatusGroup::Gone));
+            (0..rows)
+                .for_each(|row| bars.add(Timestamp::from_millis(1_700_006_400_000 + row * step), StatusGroup::Gone));
             assert_eq!((bars.width(), sum(&bars)), (width, rows.unsigned_abs()), "{rows} rows, {step} ms apart");
         }
     }
@@ -216,10 +217,10 @@ mod tests {
 
     #[test]
     fn a_row_belongs_to_the_last_run_that_started_before_it() {
-        let starts = [1_000, 5_000, 9_000].map(Stamp::from_millis);
+        let starts = [1_000, 5_000, 9_000].map(Timestamp::from_millis);
         let mut timeline = Timeline::new(&starts);
         for at in [500, 1_000, 4_999, 5_000, 20_000] {
-            timeline.add(Stamp::from_millis(at), StatusGroup::ActionNeeded);
+            timeline.add(Timestamp::from_millis(at), StatusGroup::ActionNeeded);
         }
         assert_eq!(timeline.runs().iter().map(sum).collect::<Vec<_>>(), [3, 1, 1]);
         assert_eq!(Timeline::new(&[]).runs().len(), 1);
@@ -230,7 +231,7 @@ mod tests {
         fn no_row_is_lost_and_the_bars_stay_few(stamps in proptest::collection::vec(-300_000_000_000_000_i64..300_000_000_000_000, 1..60)) {
             let mut bars = Bars::default();
             for at in &stamps {
-                bars.add(Stamp::from_millis(*at), StatusGroup::Skipped);
+                bars.add(Timestamp::from_millis(*at), StatusGroup::Skipped);
             }
             prop_assert_eq!(sum(&bars), stamps.len() as u64);
             prop_assert!(bars.span() <= MOST_BARS);
@@ -242,7 +243,7 @@ mod tests {
     fn spans(list: &[(i64, u64)]) -> Vec<(i64, i64)> {
         let mut spans = Spans::default();
         for (from, length) in list {
-            spans.add(Stamp::from_millis(*from), Duration::from_millis(*length));
+            spans.add(Timestamp::from_millis(*from), Duration::from_millis(*length));
         }
         spans.iter().map(|(from, to)| (from.as_millis(), to.as_millis())).collect()
     }
@@ -274,7 +275,7 @@ mod tests {
     fn many_changes_are_thinned_and_the_last_one_stays() {
         let mut steps = Steps::default();
         for minute in 0..50_000_u32 {
-            steps.push(Stamp::from_millis(i64::from(minute)), f64::from(minute));
+            steps.push(Timestamp::from_millis(i64::from(minute)), f64::from(minute));
         }
         let kept: Vec<_> = steps.iter().map(|(at, _)| at.as_millis()).collect();
         assert!((MOST_POINTS / 2..=MOST_POINTS + 1).contains(&kept.len()), "{}", kept.len());

@@ -2,7 +2,7 @@
 
 use super::page_input::PageInput;
 use super::times::{moment, stretch};
-use crate::model::{Approval, Counts, Identity, Run, Stamp, Status, StatusGroup};
+use crate::model::{Approval, Counts, Identity, Run, Status, StatusGroup, Timestamp};
 use crate::output::text::{clean, counted, thousands};
 
 /// The class of the page's head in its style sheet.
@@ -26,7 +26,7 @@ pub struct RunVerdict {
 
 impl RunVerdict {
     #[must_use]
-    pub fn of(input: &PageInput<'_>, counts: &Counts, window: Option<(Stamp, Stamp)>) -> Self {
+    pub fn of(input: &PageInput<'_>, counts: &Counts, window: Option<(Timestamp, Timestamp)>) -> Self {
         let (class, headline) = headline(input, counts);
         let rehearsal = if input.is_rehearsal() { "Rehearsal: " } else { "" };
         Self {
@@ -125,7 +125,7 @@ pub(super) fn verified_gone(input: &PageInput<'_>, counts: &Counts) -> Option<u6
     (!is_older).then(|| (StatusGroup::Gone.of(counts) + requested).saturating_sub(unproven))
 }
 
-fn subject(input: &PageInput<'_>, window: Option<(Stamp, Stamp)>) -> [(&'static str, String); 5] {
+fn subject(input: &PageInput<'_>, window: Option<(Timestamp, Timestamp)>) -> [(&'static str, String); 5] {
     let records = || input.runs.iter().filter_map(|run| run.record);
     let identities = |run| std::iter::once(run).flat_map(|run: &Run| run.identity.iter().chain(&run.later_identities));
     let window = window.map(|(from, to)| stretch(from, to));

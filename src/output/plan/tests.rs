@@ -34,7 +34,7 @@ fn facts() -> PlanFacts {
         rate: auto("20/min", "300/min"),
         learnt_per_minute: None,
         limits: Vec::new(),
-        now: Stamp::from_millis(1_700_000_000_000),
+        now: Timestamp::from_millis(1_700_000_000_000),
         api_host: "slack.com".to_owned(),
         proxy: Some("http://me:secret@proxy:3128".to_owned()),
         identity: Some(PlanIdentity {
@@ -167,7 +167,7 @@ fn whole_users_are_shown_as_calls_with_a_warning() {
 #[test]
 fn the_plan_says_who_else_uses_the_limit() {
     let run = |incident| RunOnLimit { host: "ci".into(), run_id: "one".into(), rows_left: 4000, incident };
-    let at = |seconds: i64| Stamp::from_millis(1_700_000_000_000 + seconds * 1000);
+    let at = |seconds: i64| Timestamp::from_millis(1_700_000_000_000 + seconds * 1000);
     let limit = LimitUse {
         limit: "admin.users.session.invalidate".into(),
         runs: vec![run(false), run(true)],

@@ -28,7 +28,7 @@ pub(in crate::output) fn summary(rows: [u64; 4], total: u64) -> Summary {
             manifest: "s.results.csv.manifest.json".into(),
         },
         run_id: "0193f1c2".to_owned(),
-        window: Some((Stamp::from_millis(1_700_000_000_000), Stamp::from_millis(1_700_001_500_000))),
+        window: Some((Timestamp::from_millis(1_700_000_000_000), Timestamp::from_millis(1_700_001_500_000))),
         actor: Some("W1 (alice)".to_owned()),
         heaviest_users: Vec::new(),
         verify_command: None,

@@ -3,19 +3,19 @@ use std::os::unix::fs::PermissionsExt;
 
 const KEY: &str = "slack.com E1 admin.users.session.invalidate";
 
-fn now() -> Stamp {
-    Stamp::from_millis(1_000_000)
+fn now() -> Timestamp {
+    Timestamp::from_millis(1_000_000)
 }
 
-fn later(seconds: i64) -> Stamp {
-    Stamp::from_millis(now().as_millis() + seconds * 1000)
+fn later(seconds: i64) -> Timestamp {
+    Timestamp::from_millis(now().as_millis() + seconds * 1000)
 }
 
 async fn closed_for(store: &mut FileStore) -> Result<u64, Box<str>> {
     store.step(KEY, |record, now| record.closed_for(now)).await
 }
 
-async fn close(store: &mut FileStore, until: Stamp) {
+async fn close(store: &mut FileStore, until: Timestamp) {
     store.step(KEY, |record, now| record.close(until, now)).await.unwrap();
 }
 

@@ -120,8 +120,8 @@ fn token(text: &'static str) -> Token {
     Token::read(&TokenSource::Env, &env, &|| Err(std::io::ErrorKind::NotFound.into())).unwrap()
 }
 
-fn now() -> Stamp {
-    Stamp::from_millis(0)
+fn now() -> Timestamp {
+    Timestamp::from_millis(0)
 }
 
 fn client(url: &str, timeout: Duration) -> Client {

@@ -2,8 +2,8 @@ use super::*;
 use proptest::prelude::*;
 use std::time::Duration;
 
-fn now() -> Stamp {
-    Stamp::from_millis(1_000_000)
+fn now() -> Timestamp {
+    Timestamp::from_millis(1_000_000)
 }
 
 fn said(status: u16, body: &str) -> Answer {
@@ -185,7 +185,7 @@ proptest! {
         now in any::<i64>(),
     ) {
         let headers = Headers { retry_after: header.as_deref().map(Into::into), date: header.as_deref(), ..Headers::default() };
-        let reply = reply(status, &headers, &body, Stamp::from_millis(now));
+        let reply = reply(status, &headers, &body, Timestamp::from_millis(now));
         // Random bytes are never the one object that means success.
         prop_assert_ne!(reply.answer, Answer::Ok);
     }

@@ -241,7 +241,7 @@ fn the_eta_counts_calls() {
     bench.answer(Answer::Ok);
     assert_eq!(eta(&mut bench), Some(Duration::from_secs(9)));
     let total =
-        bench.until_a_call().answer(Answer::Ok).machine.snapshot(Now { at: LATER, wall: Stamp::from_millis(0) });
+        bench.until_a_call().answer(Answer::Ok).machine.snapshot(Now { at: LATER, wall: Timestamp::from_millis(0) });
     assert_eq!((total.counts.ended(), total.total), (1_001, 2_501));
 }
 

@@ -81,7 +81,7 @@ impl<'a, 'b> Run<'a, 'b> {
         dice: &'a mut fastrand::Rng,
     ) -> Self {
         let at = Duration::from_millis(1);
-        let machine = StateMachine::new(policy, Now { at, wall: Stamp::from_millis(0) });
+        let machine = StateMachine::new(policy, Now { at, wall: Timestamp::from_millis(0) });
         let mut run = Self {
             machine,
             at,
@@ -110,7 +110,7 @@ impl<'a, 'b> Run<'a, 'b> {
 
     fn now(&self) -> Now {
         let millis = i64::try_from(self.at.as_millis()).unwrap();
-        Now { at: self.at, wall: Stamp::from_millis(millis) }
+        Now { at: self.at, wall: Timestamp::from_millis(millis) }
     }
 
     fn later(&mut self, at: Duration, happening: Happening) {

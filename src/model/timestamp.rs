@@ -1,6 +1,5 @@
 //! Wall-clock time for records; pacing never uses it. The only code that reads and writes RFC 3339.
 
-use jiff::Timestamp;
 use jiff::fmt::temporal::DateTimePrinter;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -11,9 +10,9 @@ static PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
 
 /// Milliseconds since 1970-01-01T00:00:00Z. Written as RFC 3339 in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Stamp(i64);
+pub struct Timestamp(i64);
 
-impl Stamp {
+impl Timestamp {
     #[must_use]
     pub fn from_millis(millis: i64) -> Self {
         Self(millis)
@@ -27,7 +26,7 @@ impl Stamp {
     /// Appends RFC 3339 with milliseconds. A time outside the years -9999 to 9999 becomes the first or last one.
     pub fn push_to(self, text: &mut String) {
         // Writing to a `String` can't fail.
-        let _ = PRINTER.print_timestamp(&self.timestamp(), text);
+        let _ = PRINTER.print_timestamp(&self.to_jiff(), text);
     }
 
     /// RFC 3339 in UTC with milliseconds, for programs.
@@ -41,30 +40,30 @@ impl Stamp {
     /// RFC 3339 in UTC with seconds, for people.
     #[must_use]
     pub fn rfc3339_seconds(self) -> String {
-        format!("{:.0}", self.timestamp())
+        format!("{:.0}", self.to_jiff())
     }
 
     /// Reads RFC 3339; `None` if it isn't valid.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        text.parse::<Timestamp>().ok().map(|moment| Self(moment.as_millisecond()))
+        text.parse::<jiff::Timestamp>().ok().map(|moment| Self(moment.as_millisecond()))
     }
 
-    /// As the calendar library's type, clamped to its range.
+    /// As jiff's type, clamped to its range.
     #[must_use]
-    pub fn timestamp(self) -> Timestamp {
-        let farthest = if self.0 < 0 { Timestamp::MIN } else { Timestamp::MAX };
-        Timestamp::from_millisecond(self.0).unwrap_or(farthest)
+    pub fn to_jiff(self) -> jiff::Timestamp {
+        let farthest = if self.0 < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
+        jiff::Timestamp::from_millisecond(self.0).unwrap_or(farthest)
     }
 }
 
-impl Serialize for Stamp {
+impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.rfc3339())
     }
 }
 
-impl<'de> Deserialize<'de> for Stamp {
+impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Cow::<str>::deserialize(deserializer)?;
         Self::parse(&text).ok_or_else(|| D::Error::custom(format!("{text:?} isn't a timestamp")))
@@ -84,13 +83,13 @@ mod tests {
             (1_795_459_321_120, "2026-11-23T18:42:01.120Z"),
             (-1, "1969-12-31T23:59:59.999Z"),
         ] {
-            let stamp = Stamp::from_millis(millis);
-            assert_eq!(stamp.rfc3339(), want);
-            assert_eq!(Stamp::parse(want), Some(stamp));
+            let timestamp = Timestamp::from_millis(millis);
+            assert_eq!(timestamp.rfc3339(), want);
+            assert_eq!(Timestamp::parse(want), Some(timestamp));
         }
-        assert_eq!(Stamp::parse("yesterday"), None);
-        assert_eq!(Stamp::parse(""), None);
-        assert!(Stamp::from_millis(i64::MAX).rfc3339().starts_with("9999-"));
-        assert!(Stamp::from_millis(i64::MIN).rfc3339().starts_with("-009999-"));
+        assert_eq!(Timestamp::parse("yesterday"), None);
+        assert_eq!(Timestamp::parse(""), None);
+        assert!(Timestamp::from_millis(i64::MAX).rfc3339().starts_with("9999-"));
+        assert!(Timestamp::from_millis(i64::MIN).rfc3339().starts_with("-009999-"));
     }
 }
