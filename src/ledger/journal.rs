@@ -79,7 +79,9 @@ impl Lock {
         match self.marks {
             JournalKind::Unset => Ok(None),
             JournalKind::All => Ok(Some(PossiblySent::All)),
-            JournalKind::Lines => Ok(Some(PossiblySent::Lines(entries(&self.path).map_err(during("read", &self.path))?))),
+            JournalKind::Lines => {
+                Ok(Some(PossiblySent::Lines(entries(&self.path).map_err(during("read", &self.path))?)))
+            }
         }
     }
 

@@ -33,7 +33,6 @@ use crate::signals::Shutdown;
 use finish::Finish;
 pub use plan::OutputFormat;
 use preflight::Preflight;
-pub(in crate::commands) use preflight::acquire;
 use recorder::Recorder;
 pub use refused::write_metrics_of_usage;
 use remote::Remote;
