@@ -230,6 +230,13 @@ pub struct SafetyArgs {
     /// For example 90m, 6h or `1h 30m`. Calls in flight are finished, and the exit code is 3.
     #[arg(long, value_name = "TIME", value_parser = values::deadline, hide_short_help = true)]
     pub deadline: Option<Duration>,
+    /// When every row has ended, verify as `verify --wait TIME` does, and end one by one what --whole-users left active
+    ///
+    /// Needs the scope admin.users:read. Sessions of the input that are still active after TIME are ended one by one, and verified
+    /// again for up to TIME. The results keep `requested`; the verified file next to them has the proof, and the answers to the
+    /// calls for single sessions. Exit code 1 if anything isn't verified as gone. A stopped run verifies once it is continued.
+    #[arg(long, value_name = "TIME", value_parser = values::duration, hide_short_help = true)]
+    pub then_verify: Option<Duration>,
     /// File of user ids, e-mail addresses and session ids that must never be revoked [default: none]
     ///
     /// One per line; # starts a comment. A user's rows are recognized by their user_id column; see --allow-unowned if rows have

@@ -10,9 +10,10 @@ use super::reader::InputReader;
 use super::records::RecordReader;
 use super::stored::CHUNK;
 use super::survey::{InputSummary, Pass, RowContext};
-use super::validation::Rules;
+use super::validation::{Identify, Rules};
 use crate::model::{Carried, InputSource, PossiblySent, Status};
 use roaring::RoaringTreemap;
+use std::collections::BTreeSet;
 use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
 
@@ -50,6 +51,22 @@ impl Content {
     /// As [`Input::survey`](super::Input::survey).
     pub fn survey_again(&self, rules: Rules, done: RoaringTreemap) -> Result<(Self, InputSummary), InputError> {
         self.resurvey(rules, done).map_err(|problem| problem.of(&self.input))
+    }
+
+    /// The rows of these lines, to be sent one by one, also if the survey's rules ask for whole users.
+    ///
+    /// # Errors
+    /// As [`Input::survey`](super::Input::survey).
+    pub fn one_by_one(&self, lines: &BTreeSet<u64>, identify: Identify) -> Result<(Self, InputSummary), InputError> {
+        let rules = Rules { identify, ..self.indexed.rules.clone() };
+        let (mut others, mut records) = (RoaringTreemap::new(), self.indexed.records());
+        while let Some(record) = records.next().map_err(|problem| problem.of(&self.input))? {
+            let line = record.position.line;
+            if !lines.contains(&line) {
+                others.insert(line);
+            }
+        }
+        self.survey_again(rules, others)
     }
 
     fn resurvey(&self, rules: Rules, done: RoaringTreemap) -> Result<(Self, InputSummary), InputProblem> {

@@ -61,7 +61,7 @@ pub fn verify(typed: VerifyArgs, argv: &[OsString], console: &Console) -> Result
         }
     };
     if let Some(manifest) = &mut manifest {
-        manifest.extra.insert("verified".into(), outcome.to_json(&files.verified));
+        manifest.extra.insert("verified".into(), outcome.to_json(&files.verified, wall()));
         let (step, file) = ((ChangedBy::Verify, wall()), (FileRole::Verified, &*files.verified));
         evidence::save_step(manifest, step, file, &files.run.manifest).map_err(|error| unwritable(&error))?;
     }

@@ -3,11 +3,10 @@
 use super::sightings::{Concerned, ListingSnapshot, Verdict};
 use crate::commands::listing::{ListError, ListProgress, Lister, Pages};
 use crate::commands::outputs::unwritable;
-use crate::engine::clock::wall;
 use crate::error::RunError;
 use crate::ledger::scan::{Records, ResultRecord, ScanError, records};
 use crate::ledger::verified::VerifiedWriter;
-use crate::model::{ColumnNames, IdColumns, SessionId, SessionKind, Status, UserId};
+use crate::model::{ColumnNames, IdColumns, SessionId, SessionKind, Status, Timestamp, UserId};
 use crate::output::{self, Console, counted};
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,6 +35,8 @@ pub struct VerifyOutcome {
     seen: ListingSnapshot,
     calls: u64,
     totals: VerifyTotals,
+    /// Calls for single sessions, by status; `None` if none were planned.
+    singles: Option<BTreeMap<&'static str, u64>>,
     /// Lines of the `requested` records whose own session is still listed.
     pub alive: BTreeSet<u64>,
 }
@@ -107,7 +108,13 @@ impl Verification<'_> {
             }
         }
         out.finish().map_err(|error| unwritable(&error))?;
-        Ok(VerifyOutcome { seen, calls, totals, alive })
+        let singles = singles.map(|singles| {
+            singles.values().fold(BTreeMap::new(), |mut counts, status| {
+                *counts.entry(status.as_str()).or_default() += 1;
+                counts
+            })
+        });
+        Ok(VerifyOutcome { seen, calls, totals, singles, alive })
     }
 
     fn verdict(
@@ -143,9 +150,9 @@ impl VerifyOutcome {
 
     /// For the member `verified` of the manifest.
     #[must_use]
-    pub fn to_json(&self, file: &Path) -> serde_json::Value {
+    pub fn to_json(&self, file: &Path, at: Timestamp) -> serde_json::Value {
         serde_json::json!({
-            "at": wall().rfc3339(),
+            "at": at.rfc3339(),
             "file": file.to_string_lossy(),
             "calls": self.calls,
             "complete": !self.seen.is_incomplete,
@@ -158,6 +165,7 @@ impl VerifyOutcome {
             "requested_but_not_gone": self.totals.waiting,
             "new_sessions": self.totals.new_sessions,
             "unreadable_sessions": self.seen.unreadable(),
+            "single_calls": self.singles,
             "compared_with_before": self.seen.is_compared,
         })
     }
