@@ -130,6 +130,7 @@ fn a_signal_during_the_verification_leaves_complete_results() {
     let mut running = work
         .run(&server, "in.csv")
         .args(["--whole-users", "--confirm-users", "2", "--rate", "unlimited", "--then-verify", "1h"])
+        .args(["--on-finish", "echo $SLACK_REVOKE_STATUS > told"])
         .start();
     until(&mut running, || server.stats().of(Method::List).calls > 0);
     running.signal(Signal::INT);
@@ -138,6 +139,7 @@ fn a_signal_during_the_verification_leaves_complete_results() {
     assert_eq!(finished.code(), Some(130), "{said}");
     assert!(said.contains("every row has its record") && said.contains("slack-revoke verify"), "{said}");
     assert_eq!((work.results("in.results.csv").count("requested"), single_calls(&server)), (4, 0));
+    assert_eq!(work.read("told"), "interrupted\n");
     let manifest = work.json("in.results.csv.manifest.json");
     assert_eq!((&manifest["runs"][0]["exit_code"], &manifest["complete"]), (&130.into(), &true.into()));
     work.program(["report", "--check", "in.results.csv"]).exits(0);

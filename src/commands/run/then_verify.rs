@@ -8,12 +8,12 @@ use crate::commands::quota::RunQuota;
 use crate::commands::verify::{Verification, VerifyOutcome, concerned};
 use crate::engine::clock::{Clock, wall};
 use crate::engine::policy::Policy;
-use crate::engine::ports::{Observer, Unwritable};
+use crate::engine::ports::{Control as _, Observer, Unwritable};
 use crate::engine::{self, RunEnd};
 use crate::error::RunError;
 use crate::input::InputError;
 use crate::ledger::verified;
-use crate::model::{Counts, Event, ExitStatus, PossiblySent, Snapshot, Status};
+use crate::model::{Counts, Event, ExitStatus, PossiblySent, Snapshot, Status, StopReason};
 use crate::output::{Console, Screen, counted, quoted};
 use crate::signals::Shutdown;
 use std::collections::{BTreeMap, BTreeSet};
@@ -71,7 +71,13 @@ impl ThenVerify<'_> {
                 let exit = if outcome.is_proved() { ExitStatus::Success } else { ExitStatus::RowsFailed };
                 (Some(outcome), exit)
             }
-            Ok(Err(halt)) => (None, halt.end(Some(&self.next()))),
+            Ok(Err(halt)) => {
+                if let ListError::Stop(StopReason::Interrupted | StopReason::Terminated) = halt {
+                    // The listing has its own listener. For the run this was the first signal, so hooks still run.
+                    signals.next().await;
+                }
+                (None, halt.end(Some(&self.next())))
+            }
             Err(error) => {
                 tracing::error!("{}; {}", error.what(), self.next());
                 (None, error.exit_status())
