@@ -133,7 +133,7 @@ pub struct PaceArgs {
     /// the other at the first 429.
     #[arg(long, value_name = "BUCKET", value_enum, default_value_t = BucketPolicy::Auto, hide_short_help = true)]
     pub bucket: BucketPolicy,
-    /// Maximum concurrent calls, 1 to 256 [default: from rate and latency, at most 16]
+    /// Maximum concurrent calls, 1 to 256 [default: from rate and latency]
     ///
     /// More workers don't make a run faster than its rate.
     #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256), hide_short_help = true)]
