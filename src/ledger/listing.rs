@@ -24,8 +24,8 @@ pub type Filters = BTreeMap<String, Vec<String>>;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listing {
-    format_version: u64,
-    tool_version: String,
+    pub(super) format_version: u64,
+    pub(super) tool_version: String,
     /// Sessions that began later may be missing.
     pub began_at: Timestamp,
     /// `None` before the last page.

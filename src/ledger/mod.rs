@@ -25,6 +25,7 @@ pub mod seal_files;
 mod sync;
 pub mod table;
 pub mod verified;
+pub mod whole_listing;
 
 #[cfg(test)]
 mod testing;
