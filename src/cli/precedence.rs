@@ -46,7 +46,7 @@ impl Given<'_> {
     }
 
     /// When variables are ignored, and which.
-    fn rules(&self) -> [(bool, &'static [&'static str]); 13] {
+    fn rules(&self) -> [(bool, &'static [&'static str]); 15] {
         let plans = self.command == "plan" || self.is_typed("dry_run");
         let rehearses = self.rehearse && !(plans && self.is_variable("rehearse"));
         [
@@ -59,6 +59,8 @@ impl Given<'_> {
                 rehearses,
                 &["token_file", "token_command", "api_url", "resume", "resume_or_start", "plan_id", "approved_by"],
             ),
+            (self.is_typed("bulk"), &["whole_users", "only"]),
+            (self.is_typed("whole_users"), &["bulk"]),
             (self.is_typed("strict"), &["no_strict"]),
             (self.is_typed("no_strict"), &["strict"]),
             (self.is_typed("token_file"), &["token_command"]),

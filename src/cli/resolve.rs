@@ -4,7 +4,7 @@ use super::settings::{
     Confirmation, Existing, Mode, RemoteSettings, Settings, Terminal, UsageError, UsersConfirmation,
 };
 use super::value_enums::{Color, Progress};
-use super::{CallArgs, GlobalArgs, OutputArgs, RateArgs, RemoteArgs, RunArgs, SafetyArgs, TokenArgs};
+use super::{CallArgs, GlobalArgs, InputArgs, OutputArgs, RateArgs, RemoteArgs, RunArgs, SafetyArgs, TokenArgs};
 use crate::model::{
     API_URL, Approval, ColumnNames, IdColumn, Identify, InputSource, LogFormat, OutputStyle, Rate, RateChoice,
     ScreenMode, TokenSource, Verbosity, is_loopback_host, without_tokens,
@@ -210,13 +210,14 @@ fn check(mode: Mode, typed: &RunArgs) -> Result<(), UsageError> {
 }
 
 fn check_users(typed: &RunArgs) -> Result<(), UsageError> {
-    if typed.input.only.is_some() && !typed.input.whole_users {
-        return Err(UsageError::OnlyWithWholeUsers { flag: "--only" });
-    }
-    match (typed.input.whole_users, typed.input.identify_by, typed.safety.confirm_users) {
-        (true, Identify::Team, _) => Err(UsageError::WholeUsersByTeam),
-        (false, _, Some(_)) => Err(UsageError::OnlyWithWholeUsers { flag: "--confirm-users" }),
-        (true, Identify::Auto | Identify::User | Identify::WholeUsers, _) | (false, _, None) => Ok(()),
+    let InputArgs { whole_users, identify_by, bulk, only, .. } = &typed.input;
+    let is_confirmed = typed.safety.confirm_users.is_some();
+    match (whole_users, identify_by, bulk) {
+        (true, _, Some(_)) => Err(UsageError::WholeUsersInBulk),
+        (true, Identify::Team, None) => Err(UsageError::WholeUsersByTeam),
+        (false, ..) if only.is_some() => Err(UsageError::OnlyWithWholeUsers),
+        (false, _, None) if is_confirmed => Err(UsageError::NoUsersToConfirm),
+        (true, Identify::Auto | Identify::User | Identify::WholeUsers, None) | (false, ..) => Ok(()),
     }
 }
 

@@ -61,6 +61,18 @@ pub struct InputArgs {
     /// first rows all fail with `invalid_arguments`, try the other form.
     #[arg(long, value_name = "ID", value_enum, default_value_t = Identify::Auto, hide_short_help = true)]
     pub identify_by: Identify,
+    /// End the users all of whose sessions in this listing are in the input with resetBulk, everyone else session by session
+    ///
+    /// The same sessions end, with one call for up to 1,000 users instead of one call per session. LISTING is a listing that `list -o`
+    /// has finished: of the whole organization, of --users, or the --others half of the listing whose -o is the input. Rows without
+    /// user_id get their user from it. Protected users, users with a protected session and the token's own user are never ended this
+    /// way. The status of these rows is `requested`, and `verify` proves the outcome; if Slack refuses a user, the rows are sent one by
+    /// one. Sessions that began after the listing end too: see --max-listing-age.
+    #[arg(long, value_name = "LISTING", value_parser = values::file(), hide_short_help = true)]
+    pub bulk: Option<PathBuf>,
+    /// Refuse a --bulk listing that is older than this
+    #[arg(long, value_name = "TIME", value_parser = values::duration, default_value = "1h", hide_short_help = true)]
+    pub max_listing_age: Duration,
     /// End every session of the listed users on all devices, listed or not
     ///
     /// Uses admin.users.session.resetBulk with up to 1,000 users per call. It is asynchronous: the status is `requested`, and
@@ -133,7 +145,7 @@ pub struct PaceArgs {
     /// the other at the first 429.
     #[arg(long, value_name = "BUCKET", value_enum, default_value_t = BucketPolicy::Auto, hide_short_help = true)]
     pub bucket: BucketPolicy,
-    /// Maximum concurrent calls, 1 to 256 [default: from rate and latency]
+    /// Maximum concurrent calls, 1 to 256 [default: from rate and latency, at most 16]
     ///
     /// More workers don't make a run faster than its rate.
     #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256), hide_short_help = true)]
@@ -192,10 +204,10 @@ pub struct SafetyArgs {
     /// Without it, the terminal is asked once after the plan is shown. If there is no terminal, the run is refused.
     #[arg(short, long)]
     pub yes: bool,
-    /// Confirm that --whole-users logs out exactly N users
+    /// Confirm that --whole-users, or --bulk, ends exactly N users as a whole
     ///
-    /// If it isn't given, the number has to be typed on the terminal; without a terminal the run is refused, even with --yes, unless
-    /// --plan-id is given. N is the number of users that `plan --whole-users` prints. Any other number is refused.
+    /// With --bulk it is optional. With --whole-users, if it isn't given, the number has to be typed on the terminal; without a terminal the run is refused, even with --yes, unless
+    /// --plan-id is given. N is the number of users that `plan` prints with the same flags. Any other number is refused.
     #[arg(long, value_name = "N", hide_short_help = true)]
     pub confirm_users: Option<u64>,
     /// Send nothing unless this run is the plan with this id
@@ -230,13 +242,6 @@ pub struct SafetyArgs {
     /// For example 90m, 6h or `1h 30m`. Calls in flight are finished, and the exit code is 3.
     #[arg(long, value_name = "TIME", value_parser = values::deadline, hide_short_help = true)]
     pub deadline: Option<Duration>,
-    /// When every row has ended, verify as `verify --wait TIME` does, and end one by one what --whole-users left active
-    ///
-    /// Needs the scope admin.users:read. Sessions of the input that are still active after TIME are ended one by one, and verified
-    /// again for up to TIME. The results keep `requested`; the verified file next to them has the proof, and the answers to the
-    /// calls for single sessions. Exit code 1 if anything isn't verified as gone. A stopped run verifies once it is continued.
-    #[arg(long, value_name = "TIME", value_parser = values::duration, hide_short_help = true)]
-    pub then_verify: Option<Duration>,
     /// File of user ids, e-mail addresses and session ids that must never be revoked [default: none]
     ///
     /// One per line; # starts a comment. A user's rows are recognized by their user_id column; see --allow-unowned if rows have

@@ -126,8 +126,14 @@ pub enum UsageError {
     NobodyToAsk,
     #[error("--whole-users and --identify-by team exclude each other; leave out one")]
     WholeUsersByTeam,
-    #[error("{flag} only applies to --whole-users; leave it out, or add --whole-users")]
-    OnlyWithWholeUsers { flag: &'static str },
+    #[error(
+        "--whole-users and --bulk exclude each other: --bulk ends only users all of whose listed sessions are in the input; leave out one"
+    )]
+    WholeUsersInBulk,
+    #[error("--only only applies to --whole-users; leave it out, or add --whole-users")]
+    OnlyWithWholeUsers,
+    #[error("--confirm-users only applies to whole users: leave it out, or add --whole-users or --bulk LISTING")]
+    NoUsersToConfirm,
     #[error(
         "--whole-users needs a second confirmation, and there is no terminal to ask: add --confirm-users N, with the number of \
          users that plan --whole-users prints"

@@ -96,10 +96,14 @@ fn redis(url: &StoreUrl) -> Result<RedisStore, Box<str>> {
     RedisStore::new(url, password.as_deref())
 }
 
-/// The method of a run.
+/// The methods of a run.
 #[must_use]
-pub fn method(settings: &Settings) -> &'static str {
-    if settings.input.whole_users { RESET_BULK } else { INVALIDATE }
+pub fn methods(settings: &Settings) -> &'static [&'static str] {
+    match (settings.input.whole_users, &settings.input.bulk) {
+        (true, _) => &[RESET_BULK],
+        (false, Some(_)) => &[INVALIDATE, RESET_BULK],
+        (false, None) => &[INVALIDATE],
+    }
 }
 
 /// What Slack counts calls by, but for the workspace.

@@ -117,6 +117,42 @@ fn rows_of_whole_users_come_apart_from_the_others_once_they_were_requested() {
 }
 
 #[test]
+fn sessions_of_covered_users_are_sent_as_users_and_once() {
+    let id = |number: u64| crate::model::SessionId::from(number);
+    let mut listed = crate::input::CoverageListing::default();
+    let user = |id| crate::model::UserId::parse(id).unwrap();
+    for (session, of) in [(1, "U1"), (2, "U1"), (3, "U2"), (4, "U2")] {
+        listed.add(id(session), &user(of), &team(1));
+    }
+    let text = csv(&[(1, 1, true, false), (1, 2, false, false), (1, 1, true, false), (1, 3, false, false)]);
+    let ((content, _), _) = content_and_batches(&text, SurveyOptions::default(), PossiblySent::default());
+    let coverage = Some(Arc::new(content.coverage(&listed.finish(), &Rules::default()).unwrap()));
+    let options = SurveyOptions { rules: Rules { coverage, ..Rules::default() }, ..SurveyOptions::default() };
+    let ((_, survey), mut batches) = content_and_batches(&text, options, PossiblySent::default());
+    assert_eq!((survey.sendable, survey.duplicates, survey.addressed.get(&team(1))), (3, 1, Some(&1)));
+    let of_users = [batches.next_batch(Want::OfUsers).unwrap(), batches.next_batch(Want::OfUsers).unwrap()];
+    assert_eq!(of_users.each_ref().map(lines), [vec![2], vec![3]]);
+    let owners = of_users.iter().flat_map(|batch| &batch.rows).map(|row| row.target.as_ref().unwrap().user().cloned());
+    assert_eq!(owners.collect::<Vec<_>>(), [Some(user("U1")), Some(user("U1"))]);
+    let rest: Vec<u64> = batches.everything().into_iter().map(|row| row.line).collect();
+    assert_eq!(rest, [4, 5]);
+}
+
+impl BatchReader {
+    /// All rows that no other want gives.
+    fn everything(&mut self) -> Vec<Row> {
+        let mut rows = Vec::new();
+        loop {
+            let batch = self.next_batch(Want::Any).unwrap();
+            rows.extend(batch.rows);
+            if batch.exhausted {
+                return rows;
+            }
+        }
+    }
+}
+
+#[test]
 fn a_workspace_gets_its_own_rows_and_the_rest_skips_them() {
     let mut batches = content_and_batches(&interleaved(9), SurveyOptions::default(), PossiblySent::default()).1;
     assert_eq!(lines(&batches.next_batch(Want::Of(team(2))).unwrap()), [3]);

@@ -3,17 +3,18 @@
 use super::SurveyOptions;
 use super::batches::BatchReader;
 use super::batches::Source;
+use super::coverage::{Coverage, CoverageListing, CoverageMarks};
 use super::error::{InputError, InputProblem};
 use super::header::Header;
 use super::index::IndexedInput;
 use super::reader::InputReader;
-use super::records::RecordReader;
+use super::records::{Record, RecordReader};
 use super::stored::CHUNK;
 use super::survey::{InputSummary, Pass, RowContext};
-use super::validation::{Identify, Rules};
-use crate::model::{Carried, InputSource, PossiblySent, Status};
+use super::validation::Rules;
+use crate::model::{Carried, Identify, InputSource, PossiblySent, Status, Target};
 use roaring::RoaringTreemap;
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
 
@@ -53,22 +54,6 @@ impl Content {
         self.resurvey(rules, done).map_err(|problem| problem.of(&self.input))
     }
 
-    /// The rows of these lines, to be sent one by one, also if the survey's rules ask for whole users.
-    ///
-    /// # Errors
-    /// As [`Input::survey`](super::Input::survey).
-    pub fn one_by_one(&self, lines: &BTreeSet<u64>, identify: Identify) -> Result<(Self, InputSummary), InputError> {
-        let rules = Rules { identify, ..self.indexed.rules.clone() };
-        let (mut others, mut records) = (RoaringTreemap::new(), self.indexed.records());
-        while let Some(record) = records.next().map_err(|problem| problem.of(&self.input))? {
-            let line = record.position.line;
-            if !lines.contains(&line) {
-                others.insert(line);
-            }
-        }
-        self.survey_again(rules, others)
-    }
-
     fn resurvey(&self, rules: Rules, done: RoaringTreemap) -> Result<(Self, InputSummary), InputProblem> {
         let IndexedInput { reading, header, rows_at, .. } = &*self.indexed;
         header.require(rules.identify)?;
@@ -80,15 +65,50 @@ impl Content {
         Ok((Self { input: self.input.clone(), indexed: Arc::new(indexed) }, summary))
     }
 
+    /// Adds the rows to a listing. Returns how many of them aren't a session with its user and workspace.
+    ///
+    /// # Errors
+    /// If the input can't be read again.
+    pub fn add_to(&self, listing: &mut CoverageListing) -> Result<u64, InputError> {
+        let (rules, mut unclear) = (Rules { identify: Identify::User, ..Rules::default() }, 0);
+        self.each_record(|record| {
+            let target = rules.validate(self.header(), record);
+            match target.as_ref().map(|target| (target.session(), target.user(), target.team())) {
+                Ok((Some(session), Some(user), Some(team))) => listing.add(session, user, team),
+                Ok(_) | Err(_) => unclear += 1,
+            }
+        })?;
+        Ok(unclear)
+    }
+
+    /// The users all of whose listed sessions are rows that these rules send.
+    ///
+    /// # Errors
+    /// If the input can't be read again.
+    pub fn coverage(&self, listed: &Arc<CoverageListing>, rules: &Rules) -> Result<Coverage, InputError> {
+        let (mut marks, mut guarded) = (CoverageMarks::new(Arc::clone(listed)), HashSet::new());
+        self.each_record(|record| {
+            guarded.extend(rules.protected_session(self.header(), record).map(|(_, user)| user));
+            if let Some(session) = rules.validate(self.header(), record).as_ref().ok().and_then(Target::named_session) {
+                marks.mark(session);
+            }
+        })?;
+        Ok(marks.into_coverage(|user| guarded.contains(user) || rules.protection.is_never_covered(user)))
+    }
+
     /// Calls `take` with the line and the content of every row, in order.
     ///
     /// # Errors
     /// If the input can't be read again.
     pub fn each_carried(&self, take: &mut dyn FnMut(u64, Carried)) -> Result<(), InputError> {
         let columns = self.indexed.header.fields().len();
+        self.each_record(|record| take(record.position.line, record.carried(columns)))
+    }
+
+    fn each_record(&self, mut take: impl FnMut(&Record<'_>)) -> Result<(), InputError> {
         let mut records = self.indexed.records();
         while let Some(record) = records.next().map_err(|problem| problem.of(&self.input))? {
-            take(record.position.line, record.carried(columns));
+            take(&record);
         }
         Ok(())
     }

@@ -27,7 +27,7 @@ impl DuplicateTracker {
     /// Notes a row that can be sent. Returns the line of the first row for the same session, if that is another row.
     /// Rows for whole users are never duplicates: each gets the result of its user.
     pub(super) fn observe(&mut self, target: &Target, line: u64) -> Option<u64> {
-        let Target::Session(target) = target else { return None };
+        let target = target.named_session()?;
         match self {
             Self::Collecting(ids) => {
                 ids.push(target.session().get());

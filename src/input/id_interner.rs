@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroU64;
+use std::sync::Arc;
 
 /// An id in 8 bytes. Two keys of the same [`IdInterner`] are equal if and only if their ids are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -16,8 +17,12 @@ impl PackedId {
 const LONG: NonZeroU64 = NonZeroU64::new(1 << 63).expect("a bit is set");
 
 /// Packs ids of up to 12 capitals and digits in base 37, and numbers longer ones.
-#[derive(Debug, Default)]
-pub(super) struct IdInterner(HashMap<Box<str>, PackedId>);
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct IdInterner {
+    keys: HashMap<Arc<str>, PackedId>,
+    /// Those that can't be packed, by their number.
+    long: Vec<Arc<str>>,
+}
 
 impl IdInterner {
     /// The key of an id, which is only valid for this interner.
@@ -25,14 +30,25 @@ impl IdInterner {
         if let Some(key) = self.known(id) {
             return key;
         }
-        let key = PackedId(LONG | self.0.len() as u64);
-        self.0.insert(id.into(), key);
+        let (key, id) = (PackedId(LONG | self.long.len() as u64), Arc::<str>::from(id));
+        self.long.push(Arc::clone(&id));
+        self.keys.insert(id, key);
         key
+    }
+
+    /// The id of a key.
+    pub(super) fn text(&self, key: PackedId) -> Option<String> {
+        let number = key.0.get();
+        if number & LONG.get() == 0 {
+            return Some(unpack(number));
+        }
+        let id = self.long.get(usize::try_from(number & !LONG.get()).ok()?)?;
+        Some(id.to_string())
     }
 
     /// The key of an id that can be packed or has been interned before.
     pub(super) fn known(&self, id: &str) -> Option<PackedId> {
-        pack(id).or_else(|| self.0.get(id).copied())
+        pack(id).or_else(|| self.keys.get(id).copied())
     }
 }
 
@@ -48,6 +64,17 @@ fn pack(id: &str) -> Option<PackedId> {
     };
     let packed = id.bytes().try_fold(0, |packed, byte| Some(packed * 37 + digit(byte)?))?;
     NonZeroU64::new(packed).map(PackedId)
+}
+
+fn unpack(mut packed: u64) -> String {
+    const DIGITS: &[u8; 36] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    let mut id: Vec<u8> = Vec::with_capacity(12);
+    while packed > 0 {
+        let digit = usize::try_from(packed % 37).ok().and_then(|digit| DIGITS.get(digit.checked_sub(1)?));
+        id.extend(digit);
+        packed /= 37;
+    }
+    id.iter().rev().map(|byte| char::from(*byte)).collect()
 }
 
 /// Counts distinct keys exactly, with at most 16 bytes per key: a list that is sorted and deduplicated when it is
@@ -97,6 +124,9 @@ mod tests {
         fn keys_are_equal_where_ids_are(ids in prop::collection::vec("[0A-BZ9]{0,14}", 0..60)) {
             let mut keys = IdInterner::default();
             let of: Vec<PackedId> = ids.iter().map(|id| keys.intern(id)).collect();
+            for (id, key) in ids.iter().zip(&of) {
+                prop_assert_eq!(keys.text(*key), Some(id.clone()));
+            }
             for (left, left_key) in ids.iter().zip(&of) {
                 for (right, right_key) in ids.iter().zip(&of) {
                     prop_assert_eq!(left == right, left_key == right_key);

@@ -84,7 +84,7 @@ impl IndexedInput {
         let fields = record.to_fields(self.header.fields().len());
         let mut target = self.validate(record);
         let mut may_have_been_sent = maybe_sent.contains(line);
-        if let Ok(Target::Session(session)) = &mut target {
+        if let Some(session) = target.as_mut().ok().and_then(Target::named_session_mut) {
             session.set_also_on(self.first_lines.other_names_of(session));
             may_have_been_sent |= session.also_on().iter().any(|line| maybe_sent.contains(*line));
         }
@@ -93,11 +93,8 @@ impl IndexedInput {
 
     pub(super) fn validate(&self, record: &Record<'_>) -> Result<Target, Rejection> {
         let target = self.rules.validate(&self.header, record)?;
-        let ahead = match &target {
-            Target::Session(session) => self.first_lines.earlier_line(session, record.position.line),
-            Target::User(_) => None,
-        };
-        match ahead {
+        let session = target.named_session();
+        match session.and_then(|session| self.first_lines.earlier_line(session, record.position.line)) {
             Some(first) => Err(Rejection::Duplicate { first_line: Some(first) }),
             None => Ok(target),
         }

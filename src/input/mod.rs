@@ -9,6 +9,7 @@
 pub mod audit;
 mod batches;
 mod content;
+mod coverage;
 mod duplicates;
 mod error;
 mod formats;
@@ -30,6 +31,7 @@ mod validation;
 pub use crate::model::{Identify, InputMatch, InputSource, PossiblySent};
 pub use batches::Source;
 pub use content::{Content, CopyError};
+pub use coverage::{Coverage, CoverageListing};
 pub use error::{InputError, InputProblem};
 pub use header::{Delimiter, Header};
 pub use identity::{EarlierInput, InputIdentity};

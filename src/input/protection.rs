@@ -38,6 +38,8 @@ pub struct Protection {
     pub users_of_sessions: HashSet<UserId>,
     /// Users of the tokens of this run and earlier ones, unless `--allow-self` was given.
     pub own_users: HashSet<UserId>,
+    /// Users of the tokens with `--allow-self`: their sessions are sent, but not as those of covered users.
+    pub not_covered: HashSet<UserId>,
 }
 
 impl Protection {
@@ -54,6 +56,11 @@ impl Protection {
             return Err(Rejection::ProtectedThroughSession);
         }
         if self.own_users.contains(user) { Err(Rejection::OwnSession) } else { Ok(()) }
+    }
+
+    /// Whether the user isn't ended as a whole, even if all their listed sessions are in the input.
+    pub(super) fn is_never_covered(&self, user: &UserId) -> bool {
+        self.check(None, Some(user)).is_err() || self.not_covered.contains(user)
     }
 
     /// Adds the ids of a `--protect` file. Blank lines, comments after `#`, and a header `user_id` are skipped.

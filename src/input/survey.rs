@@ -9,7 +9,7 @@ use super::index::Index;
 use super::reader::FirstReading;
 use super::records::{ByteSource, Position, Record, RecordReader};
 use super::stored::CHUNK;
-use super::validation::{Identify, Rules};
+use super::validation::Rules;
 use crate::model::{Carried, InputMatch, InvalidRow};
 use crate::model::{Counts, Fields, IdColumns, IdentifyBy, Rejection, SessionId, Status, Target, TeamId, UserId};
 use roaring::RoaringTreemap;
@@ -60,15 +60,19 @@ pub struct InputSummary {
     /// The line of the first row with such a cell.
     pub first_swallowing: Option<u64>,
     pub examples: Vec<InvalidRow>,
-    /// For runs that ask for whole users; `None` for runs that ask for sessions.
+    /// The rows that ask for whole users; `None` for runs that ask for sessions alone.
     pub whole: Option<WholeUsers>,
 }
 
 /// Users that are asked for as a whole.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct WholeUsers {
-    /// Distinct users of the sendable rows and of those that an earlier run has ended: the same in every run of an input.
+    /// Distinct users of their sendable rows.
+    pub users: u64,
+    /// The same, with those of rows that an earlier run has ended: the same number in every run of an input.
     pub all: u64,
+    /// Their sendable rows.
+    pub rows: u64,
     /// The protected sessions that stand in the input, each with its user.
     pub protected: BTreeSet<(SessionId, UserId)>,
 }
@@ -96,6 +100,7 @@ pub(super) struct Pass<'a> {
 /// For runs that ask for whole users.
 struct WholeUserCount {
     users: DistinctIds,
+    all: DistinctIds,
     protected: BTreeSet<(SessionId, UserId)>,
 }
 
@@ -158,8 +163,11 @@ impl<'a> Pass<'a> {
             users: DistinctIds::new(),
             teams: HashMap::new(),
             totals: SurveyCounts::default(),
-            whole: (context.rules.identify == Identify::WholeUsers)
-                .then(|| WholeUserCount { users: DistinctIds::new(), protected: BTreeSet::new() }),
+            whole: context.rules.ends_whole_users().then(|| WholeUserCount {
+                users: DistinctIds::new(),
+                all: DistinctIds::new(),
+                protected: BTreeSet::new(),
+            }),
         };
         while let Some(record) = records.next()? {
             pass.add(&record);
@@ -186,8 +194,8 @@ impl<'a> Pass<'a> {
         }
         if let Some(whole) = &mut self.whole {
             whole.protected.extend(self.context.rules.protected_session(self.context.header, record));
-            if let Some(user) = verdict.as_ref().ok().and_then(Target::user) {
-                whole.users.insert(self.interner.intern(user.as_str()));
+            if let Ok(Target::User(target)) = &verdict {
+                whole.all.insert(self.interner.intern(target.user().as_str()));
             }
         }
         if self.context.done.contains(line) {
@@ -211,8 +219,9 @@ impl<'a> Pass<'a> {
             Some(user) => self.users.insert(self.interner.intern(user.as_str())),
             None => self.totals.without_user += 1,
         }
-        if let Target::User(_) = target {
+        if let (Target::User(target), Some(whole)) = (target, &mut self.whole) {
             self.index.of_users.insert(ordinal);
+            whole.users.insert(self.interner.intern(target.user().as_str()));
         }
         if let Some(team) = target.team() {
             let fresh = || TeamRows { team: team.clone(), rows: 0, addressed: RoaringTreemap::new() };
@@ -252,7 +261,12 @@ impl<'a> Pass<'a> {
             swallowed: totals.swallowed,
             first_swallowing: totals.first_swallowing,
             examples: totals.examples,
-            whole: whole.map(|whole| WholeUsers { all: whole.users.count(), protected: whole.protected }),
+            whole: whole.map(|WholeUserCount { users, all, protected }| WholeUsers {
+                users: users.count(),
+                all: all.count(),
+                rows: index.of_users.len(),
+                protected,
+            }),
         };
         (summary, index, duplicates.into_first_lines())
     }

@@ -1,17 +1,21 @@
 //! Which rows are sent, and as what. Pure; both readings ask here, so they can't disagree.
 
+use super::coverage::Coverage;
 use super::header::{Header, HeaderNeeds};
 use super::protection::Protection;
 use super::records::Record;
 use crate::model::{IdError, Rejection, SessionId, Target, TeamId, UserId};
 
 pub use crate::model::Identify;
+use std::sync::Arc;
 
 /// Which rows are sent, and by which id.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Rules {
     pub identify: Identify,
     pub protection: Protection,
+    /// Users who are ended as a whole because all of their listed sessions are in the input; `None` without a listing.
+    pub coverage: Option<Arc<Coverage>>,
     /// Whether an `email` column makes a header too: `resolve` finds the users of its addresses.
     pub takes_emails: bool,
     /// Whether a survey describes every invalid row instead of the first ten.
@@ -21,6 +25,11 @@ pub struct Rules {
 impl Rules {
     pub(super) fn of_header(&self) -> HeaderNeeds {
         HeaderNeeds { identify: self.identify, takes_emails: self.takes_emails }
+    }
+
+    /// Whether rows may ask for whole users.
+    pub(super) fn ends_whole_users(&self) -> bool {
+        self.identify == Identify::WholeUsers || self.coverage.is_some()
     }
 
     /// Whom a record names, or why it is not sent. Whether it is a duplicate is decided elsewhere.
@@ -38,7 +47,17 @@ impl Rules {
         let team = optional(record, columns.team, "team_id", TeamId::parse)?;
         let user = optional(record, columns.user, "user_id", UserId::parse)?;
         self.protection.check(Some(session), user.as_ref())?;
-        self.identify.target(session, team, user).ok_or(Rejection::NoOwner { wanted: self.identify.wanted(header) })
+        let target = self.identify.target(session, team, user);
+        target.map(|target| self.by_method(target)).ok_or(Rejection::NoOwner { wanted: self.identify.wanted(header) })
+    }
+
+    /// A session of a covered user is ended with the user's others.
+    fn by_method(&self, target: Target) -> Target {
+        let owner = target.named_session().and_then(|session| self.coverage.as_ref()?.owner(session));
+        match (owner, target) {
+            (Some(owner), Target::Session(session)) => Target::user_of(owner, session),
+            (_, target) => target,
+        }
     }
 
     /// Whole users: the session does not matter, good or bad, unless it is protected.
@@ -51,11 +70,10 @@ impl Rules {
         user.map(|user| Target::whole_user(user, team, session)).ok_or(Rejection::NoUser)
     }
 
-    /// The protected session that a record names, with its user: where whole users are asked for, no other session of
-    /// that user may be sent either. Whether the row could be sent does not matter.
+    /// The protected session that a record names, with its user, who must not be ended as a whole. Whether the row could be
+    /// sent does not matter.
     pub(super) fn protected_session(&self, header: &Header, record: &Record<'_>) -> Option<(SessionId, UserId)> {
-        let looks = self.identify == Identify::WholeUsers && !self.protection.sessions.is_empty();
-        if !looks || !header.fits(record) {
+        if self.protection.sessions.is_empty() || !header.fits(record) {
             return None;
         }
         let session = session_of(header, record).filter(|session| self.protection.sessions.contains(session))?;

@@ -2,7 +2,8 @@
 //! that.
 //!
 //! The SHA-256 of a text with one line per part, so that anybody can recompute it. To add a part:
-//!    all other plans stay as they are;
+//! 1. add a field to [`PlanParts`], and what changes it to the test `every_part_changes_the_id`;
+//! 2. add a line to [`PlanParts::lines`] that only plans with the part have, so that the ids of all other plans stay as they are;
 //! 3. if its other values can be listed, a function in [`OTHERS`]: a run with another id can then say that this part differs.
 
 use super::manifest::Protections;
@@ -28,6 +29,8 @@ pub struct PlanParts {
     /// Which sessions end, and which id is sent with them.
     pub identify: Identify,
     pub only: Option<SessionKind>,
+    /// The SHA-256 of the listing of `--bulk`.
+    pub bulk: Option<String>,
     pub api_host: String,
     /// The organization of the token, otherwise its workspace. `None` makes the id valid for every organization.
     pub organization: Option<String>,
@@ -51,7 +54,7 @@ impl fmt::Display for Difference {
 /// Plans with other possible values of a part.
 type Others = fn(&PlanParts, &[&str]) -> Vec<PlanParts>;
 
-const OTHERS: [Others; 6] = [
+const OTHERS: [Others; 7] = [
     |plan, _| vec![PlanParts { protections: Protections::default(), ..plan.clone() }],
     |plan, _| vec![PlanParts { allow_self: !plan.allow_self, ..plan.clone() }],
     |plan, _| vec![PlanParts { allow_unowned: !plan.allow_unowned, ..plan.clone() }],
@@ -61,6 +64,7 @@ const OTHERS: [Others; 6] = [
         let sessions = [Identify::Auto, Identify::User, Identify::Team].map(|identify| (identify, None));
         users.into_iter().chain(sessions).map(|(identify, only)| PlanParts { identify, only, ..plan.clone() }).collect()
     },
+    |plan, _| vec![PlanParts { bulk: None, ..plan.clone() }],
     |plan, hosts| hosts.iter().map(|host| PlanParts { api_host: (*host).into(), ..plan.clone() }).collect(),
     |plan, _| vec![plan.without_organization()],
 ];
@@ -115,8 +119,9 @@ impl PlanParts {
             ("--allow-self", yes_or_no(self.allow_self)),
             ("--allow-unowned", yes_or_no(self.allow_unowned)),
             ("mode", self.mode()),
-            ("host", self.api_host.clone()),
         ];
+        lines.extend(self.bulk.as_ref().map(|listing| ("--bulk", listing.clone())));
+        lines.extend([("host", self.api_host.clone())]);
         lines.extend(self.organization.as_ref().map(|organization| ("organization", organization.clone())));
         lines
     }
@@ -178,6 +183,7 @@ mod tests {
             allow_unowned: false,
             identify: Identify::Auto,
             only: None,
+            bulk: None,
             api_host: "slack.com".into(),
             organization: Some("E0ACME".into()),
         }
@@ -216,6 +222,8 @@ mod tests {
             whole(None),
             whole(Some(SessionKind::Web)),
             whole(Some(SessionKind::Mobile)),
+            PlanParts { bulk: Some("0c".repeat(32)), ..plan.clone() },
+            PlanParts { bulk: Some("0d".repeat(32)), ..plan.clone() },
             PlanParts { api_host: "slack-gov.com".into(), ..plan.clone() },
             PlanParts { organization: Some("E0OTHER".into()), ..plan.clone() },
             plan.without_organization(),
@@ -296,7 +304,7 @@ mod tests {
     proptest! {
         /// No two plans have the same text, whatever their values are.
         #[test]
-        fn other_parts_give_another_id(one in 0..22_usize, other in 0..22_usize, allow_self: bool, host in "[a-z.]{1,9}", organization in proptest::option::of("[ET][A-Z0-9]{1,9}")) {
+        fn other_parts_give_another_id(one in 0..24_usize, other in 0..24_usize, allow_self: bool, host in "[a-z.]{1,9}", organization in proptest::option::of("[ET][A-Z0-9]{1,9}")) {
             let change = |index: usize| {
                 let plan = changes().swap_remove(index);
                 PlanParts { allow_self, api_host: host.clone(), organization: organization.clone(), ..plan }

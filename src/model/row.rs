@@ -130,6 +130,23 @@ impl Target {
         }
     }
 
+    /// The session that the row is sent as, or would be if its user can't be ended as a whole.
+    #[must_use]
+    pub fn named_session(&self) -> Option<&SessionTarget> {
+        match self {
+            Self::Session(target) => Some(target),
+            Self::User(target) => target.instead(),
+        }
+    }
+
+    /// The same, to be completed.
+    pub fn named_session_mut(&mut self) -> Option<&mut SessionTarget> {
+        match self {
+            Self::Session(target) => Some(target),
+            Self::User(target) => target.instead.as_deref_mut(),
+        }
+    }
+
     #[must_use]
     pub fn team(&self) -> Option<&TeamId> {
         match self {
@@ -195,6 +212,11 @@ impl SessionTarget {
     #[must_use]
     pub fn team(&self) -> Option<&TeamId> {
         self.team.as_ref()
+    }
+
+    #[must_use]
+    pub fn user(&self) -> Option<&UserId> {
+        self.user.as_ref()
     }
 
     /// Name and value of the second argument of the request.

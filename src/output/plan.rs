@@ -1,8 +1,11 @@
 //! The plan: what a run would do, before anything is sent.
 
+mod bulk;
+
 use super::files::json_text;
 use super::text::{clean, counted, format_duration, local, rate, thousands, without_userinfo, wrapped};
 use crate::model::{InvalidRow, LimitUse, Rate, RateChoice, SessionKind, Timestamp};
+pub use bulk::BulkPlan;
 use jiff::tz::TimeZone;
 use serde::{Serialize, Serializer};
 use std::time::Duration;
@@ -37,8 +40,11 @@ pub struct PlanFacts {
     pub busiest_workspaces: Vec<WorkspaceRows>,
     /// Users among the rows to send.
     pub users: u64,
-    /// Whether whole users are asked for: the calls that they take. `None` if sessions are sent one by one.
-    pub whole_users_calls: Option<u64>,
+    /// `None` if all rows are sent one by one.
+    pub bulk: Option<BulkPlan>,
+    /// What `--bulk` would save more than half of the time with.
+    #[serde(skip)]
+    pub bulk_offer: Option<BulkPlan>,
     /// The kind of their sessions that ends, if not all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub only: Option<SessionKind>,
@@ -130,13 +136,20 @@ impl PlanFacts {
     /// The calls that it takes, if nothing has to be sent again.
     #[must_use]
     pub fn calls(&self) -> u64 {
-        self.whole_users_calls.unwrap_or_else(|| self.to_send())
+        self.bulk.as_ref().map_or_else(|| self.to_send(), |plan| plan.calls + plan.sessions)
     }
 
     /// How long the run will take; `None` without a limit.
     #[must_use]
     pub fn duration(&self) -> Option<Duration> {
-        time_at(self.rate, self.calls())
+        self.bulk.as_ref().map_or_else(|| time_at(self.rate, self.to_send()), |plan| plan.duration(self.rate))
+    }
+
+    /// With this offer, if it is worth it and the run isn't one of whole users.
+    #[must_use]
+    pub fn offering(self, offer: Option<BulkPlan>) -> Self {
+        let offer = offer.filter(|offer| self.bulk.is_none() && offer.is_worth_it(self.rate, self.to_send()));
+        Self { bulk_offer: offer, ..self }
     }
 
     /// When it would end, were it begun now.
@@ -163,14 +176,31 @@ pub fn plan_json(facts: &PlanFacts) -> String {
         to_send: u64,
         calls: u64,
         estimated_seconds: Option<u64>,
+        /// For `--bulk`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        estimated_seconds_without_bulk: Option<u64>,
+        bulk_offer: Option<Offer<'a>>,
         ends_at: Option<String>,
         reset_bulk_calls: Option<u64>,
     }
+    #[derive(Serialize)]
+    struct Offer<'a> {
+        #[serde(flatten)]
+        plan: &'a BulkPlan,
+        estimated_seconds: Option<u64>,
+    }
+    let seconds = |duration: Option<Duration>| duration.map(|duration| duration.as_secs());
+    let is_bulk = facts.bulk.as_ref().is_some_and(|plan| plan.listing.is_some());
     let plan = Plan {
         facts,
         to_send: facts.to_send(),
         calls: facts.calls(),
-        estimated_seconds: facts.duration().map(|duration| duration.as_secs()),
+        estimated_seconds: seconds(facts.duration()),
+        estimated_seconds_without_bulk: is_bulk.then(|| seconds(time_at(facts.rate, facts.to_send()))).flatten(),
+        bulk_offer: facts
+            .bulk_offer
+            .as_ref()
+            .map(|plan| Offer { plan, estimated_seconds: seconds(plan.duration(facts.rate)) }),
         ends_at: facts.ends_at().map(Timestamp::rfc3339),
         reset_bulk_calls: facts.reset_bulk_calls(),
     };
@@ -204,10 +234,7 @@ pub fn plan_text(facts: &PlanFacts, zone: &TimeZone, width: Option<usize>) -> St
     lines.extend(facts.identity.iter().flat_map(identity));
     let indented = |line: String| wrapped(&line, width, INDENT);
     let mut lines: Vec<_> = lines.into_iter().map(indented).collect();
-    lines.extend(match facts.whole_users_calls {
-        Some(_) => whole_users(facts).map(|text| wrapped(&text, width, 0)),
-        None => facts.reset_bulk_calls().map(|calls| wrapped(&bulk(facts.users, calls), width, 0)),
-    });
+    lines.extend(bulk::notes(facts).map(|text| wrapped(&text, width, 0)));
     lines.join("\n") + "\n"
 }
 
@@ -223,9 +250,8 @@ fn identity(plan: &PlanIdentity) -> [String; 2] {
 
 /// Which identifier goes beside `session_id`.
 fn form(facts: &PlanFacts) -> String {
-    if let Some(calls) = facts.whole_users_calls {
-        let calls = counted(calls, "call", "calls");
-        return format!(", as whole users: {calls} of admin.users.session.resetBulk");
+    if let Some(plan) = &facts.bulk {
+        return bulk::form(plan, facts.to_send());
     }
     match (facts.by_user, facts.by_team) {
         (0, 0) => String::new(),
@@ -332,35 +358,6 @@ fn beside_utc(local: &str) -> String {
 
 fn proxy_words(facts: &PlanFacts) -> String {
     facts.proxy.as_deref().map(|proxy| format!(", through the proxy {}", without_userinfo(proxy))).unwrap_or_default()
-}
-
-fn bulk(users: u64, calls: u64) -> String {
-    format!(
-        "Every row names its user: to end all sessions of these {}, {} of admin.users.session.resetBulk would be enough \
-         (asynchronous, and not only the sessions listed).",
-        counted(users, "user", "users"),
-        counted(calls, "call", "calls")
-    )
-}
-
-/// What nobody must overlook, and the number that a run without a terminal has to name.
-fn whole_users(facts: &PlanFacts) -> Option<String> {
-    let confirm =
-        facts.users_to_confirm.map(|users| format!(" --confirm-users {users} confirms it without a terminal."));
-    (facts.users > 0).then(|| {
-        let (users, confirm) = (counted(facts.users, "user", "users"), confirm.unwrap_or_default());
-        match facts.only {
-            None => format!(
-                "EVERY session of {users} will end, including those that aren't listed, on all devices. Slack queues it; verify \
-                 proves it.{confirm}"
-            ),
-            Some(kind) => format!(
-                "EVERY {} session of {users} will end, including those that aren't listed. Slack queues it; verify can't tell such \
-                 a session from another one.{confirm}",
-                kind.as_str()
-            ),
-        }
-    })
 }
 
 #[cfg(test)]

@@ -147,7 +147,10 @@ fn a_changed_input_a_changed_protect_list_and_other_flags_are_refused() {
     for changed in ["U10\n1011\nU3\n", "U10\n", "U10\n1010\n", "1011\njane@example.com\n"] {
         work.write("keep.txt", changed);
         let said = refused(&work, &server, with(&protect));
-        assert!(said.contains("its input, its columns, its --protect or its organization differ"), "{said}");
+        assert!(
+            said.contains("its input, its columns, its --protect, its --bulk listing or its organization differ"),
+            "{said}"
+        );
         assert!(said.contains(&format!("--protect names {} id", changed.lines().count())), "{said}");
     }
     // The order and the comments of the list are no part of it.
@@ -164,7 +167,7 @@ fn a_changed_input_a_changed_protect_list_and_other_flags_are_refused() {
         ),
         (&["--protect", "keep.txt", "--whole-users"], "mode was sessions by auto in the plan and is whole users here"),
         (&["--protect", "keep.txt", "--column", "session_id=team_id", "--column", "team_id=session_id"], "its columns"),
-        (&[], "its input, its columns, its --protect or its organization differ"),
+        (&[], "its input, its columns, its --protect, its --bulk listing or its organization differ"),
     ] {
         let said = refused(&work, &server, with(flags));
         assert!(said.contains(want) && said.contains(&approved[..12]), "{said}");
@@ -236,7 +239,10 @@ fn a_stopped_run_continues_with_the_same_id() {
         assert!(said.contains(&format!("--plan-id {approved}")), "the command that continues: {said}");
         server.accept_token(TOKEN);
         let said = refused(&work, &server, run(&work, &server, &["--resume", "--plan-id", &"0a".repeat(32)]));
-        assert!(said.contains("its input, its columns, its --protect or its organization differ"), "{said}");
+        assert!(
+            said.contains("its input, its columns, its --protect, its --bulk listing or its organization differ"),
+            "{said}"
+        );
         // The protections of the first run stay, whether they are given again or not.
         let resumed = planned(plan(&work, &server, &["--resume"]).token(TOKEN));
         assert_eq!(id(&resumed), approved, "{protect}");
@@ -244,7 +250,7 @@ fn a_stopped_run_continues_with_the_same_id() {
         assert_eq!(id(&resumed), approved, "{protect}");
         work.write("more.txt", "U9\n");
         let said = refused(&work, &server, run(&work, &server, &["--resume", "--protect", "more.txt"]).args(flags));
-        assert!(said.contains("its --protect or"), "{said}");
+        assert!(said.contains("its --protect, its"), "{said}");
         run(&work, &server, &["--resume"]).args(flags).exits(0);
         let runs = work.json(MANIFEST)["runs"].clone();
         let recorded = runs.as_array().expect("runs").iter().filter(|run| run["plan_id"] == json!(approved)).count();

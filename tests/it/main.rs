@@ -3,6 +3,7 @@
 mod answers;
 mod approvals;
 mod architecture;
+mod bulk;
 mod changed_inputs;
 mod disk;
 mod doctor;
@@ -53,7 +54,6 @@ mod signals;
 mod smoke;
 mod streams;
 mod tampering;
-mod then_verify;
 mod tls;
 mod tokens;
 mod truncated_results;

@@ -58,6 +58,8 @@ fn every_flag_has_a_variable_that_works() {
     let apart =
         ["RESUME", "RESUME_OR_START", "DRY_RUN", "REHEARSE", "START_RATE", "MAX_RATE", "TOKEN_COMMAND", "VERBOSE"];
     let apart = apart.into_iter().chain([
+        "BULK",
+        "MAX_LISTING_AGE",
         "WHOLE_USERS",
         "CONFIRM_USERS",
         "ONLY",

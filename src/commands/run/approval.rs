@@ -46,6 +46,7 @@ fn parts(settings: &Settings, prepared: &Preflight, host: &str, organization: Op
         allow_unowned: settings.safety.allow_unowned,
         identify: if settings.input.whole_users { Identify::WholeUsers } else { settings.input.identify_by },
         only: settings.input.only,
+        bulk: prepared.bulk.as_ref().map(|listing| listing.sha256.clone()),
         api_host: host.into(),
         organization: organization.map(Into::into),
     }
@@ -59,7 +60,7 @@ fn other_plan(planned: &str, here: &PlanParts, rows: u64) -> RunError {
         return RunError::input(what, "nothing was sent; give the flags of the plan, or have the new plan approved");
     }
     let what = format!(
-        "{planned_text}: its input, its columns, its --protect or its organization differ. Here the input has SHA-256 {} and {}, \
+        "{planned_text}: its input, its columns, its --protect, its --bulk listing or its organization differ. Here the input has SHA-256 {} and {}, \
          --protect names {}, and the organization is {}",
         here.content_sha256,
         counted(rows, "row", "rows"),

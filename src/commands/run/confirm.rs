@@ -67,14 +67,16 @@ pub async fn ask(settings: &Settings, prepared: &Preflight, remote: &Remote) -> 
     let (users, sessions) = (survey.users, survey.sendable);
     if let Confirmation::Ask(terminal) = settings.confirmation {
         let users = output::counted(users, "user", "users");
-        let what = match survey.whole {
-            Some(_) => match settings.input.only {
-                None => format!("Log out {users}"),
-                Some(kind) => format!("End the {} sessions of {users}", kind.as_str()),
-            },
+        let sessions = output::counted(sessions, "session", "sessions");
+        let what = match (&survey.whole, settings.input.only) {
+            (Some(_), Some(kind)) => format!("End the {} sessions of {users}", kind.as_str()),
+            (Some(_), None) if settings.input.whole_users => format!("Log out {users}"),
+            (Some(whole), None) => {
+                format!("Revoke {sessions}, those of {} in bulk", output::counted(whole.users, "user", "users"))
+            }
             // Rows without user_id may belong to any number of users.
-            None if survey.without_user > 0 => format!("Revoke {}", output::counted(sessions, "session", "sessions")),
-            None => format!("Revoke {} of {users}", output::counted(sessions, "session", "sessions")),
+            (None, _) if survey.without_user > 0 => format!("Revoke {sessions}"),
+            (None, _) => format!("Revoke {sessions} of {users}"),
         };
         let question = format!("{what}{}?", remote.place_and_actor());
         let question = match unowned(prepared) {

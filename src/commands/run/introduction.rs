@@ -45,9 +45,9 @@ impl Introduction<'_> {
     }
 }
 
-/// Whether a row may belong to the token's own user, who is protected.
+/// Whether a row may belong to the token's own user, who is protected, and never ended by `--bulk`.
 pub(super) fn must_know(settings: &Settings, prepared: &Preflight) -> bool {
-    !settings.safety.allow_self && prepared.survey.without_user < prepared.survey.sendable
+    prepared.bulk.is_some() || !settings.safety.allow_self && prepared.survey.without_user < prepared.survey.sendable
 }
 
 pub(super) fn owner(auth: &AuthTest) -> TokenOwner {

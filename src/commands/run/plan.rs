@@ -12,11 +12,14 @@ use crate::commands::waiting::blocking;
 use crate::engine::bulk_calls;
 use crate::engine::clock::wall;
 use crate::error::RunError;
+use crate::input::InputSummary;
 use crate::ledger::manifest::last_learnt;
 use crate::model::{ExitStatus, LimitUse, Rate, RateChoice, TeamId};
-use crate::output::{self, Console, PlanFacts, PlanIdentity, WorkspaceRows};
+use crate::output::{self, BulkPlan, Console, PlanFacts, PlanIdentity, WorkspaceRows};
+use crate::slack::method::INVALIDATE;
 use jiff::tz::TimeZone;
 use std::cmp::Reverse;
+use std::path::Path;
 
 /// Maximum number of workspaces that are named.
 const NAMED: usize = 5;
@@ -36,8 +39,8 @@ pub async fn show(settings: &Settings, prepared: &Preflight, format: OutputForma
     let proxy = connection::proxy(&api)?.map(|proxy| proxy.to_string());
     let organization = approval::organization(settings).await;
     let plan = approval::plan(settings, prepared, api.host(), organization.as_deref())?;
-    let limit = LimitKey { api: &api, organization: organization.as_deref(), method: quota::method(settings) };
-    let limits = limit.in_use(&settings.remote, &[limit.method]).await.unwrap_or_else(|why| {
+    let limit = LimitKey { api: &api, organization: organization.as_deref(), method: INVALIDATE };
+    let limits = limit.in_use(&settings.remote, quota::methods(settings)).await.unwrap_or_else(|why| {
         tracing::warn!("the shared state of the rate limit can't be read: {why}");
         Vec::new()
     });
@@ -59,9 +62,9 @@ pub async fn announce(
     identity: Option<PlanIdentity>,
     console: &Console,
 ) {
-    let limit = remote.limit(settings);
+    let limit = remote.limit();
     // If the state can't be used, the run reports it.
-    let limits = limit.in_use(&settings.remote, &[limit.method]).await.unwrap_or_default();
+    let limits = limit.in_use(&settings.remote, quota::methods(settings)).await.unwrap_or_default();
     console.plan(|width| {
         let facts = PlanFacts { identity, ..facts(settings, prepared, &limit, limits, remote.proxy()) };
         output::plan_text(&facts, &TimeZone::system(), width)
@@ -82,6 +85,17 @@ fn start_of(rate: RateChoice, limits: &[LimitUse]) -> RateChoice {
         (RateChoice::Auto { max, .. }, Some(start)) => RateChoice::Auto { start: start.slower_of(max), max },
         (RateChoice::Auto { .. } | RateChoice::Fixed(_) | RateChoice::Unlimited, _) => rate,
     }
+}
+
+/// What is sent as whole users, of an input surveyed with this listing.
+fn bulk_plan(settings: &Settings, survey: &InputSummary, listing: Option<&Path>) -> Option<BulkPlan> {
+    let whole = survey.whole.as_ref()?;
+    Some(BulkPlan {
+        listing: listing.map(|path| path.display().to_string()),
+        users: whole.users,
+        calls: bulk_calls(whole.users, !settings.safety.no_canary),
+        sessions: survey.sendable - whole.rows,
+    })
 }
 
 fn facts(
@@ -112,7 +126,8 @@ fn facts(
             .map(|(team, rows)| WorkspaceRows { team_id: team.to_string(), rows: *rows })
             .collect(),
         users: survey.users,
-        whole_users_calls: survey.whole.is_some().then(|| bulk_calls(survey.users, !settings.safety.no_canary)),
+        bulk: bulk_plan(settings, survey, settings.input.bulk.as_deref()),
+        bulk_offer: None,
         only: settings.input.only,
         users_to_confirm: survey.whole.as_ref().filter(|_| settings.mode == Mode::Plan).map(|whole| whole.all),
         rows_without_user: survey.without_user,
@@ -125,4 +140,5 @@ fn facts(
         proxy,
         identity: None,
     }
+    .offering(prepared.bulk_offer.as_ref().and_then(|(listing, survey)| bulk_plan(settings, survey, Some(listing))))
 }

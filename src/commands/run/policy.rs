@@ -8,6 +8,7 @@ use crate::model::{TeamId, Timestamp};
 
 pub fn of(settings: &Settings, prepared: &Preflight, started: Timestamp) -> Policy {
     let survey = &prepared.survey;
+    let (bulk_rows, bulk_users) = survey.whole.as_ref().map_or((0, 0), |whole| (whole.rows, whole.users));
     Policy {
         pace: settings.pace.rate.into(),
         bucket: settings.pace.bucket,
@@ -22,8 +23,8 @@ pub fn of(settings: &Settings, prepared: &Preflight, started: Timestamp) -> Poli
         seed: started.as_millis().unsigned_abs() ^ u64::from(std::process::id()),
         workspaces: survey.addressed.iter().map(|(team, rows)| (team.clone(), *rows)).collect(),
         rows: survey.rows,
-        to_send: if settings.input.whole_users { 0 } else { survey.sendable },
-        bulk_users: if settings.input.whole_users { survey.users } else { 0 },
+        to_send: survey.sendable - bulk_rows,
+        bulk_users,
         is_one_workspace: survey.workspaces.len() == 1 && survey.workspaces.values().sum::<u64>() == survey.sendable,
         earlier: *prepared.output.recorded.tally().counts(),
         earlier_teams: successful_teams(prepared),

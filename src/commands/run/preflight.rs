@@ -1,15 +1,18 @@
 //! Checks before the question and the first call: the input, the files, and where to start.
 
+use super::bulk::{self, BulkListing, InputHalf};
+use super::remote::Remote;
 use super::{output_paths, resume_notice};
 use crate::cli::{Existing, Mode, Settings};
-use crate::commands::outputs::acquire;
 use crate::commands::rows;
 use crate::commands::waiting::blocking;
+use crate::engine::bulk_calls;
 use crate::error::RunError;
 use crate::input::{
     Content, EarlierInput, Identify, Input, InputError, InputMatch, InputSummary, Protection, Rules, SurveyOptions,
+    WholeUsers,
 };
-use crate::ledger::journal::Lock;
+use crate::ledger::journal::{Lock, LockError};
 use crate::ledger::manifest::{self, Protections};
 use crate::ledger::paths::RunFiles;
 use crate::ledger::preflight::{InputFacts, Output, PreflightError, PreviousRun};
@@ -30,6 +33,10 @@ pub struct Preflight {
     pub lock: Option<Lock>,
     /// The existing output, and where the run starts.
     pub output: Output,
+    /// `--bulk`
+    pub bulk: Option<BulkListing>,
+    /// A listing with which `--bulk` could be used, and what it would send then.
+    pub bulk_offer: Option<(PathBuf, InputSummary)>,
     rules: Rules,
 }
 
@@ -64,7 +71,7 @@ impl Preflight {
     fn read(
         settings: &Settings,
         files: Option<RunFiles>,
-        mut rules: Rules,
+        rules: Rules,
         journal: Option<PossiblySent>,
     ) -> Result<Self, RunError> {
         rows::check_listing(&settings.input.source, settings.mode == Mode::Run)?;
@@ -84,7 +91,7 @@ impl Preflight {
             content_bytes: manifest.input.content_bytes,
             content_sha256: manifest.input.content_sha256.clone(),
         });
-        let (mut content, mut survey) = input.survey(options, earlier).map_err(|error| input_error(&error))?;
+        let (content, survey) = input.survey(options, earlier).map_err(|error| input_error(&error))?;
         let each_row = |take: &mut dyn FnMut(u64, Carried)| {
             content.each_carried(take).map_err(|error| io::Error::other(error.to_string()))
         };
@@ -100,39 +107,67 @@ impl Preflight {
         if rules.protection.addresses.is_empty() {
             resume_notice::warn_of_idle_protection(settings.safety.protect.as_deref(), &rules.protection, &survey);
         }
-        let inherited = &output.inherited;
-        let mut survey_again = |rules: &Rules, survey: &mut InputSummary| -> Result<(), RunError> {
-            let again = content.survey_again(rules.clone(), done.clone());
-            (content, *survey) = again.map_err(|error| input_error(&error))?;
-            Ok(())
-        };
-        if inherited.as_ref().is_some_and(|Protections { users, users_of_addresses, sessions, .. }| {
-            rules.protection.add(users, users_of_addresses, sessions)
-        }) {
-            survey_again(&rules, &mut survey)?;
+        check_kind(settings, &output)?;
+        let mut this = Self { content, survey, files, lock: None, output, bulk: None, bulk_offer: None, rules };
+        if this.inherit_protections() {
+            this.survey_again()?;
         }
-        if protect_users_of_sessions(&mut rules, &survey) {
-            survey_again(&rules, &mut survey)?;
-        }
-        if let Some(line) = survey.first_swallowing {
+        this.decide_methods(settings)?;
+        if let Some(line) = this.survey.first_swallowing {
             tracing::warn!(
                 target: output::WEAKENED,
                 "line {line}: a quoted cell contains {} that look like input and won't be sent: is a quote (\") left open?",
-                output::counted(survey.swallowed, "line", "lines")
+                output::counted(this.survey.swallowed, "line", "lines")
             );
         }
-        check_kind(settings, &output)?;
-        let mut this = Self { content, survey, files, lock: None, output, rules };
-        this.forget_other_rows()?;
+        // If the earlier run is archived, its lines belong to another input.
+        if this.output.start == Start::Fresh(NewRunReason::ArchivesOther) && this.survey.already_done > 0 {
+            this.survey_again()?;
+        }
         Ok(this)
     }
 
-    /// If the earlier run is archived, its lines belong to another input.
-    fn forget_other_rows(&mut self) -> Result<(), RunError> {
-        if self.output.start == Start::Fresh(NewRunReason::ArchivesOther) && self.survey.already_done > 0 {
-            let again = self.content.survey_again(self.rules.clone(), self.output.recorded.done().clone());
-            (self.content, self.survey) = again.map_err(|error| input_error(&error))?;
+    /// Counts the rows again by the rules as they are now, which also decide who is covered.
+    fn survey_again(&mut self) -> Result<(), RunError> {
+        if let Some(bulk) = &self.bulk {
+            bulk.cover(&mut self.rules, &self.content)?;
         }
+        (self.content, self.survey) = self.survey_by(self.rules.clone())?;
+        Ok(())
+    }
+
+    fn survey_by(&self, rules: Rules) -> Result<(Content, InputSummary), RunError> {
+        let again = self.content.survey_again(rules, self.output.recorded.done().clone());
+        again.map_err(|error| input_error(&error))
+    }
+
+    /// Protects what the resumed run did. Returns whether any of it is new.
+    fn inherit_protections(&mut self) -> bool {
+        let Some(Protections { users, users_of_addresses, sessions, .. }) = &self.output.inherited else {
+            return false;
+        };
+        self.rules.protection.add(users, users_of_addresses, sessions)
+    }
+
+    /// Who is ended as a whole.
+    fn decide_methods(&mut self, settings: &Settings) -> Result<(), RunError> {
+        let input = InputHalf { content: &self.content, survey: &self.survey };
+        match &settings.input.bulk {
+            _ if settings.input.whole_users => {
+                let are_found = protect_users_of_sessions(&mut self.rules, &self.survey);
+                return if are_found { self.survey_again() } else { Ok(()) };
+            }
+            Some(path) => self.bulk = Some(BulkListing::read(path, settings, input)?),
+            None => {
+                if let Some((listing, rules)) = bulk::offer(settings, input, &self.rules) {
+                    let (_, survey) = self.survey_by(rules)?;
+                    self.bulk_offer = Some((listing, survey));
+                }
+                return Ok(());
+            }
+        }
+        self.survey_again()?;
+        self.bulk.iter().for_each(|bulk| bulk.warn_of_unknown_users(&self.rules, &self.survey));
         Ok(())
     }
 
@@ -140,25 +175,20 @@ impl Preflight {
     /// the resumed run. Rows without a user can't be recognized.
     ///
     /// # Errors
-    /// If the input can't be read again.
-    pub fn protect_own_users(&mut self, settings: &Settings, own: Option<&UserId>) -> Result<(), RunError> {
+    /// If the input can't be read again, or the listing is of another organization.
+    pub fn protect_own_users(&mut self, settings: &Settings, remote: &Remote) -> Result<(), RunError> {
         if settings.mode != Mode::Run {
             return Ok(());
         }
+        self.bulk.iter().try_for_each(|bulk| bulk.check_organization(remote.organization()))?;
         let protection = &mut self.rules.protection;
         protection.own_users.extend(self.output.inherited.iter().flat_map(|inherited| &inherited.own_users).cloned());
-        match own {
-            _ if settings.safety.allow_self => {}
-            Some(own) => drop(protection.own_users.insert(own.clone())),
-            // The introduction has refused the run or explained why it continues.
-            None => {}
-        }
-        if protection.own_users.is_empty() {
-            return Ok(());
-        }
-        if self.survey.without_user < self.survey.sendable {
-            let again = self.content.survey_again(self.rules.clone(), self.output.recorded.done().clone());
-            (self.content, self.survey) = again.map_err(|error| input_error(&error))?;
+        // If it is unknown, the introduction has refused the run or explained why it continues.
+        let own = remote.user().cloned();
+        if settings.safety.allow_self { &mut protection.not_covered } else { &mut protection.own_users }.extend(own);
+        let has_rows_of_users = self.survey.without_user < self.survey.sendable;
+        if self.bulk.is_some() || (has_rows_of_users && !protection.own_users.is_empty()) {
+            self.survey_again()?;
         }
         Ok(())
     }
@@ -175,8 +205,7 @@ impl Preflight {
     /// If the input can't be read again.
     pub fn protect_users(&mut self, settings: &Settings, users: BTreeSet<UserId>) -> Result<(), RunError> {
         self.rules.protection.users_of_addresses.extend(users);
-        let again = self.content.survey_again(self.rules.clone(), self.output.recorded.done().clone());
-        (self.content, self.survey) = again.map_err(|error| input_error(&error))?;
+        self.survey_again()?;
         resume_notice::warn_of_idle_protection(
             settings.safety.protect.as_deref(),
             &self.rules.protection,
@@ -192,6 +221,14 @@ impl Preflight {
     pub async fn check_unchanged(&self) -> Result<(), RunError> {
         let content = self.content.clone();
         blocking(move || content.check_unchanged()).await.map_err(|error| input_error(&error))
+    }
+
+    /// The calls of the method that has the most of them: each has its own limit.
+    #[must_use]
+    pub fn most_calls(&self, settings: &Settings) -> u64 {
+        let InputSummary { whole, sendable, .. } = &self.survey;
+        let bulk_calls = |whole: &WholeUsers| bulk_calls(whole.users, !settings.safety.no_canary);
+        whole.as_ref().map_or(*sendable, |whole| bulk_calls(whole).max(sendable - whole.rows))
     }
 
     /// Number of rows to send without a user, which may belong to a protected user.
@@ -275,6 +312,28 @@ fn protect_users_of_sessions(rules: &mut Rules, survey: &InputSummary) -> bool {
     }
     rules.protection.users_of_sessions = whole.protected.iter().map(|(_, user)| user.clone()).collect();
     !rules.protection.users_of_sessions.is_empty()
+}
+
+/// Locks the results, so that no other run works on them.
+///
+/// # Errors
+/// If one does, or the lock can't be written.
+pub fn acquire(files: &RunFiles) -> Result<Lock, RunError> {
+    Lock::acquire(&files.journal, std::process::id()).map_err(|error| match error {
+        LockError::Held { .. } => {
+            RunError::locked(error.to_string(), "nothing was sent, and that run goes on undisturbed")
+        }
+        LockError::NotAJournal(_) | LockError::OtherVersion { .. } => {
+            RunError::input(error.to_string(), "nothing was sent")
+        }
+        LockError::NoLocks { .. } => {
+            let next = "nothing was sent; name a file on a filesystem with locks, such as a local disk, with -o";
+            RunError::unwritable(error.to_string(), next)
+        }
+        LockError::Io(error) => {
+            RunError::unwritable(error.to_string(), "nothing was sent; free space, or name another file with -o")
+        }
+    })
 }
 
 /// Where a copy of the input is kept: beside the output if a file is unpacked, else with the temporary files.

@@ -27,7 +27,8 @@ fn facts() -> PlanFacts {
             WorkspaceRows { team_id: "T2".to_owned(), rows: 500 },
         ],
         users: 0,
-        whole_users_calls: None,
+        bulk: None,
+        bulk_offer: None,
         only: None,
         users_to_confirm: None,
         rows_without_user: 10_020,
@@ -147,7 +148,7 @@ fn whole_users_are_shown_as_calls_with_a_warning() {
         by_team: 0,
         users: 2_500,
         rows_without_user: 0,
-        whole_users_calls: Some(4),
+        bulk: Some(BulkPlan { listing: None, users: 2_500, calls: 4, sessions: 0 }),
         users_to_confirm: Some(2_501),
         ..facts()
     };

@@ -1,0 +1,163 @@
+//! `--bulk`: the listing that shows whose sessions are all in the input.
+
+use crate::cli::{Confirmation, Mode, Settings};
+use crate::commands::{checks, connection, rows};
+use crate::engine::clock::wall;
+use crate::error::RunError;
+use crate::input::{Content, CoverageListing, Input, InputSummary, Rules, SurveyOptions};
+use crate::ledger::listing::{Listing, REHEARSAL_HOST};
+use crate::ledger::whole_listing::{ListingExtent, ListingFacts, ListingGap};
+use crate::model::InputSource;
+use crate::output::{WEAKENED, counted};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A run that takes no longer needs no other way.
+const SHORT: Duration = Duration::from_mins(1);
+
+/// A listing that holds every session of its users.
+pub struct BulkListing {
+    path: PathBuf,
+    described: Listing,
+    /// Of the file as it is now.
+    pub sha256: String,
+    sessions: Arc<CoverageListing>,
+}
+
+/// The input, of which LISTING may be the other half.
+#[derive(Clone, Copy)]
+pub struct InputHalf<'a> {
+    pub content: &'a Content,
+    pub survey: &'a InputSummary,
+}
+
+impl BulkListing {
+    /// Reads LISTING, with the input if it is the other half of it.
+    ///
+    /// # Errors
+    /// If it can't be read, or may lack sessions of its users.
+    pub fn read(path: &Path, settings: &Settings, input: InputHalf<'_>) -> Result<Self, RunError> {
+        let described = description(path)?;
+        let options = SurveyOptions { most_bytes: Some(settings.input.max_input_size), ..SurveyOptions::default() };
+        let opened = Input::open(InputSource::File(path.into()), &std::env::temp_dir());
+        let surveyed = opened.and_then(|opened| opened.survey(options, None));
+        let (content, survey) = surveyed.map_err(|error| rows::unusable("nothing was sent; ", &error))?;
+        let first_half = first_half(input.content.path());
+        let (sha256, host) = (survey.identity.sha256, host(settings, &described)?);
+        let facts = ListingFacts {
+            sha256: &sha256,
+            input: first_half.as_ref().map(|half| (half, &*input.survey.identity.sha256)),
+            api_host: host.as_deref(),
+            now: wall(),
+            max_age: settings.input.max_listing_age,
+        };
+        let extent = described.extent(&facts).map_err(|gap| refused(path, &gap))?;
+        let mut sessions = CoverageListing::default();
+        let halves = match extent {
+            ListingExtent::All => vec![&content],
+            ListingExtent::AllButInput => vec![&content, input.content],
+        };
+        for half in halves {
+            let unclear = half.add_to(&mut sessions).map_err(|error| rows::unusable("nothing was sent; ", &error))?;
+            if unclear > 0 {
+                return Err(refused(path, &ListingGap::Incomplete(unclear)));
+            }
+        }
+        Ok(Self { path: path.into(), described, sha256, sessions: sessions.finish() })
+    }
+
+    /// Fails if it is a listing of another organization than the token's; `None` if that is unknown.
+    ///
+    /// # Errors
+    /// As it says.
+    pub fn check_organization(&self, here: Option<&str>) -> Result<(), RunError> {
+        self.described.check_organization(here).map_err(|gap| refused(&self.path, &gap))
+    }
+
+    /// Adds to the rules whom this listing shows to be covered by the input.
+    ///
+    /// # Errors
+    /// If the input can't be read again.
+    pub fn cover(&self, rules: &mut Rules, content: &Content) -> Result<(), RunError> {
+        let coverage = content.coverage(&self.sessions, rules);
+        rules.coverage = Some(Arc::new(coverage.map_err(|error| rows::unusable("nothing was sent; ", &error))?));
+        Ok(())
+    }
+
+    /// Warns of protected sessions whose users can't be known: a user who is covered may have begun one since.
+    pub fn warn_of_unknown_users(&self, rules: &Rules, survey: &InputSummary) {
+        let of_rows = survey.whole.iter().flat_map(|whole| &whole.protected).map(|(session, _)| *session);
+        let of_rows: Vec<_> = of_rows.collect();
+        let is_unknown = |session: &&_| !of_rows.contains(session) && !self.sessions.has(**session);
+        let unknown = rules.protection.sessions.iter().filter(is_unknown).count() as u64;
+        if unknown > 0 {
+            tracing::warn!(
+                target: WEAKENED,
+                "{} neither in the input nor in {}: if such a session began since, its user may be ended as a whole; name the users",
+                counted(unknown, "session id of --protect is", "session ids of --protect are"),
+                self.path.display()
+            );
+        }
+    }
+}
+
+/// The listing next to the input that `--bulk` could be used with, and the rules of such a run. It is offered, and never used
+/// unless asked for.
+pub fn offer(settings: &Settings, input: InputHalf<'_>, rules: &Rules) -> Option<(PathBuf, Rules)> {
+    let InputSource::File(path) = input.content.path() else { return None };
+    let is_asked = settings.mode == Mode::Plan || matches!(settings.confirmation, Confirmation::Ask(_));
+    let is_long = checks::takes(input.survey.sendable, settings.pace.rate) > SHORT;
+    let listed = first_half(input.content.path()).filter(|_| is_asked && is_long)?;
+    let listing = match &listed.others {
+        Some(others) => path.with_file_name(Path::new(&others.path).file_name()?),
+        None => path.clone(),
+    };
+    let bulk = BulkListing::read(&listing, settings, input).ok()?;
+    let mut rules = rules.clone();
+    bulk.cover(&mut rules, input.content).ok()?;
+    Some((listing, rules))
+}
+
+fn description(path: &Path) -> Result<Listing, RunError> {
+    let next = "list everything again: slack-revoke list -o FILE, or leave out --bulk";
+    match Listing::of(path) {
+        Ok(Some(listing)) => Ok(listing),
+        Err(error) => Err(RunError::input(error.to_string(), next)),
+        Ok(None) => {
+            let what = match path.try_exists() {
+                Ok(false) => "no such file".to_owned(),
+                Ok(true) | Err(_) => format!(
+                    "it isn't known whether it holds every session, because there is no {}",
+                    Listing::beside(path).display()
+                ),
+            };
+            Err(RunError::input(what, format!("nothing was sent; {next}")).at(flag(path)))
+        }
+    }
+}
+
+/// What is known of the input as a listing. One that can't be read isn't the first half of anything.
+fn first_half(input: &InputSource) -> Option<Listing> {
+    match input {
+        InputSource::File(path) => Listing::of(path).ok().flatten(),
+        InputSource::Stdin | InputSource::Stream(_) => None,
+    }
+}
+
+/// A rehearsal may be one of any organization, and a plan that of a rehearsal.
+fn host(settings: &Settings, listing: &Listing) -> Result<Option<String>, RunError> {
+    match settings.mode {
+        Mode::Plan if listing.api_host == REHEARSAL_HOST => Ok(None),
+        Mode::Run | Mode::Plan => Ok(Some(connection::api(&settings.remote)?.host().to_owned())),
+        Mode::Rehearsal => Ok(None),
+    }
+}
+
+fn flag(path: &Path) -> String {
+    format!("--bulk {}", path.display())
+}
+
+fn refused(path: &Path, gap: &ListingGap) -> RunError {
+    RunError::input(gap.to_string(), format!("nothing was sent; {}", gap.hint())).at(flag(path))
+}
