@@ -145,7 +145,7 @@ pub struct PaceArgs {
     /// the other at the first 429.
     #[arg(long, value_name = "BUCKET", value_enum, default_value_t = BucketPolicy::Auto, hide_short_help = true)]
     pub bucket: BucketPolicy,
-    /// Maximum concurrent calls, 1 to 256 [default: from rate and latency, at most 16]
+    /// Maximum concurrent calls, 1 to 256 [default: from rate and latency]
     ///
     /// More workers don't make a run faster than its rate.
     #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256), hide_short_help = true)]
@@ -242,6 +242,13 @@ pub struct SafetyArgs {
     /// For example 90m, 6h or `1h 30m`. Calls in flight are finished, and the exit code is 3.
     #[arg(long, value_name = "TIME", value_parser = values::deadline, hide_short_help = true)]
     pub deadline: Option<Duration>,
+    /// When every row has ended, verify as `verify --wait TIME` does, and end one by one what --whole-users left active
+    ///
+    /// Needs the scope admin.users:read. Sessions of the input that are still active after TIME are ended one by one, and verified
+    /// again for up to TIME. The results keep `requested`; the verified file next to them has the proof, and the answers to the
+    /// calls for single sessions. Exit code 1 if anything isn't verified as gone. A stopped run verifies once it is continued.
+    #[arg(long, value_name = "TIME", value_parser = values::duration, hide_short_help = true)]
+    pub then_verify: Option<Duration>,
     /// File of user ids, e-mail addresses and session ids that must never be revoked [default: none]
     ///
     /// One per line; # starts a comment. A user's rows are recognized by their user_id column; see --allow-unowned if rows have

@@ -1,8 +1,9 @@
 //! Checks the files that a command names: no two are the same file, none replaces another program's, and each can be written.
 
 use crate::error::RunError;
+use crate::ledger::journal::{Lock, LockError};
 use crate::ledger::listing::Listing;
-use crate::ledger::paths;
+use crate::ledger::paths::{self, RunFiles};
 use crate::ledger::results::CreateError;
 use crate::ledger::table::Table;
 use crate::model::{InputRecord, TokenSource};
@@ -27,6 +28,28 @@ impl<'a> Named<'a> {
     pub(super) fn written(name: &'static str, flag: &'static str, path: &'a Path) -> Self {
         Self { name, flag: Some(flag), path }
     }
+}
+
+/// Locks the results, so that no other run works on them.
+///
+/// # Errors
+/// If one does, or the lock can't be written.
+pub(super) fn acquire(files: &RunFiles) -> Result<Lock, RunError> {
+    Lock::acquire(&files.journal, std::process::id()).map_err(|error| match error {
+        LockError::Held { .. } => {
+            RunError::locked(error.to_string(), "nothing was sent, and that run goes on undisturbed")
+        }
+        LockError::NotAJournal(_) | LockError::OtherVersion { .. } => {
+            RunError::input(error.to_string(), "nothing was sent")
+        }
+        LockError::NoLocks { .. } => {
+            let next = "nothing was sent; name a file on a filesystem with locks, such as a local disk, with -o";
+            RunError::unwritable(error.to_string(), next)
+        }
+        LockError::Io(error) => {
+            RunError::unwritable(error.to_string(), "nothing was sent; free space, or name another file with -o")
+        }
+    })
 }
 
 /// Refuses two names of one file, also through a link. Each file that is written is compared with those before it.

@@ -47,6 +47,14 @@ pub struct RunEnd {
     pub fault: Option<String>,
 }
 
+impl RunEnd {
+    /// Whether every row ended, and every answer was recorded.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.stop.is_none() && self.fault.is_none() && !self.aborted && self.unrecorded.is_empty()
+    }
+}
+
 struct Loop<'a, A: SessionApi, O, R, Q> {
     api: &'a A,
     exchange: Exchange<'a, Q>,

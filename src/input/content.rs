@@ -14,7 +14,7 @@ use super::survey::{InputSummary, Pass, RowContext};
 use super::validation::Rules;
 use crate::model::{Carried, Identify, InputSource, PossiblySent, Status, Target};
 use roaring::RoaringTreemap;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
 
@@ -52,6 +52,22 @@ impl Content {
     /// As [`Input::survey`](super::Input::survey).
     pub fn survey_again(&self, rules: Rules, done: RoaringTreemap) -> Result<(Self, InputSummary), InputError> {
         self.resurvey(rules, done).map_err(|problem| problem.of(&self.input))
+    }
+
+    /// The rows of these lines, to be sent one by one, also if the survey's rules ask for whole users.
+    ///
+    /// # Errors
+    /// As [`Input::survey`](super::Input::survey).
+    pub fn one_by_one(&self, lines: &BTreeSet<u64>, identify: Identify) -> Result<(Self, InputSummary), InputError> {
+        let rules = Rules { identify, coverage: None, ..self.indexed.rules.clone() };
+        let (mut others, mut records) = (RoaringTreemap::new(), self.indexed.records());
+        while let Some(record) = records.next().map_err(|problem| problem.of(&self.input))? {
+            let line = record.position.line;
+            if !lines.contains(&line) {
+                others.insert(line);
+            }
+        }
+        self.survey_again(rules, others)
     }
 
     fn resurvey(&self, rules: Rules, done: RoaringTreemap) -> Result<(Self, InputSummary), InputProblem> {

@@ -15,7 +15,7 @@
 //! was lost, so any row may have been sent.
 
 pub use super::journal_file::LockError;
-use super::journal_file::{HEADER_LEN, Marks, lock_file, read_header};
+use super::journal_file::{HEADER_LEN, JournalKind, lock_file, read_header};
 use super::sync::Syncer;
 use crate::files::atomic::{self, has_no_locks, open_regular};
 use crate::files::{PRIVATE, during, is_at, sync_folder_of};
@@ -37,7 +37,7 @@ pub struct Lock {
     file: File,
     path: PathBuf,
     pid: u32,
-    marks: Marks,
+    marks: JournalKind,
 }
 
 impl Lock {
@@ -47,7 +47,7 @@ impl Lock {
     /// [`LockError::Held`] immediately, without waiting; or if the file isn't a journal or can't be written.
     pub fn acquire(path: &Path, pid: u32) -> Result<Self, LockError> {
         let file = lock_file(path)?;
-        let marks = read_header(&file, path)?.map_or(Marks::Unset, |header| header.marks);
+        let marks = read_header(&file, path)?.map_or(JournalKind::Unset, |header| header.marks);
         file.write_all_at(&marks.header(pid), 0).map_err(during("write", path))?;
         Ok(Self { file, path: path.to_owned(), pid, marks })
     }
@@ -77,9 +77,11 @@ impl Lock {
     /// If the file can't be read.
     pub fn listed(&self) -> io::Result<Option<PossiblySent>> {
         match self.marks {
-            Marks::Unset => Ok(None),
-            Marks::All => Ok(Some(PossiblySent::All)),
-            Marks::Lines => Ok(Some(PossiblySent::Lines(entries(&self.path).map_err(during("read", &self.path))?))),
+            JournalKind::Unset => Ok(None),
+            JournalKind::All => Ok(Some(PossiblySent::All)),
+            JournalKind::Lines => {
+                Ok(Some(PossiblySent::Lines(entries(&self.path).map_err(during("read", &self.path))?)))
+            }
         }
     }
 
@@ -88,7 +90,7 @@ impl Lock {
     /// # Errors
     /// If it can't be copied.
     pub fn copy_list(&self, path: &Path) -> io::Result<bool> {
-        if self.marks == Marks::Unset {
+        if self.marks == JournalKind::Unset {
             return Ok(false);
         }
         let copied = atomic::replace(path, PRIVATE, |copy| io::copy(&mut open_regular(&self.path)?, copy));
@@ -101,9 +103,9 @@ impl Lock {
     /// If the file can't be written.
     pub fn begin(mut self) -> io::Result<Journal> {
         // If the process dies here, `unset` is left, which is read as "no list".
-        self.set(Marks::Unset)?;
+        self.set(JournalKind::Unset)?;
         self.file.set_len(FIRST_ENTRY).map_err(during("write", &self.path))?;
-        self.set(Marks::Lines)?;
+        self.set(JournalKind::Lines)?;
         self.into_journal(PossiblySent::default())
     }
 
@@ -115,15 +117,15 @@ impl Lock {
     pub fn resume(mut self, maybe_sent: &PossiblySent) -> io::Result<Journal> {
         match (maybe_sent, self.marks) {
             (PossiblySent::Lines(lines), _) if lines.is_empty() => self.begin(),
-            (PossiblySent::Lines(_), Marks::Lines) => self.into_journal(maybe_sent.clone()),
-            (PossiblySent::Lines(_), Marks::Unset | Marks::All) | (PossiblySent::All, _) => {
-                self.set(Marks::All)?;
+            (PossiblySent::Lines(_), JournalKind::Lines) => self.into_journal(maybe_sent.clone()),
+            (PossiblySent::Lines(_), JournalKind::Unset | JournalKind::All) | (PossiblySent::All, _) => {
+                self.set(JournalKind::All)?;
                 self.into_journal(PossiblySent::All)
             }
         }
     }
 
-    fn set(&mut self, marks: Marks) -> io::Result<()> {
+    fn set(&mut self, marks: JournalKind) -> io::Result<()> {
         self.file.write_all_at(&marks.header(self.pid), 0).map_err(during("write", &self.path))?;
         self.marks = marks;
         Ok(())
@@ -144,7 +146,7 @@ impl Lock {
 impl Drop for Lock {
     /// A journal of a run that never began is useless. Another file at its path belongs to another run.
     fn drop(&mut self) {
-        if self.marks == Marks::Unset && is_at(&self.file, &self.path).is_ok_and(|still| still) {
+        if self.marks == JournalKind::Unset && is_at(&self.file, &self.path).is_ok_and(|still| still) {
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -205,14 +207,14 @@ impl Journal {
     pub fn settle(self, done: &RoaringTreemap, in_doubt: &[u64]) -> io::Result<Lock> {
         let Self { file, path, pid, before, syncer, .. } = self;
         syncer.finish()?;
-        let PossiblySent::Lines(before) = before else { return Ok(Lock { file, path, pid, marks: Marks::All }) };
+        let PossiblySent::Lines(before) = before else { return Ok(Lock { file, path, pid, marks: JournalKind::All }) };
         let listed = entries(&path).map_err(during("read", &path))?;
         let open = (before | in_doubt.iter().copied().collect::<RoaringTreemap>()) - done;
         let kept = (&listed & done) | open;
         if kept != listed {
             rewrite(&file, pid, &kept).map_err(during("write", &path))?;
         }
-        Ok(Lock { file, path, pid, marks: Marks::Lines })
+        Ok(Lock { file, path, pid, marks: JournalKind::Lines })
     }
 
     /// Ends a run that hasn't reached every row. The list is synced and kept.
@@ -238,13 +240,13 @@ impl Journal {
 
 /// Replaces the list. Until it is synced, the header says that any row may have been sent.
 fn rewrite(file: &File, pid: u32, lines: &RoaringTreemap) -> io::Result<()> {
-    let set = |marks: Marks| file.write_all_at(&marks.header(pid), 0).and_then(|()| file.sync_all());
-    set(Marks::All)?;
+    let set = |marks: JournalKind| file.write_all_at(&marks.header(pid), 0).and_then(|()| file.sync_all());
+    set(JournalKind::All)?;
     let entries: Vec<u8> = lines.iter().flat_map(u64::to_le_bytes).collect();
     file.write_all_at(&entries, FIRST_ENTRY)?;
     file.set_len(FIRST_ENTRY + entries.len() as u64)?;
     file.sync_all()?;
-    set(Marks::Lines)
+    set(JournalKind::Lines)
 }
 
 #[cfg(test)]

@@ -39,13 +39,13 @@ pub enum LockError {
 
 /// The meaning of the list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Marks {
+pub(super) enum JournalKind {
     Unset,
     Lines,
     All,
 }
 
-impl Marks {
+impl JournalKind {
     const EVERY: [(Self, &'static str); 3] = [(Self::Unset, "unset"), (Self::Lines, "lines"), (Self::All, "all  ")];
 
     pub fn header(self, pid: u32) -> [u8; HEADER_LEN] {
@@ -118,7 +118,7 @@ pub(super) fn locked(file: File, path: &Path) -> Result<Locked, LockError> {
 pub(super) struct JournalHeader {
     /// `None` if it was lost in a power loss.
     pub pid: Option<u32>,
-    pub marks: Marks,
+    pub marks: JournalKind,
 }
 
 /// `None` if the header is incomplete.
@@ -134,10 +134,10 @@ pub(super) fn read_header(file: &File, path: &Path) -> Result<Option<JournalHead
     let not_ours = || LockError::NotAJournal(path.to_owned());
     // A power loss kept the name of the file but not its content, so it isn't known what was sent.
     if len > 0 && header[..len].iter().all(|byte| *byte == 0) {
-        return Ok(Some(JournalHeader { pid: None, marks: Marks::All }));
+        return Ok(Some(JournalHeader { pid: None, marks: JournalKind::All }));
     }
     if len < HEADER_LEN {
-        let ours = Marks::Unset.header(0);
+        let ours = JournalKind::Unset.header(0);
         let known = len.min(MAGIC.len());
         return if header[..known] == ours[..known] { Ok(None) } else { Err(not_ours()) };
     }
@@ -151,6 +151,6 @@ pub(super) fn read_header(file: &File, path: &Path) -> Result<Option<JournalHead
 
 fn parse_header(rest: &str) -> Option<JournalHeader> {
     let (pid, marks) = rest.strip_prefix("pid ")?.split_once(" marks ")?;
-    let known = Marks::EVERY.iter().find(|(_, word)| word.trim_end() == marks.trim_end());
+    let known = JournalKind::EVERY.iter().find(|(_, word)| word.trim_end() == marks.trim_end());
     Some(JournalHeader { pid: Some(pid.parse().ok()?), marks: known?.0 })
 }

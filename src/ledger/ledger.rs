@@ -105,6 +105,8 @@ pub struct Reports<'a> {
     pub events: Option<&'a Path>,
     /// The path of the summary, and its text before the last member, which is the manifest's digest.
     pub summary: Option<(&'a Path, &'a str)>,
+    /// The verified file.
+    pub verified: Option<&'a Path>,
 }
 
 impl FinishedLedger {
@@ -119,6 +121,9 @@ impl FinishedLedger {
         }
         if let Some((summary, text)) = reports.summary {
             manifest.set_subject(FileRole::Summary, evidence::subject_to_be(FileRole::Summary, summary, path, text));
+        }
+        if let Some(verified) = reports.verified {
+            manifest.set_subject(FileRole::Verified, evidence::subject(FileRole::Verified, verified, path)?);
         }
         manifest.save_counted(&self.recorded, path)?;
         passed(Step::ManifestPublished);

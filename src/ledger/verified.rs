@@ -10,8 +10,9 @@ use std::ffi::OsString;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-/// The columns after those of the results.
-pub const ANSWER: [&str; 3] = ["verified", "new_sessions", "new_ips"];
+/// The columns after those of the results. The last one, the answer to the call for the single session, is only in files of
+/// `run --then-verify`.
+const ANSWER: [&str; 4] = ["verified", "new_sessions", "new_ips", "single_call"];
 
 /// `sessions.results.csv` becomes `sessions.results.verified.csv`.
 #[must_use]
@@ -40,32 +41,38 @@ pub fn is_at(path: &Path) -> io::Result<bool> {
     let found = reader.read_byte_record(&mut header).map_err(io::Error::other)?;
     let names: Vec<_> = header.iter().map(|name| str::from_utf8(name).unwrap_or_default()).collect();
     let is_ours = |results: &[&str]| ResultsHeader::parse(results).is_some_and(|header| !header.input.is_empty());
-    Ok(!found || names.strip_suffix(&ANSWER).is_some_and(is_ours))
+    let results = names.strip_suffix(&ANSWER).or_else(|| names.strip_suffix(&ANSWER[..3]));
+    Ok(!found || results.is_some_and(is_ours))
 }
 
 /// The file is created by [`Self::finish`].
-pub struct VerifiedWriter(Table);
+pub struct VerifiedWriter {
+    table: Table,
+    /// Number of columns after those of the results.
+    answers: usize,
+}
 
 impl VerifiedWriter {
-    /// Starts with the header; `columns` are the input's.
+    /// Starts with the header; `columns` are the input's. `has_singles` adds the column `single_call`.
     ///
     /// # Errors
     /// If no file can be created.
-    pub fn start(path: &Path, columns: &Fields) -> io::Result<Self> {
+    pub fn start(path: &Path, columns: &Fields, has_singles: bool) -> io::Result<Self> {
         let mut table = Table::replace(path)?;
-        table.row(ResultsHeader::new(columns).names().chain(ANSWER));
-        Ok(Self(table))
+        let answers = if has_singles { ANSWER.len() } else { ANSWER.len() - 1 };
+        table.row(ResultsHeader::new(columns).names().chain(ANSWER[..answers].iter().copied()));
+        Ok(Self { table, answers })
     }
 
     /// # Errors
     /// If it can't be written.
-    pub fn append(&mut self, record: &ResultRecord, answer: [&str; 3]) -> io::Result<()> {
+    pub fn append(&mut self, record: &ResultRecord, answer: [&str; ANSWER.len()]) -> io::Result<()> {
         let text = |column| cell(column, record.line, &record.outcome, &mut String::new()).into_owned();
         let ours: Vec<_> = RESULT_COLUMNS.iter().map(text).collect();
         let answer = answer.map(printable);
-        self.0
-            .row(record.fields.iter().chain(ours.iter().map(String::as_str)).chain(answer.iter().map(|text| &**text)));
-        self.0.flush_beyond(64 * 1024)
+        let answer = answer[..self.answers].iter().map(|text| &**text);
+        self.table.row(record.fields.iter().chain(ours.iter().map(String::as_str)).chain(answer));
+        self.table.flush_beyond(64 * 1024)
     }
 
     /// Completes the file.
@@ -73,6 +80,6 @@ impl VerifiedWriter {
     /// # Errors
     /// If it can't be written.
     pub fn finish(self) -> io::Result<()> {
-        self.0.finish()
+        self.table.finish()
     }
 }

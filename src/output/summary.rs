@@ -191,7 +191,7 @@ pub fn text(summary: &Summary, palette: Palette, width: Option<usize>) -> String
     for warning in summary.attention() {
         push(&mut text, &sentence(Tone::Warning, &format!("warning: {warning}")));
     }
-    if summary.counts.of(Status::Requested) > 0 && !summary.is_rehearsal {
+    if summary.verify_command.is_some() {
         push(&mut text, &wrapped(&queued(summary), width, 2));
     }
     for (name, path) in summary.files.named() {

@@ -54,6 +54,7 @@ mod signals;
 mod smoke;
 mod streams;
 mod tampering;
+mod then_verify;
 mod tls;
 mod tokens;
 mod truncated_results;

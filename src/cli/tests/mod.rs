@@ -72,7 +72,7 @@ fn a_variable_sets_a_flag_by_any_usual_word() {
 #[test]
 fn the_contracts_flags_are_all_there() {
     let contract = "output resume remaining dry-run yes rate max-rate bucket workers identify-by retries timeout \
-        max-retry-after max-failures deadline protect allow-unowned allow-self no-canary strict no-strict token-file token-command api-url \
+        max-retry-after max-failures deadline then-verify protect allow-unowned allow-self no-canary strict no-strict token-file token-command api-url \
         allow-host events summary-json metrics-file reason progress color quiet verbose log-format \
         rehearse delimiter column max-input-size start-rate resume-or-start on-finish seal-command bulk max-listing-age whole-users only confirm-users plan-id approved-by require-plan-id \
         quota priority help";

@@ -4,8 +4,7 @@ mod check;
 mod files;
 
 use crate::cli::PageArgs;
-use crate::commands::outputs::unwritable;
-use crate::commands::run;
+use crate::commands::outputs::{acquire, unwritable};
 use crate::commands::seal::seal_now;
 use crate::commands::verify::unreadable;
 use crate::engine::clock::wall;
@@ -76,7 +75,7 @@ pub fn report(typed: PageArgs, console: &Console) -> Result<ExitStatus, RunError
 /// Adds the page to the manifest, which must be the one that it was made from; returns its new digest. Holds the lock for that
 /// moment, so that no run begins in it.
 fn record(read: &Manifest, files: &ReportFiles) -> Result<String, String> {
-    let _lock = run::acquire(&files.run).map_err(|error| error.what().into_owned())?;
+    let _lock = acquire(&files.run).map_err(|error| error.what().into_owned())?;
     let mut manifest = Manifest::load(&files.run.manifest).map_err(|error| error.to_string())?;
     if manifest.sha256 != read.sha256 {
         return Err("another command changed it meanwhile".into());

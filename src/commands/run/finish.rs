@@ -1,8 +1,9 @@
 //! The end of a run: finishes the files, prints the totals, and determines the exit status.
 
-use super::recorder::{OpenFiles, Recorder, RunFacts};
+use super::recorder::{OpenFiles, RunFacts};
 use super::remote::Remote;
 use super::staleness;
+use super::then_verify::EndVerification;
 use crate::cli::{Mode, Settings};
 use crate::engine::RunEnd;
 use crate::engine::clock::wall;
@@ -36,7 +37,8 @@ pub struct Finish<'a> {
     pub remote: &'a Remote,
     pub started: Timestamp,
     pub end: RunEnd,
-    pub suspended: Vec<(TeamId, ErrorCode)>,
+    /// `None` without `--then-verify`, and if the run was stopped.
+    pub verification: Option<EndVerification>,
 }
 
 #[derive(Debug)]
@@ -53,17 +55,21 @@ pub struct FinishedRun {
 
 impl Finish<'_> {
     /// Errors of writing are printed and result in exit code 7.
-    pub fn finish(mut self, recorder: Recorder) -> FinishedRun {
-        let OpenFiles { ledger, events, suspended } = recorder.finish();
-        self.suspended = suspended;
-        let mut ledger = self.finish_ledger(ledger);
+    pub fn finish(self, open: OpenFiles) -> FinishedRun {
+        let OpenFiles { ledger, events, suspended } = open;
+        let ended_at = wall();
+        let mut ledger = self.finish_ledger(ledger, ended_at);
+        if let Some(EndVerification { outcome: Some(outcome), file, .. }) = &self.verification {
+            ledger.manifest.extra.insert("verified".into(), outcome.to_json(file, ended_at));
+        }
         if let Some(error) = &ledger.not_copied {
             let path = self.facts.files.remaining.display();
             tracing::warn!(target: output::WEAKENED, "{path} is not written: {error}");
         }
         let exit = self.exit_status(&ledger.errors);
         let remains = ledger.remaining.is_some_and(|rows| rows > 0);
-        let mut totals = self.totals(&mut ledger.manifest, &ledger.recorded, remains);
+        let notes = suspension_notes(&suspended);
+        let mut totals = self.totals(&mut ledger.manifest, &ledger.recorded, remains, notes);
         totals.manifest_sha256 = self.publish(&mut ledger, &totals, exit, events.as_ref());
         if let Some(events) = events {
             events.ended(wall(), &totals, exit.code());
@@ -87,6 +93,7 @@ impl Finish<'_> {
         let reports = Reports {
             events: self.settings.report.events.as_deref().filter(|_| events.is_some_and(EventLog::is_open)),
             summary: summary.as_ref().map(|(path, text)| (path.as_path(), text.as_str())),
+            verified: self.verification.as_ref().map(|verification| &*verification.file),
         };
         let published = ledger.publish(&reports, &mut |_| ());
         let warn = |error: &io::Error| {
@@ -102,13 +109,13 @@ impl Finish<'_> {
         report.summary_json.as_ref().or(for_command)
     }
 
-    fn finish_ledger(&self, ledger: Ledger) -> FinishedLedger {
+    fn finish_ledger(&self, ledger: Ledger, ended_at: Timestamp) -> FinishedLedger {
         let RunFacts { content, files, .. } = &self.facts;
         let in_doubt: Vec<u64> = self.end.in_doubt.iter().chain(&self.end.unrecorded).copied().collect();
         let ending = Ending {
             is_fault: self.end.fault.is_some(),
             in_doubt: &in_doubt,
-            ended_at: wall(),
+            ended_at,
             stop_reason: self.end.stop.as_ref().map(|reason| reason.entry().why.into_owned()),
             is_input_lost: matches!(self.end.stop, Some(StopReason::Unreadable(_) | StopReason::InputChanged(_))),
             counts: RunCounts {
@@ -163,10 +170,11 @@ impl Finish<'_> {
             return reason.entry().exit;
         }
         let not_reached = self.facts.rows.saturating_sub(self.end.counts.ended());
-        ExitStatus::of_end(&self.end.counts, not_reached, self.facts.strict, self.end.any_parked)
+        let rows = ExitStatus::of_end(&self.end.counts, not_reached, self.facts.strict, self.end.any_parked);
+        self.verification.as_ref().map_or(rows, |verification| verification.exit_status(rows))
     }
 
-    fn totals(&self, manifest: &mut Manifest, recorded: &Recorded, remains: bool) -> Summary {
+    fn totals(&self, manifest: &mut Manifest, recorded: &Recorded, remains: bool, notes: Vec<String>) -> Summary {
         let files = &self.facts.files;
         let continues = !manifest.complete && self.settings.mode == Mode::Run;
         let revoked = recorded.tally().users().map(|(user, rows)| (user, rows.of(Status::Revoked)));
@@ -197,7 +205,7 @@ impl Finish<'_> {
             failures: self.failures(recorded),
             retry_command: (remains && manifest.complete).then(|| self.retry_command()).flatten(),
             verify_command: self.verify_command(),
-            notes: self.suspended().collect(),
+            notes,
             manifest_sha256: None,
         }
     }
@@ -222,16 +230,10 @@ impl Finish<'_> {
         (self.settings.mode == Mode::Run).then(|| output::retry_command(self.argv, input, remaining))
     }
 
-    /// The suspended workspaces and why.
-    fn suspended(&self) -> impl Iterator<Item = String> {
-        self.suspended.iter().map(|(team, code)| {
-            format!("workspace {team} refuses with {code}, so the rest of its rows wasn't sent; {}", code.hint())
-        })
-    }
-
     /// The command that verifies requested logouts; `None` for a rehearsal.
     fn verify_command(&self) -> Option<String> {
-        let has_to = self.settings.mode == Mode::Run && self.end.counts.of(Status::Requested) > 0;
+        let is_proved = self.verification.as_ref().is_some_and(EndVerification::is_proved);
+        let has_to = self.settings.mode == Mode::Run && self.end.counts.of(Status::Requested) > 0 && !is_proved;
         let results = output::quoted(self.facts.files.results.as_os_str());
         has_to.then(|| format!("slack-revoke verify {results}"))
     }
@@ -279,13 +281,21 @@ impl Finish<'_> {
             None if exit == ExitStatus::Success => {}
             None => tracing::error!("{}: see {}{next}", exit.meaning(), totals.files.results.display()),
         }
-        for sentence in self.suspended().chain(totals.failure_sentences()) {
+        for sentence in totals.notes.iter().cloned().chain(totals.failure_sentences()) {
             tracing::error!("{sentence}");
         }
         if let Some(command) = totals.retry_command.as_ref().filter(|_| exit != ExitStatus::Success) {
             tracing::error!("to run the remaining rows again: {command}");
         }
     }
+}
+
+/// The suspended workspaces and why.
+fn suspension_notes(suspended: &[(TeamId, ErrorCode)]) -> Vec<String> {
+    let note = |(team, code): &(TeamId, ErrorCode)| {
+        format!("workspace {team} refuses with {code}, so the rest of its rows wasn't sent; {}", code.hint())
+    };
+    suspended.iter().map(note).collect()
 }
 
 /// Unlocks the output. An error here would block the next run, so it is an error of this one.

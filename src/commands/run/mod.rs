@@ -17,6 +17,7 @@ mod refused;
 mod remote;
 mod resume_notice;
 mod staleness;
+mod then_verify;
 
 use crate::cli::{Mode, Settings};
 use crate::commands::listing::filter::ListedPeople;
@@ -34,12 +35,12 @@ use crate::signals::Shutdown;
 use finish::Finish;
 pub use plan::OutputFormat;
 use preflight::Preflight;
-pub(in crate::commands) use preflight::acquire;
 use recorder::Recorder;
 pub use refused::write_metrics_of_usage;
 use remote::Remote;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use then_verify::ThenVerify;
 
 /// Runs, rehearses or plans. `argv` is the typed command line, for the command that resumes the run.
 ///
@@ -166,12 +167,20 @@ async fn carry_out(
     let (mut recorder, facts) = Recorder::begin(settings, prepared, &remote, events, screen, started)?;
     let clock = quota::clock();
     let mut quota = RunQuota::open(&settings.remote, &remote.limit(), clock, &facts.run_id);
-    let end: RunEnd =
-        engine::run(policy, remote.api(), &mut quota, &mut source, &mut recorder, &mut signals, clock).await;
+    let mut end: RunEnd =
+        engine::run(policy.clone(), remote.api(), &mut quota, &mut source, &mut recorder, &mut signals, clock).await;
     drop(source);
+    let mut open = recorder.finish();
+    let verification = match settings.safety.then_verify.filter(|_| end.is_complete()) {
+        Some(wait) => {
+            let verify = ThenVerify { settings, console, remote: &remote, facts: &facts, policy, clock };
+            Some(Box::pin(verify.verify(wait, &mut open, &mut signals, &mut end)).await)
+        }
+        None => None,
+    };
     let is_cut_off = end.aborted && end.fault.is_none();
-    let concluded = Finish { settings, argv, console, facts, remote: &remote, started, end, suspended: Vec::new() }
-        .finish(recorder);
+    let finish = Finish { settings, argv, console, facts, remote: &remote, started, end, verification };
+    let concluded = finish.finish(open);
     // After the results.
     remote.keep_rehearsal();
     if is_cut_off {

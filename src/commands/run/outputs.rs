@@ -62,7 +62,7 @@ fn all<'a>(settings: &'a Settings, files: &'a RunFiles, others: &'a [PathBuf; 2]
 /// # Errors
 /// If there is one, or it can't be read.
 pub(super) fn check_foreign(settings: &Settings, files: &RunFiles) -> Result<(), RunError> {
-    reports(settings, files)
+    reports(settings, files, &verified::beside(&files.results))
         .into_iter()
         .try_for_each(|(flag, path, holds_ours)| outputs::check_foreign(flag, path, holds_ours))
 }
@@ -72,7 +72,8 @@ pub(super) fn check_foreign(settings: &Settings, files: &RunFiles) -> Result<(),
 /// # Errors
 /// Exit code 7 if one can't.
 pub(super) fn check_writable(settings: &Settings, files: &RunFiles) -> Result<(), RunError> {
-    let reports = reports(settings, files).into_iter().map(|(flag, path, _)| (flag, path));
+    let verified = verified::beside(&files.results);
+    let reports = reports(settings, files, &verified).into_iter().map(|(flag, path, _)| (flag, path));
     for (flag, path) in [("-o", &*files.results), ("--remaining", &files.remaining)].into_iter().chain(reports) {
         outputs::check_writable(flag, path)?;
         // Otherwise leftovers would stay until the file is written at the end.
@@ -84,10 +85,15 @@ pub(super) fn check_writable(settings: &Settings, files: &RunFiles) -> Result<()
 
 type HoldsOurs = fn(&Path) -> io::Result<bool>;
 
-fn reports<'a>(settings: &'a Settings, files: &'a RunFiles) -> Vec<(&'static str, &'a Path, HoldsOurs)> {
+fn reports<'a>(
+    settings: &'a Settings,
+    files: &'a RunFiles,
+    verified: &'a Path,
+) -> Vec<(&'static str, &'a Path, HoldsOurs)> {
     let report = &settings.report;
     let for_command = report.on_finish.as_ref().filter(|_| report.summary_json.is_none()).map(|_| &*files.summary);
-    let reports: [(_, _, HoldsOurs); 4] = [
+    let reports: [(_, _, HoldsOurs); 5] = [
+        ("-o", settings.safety.then_verify.map(|_| verified), verified::is_at),
         ("--events", report.events.as_deref(), EventLog::is_at),
         ("--summary-json", report.summary_json.as_deref(), summary_json::is_at),
         ("--summary-json", for_command, summary_json::is_at),

@@ -4,6 +4,7 @@ use super::bulk::{self, BulkListing, InputHalf};
 use super::remote::Remote;
 use super::{output_paths, resume_notice};
 use crate::cli::{Existing, Mode, Settings};
+use crate::commands::outputs::acquire;
 use crate::commands::rows;
 use crate::commands::waiting::blocking;
 use crate::engine::bulk_calls;
@@ -12,7 +13,7 @@ use crate::input::{
     Content, EarlierInput, Identify, Input, InputError, InputMatch, InputSummary, Protection, Rules, SurveyOptions,
     WholeUsers,
 };
-use crate::ledger::journal::{Lock, LockError};
+use crate::ledger::journal::Lock;
 use crate::ledger::manifest::{self, Protections};
 use crate::ledger::paths::RunFiles;
 use crate::ledger::preflight::{InputFacts, Output, PreflightError, PreviousRun};
@@ -312,28 +313,6 @@ fn protect_users_of_sessions(rules: &mut Rules, survey: &InputSummary) -> bool {
     }
     rules.protection.users_of_sessions = whole.protected.iter().map(|(_, user)| user.clone()).collect();
     !rules.protection.users_of_sessions.is_empty()
-}
-
-/// Locks the results, so that no other run works on them.
-///
-/// # Errors
-/// If one does, or the lock can't be written.
-pub fn acquire(files: &RunFiles) -> Result<Lock, RunError> {
-    Lock::acquire(&files.journal, std::process::id()).map_err(|error| match error {
-        LockError::Held { .. } => {
-            RunError::locked(error.to_string(), "nothing was sent, and that run goes on undisturbed")
-        }
-        LockError::NotAJournal(_) | LockError::OtherVersion { .. } => {
-            RunError::input(error.to_string(), "nothing was sent")
-        }
-        LockError::NoLocks { .. } => {
-            let next = "nothing was sent; name a file on a filesystem with locks, such as a local disk, with -o";
-            RunError::unwritable(error.to_string(), next)
-        }
-        LockError::Io(error) => {
-            RunError::unwritable(error.to_string(), "nothing was sent; free space, or name another file with -o")
-        }
-    })
 }
 
 /// Where a copy of the input is kept: beside the output if a file is unpacked, else with the temporary files.

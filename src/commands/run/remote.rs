@@ -6,6 +6,7 @@ use super::introduction::{Introduction, owner};
 use crate::cli::{Mode, Settings};
 use crate::commands::checks::{self, Check, Checks};
 use crate::commands::connection::{self, Connection};
+use crate::commands::listing;
 use crate::commands::quota::LimitKey;
 use crate::commands::rehearsal::{Rehearsal, folder_of};
 use crate::commands::token;
@@ -52,6 +53,7 @@ impl Remote {
         let answer = Introduction { settings, prepared, client: &client }.make().await?;
         match &answer {
             Ok(identified) => {
+                check_scope_to_verify(settings, &identified.auth)?;
                 let run = checks::takes(prepared.most_calls(settings), settings.pace.rate);
                 checks.extend(checks_of(&api, &identified.auth));
                 checks.extend(checks::times(identified, Some(run), renewable));
@@ -128,6 +130,18 @@ impl Remote {
 fn checks_of(api: &ApiUrl, auth: &AuthTest) -> [Check; 4] {
     let connection = checks::connection(api.host(), api.is_https());
     [connection, checks::identity(auth), checks::organization(auth), checks::scope_of_run(auth)]
+}
+
+/// Without the scope, `--then-verify` would fail after the last row.
+fn check_scope_to_verify(settings: &Settings, auth: &AuthTest) -> Result<(), RunError> {
+    if settings.safety.then_verify.is_some() && auth.has_scope(listing::SCOPE) == Some(false) {
+        let what = format!("--then-verify lists sessions, and the token lacks the user scope {}", listing::SCOPE);
+        return Err(RunError::token(
+            what,
+            "nothing was sent; add the scope to the app, then install it again, or leave out the flag",
+        ));
+    }
+    Ok(())
 }
 
 /// The run continues without an identity, and prints its own warning.

@@ -145,6 +145,12 @@ impl ListingSnapshot {
         }
     }
 
+    /// Whether the session, one of the results, is listed.
+    #[must_use]
+    pub fn is_alive(&self, session: SessionId) -> bool {
+        self.alive.contains(&session)
+    }
+
     #[must_use]
     pub fn verdict(&self, session: Option<SessionId>, user: Option<&UserId>) -> Verdict {
         match session {

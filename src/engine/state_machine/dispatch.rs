@@ -9,8 +9,11 @@ use crate::engine::user_batch::UserBatcher;
 use crate::model::{Event, StopReason};
 use std::time::Duration;
 
-/// Default of `--workers` at most (contract.md).
-const MOST_WORKERS: u32 = 16;
+/// Calls in flight at most, where the user names no number (contract.md, `--workers`).
+const MOST_WORKERS: u32 = 256;
+
+/// The same while the rate or the latency isn't known, or nothing limits the rate.
+const WORKERS_WITHOUT_RATE: u32 = 16;
 
 impl StateMachine {
     /// Sends what may be sent, and requests rows. Returns when to call this again if nothing else happens.
@@ -141,8 +144,10 @@ impl StateMachine {
         if let Some(workers) = self.policy.workers {
             return workers;
         }
-        let (Some(rate), Some(latency)) = (self.estimate, self.throughput.latency()) else { return MOST_WORKERS };
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 2 and 16")]
+        let (Some(rate), Some(latency)) = (self.estimate, self.throughput.latency()) else {
+            return WORKERS_WITHOUT_RATE;
+        };
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 2 and 256")]
         let busy = (rate / 60.0 * latency.as_secs_f64()).ceil().clamp(1.0, f64::from(MOST_WORKERS - 1)) as u32;
         busy + 1
     }

@@ -134,7 +134,7 @@ fn zeros_that_a_power_loss_left_are_no_lines() {
 #[test]
 fn files_of_others_are_left_alone() {
     let (_folder, path) = place();
-    let next_version = Marks::Lines.header(1);
+    let next_version = JournalKind::Lines.header(1);
     let next_version = String::from_utf8(next_version.to_vec()).unwrap().replacen("journal 1", "journal 2", 1);
     for content in ["precious", &"precious ".repeat(20), "slack-revoke diary", &next_version] {
         fs::write(&path, content).unwrap();
