@@ -199,3 +199,18 @@ fn a_rehearsal_verifies_too() {
     work.program(rehearse).args(["--whole-users", "--confirm-users", "2"]).exits(0);
     assert!(work.results("in.rehearsal.verified.csv").records.iter().all(|row| row.get("verified") == "gone"));
 }
+
+#[test]
+fn a_queue_that_never_ends_costs_bulk_no_proof() {
+    let (work, server) = standing(3, |config| config.bulk.done_after = NEVER);
+    let list = ["list", "-o", "all.csv", "--rate", "unlimited", "--api-url", &server.url()];
+    work.program(list).token(TOKEN).exits(0);
+    // One session of the last user stays.
+    let rows: Vec<_> = (1_000..1_005).map(|session| format!("T1,{session}")).collect();
+    work.write("in.csv", format!("team_id,session_id\n{}\n", rows.join("\n")));
+    singly(&work, &server).args(["--bulk", "all.csv"]).exits(0);
+    assert_eq!((server.live_sessions(), single_calls(&server)), (vec![1_005], 5));
+    let verified = work.results("in.results.verified.csv");
+    assert!(verified.records.iter().all(|row| row.get("verified") == "gone"));
+    assert_eq!(verified.records.iter().filter(|row| row.get("single_call") == "revoked").count(), 4);
+}

@@ -35,6 +35,7 @@ fn every_flag_has_a_variable_that_works() {
         ("YES", "true"),
         ("MAX_FAILURES", "3"),
         ("DEADLINE", "1h"),
+        ("THEN_VERIFY", "1s"),
         ("PROTECT", "keep.txt"),
         ("ALLOW_SELF", "1"),
         ("ALLOW_UNOWNED", "1"),

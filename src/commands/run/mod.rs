@@ -59,7 +59,7 @@ pub fn run(
         let mut signals = waiting::signals()?;
         match waiting::unless_stopped(&mut signals, Box::pin(get_ready(settings, console, format))).await? {
             Ready::Planned(status) => Ok(status),
-            Ready::ToSend(ready) => carry_out(settings, argv, console, *ready, signals).await,
+            Ready::ToSend(ready) => Box::pin(carry_out(settings, argv, console, *ready, signals)).await,
         }
     });
     ended.inspect_err(|error| refused::write_metrics(settings, error))
@@ -174,7 +174,7 @@ async fn carry_out(
     let verification = match settings.safety.then_verify.filter(|_| end.is_complete()) {
         Some(wait) => {
             let verify = ThenVerify { settings, console, remote: &remote, facts: &facts, policy, clock };
-            Some(Box::pin(verify.verify(wait, &mut open, &mut signals, &mut end)).await)
+            Some(verify.verify(wait, &mut open, &mut signals, &mut end).await)
         }
         None => None,
     };

@@ -105,7 +105,9 @@ impl ThenVerify<'_> {
         let (results, verified) = (&*self.facts.files.results, &*verified::beside(&self.facts.files.results));
         let names = &self.settings.columns;
         let concerned = concerned(results, names)?;
-        let (is_compared, only, console) = (false, self.settings.input.only, self.console);
+        // What is in no row began after the listing of --bulk.
+        let (is_compared, only) = (self.settings.input.bulk.is_some(), self.settings.input.only);
+        let console = self.console;
         let check = Verification { results, verified, names, concerned, is_compared, only, console };
         let mut lister = Lister::with(self.remote.api().client().clone(), &self.settings.remote)?;
         let has_bulk = end.counts.of(Status::Requested) > 0;
