@@ -3,7 +3,7 @@
 use super::clock::Clock;
 use super::exchange::{Exchange, Exchanged};
 use super::policy::Policy;
-use super::ports::{Control, Observer, QuotaStore, Refreshed, RowSource, SessionApi, Signal, Unwritable};
+use super::ports::{Control, Observer, QuotaStore, Refreshed, Request, RowSource, SessionApi, Signal, Unwritable};
 use super::state_machine::{Action, CallId, CallTotals, StateMachine};
 use super::workers::Workers;
 use crate::model::{BucketKind, Counts, Event, Reply, StopReason};
@@ -204,7 +204,8 @@ impl<A: SessionApi, O: Observer, R: RowSource, Q: QuotaStore> Loop<'_, A, O, R, 
             self.stale = true;
             match action {
                 Action::Send { id, line, call, permit, request } => {
-                    self.events.push(Event::Sending { line, call });
+                    let is_bulk = matches!(request, Request::Users(_));
+                    self.events.push(Event::Sending { line, call, is_bulk });
                     calls.push((id, permit, request));
                 }
                 Action::Emit(event) => self.events.push(event),

@@ -1,15 +1,13 @@
 //! Totals of a run: rows by status, calls, and the rows without a record whose session may be gone.
 
 use super::policy::Policy;
-use crate::model::{Counts, Event, MaxFailures, Outcome, Row, Status, StopReason};
+use crate::model::{CallCounts, Counts, Event, MaxFailures, Outcome, Row, Status, StopReason};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct CallTotals {
-    pub made: u64,
-    /// 429s received.
-    pub rate_limited: u64,
+    pub counts: CallCounts,
     /// Time during which rows waited for a pause. Overlapping pauses of several buckets count once.
     pub paused: Duration,
     /// When the first call was sent.

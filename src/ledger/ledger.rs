@@ -298,6 +298,7 @@ impl Ledger {
                 run.pacing.note_share(now, team.as_ref(), *runs, *is_incident, *per_minute);
             }
             Event::Parked { .. }
+            | Event::OneByOne { .. }
             | Event::NotShared(_)
             | Event::Sending { .. }
             | Event::Ended { .. }
@@ -319,7 +320,7 @@ impl Ledger {
         }
         self.saved_at = now;
         if let Some(run) = self.manifest.current() {
-            run.counts = RunCounts { calls: snapshot.calls, rate_limited: snapshot.rate_limited, ..run.counts };
+            run.counts.calls = snapshot.calls;
         }
         if let Ok(bytes) = self.manifest.save_counted(&self.recorded, &self.files.manifest) {
             self.until_next_save = manifest::between_saves(bytes);

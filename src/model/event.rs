@@ -1,6 +1,6 @@
 //! Events of a run, and its state at a moment.
 
-use super::{Counts, ErrorCode, Outcome, Row, StopReason, TeamId, TokenOwner};
+use super::{CallCounts, Counts, ErrorCode, Outcome, Row, StopReason, TeamId, TokenOwner};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -12,6 +12,8 @@ pub enum Event {
         line: u64,
         /// 1 for the first call of the row.
         call: u32,
+        /// Whether the call is for whole users.
+        is_bulk: bool,
     },
     Ended {
         row: Box<Row>,
@@ -29,10 +31,19 @@ pub enum Event {
         line: u64,
         /// The workspace of the paused bucket; `None` if all rows share one bucket.
         team: Option<TeamId>,
+        /// Whether it is the bucket of calls for whole users.
+        is_bulk: bool,
         /// From now on.
         pause: Duration,
         /// The pause that Slack named; `None` if it named none. `pause` may be longer as a precaution.
         stated: Option<Duration>,
+    },
+    /// Users can't be ended as a whole: their rows are sent one by one.
+    OneByOne {
+        /// The first of the rows.
+        line: u64,
+        users: u64,
+        error: Box<str>,
     },
     /// Slack asked another run with the same limit, or an earlier one, for a pause that isn't over.
     PausedByOthers {
@@ -96,7 +107,7 @@ impl Event {
     /// The line of a row that is sent for the first time in this run.
     #[must_use]
     pub fn first_sent(&self) -> Option<u64> {
-        let Self::Sending { line, call: 1 } = self else { return None };
+        let Self::Sending { line, call: 1, .. } = self else { return None };
         Some(*line)
     }
 }
@@ -147,9 +158,8 @@ pub struct Snapshot {
     /// Rows that ended in earlier runs.
     pub already_done: u64,
     pub in_flight: u32,
-    /// 429s in this run.
-    pub rate_limited: u64,
-    pub calls: u64,
+    /// Of this run.
+    pub calls: CallCounts,
     /// Since the first call; zero before it.
     pub elapsed: Duration,
     /// What the run is waiting for, and for how long from now.

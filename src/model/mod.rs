@@ -62,7 +62,7 @@ pub use run_record::{
 };
 pub use stop_reason::{StopEntry, StopReason};
 pub use subject::{Change, ChangedBy, Digest, FileCheck, FileRole, FileState, Subject};
-pub use tally::{Counts, Tally};
+pub use tally::{CallCounts, Counts, Tally};
 pub use text::{clean, counted, thousands};
 pub use timestamp::Timestamp;
 pub use token_text::{begins_as_token, without_possible_tokens, without_tokens};

@@ -1,6 +1,6 @@
 //! The members of a manifest about runs, as they are written. Later versions and other commands may add members.
 
-use super::{BucketKind, SessionKind, TeamId, Timestamp, TokenOwner};
+use super::{BucketKind, CallCounts, SessionKind, TeamId, Timestamp, TokenOwner};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::time::Duration;
@@ -28,10 +28,9 @@ impl LeftOutRuns {
     }
 
     pub(crate) fn add(&mut self, run: &Run) {
-        let RunCounts { calls, rate_limited, paused_seconds } = &mut self.counts;
+        let RunCounts { calls, paused_seconds } = &mut self.counts;
         self.runs += 1;
-        *calls += run.counts.calls;
-        *rate_limited += run.counts.rate_limited;
+        calls.add(run.counts.calls);
         *paused_seconds += run.counts.paused_seconds;
     }
 }
@@ -208,8 +207,8 @@ pub enum CheckMark {
 
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct RunCounts {
-    pub calls: u64,
-    pub rate_limited: u64,
+    #[serde(flatten)]
+    pub calls: CallCounts,
     /// Time during which no call was allowed.
     pub paused_seconds: f64,
 }

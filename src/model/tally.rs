@@ -1,6 +1,7 @@
-//! Totals by status, workspace and user.
+//! Totals by status, workspace and user, and of calls.
 
 use super::{Status, TeamId, UserId};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 
@@ -43,6 +44,26 @@ impl Counts {
     /// In the order of the totals.
     pub fn iter(&self) -> impl Iterator<Item = (Status, u64)> {
         Status::ALL.into_iter().map(|status| (status, self.of(status)))
+    }
+}
+
+/// The calls of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct CallCounts {
+    /// Of both methods.
+    pub calls: u64,
+    /// Of `admin.users.session.resetBulk`.
+    #[serde(default)]
+    pub bulk_calls: u64,
+    /// 429s received.
+    pub rate_limited: u64,
+}
+
+impl CallCounts {
+    pub fn add(&mut self, more: Self) {
+        self.calls += more.calls;
+        self.bulk_calls += more.bulk_calls;
+        self.rate_limited += more.rate_limited;
     }
 }
 

@@ -27,8 +27,8 @@ pub(super) struct EventEntry<'a> {
 pub(super) fn with_entry<R>(event: &Event, read: impl FnOnce(EventEntry<'_>) -> R) -> R {
     let none = Members::default();
     match event {
-        Event::Sending { line, call } => {
-            let members = Members { line: Some(*line), call: Some(*call), ..none };
+        Event::Sending { line, call, is_bulk } => {
+            let members = Members { line: Some(*line), call: Some(*call), bulk: is_bulk.then_some(true), ..none };
             read(entry("sending", Level::TRACE, members, format_args!("line {line}: sending, call {call}")))
         }
         Event::Ended { row, outcome } => {
@@ -53,19 +53,27 @@ pub(super) fn with_entry<R>(event: &Event, read: impl FnOnce(EventEntry<'_>) -> 
             let sentence = format_args!("line {line}: {error} at attempt {attempt}; again in {again}");
             read(entry("retrying", Level::TRACE, members, sentence))
         }
-        Event::RateLimited { line, team, pause, stated } => {
+        Event::RateLimited { line, team, is_bulk, pause, stated } => {
             let members = Members {
                 line: Some(*line),
                 team_id: team.as_ref().map(TeamId::as_str),
+                bulk: is_bulk.then_some(true),
                 pause_ms: Some(millis(*pause)),
                 stated: Some(stated.is_some()),
                 stated_ms: stated.map(millis),
                 ..none
             };
-            let scope = team.as_ref().map(|team| format!("workspace {team} ")).unwrap_or_default();
+            let bulk = is_bulk.then(|| "resetBulk ".to_owned());
+            let scope = team.as_ref().map(|team| format!("workspace {team} ")).or(bulk).unwrap_or_default();
             let (time, why) = (format_duration(*pause), why_so_long(*pause, *stated));
             let sentence = format_args!("line {line}: rate limited; {scope}pauses {time}, {why}");
             read(entry("rate_limited", Level::INFO, members, sentence))
+        }
+        Event::OneByOne { line, users, error } => {
+            let (error, who) = (clean(error), counted(*users, "user", "users"));
+            let members = Members { line: Some(*line), users: Some(*users), error: Some(&error), ..none };
+            let sentence = format_args!("line {line}: {error} in bulk; the rows of {who} are sent one by one");
+            read(entry("one_by_one", Level::INFO, members, sentence))
         }
         Event::PausedByOthers { team, pause } => {
             let team_id = team.as_ref().map(TeamId::as_str);
@@ -181,6 +189,8 @@ macro_rules! members {
 members! {
     line: u64,
     call: u32,
+    bulk: bool,
+    users: u64,
     status: &'a str,
     attempt: u32,
     error: &'a str,
@@ -337,10 +347,16 @@ pub(super) mod tests {
         let code = || ErrorCode::from(HOSTILE);
         let second = Duration::from_secs(1);
         vec![
-            Event::Sending { line: 7, call: 1 },
+            Event::Sending { line: 7, call: 1, is_bulk: true },
             hostile_end(),
             Event::Retrying { line: 7, attempt: 1, error: HOSTILE.into(), wait: second },
-            Event::RateLimited { line: 7, team: Some(team()), pause: second * 30, stated: Some(second) },
+            Event::RateLimited {
+                line: 7,
+                team: Some(team()),
+                is_bulk: false,
+                pause: second * 30,
+                stated: Some(second),
+            },
             Event::BucketKnown(BucketKind::Org),
             Event::Estimate { team: None, per_minute: 37.5 },
             Event::Parked { team: team(), code: code() },
@@ -353,6 +369,7 @@ pub(super) mod tests {
             Event::PausedByOthers { team: Some(team()), pause: second * 20 },
             Event::Shared { team: None, runs: 2, is_incident: true, per_minute: Some(0.5) },
             Event::NotShared(HOSTILE.into()),
+            Event::OneByOne { line: 7, users: 3, error: HOSTILE.into() },
         ]
     }
 
@@ -396,9 +413,9 @@ pub(super) mod tests {
         for (mode, verbosity, want) in [
             (ScreenMode::None, Verbosity::Quiet, 0),
             (ScreenMode::Bar, Verbosity::Normal, 6),
-            (ScreenMode::Plain, Verbosity::Normal, 12),
-            (ScreenMode::Bar, Verbosity::Rows, 13),
-            (ScreenMode::Plain, Verbosity::Calls, 16),
+            (ScreenMode::Plain, Verbosity::Normal, 13),
+            (ScreenMode::Bar, Verbosity::Rows, 14),
+            (ScreenMode::Plain, Verbosity::Calls, 17),
         ] {
             let lines = told(mode, verbosity, LogFormat::Text);
             assert_eq!(lines.len(), want, "{mode:?} {verbosity:?}: {lines:#?}");

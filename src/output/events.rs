@@ -11,7 +11,7 @@ use super::files::{Closed, LineSink, Taken, begins_as};
 use super::style::WEAKENED;
 use super::summary::Summary;
 use super::text::clean;
-use crate::model::{Counts, Event, Timestamp};
+use crate::model::{CallCounts, Counts, Event, Timestamp};
 use serde::{Serialize, Serializer};
 use std::borrow::Cow;
 use std::io;
@@ -139,7 +139,8 @@ enum RunLine<'a> {
         exit_code: u8,
         rows: Rows<'a>,
         not_reached: u64,
-        calls: u64,
+        #[serde(flatten)]
+        calls: CallCounts,
         manifest_sha256: Option<&'a str>,
     },
     LeftOut {
@@ -189,7 +190,7 @@ mod tests {
                 exit_code: 0,
                 rows: Rows(&counts),
                 not_reached: 1,
-                calls: 2,
+                calls: CallCounts { calls: 2, bulk_calls: 1, rate_limited: 0 },
                 manifest_sha256: None,
             },
             RunLine::LeftOut { lines: 1 },
@@ -261,7 +262,11 @@ mod tests {
             for event in every_event() {
                 log.event(at(), &event);
             }
-            let ended = Summary { run_id: run_id.into(), calls: 2, ..summary([2, 0, 0, 0], 3) };
+            let ended = Summary {
+                run_id: run_id.into(),
+                calls: CallCounts { calls: 2, ..CallCounts::default() },
+                ..summary([2, 0, 0, 0], 3)
+            };
             log.ended(at(), &ended, 130);
         }
         let text = std::fs::read_to_string(&path).unwrap();

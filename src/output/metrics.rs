@@ -5,7 +5,7 @@
 
 use super::files::{begins_as, replace};
 use super::summary::Summary;
-use crate::model::Timestamp;
+use crate::model::{CallCounts, Timestamp};
 use std::fmt::Write as _;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
@@ -88,8 +88,10 @@ fn of_rows(text: &mut String, summary: &Summary) {
     }
     gauge(text, "slack_revoke_input_rows", "Rows of the input.", summary.rows());
     gauge(text, "slack_revoke_rows_not_reached", "Rows without a record.", summary.not_reached());
-    gauge(text, "slack_revoke_calls", "Calls of the last run.", summary.calls);
-    gauge(text, "slack_revoke_rate_limited", "Calls of the last run answered 429.", summary.rate_limited);
+    let CallCounts { calls, bulk_calls, rate_limited } = summary.calls;
+    gauge(text, "slack_revoke_calls", "Calls of the last run.", calls);
+    gauge(text, "slack_revoke_bulk_calls", "Calls of the last run for whole users.", bulk_calls);
+    gauge(text, "slack_revoke_rate_limited", "Calls of the last run answered 429.", rate_limited);
     gauge(text, "slack_revoke_paused_seconds", "Time that the last run lost to pauses.", seconds(summary.paused));
     let duration = "From the last run's first call to its end.";
     gauge(text, "slack_revoke_duration_seconds", duration, seconds(summary.elapsed));
@@ -145,8 +147,7 @@ mod tests {
 
     fn numbers() -> Summary {
         Summary {
-            calls: 14,
-            rate_limited: 1,
+            calls: CallCounts { calls: 14, bulk_calls: 2, rate_limited: 1 },
             paused: Duration::from_millis(30_250),
             elapsed: Duration::from_secs(90),
             per_minute: Some(37.5),

@@ -2,8 +2,10 @@
 
 use super::console::Console;
 use super::style::{NOTICE, Palette};
-use super::text::{clean, counted, format_duration, rate, thousands, wrapped};
-use crate::model::{Approval, Counts, LogFormat, Pacing, Status, StopReason, Timestamp, Tone, UserId, Verbosity};
+use super::text::{calls_words, clean, counted, format_duration, rate, thousands, wrapped};
+use crate::model::{
+    Approval, CallCounts, Counts, LogFormat, Pacing, Status, StopReason, Timestamp, Tone, UserId, Verbosity,
+};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -20,9 +22,8 @@ pub struct Summary {
     /// Rows by status, including those of earlier runs with the same results.
     pub counts: Counts,
     pub total: u64,
-    pub calls: u64,
-    /// 429s in this run.
-    pub rate_limited: u64,
+    /// Of this run.
+    pub calls: CallCounts,
     /// Time spent in pauses in this run.
     pub paused: Duration,
     /// Since the first call.
@@ -260,8 +261,8 @@ fn table(text: &mut String, summary: &Summary, palette: Palette) {
 
 /// Calls, time spent in pauses, and the learned limit.
 fn calls(summary: &Summary) -> String {
-    let calls = format!("{} in {}", counted(summary.calls, "call", "calls"), format_duration(summary.elapsed));
-    let limited = Some(summary.rate_limited).filter(|calls| *calls > 0);
+    let calls = format!("{} in {}", calls_words(summary.calls), format_duration(summary.elapsed));
+    let limited = Some(summary.calls.rate_limited).filter(|calls| *calls > 0);
     let paused = Some(summary.paused).filter(|paused| !paused.is_zero());
     let learnt = summary.pacing.learnt_per_minute.map(f64::floor).filter(|learnt| *learnt > TIER_2);
     [
@@ -301,7 +302,8 @@ fn trace(summary: &Summary) {
         duplicate = rows(Status::Duplicate),
         protected = rows(Status::Protected),
         not_reached = summary.not_reached(),
-        calls = summary.calls,
+        calls = summary.calls.calls,
+        bulk_calls = summary.calls.bulk_calls,
         stop = summary.stop.as_ref().map(|reason| reason.entry().word),
         results = &*clean(&summary.files.results.to_string_lossy()),
         manifest_sha256 = summary.manifest_sha256.as_deref(),

@@ -5,7 +5,7 @@ use super::events::Rows;
 use super::files::{PRIVATE, begins_as, json_text, replace};
 use super::summary::{FailureGroup, Summary};
 use super::text::clean;
-use crate::model::{BucketKind, Estimate, Pause};
+use crate::model::{BucketKind, CallCounts, Estimate, Pause};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::borrow::Cow;
@@ -23,8 +23,8 @@ struct SummaryJson<'a> {
     rows: Rows<'a>,
     total: u64,
     not_reached: u64,
-    calls: u64,
-    rate_limited: u64,
+    #[serde(flatten)]
+    calls: CallCounts,
     paused_seconds: f64,
     elapsed_seconds: f64,
     per_minute: Option<f64>,
@@ -90,7 +90,6 @@ pub fn render(summary: &Summary, exit_code: u8) -> String {
         total: summary.rows(),
         not_reached: summary.not_reached(),
         calls: summary.calls,
-        rate_limited: summary.rate_limited,
         paused_seconds: summary.paused.as_secs_f64(),
         elapsed_seconds: summary.elapsed.as_secs_f64(),
         per_minute: summary.per_minute,

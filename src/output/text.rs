@@ -1,6 +1,6 @@
 //! Text for display. Pure.
 
-use crate::model::Timestamp;
+use crate::model::{CallCounts, Timestamp};
 pub use crate::model::{clean, counted, format_duration, thousands};
 use jiff::tz::TimeZone;
 
@@ -38,6 +38,13 @@ pub fn wrapped(text: &str, width: Option<usize>, indent: usize) -> String {
 
 fn columns(text: &str) -> usize {
     console::measure_text_width(text)
+}
+
+/// `217 calls (5 bulk)`.
+#[must_use]
+pub fn calls_words(CallCounts { calls, bulk_calls, .. }: CallCounts) -> String {
+    let bulk = if bulk_calls > 0 { format!(" ({} bulk)", thousands(bulk_calls)) } else { String::new() };
+    format!("{}{bulk}", counted(calls, "call", "calls"))
 }
 
 /// `20`, `37.5`; at most one decimal, or three below 1.

@@ -75,8 +75,17 @@ fn covered_users_end_in_bulk_and_everyone_else_row_by_row() {
         "in.csv",
         rows(all().filter(|(user, number)| is_listed(*user, *number)).map(|(user, number)| session(user, number))),
     );
-    run(&work, &server).exits(0);
+    let reports = ["--summary-json", "sum.json", "--metrics-file", "run.prom", "--events", "events"];
+    let said = run(&work, &server).args(reports).exits(0).stderr();
     assert_eq!((sizes(&server), singles(&server)), (vec![1, 1000, 1000, 89], 10));
+    assert!(said.contains("14 calls (4 bulk) in "), "{said}");
+    for told in [work.json("sum.json"), work.json("in.results.csv.manifest.json")["runs"][0]["counts"].clone()] {
+        assert_eq!((&told["calls"], &told["bulk_calls"]), (&14.into(), &4.into()), "{told}");
+    }
+    assert!(work.read("run.prom").contains("\nslack_revoke_bulk_calls 4\n"));
+    let events = work.read("events");
+    assert_eq!(events.lines().filter(|line| line.contains(r#""call":1,"bulk":true"#)).count(), 4_180);
+    assert!(events.lines().last().is_some_and(|end| end.contains(r#""calls":14,"bulk_calls":4"#)), "{events}");
     let results = work.results("in.results.csv");
     assert_eq!((results.count("requested"), results.count("revoked")), (4_180, 10));
     let left: Vec<u64> = (2_090..2_100).map(|user| session(user, 1)).collect();
@@ -190,10 +199,12 @@ fn a_user_whom_slack_refuses_ends_session_by_session() {
     );
     list(&work, &server, &["-o", "all.csv"]);
     work.write("in.csv", work.read("all.csv"));
-    run(&work, &server).exits(0);
+    run(&work, &server).args(["--events", "events"]).exits(0);
     let results = work.results("in.results.csv");
     assert_eq!((results.count("requested"), results.count("revoked")), (198, 2));
     assert!(server.live_sessions().is_empty());
+    let event = r#""type":"one_by_one","line":16,"users":1,"error":"cannot_reset_primary_owner""#;
+    assert!(work.read("events").contains(event), "{}", work.read("events"));
 }
 
 #[test]
@@ -233,4 +244,36 @@ fn a_killed_run_goes_on_with_the_same_decision() {
     assert_eq!(results.statuses().len(), 2_388);
     assert_eq!((results.count("requested"), results.count("failed"), results.count("unknown")), (2_376, 0, 0));
     assert_eq!(server.live_sessions(), (0..12).map(|user| session(user * 100, 1)).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_plan_offers_the_listing_beside_the_input_and_a_run_never_uses_it_unasked() {
+    let (work, server) = (Workdir::new(), standing(200, 1, |_| ()));
+    list(&work, &server, &["--ip", "203.0.113.0/24", "-o", "in.csv", "--others", "others.csv"]);
+    let plan =
+        |flags: &[&str]| work.program(["plan", "in.csv", "--api-url", &server.url()]).args(flags.iter().copied());
+    let text = plan(&[]).exits(0).stdout();
+    let offer =
+        "others.csv the same sessions end sooner: 200 users in 2 bulk calls, about a few seconds instead of about 9m.";
+    assert!(text.contains(offer), "{text}");
+    let json = |flags: &[&str]| -> serde_json::Value {
+        serde_json::from_str(&plan(flags).args(["--json"]).exits(0).stdout()).expect("JSON")
+    };
+    let (single, bulk) = (json(&[]), json(&["--bulk", "others.csv"]));
+    assert_eq!((&single["bulk_offer"]["users"], &single["bulk"]), (&200.into(), &serde_json::Value::Null));
+    assert_eq!((&bulk["bulk"]["users"], &bulk["users_to_confirm"]), (&200.into(), &200.into()));
+    assert_ne!(single["plan_id"], bulk["plan_id"]);
+
+    let id = bulk["plan_id"].as_str().expect("an id");
+    let unlike = work.run(&server, "in.csv").args(["--plan-id", id]).exits(2).stderr();
+    assert!(unlike.contains("its --bulk listing"), "{unlike}");
+    let refused = run(&work, &server).args(["--bulk", "others.csv", "--confirm-users", "199"]).exits(2).stderr();
+    assert!(refused.contains("--confirm-users says 199, and in.csv has 200 users"), "{refused}");
+    work.run(&server, "in.csv").args(["--rate", "unlimited", "-o", "plain.csv"]).exits(0);
+    assert_eq!((sizes(&server), singles(&server)), (vec![], 200));
+    run(&work, &server).args(["--bulk", "others.csv", "--plan-id", id, "--confirm-users", "200"]).exits(0);
+    assert_eq!((sizes(&server), singles(&server)), (vec![1, 199], 200));
+
+    work.write("others.csv", "");
+    assert!(!plan(&["-o", "again.csv"]).exits(0).stdout().contains("--bulk"), "a changed listing isn't offered");
 }

@@ -189,13 +189,14 @@ impl Observer for Recorder {
         let kept = self.record(events);
         for event in events {
             match event {
-                Event::Sending { line, call } if kept.is_ok() => self.sending(*line, *call),
+                Event::Sending { line, call, .. } if kept.is_ok() => self.sending(*line, *call),
                 Event::Stopping(_) => self.slack.state().seen.stopped = true,
                 Event::BucketKnown(kind) => self.slack.state().seen.kind = Some(*kind),
                 Event::Sending { .. }
                 | Event::Ended { .. }
                 | Event::Retrying { .. }
                 | Event::RateLimited { .. }
+                | Event::OneByOne { .. }
                 | Event::PausedByOthers { .. }
                 | Event::Shared { .. }
                 | Event::NotShared(_)

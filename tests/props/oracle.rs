@@ -236,8 +236,13 @@ impl Oracle<'_> {
         let (sent, dropped) = (state.seen.sent.clone(), state.seen.dropped.clone());
         let stopped = state.seen.stopped;
         drop(state);
-        must!(self, end.calls.made == calls, "{} calls counted of {calls}", end.calls.made);
-        must!(self, end.aborted || end.calls.rate_limited == limited, "{} limits of {limited}", end.calls.rate_limited);
+        must!(self, end.calls.counts.calls == calls, "{} calls counted of {calls}", end.calls.counts.calls);
+        must!(
+            self,
+            end.aborted || end.calls.counts.rate_limited == limited,
+            "{} limits of {limited}",
+            end.calls.counts.rate_limited
+        );
         // A stop that came when nothing was left to do is none: the run is complete.
         let is_complete = end.counts.ended() == round.policy.rows;
         let agrees = end.stop.is_some() == stopped || (stopped && is_complete);

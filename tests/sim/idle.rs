@@ -126,7 +126,7 @@ fn check(latency: Duration) {
         .await
     };
     let end = runtime.expect("a runtime").block_on(run);
-    assert_eq!((end.counts.of(Status::Revoked), end.calls.made), (CALLS, CALLS));
+    assert_eq!((end.counts.of(Status::Revoked), end.calls.counts.calls), (CALLS, CALLS));
     let minutes = end.elapsed.as_secs() / 60;
     assert_eq!(minutes, 59, "the last of them needs no time behind it");
     println!(

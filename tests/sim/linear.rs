@@ -59,9 +59,9 @@ fn steps(rows: usize) -> f64 {
     };
     let end = runtime.expect("a runtime").block_on(run);
     assert_eq!(end.counts.of(Status::Revoked), rows as u64);
-    assert_eq!(end.calls.made, rows as u64);
+    assert_eq!(end.calls.counts.calls, rows as u64);
     #[expect(clippy::cast_precision_loss, reason = "counts")]
-    let steps = (told.0.get() + end.calls.made + source.batches) as f64;
+    let steps = (told.0.get() + end.calls.counts.calls + source.batches) as f64;
     steps
 }
 

@@ -156,8 +156,7 @@ impl ThenVerify<'_> {
         let ended =
             engine::run(policy, self.remote.api(), &mut quota, &mut source, &mut observer, signals, self.clock).await;
         observer.screen.finish(&observer.last);
-        end.calls.made += ended.calls.made;
-        end.calls.rate_limited += ended.calls.rate_limited;
+        end.calls.counts.add(ended.calls.counts);
         end.calls.paused += ended.calls.paused;
         end.aborted |= ended.aborted;
         end.stop = ended.stop;

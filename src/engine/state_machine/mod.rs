@@ -205,7 +205,8 @@ impl StateMachine {
         let Some(CallInFlight { mut job, sent_at, handle }) = self.in_flight.remove(&id) else { return };
         self.now = now;
         handle.answered();
-        self.tally.calls.made -= 1;
+        self.tally.calls.counts.calls -= 1;
+        self.tally.calls.counts.bulk_calls -= u64::from(job.user_batch().is_some());
         job.not_sent();
         self.buckets.answered(&job);
         self.buckets.on_test_answer(&job, None, sent_at, now.at);

@@ -170,7 +170,7 @@ impl StateMachine {
     /// Ends a row without a clear answer, or splits a call for many users.
     fn give_up(&mut self, mut job: Job) {
         let Some(reply) = job.take_reply() else { return };
-        let Some(job) = self.unless_single(job) else { return };
+        let Some(job) = self.unless_single(job, &reply) else { return };
         match job.split(false) {
             Ok(split) => self.try_both(split),
             Err(alone) => {

@@ -27,10 +27,10 @@ impl StateMachine {
         let accepted = match class {
             Class::RateLimited { pause: asked, stated } => {
                 let pause = gate.refused(call.sent_at, now.at, asked);
-                self.tally.calls.rate_limited += 1;
+                self.tally.calls.counts.rate_limited += 1;
                 let (line, team) = (call.job.line(), self.bucket_team(&call.job));
-                let stated = stated.then_some(asked);
-                self.emit(Event::RateLimited { line, team, pause, stated });
+                let (stated, is_bulk) = (stated.then_some(asked), call.job.user_batch().is_some());
+                self.emit(Event::RateLimited { line, team, is_bulk, pause, stated });
                 self.keep_pause(&call.job, pause, asked);
                 Some(false)
             }

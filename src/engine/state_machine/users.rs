@@ -5,7 +5,7 @@ use super::StateMachine;
 use crate::engine::job::Job;
 use crate::engine::retry::{self, Class};
 use crate::engine::user_batch::{Answered, MOST_USERS, UserAnswer, UserBatch, UserBatcher};
-use crate::model::{Answer, ErrorCode, Outcome, Reply, Row, Status, UserId};
+use crate::model::{Answer, ErrorCode, Event, Outcome, Reply, Row, Status, UserId};
 use std::collections::HashSet;
 
 impl StateMachine {
@@ -82,7 +82,7 @@ impl StateMachine {
         if in_part {
             self.tally.doubt(job.lines());
         }
-        let Some(job) = self.unless_single(job) else { return };
+        let Some(job) = self.unless_single(job, &reply) else { return };
         match job.split(in_part) {
             Ok(split) => self.try_both(split),
             Err(alone) if class == Class::SuspectRow => self.suspect(alone, reply),
@@ -96,7 +96,7 @@ impl StateMachine {
 
     /// Counts a call that failed. A user who failed alone is ended session by session, if the rows name the sessions; so is everybody
     /// once too many calls have failed. Returns what is still to be done.
-    pub(super) fn unless_single(&mut self, job: Job) -> Option<Job> {
+    pub(super) fn unless_single(&mut self, job: Job, reply: &Reply) -> Option<Job> {
         let Some(batcher) = self.batcher.as_mut().filter(|_| is_for_users(&job)) else { return Some(job) };
         if !self.health.outage.is_declared() {
             batcher.on_failure();
@@ -105,18 +105,22 @@ impl StateMachine {
         if !job.can_fall_back() || (job.is_for_many() && !all_fail) {
             return Some(job);
         }
+        let line = job.line();
         let mut singly = vec![job];
         if all_fail {
             singly.extend(self.buckets.take_rows(Job::can_fall_back));
             singly.extend(self.retries.take_rows(Job::can_fall_back));
         }
+        let mut users = 0;
         for job in singly {
             self.buckets.ended(&job);
             if let (Some(batcher), Some(user_batch)) = (&mut self.batcher, job.user_batch()) {
                 batcher.send_singly(user_batch.users(), job.may_be_gone_untold());
             }
+            users += job.user_batch().map_or(0, |user_batch| user_batch.users().len() as u64);
             self.push_singles(job);
         }
+        self.emit(Event::OneByOne { line, users, error: retry::error_name(reply).unwrap_or_default() });
         None
     }
 

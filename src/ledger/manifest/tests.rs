@@ -1,7 +1,7 @@
 use super::*;
 use crate::ledger::resume::{Prior, Seal};
 use crate::ledger::testing::{ended, row_of};
-use crate::model::{Approval, BucketKind, IdColumns, Identity, InputMatch, Pacing, RunCounts, Status};
+use crate::model::{Approval, BucketKind, CallCounts, IdColumns, Identity, InputMatch, Pacing, RunCounts, Status};
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -242,7 +242,7 @@ fn a_manifest_does_not_grow_with_the_runs() {
     let mut manifest = begun();
     let mut bytes = Vec::new();
     for number in 0..200 {
-        let counts = RunCounts { calls: 2, ..RunCounts::default() };
+        let counts = RunCounts { calls: CallCounts { calls: 2, ..CallCounts::default() }, ..RunCounts::default() };
         manifest.begin("0.1.0", Run { counts, ..run(&format!("run-{number:03}")) }, input(3), &recorded());
         bytes.push(manifest.save_counted(&recorded(), &path).unwrap());
     }
@@ -250,7 +250,7 @@ fn a_manifest_does_not_grow_with_the_runs() {
     assert_eq!(manifest.runs.len(), FIRST_RUNS + LAST_RUNS);
     assert_eq!(manifest.runs_left_out.runs, 201 - manifest.runs.len() as u64);
     assert_eq!((&*manifest.runs[0].run_id, &*manifest.runs.last().unwrap().run_id), ("a", "run-199"));
-    let kept: u64 = manifest.runs.iter().map(|run| run.counts.calls).sum();
-    assert_eq!(kept + manifest.runs_left_out.counts.calls, 400);
+    let kept: u64 = manifest.runs.iter().map(|run| run.counts.calls.calls).sum();
+    assert_eq!(kept + manifest.runs_left_out.counts.calls.calls, 400);
     assert!(bytes[199] < bytes[60] + 100, "{bytes:?}");
 }

@@ -5,7 +5,7 @@ use super::timeline::{Spans, Steps};
 use crate::model::{
     Counts, FIRST_RUNS, FileCheck, InputRecord, LAST_RUNS, LeftOutRuns, Results, Run, StatusTotals, Timestamp, Verified,
 };
-use crate::output::text::counted;
+use crate::output::text::{calls_words, counted};
 use std::time::Duration;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -191,7 +191,7 @@ fn left_out_note(left_out: &LeftOutRuns) -> Option<String> {
         format!(
             "The manifest keeps the first {FIRST_RUNS} and the last {LAST_RUNS} runs; {} between them, with {}, not shown here.",
             counted(left_out.runs, "run is", "runs are"),
-            counted(left_out.counts.calls, "call", "calls")
+            calls_words(left_out.counts.calls)
         )
     })
 }

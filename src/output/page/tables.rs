@@ -3,7 +3,7 @@
 use super::aggregates::{Aggregates, GroupCounts, Number};
 use super::page_input::{FileNow, PageInput, PageManifest, PageRun, duration};
 use super::times::{between, moment};
-use crate::model::{Counts, ExitStatus, FileCheck, FileState, Run, Status, StatusGroup, error_hint};
+use crate::model::{CallCounts, Counts, ExitStatus, FileCheck, FileState, Run, Status, StatusGroup, error_hint};
 use crate::output::text::{clean, counted, format_duration, rate, thousands};
 use std::time::Duration;
 
@@ -129,14 +129,17 @@ pub fn runs(input: &PageInput<'_>, aggregates: &Aggregates) -> Vec<RunRow> {
 }
 
 fn run_row(run: &PageRun<'_>, rows: u64) -> RunRow {
-    let counted = |number: fn(&Run) -> u64| run.record.map(number).map(thousands).unwrap_or_default();
+    let counted = |words: fn(CallCounts) -> String| run.record.map(|run| words(run.counts.calls)).unwrap_or_default();
     RunRow {
         run_id: clean(run.run_id).into_owned(),
         started: moment(run.started),
         took: run.ended.map(|ended| format_duration(between(run.started, ended))).unwrap_or_default(),
         rows: Number(rows),
-        calls: counted(|run| run.counts.calls),
-        rate_limited: counted(|run| run.counts.rate_limited),
+        calls: counted(|counts| match counts.bulk_calls {
+            0 => thousands(counts.calls),
+            bulk => format!("{} ({} bulk)", thousands(counts.calls), thousands(bulk)),
+        }),
+        rate_limited: counted(|counts| thousands(counts.rate_limited)),
         exit: exit(run.exit_code).unwrap_or_default(),
     }
 }

@@ -3,8 +3,8 @@
 use super::aggregates::tests::outcome;
 use super::*;
 use crate::model::{
-    Counts, Extra, Identity, InputRecord, Outcome, Pacing, Results, Run, RunCounts, Status, StatusRows, StatusTotals,
-    Timestamp, Verified,
+    CallCounts, Counts, Extra, Identity, InputRecord, Outcome, Pacing, Results, Run, RunCounts, Status, StatusRows,
+    StatusTotals, Timestamp, Verified,
 };
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
@@ -35,7 +35,7 @@ fn run(run_id: &str, started: i64, ended: Option<i64>) -> Run {
         later_identities: Vec::new(),
         checks: Vec::new(),
         recorded_before: 0,
-        counts: RunCounts { calls: 3, ..RunCounts::default() },
+        counts: RunCounts { calls: CallCounts { calls: 3, ..CallCounts::default() }, ..RunCounts::default() },
         pacing: Pacing::default(),
         extra: Extra::new(),
     }

@@ -1,37 +1,10 @@
 //! Whole users in the plan: `--whole-users`, `--bulk`, and the offer of it.
 
-use super::{PlanFacts, time_at};
-use crate::model::RateChoice;
+use super::facts::{BulkPlan, PlanFacts, time_at};
 use crate::output::text::{clean, counted, format_duration, thousands};
-use serde::Serialize;
 use std::time::Duration;
 
-/// What is sent as whole users, and what one by one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct BulkPlan {
-    /// The listing of `--bulk`; `None` with `--whole-users`.
-    pub listing: Option<String>,
-    pub users: u64,
-    /// Calls of `resetBulk`.
-    pub calls: u64,
-    /// Rows that are sent one by one.
-    pub sessions: u64,
-}
-
 impl BulkPlan {
-    /// `None` without a limit. Each method has its own, but a fixed rate is that of the whole run.
-    pub(super) fn duration(&self, rate: RateChoice) -> Option<Duration> {
-        match rate {
-            RateChoice::Auto { .. } => time_at(rate, self.calls).max(time_at(rate, self.sessions)),
-            RateChoice::Fixed(_) | RateChoice::Unlimited => time_at(rate, self.calls + self.sessions),
-        }
-    }
-
-    /// Whether it saves more than half of the time.
-    pub(super) fn is_worth_it(&self, rate: RateChoice, rows: u64) -> bool {
-        self.duration(rate).zip(time_at(rate, rows)).is_some_and(|(with, without)| with < without / 2)
-    }
-
     fn parts(&self) -> String {
         let calls = counted(self.calls, "bulk call", "bulk calls");
         let users = counted(self.users, "user", "users");
@@ -64,18 +37,22 @@ pub(super) fn notes(facts: &PlanFacts) -> Option<String> {
     }
 }
 
-fn about(duration: Option<Duration>) -> String {
-    duration.map_or_else(|| "as fast as the network allows".into(), |time| format!("about {}", format_duration(time)))
+pub(super) fn about(duration: Duration) -> String {
+    if duration < Duration::from_secs(1) { "a few seconds".to_owned() } else { format_duration(duration) }
+}
+
+fn in_words(duration: Option<Duration>) -> String {
+    duration.map_or_else(|| "as fast as the network allows".into(), |time| format!("about {}", about(time)))
 }
 
 fn both_ways(facts: &PlanFacts, plan: &BulkPlan, listing: &str) -> String {
-    let without = about(time_at(facts.rate, facts.to_send()));
+    let without = in_words(time_at(facts.rate, facts.to_send()));
     let confirm = facts.users_to_confirm.map(|users| format!(" --confirm-users {users} confirms the number."));
     format!(
         "{}: {}. Without --bulk: {without}. Sessions of these users that began after {} was listed end too. Slack queues it; verify \
          proves it.{}",
         plan.parts(),
-        about(facts.duration()),
+        in_words(facts.duration()),
         clean(listing),
         confirm.unwrap_or_default()
     )
@@ -86,8 +63,8 @@ fn offered(facts: &PlanFacts, offer: &BulkPlan) -> String {
     format!(
         "With --bulk {listing} the same sessions end sooner: {}, {} instead of {}.",
         offer.parts(),
-        about(offer.duration(facts.rate)),
-        about(facts.duration())
+        in_words(offer.duration(facts.rate)),
+        in_words(facts.duration())
     )
 }
 

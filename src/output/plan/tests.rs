@@ -1,5 +1,6 @@
 use super::super::event_entry::tests::HOSTILE;
 use super::*;
+use crate::model::InvalidRow;
 use crate::model::RunOnLimit;
 use serde_json::{Value, json};
 
@@ -163,6 +164,48 @@ fn whole_users_are_shown_as_calls_with_a_warning() {
     }
     let json: Value = serde_json::from_str(&plan_json(&facts)).unwrap();
     assert_eq!((&json["calls"], &json["to_send"], &json["estimated_seconds"]), (&json!(4), &json!(2_600), &json!(0)));
+}
+
+/// The numbers of the issue: 10,000 sessions, 3,800 of 4,000 users covered.
+#[test]
+fn the_plan_of_a_bulk_run_shows_both_ways() {
+    let plan = BulkPlan { listing: Some("all.csv".into()), users: 3_800, calls: 5, sessions: 212 };
+    let facts = PlanFacts { by_team: 10_000, bulk: Some(plan.clone()), users_to_confirm: Some(3_800), ..facts() };
+    let text = plan_text(&facts, &TimeZone::UTC, None);
+    for want in [
+        "to send     10,000 rows, 9,788 of them with their users by admin.users.session.resetBulk\n",
+        "time        9m 36s at 20/min",
+        "3,800 users in 5 bulk calls and 212 sessions one by one: about 9m 36s. Without --bulk: about 8h 19m. Sessions of these users \
+         that began after all.csv was listed end too. Slack queues it; verify proves it. --confirm-users 3800 confirms the number.\n",
+    ] {
+        assert!(text.contains(want), "{want} is missing in {text}");
+    }
+    let json: Value = serde_json::from_str(&plan_json(&facts)).unwrap();
+    assert_eq!(json["bulk"], json!({"listing": "all.csv", "users": 3_800, "calls": 5, "sessions": 212}));
+    assert_eq!((&json["estimated_seconds"], &json["calls"]), (&json!(576), &json!(217)));
+    assert_eq!(json["estimated_seconds_without_bulk"], 29_940);
+    let fixed = PlanFacts { rate: RateChoice::Fixed("20/min".parse().unwrap()), ..facts };
+    assert_eq!(fixed.duration(), Some(Duration::from_secs(216 * 3)), "a fixed rate is that of both methods together");
+}
+
+#[test]
+fn bulk_is_offered_if_it_saves_more_than_half_of_the_time() {
+    let offer = |users, sessions| BulkPlan { listing: Some("others.csv".into()), users, calls: 2, sessions };
+    let plain = PlanFacts { by_team: 1_000, ..facts() };
+    for (facts, offer, is_made) in [
+        (plain.clone(), offer(900, 100), true),
+        (plain.clone(), offer(400, 600), false),
+        (PlanFacts { by_team: 10, ..facts() }, offer(10, 0), false),
+        (PlanFacts { bulk: Some(offer(1, 999)), ..plain.clone() }, offer(900, 100), false),
+    ] {
+        let facts = facts.offering(Some(offer));
+        let text = plan_text(&facts, &TimeZone::UTC, None);
+        let words = "With --bulk others.csv the same sessions end sooner: 900 users in 2 bulk calls and 100 sessions one by one, about 4m \
+                     instead of about 49m.\n";
+        assert_eq!(text.ends_with(words), is_made, "{text}");
+        let json: Value = serde_json::from_str(&plan_json(&facts)).unwrap();
+        assert_eq!(json["bulk_offer"]["estimated_seconds"].is_u64(), is_made);
+    }
 }
 
 #[test]

@@ -27,7 +27,7 @@ fn any_answer_that_is_to_be_tried_again_may_pause_the_bucket() {
         assert_eq!(bench.sent.len(), sent, "{answer:?}: inside the pause");
         bench.pass(Duration::from_nanos(1)).until_a_call();
         assert!(bench.sent.len() > sent, "{answer:?}");
-        assert_eq!(bench.machine.run_end(bench.at).calls.rate_limited, 0, "it was no 429");
+        assert_eq!(bench.machine.run_end(bench.at).calls.counts.rate_limited, 0, "it was no 429");
     }
 }
 

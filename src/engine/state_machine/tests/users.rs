@@ -64,7 +64,7 @@ fn the_first_user_goes_alone_then_a_thousand_at_a_time() {
     let mut bench = of(users(2_500));
     assert_eq!(play(&mut bench, |_| Answer::Ok), [1, 1000, 1000, 499]);
     assert_eq!(lines_of(&bench, Status::Requested).len(), 2_500);
-    assert_eq!((bench.machine.run_end(bench.at).calls.made, bench.machine.stopped()), (4, None));
+    assert_eq!((bench.machine.run_end(bench.at).calls.counts.calls, bench.machine.stopped()), (4, None));
 
     let mut bench = bench_with(users(2_500), |policy| policy.canary = false);
     assert_eq!(play(&mut bench, |_| Answer::Ok), [1000, 1000, 500]);
