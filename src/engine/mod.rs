@@ -9,6 +9,7 @@ pub mod clock;
 mod exchange;
 mod health;
 mod job;
+mod pauses;
 mod permit;
 pub mod policy;
 pub mod ports;

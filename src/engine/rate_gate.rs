@@ -1,6 +1,7 @@
 //! The gate of one bucket: its pause and its estimated limit. Every attempt passes it, including retries.
 
 use super::call_window::{CallWindow, MINUTE};
+use super::pauses::Pauses;
 use super::ports::Permit;
 use super::rate_estimator::{RateEstimator, whole};
 use super::shared_limit::{AnsweredCall, LimitNews, LimitReport, OtherRuns};
@@ -57,8 +58,7 @@ pub struct RateGate {
     paused_until: Duration,
     held_until: Duration,
     last_refusal: Option<Duration>,
-    accepted_since_refusal: bool,
-    refusals_running: u32,
+    pauses: Pauses,
     /// If other runs may use the limit.
     shared: Option<SharedPace>,
     /// Whether the algorithm has allowed a call that the store hasn't recorded yet.
@@ -93,8 +93,7 @@ impl RateGate {
             paused_until: Duration::ZERO,
             held_until: Duration::ZERO,
             last_refusal: None,
-            accepted_since_refusal: true,
-            refusals_running: 0,
+            pauses: Pauses::default(),
             shared: None,
             has_place: false,
         }
@@ -228,7 +227,7 @@ impl RateGate {
     }
 
     fn accepted_by_any(&mut self, sent_at: Duration, now: Duration) {
-        self.accepted_since_refusal = true;
+        self.pauses.accepted();
         match &mut self.algorithm {
             Algorithm::Auto { estimator, .. } => estimator.on_accepted(sent_at, now),
             Algorithm::Every(_) => {}
@@ -238,8 +237,7 @@ impl RateGate {
 
     /// Notes a 429 for a call sent at `sent_at` that asks for `pause`. Returns the pause to keep, from `now`.
     ///
-    /// The pause is a point in time that only grows. Several refusals in a row with nothing accepted between them show
-    /// that `Retry-After` is too short; then the gate stays closed for longer.
+    /// The pause is a point in time that only grows. It is longer than `pause` if that was too short before.
     pub fn refused(&mut self, sent_at: Duration, now: Duration, pause: Duration) -> Duration {
         let kept = self.refused_by_any(sent_at, now, pause);
         if let Some(shared) = &mut self.shared {
@@ -250,18 +248,23 @@ impl RateGate {
 
     fn refused_by_any(&mut self, sent_at: Duration, now: Duration, pause: Duration) -> Duration {
         let is_new = self.last_refusal.is_none_or(|last| sent_at > last);
-        if is_new {
-            self.refusals_running = if self.accepted_since_refusal { 0 } else { self.refusals_running + 1 };
-            self.accepted_since_refusal = false;
-            self.last_refusal = Some(now);
-        }
-        let doubt = Duration::from_secs((1_u64 << (2 * self.refusals_running).min(6)) - 1).min(MINUTE);
-        let pause = pause.max(doubt);
-        self.close_until(now + pause);
-        match &mut self.algorithm {
+        let is_explained = match &mut self.algorithm {
             Algorithm::Auto { estimator, .. } => estimator.on_refused(is_new, sent_at, now, pause),
-            Algorithm::Every(_) => {}
-            Algorithm::Unlimited { was_refused, .. } => *was_refused = true,
+            Algorithm::Every(_) => false,
+            Algorithm::Unlimited { was_refused, .. } => {
+                *was_refused = true;
+                false
+            }
+        };
+        if !is_new {
+            self.close_until(now + pause);
+            return pause;
+        }
+        self.last_refusal = Some(now);
+        let pause = self.pauses.refused(pause, is_explained);
+        self.close_until(now + pause);
+        if let Algorithm::Auto { estimator, .. } = &mut self.algorithm {
+            estimator.on_pause(pause);
         }
         pause
     }

@@ -60,7 +60,7 @@ const CHANGED: f64 = 0.2;
 const HORIZON_MINUTES: f64 = 30.0;
 
 /// Price of a refusal, in calls.
-const REFUSAL: f64 = 12.0;
+const REFUSAL: f64 = 13.0;
 
 /// Shares of calls refused and of time lost to pauses at which a refusal costs twice as much.
 const REFUSED_SHARE: f64 = 0.01;
@@ -84,8 +84,11 @@ pub struct RateEstimator {
     calls: Calls,
     /// `None` until the first refusal: until then nothing has to be known, and most buckets never meet one.
     hypotheses: Option<Hypotheses>,
-    was_refused: bool,
     accepted_since: u64,
+    /// Whether nothing was accepted between the last refusal and the one before it.
+    is_repeat: bool,
+    /// The probability that the calls made before explain the last refusal.
+    explained: f64,
     expected_pause: f64,
     /// Refusals after the first one and seconds lost to them, fading.
     refusals: f64,
@@ -112,8 +115,9 @@ impl RateEstimator {
             estimate: most,
             calls: Calls::default(),
             hypotheses: None,
-            was_refused: false,
             accepted_since: 0,
+            is_repeat: false,
+            explained: 0.0,
             expected_pause: 10.0,
             refusals: 0.0,
             lost: 0.0,
@@ -141,7 +145,7 @@ impl RateEstimator {
         }
         self.begin(now.as_secs_f64());
         self.hypotheses.iter_mut().for_each(|hypotheses| hypotheses.expect(limit, known));
-        (self.was_refused, self.accepted_since, self.is_decided) = (true, self.accepted_since.max(1), false);
+        (self.accepted_since, self.is_decided) = (self.accepted_since.max(1), false);
     }
 
     /// Calls a minute at which the bucket is used now.
@@ -159,7 +163,7 @@ impl RateEstimator {
     /// them would not be most of the calls.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small number of calls")]
     pub fn places(&self) -> u64 {
-        match (self.was_refused, self.accepted_since) {
+        match (self.hypotheses.is_some(), self.accepted_since) {
             (true, 0) => 1,
             (true, accepted) => 2 + accepted / 4 + (self.estimate * self.calls.latency() / MINUTE.as_secs_f64()) as u64,
             (false, accepted) => 1 + accepted / 3,
@@ -186,28 +190,34 @@ impl RateEstimator {
         self.proven = self.proven.max(self.calls.accept(sent_at.as_secs_f64()));
     }
 
-    /// A call sent at `sent_at` was refused at `now`, and the bucket is closed for `pause`. It is new unless the call left before
-    /// the refusal that was known last.
-    pub fn on_refused(&mut self, is_new: bool, sent_at: Duration, now: Duration, pause: Duration) {
+    /// A call sent at `sent_at` was refused at `now`, with a stated `pause`. It is new unless the call left before the refusal that
+    /// was known last. Returns whether the calls made before probably explain it.
+    pub fn on_refused(&mut self, is_new: bool, sent_at: Duration, now: Duration, pause: Duration) -> bool {
         let (sent, now, pause) = (sent_at.as_secs_f64(), now.as_secs_f64(), pause.as_secs_f64());
         let unanswered = self.calls.answered(sent, now);
         if !is_new {
-            return;
+            return true;
         }
-        let is_repeat = self.was_refused && self.accepted_since == 0;
-        if self.hypotheses.is_none() {
+        let is_first = self.hypotheses.is_none();
+        self.is_repeat = !is_first && self.accepted_since == 0;
+        if is_first {
             self.begin(sent);
         }
-        self.observe(sent, Some(pause), unanswered, is_repeat);
-        if !is_repeat {
-            if self.was_refused {
-                self.refusals += 1.0;
-            }
-            self.lost += pause;
-            self.expected_pause += NEWEST_PAUSE * (pause - self.expected_pause);
+        let unrelated = self.observe(sent, Some(pause), unanswered, self.is_repeat);
+        if !is_first && !self.is_repeat {
+            self.refusals += 1.0;
         }
-        self.was_refused = true;
         self.accepted_since = 0;
+        self.explained = 1.0 - unrelated;
+        self.explained > 0.5
+    }
+
+    /// The bucket is closed for `pause` because of the last refusal. What follows in the same incident isn't the price of a probe.
+    pub fn on_pause(&mut self, pause: Duration) {
+        if !self.is_repeat {
+            self.lost += self.explained * pause.as_secs_f64();
+            self.expected_pause += NEWEST_PAUSE * (pause.as_secs_f64() - self.expected_pause);
+        }
     }
 
     /// Time passes, and `rows_left` rows still want this bucket: decides on the rate.
@@ -232,10 +242,10 @@ impl RateEstimator {
         }
     }
 
-    /// Learns from an answer, once anything has to be known.
-    fn observe(&mut self, sent: f64, pause: Option<f64>, unanswered: f64, is_repeat: bool) {
+    /// Learns from an answer, once anything has to be known. Returns the probability that it is a refusal unrelated to load.
+    fn observe(&mut self, sent: f64, pause: Option<f64>, unanswered: f64, is_repeat: bool) -> f64 {
         self.fade(sent);
-        let Some(hypotheses) = &mut self.hypotheses else { return };
+        let Some(hypotheses) = &mut self.hypotheses else { return 0.0 };
         let unrelated = if is_repeat {
             SAME_INCIDENT
         } else {
@@ -248,6 +258,7 @@ impl RateEstimator {
             self.below_limit = self.below_limit * MEMORY + if pause.is_some() { unrelated } else { below_limit };
         }
         self.is_decided = false;
+        unrelated
     }
 
     /// Belief flows back to the prior.
