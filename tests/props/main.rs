@@ -4,6 +4,7 @@
 //! `cargo test --test props -- --nocapture` prints what was played. `PROPS_SEED=n` plays one case, `PROPS_FROM=n` other
 //! ones than CI's, `PROPS_CASES=n` more or fewer. A seed that ever failed goes into `seeds.txt`, which is played first.
 
+mod bulk;
 mod case;
 mod count;
 mod dice;
