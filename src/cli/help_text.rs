@@ -232,6 +232,10 @@ const RUN: &[Example] = &[
         "Nightly: no questions, print only problems, continue an interrupted run",
         "slack-revoke run sessions.csv --resume-or-start --yes --quiet --token-file /etc/slack-revoke/token",
     ),
+    (
+        "The sessions outside the office in minutes, with the list of all others",
+        "slack-revoke run suspects.csv --bulk others.csv",
+    ),
     ("End every session of 250 users, in one call", "slack-revoke run users.csv --whole-users --confirm-users 250"),
     ("From a pipe", "zcat sessions.csv.gz | slack-revoke run - -o results.csv --yes"),
 ];

@@ -80,7 +80,7 @@ const TABLE: [StatusEntry; 9] = [
         status: Status::Requested,
         word: "requested",
         label: "Requested",
-        meaning: "Slack queued the end of all sessions of the row's user (`--whole-users`); `verify` checks that they ended",
+        meaning: "Slack queued the end of all sessions of the row's user (`--whole-users`, `--bulk`); `verify` checks that they ended",
         group: StatusGroup::Requested,
         tone: Tone::Good,
         unsettled: Unsettled::Never,

@@ -37,16 +37,20 @@ fn session_at(id: u64, user: &str, ip: &str) -> Session {
 }
 
 /// Forty sessions of eight users, every second one at the suspicious addresses; the last two users' are UKEEP's and the
-/// responder's own.
+/// responder's own. And twelve of UALL and UBOTH, all of them at these addresses.
 fn organization() -> Vec<Session> {
     let owner = |id: u64| match id % 8 {
+        _ if id > 40 => if id.is_multiple_of(2) { "UALL" } else { "UBOTH" }.to_owned(),
         6 => "UKEEP".to_owned(),
         7 => "W0STANDIN".to_owned(),
         other => format!("U{other}"),
     };
-    let address =
-        |id: u64| if (id / 8).is_multiple_of(2) { format!("203.0.113.{id}") } else { format!("198.51.100.{id}") };
-    (1..=40).map(|id| session_at(id, &owner(id), &address(id))).collect()
+    let address = |id: u64| if is_suspicious(id) { format!("203.0.113.{id}") } else { format!("198.51.100.{id}") };
+    (1..=52).map(|id| session_at(id, &owner(id), &address(id))).collect()
+}
+
+fn is_suspicious(id: u64) -> bool {
+    id > 40 || (id / 8).is_multiple_of(2)
 }
 
 #[test]
@@ -61,26 +65,28 @@ fn a_mass_logout_from_the_doctor_to_the_report() {
 
     typed(list).exits(0);
     let listed: BTreeSet<u64> = work.results("suspects.csv").records.iter().map(Record::session).collect();
-    let suspicious: BTreeSet<u64> = (1..=40_u64).filter(|id| (id / 8).is_multiple_of(2)).collect();
+    let suspicious: BTreeSet<u64> = (1..=52_u64).filter(|id| is_suspicious(*id)).collect();
     assert_eq!(listed, suspicious);
 
     let planned = typed(plan).exits(0);
     assert!(planned.stdout().contains("protected"), "{}", planned.stdout());
+    assert!(planned.stdout().contains("2 users in 2 bulk calls and 20 sessions one by one"), "{}", planned.stdout());
     assert_eq!(server.stats().of(Method::Invalidate).calls, 0, "a plan sends nothing");
 
     // The second call would be due in an hour: so the run is cut off with most rows ahead of it.
     let mut cut = typed(run).env("SLACK_REVOKE_RATE", "1/h").start();
-    until(&mut cut, || accepted(&server) > 0);
+    until(&mut cut, || server.stats().of(Method::ResetBulk).accepted > 0);
     cut.kill();
-    assert!(server.live_sessions().len() >= 38);
+    assert!(server.live_sessions().len() >= 46, "one user's");
 
     typed(resume).exits(0);
     let results = work.results("suspects.results.csv");
     let recorded: BTreeSet<u64> = results.records.iter().map(Record::session).collect();
     assert_eq!((results.records.len(), &recorded), (suspicious.len(), &suspicious), "one record a row");
-    let spared = |id: &u64| matches!(id % 8, 6 | 7);
+    assert_eq!(results.count("requested"), 12);
+    let spared = |id: &u64| *id <= 40 && matches!(id % 8, 6 | 7);
     let alive: BTreeSet<u64> = server.live_sessions().into_iter().collect();
-    let expected: BTreeSet<u64> = (1..=40).filter(|id| !suspicious.contains(id) || spared(id)).collect();
+    let expected: BTreeSet<u64> = (1..=52).filter(|id| !suspicious.contains(id) || spared(id)).collect();
     assert_eq!(alive, expected, "the suspicious ones are gone, but for the protected and one's own");
     assert_eq!(results.count("protected"), suspicious.iter().filter(|id| spared(id)).count());
 
@@ -108,7 +114,7 @@ fn a_mass_logout_from_the_doctor_to_the_report() {
     }
     assert!(page.contains("INC-1234") && page.contains("suspects.results.verified.csv"));
     // A row that was in flight when the run was killed may be answered twice.
-    let gone = results.count("revoked") + results.count("already_revoked");
+    let gone = results.count("revoked") + results.count("already_revoked") + results.count("requested");
     let kept = results.count("protected");
     let headline = format!("<h1>{gone} of {gone} verified gone, {kept} kept intentionally</h1>");
     assert!(page.contains(&headline), "{headline}");
@@ -138,7 +144,8 @@ fn a_mass_logout_is_rehearsed_from_the_doctor_to_the_report() {
     let results = work.results("suspects.rehearsal.csv");
     assert_eq!(results.records.len(), listed.len());
     let protected = results.count("protected");
-    assert!(results.count("revoked") > 10 && protected > 0, "{:?}", results.statuses());
+    let ended = results.count("revoked") + results.count("requested");
+    assert!(ended > 10 && results.count("requested") > 0 && protected > 0, "{:?}", results.statuses());
     typed(verify).exits(0);
     for row in &work.results("suspects.rehearsal.verified.csv").records {
         let want = if row.get("status") == "protected" { "still_there" } else { "gone" };
