@@ -217,7 +217,7 @@ fn check_users(typed: &RunArgs) -> Result<(), UsageError> {
         (true, Identify::Team, None) => Err(UsageError::WholeUsersByTeam),
         (false, ..) if only.is_some() => Err(UsageError::OnlyWithWholeUsers),
         (false, _, None) if is_confirmed => Err(UsageError::NoUsersToConfirm),
-        (true, Identify::Auto | Identify::User | Identify::WholeUsers, None) | (false, ..) => Ok(()),
+        (true, Identify::Auto | Identify::User, None) | (false, ..) => Ok(()),
     }
 }
 

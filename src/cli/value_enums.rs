@@ -47,7 +47,7 @@ value_enum!(Identify {
     Auto = "auto": "user_id if the row has one, else team_id",
     User = "user": "Always user_id",
     Team = "team": "Always team_id",
-} WholeUsers);
+});
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Progress {

@@ -1,6 +1,6 @@
 use super::super::stored::CHUNK;
 use super::super::testing::{content, content_and_batches};
-use super::super::{Identify, Rules, SurveyOptions};
+use super::super::{Covers, Identify, Rules, SurveyOptions};
 use super::*;
 use crate::model::Rejection;
 use crate::model::TeamId;
@@ -98,7 +98,7 @@ fn a_content_of_many_buffers_is_read_in_order_and_by_workspace() {
 
 #[test]
 fn rows_of_whole_users_come_apart_from_the_others_once_they_were_requested() {
-    let rules = Rules { identify: Identify::WholeUsers, ..Rules::default() };
+    let rules = Rules { covers: Covers::Everybody, ..Rules::default() };
     let options = SurveyOptions { rules, ..SurveyOptions::default() };
     let text = csv(&[(1, 1, true, false), (1, 2, false, false), (2, 3, true, false), (0, 4, true, false)]);
     let mut batches = content_and_batches(&text, options.clone(), PossiblySent::default()).1;
@@ -126,8 +126,8 @@ fn sessions_of_covered_users_are_sent_as_users_and_once() {
     }
     let text = csv(&[(1, 1, true, false), (1, 2, false, false), (1, 1, true, false), (1, 3, false, false)]);
     let ((content, _), _) = content_and_batches(&text, SurveyOptions::default(), PossiblySent::default());
-    let coverage = Some(Arc::new(content.coverage(&listed.finish(), &Rules::default()).unwrap()));
-    let options = SurveyOptions { rules: Rules { coverage, ..Rules::default() }, ..SurveyOptions::default() };
+    let covers = Covers::Listed(Arc::new(content.coverage(&listed.finish(), &Rules::default()).unwrap()));
+    let options = SurveyOptions { rules: Rules { covers, ..Rules::default() }, ..SurveyOptions::default() };
     let ((_, survey), mut batches) = content_and_batches(&text, options, PossiblySent::default());
     assert_eq!((survey.sendable, survey.duplicates, survey.addressed.get(&team(1))), (3, 1, Some(&1)));
     let of_users = [batches.next_batch(Want::OfUsers).unwrap(), batches.next_batch(Want::OfUsers).unwrap()];

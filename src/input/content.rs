@@ -3,7 +3,7 @@
 use super::SurveyOptions;
 use super::batches::BatchReader;
 use super::batches::Source;
-use super::coverage::{Coverage, CoverageListing, CoverageMarks};
+use super::coverage::{Coverage, CoverageListing, CoverageMarks, Covers};
 use super::error::{InputError, InputProblem};
 use super::header::Header;
 use super::index::IndexedInput;
@@ -58,8 +58,8 @@ impl Content {
     ///
     /// # Errors
     /// As [`Input::survey`](super::Input::survey).
-    pub fn one_by_one(&self, lines: &BTreeSet<u64>, identify: Identify) -> Result<(Self, InputSummary), InputError> {
-        let rules = Rules { identify, coverage: None, ..self.indexed.rules.clone() };
+    pub fn one_by_one(&self, lines: &BTreeSet<u64>) -> Result<(Self, InputSummary), InputError> {
+        let rules = Rules { covers: Covers::Nobody, ..self.indexed.rules.clone() };
         let (mut others, mut records) = (RoaringTreemap::new(), self.indexed.records());
         while let Some(record) = records.next().map_err(|problem| problem.of(&self.input))? {
             let line = record.position.line;

@@ -79,6 +79,17 @@ impl CoverageMarks {
     }
 }
 
+/// Whose rows are sent together, as whole users.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Covers {
+    #[default]
+    Nobody,
+    /// `--whole-users`: the user of every row, whose sessions needn't be named.
+    Everybody,
+    /// `--bulk`: users all of whose listed sessions are in the input.
+    Listed(Arc<Coverage>),
+}
+
 /// The covered users, and the sessions of the listing.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Coverage {

@@ -20,7 +20,8 @@ pub struct Header {
 /// The columns that a header must have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct HeaderNeeds {
-    pub(super) identify: Identify,
+    /// Whether sessions need no id, because whole users are asked for.
+    pub(super) is_of_users: bool,
     /// Whether `email` is enough.
     pub(super) takes_emails: bool,
 }
@@ -86,7 +87,7 @@ impl Header {
     /// Fails if the column that `--identify-by` needs is missing.
     pub(super) fn require(&self, identify: Identify) -> Result<(), InputProblem> {
         let column = match identify {
-            Identify::Auto | Identify::WholeUsers => return Ok(()),
+            Identify::Auto => return Ok(()),
             Identify::User => IdColumn::User,
             Identify::Team => IdColumn::Team,
         };
@@ -190,31 +191,23 @@ fn dialect<S: ByteSource>(records: &mut RecordReader<S>, delimiter: Delimiter) -
     }
 }
 
-impl Identify {
-    fn needed(self) -> IdColumn {
-        match self {
-            Self::Auto | Self::User | Self::Team => IdColumn::Session,
-            Self::WholeUsers => IdColumn::User,
-        }
-    }
-}
-
 /// Finds the id columns in a record that may be the header.
 fn id_columns(record: &Record<'_>, names: &ColumnNames, needed: HeaderNeeds) -> Result<IdColumns, InputProblem> {
-    let identify = needed.identify;
+    let id = if needed.is_of_users { IdColumn::User } else { IdColumn::Session };
     let line = record.position.line;
     let columns = names.find(&record.iter()).map_err(|error| unclear(error, record))?;
     let is_of_people = needed.takes_emails && columns.email.is_some();
-    if columns.of(identify.needed()).is_some() || is_of_people {
+    if columns.of(id).is_some() || is_of_people {
         return Ok(columns);
     }
-    let (seen, mut advice) = (shown(record), advice(record, identify.needed()));
+    let (seen, mut advice) = (shown(record), advice(record, id));
     if columns.email.is_some() {
         advice.push_str("; for e-mail addresses, `slack-revoke list --users` lists their sessions");
     }
-    Err(match identify {
-        Identify::Auto | Identify::User | Identify::Team => InputProblem::NoHeader { line, seen, advice },
-        Identify::WholeUsers => InputProblem::NoUserColumn { line, seen, advice },
+    Err(if needed.is_of_users {
+        InputProblem::NoUserColumn { line, seen, advice }
+    } else {
+        InputProblem::NoHeader { line, seen, advice }
     })
 }
 
@@ -339,7 +332,7 @@ mod tests {
     fn whole_users_need_their_own_column_alone() {
         let read = |text: &str| {
             let mut records = RecordReader::at_start(text.as_bytes(), 16)?;
-            let needed = HeaderNeeds { identify: Identify::WholeUsers, takes_emails: false };
+            let needed = HeaderNeeds { is_of_users: true, takes_emails: false };
             Header::read(&mut records, None, &ColumnNames::default(), needed)
         };
         for (text, want, delimiter) in [

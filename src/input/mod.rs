@@ -31,7 +31,7 @@ mod validation;
 pub use crate::model::{Identify, InputMatch, InputSource, PossiblySent};
 pub use batches::Source;
 pub use content::{Content, CopyError};
-pub use coverage::{Coverage, CoverageListing};
+pub use coverage::{Coverage, CoverageListing, Covers};
 pub use error::{InputError, InputProblem};
 pub use header::{Delimiter, Header};
 pub use identity::{EarlierInput, InputIdentity};

@@ -348,7 +348,7 @@ proptest! {
 fn whole_users_are_counted_once_over_all_runs_of_an_input() {
     let text = "user_id,session_id,team_id\nU1,1,T1\nU1,1,T1\nU2,x,\n,3,T1\nU3,4,T1\nU3,5,T1\n";
     let protection = Protection { sessions: [SessionId::from(5), SessionId::from(99)].into(), ..Protection::default() };
-    let rules = Rules { identify: Identify::WholeUsers, protection, ..Rules::default() };
+    let rules = Rules { covers: Covers::Everybody, protection, ..Rules::default() };
     let (content, survey) = content(text, SurveyOptions { rules: rules.clone(), ..SurveyOptions::default() });
     assert_eq!((survey.rows, survey.sendable, survey.invalid, survey.protected, survey.duplicates), (6, 4, 1, 1, 0));
     assert_eq!((survey.users, survey.named_by_user, survey.addressed.len()), (3, 4, 0));

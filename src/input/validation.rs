@@ -1,21 +1,20 @@
 //! Which rows are sent, and as what. Pure; both readings ask here, so they can't disagree.
 
-use super::coverage::Coverage;
+use super::coverage::Covers;
 use super::header::{Header, HeaderNeeds};
 use super::protection::Protection;
 use super::records::Record;
 use crate::model::{IdError, Rejection, SessionId, Target, TeamId, UserId};
 
 pub use crate::model::Identify;
-use std::sync::Arc;
 
 /// Which rows are sent, and by which id.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Rules {
     pub identify: Identify,
     pub protection: Protection,
-    /// Users who are ended as a whole because all of their listed sessions are in the input; `None` without a listing.
-    pub coverage: Option<Arc<Coverage>>,
+    /// Who is ended as a whole.
+    pub covers: Covers,
     /// Whether an `email` column makes a header too: `resolve` finds the users of its addresses.
     pub takes_emails: bool,
     /// Whether a survey describes every invalid row instead of the first ten.
@@ -24,12 +23,12 @@ pub struct Rules {
 
 impl Rules {
     pub(super) fn of_header(&self) -> HeaderNeeds {
-        HeaderNeeds { identify: self.identify, takes_emails: self.takes_emails }
+        HeaderNeeds { is_of_users: self.covers == Covers::Everybody, takes_emails: self.takes_emails }
     }
 
     /// Whether rows may ask for whole users.
     pub(super) fn ends_whole_users(&self) -> bool {
-        self.identify == Identify::WholeUsers || self.coverage.is_some()
+        self.covers != Covers::Nobody
     }
 
     /// Whom a record names, or why it is not sent. Whether it is a duplicate is decided elsewhere.
@@ -37,37 +36,33 @@ impl Rules {
         if !header.fits(record) {
             return Err(Rejection::Columns { found: record.len(), expected: header.fields().len() });
         }
-        if self.identify == Identify::WholeUsers {
-            return self.validate_user(header, record);
-        }
         let columns = header.columns();
         let session = columns.session.map_or("", |index| record.field(index));
-        let session = SessionId::parse(session).map_err(|error| bad("session_id", session, error))?;
+        let session = SessionId::parse(session).map_err(|error| bad("session_id", session, error));
+        // Of whole users, the session doesn't matter, good or bad, unless it is protected.
+        let session = if self.covers == Covers::Everybody { session.ok() } else { Some(session?) };
         // An id that is malformed rejects the row even where the other would serve: columns have probably shifted.
         let team = optional(record, columns.team, "team_id", TeamId::parse)?;
         let user = optional(record, columns.user, "user_id", UserId::parse)?;
-        self.protection.check(Some(session), user.as_ref())?;
-        let target = self.identify.target(session, team, user);
-        target.map(|target| self.by_method(target)).ok_or(Rejection::NoOwner { wanted: self.identify.wanted(header) })
+        self.protection.check(session, user.as_ref())?;
+        self.target(session, team, user).ok_or_else(|| match self.covers {
+            Covers::Everybody => Rejection::NoUser,
+            Covers::Nobody | Covers::Listed(_) => Rejection::NoOwner { wanted: self.identify.wanted(header) },
+        })
     }
 
-    /// A session of a covered user is ended with the user's others.
-    fn by_method(&self, target: Target) -> Target {
-        let owner = target.named_session().and_then(|session| self.coverage.as_ref()?.owner(session));
-        match (owner, target) {
+    fn target(&self, session: Option<SessionId>, team: Option<TeamId>, user: Option<UserId>) -> Option<Target> {
+        let coverage = match &self.covers {
+            Covers::Everybody => return Some(Target::whole_user(user?, team, session)),
+            Covers::Listed(coverage) => Some(coverage),
+            Covers::Nobody => None,
+        };
+        let target = self.identify.target(session?, team, user)?;
+        let owner = target.named_session().and_then(|session| coverage?.owner(session));
+        Some(match (owner, target) {
             (Some(owner), Target::Session(session)) => Target::user_of(owner, session),
             (_, target) => target,
-        }
-    }
-
-    /// Whole users: the session does not matter, good or bad, unless it is protected.
-    fn validate_user(&self, header: &Header, record: &Record<'_>) -> Result<Target, Rejection> {
-        let columns = header.columns();
-        let session = session_of(header, record);
-        let user = optional(record, columns.user, "user_id", UserId::parse)?;
-        self.protection.check(session, user.as_ref())?;
-        let team = optional(record, columns.team, "team_id", TeamId::parse)?;
-        user.map(|user| Target::whole_user(user, team, session)).ok_or(Rejection::NoUser)
+        })
     }
 
     /// The protected session that a record names, with its user, who must not be ended as a whole. Whether the row could be
@@ -97,15 +92,14 @@ impl Identify {
             (Self::Auto | Self::User, team, Some(user)) => Some(Target::by_user(session, user, team)),
             (Self::Auto, Some(team), None) => Some(Target::by_team(session, team, None)),
             (Self::Team, Some(team), user) => Some(Target::by_team(session, team, user)),
-            (Self::WholeUsers, team, Some(user)) => Some(Target::whole_user(user, team, Some(session))),
-            (Self::Auto, None, None) | (Self::User | Self::WholeUsers, _, None) | (Self::Team, None, _) => None,
+            (Self::Auto, None, None) | (Self::User, _, None) | (Self::Team, None, _) => None,
         }
     }
 
     fn wanted(self, header: &Header) -> &'static str {
         let columns = header.columns();
         match self {
-            Self::User | Self::WholeUsers => "user_id",
+            Self::User => "user_id",
             Self::Team => "team_id",
             Self::Auto if columns.team.is_none() => "user_id",
             Self::Auto if columns.user.is_none() => "team_id",
@@ -200,7 +194,7 @@ mod tests {
             (THREE, "T1,12,U8", "protected_session: another session of the user is protected, and would end too"),
             ("user_id\n", "W9", "own_session: a session of the token's own user; --allow-self would send it"),
         ] {
-            let rules = Rules { identify: Identify::WholeUsers, protection: protection.clone(), ..Rules::default() };
+            let rules = Rules { covers: Covers::Everybody, protection: protection.clone(), ..Rules::default() };
             assert_eq!(verdict(&rules, &format!("{header}{row}\n")), want, "{row:?}");
         }
     }

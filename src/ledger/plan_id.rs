@@ -26,8 +26,9 @@ pub struct PlanParts {
     pub protections: Protections,
     pub allow_self: bool,
     pub allow_unowned: bool,
-    /// Which sessions end, and which id is sent with them.
+    /// Which id is sent with a session.
     pub identify: Identify,
+    pub whole_users: bool,
     pub only: Option<SessionKind>,
     /// The SHA-256 of the listing of `--bulk`.
     pub bulk: Option<String>,
@@ -60,9 +61,10 @@ const OTHERS: [Others; 7] = [
     |plan, _| vec![PlanParts { allow_unowned: !plan.allow_unowned, ..plan.clone() }],
     |plan, _| {
         let kinds = [None, Some(SessionKind::Web), Some(SessionKind::Mobile)];
-        let users = kinds.map(|only| (Identify::WholeUsers, only));
-        let sessions = [Identify::Auto, Identify::User, Identify::Team].map(|identify| (identify, None));
-        users.into_iter().chain(sessions).map(|(identify, only)| PlanParts { identify, only, ..plan.clone() }).collect()
+        let users = kinds.map(|only| PlanParts { whole_users: true, only, ..plan.clone() });
+        let sessions = [Identify::Auto, Identify::User, Identify::Team];
+        let sessions = sessions.map(|identify| PlanParts { identify, whole_users: false, only: None, ..plan.clone() });
+        users.into_iter().chain(sessions).collect()
     },
     |plan, _| vec![PlanParts { bulk: None, ..plan.clone() }],
     |plan, hosts| hosts.iter().map(|host| PlanParts { api_host: (*host).into(), ..plan.clone() }).collect(),
@@ -151,12 +153,10 @@ impl PlanParts {
     }
 
     fn mode(&self) -> String {
-        match (self.identify, self.only) {
-            (Identify::WholeUsers, None) => "whole users".into(),
-            (Identify::WholeUsers, Some(kind)) => format!("whole users, only {}", kind.as_str()),
-            (identify @ (Identify::Auto | Identify::User | Identify::Team), _) => {
-                format!("sessions by {}", identify.as_str())
-            }
+        match (self.whole_users, self.only) {
+            (true, None) => "whole users".into(),
+            (true, Some(kind)) => format!("whole users, only {}", kind.as_str()),
+            (false, _) => format!("sessions by {}", self.identify.as_str()),
         }
     }
 }
@@ -182,6 +182,7 @@ mod tests {
             allow_self: false,
             allow_unowned: false,
             identify: Identify::Auto,
+            whole_users: false,
             only: None,
             bulk: None,
             api_host: "slack.com".into(),
@@ -201,7 +202,7 @@ mod tests {
     /// One change of each part.
     fn changes() -> Vec<PlanParts> {
         let plan = plan();
-        let whole = |only| PlanParts { identify: Identify::WholeUsers, only, ..self::plan() };
+        let whole = |only| PlanParts { whole_users: true, only, ..self::plan() };
         let columns = |session, user, team| IdColumns { session, user, team, email: None };
         vec![
             PlanParts { content_sha256: "0b".repeat(32), ..plan.clone() },
@@ -278,7 +279,7 @@ mod tests {
             (PlanParts { allow_self: true, ..here.clone() }, vec!["--allow-self was yes in the plan and is no here"]),
             (PlanParts { allow_unowned: true, ..here.clone() }, vec!["--allow-unowned was yes"]),
             (
-                PlanParts { identify: Identify::WholeUsers, only: Some(SessionKind::Web), ..here.clone() },
+                PlanParts { whole_users: true, only: Some(SessionKind::Web), ..here.clone() },
                 vec!["mode was whole users, only web in the plan and is sessions by auto here"],
             ),
             (PlanParts { identify: Identify::Team, ..here.clone() }, vec!["mode was sessions by team"]),

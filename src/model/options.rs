@@ -62,7 +62,7 @@ impl Delimiter {
     }
 }
 
-/// `--identify-by` or `--whole-users`: which id is sent with `session_id` (slack.md, "The call").
+/// `--identify-by`: which id is sent with `session_id` (slack.md, "The call").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Identify {
     /// By `user_id` if the row has one, otherwise by `team_id`.
@@ -72,8 +72,6 @@ pub enum Identify {
     User,
     /// Only by `team_id`.
     Team,
-    /// `--whole-users`: all sessions of the row's user.
-    WholeUsers,
 }
 
 impl Identify {
@@ -83,7 +81,6 @@ impl Identify {
             Self::Auto => "auto",
             Self::User => "user",
             Self::Team => "team",
-            Self::WholeUsers => "whole-users",
         }
     }
 }

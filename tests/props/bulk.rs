@@ -12,7 +12,7 @@ use slack_revoke::engine::ports::{
 use slack_revoke::engine::rate_gate::Pace;
 use slack_revoke::engine::{self, RunEnd};
 use slack_revoke::input::{
-    Content, CoverageListing, Input, InputSource, InputSummary, Protection, Rules, SurveyOptions,
+    Content, CoverageListing, Covers, Input, InputSource, InputSummary, Protection, Rules, SurveyOptions,
 };
 use slack_revoke::model::{
     Answer, ErrorCode, Event, Fault, PossiblySent, Reply, SessionId, SessionTarget, Snapshot, TeamId, UserId,
@@ -186,7 +186,7 @@ impl Play {
             listing.add(SessionId::from(*session), &user_of(user), &team);
         }
         let coverage = content.coverage(&listing.finish(), &self.rules()).expect("the input is there");
-        let rules = Rules { coverage: Some(Arc::new(coverage)), ..self.rules() };
+        let rules = Rules { covers: Covers::Listed(Arc::new(coverage)), ..self.rules() };
         content.survey_again(rules, roaring::RoaringTreemap::new()).expect("the input is there")
     }
 

@@ -175,7 +175,6 @@ impl Case {
             Identify::Team => team,
             Identify::Auto if user.is_empty() => team,
             Identify::Auto | Identify::User => user,
-            Identify::WholeUsers => unreachable!("no case asks for whole users"),
         };
         if identifier.is_empty() {
             return Fate::Never(Status::Invalid);

@@ -6,7 +6,7 @@ use crate::commands::connection::Connection;
 use crate::commands::token::{self, Patience, identify};
 use crate::error::RunError;
 use crate::ledger::plan_id::{Difference, PlanParts};
-use crate::model::{Approval, Identify, TeamId};
+use crate::model::{Approval, TeamId};
 use crate::output::{self, PlanIdentity, counted};
 use crate::slack::SLACK_HOSTS;
 use std::time::Duration;
@@ -44,7 +44,8 @@ fn parts(settings: &Settings, prepared: &Preflight, host: &str, organization: Op
         protections: prepared.protections(),
         allow_self: settings.safety.allow_self,
         allow_unowned: settings.safety.allow_unowned,
-        identify: if settings.input.whole_users { Identify::WholeUsers } else { settings.input.identify_by },
+        identify: settings.input.identify_by,
+        whole_users: settings.input.whole_users,
         only: settings.input.only,
         bulk: prepared.bulk.as_ref().map(|listing| listing.sha256.clone()),
         api_host: host.into(),

@@ -4,7 +4,7 @@ use crate::cli::{Confirmation, Mode, Settings};
 use crate::commands::{checks, connection, rows};
 use crate::engine::clock::wall;
 use crate::error::RunError;
-use crate::input::{Content, CoverageListing, Input, InputSummary, Rules, SurveyOptions};
+use crate::input::{Content, CoverageListing, Covers, Input, InputSummary, Rules, SurveyOptions};
 use crate::ledger::listing::{Listing, REHEARSAL_HOST};
 use crate::ledger::whole_listing::{ListingExtent, ListingFacts, ListingGap};
 use crate::model::InputSource;
@@ -81,7 +81,8 @@ impl BulkListing {
     /// If the input can't be read again.
     pub fn cover(&self, rules: &mut Rules, content: &Content) -> Result<(), RunError> {
         let coverage = content.coverage(&self.sessions, rules);
-        rules.coverage = Some(Arc::new(coverage.map_err(|error| rows::unusable("nothing was sent; ", &error))?));
+        rules.covers =
+            Covers::Listed(Arc::new(coverage.map_err(|error| rows::unusable("nothing was sent; ", &error))?));
         Ok(())
     }
 

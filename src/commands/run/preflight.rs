@@ -10,7 +10,7 @@ use crate::commands::waiting::blocking;
 use crate::engine::bulk_calls;
 use crate::error::RunError;
 use crate::input::{
-    Content, EarlierInput, Identify, Input, InputError, InputMatch, InputSummary, Protection, Rules, SurveyOptions,
+    Content, Covers, EarlierInput, Input, InputError, InputMatch, InputSummary, Protection, Rules, SurveyOptions,
     WholeUsers,
 };
 use crate::ledger::journal::Lock;
@@ -285,7 +285,7 @@ fn input_error(error: &InputError) -> RunError {
 }
 
 fn rules(settings: &Settings) -> Result<Rules, RunError> {
-    let identify = if settings.input.whole_users { Identify::WholeUsers } else { settings.input.identify_by };
+    let covers = if settings.input.whole_users { Covers::Everybody } else { Covers::Nobody };
     let mut protection = Protection::default();
     if let Some(path) = &settings.safety.protect {
         let trouble = |error: String| {
@@ -295,7 +295,7 @@ fn rules(settings: &Settings) -> Result<Rules, RunError> {
         let content = std::fs::read(path).map_err(|error| trouble(error.to_string()))?;
         protection.protect(&content).map_err(|error| trouble(error.to_string()))?;
     }
-    Ok(Rules { identify, protection, ..Rules::default() })
+    Ok(Rules { identify: settings.input.identify_by, covers, protection, ..Rules::default() })
 }
 
 /// A protected session would end with its user's others, so whole users are protected through it. True where there are

@@ -136,8 +136,7 @@ impl ThenVerify<'_> {
         let rows = counted(lines.len() as u64, "session is", "sessions are");
         self.console.note(&format!("{rows} still active after the calls for whole users; ending them one by one"));
         let unreadable = |error: InputError| RunError::input_changed(error.to_string(), self.next());
-        let (content, survey) =
-            self.facts.content.one_by_one(lines, self.settings.input.identify_by).map_err(unreadable)?;
+        let (content, survey) = self.facts.content.one_by_one(lines).map_err(unreadable)?;
         // The call for whole users may have ended them by now.
         let mut source = content.source(PossiblySent::All).map_err(unreadable)?;
         let policy = Policy {
