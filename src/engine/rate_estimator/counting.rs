@@ -3,6 +3,9 @@
 use super::calls::Calls;
 use crate::engine::call_window::MINUTE;
 
+/// Lengths of the sliding windows, in seconds.
+const SLIDING_S: [f64; 4] = [60.0, 30.0, 10.0, 5.0];
+
 /// Phases of the minute in which fixed windows may begin. With 12 the simulated runs are no faster.
 const PHASES: usize = 6;
 
@@ -11,26 +14,37 @@ const PHASES: usize = 6;
 pub(super) const STORES: usize = 4;
 pub(super) const USUAL_STORES: [f64; STORES - 1] = [1.0, 5.0, 15.0];
 
-/// Windows: any 60 s, the phases, and a minute that begins with the first call after the last one.
-pub(super) const WINDOWS: usize = 1 + PHASES + 1;
+/// The kinds of windows: sliding ones, fixed minutes by phase, and a minute that begins with the first call after the last one.
+const FIRST_PHASE: usize = SLIDING_S.len();
+const FROM_FIRST: usize = FIRST_PHASE + PHASES;
+pub(super) const WINDOWS: usize = FROM_FIRST + 1;
 
 /// Ways of counting: the windows, then the token buckets.
 pub(super) const KINDS: usize = WINDOWS + STORES;
 
-/// Prior probability of counting any 60 s, of fixed windows, and of token buckets.
-const SLIDING: f64 = 0.35;
+/// Prior probability of sliding minutes, shorter sliding windows, fixed minutes, minutes that begin with a call, and token buckets.
+const ANY_MINUTE: f64 = 0.35;
+const ANY_SHORTER: f64 = 0.05;
 const FIXED: f64 = 0.1;
-const FROM_FIRST: f64 = 0.05;
+const SINCE_FIRST: f64 = 0.05;
 const BUCKETS: f64 = 0.5;
 
 /// The prior probability of each way of counting.
 #[expect(clippy::cast_precision_loss, reason = "small numbers")]
 pub(super) fn priors() -> [f64; KINDS] {
     let mut priors = [BUCKETS / STORES as f64; KINDS];
-    priors[0] = SLIDING;
-    priors[1..=PHASES].fill(FIXED / PHASES as f64);
-    priors[1 + PHASES] = FROM_FIRST;
+    priors[..FIRST_PHASE].fill(ANY_SHORTER / (FIRST_PHASE - 1) as f64);
+    priors[0] = ANY_MINUTE;
+    priors[FIRST_PHASE..FROM_FIRST].fill(FIXED / PHASES as f64);
+    priors[FROM_FIRST] = SINCE_FIRST;
     priors
+}
+
+/// Whether this way of counting can have this limit per minute: a shorter window takes a whole number of calls, and with one call
+/// it is a token bucket.
+pub(super) fn can_count(kind: usize, limit: f64) -> bool {
+    let calls = SLIDING_S.get(kind).filter(|_| kind > 0).map(|length| limit * length / MINUTE.as_secs_f64());
+    calls.is_none_or(|calls| calls >= 2.0 && calls.fract() < 1e-9)
 }
 
 /// Least and most calls that a window may have counted, given when answers came and how much latencies differ.
@@ -54,8 +68,11 @@ impl Moment {
     pub fn new(sent: f64, unanswered: f64, opened: f64, calls: &Calls) -> Self {
         let (minute, jitter) = (MINUTE.as_secs_f64(), calls.jitter() + 0.02);
         let since = |early: f64, late: f64| (calls.count(late, sent), calls.count(early, sent) + unanswered);
-        let mut counted = [since(sent - minute - jitter, sent - minute + jitter); WINDOWS];
-        for (phase, counted) in counted[1..=PHASES].iter_mut().enumerate() {
+        let mut counted = [(0.0, 0.0); WINDOWS];
+        for (length, counted) in SLIDING_S.iter().zip(&mut counted) {
+            *counted = since(sent - length - jitter, sent - length + jitter);
+        }
+        for (phase, counted) in counted[FIRST_PHASE..FROM_FIRST].iter_mut().enumerate() {
             let border = phase_begins(phase) + ((sent - phase_begins(phase)) / minute).floor() * minute;
             let into = sent - border;
             *counted = if into < half_phase() {
@@ -66,7 +83,7 @@ impl Moment {
                 since(border - half_phase(), border + half_phase())
             };
         }
-        counted[1 + PHASES] = since(opened - jitter, opened - f64::EPSILON);
+        counted[FROM_FIRST] = since(opened - jitter, opened - f64::EPSILON);
         Self { sent, unanswered, jitter, opened, counted, within: calls.since(sent - minute) }
     }
 
@@ -77,13 +94,15 @@ impl Moment {
             return ((1.0 - tokens[store] + self.unanswered / 2.0) / (2.0 * unsure)).clamp(0.0, 1.0);
         }
         let (least, most) = self.counted[kind];
-        ((most + 1.0 - limit) / (most - least + width)).clamp(0.0, 1.0)
+        let share = SLIDING_S.get(kind).map_or(1.0, |length| length / MINUTE.as_secs_f64());
+        let width = if share < 1.0 { 1.0 } else { width };
+        ((most + 1.0 - limit * share) / (most - least + width)).clamp(0.0, 1.0)
     }
 
     /// The probability density of a stated pause that ends with the next free place, if the server states true pauses:
     /// whole seconds, rounded up. Zero for any other pause.
     pub fn share_due(&self, kind: usize, limit: f64, tokens: &[f64; STORES], stated: f64) -> f64 {
-        let slack = self.jitter + if (1..=PHASES).contains(&kind) { half_phase() } else { 0.0 };
+        let slack = self.jitter + if (FIRST_PHASE..FROM_FIRST).contains(&kind) { half_phase() } else { 0.0 };
         let is_due =
             self.due(kind, limit, tokens).is_some_and(|due| (due - 0.5 - slack..=due + 1.2 + slack).contains(&stated));
         if is_due { 1.0 / (1.0 + 2.0 * (slack - self.jitter)) } else { 0.0 }
@@ -93,15 +112,17 @@ impl Moment {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a limit is a small number of calls")]
     fn due(&self, kind: usize, limit: f64, tokens: &[f64; STORES]) -> Option<f64> {
         let minute = MINUTE.as_secs_f64();
-        match kind {
-            0 => {
-                let leaves = self.within.len().checked_sub((limit as usize).max(1))?;
-                Some(self.within[leaves] + minute - self.sent)
-            }
-            phase if phase <= PHASES => Some((phase_begins(phase - 1) - self.sent).rem_euclid(minute)),
-            kind if kind < WINDOWS => Some(self.opened + minute - self.sent),
-            store => Some((1.0 - tokens[store - WINDOWS]).clamp(0.0, 1.0) * minute / limit),
+        if let Some(length) = SLIDING_S.get(kind) {
+            let most = ((limit * length / minute) as usize).max(1);
+            let first = self.within.partition_point(|at| *at <= self.sent - length);
+            let leaves = self.within.len().checked_sub(most).filter(|leaves| *leaves >= first)?;
+            return Some(self.within[leaves] + length - self.sent);
         }
+        Some(match kind.checked_sub(WINDOWS) {
+            Some(store) => (1.0 - tokens[store]).clamp(0.0, 1.0) * minute / limit,
+            None if kind == FROM_FIRST => self.opened + minute - self.sent,
+            None => (phase_begins(kind - FIRST_PHASE) - self.sent).rem_euclid(minute),
+        })
     }
 }
 

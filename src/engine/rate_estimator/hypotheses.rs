@@ -1,7 +1,7 @@
 //! The probability of every limit and way of counting, from Bayes' rule.
 
 use super::calls::Calls;
-use super::counting::{KINDS, Moment, STORES, USUAL_STORES, WINDOWS, priors};
+use super::counting::{KINDS, Moment, STORES, USUAL_STORES, WINDOWS, can_count, priors};
 use crate::engine::call_window::MINUTE;
 
 /// Large stores are rare: each further token in a store makes a token bucket less likely, by a factor of e for so many.
@@ -22,7 +22,8 @@ const ANY_PAUSE: f64 = 0.06;
 struct Cell {
     limit: f64,
     width: f64,
-    prior: f64,
+    /// The probability of this limit for each way of counting, before anything is known.
+    prior: [f64; KINDS],
     /// The probability of each way of counting.
     weights: [f64; KINDS],
     tokens: [f64; STORES],
@@ -111,7 +112,7 @@ impl Hypotheses {
             return Explained { unrelated: odd / all, below_limit: below / all };
         }
         // Nothing that is believed explains this: begin again.
-        self.cells.iter_mut().for_each(|cell| cell.weights = priors().map(|kind| kind * cell.prior));
+        self.cells.iter_mut().for_each(|cell| cell.weights = prior_weights(&cell.prior));
         Explained::default()
     }
 
@@ -133,8 +134,8 @@ impl Hypotheses {
             of_kind.iter_mut().zip(cell.weights).for_each(|(sum, weight)| *sum += weight);
         }
         for cell in &mut self.cells {
-            for (weight, sum) in cell.weights.iter_mut().zip(of_kind) {
-                *weight = (1.0 - faded) * *weight + faded * sum * cell.prior;
+            for ((weight, sum), prior) in cell.weights.iter_mut().zip(of_kind).zip(cell.prior) {
+                *weight = (1.0 - faded) * *weight + faded * sum * prior;
             }
         }
     }
@@ -145,8 +146,8 @@ impl Hypotheses {
         let nearest = self.cells.iter().map(apart).fold(f64::INFINITY, f64::min);
         for cell in &mut self.cells {
             let learned = if apart(cell) <= nearest { probability } else { 0.0 };
-            for (weight, kind) in cell.weights.iter_mut().zip(priors()) {
-                *weight = *weight * (1.0 - probability) + learned * kind;
+            for (kind, prior) in priors().into_iter().enumerate().filter(|(kind, _)| can_count(*kind, cell.limit)) {
+                cell.weights[kind] = cell.weights[kind] * (1.0 - probability) + learned * prior;
             }
         }
     }
@@ -162,8 +163,8 @@ impl Hypotheses {
     }
 }
 
-/// Every whole limit up to 120 a minute, then steps of 2 %, and `start` itself.
-fn cells(start: f64, most: f64) -> Vec<Cell> {
+/// Every whole limit up to 120 a minute, then steps of 2 % and at least 6, and `start` itself.
+fn limits(start: f64, most: f64) -> Vec<f64> {
     let mut limits = Vec::new();
     let mut limit = start.min(1.0);
     while limit < most {
@@ -173,27 +174,43 @@ fn cells(start: f64, most: f64) -> Vec<Cell> {
         } else if limit < 120.0 {
             limit + 1.0
         } else {
-            (limit * 1.02).round()
+            (limit * 1.02 / 6.0).ceil() * 6.0
         };
         limit = if limit < start { next.min(start) } else { next };
     }
     limits.push(most);
+    limits
+}
+
+/// The limits with their prior probabilities.
+fn cells(start: f64, most: f64) -> Vec<Cell> {
+    let limits = limits(start, most);
     let next = |place: usize| limits.get(place + 1).copied();
     // A limit e times as high is as likely, and one below the tier's is rare: another process would have to use the rest.
-    let prior = |(place, limit): (usize, &f64)| {
+    let weight = |(place, limit): (usize, &f64)| {
         let width = next(place).map_or(0.1, |next| (next / limit).ln());
         let rare = if *limit < start { 0.5 * (limit / start).powi(2) } else { 1.0 };
         width * rare + if (limit - start).abs() < 0.5 { PROMISE } else { 0.0 }
     };
-    let weights: Vec<f64> = limits.iter().enumerate().map(prior).collect();
-    let all: f64 = weights.iter().sum();
-    let cell = |(place, (limit, weight)): (usize, (&f64, f64))| Cell {
-        limit: *limit,
-        width: next(place).map_or(1.0, |next| next - limit),
-        prior: weight / all,
-        weights: priors().map(|kind| kind * weight / all),
-        tokens: [0.0; STORES],
-        stores: [1.0, USUAL_STORES[0], USUAL_STORES[1], USUAL_STORES[2]],
+    let weights: Vec<f64> = limits.iter().enumerate().map(weight).collect();
+    let of_kind = |kind: usize, place: usize| if can_count(kind, limits[place]) { weights[place] } else { 0.0 };
+    let all: [f64; KINDS] = std::array::from_fn(|kind| (0..limits.len()).map(|place| of_kind(kind, place)).sum());
+    let cell = |(place, limit): (usize, &f64)| {
+        let prior = std::array::from_fn(|kind| of_kind(kind, place) / all[kind].max(f64::MIN_POSITIVE));
+        Cell {
+            limit: *limit,
+            width: next(place).map_or(1.0, |next| next - limit),
+            prior,
+            weights: prior_weights(&prior),
+            tokens: [0.0; STORES],
+            stores: [1.0, USUAL_STORES[0], USUAL_STORES[1], USUAL_STORES[2]],
+        }
     };
-    limits.iter().zip(weights).enumerate().map(cell).collect()
+    limits.iter().enumerate().map(cell).collect()
+}
+
+/// The probability of a limit with each way of counting, before anything is known.
+fn prior_weights(prior: &[f64; KINDS]) -> [f64; KINDS] {
+    let kinds = priors();
+    std::array::from_fn(|kind| prior[kind] * kinds[kind])
 }
