@@ -214,7 +214,9 @@ mod tests {
             retry.ask(NOW + Duration::from_secs(29)).unwrap_err(),
             NotUntil::Until(NOW + Duration::from_secs(30))
         );
-        assert!(retry.ask(NOW + Duration::from_secs(30)).is_ok());
+        let open = NOW + Duration::from_secs(30);
+        assert!(retry.ask(open).is_ok());
+        retry.on_page(open, open);
         let later = NOW + Duration::from_secs(40);
         assert_eq!(retry.on_error(limit(None), later, later), Decision::Again);
         assert_eq!(retry.ask(later).unwrap_err(), NotUntil::Until(later + UNSTATED_PAUSE));
