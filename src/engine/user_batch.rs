@@ -221,6 +221,16 @@ impl UserBatcher {
         self.failures += 1;
     }
 
+    /// The method may not be used.
+    pub fn on_refused_method(&mut self) {
+        self.failures = MOST_FAILURES;
+    }
+
+    /// Number of users who are in no call so far.
+    pub fn users_left(&self) -> u64 {
+        self.users_left
+    }
+
     /// Whether any call had a clear answer.
     pub fn is_answered(&self) -> bool {
         self.is_answered

@@ -178,6 +178,20 @@ impl ErrorCode {
                 | Self::CannotResetBot
         )
     }
+
+    /// Whether the code may be about the method that was called: another method may still answer.
+    #[must_use]
+    pub fn may_be_of_method(&self) -> bool {
+        let is_of_token = matches!(
+            self,
+            Self::NotAuthed
+                | Self::InvalidAuth
+                | Self::AccountInactive
+                | Self::TokenRevoked
+                | Self::TwoFactorSetupRequired
+        );
+        self.class() == CodeClass::Run && !is_of_token
+    }
 }
 
 impl std::fmt::Display for ErrorCode {

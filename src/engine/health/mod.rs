@@ -25,6 +25,8 @@ use token::TokenHealth;
 pub struct Health {
     pub outage: Outage,
     overload: Overload,
+    /// Of the calls for whole users, which have a limit of their own.
+    bulk_overload: Overload,
     /// Used when rows end, not when their answers arrive, because it holds rows.
     pub breaker: Breaker,
     suspended: SuspendedWorkspaces,
@@ -63,6 +65,7 @@ impl Health {
         Self {
             outage: Outage::default(),
             overload: Overload::default(),
+            bulk_overload: Overload::default(),
             breaker: Breaker::new(policy.earlier.successes() > 0),
             suspended: SuspendedWorkspaces::new(policy.is_one_workspace, policy.earlier_teams.iter().cloned()),
             token: TokenHealth::default(),
@@ -96,7 +99,8 @@ impl Health {
             | Class::TokenExpired
             | Class::Run => self.clear_answer(sent_at),
         };
-        let fault = self.overload.on(job, reply, class);
+        let overload = if job.user_batch().is_some() { &mut self.bulk_overload } else { &mut self.overload };
+        let fault = overload.on(job, reply, class);
         AnswerVerdict { outage, scope: self.scope(call, reply, class), fault }
     }
 

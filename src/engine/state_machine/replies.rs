@@ -124,8 +124,10 @@ impl StateMachine {
             Class::Transient { .. } => self.fail(job, reply, verdict.outage),
             Class::Workspace => self.refuse_workspace(job, reply, verdict.scope),
             Class::TokenExpired | Class::Run => {
-                self.send_again(job);
-                self.follow_scope(verdict.scope, reply);
+                if let Some(job) = self.unless_other_method(job, &reply) {
+                    self.send_again(job);
+                    self.follow_scope(verdict.scope, reply);
+                }
             }
             Class::RateLimited { .. } => {}
         }

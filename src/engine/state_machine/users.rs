@@ -94,6 +94,17 @@ impl StateMachine {
         }
     }
 
+    /// Handles a refusal that would stop a run of single calls. Returns the call if it can't be about the method alone, or the rows
+    /// can't be sent otherwise.
+    pub(super) fn unless_other_method(&mut self, job: Job, reply: &Reply) -> Option<Job> {
+        let is_of_method = matches!(&reply.answer, Answer::Refused(code) if code.may_be_of_method());
+        match &mut self.batcher {
+            Some(batcher) if is_of_method && job.can_fall_back() => batcher.on_refused_method(),
+            Some(_) | None => return Some(job),
+        }
+        self.unless_single(job, reply)
+    }
+
     /// Counts a call that failed. A user who failed alone is ended session by session, if the rows name the sessions; so is everybody
     /// once too many calls have failed. Returns what is still to be done.
     pub(super) fn unless_single(&mut self, job: Job, reply: &Reply) -> Option<Job> {
@@ -105,13 +116,12 @@ impl StateMachine {
         if !job.can_fall_back() || (job.is_for_many() && !all_fail) {
             return Some(job);
         }
-        let line = job.line();
+        let (line, mut users) = (job.line(), if all_fail { batcher.users_left() } else { 0 });
         let mut singly = vec![job];
         if all_fail {
             singly.extend(self.buckets.take_rows(Job::can_fall_back));
             singly.extend(self.retries.take_rows(Job::can_fall_back));
         }
-        let mut users = 0;
         for job in singly {
             self.buckets.ended(&job);
             if let (Some(batcher), Some(user_batch)) = (&mut self.batcher, job.user_batch()) {

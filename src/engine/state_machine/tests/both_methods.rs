@@ -130,17 +130,45 @@ fn a_bulk_method_that_never_works_ends_in_single_calls() {
         Answer::Refused("session_reset_not_allowed".into()),
         Answer::Refused("no_permission".into()),
         Answer::Fault(Fault::Http(500)),
+        // That single calls are accepted in between doesn't make it the answer of a limiter.
+        Answer::Fault(Fault::Http(503)),
     ] {
         for canary in [true, false] {
-            let mut bench = bench(mixed(), FAST, |policy| policy.canary = canary);
+            let mut bench = bench(mixed(), FAST, |policy| (policy.canary, policy.retries) = (canary, 5));
             let calls = play(&mut bench, |call| match call {
                 Call::Users(_) => answer.clone(),
                 Call::Session(_) => Answer::Ok,
             });
             assert!(bulk(&calls).len() <= 40, "{answer:?}: {:?}", bulk(&calls));
+            assert!(bench.at < Duration::from_mins(1), "{answer:?}: {:?}", bench.at);
             let revoked = bench.records.iter().filter(|record| record.1 == Status::Revoked).count();
             assert_eq!((revoked, bench.records.len(), bench.machine.stopped()), (3_008, 3_008, None), "{answer:?}");
         }
+    }
+}
+
+/// A code that would stop a run of single calls may be about the bulk method alone; if it isn't, a single call gets it too.
+#[test]
+fn a_bulk_method_that_may_not_be_used_is_given_up_at_once() {
+    for (code, single, stop) in [
+        ("unknown_method", Answer::Ok, None),
+        ("missing_scope", Answer::Refused("missing_scope".into()), Some("missing_scope")),
+        ("token_revoked", Answer::Ok, Some("token_revoked")),
+    ] {
+        let mut bench = bench(mixed(), FAST, |_| {});
+        let calls = play(&mut bench, |call| match call {
+            Call::Users(_) => Answer::Refused(code.into()),
+            Call::Session(_) => single.clone(),
+        });
+        let stopped = bench
+            .machine
+            .stopped()
+            .map(|reason| matches!(reason, StopReason::Refused { code, .. } if Some(code.as_str()) == stop));
+        assert_eq!((bulk(&calls), stopped), (vec![1], stop.map(|_| true)), "{code}");
+        let want = if stop.is_none() { 3_008 } else { 0 };
+        assert_eq!(bench.records.iter().filter(|record| record.1 == Status::Revoked).count(), want, "{code}");
+        let all = r#"OneByOne { line: 10, users: 1500, error: "unknown_method" }"#;
+        assert!(stop.is_some() || bench.has_event(all), "{:?}", bench.events);
     }
 }
 
