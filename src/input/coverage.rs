@@ -61,8 +61,8 @@ impl CoverageMarks {
 
     /// Marks the session of a row that is sent, or was sent by an earlier run.
     pub(super) fn mark(&mut self, target: &SessionTarget) {
-        let named = self.listed.places_of(target).map(|place| place as u64);
-        self.named.extend(named);
+        let named = self.listed.places_of(target.session(), target.user(), target.team());
+        self.named.extend(named.map(|place| place as u64));
     }
 
     /// The covered users, without those for whom `is_guarded` holds.
@@ -90,6 +90,16 @@ pub enum Covers {
     Listed(Arc<Coverage>),
 }
 
+impl Covers {
+    /// The user of a session, as a listing has it.
+    pub(super) fn listed_owner(&self, session: SessionId, team: &TeamId) -> Option<UserId> {
+        match self {
+            Self::Listed(coverage) => coverage.listed_owner(session, team),
+            Self::Nobody | Self::Everybody => None,
+        }
+    }
+}
+
 /// The covered users, and the sessions of the listing.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Coverage {
@@ -100,19 +110,35 @@ pub struct Coverage {
 impl Coverage {
     /// The covered user to whom the session of a row belongs.
     pub(super) fn owner(&self, target: &SessionTarget) -> Option<UserId> {
-        let place = self.listed.places_of(target).next()?;
-        let user = self.listed.rows[place].user;
+        let user = self.listed.owner(target.session(), target.user(), target.team())?;
         self.users.contains(&user).then(|| self.listed.user(user)).flatten()
+    }
+
+    /// The user of a session of this workspace, covered or not.
+    pub(super) fn listed_owner(&self, session: SessionId, team: &TeamId) -> Option<UserId> {
+        self.listed.user(self.listed.owner(session, None, Some(team))?)
     }
 }
 
 impl CoverageListing {
+    /// The user under whom a session is listed; `None` if it isn't, or under several.
+    fn owner(&self, session: SessionId, user: Option<&UserId>, team: Option<&TeamId>) -> Option<PackedId> {
+        let mut users = self.places_of(session, user, team).map(|place| self.rows[place].user);
+        let first = users.next()?;
+        users.all(|other| other == first).then_some(first)
+    }
+
     /// Where the session that a request would end is listed. A row whose columns contradict the listing has no place.
-    fn places_of(&self, target: &SessionTarget) -> impl Iterator<Item = usize> {
-        let session = target.session().get();
+    fn places_of(
+        &self,
+        session: SessionId,
+        user: Option<&UserId>,
+        team: Option<&TeamId>,
+    ) -> impl Iterator<Item = usize> {
+        let session = session.get();
         let first = self.rows.partition_point(|row| row.session < session);
-        let user = target.user().map(|user| self.interner.known(user.as_str()));
-        let team = target.team().map(|team| self.interner.known(team.as_str()));
+        let user = user.map(|user| self.interner.known(user.as_str()));
+        let team = team.map(|team| self.interner.known(team.as_str()));
         let agrees = move |row: &CoverageEntry| {
             user.is_none_or(|user| user == Some(row.user)) && team.is_none_or(|team| team == Some(row.team))
         };
@@ -191,6 +217,17 @@ mod tests {
             assert_eq!(owners(&listing, &rows, &guarded), want, "{rows:?} {guarded:?}");
         }
         assert_eq!(coverage(&listing, &[(3, Some(2), None)], &[]).users.len(), 1);
+    }
+
+    /// Slack has one owner for a session; if a listing has two, the row doesn't say whose it is.
+    #[test]
+    fn a_session_that_is_listed_under_two_users_has_no_owner() {
+        let listing = [(1, 1, 1), (1, 2, 1), (2, 1, 1), (2, 1, 2)];
+        let rows = [(1, None, Some(1)), (1, Some(1), None), (2, None, Some(1)), (2, Some(1), None)];
+        assert_eq!(owners(&listing, &rows, &[]), [None, Some(user(1)), Some(user(1)), Some(user(1))]);
+        let coverage = coverage(&listing, &[], &[]);
+        let owner = |session: u64, at: u8| coverage.listed_owner(SessionId::from(session), &team(at));
+        assert_eq!([owner(1, 1), owner(1, 2), owner(2, 2), owner(3, 1)], [None, None, Some(user(1)), None]);
     }
 
     proptest! {
