@@ -16,6 +16,9 @@ use std::path::{Path, PathBuf};
 /// The version that this program writes and reads.
 const FORMAT_VERSION: u64 = 1;
 
+/// What the name of a description ends with.
+const SUFFIX: &str = ".listing.json";
+
 /// The API host of a listing in a rehearsal, which must not be used for a real run.
 pub const REHEARSAL_HOST: &str = "rehearsal";
 
@@ -98,8 +101,14 @@ impl Listing {
     #[must_use]
     pub fn beside(output: &Path) -> PathBuf {
         let mut name = OsString::from(output);
-        name.push(".listing.json");
+        name.push(SUFFIX);
         name.into()
+    }
+
+    /// The name of the list that a file of this name describes.
+    #[must_use]
+    pub fn described_by(name: &str) -> Option<&str> {
+        name.strip_suffix(SUFFIX)
     }
 
     /// The description of the list at any of its paths; `None` if there is none.

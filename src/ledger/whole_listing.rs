@@ -2,14 +2,12 @@
 //! Pure.
 
 use super::listing::Listing;
-use crate::model::{Timestamp, format_duration};
+use crate::model::{Timestamp, counted, format_duration};
 use std::time::Duration;
 
 /// What a listing is compared with.
 #[derive(Debug, Clone, Copy)]
 pub struct ListingFacts<'a> {
-    /// Of the file as it is now.
-    pub sha256: &'a str,
     /// What is known of the input as a listing, and the SHA-256 of the input as it is now.
     pub input: Option<(&'a Listing, &'a str)>,
     /// `None` for a rehearsal, which may be one of any organization.
@@ -32,7 +30,7 @@ pub enum ListingExtent {
 pub enum ListingGap {
     #[error("it isn't finished")]
     Unfinished,
-    #[error("it lacks {0} sessions that couldn't be read")]
+    #[error("it lacks {} that couldn't be read", counted(*.0, "session", "sessions"))]
     Incomplete(u64),
     #[error("it was changed since it was listed")]
     Changed,
@@ -46,6 +44,8 @@ pub enum ListingGap {
     OtherOrganization(String),
     #[error("it is {0} old, and sessions that began since would end without being listed; how many can't be known")]
     TooOld(String),
+    #[error("it was listed {0} from now by this clock, so its age isn't known")]
+    OfLater(String),
 }
 
 impl ListingGap {
@@ -58,6 +58,7 @@ impl ListingGap {
                 "give the -o of that listing as the input, or list everything: slack-revoke list -o FILE"
             }
             Self::Unfinished => "continue it with slack-revoke list --resume, or leave out --bulk",
+            Self::OfLater(_) => "set the clock and list again, or leave out --bulk",
             Self::Incomplete(_)
             | Self::Changed
             | Self::Filtered(_)
@@ -68,7 +69,7 @@ impl ListingGap {
 }
 
 impl Listing {
-    /// Whether the listing as it is now holds every session of its users, by itself or together with the input.
+    /// Whether the listing, as it was listed, holds every session of its users, by itself or together with the input.
     ///
     /// # Errors
     /// What it lacks.
@@ -79,18 +80,34 @@ impl Listing {
         if !self.complete {
             return Err(ListingGap::Incomplete(self.unreadable));
         }
-        if self.output.sha256.as_deref() != Some(facts.sha256) {
-            return Err(ListingGap::Changed);
-        }
         if facts.api_host.is_some_and(|here| self.api_host != here) {
             return Err(ListingGap::OtherHost(self.api_host.clone()));
         }
         let extent = self.extent_with(facts)?;
-        let age = facts.now.as_millis().saturating_sub(self.began_at.as_millis());
-        match u64::try_from(age).map(Duration::from_millis) {
-            Ok(age) if age > facts.max_age => Err(ListingGap::TooOld(format_duration(age))),
-            Ok(_) | Err(_) => Ok(extent),
+        self.check_age(facts.now, facts.max_age)?;
+        Ok(extent)
+    }
+
+    /// Fails if it is older than this, or by as much too young, which a wrong clock makes it.
+    ///
+    /// # Errors
+    /// [`ListingGap::TooOld`] or [`ListingGap::OfLater`]
+    pub fn check_age(&self, now: Timestamp, max_age: Duration) -> Result<(), ListingGap> {
+        let age = now.as_millis().saturating_sub(self.began_at.as_millis());
+        let apart = Duration::from_millis(age.unsigned_abs());
+        if apart <= max_age {
+            return Ok(());
         }
+        let gap = if age > 0 { ListingGap::TooOld } else { ListingGap::OfLater };
+        Err(gap(format_duration(apart)))
+    }
+
+    /// Fails if the file, which has this SHA-256 now, isn't the one that was listed.
+    ///
+    /// # Errors
+    /// [`ListingGap::Changed`]
+    pub fn check_content(&self, sha256: &str) -> Result<(), ListingGap> {
+        if self.output.sha256.as_deref() == Some(sha256) { Ok(()) } else { Err(ListingGap::Changed) }
     }
 
     /// Fails if it is of another organization. `None` if Slack didn't say whose the token is.
@@ -121,7 +138,9 @@ impl Listing {
         }
         let is_first_half = facts.input.is_some_and(|(input, sha256)| {
             let others = input.others.as_ref().and_then(|others| others.written.sha256.as_deref());
-            input.output.sha256.as_deref() == Some(sha256) && others == Some(facts.sha256)
+            input.output.sha256.as_deref() == Some(sha256)
+                && others.is_some()
+                && others == self.output.sha256.as_deref()
         });
         if is_first_half { Ok(ListingExtent::AllButInput) } else { Err(ListingGap::OtherInput) }
     }
@@ -151,7 +170,6 @@ mod tests {
     #[test]
     fn only_a_whole_unchanged_and_young_listing_is_used() {
         let facts = ListingFacts {
-            sha256: "b",
             input: None,
             api_host: Some("slack.com"),
             now: Timestamp::from_millis(HOUR),
@@ -167,7 +185,6 @@ mod tests {
             (listing(&["users", "exclude-user"], "b"), facts, Ok(ListingExtent::All)),
             (Listing { finished_at: None, ..whole.clone() }, facts, Err(ListingGap::Unfinished)),
             (Listing { complete: false, unreadable: 2, ..whole.clone() }, facts, Err(ListingGap::Incomplete(2))),
-            (whole.clone(), ListingFacts { sha256: "c", ..facts }, Err(ListingGap::Changed)),
             (listing(&["ip", "os"], "b"), facts, Err(ListingGap::Filtered("--ip and --os".into()))),
             (
                 whole.clone(),
@@ -179,6 +196,11 @@ mod tests {
                 ListingFacts { now: Timestamp::from_millis(HOUR + 60_000), ..facts },
                 Err(ListingGap::TooOld("1h 1m".into())),
             ),
+            (
+                Listing { began_at: Timestamp::from_millis(3 * HOUR), ..listing(&[], "b") },
+                facts,
+                Err(ListingGap::OfLater("2h".into())),
+            ),
             (others(&["ip"]), with_input, Ok(ListingExtent::AllButInput)),
             (others(&["ip"]), facts, Err(ListingGap::OtherInput)),
             (others(&["ip"]), ListingFacts { input: Some((&half, "edited")), ..facts }, Err(ListingGap::OtherInput)),
@@ -186,6 +208,9 @@ mod tests {
         ] {
             assert_eq!(listing.extent(&facts), want, "{listing:?}");
         }
+        assert_eq!((half.check_content("a"), half.check_content("b")), (Ok(()), Err(ListingGap::Changed)));
+        let gap = ListingGap::Incomplete(1).to_string();
+        assert_eq!(gap, "it lacks 1 session that couldn't be read");
         for (here, want) in
             [(Some("E1"), Ok(())), (None, Ok(())), (Some("E2"), Err(ListingGap::OtherOrganization("E1".into())))]
         {

@@ -144,6 +144,48 @@ fn guarded_users_are_never_in_a_bulk_call() {
     }
 }
 
+/// Rows without a user have that of the listing, so the guards know them.
+/// Whatever made the input of it: only that it lies there, and is good, counts.
+#[test]
+fn a_plan_offers_any_listing_in_the_folder_of_the_input() {
+    let (work, server) = (Workdir::new(), standing(100, 2, |_| ()));
+    list(&work, &server, &["--ip", "203.0.113.0/24", "-o", "outside.csv", "--others", "inside.csv"]);
+    list(&work, &server, &["-o", "all.csv"]);
+    work.write("in.csv", rows((0..100).flat_map(|user| (0..2).map(move |number| session(user, number)))));
+    let plan = || work.program(["plan", "in.csv", "--api-url", &server.url()]).exits(0).stdout();
+    assert!(
+        plan().contains("With --bulk all.csv the same sessions end sooner: 100 users in 2 bulk calls"),
+        "{}",
+        plan()
+    );
+    let from_outside = format!("plan {}/in.csv --api-url {}", work.root().display(), server.url());
+    let text = work.program(from_outside.split(' ')).exits(0).stdout();
+    assert!(text.contains(&format!("--bulk {}/all.csv", work.root().display())), "{text}");
+    work.write("all.csv", work.read("all.csv").replace("U9,", "U8,"));
+    assert!(!plan().contains("--bulk"), "{}", plan());
+}
+
+#[test]
+fn guards_know_the_users_of_listed_rows() {
+    let own = TokenIdentity::default().user_id;
+    let own_sessions = [5, 6].map(|id| Session::new(id, "T1", &own));
+    let (work, server) = (Workdir::new(), standing_with(4, 2, own_sessions.into(), |_| ()));
+    list(&work, &server, &["-o", "all.csv"]);
+    work.write("keep.txt", "U1\n");
+    // U3 isn't covered.
+    let named = (0..4).flat_map(|user| (0..2).map(move |number| session(user, number)));
+    let named = || [5, 6].into_iter().chain(named.clone()).filter(|named| *named != session(3, 1));
+    work.write("in.csv", rows(named().chain([42])));
+    let guarded = |work: &Workdir| run(work, &server).args(["--protect", "keep.txt"]);
+    let said = guarded(&work).exits(2).stderr();
+    assert!(said.contains("1 row to send names no user"), "{said}");
+    work.write("in.csv", rows(named()));
+    guarded(&work).exits(0);
+    let results = work.results("in.results.csv");
+    assert_eq!((results.count("protected"), results.count("requested"), results.count("revoked")), (4, 4, 1));
+    assert_eq!(server.live_sessions(), [5, 6, session(1, 0), session(1, 1), session(3, 1)]);
+}
+
 #[test]
 fn a_listing_that_may_lack_sessions_is_refused() {
     let (work, server) = (Workdir::new(), standing(3, 2, |_| ()));

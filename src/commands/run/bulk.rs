@@ -9,6 +9,7 @@ use crate::ledger::listing::{Listing, REHEARSAL_HOST};
 use crate::ledger::whole_listing::{ListingExtent, ListingFacts, ListingGap};
 use crate::model::InputSource;
 use crate::output::{WEAKENED, counted};
+use std::fs::DirEntry;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,7 @@ const SHORT: Duration = Duration::from_mins(1);
 pub struct BulkListing {
     path: PathBuf,
     described: Listing,
+    max_age: Duration,
     /// Of the file as it is now.
     pub sha256: String,
     sessions: Arc<CoverageListing>,
@@ -39,20 +41,21 @@ impl BulkListing {
     /// If it can't be read, or may lack sessions of its users.
     pub fn read(path: &Path, settings: &Settings, input: InputHalf<'_>) -> Result<Self, RunError> {
         let described = description(path)?;
+        let (max_age, host) = (settings.input.max_listing_age, host(settings, &described)?);
+        let first_half = first_half(input.content.path());
+        let facts = ListingFacts {
+            input: first_half.as_ref().map(|half| (half, &*input.survey.identity.sha256)),
+            api_host: host.as_deref(),
+            now: wall(),
+            max_age,
+        };
+        let extent = described.extent(&facts).map_err(|gap| refused(path, &gap))?;
         let options = SurveyOptions { most_bytes: Some(settings.input.max_input_size), ..SurveyOptions::default() };
         let opened = Input::open(InputSource::File(path.into()), &std::env::temp_dir());
         let surveyed = opened.and_then(|opened| opened.survey(options, None));
         let (content, survey) = surveyed.map_err(|error| rows::unusable("nothing was sent; ", &error))?;
-        let first_half = first_half(input.content.path());
-        let (sha256, host) = (survey.identity.sha256, host(settings, &described)?);
-        let facts = ListingFacts {
-            sha256: &sha256,
-            input: first_half.as_ref().map(|half| (half, &*input.survey.identity.sha256)),
-            api_host: host.as_deref(),
-            now: wall(),
-            max_age: settings.input.max_listing_age,
-        };
-        let extent = described.extent(&facts).map_err(|gap| refused(path, &gap))?;
+        let sha256 = survey.identity.sha256;
+        described.check_content(&sha256).map_err(|gap| refused(path, &gap))?;
         let mut sessions = CoverageListing::default();
         let halves = match extent {
             ListingExtent::All => vec![&content],
@@ -64,7 +67,15 @@ impl BulkListing {
                 return Err(refused(path, &ListingGap::Incomplete(unclear)));
             }
         }
-        Ok(Self { path: path.into(), described, sha256, sessions: sessions.finish() })
+        Ok(Self { path: path.into(), described, max_age, sha256, sessions: sessions.finish() })
+    }
+
+    /// Fails if it is too old by now, because a question can wait for an answer for hours.
+    ///
+    /// # Errors
+    /// As it says.
+    pub fn check_age(&self) -> Result<(), RunError> {
+        self.described.check_age(wall(), self.max_age).map_err(|gap| refused(&self.path, &gap))
     }
 
     /// Fails if it is a listing of another organization than the token's; `None` if that is unknown.
@@ -109,15 +120,29 @@ pub fn offer(settings: &Settings, input: InputHalf<'_>, rules: &Rules) -> Option
     let InputSource::File(path) = input.content.path() else { return None };
     let is_asked = settings.mode == Mode::Plan || matches!(settings.confirmation, Confirmation::Ask(_));
     let is_long = checks::takes(input.survey.sendable, settings.pace.rate) > SHORT;
-    let listed = first_half(input.content.path()).filter(|_| is_asked && is_long)?;
-    let listing = match &listed.others {
-        Some(others) => path.with_file_name(Path::new(&others.path).file_name()?),
-        None => path.clone(),
-    };
-    let bulk = BulkListing::read(&listing, settings, input).ok()?;
+    if !is_asked || !is_long {
+        return None;
+    }
+    let usable = |listing: PathBuf| Some((BulkListing::read(&listing, settings, input).ok()?, listing));
+    let (bulk, listing) = listings_beside(path).into_iter().find_map(usable)?;
     let mut rules = rules.clone();
     bulk.cover(&mut rules, input.content).ok()?;
     Some((listing, rules))
+}
+
+/// The listings in the input's folder, the youngest first.
+fn listings_beside(input: &Path) -> Vec<PathBuf> {
+    let folder = input.parent().unwrap_or(Path::new(""));
+    let here = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let entries = here.read_dir().into_iter().flatten().flatten();
+    let listing = |entry: DirEntry| {
+        let name = entry.file_name();
+        let listing = folder.join(Listing::described_by(name.to_str()?)?);
+        Some((Listing::of(&listing).ok()??.began_at, listing))
+    };
+    let mut listings: Vec<_> = entries.filter_map(listing).collect();
+    listings.sort_by(|one, other| other.cmp(one));
+    listings.into_iter().map(|(_, listing)| listing).collect()
 }
 
 fn description(path: &Path) -> Result<Listing, RunError> {

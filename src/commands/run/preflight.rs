@@ -215,11 +215,13 @@ impl Preflight {
         Ok(())
     }
 
-    /// Checks that the input hasn't changed since it was confirmed. Rows are compared again when they are sent.
+    /// Checks that the input hasn't changed since it was confirmed, and that the listing of `--bulk` isn't too old meanwhile. Rows
+    /// are compared again when they are sent.
     ///
     /// # Errors
-    /// If it has changed.
+    /// If it has changed, or is too old.
     pub async fn check_unchanged(&self) -> Result<(), RunError> {
+        self.bulk.iter().try_for_each(BulkListing::check_age)?;
         let content = self.content.clone();
         blocking(move || content.check_unchanged()).await.map_err(|error| input_error(&error))
     }
