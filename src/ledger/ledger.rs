@@ -224,6 +224,11 @@ impl Ledger {
         Ok((ledger, changed.flatten()))
     }
 
+    #[must_use]
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
     /// Records events: first the results, then the rows that are about to be sent.
     ///
     /// # Errors

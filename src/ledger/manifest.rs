@@ -15,7 +15,7 @@ use crate::files::atomic::read_regular;
 use crate::files::{during, sha256_hex};
 use crate::model::{
     Change, ChangedBy, Counts, Extra, FIRST_RUNS, FileRole, InputRecord, LAST_RUNS, LeftOutRuns, Remaining, Results,
-    Run, StatusRows, StatusTotals, Subject, Timestamp, Verified, Window,
+    Run, SessionKind, StatusRows, StatusTotals, Subject, Timestamp, Verified, Window,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -182,6 +182,19 @@ impl Manifest {
     #[must_use]
     pub fn is_rehearsal(&self) -> bool {
         self.runs.iter().any(|run| run.rehearsal)
+    }
+
+    /// The kind of sessions that whole users lost, if not all.
+    #[must_use]
+    pub fn only(&self) -> Option<SessionKind> {
+        self.runs.iter().find_map(|run| run.only)
+    }
+
+    /// Whether all listed sessions of everybody who was ended as a whole are in the input (`--bulk`), so that others are new.
+    #[must_use]
+    pub fn ended_listed_users(&self) -> bool {
+        let is_known = self.runs_left_out.is_none() && self.runs.iter().all(|run| !run.whole_users);
+        is_known && self.runs.iter().any(|run| run.bulk.is_some())
     }
 
     pub fn current(&mut self) -> Option<&mut Run> {

@@ -57,8 +57,8 @@ pub use reply::{Answer, Fault, Reply, UNSTATED_PAUSE};
 pub use result_columns::{ColumnValue, RESULT_COLUMNS, ResultColumn};
 pub use row::{Fields, IdentifyBy, InvalidRow, Rejection, Row, SessionTarget, Target, UserTarget};
 pub use run_record::{
-    Approval, CheckMark, Checked, Estimate, Extra, FIRST_RUNS, History, Identity, LAST_RUNS, LeftOutRuns, Pacing,
-    Pause, Run, RunCounts,
+    Approval, CheckMark, Checked, Estimate, Extra, FIRST_RUNS, History, Identity, LAST_RUNS, LeftOutRuns, ListingUsed,
+    Pacing, Pause, Run, RunCounts,
 };
 pub use stop_reason::{StopEntry, StopReason};
 pub use subject::{Change, ChangedBy, Digest, FileCheck, FileRole, FileState, Subject};

@@ -63,6 +63,9 @@ pub struct Run {
     /// `--only`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub only: Option<SessionKind>,
+    /// The listing of `--bulk`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bulk: Option<ListingUsed>,
     /// `--reason`.
     pub reason: Option<String>,
     /// The plan that the run had to match.
@@ -87,6 +90,13 @@ pub struct Run {
     /// Members that this version doesn't know.
     #[serde(flatten)]
     pub extra: Extra,
+}
+
+/// A file that decided who is ended as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListingUsed {
+    pub path: String,
+    pub sha256: String,
 }
 
 /// A run with a plan id sends nothing unless it matches.

@@ -86,6 +86,11 @@ fn covered_users_end_in_bulk_and_everyone_else_row_by_row() {
     let events = work.read("events");
     assert_eq!(events.lines().filter(|line| line.contains(r#""call":1,"bulk":true"#)).count(), 4_180);
     assert!(events.lines().last().is_some_and(|end| end.contains(r#""calls":14,"bulk_calls":4"#)), "{events}");
+    work.program(["report", "in.results.csv"]).exits(0);
+    let page = work.read("in.results.report.html");
+    for fact in ["<dt>Calls</dt><dd>14 (4 bulk)</dd>", "<dt>Listing (--bulk)</dt><dd>all.csv</dd>"] {
+        assert!(page.contains(fact), "{fact}");
+    }
     let results = work.results("in.results.csv");
     assert_eq!((results.count("requested"), results.count("revoked")), (4_180, 10));
     let left: Vec<u64> = (2_090..2_100).map(|user| session(user, 1)).collect();

@@ -92,11 +92,7 @@ fn a_mass_logout_from_the_doctor_to_the_report() {
 
     server.set_alive([session_at(901, "U1", "192.0.2.9")]);
     let verified = typed(verify).exits(0);
-    assert!(
-        verified.stderr().contains("1 session that neither the results nor --before name"),
-        "{}",
-        verified.stderr()
-    );
+    assert!(verified.stderr().contains("1 new session: U1 (1 session from "), "{}", verified.stderr());
     let verified = work.results("suspects.results.verified.csv");
     for row in &verified.records {
         let expected = match (spared(&row.session()), row.get("user_id")) {

@@ -210,7 +210,31 @@ fn a_queue_that_never_ends_costs_bulk_no_proof() {
     work.write("in.csv", format!("team_id,session_id\n{}\n", rows.join("\n")));
     singly(&work, &server).args(["--bulk", "all.csv"]).exits(0);
     assert_eq!((server.live_sessions(), single_calls(&server)), (vec![1_005], 5));
+    let listing = &work.json("in.results.csv.manifest.json")["runs"][0]["bulk"];
+    assert_eq!(listing["sha256"], work.json("all.csv.listing.json")["output"]["sha256"]);
     let verified = work.results("in.results.verified.csv");
     assert!(verified.records.iter().all(|row| row.get("verified") == "gone"));
     assert_eq!(verified.records.iter().filter(|row| row.get("single_call") == "revoked").count(), 4);
+}
+
+/// A run with `--whole-users` may have left sessions on no row, and nobody knows whether they are new. The listing of `--bulk`
+/// knows.
+#[test]
+fn a_session_on_no_row_is_new_only_if_every_user_was_listed() {
+    for (is_bulk, verdict) in [(true, "user_back"), (false, "unproven")] {
+        let (work, server) = standing(2, |_| ());
+        let list = ["list", "-o", "all.csv", "--rate", "unlimited", "--api-url", &server.url()];
+        work.program(list).token(TOKEN).exits(0);
+        let run = || work.run(&server, "in.csv").args(["--rate", "unlimited"]);
+        if is_bulk { run().args(["--bulk", "all.csv"]) } else { run().args(["--whole-users", "--confirm-users", "2"]) }
+            .exits(0);
+        server.set_alive([Session::new(7, "T1", "U0")]);
+        let is_proved = i32::from(!is_bulk);
+        let verify = ["verify", "in.results.csv", "--rate", "unlimited", "--api-url", &server.url()];
+        work.program(verify).token(TOKEN).exits(is_proved);
+        run().args(["--bulk", "all.csv", "--resume", "--then-verify", "1s"]).exits(is_proved);
+        let verified = work.results("in.results.verified.csv");
+        let verdicts: Vec<_> = verified.records.iter().map(|row| row.get("verified")).collect();
+        assert_eq!(verdicts, [verdict, verdict, "gone", "gone"], "{is_bulk}");
+    }
 }

@@ -222,6 +222,7 @@ fn run_of(number: usize) -> Run {
         identify_by: "auto".into(),
         whole_users: false,
         only: None,
+        bulk: None,
         reason: None,
         approval: None,
         rehearsal: false,

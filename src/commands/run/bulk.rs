@@ -7,7 +7,7 @@ use crate::error::RunError;
 use crate::input::{Content, CoverageListing, Covers, Input, InputSummary, Rules, SurveyOptions};
 use crate::ledger::listing::{Listing, REHEARSAL_HOST};
 use crate::ledger::whole_listing::{ListingExtent, ListingFacts, ListingGap};
-use crate::model::InputSource;
+use crate::model::{InputSource, ListingUsed};
 use crate::output::{WEAKENED, counted};
 use std::fs::DirEntry;
 use std::path::{Path, PathBuf};
@@ -68,6 +68,11 @@ impl BulkListing {
             }
         }
         Ok(Self { path: path.into(), described, max_age, sha256, sessions: sessions.finish() })
+    }
+
+    /// For the manifest.
+    pub fn used(&self) -> ListingUsed {
+        ListingUsed { path: self.path.display().to_string(), sha256: self.sha256.clone() }
     }
 
     /// Fails if it is too old by now, because a question can wait for an answer for hours.

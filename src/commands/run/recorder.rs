@@ -13,7 +13,8 @@ use crate::ledger::ledger::{Ledger, NewRun};
 use crate::ledger::paths::RunFiles;
 use crate::ledger::results::CreateError;
 use crate::model::{
-    Columns, ErrorCode, Event, Extra, InputRecord, Pacing, RateChoice, Run, RunCounts, Snapshot, TeamId, Timestamp,
+    Columns, ErrorCode, Event, Extra, InputRecord, ListingUsed, Pacing, RateChoice, Run, RunCounts, Snapshot, TeamId,
+    Timestamp,
 };
 use crate::output::{self, EventLog, Screen};
 
@@ -62,14 +63,14 @@ impl Recorder {
         started: Timestamp,
     ) -> Result<(Self, RunFacts), RunError> {
         let (protections, strict) = (prepared.protections(), prepared.is_strict(settings));
-        let Preflight { content, survey, files, lock, output, .. } = prepared;
+        let Preflight { content, survey, files, lock, output, bulk, .. } = prepared;
         let (Some(files), Some(lock)) = (files, lock) else {
             return Err(RunError::internal("a run without an output was begun"));
         };
         let run_id = run_id(started);
         let new = NewRun {
             tool_version: env!("CARGO_PKG_VERSION"),
-            run: run_of(settings, remote, &run_id, started),
+            run: run_of(settings, remote, bulk.map(|bulk| bulk.used()), &run_id, started),
             started,
             input: input_of(&content, &survey),
             header: survey.header,
@@ -146,7 +147,7 @@ fn input_of(content: &Content, survey: &InputSummary) -> InputRecord {
     }
 }
 
-fn run_of(settings: &Settings, remote: &Remote, run_id: &str, started: Timestamp) -> Run {
+fn run_of(settings: &Settings, remote: &Remote, bulk: Option<ListingUsed>, run_id: &str, started: Timestamp) -> Run {
     let (rate, max_rate) = match settings.pace.rate {
         RateChoice::Auto { max, .. } => ("auto".into(), Some(max.per_minute())),
         RateChoice::Fixed(rate) => (rate.to_string(), None),
@@ -167,6 +168,7 @@ fn run_of(settings: &Settings, remote: &Remote, run_id: &str, started: Timestamp
         identify_by: settings.input.identify_by.as_str().into(),
         whole_users: settings.input.whole_users,
         only: settings.input.only,
+        bulk,
         reason: settings.report.reason.clone(),
         approval: settings.approval.clone(),
         rehearsal: settings.mode == Mode::Rehearsal,

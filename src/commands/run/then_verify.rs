@@ -105,8 +105,8 @@ impl ThenVerify<'_> {
         let (results, verified) = (&*self.facts.files.results, &*verified::beside(&self.facts.files.results));
         let names = &self.settings.columns;
         let concerned = concerned(results, names)?;
-        // What is in no row began after the listing of --bulk.
-        let (is_compared, only) = (self.settings.input.bulk.is_some(), self.settings.input.only);
+        let manifest = open.ledger.manifest();
+        let (is_compared, only) = (manifest.ended_listed_users(), manifest.only());
         let console = self.console;
         let check = Verification { results, verified, names, concerned, is_compared, only, console };
         let mut lister = Lister::with(self.remote.api().client().clone(), &self.settings.remote)?;

@@ -37,10 +37,10 @@ pub fn verify(typed: VerifyArgs, argv: &[OsString], console: &Console) -> Result
     let mut manifest = manifest_of(&files, settings.rehearse)?;
     files.check(&before, &settings, manifest.as_ref())?;
     let names = manifest.as_ref().map(|manifest| manifest.input.columns.names()).unwrap_or_default();
-    let only = manifest.iter().flat_map(|manifest| &manifest.runs).find_map(|run| run.only);
+    let only = manifest.as_ref().and_then(Manifest::only);
+    let is_compared = !before.is_empty() || manifest.as_ref().is_some_and(Manifest::ended_listed_users);
     let mut concerned = concerned(&files.run.results, &names)?;
     let listed = block_on(async {
-        let is_compared = !before.is_empty();
         for listing in before {
             remember(&mut concerned, listing, settings.rehearse).await?;
         }

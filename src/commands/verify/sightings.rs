@@ -39,7 +39,7 @@ pub struct ListingSnapshot {
     unreadable: Unread,
     /// Whether some pages weren't read.
     pub is_incomplete: bool,
-    /// Whether `--before` was given.
+    /// Whether sessions that are neither in the results nor in `--before` are new.
     pub is_compared: bool,
 }
 

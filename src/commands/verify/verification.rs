@@ -23,7 +23,7 @@ pub struct Verification<'a> {
     pub verified: &'a Path,
     pub names: &'a ColumnNames,
     pub concerned: Concerned,
-    /// Whether `--before` was given.
+    /// Whether sessions that are neither in the results nor in `--before` are new.
     pub is_compared: bool,
     /// The kind of sessions that the run ended for whole users, if not all.
     pub only: Option<SessionKind>,
@@ -188,15 +188,18 @@ impl VerifyOutcome {
             }
         }
         if self.totals.new_sessions > 0 {
-            let sessions = counted(self.totals.new_sessions, "session", "sessions");
-            let names =
-                if self.seen.is_compared { "neither the results nor --before name" } else { "the results do not name" };
-            console.note(&format!("users of these records have {sessions} that {names}: {}", self.seen.back_again()));
+            let new = self.totals.new_sessions;
+            let sessions = if self.seen.is_compared {
+                counted(new, "new session", "new sessions")
+            } else {
+                format!("{} that the results do not name", counted(new, "session", "sessions"))
+            };
+            console.note(&format!("users of these records have {sessions}: {}", self.seen.back_again()));
         }
         console.note(&format!("written: {}", file.display()));
         if self.totals.waiting > 0 {
             tracing::error!(
-                "{} requested with --whole-users can't be verified as gone; Slack may still be working on them: verify again in a \
+                "{} requested for whole users can't be verified as gone; Slack may still be working on them: verify again in a \
                  few minutes",
                 counted(self.totals.waiting, "row", "rows")
             );

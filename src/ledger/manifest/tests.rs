@@ -1,7 +1,9 @@
 use super::*;
 use crate::ledger::resume::{Prior, Seal};
 use crate::ledger::testing::{ended, row_of};
-use crate::model::{Approval, BucketKind, CallCounts, IdColumns, Identity, InputMatch, Pacing, RunCounts, Status};
+use crate::model::{
+    Approval, BucketKind, CallCounts, IdColumns, Identity, InputMatch, ListingUsed, Pacing, RunCounts, Status,
+};
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -36,6 +38,7 @@ fn run(run_id: &str) -> Run {
         identify_by: "auto".into(),
         whole_users: false,
         only: None,
+        bulk: None,
         reason: Some("INC-7".into()),
         approval: Some(Approval { plan_id: "1a".repeat(32), approved_by: Some("Dana".into()) }),
         rehearsal: false,
@@ -46,6 +49,23 @@ fn run(run_id: &str) -> Run {
         counts: RunCounts::default(),
         pacing: Pacing { bucket: Some(BucketKind::Org), ..Pacing::default() },
         extra: Extra::new(),
+    }
+}
+
+#[test]
+fn sessions_of_listed_users_that_are_on_no_row_are_new() {
+    let listing = Some(ListingUsed { path: "all.csv".into(), sha256: "0a".repeat(32) });
+    let bulk = |id| Run { bulk: listing.clone(), ..run(id) };
+    let whole = |id, only| Run { whole_users: true, only, ..run(id) };
+    for (runs, are_listed, only) in [
+        (vec![run("a")], false, None),
+        (vec![run("a"), bulk("b")], true, None),
+        (vec![bulk("a"), run("b")], true, None),
+        (vec![bulk("a"), whole("b", None)], false, None),
+        (vec![whole("a", Some(SessionKind::Web)), bulk("b")], false, Some(SessionKind::Web)),
+    ] {
+        let manifest = Manifest { runs, ..Manifest::new("1.2.3", input(3), Path::new("r.csv")) };
+        assert_eq!((manifest.ended_listed_users(), manifest.only()), (are_listed, only), "{:?}", manifest.runs);
     }
 }
 

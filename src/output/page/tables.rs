@@ -135,12 +135,16 @@ fn run_row(run: &PageRun<'_>, rows: u64) -> RunRow {
         started: moment(run.started),
         took: run.ended.map(|ended| format_duration(between(run.started, ended))).unwrap_or_default(),
         rows: Number(rows),
-        calls: counted(|counts| match counts.bulk_calls {
-            0 => thousands(counts.calls),
-            bulk => format!("{} ({} bulk)", thousands(counts.calls), thousands(bulk)),
-        }),
+        calls: counted(by_method),
         rate_limited: counted(|counts| thousands(counts.rate_limited)),
         exit: exit(run.exit_code).unwrap_or_default(),
+    }
+}
+
+fn by_method(counts: CallCounts) -> String {
+    match counts.bulk_calls {
+        0 => thousands(counts.calls),
+        bulk => format!("{} ({} bulk)", thousands(counts.calls), thousands(bulk)),
     }
 }
 
@@ -156,8 +160,10 @@ pub fn facts(input: &PageInput<'_>) -> Vec<(&'static str, String)> {
     let record = last.and_then(|run| run.record);
     let input_record = input.manifest.as_ref().map(|manifest| manifest.input);
     let at_work = input.runs.iter().filter_map(|run| Some(between(run.started, run.ended?))).sum::<Duration>();
-    let records = input.runs.iter().filter_map(|run| run.record);
-    let paused = records.map(|run| duration(run.counts.paused_seconds)).sum::<Duration>();
+    let records = || input.runs.iter().filter_map(|run| run.record);
+    let paused = records().map(|run| duration(run.counts.paused_seconds)).sum::<Duration>();
+    let mut calls = CallCounts::default();
+    records().for_each(|run| calls.add(run.counts.calls));
     let learnt = record.and_then(|run| run.pacing.learnt_per_minute);
     let answers = [
         ("Input", input_record.map(|input| format!("{}, {}", input.path, counted(input.rows, "row", "rows")))),
@@ -166,6 +172,8 @@ pub fn facts(input: &PageInput<'_>) -> Vec<(&'static str, String)> {
         ("Started (UTC)", first.map(|run| moment(run.started))),
         ("Ended (UTC)", last.and_then(|run| run.ended).map(moment)),
         ("Run time", (!at_work.is_zero()).then(|| format_duration(at_work))),
+        ("Calls", record.map(|_| by_method(calls))),
+        ("Listing (--bulk)", record.and_then(|run| Some(run.bulk.as_ref()?.path.clone()))),
         ("Paused for the rate limit", (!paused.is_zero()).then(|| format_duration(paused))),
         ("Rate (--rate)", record.map(rate_setting)),
         ("Rate limit found", learnt.map(|found| format!("{}/min", rate(found)))),

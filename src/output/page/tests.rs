@@ -28,6 +28,7 @@ fn run(run_id: &str, started: i64, ended: Option<i64>) -> Run {
         identify_by: "auto".into(),
         whole_users: false,
         only: None,
+        bulk: None,
         reason: Some("INC-1".into()),
         approval: None,
         rehearsal: false,
