@@ -98,6 +98,23 @@ fn covered_users_end_in_bulk_and_everyone_else_row_by_row() {
     assert!(!work.exists("in.results.remaining.csv"));
 }
 
+/// The numbers of an incident: 10,000 sessions of 4,000 users, 3,800 of whom have no other session; the others have 212 of them.
+#[test]
+fn ten_thousand_sessions_end_in_five_bulk_calls_and_212_single_ones_with_proof() {
+    let has = |user: u64| if user < 2_188 || (3_800..3_812).contains(&user) { 3 } else { 2 };
+    let ids = |user: u64| (0..has(user)).map(move |number| session(user, number));
+    let owned = |user: u64| ids(user).map(move |id| Session::new(id, "T1", &format!("U{user}")));
+    let (work, server) = (Workdir::new(), standing_with(0, 0, (0..4_000).flat_map(owned).collect(), |_| ()));
+    list(&work, &server, &["-o", "all.csv"]);
+    let others: Vec<u64> = (3_800..4_000).map(|user| session(user, has(user) - 1)).collect();
+    work.write("in.csv", rows((0..4_000).flat_map(ids).filter(|id| !others.contains(id))));
+    run(&work, &server).args(["--then-verify", "10s"]).exits(0);
+    assert_eq!((sizes(&server), singles(&server)), (vec![1, 1_000, 1_000, 1_000, 799], 212));
+    assert_eq!(server.live_sessions(), others, "no session ended that was alive before and isn't in the input");
+    let verified = work.results("in.results.verified.csv");
+    assert!(verified.records.len() == 10_000 && verified.records.iter().all(|row| row.get("verified") == "gone"));
+}
+
 #[test]
 fn the_others_of_a_listing_complete_it() {
     let (work, server) = (Workdir::new(), standing(3, 2, |_| ()));

@@ -1,7 +1,8 @@
 //! Checks before the question and the first call: the input, the files, and where to start.
 
+mod guards;
+
 use super::bulk::{self, BulkListing, InputHalf};
-use super::remote::Remote;
 use super::{output_paths, resume_notice};
 use crate::cli::{Existing, Mode, Settings};
 use crate::commands::outputs::acquire;
@@ -10,17 +11,15 @@ use crate::commands::waiting::blocking;
 use crate::engine::bulk_calls;
 use crate::error::RunError;
 use crate::input::{
-    Content, Covers, EarlierInput, Input, InputError, InputMatch, InputSummary, Protection, Rules, SurveyOptions,
-    WholeUsers,
+    Content, Covers, EarlierInput, Input, InputError, InputMatch, InputSummary, Rules, SurveyOptions, WholeUsers,
 };
 use crate::ledger::journal::Lock;
-use crate::ledger::manifest::{self, Protections};
+use crate::ledger::manifest;
 use crate::ledger::paths::RunFiles;
 use crate::ledger::preflight::{InputFacts, Output, PreflightError, PreviousRun};
 use crate::ledger::resume::{NewRunReason, OnExisting, ResumeRequest, Start};
-use crate::model::{AUDIT_ENTRIES, Carried, EmailAddress, InputSource, PossiblySent, SessionKind, Timestamp, UserId};
+use crate::model::{AUDIT_ENTRIES, Carried, InputSource, PossiblySent, SessionKind, Timestamp};
 use crate::output;
-use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -142,76 +141,27 @@ impl Preflight {
         again.map_err(|error| input_error(&error))
     }
 
-    /// Protects what the resumed run did. Returns whether any of it is new.
-    fn inherit_protections(&mut self) -> bool {
-        let Some(Protections { users, users_of_addresses, sessions, .. }) = &self.output.inherited else {
-            return false;
-        };
-        self.rules.protection.add(users, users_of_addresses, sessions)
-    }
-
     /// Who is ended as a whole.
     fn decide_methods(&mut self, settings: &Settings) -> Result<(), RunError> {
         let input = InputHalf { content: &self.content, survey: &self.survey };
         match &settings.input.bulk {
-            _ if settings.input.whole_users => {
-                let are_found = protect_users_of_sessions(&mut self.rules, &self.survey);
-                return if are_found { self.survey_again() } else { Ok(()) };
+            Some(path) => {
+                self.bulk = Some(BulkListing::read(path, settings, input)?);
+                self.survey_again()?;
+                self.bulk.iter().for_each(|bulk| bulk.warn_of_unknown_users(&self.rules, &self.survey));
             }
-            Some(path) => self.bulk = Some(BulkListing::read(path, settings, input)?),
+            None if settings.input.whole_users => {
+                if guards::protect_users_of_sessions(&mut self.rules, &self.survey) {
+                    self.survey_again()?;
+                }
+            }
             None => {
                 if let Some((listing, rules)) = bulk::offer(settings, input, &self.rules) {
                     let (_, survey) = self.survey_by(rules)?;
                     self.bulk_offer = Some((listing, survey));
                 }
-                return Ok(());
             }
         }
-        self.survey_again()?;
-        self.bulk.iter().for_each(|bulk| bulk.warn_of_unknown_users(&self.rules, &self.survey));
-        Ok(())
-    }
-
-    /// Protects the sessions of the token's own user, unless `--allow-self` was given, and those of token owners in
-    /// the resumed run. Rows without a user can't be recognized.
-    ///
-    /// # Errors
-    /// If the input can't be read again, or the listing is of another organization.
-    pub fn protect_own_users(&mut self, settings: &Settings, remote: &Remote) -> Result<(), RunError> {
-        if settings.mode != Mode::Run {
-            return Ok(());
-        }
-        self.bulk.iter().try_for_each(|bulk| bulk.check_organization(remote.organization()))?;
-        let protection = &mut self.rules.protection;
-        protection.own_users.extend(self.output.inherited.iter().flat_map(|inherited| &inherited.own_users).cloned());
-        // If it is unknown, the introduction has refused the run or explained why it continues.
-        let own = remote.user().cloned();
-        if settings.safety.allow_self { &mut protection.not_covered } else { &mut protection.own_users }.extend(own);
-        let has_rows_of_users = self.survey.without_user < self.survey.sendable;
-        if self.bulk.is_some() || (has_rows_of_users && !protection.own_users.is_empty()) {
-            self.survey_again()?;
-        }
-        Ok(())
-    }
-
-    /// The e-mail addresses of `--protect`.
-    #[must_use]
-    pub fn addresses(&self) -> &BTreeSet<EmailAddress> {
-        &self.rules.protection.addresses
-    }
-
-    /// Protects the users of the addresses.
-    ///
-    /// # Errors
-    /// If the input can't be read again.
-    pub fn protect_users(&mut self, settings: &Settings, users: BTreeSet<UserId>) -> Result<(), RunError> {
-        self.rules.protection.users_of_addresses.extend(users);
-        self.survey_again()?;
-        resume_notice::warn_of_idle_protection(
-            settings.safety.protect.as_deref(),
-            &self.rules.protection,
-            &self.survey,
-        );
         Ok(())
     }
 
@@ -234,36 +184,12 @@ impl Preflight {
         whole.as_ref().map_or(*sendable, |whole| bulk_calls(whole).max(sendable - whole.rows))
     }
 
-    /// Number of rows to send without a user, which may belong to a protected user.
-    #[must_use]
-    pub fn unowned(&self) -> u64 {
-        let Protection { users, addresses, users_of_addresses, .. } = &self.rules.protection;
-        if users.is_empty() && addresses.is_empty() && users_of_addresses.is_empty() {
-            0
-        } else {
-            self.survey.without_user
-        }
-    }
-
     /// Whether `not_found` counts as a failure. The ids of the audit log are probably those of Slack's listing, but
     /// this is unproven, so for its sessions `not_found` isn't success.
     #[must_use]
     pub fn is_strict(&self, settings: &Settings) -> bool {
         let is_from_audit = self.survey.header.iter().any(|column| column == AUDIT_ENTRIES);
         settings.safety.strict || (is_from_audit && !settings.safety.no_strict)
-    }
-
-    /// The protections for this run and those that resume it.
-    pub fn protections(&self) -> Protections {
-        let Protection { users, sessions, addresses, users_of_addresses, own_users, .. } = &self.rules.protection;
-        let inherited = self.output.inherited.iter().flat_map(|inherited| &inherited.addresses);
-        Protections {
-            users: users.iter().cloned().collect(),
-            sessions: sessions.iter().copied().collect(),
-            addresses: addresses.iter().chain(inherited).cloned().collect(),
-            users_of_addresses: users_of_addresses.iter().cloned().collect(),
-            own_users: own_users.iter().cloned().collect(),
-        }
     }
 }
 
@@ -288,33 +214,7 @@ fn input_error(error: &InputError) -> RunError {
 
 fn rules(settings: &Settings) -> Result<Rules, RunError> {
     let covers = if settings.input.whole_users { Covers::Everybody } else { Covers::Nobody };
-    let mut protection = Protection::default();
-    if let Some(path) = &settings.safety.protect {
-        let trouble = |error: String| {
-            let what = format!("can't use --protect {}: {error}", path.display());
-            RunError::input(what, "give a file of user ids, e-mail addresses and session ids, one a line")
-        };
-        let content = std::fs::read(path).map_err(|error| trouble(error.to_string()))?;
-        protection.protect(&content).map_err(|error| trouble(error.to_string()))?;
-    }
-    Ok(Rules { identify: settings.input.identify_by, covers, protection, ..Rules::default() })
-}
-
-/// A protected session would end with its user's others, so whole users are protected through it. True where there are
-/// such users.
-fn protect_users_of_sessions(rules: &mut Rules, survey: &InputSummary) -> bool {
-    let Some(whole) = &survey.whole else { return false };
-    let found: HashSet<_> = whole.protected.iter().map(|(session, _)| session).collect();
-    let unseen = rules.protection.sessions.len() - found.len();
-    if unseen > 0 {
-        tracing::warn!(
-            target: output::WEAKENED,
-            "{} of --protect stand on no row of the input, so their users are not known and not protected: name the users",
-            output::counted(unseen as u64, "session id", "session ids")
-        );
-    }
-    rules.protection.users_of_sessions = whole.protected.iter().map(|(_, user)| user.clone()).collect();
-    !rules.protection.users_of_sessions.is_empty()
+    Ok(Rules { identify: settings.input.identify_by, covers, protection: guards::named(settings)?, ..Rules::default() })
 }
 
 /// Where a copy of the input is kept: beside the output if a file is unpacked, else with the temporary files.
