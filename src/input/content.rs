@@ -87,6 +87,7 @@ impl Content {
     /// If the input can't be read again.
     pub fn add_to(&self, listing: &mut CoverageListing) -> Result<u64, InputError> {
         let (rules, mut unclear) = (Rules { identify: Identify::User, ..Rules::default() }, 0);
+        listing.expect(self.indexed.index.rows());
         self.each_record(|record| {
             let target = rules.validate(self.header(), record);
             match target.as_ref().map(|target| (target.session(), target.user(), target.team())) {

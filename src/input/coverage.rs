@@ -25,6 +25,11 @@ pub struct CoverageListing {
 }
 
 impl CoverageListing {
+    /// Makes room for so many more rows.
+    pub(super) fn expect(&mut self, rows: u64) {
+        self.rows.reserve_exact(usize::try_from(rows).unwrap_or(0));
+    }
+
     pub fn add(&mut self, session: SessionId, user: &UserId, team: &TeamId) {
         let (user, team) = (self.interner.intern(user.as_str()), self.interner.intern(team.as_str()));
         self.rows.push(CoverageEntry { session: session.get(), user, team });
@@ -68,7 +73,9 @@ impl CoverageMarks {
     /// The covered users, without those for whom `is_guarded` holds.
     pub(super) fn into_coverage(self, is_guarded: impl Fn(&UserId) -> bool) -> Coverage {
         let Self { listed, named } = self;
-        let mut users: HashSet<PackedId> = listed.rows.iter().map(|row| row.user).collect();
+        // Those of the input only: a listing may have a hundred times as many.
+        let at = |place: u64| usize::try_from(place).ok().and_then(|place| listed.rows.get(place));
+        let mut users: HashSet<PackedId> = named.iter().filter_map(at).map(|row| row.user).collect();
         for (place, row) in listed.rows.iter().enumerate() {
             if !named.contains(place as u64) {
                 users.remove(&row.user);

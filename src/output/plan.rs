@@ -85,13 +85,17 @@ pub fn plan_text(facts: &PlanFacts, zone: &TimeZone, width: Option<usize>) -> St
 }
 
 /// The id that can be approved, and what it doesn't say by itself.
-fn identity(plan: &PlanIdentity) -> [String; 2] {
+fn identity(plan: &PlanIdentity) -> impl Iterator<Item = String> {
     let place = match &plan.organization {
         Some(organization) => format!("in {}", clean(organization)),
         None => "in any organization, because none is known".into(),
     };
     let protected = counted(plan.protect_ids as u64, "id", "ids");
-    [format!("{:<11} {}", "plan id", plan.plan_id), format!("{:<11} {place}, with {protected} in --protect", "")]
+    let listing =
+        plan.listing_sha256.as_ref().map(|sha256| format!("{:<11} and the listing with SHA-256 {sha256}", ""));
+    let lines =
+        [format!("{:<11} {}", "plan id", plan.plan_id), format!("{:<11} {place}, with {protected} in --protect", "")];
+    lines.into_iter().chain(listing)
 }
 
 /// Which identifier goes beside `session_id`.

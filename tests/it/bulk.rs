@@ -327,6 +327,7 @@ fn a_plan_offers_the_listing_beside_the_input_and_a_run_never_uses_it_unasked() 
     assert_eq!((&single["bulk_offer"]["users"], &single["bulk"]), (&200.into(), &serde_json::Value::Null));
     assert_eq!((&bulk["bulk"]["users"], &bulk["users_to_confirm"]), (&200.into(), &200.into()));
     assert_ne!(single["plan_id"], bulk["plan_id"]);
+    assert_eq!(bulk["listing_sha256"], work.json("others.csv.listing.json")["output"]["sha256"]);
 
     let id = bulk["plan_id"].as_str().expect("an id");
     let unlike = work.run(&server, "in.csv").args(["--plan-id", id]).exits(2).stderr();

@@ -62,10 +62,11 @@ fn other_plan(planned: &str, here: &PlanParts, rows: u64) -> RunError {
     }
     let what = format!(
         "{planned_text}: its input, its columns, its --protect, its --bulk listing or its organization differ. Here the input has SHA-256 {} and {}, \
-         --protect names {}, and the organization is {}",
+         --protect names {}, the SHA-256 of the listing is {}, and the organization is {}",
         here.content_sha256,
         counted(rows, "row", "rows"),
         counted(here.protections.ids() as u64, "id", "ids"),
+        here.bulk.as_deref().unwrap_or("none"),
         here.organization.as_deref().unwrap_or("unknown")
     );
     RunError::input(what, "nothing was sent; compare with the lines that `plan` printed, or have the new plan approved")
@@ -76,6 +77,7 @@ pub(super) fn identity(plan: &PlanParts) -> PlanIdentity {
     PlanIdentity {
         plan_id: plan.id(),
         content_sha256: plan.content_sha256.clone(),
+        listing_sha256: plan.bulk.clone(),
         protect_ids: plan.protections.ids(),
         organization: plan.organization.clone(),
     }

@@ -98,6 +98,9 @@ pub struct PlanIdentity {
     pub plan_id: String,
     /// Of the input, decompressed.
     pub content_sha256: String,
+    /// Of the listing of `--bulk`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listing_sha256: Option<String>,
     /// The user ids, session ids and addresses that `--protect` names.
     pub protect_ids: usize,
     /// The token's organization or workspace; `None` without a token.

@@ -42,6 +42,7 @@ fn facts() -> PlanFacts {
         identity: Some(PlanIdentity {
             plan_id: "1a".repeat(32),
             content_sha256: "2b".repeat(32),
+            listing_sha256: None,
             protect_ids: 2,
             organization: None,
         }),
@@ -170,11 +171,13 @@ fn whole_users_are_shown_as_calls_with_a_warning() {
 #[test]
 fn the_plan_of_a_bulk_run_shows_both_ways() {
     let plan = BulkPlan { listing: Some("all.csv".into()), users: 3_800, calls: 5, sessions: 212 };
-    let facts = PlanFacts { by_team: 10_000, bulk: Some(plan.clone()), users_to_confirm: Some(3_800), ..facts() };
+    let mut facts = PlanFacts { by_team: 10_000, bulk: Some(plan.clone()), users_to_confirm: Some(3_800), ..facts() };
+    facts.identity.iter_mut().for_each(|identity| identity.listing_sha256 = Some("3c".repeat(32)));
     let text = plan_text(&facts, &TimeZone::UTC, None);
     for want in [
         "to send     10,000 rows, 9,788 of them with their users by admin.users.session.resetBulk\n",
         "time        9m 36s at 20/min",
+        &format!("with 2 ids in --protect\n            and the listing with SHA-256 {}\n", "3c".repeat(32)),
         "3,800 users in 5 bulk calls and 212 sessions one by one: about 9m 36s. Without --bulk: about 8h 19m. Sessions of these users \
          that began after all.csv was listed end too. Slack queues it; verify proves it. --confirm-users 3800 confirms the number.\n",
     ] {
