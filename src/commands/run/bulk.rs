@@ -4,7 +4,7 @@ use crate::cli::{Confirmation, Mode, Settings};
 use crate::commands::{checks, connection, rows};
 use crate::engine::clock::wall;
 use crate::error::RunError;
-use crate::input::{Content, CoverageListing, Covers, Input, InputSummary, Rules, SurveyOptions};
+use crate::input::{Content, CoverageListing, Covers, Input, InputError, InputSummary, Rules, SurveyOptions};
 use crate::ledger::listing::{Listing, REHEARSAL_HOST};
 use crate::ledger::whole_listing::{ListingExtent, ListingFacts, ListingGap};
 use crate::model::{InputSource, ListingUsed};
@@ -41,32 +41,22 @@ impl BulkListing {
     /// If it can't be read, or may lack sessions of its users.
     pub fn read(path: &Path, settings: &Settings, input: InputHalf<'_>) -> Result<Self, RunError> {
         let described = description(path)?;
-        let (max_age, host) = (settings.input.max_listing_age, host(settings, &described)?);
-        let first_half = first_half(input.content.path());
-        let facts = ListingFacts {
-            input: first_half.as_ref().map(|half| (half, &*input.survey.identity.sha256)),
-            api_host: host.as_deref(),
-            now: wall(),
-            max_age,
-        };
-        let extent = described.extent(&facts).map_err(|gap| refused(path, &gap))?;
-        let options = SurveyOptions { most_bytes: Some(settings.input.max_input_size), ..SurveyOptions::default() };
-        let opened = Input::open(InputSource::File(path.into()), &std::env::temp_dir());
-        let surveyed = opened.and_then(|opened| opened.survey(options, None));
-        let (content, survey) = surveyed.map_err(|error| rows::unusable("nothing was sent; ", &error))?;
+        let extent = extent(path, &described, settings, input)?;
+        let (content, survey) = surveyed(path, settings)?;
         let sha256 = survey.identity.sha256;
         described.check_content(&sha256).map_err(|gap| refused(path, &gap))?;
         let mut sessions = CoverageListing::default();
-        let halves = match extent {
-            ListingExtent::All => vec![&content],
-            ListingExtent::AllButInput => vec![&content, input.content],
+        let halves: &[&Content] = match extent {
+            ListingExtent::All => &[&content],
+            ListingExtent::AllButInput => &[&content, input.content],
         };
         for half in halves {
-            let unclear = half.add_to(&mut sessions).map_err(|error| rows::unusable("nothing was sent; ", &error))?;
+            let unclear = half.add_to(&mut sessions).map_err(|error| unreadable(&error))?;
             if unclear > 0 {
                 return Err(refused(path, &ListingGap::Incomplete(unclear)));
             }
         }
+        let max_age = settings.input.max_listing_age;
         Ok(Self { path: path.into(), described, max_age, sha256, sessions: sessions.finish() })
     }
 
@@ -96,9 +86,8 @@ impl BulkListing {
     /// # Errors
     /// If the input can't be read again.
     pub fn cover(&self, rules: &mut Rules, content: &Content) -> Result<(), RunError> {
-        let coverage = content.coverage(&self.sessions, rules);
-        rules.covers =
-            Covers::Listed(Arc::new(coverage.map_err(|error| rows::unusable("nothing was sent; ", &error))?));
+        let coverage = content.coverage(&self.sessions, rules).map_err(|error| unreadable(&error))?;
+        rules.covers = Covers::Listed(Arc::new(coverage));
         Ok(())
     }
 
@@ -168,6 +157,29 @@ fn description(path: &Path) -> Result<Listing, RunError> {
     }
 }
 
+/// What the listing holds, by its description.
+fn extent(
+    path: &Path,
+    described: &Listing,
+    settings: &Settings,
+    input: InputHalf<'_>,
+) -> Result<ListingExtent, RunError> {
+    let (first_half, host) = (first_half(input.content.path()), host(settings, described)?);
+    let facts = ListingFacts {
+        input: first_half.as_ref().map(|half| (half, &*input.survey.identity.sha256)),
+        api_host: host.as_deref(),
+        now: wall(),
+        max_age: settings.input.max_listing_age,
+    };
+    described.extent(&facts).map_err(|gap| refused(path, &gap))
+}
+
+fn surveyed(path: &Path, settings: &Settings) -> Result<(Content, InputSummary), RunError> {
+    let options = SurveyOptions { most_bytes: Some(settings.input.max_input_size), ..SurveyOptions::default() };
+    let opened = Input::open(InputSource::File(path.into()), &std::env::temp_dir());
+    opened.and_then(|opened| opened.survey(options, None)).map_err(|error| unreadable(&error))
+}
+
 /// What is known of the input as a listing. One that can't be read isn't the first half of anything.
 fn first_half(input: &InputSource) -> Option<Listing> {
     match input {
@@ -187,6 +199,10 @@ fn host(settings: &Settings, listing: &Listing) -> Result<Option<String>, RunErr
 
 fn flag(path: &Path) -> String {
     format!("--bulk {}", path.display())
+}
+
+fn unreadable(error: &InputError) -> RunError {
+    rows::unusable("nothing was sent; ", error)
 }
 
 fn refused(path: &Path, gap: &ListingGap) -> RunError {
