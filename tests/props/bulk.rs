@@ -219,7 +219,8 @@ fn policy(survey: &InputSummary, pace: Pace, canary: bool, dice: &mut Dice) -> P
     let (rows, users) = survey.whole.as_ref().map_or((0, 0), |whole| (whole.rows, whole.users));
     Policy {
         pace,
-        bucket: BucketPolicy::Org,
+        bucket: dice.pick(&[BucketPolicy::Org, BucketPolicy::Auto, BucketPolicy::Team]),
+        workspaces: survey.addressed.iter().map(|(team, rows)| (team.clone(), *rows)).collect(),
         retries: 20,
         canary,
         workers: None,
