@@ -28,19 +28,27 @@ enum DetectionState {
     Known(BucketKind),
     /// No useful 429 so far.
     Waiting,
-    /// A row of `limited` got a 429; a row of another workspace is needed.
+    /// A row of a workspace got a 429; a row of another one is needed.
     Looking {
-        limited: TeamId,
+        refusal: Refusal,
         accepted: u32,
         asked: Option<TeamId>,
         without_rows: HashSet<TeamId>,
     },
     /// The probe is in flight.
     Testing {
-        limited: TeamId,
+        refusal: Refusal,
         accepted: u32,
         line: u64,
     },
+}
+
+/// The 429 whose pause is probed.
+#[derive(Debug, Clone)]
+struct Refusal {
+    limited: TeamId,
+    sent_at: Duration,
+    pause: Duration,
 }
 
 #[derive(Debug)]
@@ -52,8 +60,8 @@ pub(super) struct Detection {
     paused: HashMap<Option<TeamId>, Duration>,
 }
 
-fn looking(limited: TeamId, accepted: u32) -> DetectionState {
-    DetectionState::Looking { limited, accepted, asked: None, without_rows: HashSet::new() }
+fn looking(refusal: Refusal, accepted: u32) -> DetectionState {
+    DetectionState::Looking { refusal, accepted, asked: None, without_rows: HashSet::new() }
 }
 
 impl Detection {
@@ -100,15 +108,19 @@ impl Detection {
         if let Some(team) = job.addressed_team() {
             self.recent.take_back(sent_at, team);
         }
-        let would_tell = is_pause_of_a_window(common, latency, now) || chance(common, latency) <= TOO_MUCH_BY_CHANCE;
-        if let (DetectionState::Waiting, Some(team), true) = (&self.state, job.addressed_team(), would_tell) {
-            self.state = looking(team.clone(), 0);
+        let (DetectionState::Waiting, Some(team)) = (&self.state, job.addressed_team()) else { return };
+        let pause = common.paused_until().saturating_sub(now);
+        let refusal = Refusal { limited: team.clone(), sent_at, pause };
+        if refusal.chance(common, now, now + latency) <= TOO_MUCH_BY_CHANCE {
+            self.state = looking(refusal, 0);
         }
     }
 
     /// The index in the common queue of a row to be sent as a probe, if one is due.
     pub fn test_row(&mut self, common: &RateBucket, left_of: &HashMap<TeamId, u64>, now: Duration) -> Option<usize> {
-        let DetectionState::Looking { limited, asked, without_rows, .. } = &self.state else { return None };
+        let DetectionState::Looking { refusal: Refusal { limited, .. }, asked, without_rows, .. } = &self.state else {
+            return None;
+        };
         if now >= common.gate.paused_until() {
             self.state = DetectionState::Waiting;
             return None;
@@ -132,8 +144,8 @@ impl Detection {
     }
 
     pub fn start_test(&mut self, line: u64) {
-        if let DetectionState::Looking { limited, accepted, .. } = &self.state {
-            self.state = DetectionState::Testing { limited: limited.clone(), accepted: *accepted, line };
+        if let DetectionState::Looking { refusal, accepted, .. } = &self.state {
+            self.state = DetectionState::Testing { refusal: refusal.clone(), accepted: *accepted, line };
         }
     }
 
@@ -155,8 +167,7 @@ impl Detection {
     /// Handles the answer to the call for `line`, which may be the probe; `accepted` is `None` if it is inconclusive.
     /// Returns the kind once it is known.
     ///
-    /// A single bucket may have got a token while the probe was in flight. Unless the pause rules that out, so many
-    /// probes have to be accepted that coincidence would accept all of them in one of a hundred runs.
+    /// So many probes have to be accepted that a single bucket would accept all of them in one of a hundred runs.
     pub fn on_answer(
         &mut self,
         line: u64,
@@ -165,7 +176,7 @@ impl Detection {
         now: Duration,
         common: &RateGate,
     ) -> Option<BucketKind> {
-        let DetectionState::Testing { limited, line: tested, accepted: before } = &self.state else { return None };
+        let DetectionState::Testing { refusal, line: tested, accepted: before } = &self.state else { return None };
         if *tested != line {
             return None;
         }
@@ -173,8 +184,10 @@ impl Detection {
             self.state = DetectionState::Waiting;
             return None;
         };
-        if accepted && before + 1 < tests_wanted(common, sent_at, now) {
-            self.state = looking(limited.clone(), before + 1);
+        let wanted = tests_wanted(refusal.chance(common, sent_at, now));
+        if accepted && wanted.is_none_or(|wanted| before + 1 < wanted) {
+            let next = wanted.map(|_| looking(refusal.clone(), before + 1));
+            self.state = next.unwrap_or(DetectionState::Waiting);
             return None;
         }
         let kind = if accepted { BucketKind::Team } else { BucketKind::Org };
@@ -184,7 +197,10 @@ impl Detection {
 
     /// The workspace to request a row of for a probe: the one with the fewest calls.
     pub fn request_row(&mut self, queue: &VecDeque<Job>, left_of: &HashMap<TeamId, u64>) -> Option<TeamId> {
-        let DetectionState::Looking { limited, asked: None, without_rows, .. } = &self.state else { return None };
+        let DetectionState::Looking { refusal: Refusal { limited, .. }, asked: None, without_rows, .. } = &self.state
+        else {
+            return None;
+        };
         // An available row only waits for the limit of the run.
         if self.best_row(queue, limited).is_some() {
             return None;
@@ -216,24 +232,48 @@ impl Detection {
     }
 }
 
-/// Whether the pause rules out that a token arrives while a probe is in flight. The two usual fixed pauses (slack.md,
-/// "Rate limits") show nothing.
-fn is_pause_of_a_window(common: &RateGate, latency: Duration, now: Duration) -> bool {
-    let pause = common.paused_until().saturating_sub(now);
-    pause > 2 * latency + WHOLE_SECONDS && !FIXED_PAUSES.contains(&pause.as_secs())
-}
-
-/// The probability that a single token bucket accepts a row during its pause: about rate times latency.
-fn chance(common: &RateGate, latency: Duration) -> f64 {
-    let rate = common.per_minute().unwrap_or(0.0);
-    rate / MINUTE.as_secs_f64() * latency.as_secs_f64()
-}
-
-fn tests_wanted(common: &RateGate, sent_at: Duration, now: Duration) -> u32 {
-    let latency = now.saturating_sub(sent_at);
-    if is_pause_of_a_window(common, latency, sent_at) {
-        return 1;
+impl Refusal {
+    /// The probability that a single bucket accepts a probe sent at `sent_at` and answered at `now`: about its rate times the time
+    /// in which it may have got a token, which its pause doesn't rule out. The usual fixed pauses (slack.md, "Rate limits") rule
+    /// out nothing.
+    fn chance(&self, common: &RateGate, sent_at: Duration, now: Duration) -> f64 {
+        let latency = now.saturating_sub(sent_at);
+        let filling = if FIXED_PAUSES.contains(&self.pause.as_secs()) {
+            now.saturating_sub(self.sent_at)
+        } else if self.pause > 2 * latency + WHOLE_SECONDS {
+            return 0.0;
+        } else {
+            latency
+        };
+        common.per_minute().unwrap_or(0.0) / MINUTE.as_secs_f64() * filling.as_secs_f64()
     }
-    let chance = chance(common, latency);
-    (1..MOST_TESTS).find(|&tests| chance.powi(tests.cast_signed()) < RIGHT_BY_CHANCE).unwrap_or(MOST_TESTS)
+}
+
+/// How many probes have to be accepted; `None` if that many would show nothing.
+fn tests_wanted(chance: f64) -> Option<u32> {
+    (1..=MOST_TESTS).find(|&tests| chance.powi(tests.cast_signed()) < RIGHT_BY_CHANCE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::rate_gate::Pace;
+
+    /// A bucket that fills once a second, and a 429 for a call sent at zero.
+    fn wanted(pause: u64, sent_at: u64, latency_ms: u64) -> Option<u32> {
+        let common = RateGate::new(Pace::Every(Duration::from_secs(1)));
+        let refusal = Refusal { limited: TeamId::parse("T0001").unwrap(), sent_at: Duration::ZERO, pause: Duration::from_secs(pause) };
+        let sent_at = Duration::from_secs(sent_at);
+        tests_wanted(refusal.chance(&common, sent_at, sent_at + Duration::from_millis(latency_ms)))
+    }
+
+    #[test]
+    fn the_longer_a_single_bucket_had_to_fill_the_more_probes_are_wanted() {
+        // The pause of a window: it rules a token out, also later.
+        assert_eq!((wanted(57, 0, 50), wanted(57, 5, 50)), (Some(1), Some(1)));
+        // The pause of a bucket: only while the probe is in flight.
+        assert_eq!((wanted(1, 0, 50), wanted(1, 0, 300), wanted(1, 0, 900)), (Some(2), Some(4), None));
+        // The same pause whatever happened: a token may have come long before.
+        assert_eq!((wanted(60, 0, 50), wanted(30, 0, 50), wanted(60, 3, 50)), (Some(2), Some(2), None));
+    }
 }
