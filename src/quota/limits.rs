@@ -112,7 +112,10 @@ impl ClockPair {
         };
         LimitNews {
             may_call: news.may_call,
-            paused_until: now + Duration::from_millis(news.closed_for),
+            paused_until: match news.closed_for {
+                0 => Duration::ZERO,
+                left => now + Duration::from_millis(left),
+            },
             sent: news.sent.iter().map(|at| self.at_of(*at)).collect(),
             answers: news.answers.iter().map(answer).collect(),
             rate: news.rate,
