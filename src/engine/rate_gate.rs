@@ -141,7 +141,7 @@ impl RateGate {
     pub fn report(&mut self, now: Duration, wants_call: bool, rows_left: u64) -> Option<LimitReport> {
         let answers = self.shared.as_mut()?.begin_report(now, wants_call)?;
         let rate = match &self.algorithm {
-            Algorithm::Auto { estimator, .. } => Some((estimator.estimate(), self.last_refusal.is_some())),
+            Algorithm::Auto { estimator, .. } => Some((estimator.next_estimate(), self.last_refusal.is_some())),
             Algorithm::Every(_) | Algorithm::Unlimited { .. } => None,
         };
         Some(LimitReport {
@@ -264,7 +264,7 @@ impl RateGate {
         let pause = self.pauses.refused(pause, is_explained);
         self.close_until(now + pause);
         if let Algorithm::Auto { estimator, .. } = &mut self.algorithm {
-            estimator.on_pause(pause);
+            estimator.on_pause(pause, now);
         }
         pause
     }
@@ -291,7 +291,7 @@ impl RateGate {
     #[must_use]
     pub fn learnt(&self) -> Option<f64> {
         match &self.algorithm {
-            Algorithm::Auto { estimator, .. } if self.last_refusal.is_some() => Some(estimator.estimate()),
+            Algorithm::Auto { estimator, .. } if self.last_refusal.is_some() => Some(estimator.next_estimate()),
             Algorithm::Auto { .. } | Algorithm::Every(_) | Algorithm::Unlimited { .. } => None,
         }
     }

@@ -237,7 +237,7 @@ fn check(scenario: &Scenario, plans: &[Plan]) -> bool {
         scenario.name
     );
     // What one run loses to finding out the limit isn't the others' doing.
-    let most = f64::max(1.1, 1.05 * alone / oracle);
+    let most = f64::max(1.1, 1.08 * alone / oracle);
     let is_well = ratio <= most && worst <= f64::max(1.2, most) && limited <= 1.1 && inside == 0;
     if !is_well {
         println!("{:<18} {names:<22} at most {most:.3}", "NOT AS REQUIRED");

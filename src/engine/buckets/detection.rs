@@ -262,7 +262,11 @@ mod tests {
     /// A bucket that fills once a second, and a 429 for a call sent at zero.
     fn wanted(pause: u64, sent_at: u64, latency_ms: u64) -> Option<u32> {
         let common = RateGate::new(Pace::Every(Duration::from_secs(1)));
-        let refusal = Refusal { limited: TeamId::parse("T0001").unwrap(), sent_at: Duration::ZERO, pause: Duration::from_secs(pause) };
+        let refusal = Refusal {
+            limited: TeamId::parse("T0001").unwrap(),
+            sent_at: Duration::ZERO,
+            pause: Duration::from_secs(pause),
+        };
         let sent_at = Duration::from_secs(sent_at);
         tests_wanted(refusal.chance(&common, sent_at, sent_at + Duration::from_millis(latency_ms)))
     }

@@ -26,9 +26,8 @@ impl Calls {
         self.unanswered.push(now);
     }
 
-    /// Learns the latency of a call; returns how many calls sent before it are still unanswered.
-    #[expect(clippy::cast_precision_loss, reason = "calls in flight")]
-    pub fn answered(&mut self, sent: f64, now: f64) -> f64 {
+    /// Learns the latency of a call.
+    pub fn answered(&mut self, sent: f64, now: f64) {
         let took = now - sent;
         let mean = *self.latency.get_or_insert(took);
         self.deviation += NEWEST * ((took - mean).abs() - self.deviation);
@@ -37,7 +36,6 @@ impl Calls {
         if let Some(place) = self.unanswered.iter().position(|at| *at == sent) {
             self.unanswered.remove(place);
         }
-        self.unanswered.iter().filter(|at| **at < sent).count() as f64
     }
 
     /// Counts an accepted call; returns the calls accepted in the minute that ends with it.
@@ -57,15 +55,24 @@ impl Calls {
 
     /// Accepted calls after `from`, up to `until`.
     #[expect(clippy::cast_precision_loss, reason = "calls of two minutes")]
-    pub fn count(&self, from: f64, until: f64) -> f64 {
+    fn count(&self, from: f64, until: f64) -> f64 {
         let (first, last) =
             (self.accepted.partition_point(|at| *at <= from), self.accepted.partition_point(|at| *at <= until));
         last.saturating_sub(first) as f64
     }
 
-    /// The accepted calls after `from`.
-    pub fn since(&self, from: f64) -> Vec<f64> {
-        self.accepted.iter().copied().filter(|at| *at > from).collect()
+    /// How many calls sent before `sent` are still unanswered.
+    #[expect(clippy::cast_precision_loss, reason = "calls in flight")]
+    pub fn unanswered_before(&self, sent: f64) -> f64 {
+        self.unanswered.iter().filter(|at| **at < sent).count() as f64
+    }
+
+    /// The calls sent before `sent` that were accepted, or whose answers are still to come: most of those will be accepted.
+    pub fn before(&self, sent: f64) -> Vec<f64> {
+        let mut calls: Vec<f64> = self.unanswered.iter().copied().filter(|at| *at < sent).collect();
+        calls.extend(self.accepted.iter().filter(|at| **at < sent));
+        calls.sort_by(f64::total_cmp);
+        calls
     }
 
     /// Seconds that a call takes, on average.

@@ -60,14 +60,17 @@ pub(super) struct Moment {
     /// When the minute began that begins with a call.
     pub opened: f64,
     counted: [Counted; WINDOWS],
-    /// The calls accepted in the minute before.
-    within: Vec<f64>,
+    /// The calls made before.
+    before: Vec<f64>,
 }
 
 impl Moment {
-    pub fn new(sent: f64, unanswered: f64, opened: f64, calls: &Calls) -> Self {
+    #[expect(clippy::cast_precision_loss, reason = "calls of two minutes")]
+    pub fn new(sent: f64, opened: f64, calls: &Calls) -> Self {
         let (minute, jitter) = (MINUTE.as_secs_f64(), calls.jitter() + 0.02);
-        let since = |early: f64, late: f64| (calls.count(late, sent), calls.count(early, sent) + unanswered);
+        let before = calls.before(sent);
+        let after = |from: f64| (before.len() - before.partition_point(|at| *at <= from)) as f64;
+        let since = |early: f64, late: f64| (after(late), after(early));
         let mut counted = [(0.0, 0.0); WINDOWS];
         for (length, counted) in SLIDING_S.iter().zip(&mut counted) {
             *counted = since(sent - length - jitter, sent - length + jitter);
@@ -76,22 +79,22 @@ impl Moment {
             let border = phase_begins(phase) + ((sent - phase_begins(phase)) / minute).floor() * minute;
             let into = sent - border;
             *counted = if into < half_phase() {
-                (0.0, calls.count(border - minute - half_phase(), sent) + unanswered)
+                (0.0, after(border - minute - half_phase()))
             } else if into > minute - half_phase() {
-                (0.0, calls.count(border - half_phase(), sent) + unanswered)
+                (0.0, after(border - half_phase()))
             } else {
                 since(border - half_phase(), border + half_phase())
             };
         }
         counted[FROM_FIRST] = since(opened - jitter, opened - f64::EPSILON);
-        Self { sent, unanswered, jitter, opened, counted, within: calls.since(sent - minute) }
+        Self { sent, unanswered: calls.unanswered_before(sent), jitter, opened, counted, before }
     }
 
     /// The probability that one more call is over a limit between `limit` and `limit + width`.
     pub fn share_over(&self, kind: usize, limit: f64, width: f64, tokens: &[f64; STORES]) -> f64 {
         if let Some(store) = kind.checked_sub(WINDOWS) {
-            let unsure = 0.02 + self.jitter * limit / MINUTE.as_secs_f64() + self.unanswered / 2.0;
-            return ((1.0 - tokens[store] + self.unanswered / 2.0) / (2.0 * unsure)).clamp(0.0, 1.0);
+            let unsure = 0.02 + self.jitter * limit / MINUTE.as_secs_f64();
+            return ((1.0 - tokens[store] + self.unanswered) / (2.0 * unsure)).clamp(0.0, 1.0);
         }
         let (least, most) = self.counted[kind];
         let share = SLIDING_S.get(kind).map_or(1.0, |length| length / MINUTE.as_secs_f64());
@@ -114,12 +117,12 @@ impl Moment {
         let minute = MINUTE.as_secs_f64();
         if let Some(length) = SLIDING_S.get(kind) {
             let most = ((limit * length / minute) as usize).max(1);
-            let first = self.within.partition_point(|at| *at <= self.sent - length);
-            let leaves = self.within.len().checked_sub(most).filter(|leaves| *leaves >= first)?;
-            return Some(self.within[leaves] + length - self.sent);
+            let first = self.before.partition_point(|at| *at <= self.sent - length);
+            let leaves = self.before.len().checked_sub(most).filter(|leaves| *leaves >= first)?;
+            return Some(self.before[leaves] + length - self.sent);
         }
         Some(match kind.checked_sub(WINDOWS) {
-            Some(store) => (1.0 - tokens[store]).clamp(0.0, 1.0) * minute / limit,
+            Some(store) => (1.0 - tokens[store] + self.unanswered).max(0.0) * minute / limit,
             None if kind == FROM_FIRST => self.opened + minute - self.sent,
             None => (phase_begins(kind - FIRST_PHASE) - self.sent).rem_euclid(minute),
         })

@@ -35,8 +35,6 @@ pub(super) struct Observed {
     pub sent: f64,
     /// `None` if the call was accepted, else the seconds that the server asked to wait.
     pub pause: Option<f64>,
-    /// Calls sent earlier whose answers are still to come.
-    pub unanswered: f64,
     /// The probability that a call below the limit is refused.
     pub unrelated: f64,
 }
@@ -79,12 +77,12 @@ impl Hypotheses {
 
     /// Weights each hypothesis with the probability that it gave the answer.
     pub fn observe(&mut self, observed: &Observed, calls: &Calls) -> Explained {
-        let Observed { sent, pause, unanswered, unrelated } = *observed;
+        let Observed { sent, pause, unrelated } = *observed;
         self.fill(sent);
         if sent >= self.opened + MINUTE.as_secs_f64() {
             self.opened = sent;
         }
-        let moment = Moment::new(sent, unanswered, self.opened, calls);
+        let moment = Moment::new(sent, self.opened, calls);
         let (mut all, mut odd, mut below) = (0.0, 0.0, 0.0);
         for cell in &mut self.cells {
             for (kind, weight) in cell.weights.iter_mut().enumerate() {

@@ -104,6 +104,10 @@ pub struct RateEstimator {
     is_windowed: bool,
     faded_at: f64,
     is_decided: bool,
+    /// The estimate after the pause.
+    next: f64,
+    /// Rows that wanted this bucket last; the most until any did.
+    rows_left: u64,
 }
 
 impl RateEstimator {
@@ -130,6 +134,8 @@ impl RateEstimator {
             is_windowed: false,
             faded_at: 0.0,
             is_decided: true,
+            next: most,
+            rows_left: u64::MAX,
         }
     }
 
@@ -151,6 +157,12 @@ impl RateEstimator {
     /// Calls a minute at which the bucket is used now.
     pub fn estimate(&self) -> f64 {
         self.estimate
+    }
+
+    /// Calls a minute at which the bucket will be used after a pause; the estimate if there is none. A run may end during a pause,
+    /// and the next one begins with what it learned.
+    pub fn next_estimate(&self) -> f64 {
+        self.next
     }
 
     /// Calls a minute at which the last rows may leave, if so many more fit into the minute: windows don't mind how calls
@@ -177,11 +189,11 @@ impl RateEstimator {
     /// A call sent at `sent_at` was answered at `now`, and not with a limit.
     pub fn on_accepted(&mut self, sent_at: Duration, now: Duration) {
         let sent = sent_at.as_secs_f64();
-        let unanswered = self.calls.answered(sent, now.as_secs_f64());
+        self.calls.answered(sent, now.as_secs_f64());
         let is_repeat = self.accepted_since == 0;
         self.refusals *= MEMORY;
         self.accepted_since += 1;
-        self.observe(sent, None, unanswered, is_repeat);
+        self.observe(sent, None, is_repeat);
         self.remember(sent_at);
     }
 
@@ -194,7 +206,7 @@ impl RateEstimator {
     /// was known last. Returns whether the calls made before probably explain it.
     pub fn on_refused(&mut self, is_new: bool, sent_at: Duration, now: Duration, pause: Duration) -> bool {
         let (sent, now, pause) = (sent_at.as_secs_f64(), now.as_secs_f64(), pause.as_secs_f64());
-        let unanswered = self.calls.answered(sent, now);
+        self.calls.answered(sent, now);
         if !is_new {
             return true;
         }
@@ -203,7 +215,7 @@ impl RateEstimator {
         if is_first {
             self.begin(sent);
         }
-        let unrelated = self.observe(sent, Some(pause), unanswered, self.is_repeat);
+        let unrelated = self.observe(sent, Some(pause), self.is_repeat);
         if !is_first && !self.is_repeat {
             self.refusals += 1.0;
         }
@@ -213,16 +225,18 @@ impl RateEstimator {
     }
 
     /// The bucket is closed for `pause` because of the last refusal. What follows in the same incident isn't the price of a probe.
-    pub fn on_pause(&mut self, pause: Duration) {
+    pub fn on_pause(&mut self, pause: Duration, now: Duration) {
         if !self.is_repeat {
             self.lost += self.explained * pause.as_secs_f64();
             self.expected_pause += NEWEST_PAUSE * (pause.as_secs_f64() - self.expected_pause);
         }
+        self.next = self.best(now.as_secs_f64(), self.rows_left);
     }
 
     /// Time passes, and `rows_left` rows still want this bucket: decides on the rate.
     pub fn on_time(&mut self, now: Duration, rows_left: u64) {
         let now = now.as_secs_f64();
+        self.rows_left = rows_left;
         // Belief fades slowly: between answers there is nothing to decide for a while.
         if self.hypotheses.is_some() && (!self.is_decided || now > self.faded_at + 5.0) {
             self.fade(now);
@@ -233,17 +247,17 @@ impl RateEstimator {
 
     /// The prior, and what the calls before the first refusal say.
     fn begin(&mut self, now: f64) {
-        let before: Vec<f64> = self.calls.take_accepted().into();
+        let before = self.calls.before(now);
         self.hypotheses = Some(Hypotheses::new(self.start, self.most, &before, now));
         self.faded_at = before.first().copied().unwrap_or(now);
-        for sent in before {
-            self.observe(sent, None, 0.0, false);
+        for sent in self.calls.take_accepted() {
+            self.observe(sent, None, false);
             self.remember(Duration::from_secs_f64(sent));
         }
     }
 
     /// Learns from an answer, once anything has to be known. Returns the probability that it is a refusal unrelated to load.
-    fn observe(&mut self, sent: f64, pause: Option<f64>, unanswered: f64, is_repeat: bool) -> f64 {
+    fn observe(&mut self, sent: f64, pause: Option<f64>, is_repeat: bool) -> f64 {
         self.fade(sent);
         let Some(hypotheses) = &mut self.hypotheses else { return 0.0 };
         let unrelated = if is_repeat {
@@ -251,7 +265,7 @@ impl RateEstimator {
         } else {
             (UNRELATED + self.unrelated) / (UNRELATED + CALLS + self.below_limit)
         };
-        let observed = Observed { sent, pause, unanswered, unrelated };
+        let observed = Observed { sent, pause, unrelated };
         let Explained { unrelated, below_limit } = hypotheses.observe(&observed, &self.calls);
         if !is_repeat {
             self.unrelated = self.unrelated * MEMORY + unrelated;
@@ -272,12 +286,17 @@ impl RateEstimator {
         hypotheses.fade(faded);
     }
 
-    /// The rate with the least expected time for the rows that are left.
-    #[expect(clippy::cast_precision_loss, reason = "counts of rows and calls")]
     fn decide(&mut self, now: f64, rows_left: u64) {
         self.note_change(now);
-        let Some(hypotheses) = &self.hypotheses else { return };
-        self.is_windowed = hypotheses.windowed() > 0.95;
+        self.is_windowed = self.hypotheses.as_ref().is_some_and(|hypotheses| hypotheses.windowed() > 0.95);
+        self.next = self.best(now, rows_left);
+        self.estimate = self.next;
+    }
+
+    /// The rate with the least expected time for the rows that are left.
+    #[expect(clippy::cast_precision_loss, reason = "counts of rows and calls")]
+    fn best(&self, now: f64, rows_left: u64) -> f64 {
+        let Some(hypotheses) = &self.hypotheses else { return self.estimate };
         let rows = (rows_left as f64).min(HORIZON_MINUTES * self.estimate);
         let highest = (CLIMB * self.proven).max(self.start);
         let in_flight = self.calls.latency() / MINUTE.as_secs_f64();
@@ -302,7 +321,7 @@ impl RateEstimator {
         // Two calls a window apart may each take longer or shorter: so much of the window is not used.
         let margin = (self.calls.jitter() / MINUTE.as_secs_f64()).min(0.05);
         let margin = (margin * 1_000.0).round() / 1_000.0 + 0.0005;
-        self.estimate = (best.1 * (1.0 - margin)).min(self.most);
+        (best.1 * (1.0 - margin)).min(self.most)
     }
 
     /// Counts how often the limit that is more likely than all others together has changed.

@@ -85,6 +85,7 @@ fn driven(rows: u64, mut server: impl FnMut(Duration) -> Option<Duration>) -> (R
             }
             Some(pause) => {
                 estimator.on_refused(true, now, now + latency, pause);
+                estimator.on_pause(pause, now + latency);
                 now += latency + pause;
             }
         }
@@ -123,6 +124,24 @@ fn one_refusal_shows_the_limit_of_a_window() {
         assert!((1.0..=1.15).contains(&ratio), "{limit}: {ratio}");
         assert!(refusals <= 2, "{limit}: {refusals}");
     }
+}
+
+/// A run that is killed during the pause leaves the estimate to the next one.
+#[test]
+fn a_limit_is_known_before_the_pause_is_over() {
+    let mut gate = RateGate::new(Pace::Auto { start: 20.0, most: MOST });
+    let (mut server, mut now) = (window(20), Duration::ZERO);
+    let pause = loop {
+        let _permit = gate.try_acquire(now, 1_000, 0).expect("nothing holds it");
+        match server(now) {
+            None => gate.accepted(now, now),
+            Some(pause) => break pause,
+        }
+        now += Duration::from_millis(200);
+    };
+    gate.refused(now, now, pause);
+    let learnt = gate.learnt().expect("it was refused");
+    assert!((19.0..=20.0).contains(&learnt), "{learnt}");
 }
 
 #[test]
