@@ -30,14 +30,14 @@ enum DetectionState {
     Waiting,
     /// A row of a workspace got a 429; a row of another one is needed.
     Looking {
-        refusal: Refusal,
+        refusal: LimitedCall,
         accepted: u32,
         asked: Option<TeamId>,
         without_rows: HashSet<TeamId>,
     },
     /// The probe is in flight.
     Testing {
-        refusal: Refusal,
+        refusal: LimitedCall,
         accepted: u32,
         line: u64,
     },
@@ -45,7 +45,7 @@ enum DetectionState {
 
 /// The 429 whose pause is probed.
 #[derive(Debug, Clone)]
-struct Refusal {
+struct LimitedCall {
     limited: TeamId,
     sent_at: Duration,
     pause: Duration,
@@ -60,7 +60,7 @@ pub(super) struct Detection {
     paused: HashMap<Option<TeamId>, Duration>,
 }
 
-fn looking(refusal: Refusal, accepted: u32) -> DetectionState {
+fn looking(refusal: LimitedCall, accepted: u32) -> DetectionState {
     DetectionState::Looking { refusal, accepted, asked: None, without_rows: HashSet::new() }
 }
 
@@ -110,7 +110,7 @@ impl Detection {
         }
         let (DetectionState::Waiting, Some(team)) = (&self.state, job.addressed_team()) else { return };
         let pause = common.paused_until().saturating_sub(now);
-        let refusal = Refusal { limited: team.clone(), sent_at, pause };
+        let refusal = LimitedCall { limited: team.clone(), sent_at, pause };
         if refusal.chance(common, now, now + latency) <= TOO_MUCH_BY_CHANCE {
             self.state = looking(refusal, 0);
         }
@@ -118,7 +118,8 @@ impl Detection {
 
     /// The index in the common queue of a row to be sent as a probe, if one is due.
     pub fn test_row(&mut self, common: &RateBucket, left_of: &HashMap<TeamId, u64>, now: Duration) -> Option<usize> {
-        let DetectionState::Looking { refusal: Refusal { limited, .. }, asked, without_rows, .. } = &self.state else {
+        let DetectionState::Looking { refusal: LimitedCall { limited, .. }, asked, without_rows, .. } = &self.state
+        else {
             return None;
         };
         if now >= common.gate.paused_until() {
@@ -197,7 +198,8 @@ impl Detection {
 
     /// The workspace to request a row of for a probe: the one with the fewest calls.
     pub fn request_row(&mut self, queue: &VecDeque<Job>, left_of: &HashMap<TeamId, u64>) -> Option<TeamId> {
-        let DetectionState::Looking { refusal: Refusal { limited, .. }, asked: None, without_rows, .. } = &self.state
+        let DetectionState::Looking { refusal: LimitedCall { limited, .. }, asked: None, without_rows, .. } =
+            &self.state
         else {
             return None;
         };
@@ -232,7 +234,7 @@ impl Detection {
     }
 }
 
-impl Refusal {
+impl LimitedCall {
     /// The probability that a single bucket accepts a probe sent at `sent_at` and answered at `now`: about its rate times the time
     /// in which it may have got a token, which its pause doesn't rule out. The usual fixed pauses (slack.md, "Rate limits") rule
     /// out nothing.
@@ -262,7 +264,7 @@ mod tests {
     /// A bucket that fills once a second, and a 429 for a call sent at zero.
     fn wanted(pause: u64, sent_at: u64, latency_ms: u64) -> Option<u32> {
         let common = RateGate::new(Pace::Every(Duration::from_secs(1)));
-        let refusal = Refusal {
+        let refusal = LimitedCall {
             limited: TeamId::parse("T0001").unwrap(),
             sent_at: Duration::ZERO,
             pause: Duration::from_secs(pause),
