@@ -238,3 +238,13 @@ fn a_session_on_no_row_is_new_only_if_every_user_was_listed() {
         assert_eq!(verdicts, [verdict, verdict, "gone", "gone"], "{is_bulk}");
     }
 }
+
+#[test]
+fn nothing_is_ended_one_by_one_after_the_deadline() {
+    let (work, server) = standing(2, |config| config.bulk.done_after = NEVER);
+    let said = whole(&work, &server, 2).args(["--deadline", "2s", "--then-verify", "3s"]).exits(3).stderr();
+    assert!(said.contains("deadline"), "{said}");
+    assert_eq!((work.results("in.results.csv").count("requested"), single_calls(&server)), (4, 0));
+    whole(&work, &server, 2).args(["--resume"]).exits(0);
+    assert!(server.live_sessions().is_empty());
+}

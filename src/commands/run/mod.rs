@@ -166,6 +166,7 @@ async fn carry_out(
     let screen = Screen::start(console, settings.mode == Mode::Rehearsal);
     let (mut recorder, facts) = Recorder::begin(settings, prepared, &remote, events, screen, started)?;
     let clock = quota::clock();
+    let began = clock.elapsed();
     let mut quota = RunQuota::open(&settings.remote, &remote.limit(), clock, &facts.run_id);
     let mut end: RunEnd =
         engine::run(policy.clone(), remote.api(), &mut quota, &mut source, &mut recorder, &mut signals, clock).await;
@@ -173,7 +174,7 @@ async fn carry_out(
     let mut open = recorder.finish();
     let verification = match settings.safety.then_verify.filter(|_| end.is_complete()) {
         Some(wait) => {
-            let verify = ThenVerify { settings, console, remote: &remote, facts: &facts, policy, clock };
+            let verify = ThenVerify { settings, console, remote: &remote, facts: &facts, policy, clock, began };
             Some(verify.verify(wait, &mut open, &mut signals, &mut end).await)
         }
         None => None,

@@ -28,6 +28,8 @@ pub struct ThenVerify<'a> {
     pub facts: &'a RunFacts,
     pub policy: Policy,
     pub clock: Clock,
+    /// When the run began, on this clock.
+    pub began: Duration,
 }
 
 /// What the verification found.
@@ -145,6 +147,7 @@ impl ThenVerify<'_> {
             to_send: survey.sendable,
             bulk_users: 0,
             earlier: Counts::default(),
+            deadline: self.policy.deadline.map(|deadline| (self.began + deadline).saturating_sub(self.clock.elapsed())),
             ..self.policy.clone()
         };
         // Under another id than the run's, so that the run's last calls count.
