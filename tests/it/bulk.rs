@@ -250,6 +250,9 @@ fn a_listing_that_may_lack_sessions_is_refused() {
     by_variables.exits(0);
     assert_eq!(sizes(&server), [1, 2]);
     assert!(server.live_sessions().is_empty());
+    // A timer that finds everything done needs no younger listing.
+    let said = run(&work, &server).args(["--resume"]).exits(0).stderr();
+    assert!(said.contains("nothing to do") && !said.contains("0 users in"), "{said}");
 }
 
 #[test]

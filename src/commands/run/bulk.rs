@@ -41,7 +41,9 @@ impl BulkListing {
     /// If it can't be read, or may lack sessions of its users.
     pub fn read(path: &Path, settings: &Settings, input: InputHalf<'_>) -> Result<Self, RunError> {
         let described = description(path)?;
-        let extent = extent(path, &described, settings, input)?;
+        // If every row has ended, its age does no harm.
+        let max_age = if input.survey.sendable == 0 { Duration::MAX } else { settings.input.max_listing_age };
+        let extent = extent(path, &described, max_age, settings, input)?;
         let (content, survey) = surveyed(path, settings)?;
         let sha256 = survey.identity.sha256;
         described.check_content(&sha256).map_err(|gap| refused(path, &gap))?;
@@ -56,7 +58,6 @@ impl BulkListing {
                 return Err(refused(path, &ListingGap::Incomplete(unclear)));
             }
         }
-        let max_age = settings.input.max_listing_age;
         Ok(Self { path: path.into(), described, max_age, sha256, sessions: sessions.finish() })
     }
 
@@ -161,6 +162,7 @@ fn description(path: &Path) -> Result<Listing, RunError> {
 fn extent(
     path: &Path,
     described: &Listing,
+    max_age: Duration,
     settings: &Settings,
     input: InputHalf<'_>,
 ) -> Result<ListingExtent, RunError> {
@@ -169,7 +171,7 @@ fn extent(
         input: first_half.as_ref().map(|half| (half, &*input.survey.identity.sha256)),
         api_host: host.as_deref(),
         now: wall(),
-        max_age: settings.input.max_listing_age,
+        max_age,
     };
     described.extent(&facts).map_err(|gap| refused(path, &gap))
 }

@@ -29,7 +29,7 @@ pub(super) fn form(plan: &BulkPlan, rows: u64) -> String {
 pub(super) fn notes(facts: &PlanFacts) -> Option<String> {
     match (&facts.bulk, &facts.bulk_offer) {
         (Some(plan), _) => match &plan.listing {
-            Some(listing) => Some(both_ways(facts, plan, listing)),
+            Some(listing) => (facts.to_send() > 0).then(|| both_ways(facts, plan, listing)),
             None => (facts.users > 0).then(|| whole_users(facts)),
         },
         (None, Some(offer)) => Some(offered(facts, offer)),
