@@ -212,9 +212,9 @@ pub struct SafetyArgs {
     pub confirm_users: Option<u64>,
     /// Send nothing unless this run is the plan with this id
     ///
-    /// `plan` prints the id: a digest of the input, the protections, what is ended (sessions or whole users), the API host and, if it
-    /// has a token, the organization. If anything of it differs, the run ends with exit code 2 and says what. With --yes nothing
-    /// else needs a confirmation, not even --whole-users. Recorded in the manifest.
+    /// `plan` prints the id: a digest of the input, the protections, what is ended (sessions or whole users), the listing of
+    /// --bulk, the API host and, if it has a token, the organization. If anything of it differs, the run ends with exit code 2 and
+    /// says what. With --yes nothing else needs a confirmation, not even --whole-users. Recorded in the manifest.
     #[arg(long, value_name = "ID", value_parser = values::sha256, hide_short_help = true)]
     pub plan_id: Option<String>,
     /// Who approved the plan, recorded in the manifest with --plan-id
@@ -242,7 +242,7 @@ pub struct SafetyArgs {
     /// For example 90m, 6h or `1h 30m`. Calls in flight are finished, and the exit code is 3.
     #[arg(long, value_name = "TIME", value_parser = values::deadline, hide_short_help = true)]
     pub deadline: Option<Duration>,
-    /// When every row has ended, verify as `verify --wait TIME` does, and end one by one what --whole-users left active
+    /// When every row has ended, verify as `verify --wait TIME` does, and end one by one what calls for whole users left active
     ///
     /// Needs the scope admin.users:read. Sessions of the input that are still active after TIME are ended one by one, and verified
     /// again for up to TIME. The results keep `requested`; the verified file next to them has the proof, and the answers to the
@@ -259,12 +259,13 @@ pub struct SafetyArgs {
     /// Send rows without a user although --protect lists users
     ///
     /// Such a row may belong to a protected user. Without this flag, the run is refused if --yes is given; otherwise the question
-    /// mentions it. `resolve` adds the users.
+    /// mentions it. `resolve` adds the users, and the listing of --bulk has them.
     #[arg(long, hide_short_help = true)]
     pub allow_unowned: bool,
     /// Don't protect the sessions of the token's own user
     ///
-    /// By default, rows whose user_id is the token's own user get the status `protected`. Rows without user_id can't be checked.
+    /// By default, rows whose user_id is the token's own user get the status `protected`. Rows without user_id can't be checked, unless --bulk
+    /// lists them.
     #[arg(long, hide_short_help = true)]
     pub allow_self: bool,
     /// Don't wait for the first row's answer before sending others
