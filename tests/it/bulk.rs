@@ -239,6 +239,9 @@ fn a_listing_that_may_lack_sessions_is_refused() {
     refused(&[], "it was listed on slack.com");
     with("organization", "E0OTHER".into());
     refused(&[], "it is of the organization E0OTHER");
+    let plan = ["plan", "in.csv", "--bulk", "all.csv", "--api-url", &server.url()];
+    let said = work.program(plan).token(TOKEN).exits(2).stderr();
+    assert!(said.contains("it is of the organization E0OTHER"), "a plan with a token knows it too: {said}");
     let now = std::time::UNIX_EPOCH.elapsed().expect("a clock after 1970").as_millis();
     let began = i64::try_from(now).expect("a time") - 90 * 60_000;
     with("began_at", slack_revoke::model::Timestamp::from_millis(began).rfc3339().into());

@@ -33,11 +33,13 @@ pub enum OutputFormat {
 /// Prints the plan on standard output. Rows that can't be sent don't change the exit status, unless there are no others.
 ///
 /// # Errors
-/// If the address or the proxy that a run would use can't be used, the plan isn't that of `--plan-id`, or it can't be written.
+/// If the address or the proxy that a run would use can't be used, the listing of `--bulk` is of another organization, the plan isn't
+/// that of `--plan-id`, or it can't be written.
 pub async fn show(settings: &Settings, prepared: &Preflight, format: OutputFormat) -> Result<ExitStatus, RunError> {
     let api = connection::api(&settings.remote)?;
     let proxy = connection::proxy(&api)?.map(|proxy| proxy.to_string());
     let organization = approval::organization(settings).await;
+    prepared.bulk.iter().try_for_each(|bulk| bulk.check_organization(organization.as_deref()))?;
     let plan = approval::plan(settings, prepared, api.host(), organization.as_deref())?;
     let limit = LimitKey { api: &api, organization: organization.as_deref(), method: INVALIDATE };
     let limits = limit.in_use(&settings.remote, quota::methods(settings)).await.unwrap_or_else(|why| {
