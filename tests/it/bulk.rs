@@ -316,6 +316,34 @@ fn a_killed_run_goes_on_with_the_same_decision() {
     assert_eq!(server.live_sessions(), (0..12).map(|user| session(user * 100, 1)).collect::<Vec<_>>());
 }
 
+/// At the first call, between the methods, in the search for a user who is refused, and among that user's single calls.
+#[test]
+fn a_run_killed_at_any_call_ends_with_one_true_record_per_row() {
+    let unlisted = session(9, 1);
+    for calls in [1, 2, 4, 9] {
+        let refusal = RepeatedReply::always(ScriptedReply::Refused(ErrorCode::CannotResetPrimaryOwner));
+        let (work, server) = (
+            Workdir::new(),
+            standing(60, 2, |config| {
+                config.bulk.by_user = HashMap::from([("U7".to_owned(), refusal)]);
+                config.latency = slack_revoke::stand_in::Latency::Fixed(std::time::Duration::from_millis(10));
+            }),
+        );
+        list(&work, &server, &["-o", "all.csv"]);
+        let all = || (0..60).flat_map(|user| (0..2).map(move |number| session(user, number)));
+        work.write("in.csv", rows(all().filter(|id| *id != unlisted)));
+        let mut running = run(&work, &server).start();
+        crate::harness::until(&mut running, || server.bulks().len() as u64 + singles(&server) >= calls);
+        running.kill();
+        run(&work, &server).args(["--resume"]).exits(0);
+        let results = work.results("in.results.csv");
+        assert_eq!(results.statuses().len(), 119);
+        let ended = ["requested", "revoked", "already_revoked"].map(|status| results.count(status));
+        assert_eq!((results.records.len(), ended.iter().sum::<usize>()), (119, 119), "{calls}: {ended:?}");
+        assert_eq!(server.live_sessions(), [unlisted], "{calls}");
+    }
+}
+
 #[test]
 fn a_plan_offers_the_listing_beside_the_input_and_a_run_never_uses_it_unasked() {
     let (work, server) = (Workdir::new(), standing(200, 1, |_| ()));
