@@ -99,7 +99,7 @@ pub enum Covers {
 
 impl Covers {
     /// The user of a session, as a listing has it.
-    pub(super) fn listed_owner(&self, session: SessionId, team: &TeamId) -> Option<UserId> {
+    pub(super) fn listed_owner(&self, session: SessionId, team: Option<&TeamId>) -> Option<UserId> {
         match self {
             Self::Listed(coverage) => coverage.listed_owner(session, team),
             Self::Nobody | Self::Everybody => None,
@@ -121,9 +121,9 @@ impl Coverage {
         self.users.contains(&user).then(|| self.listed.user(user)).flatten()
     }
 
-    /// The user of a session of this workspace, covered or not.
-    pub(super) fn listed_owner(&self, session: SessionId, team: &TeamId) -> Option<UserId> {
-        self.listed.user(self.listed.owner(session, None, Some(team))?)
+    /// The user of a session, of this workspace if it is given, covered or not.
+    pub(super) fn listed_owner(&self, session: SessionId, team: Option<&TeamId>) -> Option<UserId> {
+        self.listed.user(self.listed.owner(session, None, team)?)
     }
 }
 
@@ -233,7 +233,7 @@ mod tests {
         let rows = [(1, None, Some(1)), (1, Some(1), None), (2, None, Some(1)), (2, Some(1), None)];
         assert_eq!(owners(&listing, &rows, &[]), [None, Some(user(1)), Some(user(1)), Some(user(1))]);
         let coverage = coverage(&listing, &[], &[]);
-        let owner = |session: u64, at: u8| coverage.listed_owner(SessionId::from(session), &team(at));
+        let owner = |session: u64, at: u8| coverage.listed_owner(SessionId::from(session), Some(&team(at)));
         assert_eq!([owner(1, 1), owner(1, 2), owner(2, 2), owner(3, 1)], [None, None, Some(user(1)), None]);
     }
 

@@ -44,9 +44,10 @@ impl Rules {
         // An id that is malformed rejects the row even where the other would serve: columns have probably shifted.
         let team = optional(record, columns.team, "team_id", TeamId::parse)?;
         let user = optional(record, columns.user, "user_id", UserId::parse)?;
-        let owner = user.clone().or_else(|| self.covers.listed_owner(session?, team.as_ref()?));
-        self.protection.check(session, owner.as_ref())?;
-        self.target(session, team, user, owner).ok_or_else(|| match self.covers {
+        self.protection.check(session, user.as_ref())?;
+        let listed = session.and_then(|session| self.covers.listed_owner(session, team.as_ref()));
+        self.protection.check(None, listed.as_ref())?;
+        self.target(session, team, user, listed).ok_or_else(|| match self.covers {
             Covers::Everybody => Rejection::NoUser,
             Covers::Nobody | Covers::Listed(_) => Rejection::NoOwner { wanted: self.identify.wanted(header) },
         })
@@ -57,14 +58,14 @@ impl Rules {
         session: Option<SessionId>,
         team: Option<TeamId>,
         user: Option<UserId>,
-        owner: Option<UserId>,
+        listed: Option<UserId>,
     ) -> Option<Target> {
         let coverage = match &self.covers {
             Covers::Everybody => return Some(Target::whole_user(user?, team, session)),
             Covers::Listed(coverage) => Some(coverage),
             Covers::Nobody => None,
         };
-        let target = self.identify.target(session?, team, user, owner)?;
+        let target = self.identify.target(session?, team, user, listed)?;
         let owner = target.named_session().and_then(|session| coverage?.owner(session));
         Some(match (owner, target) {
             (Some(owner), Target::Session(session)) => Target::user_of(owner, session),
@@ -94,17 +95,18 @@ fn session_of(header: &Header, record: &Record<'_>) -> Option<SessionId> {
 }
 
 impl Identify {
-    /// `owner` is the user of the row, or else that of the listing.
+    /// `listed` is the user in the listing of `--bulk`.
     fn target(
         self,
         session: SessionId,
         team: Option<TeamId>,
         user: Option<UserId>,
-        owner: Option<UserId>,
+        listed: Option<UserId>,
     ) -> Option<Target> {
         match (self, team, user) {
             (Self::Auto | Self::User, team, Some(user)) => Some(Target::by_user(session, user, team)),
-            (Self::Auto, Some(team), None) | (Self::Team, Some(team), _) => Some(Target::by_team(session, team, owner)),
+            (Self::Auto, Some(team), None) => Some(Target::by_team(session, team, listed)),
+            (Self::Team, Some(team), user) => Some(Target::by_team(session, team, user.or(listed))),
             (Self::Auto, None, None) | (Self::User, _, None) | (Self::Team, None, _) => None,
         }
     }

@@ -205,7 +205,13 @@ fn guards_know_the_users_of_listed_rows() {
     guarded(&work).exits(0);
     let results = work.results("in.results.csv");
     assert_eq!((results.count("protected"), results.count("requested"), results.count("revoked")), (4, 4, 1));
-    assert_eq!(server.live_sessions(), [5, 6, session(1, 0), session(1, 1), session(3, 1)]);
+    let left = [5, 6, session(1, 0), session(1, 1), session(3, 1)];
+    assert_eq!(server.live_sessions(), left);
+
+    // The row names somebody else, and would be sent by its workspace.
+    work.write("in.csv", format!("user_id,team_id,session_id\nU3,T1,{}\n", session(1, 0)));
+    guarded(&work).args(["--identify-by", "team", "-o", "other.csv"]).exits(0);
+    assert_eq!((work.results("other.csv").count("protected"), server.live_sessions()), (1, left.to_vec()));
 }
 
 #[test]
