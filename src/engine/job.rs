@@ -150,6 +150,11 @@ impl Job {
         }
     }
 
+    /// Whether it is a call for whole users.
+    pub fn is_bulk(&self) -> bool {
+        self.user_batch().is_some()
+    }
+
     /// `None` for a session.
     pub fn user_batch(&self) -> Option<&UserBatch> {
         match &self.rows {

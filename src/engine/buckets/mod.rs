@@ -141,7 +141,7 @@ impl Buckets {
     }
 
     pub fn of(&self, job: &Job) -> usize {
-        if job.user_batch().is_some() {
+        if job.is_bulk() {
             return BULK;
         }
         job.addressed_team().and_then(|team| self.of_team.get(team).copied()).unwrap_or(COMMON)

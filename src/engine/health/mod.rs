@@ -99,7 +99,7 @@ impl Health {
             | Class::TokenExpired
             | Class::Run => self.clear_answer(sent_at),
         };
-        let overload = if job.user_batch().is_some() { &mut self.bulk_overload } else { &mut self.overload };
+        let overload = if job.is_bulk() { &mut self.bulk_overload } else { &mut self.overload };
         let fault = overload.on(job, reply, class);
         AnswerVerdict { outage, scope: self.scope(call, reply, class), fault }
     }

@@ -106,15 +106,15 @@ impl StateMachine {
     fn send(&mut self, permit: Permit, job: Job) {
         let now = self.now;
         let Some(mut job) = self.unless_spared(job) else { return };
+        let is_bulk = job.is_bulk();
         self.next_call += 1;
         self.tally.calls.counts.calls += 1;
-        self.tally.calls.counts.bulk_calls += u64::from(job.user_batch().is_some());
+        self.tally.calls.counts.bulk_calls += u64::from(is_bulk);
         self.tally.calls.began.get_or_insert(now.at);
         job.sent(now);
         self.buckets.sent(&job, now.at);
         let (id, line, call) = (self.next_call, job.line(), job.calls() + 1);
         // With several rows, each is recorded before the common call.
-        let is_bulk = job.user_batch().is_some();
         let others = job.lines().skip(1).map(|line| Action::Emit(Event::Sending { line, call, is_bulk }));
         self.actions.extend(others);
         let (permit, handle) = permit.tracked(&self.announced);

@@ -206,7 +206,7 @@ impl StateMachine {
         self.now = now;
         handle.answered();
         self.tally.calls.counts.calls -= 1;
-        self.tally.calls.counts.bulk_calls -= u64::from(job.user_batch().is_some());
+        self.tally.calls.counts.bulk_calls -= u64::from(job.is_bulk());
         job.not_sent();
         self.buckets.answered(&job);
         self.buckets.on_test_answer(&job, None, sent_at, now.at);

@@ -29,7 +29,7 @@ impl StateMachine {
                 let pause = gate.refused(call.sent_at, now.at, asked);
                 self.tally.calls.counts.rate_limited += 1;
                 let (line, team) = (call.job.line(), self.bucket_team(&call.job));
-                let (stated, is_bulk) = (stated.then_some(asked), call.job.user_batch().is_some());
+                let (stated, is_bulk) = (stated.then_some(asked), call.job.is_bulk());
                 self.emit(Event::RateLimited { line, team, is_bulk, pause, stated });
                 self.keep_pause(&call.job, pause, asked);
                 Some(false)
@@ -110,7 +110,7 @@ impl StateMachine {
         }
         let (done, may_be_gone) = (job.done(), job.may_be_gone());
         match class {
-            Class::AlreadyGone | Class::NotFound | Class::Row | Class::SuspectRow if job.user_batch().is_some() => {
+            Class::AlreadyGone | Class::NotFound | Class::Row | Class::SuspectRow if job.is_bulk() => {
                 self.refuse_users(job, reply, class);
             }
             Class::NotFound if !may_be_gone && self.is_in_flight_elsewhere(&job) => {
@@ -188,7 +188,7 @@ impl StateMachine {
     /// a resumed run sends them again.
     fn refuse_workspace(&mut self, job: Job, reply: Reply, scope: Scope) {
         if scope == Scope::Row {
-            return if job.user_batch().is_some() {
+            return if job.is_bulk() {
                 self.refuse_users(job, reply, Class::SuspectRow);
             } else {
                 self.suspect(job, reply);

@@ -16,8 +16,8 @@ impl StateMachine {
         if self.batcher.is_none() {
             return;
         }
-        let waits = self.retries.jobs().any(is_for_users);
-        let is_busy = self.in_flight.values().any(|call| is_for_users(&call.job)) || self.buckets.has_bulk_rows();
+        let waits = self.retries.jobs().any(Job::is_bulk);
+        let is_busy = self.in_flight.values().any(|call| call.job.is_bulk()) || self.buckets.has_bulk_rows();
         let is_busy = is_busy || (waits && !self.tries_other_users());
         let Some(batcher) = self.batcher.as_mut().filter(|_| !is_busy) else { return };
         if waits {
@@ -108,7 +108,7 @@ impl StateMachine {
     /// Counts a call that failed. A user who failed alone is ended session by session, if the rows name the sessions; so is everybody
     /// once too many calls have failed. Returns what is still to be done.
     pub(super) fn unless_single(&mut self, job: Job, reply: &Reply) -> Option<Job> {
-        let Some(batcher) = self.batcher.as_mut().filter(|_| is_for_users(&job)) else { return Some(job) };
+        let Some(batcher) = self.batcher.as_mut().filter(|_| job.is_bulk()) else { return Some(job) };
         if !self.health.outage.is_declared() {
             batcher.on_failure();
         }
@@ -146,10 +146,6 @@ impl StateMachine {
         self.buckets.push_first(second);
         self.buckets.push_first(first);
     }
-}
-
-fn is_for_users(job: &Job) -> bool {
-    job.user_batch().is_some()
 }
 
 /// A row that an earlier run may have sent is not `failed`: nobody knows.
