@@ -3,7 +3,7 @@
 use crate::commands::listing;
 use crate::commands::token::Identified;
 use crate::model::{CheckMark, Checked, LimitUse, RateChoice, TeamId, Timestamp};
-use crate::output::{WEAKENED, clean, format_duration, limit_words};
+use crate::output::{WEAKENED, clean, format_duration, limit_words, spaced};
 use crate::slack::{AuthTest, Proxy, Token};
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -146,9 +146,7 @@ pub fn takes(rows: u64, rate: RateChoice) -> Duration {
         RateChoice::Fixed(rate) => rate.per_minute(),
         RateChoice::Unlimited => return Duration::ZERO,
     };
-    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-    let minutes = rows as f64 / per_minute;
-    Duration::try_from_secs_f64(minutes * 60.0).unwrap_or(Duration::MAX)
+    spaced(rows, per_minute).unwrap_or(Duration::MAX)
 }
 
 pub fn identity(auth: &AuthTest) -> Check {

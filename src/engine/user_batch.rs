@@ -1,17 +1,14 @@
 //! Batches of rows for calls with whole users, and their bisection if a user makes a call fail. Pure.
 
-use crate::model::{Outcome, Row, SessionTarget, Target, UserId};
+use crate::model::{Outcome, Row, SessionTarget, Target, USERS_PER_CALL, UserId};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-/// Maximum number of users in one `admin.users.session.resetBulk` (slack.md, "The sibling methods").
-pub const MOST_USERS: usize = 1000;
-
-/// The calls for so many users, if none of them is refused: the canary is one user alone.
+/// Number of calls for `users` users if none of them is refused: the canary is one user alone.
 #[must_use]
 pub fn bulk_calls(users: u64, canary: bool) -> u64 {
     let alone = u64::from(canary && users > 0);
-    alone + (users - alone).div_ceil(MOST_USERS as u64)
+    alone + (users - alone).div_ceil(USERS_PER_CALL as u64)
 }
 
 /// Users and all rows that ask for them: each row belongs to one of the users, and each user has a row.
@@ -194,7 +191,7 @@ impl UserBatcher {
 
     /// Calls still needed for users who are in no batch so far.
     pub fn calls_left(&self) -> u64 {
-        self.users_left.div_ceil(MOST_USERS as u64)
+        self.users_left.div_ceil(USERS_PER_CALL as u64)
     }
 
     /// Notes the final answer for these users.

@@ -55,7 +55,7 @@ pub use possibly_sent::PossiblySent;
 pub use rate::{Per, Rate, RateError};
 pub use reply::{Answer, Fault, Reply, UNSTATED_PAUSE};
 pub use result_columns::{ColumnValue, RESULT_COLUMNS, ResultColumn};
-pub use row::{Fields, IdentifyBy, InvalidRow, Rejection, Row, SessionTarget, Target, UserTarget};
+pub use row::{Fields, IdentifyBy, InvalidRow, Rejection, Row, SessionTarget, Target, USERS_PER_CALL, UserTarget};
 pub use run_record::{
     Approval, CheckMark, Checked, Estimate, Extra, FIRST_RUNS, History, Identity, LAST_RUNS, LeftOutRuns, ListingUsed,
     Pacing, Pause, Run, RunCounts,

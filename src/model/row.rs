@@ -66,6 +66,9 @@ impl<'a> FromIterator<&'a str> for Fields {
     }
 }
 
+/// Maximum number of users in one `admin.users.session.resetBulk` (slack.md, "The sibling methods").
+pub const USERS_PER_CALL: usize = 1000;
+
 /// Which identifier is sent with `session_id`: never both (slack.md, "The call").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum IdentifyBy {

@@ -31,7 +31,7 @@ pub use confirm::{confirm, confirm_users};
 pub use console::{Console, print, stderr_columns, stdout_columns};
 pub use events::EventLog;
 pub use logs::{LogError, install as install_logs};
-pub use plan::{BulkPlan, PlanFacts, PlanIdentity, WorkspaceRows, limit_words, plan_json, plan_text};
+pub use plan::{BulkPlan, PlanFacts, PlanIdentity, WorkspaceRows, limit_words, plan_json, plan_text, spaced};
 pub use screen::Screen;
 pub use shell::{command_line, quoted, resume_command, retry_command};
 pub use style::{Palette, WEAKENED};

@@ -4,8 +4,8 @@
 use super::StateMachine;
 use crate::engine::job::Job;
 use crate::engine::retry::{self, Class};
-use crate::engine::user_batch::{Answered, MOST_USERS, UserAnswer, UserBatch, UserBatcher};
-use crate::model::{Answer, ErrorCode, Event, Outcome, Reply, Row, Status, UserId};
+use crate::engine::user_batch::{Answered, UserAnswer, UserBatch, UserBatcher};
+use crate::model::{Answer, ErrorCode, Event, Outcome, Reply, Row, Status, USERS_PER_CALL, UserId};
 use std::collections::HashSet;
 
 impl StateMachine {
@@ -28,7 +28,7 @@ impl StateMachine {
             batcher.take_back();
         }
         let is_tried = self.health.canary_answered() && (!self.policy.canary || batcher.is_answered());
-        let most = if is_tried && !waits { MOST_USERS } else { 1 };
+        let most = if is_tried && !waits { USERS_PER_CALL } else { 1 };
         let mut answered = Vec::new();
         if let Some(user_batch) = batcher.gather(most, self.buckets.users_exhausted(), &mut answered) {
             self.buckets.expect(1 + batcher.calls_left());

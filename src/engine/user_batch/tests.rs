@@ -65,11 +65,11 @@ fn nothing_is_given_before_it_is_known_to_be_all() {
 fn one_user_with_many_rows_is_asked_for_once() {
     let mut batcher = UserBatcher::new(1);
     (0..MOST_ROWS as u64 + 5).for_each(|n| batcher.take(row(n + 2, "U1")));
-    let user_batch = batcher.gather(MOST_USERS, true, &mut Vec::new()).unwrap();
+    let user_batch = batcher.gather(USERS_PER_CALL, true, &mut Vec::new()).unwrap();
     assert_eq!((user_batch.rows().len(), batcher.calls_left()), (MOST_ROWS, 0));
     batcher.answer(user_batch.users(), outcome());
     let mut answered = Vec::new();
-    assert!(batcher.gather(MOST_USERS, true, &mut answered).is_none());
+    assert!(batcher.gather(USERS_PER_CALL, true, &mut answered).is_none());
     assert_eq!(answered.len(), 5);
     assert!(!batcher.has_rows());
 }
@@ -112,7 +112,7 @@ fn a_batch_of_one_user_cannot_be_split() {
 
 #[test]
 fn one_user_of_a_thousand_is_isolated_in_ten_splits() {
-    let names: Vec<String> = (0..MOST_USERS).map(|n| format!("U{n}")).collect();
+    let names: Vec<String> = (0..USERS_PER_CALL).map(|n| format!("U{n}")).collect();
     let mut user_batch = UserBatch::of(rows(&names.iter().map(String::as_str).collect::<Vec<_>>()));
     let mut halvings = 0;
     while user_batch.users().len() > 1 {

@@ -1,12 +1,9 @@
 //! What a plan knows, and what follows from it: calls and times.
 
-use crate::model::{InvalidRow, LimitUse, Rate, RateChoice, SessionKind, Timestamp};
+use crate::model::{InvalidRow, LimitUse, Rate, RateChoice, SessionKind, Timestamp, USERS_PER_CALL};
 use crate::output::text::without_userinfo;
 use serde::{Serialize, Serializer};
 use std::time::Duration;
-
-/// Users that one `admin.users.session.resetBulk` takes (slack.md, "The sibling methods").
-const USERS_A_BULK: u64 = 1000;
 
 /// What is sent as whole users, and what one by one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -129,9 +126,10 @@ pub(super) fn at_once(start: Rate) -> u64 {
     (start.per_minute() as u64).max(1)
 }
 
-/// How long so many calls take, one interval each.
-#[expect(clippy::cast_precision_loss, reason = "a duration in words")]
-pub(super) fn spaced(calls: u64, per_minute: f64) -> Option<Duration> {
+/// How long calls take at so many a minute, one interval each; `None` if it is longer than a [`Duration`] can be.
+#[must_use]
+#[expect(clippy::cast_precision_loss, reason = "an estimate")]
+pub fn spaced(calls: u64, per_minute: f64) -> Option<Duration> {
     Duration::try_from_secs_f64(calls as f64 * 60.0 / per_minute).ok()
 }
 
@@ -188,6 +186,6 @@ impl PlanFacts {
     /// `resetBulk` calls that would end every session of the users named; `None` if a row names no user.
     #[must_use]
     pub fn reset_bulk_calls(&self) -> Option<u64> {
-        (self.users > 0 && self.rows_without_user == 0).then(|| self.users.div_ceil(USERS_A_BULK))
+        (self.users > 0 && self.rows_without_user == 0).then(|| self.users.div_ceil(USERS_PER_CALL as u64))
     }
 }
