@@ -264,8 +264,8 @@ pub struct SafetyArgs {
     pub allow_unowned: bool,
     /// Don't protect the sessions of the token's own user
     ///
-    /// By default, rows whose user_id is the token's own user get the status `protected`. Rows without user_id can't be checked, unless --bulk
-    /// lists them.
+    /// By default, rows whose user_id is the token's own user get the status `protected`. Rows without user_id can't be checked,
+    /// unless --bulk lists them.
     #[arg(long, hide_short_help = true)]
     pub allow_self: bool,
     /// Don't wait for the first row's answer before sending others

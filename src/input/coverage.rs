@@ -25,7 +25,7 @@ pub struct CoverageListing {
 }
 
 impl CoverageListing {
-    /// Makes room for so many more rows.
+    /// Reserves memory for `rows` more rows.
     pub(super) fn expect(&mut self, rows: u64) {
         self.rows.reserve_exact(usize::try_from(rows).unwrap_or(0));
     }

@@ -166,8 +166,7 @@ fn guarded_users_are_never_in_a_bulk_call() {
     }
 }
 
-/// Rows without a user have that of the listing, so the guards know them.
-/// Whatever made the input of it: only that it lies there, and is good, counts.
+/// Whatever made the input: only that the listing is in the folder, and is good, counts.
 #[test]
 fn a_plan_offers_any_listing_in_the_folder_of_the_input() {
     let (work, server) = (Workdir::new(), standing(100, 2, |_| ()));
@@ -187,6 +186,7 @@ fn a_plan_offers_any_listing_in_the_folder_of_the_input() {
     assert!(!plan().contains("--bulk"), "{}", plan());
 }
 
+/// Rows without a user have that of the listing, so the guards know them.
 #[test]
 fn guards_know_the_users_of_listed_rows() {
     let own = TokenIdentity::default().user_id;

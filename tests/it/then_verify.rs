@@ -217,8 +217,7 @@ fn a_queue_that_never_ends_costs_bulk_no_proof() {
     assert_eq!(verified.records.iter().filter(|row| row.get("single_call") == "revoked").count(), 4);
 }
 
-/// A run with `--whole-users` may have left sessions on no row, and nobody knows whether they are new. The listing of `--bulk`
-/// knows.
+/// With `--whole-users`, a session on no row may have existed before the run. With `--bulk`, the listing shows that it hasn't.
 #[test]
 fn a_session_on_no_row_is_new_only_if_every_user_was_listed() {
     for (is_bulk, verdict) in [(true, "user_back"), (false, "unproven")] {

@@ -5,8 +5,8 @@
 //! A bucket accepts `L` calls a minute. Nobody outside Slack knows `L`, how the calls are counted, or whether it stays. So
 //! the estimator keeps a probability for every pair of an `L` and a way of counting:
 //!
-//! * so many in any 60 s or in any shorter time, in a minute that begins at a fixed moment (six phases), or in one that begins
-//!   with the first call after the last one;
+//! * a window: any 60 s, or any shorter time; a minute that begins at a fixed moment (six phases), or with the first call after
+//!   the last one;
 //! * a token bucket that fills with `L` a minute and stores a few tokens, or one.
 //!
 //! Each hypothesis says of every call whether it is over the limit. An answer that contradicts it makes it unlikely, and an

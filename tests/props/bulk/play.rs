@@ -23,7 +23,7 @@ pub(super) type NamedSession = (u64, Option<usize>, Option<usize>);
 /// What Slack answers besides `ok`.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Trouble {
-    /// Users whose sessions nobody may end.
+    /// Users whose sessions Slack never ends.
     pub(super) primary_owners: BTreeSet<usize>,
     /// Users whom `resetBulk` refuses.
     pub(super) not_in_bulk: BTreeSet<usize>,
