@@ -37,7 +37,7 @@ pub struct Lock {
     file: File,
     path: PathBuf,
     pid: u32,
-    marks: JournalKind,
+    kind: JournalKind,
 }
 
 impl Lock {
@@ -47,9 +47,9 @@ impl Lock {
     /// [`LockError::Held`] immediately, without waiting; or if the file isn't a journal or can't be written.
     pub fn acquire(path: &Path, pid: u32) -> Result<Self, LockError> {
         let file = lock_file(path)?;
-        let marks = read_header(&file, path)?.map_or(JournalKind::Unset, |header| header.marks);
-        file.write_all_at(&marks.header(pid), 0).map_err(during("write", path))?;
-        Ok(Self { file, path: path.to_owned(), pid, marks })
+        let kind = read_header(&file, path)?.map_or(JournalKind::Unset, |header| header.kind);
+        file.write_all_at(&kind.header(pid), 0).map_err(during("write", path))?;
+        Ok(Self { file, path: path.to_owned(), pid, kind })
     }
 
     /// Whether a run holds the journal at `path`. Changes nothing, so that it works on a read-only disk.
@@ -76,7 +76,7 @@ impl Lock {
     /// # Errors
     /// If the file can't be read.
     pub fn listed(&self) -> io::Result<Option<PossiblySent>> {
-        match self.marks {
+        match self.kind {
             JournalKind::Unset => Ok(None),
             JournalKind::All => Ok(Some(PossiblySent::All)),
             JournalKind::Lines => {
@@ -90,7 +90,7 @@ impl Lock {
     /// # Errors
     /// If it can't be copied.
     pub fn copy_list(&self, path: &Path) -> io::Result<bool> {
-        if self.marks == JournalKind::Unset {
+        if self.kind == JournalKind::Unset {
             return Ok(false);
         }
         let copied = atomic::replace(path, PRIVATE, |copy| io::copy(&mut open_regular(&self.path)?, copy));
@@ -115,7 +115,7 @@ impl Lock {
     /// # Errors
     /// If the file can't be written.
     pub fn resume(mut self, maybe_sent: &PossiblySent) -> io::Result<Journal> {
-        match (maybe_sent, self.marks) {
+        match (maybe_sent, self.kind) {
             (PossiblySent::Lines(lines), _) if lines.is_empty() => self.begin(),
             (PossiblySent::Lines(_), JournalKind::Lines) => self.into_journal(maybe_sent.clone()),
             (PossiblySent::Lines(_), JournalKind::Unset | JournalKind::All) | (PossiblySent::All, _) => {
@@ -125,9 +125,9 @@ impl Lock {
         }
     }
 
-    fn set(&mut self, marks: JournalKind) -> io::Result<()> {
-        self.file.write_all_at(&marks.header(self.pid), 0).map_err(during("write", &self.path))?;
-        self.marks = marks;
+    fn set(&mut self, kind: JournalKind) -> io::Result<()> {
+        self.file.write_all_at(&kind.header(self.pid), 0).map_err(during("write", &self.path))?;
+        self.kind = kind;
         Ok(())
     }
 
@@ -146,7 +146,7 @@ impl Lock {
 impl Drop for Lock {
     /// A journal of a run that never began is useless. Another file at its path belongs to another run.
     fn drop(&mut self) {
-        if self.marks == JournalKind::Unset && is_at(&self.file, &self.path).is_ok_and(|still| still) {
+        if self.kind == JournalKind::Unset && is_at(&self.file, &self.path).is_ok_and(|still| still) {
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -207,14 +207,14 @@ impl Journal {
     pub fn settle(self, done: &RoaringTreemap, in_doubt: &[u64]) -> io::Result<Lock> {
         let Self { file, path, pid, before, syncer, .. } = self;
         syncer.finish()?;
-        let PossiblySent::Lines(before) = before else { return Ok(Lock { file, path, pid, marks: JournalKind::All }) };
+        let PossiblySent::Lines(before) = before else { return Ok(Lock { file, path, pid, kind: JournalKind::All }) };
         let listed = entries(&path).map_err(during("read", &path))?;
         let open = (before | in_doubt.iter().copied().collect::<RoaringTreemap>()) - done;
         let kept = (&listed & done) | open;
         if kept != listed {
             rewrite(&file, pid, &kept).map_err(during("write", &path))?;
         }
-        Ok(Lock { file, path, pid, marks: JournalKind::Lines })
+        Ok(Lock { file, path, pid, kind: JournalKind::Lines })
     }
 
     /// Ends a run that hasn't reached every row. The list is synced and kept.
@@ -240,7 +240,7 @@ impl Journal {
 
 /// Replaces the list. Until it is synced, the header says that any row may have been sent.
 fn rewrite(file: &File, pid: u32, lines: &RoaringTreemap) -> io::Result<()> {
-    let set = |marks: JournalKind| file.write_all_at(&marks.header(pid), 0).and_then(|()| file.sync_all());
+    let set = |kind: JournalKind| file.write_all_at(&kind.header(pid), 0).and_then(|()| file.sync_all());
     set(JournalKind::All)?;
     let entries: Vec<u8> = lines.iter().flat_map(u64::to_le_bytes).collect();
     file.write_all_at(&entries, FIRST_ENTRY)?;

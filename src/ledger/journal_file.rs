@@ -49,7 +49,7 @@ impl JournalKind {
     const EVERY: [(Self, &'static str); 3] = [(Self::Unset, "unset"), (Self::Lines, "lines"), (Self::All, "all  ")];
 
     pub fn header(self, pid: u32) -> [u8; HEADER_LEN] {
-        let word = Self::EVERY.iter().find(|(marks, _)| *marks == self).map_or("", |(_, word)| word);
+        let word = Self::EVERY.iter().find(|(kind, _)| *kind == self).map_or("", |(_, word)| word);
         let text = format!("{MAGIC}{VERSION} pid {pid:010} marks {word}");
         let mut header = [b' '; HEADER_LEN];
         header[..text.len()].copy_from_slice(text.as_bytes());
@@ -118,7 +118,7 @@ pub(super) fn locked(file: File, path: &Path) -> Result<Locked, LockError> {
 pub(super) struct JournalHeader {
     /// `None` if it was lost in a power loss.
     pub pid: Option<u32>,
-    pub marks: JournalKind,
+    pub kind: JournalKind,
 }
 
 /// `None` if the header is incomplete.
@@ -134,7 +134,7 @@ pub(super) fn read_header(file: &File, path: &Path) -> Result<Option<JournalHead
     let not_ours = || LockError::NotAJournal(path.to_owned());
     // A power loss kept the name of the file but not its content, so it isn't known what was sent.
     if len > 0 && header[..len].iter().all(|byte| *byte == 0) {
-        return Ok(Some(JournalHeader { pid: None, marks: JournalKind::All }));
+        return Ok(Some(JournalHeader { pid: None, kind: JournalKind::All }));
     }
     if len < HEADER_LEN {
         let ours = JournalKind::Unset.header(0);
@@ -150,7 +150,7 @@ pub(super) fn read_header(file: &File, path: &Path) -> Result<Option<JournalHead
 }
 
 fn parse_header(rest: &str) -> Option<JournalHeader> {
-    let (pid, marks) = rest.strip_prefix("pid ")?.split_once(" marks ")?;
-    let known = JournalKind::EVERY.iter().find(|(_, word)| word.trim_end() == marks.trim_end());
-    Some(JournalHeader { pid: Some(pid.parse().ok()?), marks: known?.0 })
+    let (pid, kind) = rest.strip_prefix("pid ")?.split_once(" marks ")?;
+    let known = JournalKind::EVERY.iter().find(|(_, word)| word.trim_end() == kind.trim_end());
+    Some(JournalHeader { pid: Some(pid.parse().ok()?), kind: known?.0 })
 }
