@@ -5,8 +5,10 @@
 //! A scenario with refusals by chance is played with three seeds, whose runs are added up. "shown" is the estimate displayed last,
 //! and "misses" the ratio and the share of 429s that are required and not reached yet.
 //! `SIM_WIDER=1` adds more scenarios of the pacing issue's kinds to the table.
+//! `SIM_BUCKETS=all` plays every case of one bucket or many, instead of a sample.
 //! `SIM_WORST=1` names the worst servers of the sweep and `SIM_MILLION=1` adds a million rows to the linear ones.
 
+mod buckets;
 mod doubles;
 mod idle;
 mod limiter;
@@ -27,6 +29,11 @@ fn table() {
 #[test]
 fn sweep() {
     sweep::print_and_check();
+}
+
+#[test]
+fn buckets() {
+    buckets::print_and_check();
 }
 
 #[test]

@@ -1,90 +1,120 @@
-//! Detects whether workspaces share a limit: when a probe is due, and what its answer means.
+//! One bucket or many: when a probe is due, and what is concluded.
+//!
+//! What is believed is in [`super::belief`]. During a pause that a limit asked for, rows of other workspaces are sent as probes,
+//! one at a time, for as long as an accepted one would say much about the buckets. Buckets per workspace are concluded from
+//! high odds and an accepted probe only, because calls are then made during the pauses of others, and given up for good when
+//! the odds turn: a way of counting that nobody thought of can raise the odds, but a probe inside a real pause isn't accepted.
+//! One bucket for all needs little, because it only costs time; after that no probes are sent.
 
 use super::RateBucket;
-use super::recent_calls::RecentCalls;
+use super::belief::{Belief, Shown};
 use crate::engine::call_window::MINUTE;
 use crate::engine::job::Job;
-use crate::engine::rate_gate::RateGate;
+use crate::engine::rate_gate::Pace;
 use crate::model::{BucketKind, TeamId};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
-/// Maximum probability that all probes were accepted by coincidence.
-const RIGHT_BY_CHANCE: f64 = 0.01;
+/// Odds at which every workspace has a bucket of its own.
+const TEAM: f64 = 200.0;
 
-/// No probe is sent if a single bucket would accept it with a higher probability than this.
-const TOO_MUCH_BY_CHANCE: f64 = 0.1;
+/// Odds at which there is one bucket for all.
+const ORG: f64 = 0.05;
 
-/// Pauses are rounded up to whole seconds.
-const WHOLE_SECONDS: Duration = Duration::from_secs(1);
+/// Odds at which separate buckets are given up, and a probe above the common rate is not worth its price.
+const EVEN: f64 = 1.0;
 
-/// Pauses in seconds that servers use regardless of their limit.
-const FIXED_PAUSES: [u64; 2] = [30, 60];
+/// A test is due if its being accepted would multiply the odds by this.
+const TELLING: f64 = 1.5;
 
-const MOST_TESTS: u32 = 4;
+/// Once a test was refused, none is sent in a pause any more, and one above the common rate only at these odds.
+const AGAIN: f64 = 20.0;
 
-#[derive(Debug)]
-enum DetectionState {
-    Known(BucketKind),
-    /// No useful 429 so far.
-    Waiting,
-    /// A row of a workspace got a 429; a row of another one is needed.
-    Looking {
-        refusal: LimitedCall,
-        accepted: u32,
-        asked: Option<TeamId>,
-        without_rows: HashSet<TeamId>,
-    },
-    /// The probe is in flight.
-    Testing {
-        refusal: LimitedCall,
-        accepted: u32,
-        line: u64,
-    },
+/// Probes in the pause after one refusal, and above the common rate.
+const MOST_TESTS: u32 = 8;
+const MOST_ABOVE: u32 = 30;
+
+/// When rows of other workspaces are sent above the common rate, at the price of one refusal: if pauses have shown nothing for
+/// the time of so many calls, and so many rows are left.
+const PATIENCE: f64 = 20.0;
+const WORTHWHILE: u64 = 100;
+
+/// The search for a test row in the pause of the common bucket.
+#[derive(Debug, Default)]
+struct Search {
+    sent: u32,
+    in_flight: Option<u64>,
+    /// Whether it goes on above the common rate, not in a pause.
+    is_above: bool,
+    asked: Option<TeamId>,
+    without_rows: HashSet<TeamId>,
 }
 
-/// The 429 whose pause is probed.
-#[derive(Debug, Clone)]
-struct LimitedCall {
-    limited: TeamId,
-    sent_at: Duration,
-    pause: Duration,
+impl Search {
+    fn is_over(&self) -> bool {
+        self.sent >= if self.is_above { MOST_ABOVE } else { MOST_TESTS }
+    }
 }
 
+/// Finds out whether workspaces share a limit.
 #[derive(Debug)]
 pub(super) struct Detection {
-    state: DetectionState,
-    pub recent: RecentCalls,
-    /// The end of the pause of each workspace that was refused during the pause of the common bucket; `None` is for
-    /// rows without a workspace.
+    kind: Option<BucketKind>,
+    /// `None` if the kind is given.
+    pub belief: Option<Belief>,
+    search: Option<Search>,
+    was_test_accepted: bool,
+    was_test_refused: bool,
+    /// Whether workspaces that were taken to have buckets of their own turned out to share one.
+    was_wrong: bool,
+    /// The last refusal or test.
+    last_sign: Option<Duration>,
+    /// The workspaces that were refused in the pause of the common bucket, and until when each has to wait; `None` stands
+    /// for the rows that name no workspace.
     paused: HashMap<Option<TeamId>, Duration>,
 }
 
-fn looking(refusal: LimitedCall, accepted: u32) -> DetectionState {
-    DetectionState::Looking { refusal, accepted, asked: None, without_rows: HashSet::new() }
-}
-
 impl Detection {
-    pub fn new(known: Option<BucketKind>) -> Self {
-        let state = known.map_or(DetectionState::Waiting, DetectionState::Known);
-        Self { state, recent: RecentCalls::default(), paused: HashMap::new() }
-    }
-
-    pub fn kind(&self) -> Option<BucketKind> {
-        match self.state {
-            DetectionState::Known(kind) => Some(kind),
-            DetectionState::Waiting | DetectionState::Looking { .. } | DetectionState::Testing { .. } => None,
+    /// Calls without a limit are made as one bucket: weighing each answer would take longer than making the call.
+    pub fn new(known: Option<BucketKind>, pace: Pace, workspaces: usize) -> Self {
+        let limits = match pace {
+            Pace::Auto { start, most } => Some((start, most)),
+            // Nothing is expected of the limit but that it is above 20 a minute.
+            Pace::Every(_) => Some((20.0, 300.0)),
+            Pace::Unlimited => None,
+        };
+        let limits = limits.filter(|_| known.is_none() && workspaces > 1);
+        let belief = limits.map(|(start, most)| Belief::new(start, most));
+        Self {
+            kind: known,
+            belief,
+            search: None,
+            was_test_accepted: false,
+            was_test_refused: false,
+            was_wrong: false,
+            last_sign: None,
+            paused: HashMap::new(),
         }
     }
 
-    /// Whether a row for a probe was requested from the input and hasn't arrived.
-    pub fn awaits_row(&self) -> bool {
-        matches!(&self.state, DetectionState::Looking { asked: Some(_), .. })
+    pub fn kind(&self) -> Option<BucketKind> {
+        self.kind
     }
 
-    /// Records a pause for the row's workspace. It stays valid whatever we later learn about the buckets.
+    /// Whether a row for a test was requested from the input and has not come.
+    pub fn awaits_row(&self) -> bool {
+        self.search.as_ref().is_some_and(|search| search.asked.is_some())
+    }
+
+    pub fn on_sent(&mut self, job: &Job, now: Duration) {
+        if let Some(belief) = &mut self.belief {
+            belief.on_sent(job.addressed_team(), now);
+        }
+    }
+
+    /// Records a pause for the row's workspace. It stays valid whatever is found out about the buckets.
     pub fn record_pause(&mut self, job: &Job, now: Duration, until: Duration) {
-        if self.kind().is_some() {
+        if self.belief.is_none() || self.kind == Some(BucketKind::Team) {
             return;
         }
         self.paused.retain(|_, until| *until > now);
@@ -92,194 +122,136 @@ impl Detection {
         *paused = until.max(*paused);
     }
 
-    pub fn take_pauses(&mut self) -> HashMap<Option<TeamId>, Duration> {
-        std::mem::take(&mut self.paused)
+    /// The pauses that are not over.
+    pub fn pauses(&self) -> &HashMap<Option<TeamId>, Duration> {
+        &self.paused
     }
 
-    /// Whether a row of this workspace may be sent during the pause of the common bucket; not if the workspace is
-    /// paused itself.
-    fn may_be_tested(&self, team: &TeamId) -> bool {
-        !self.paused.contains_key(&Some(team.clone()))
-    }
-
-    /// Handles a 429 for a row sent at `sent_at`: a probe is due if the kind is unknown and coincidence is unlikely.
-    pub fn on_limited(&mut self, job: &Job, sent_at: Duration, now: Duration, common: &RateGate) {
-        let latency = now.saturating_sub(sent_at);
-        if let Some(team) = job.addressed_team() {
-            self.recent.take_back(sent_at, team);
+    /// A call was answered, or broke off. Gives the kind if another one is concluded.
+    pub fn on_answer(&mut self, job: &Job, sent_at: Duration, now: Duration, shown: Shown) -> Option<BucketKind> {
+        let was_test = self.cancel_test(job);
+        let is_refused = matches!(shown, Shown::Refused { .. });
+        self.was_test_accepted |= was_test && shown == Shown::Accepted;
+        self.was_test_refused |= was_test && is_refused;
+        if is_refused || (was_test && self.last_sign.is_some()) {
+            self.last_sign = Some(now);
         }
-        let (DetectionState::Waiting, Some(team)) = (&self.state, job.addressed_team()) else { return };
-        let pause = common.paused_until().saturating_sub(now);
-        let refusal = LimitedCall { limited: team.clone(), sent_at, pause };
-        if refusal.chance(common, now, now + latency) <= TOO_MUCH_BY_CHANCE {
-            self.state = looking(refusal, 0);
-        }
-    }
-
-    /// The index in the common queue of a row to be sent as a probe, if one is due.
-    pub fn test_row(&mut self, common: &RateBucket, left_of: &HashMap<TeamId, u64>, now: Duration) -> Option<usize> {
-        let DetectionState::Looking { refusal: LimitedCall { limited, .. }, asked, without_rows, .. } = &self.state
-        else {
-            return None;
+        let belief = self.belief.as_mut()?;
+        belief.on_answer(job.addressed_team(), sent_at, now, shown);
+        let odds = belief.odds();
+        let before = self.kind;
+        self.kind = match before {
+            Some(BucketKind::Team) if odds >= EVEN => before,
+            _ if odds >= TEAM && self.was_test_accepted && !self.was_wrong => Some(BucketKind::Team),
+            _ if odds <= ORG || before.is_some() => Some(BucketKind::Org),
+            _ => None,
         };
-        if now >= common.gate.paused_until() {
-            self.state = DetectionState::Waiting;
+        self.was_wrong |= before == Some(BucketKind::Team) && self.kind != before;
+        if self.kind.is_some() || (self.was_test_refused && odds < AGAIN) {
+            self.search = None;
+        } else if is_refused && !self.was_test_refused && job.addressed_team().is_some() {
+            // One above the common rate is over.
+            self.search = self.search.take().filter(|search| !search.is_above).or_else(|| Some(Search::default()));
+        }
+        self.kind.filter(|_| self.kind != before)
+    }
+
+    /// A call is no longer in flight. True if it was the test.
+    pub fn cancel_test(&mut self, job: &Job) -> bool {
+        let of_test = self.search.as_mut().filter(|search| search.in_flight == Some(job.line()));
+        of_test.is_some_and(|search| search.in_flight.take().is_some())
+    }
+
+    /// Whether enough time would be gained to send rows above the common rate.
+    fn is_worthwhile(&self, common: &RateBucket, now: Duration) -> bool {
+        let is_likely = |belief: &Belief| belief.odds() >= if self.was_test_refused { AGAIN } else { EVEN };
+        let patience = common.gate.per_minute().map_or(Duration::MAX, |rate| MINUTE.mul_f64(PATIENCE / rate));
+        self.kind.is_none()
+            && common.left >= WORTHWHILE
+            && self.last_sign.is_some_and(|at| now.saturating_sub(at) >= patience)
+            && self.belief.as_ref().is_some_and(is_likely)
+    }
+
+    /// The place in the common queue of a row to be sent as a test, if one is due and there.
+    pub fn test_row(&mut self, common: &RateBucket, now: Duration) -> Option<usize> {
+        let is_paused = now < common.gate.paused_until();
+        let is_done = |search: &Search| search.is_above && (is_paused || search.is_over());
+        if self.search.as_ref().is_some_and(|search| is_done(search) || search.is_above == is_paused) {
+            self.search = None;
+        }
+        if !is_paused && self.search.is_none() && self.is_worthwhile(common, now) {
+            self.search = Some(Search { is_above: true, ..Search::default() });
+        }
+        let search = self.search.as_ref()?;
+        // A pause that isn't a limit's is no workspace's either.
+        if now < common.gate.held_until() || search.in_flight.is_some() || search.is_over() {
             return None;
         }
-        // A pause for another reason than a limit applies to all workspaces.
-        if now < common.gate.held_until() {
-            return None;
-        }
-        let place = self.best_row(&common.queue, limited);
-        let is_unread = |(team, left): (&TeamId, &u64)| {
-            team != limited
-                && *left > 0
-                && self.may_be_tested(team)
-                && !without_rows.contains(team)
-                && self.would_tell(self.recent.count(team), limited)
-        };
-        if place.is_none() && asked.is_none() && !left_of.iter().any(is_unread) {
-            self.state = DetectionState::Waiting;
-        }
-        place
+        self.best_row(&common.queue, now)
     }
 
     pub fn start_test(&mut self, line: u64) {
-        if let DetectionState::Looking { refusal, accepted, .. } = &self.state {
-            self.state = DetectionState::Testing { refusal: refusal.clone(), accepted: *accepted, line };
+        if let Some(search) = &mut self.search {
+            search.sent += 1;
+            search.in_flight = Some(line);
         }
     }
 
-    /// Whether a probe would be conclusive: not if the workspace may have used up its own limit.
-    fn would_tell(&self, calls: usize, limited: &TeamId) -> bool {
-        calls * 5 <= self.recent.count(limited) * 4
+    /// How much a test of this workspace is worth, if it is worth one. A row of a paused workspace must not be sent past the
+    /// pause of the common bucket.
+    fn worth(&self, team: &TeamId, now: Duration) -> Option<f64> {
+        if self.paused.get(&Some(team.clone())).is_some_and(|until| *until > now) {
+            return None;
+        }
+        let belief = self.belief.as_ref()?;
+        let (factor, probability) = belief.expected(team, now);
+        let is_above = self.search.as_ref().is_some_and(|search| search.is_above);
+        (is_above || factor >= TELLING || belief.odds() >= TEAM).then_some(probability)
     }
 
-    /// The index of the row whose workspace had the fewest calls, if a probe with it would be conclusive.
-    fn best_row(&self, queue: &VecDeque<Job>, limited: &TeamId) -> Option<usize> {
-        let calls_of = |job: &Job| {
-            let team = job.addressed_team().filter(|team| *team != limited && self.may_be_tested(team))?;
-            Some(self.recent.count(team))
-        };
-        let rows = queue.iter().enumerate().filter_map(|(place, job)| Some((calls_of(job)?, place)));
-        rows.min().filter(|(calls, _)| self.would_tell(*calls, limited)).map(|(_, place)| place)
+    /// The place of the row whose workspace is most likely to have room, if its answer would show anything.
+    fn best_row(&self, queue: &VecDeque<Job>, now: Duration) -> Option<usize> {
+        let mut seen = HashSet::new();
+        let firsts = queue.iter().enumerate().filter_map(|(place, job)| Some((place, job.addressed_team()?)));
+        let firsts = firsts.filter(|(_, team)| seen.insert(*team));
+        let worth = firsts.filter_map(|(place, team)| Some((self.worth(team, now)?, place)));
+        worth.reduce(|best, other| if other.0 > best.0 { other } else { best }).map(|(_, place)| place)
     }
 
-    /// Handles the answer to the call for `line`, which may be the probe; `accepted` is `None` if it is inconclusive.
-    /// Returns the kind once it is known.
-    ///
-    /// So many probes have to be accepted that a single bucket would accept all of them in one of a hundred runs.
-    pub fn on_answer(
+    /// The workspace of which a row for a test has to be requested.
+    pub fn request_row(
         &mut self,
-        line: u64,
-        accepted: Option<bool>,
-        sent_at: Duration,
+        common: &RateBucket,
+        left_of: &HashMap<TeamId, u64>,
         now: Duration,
-        common: &RateGate,
-    ) -> Option<BucketKind> {
-        let DetectionState::Testing { refusal, line: tested, accepted: before } = &self.state else { return None };
-        if *tested != line {
+    ) -> Option<TeamId> {
+        let search = self.search.as_ref().filter(|search| search.asked.is_none() && search.in_flight.is_none())?;
+        // A row that is there waits only for its place in the rate of the run.
+        let is_in_time = search.is_above != (now < common.gate.paused_until());
+        if !is_in_time || search.is_over() || self.best_row(&common.queue, now).is_some() {
             return None;
         }
-        let Some(accepted) = accepted else {
-            self.state = DetectionState::Waiting;
-            return None;
-        };
-        let wanted = tests_wanted(refusal.chance(common, sent_at, now));
-        if accepted && wanted.is_none_or(|wanted| before + 1 < wanted) {
-            let next = wanted.map(|_| looking(refusal.clone(), before + 1));
-            self.state = next.unwrap_or(DetectionState::Waiting);
-            return None;
-        }
-        let kind = if accepted { BucketKind::Team } else { BucketKind::Org };
-        self.state = DetectionState::Known(kind);
-        Some(kind)
-    }
-
-    /// The workspace to request a row of for a probe: the one with the fewest calls.
-    pub fn request_row(&mut self, queue: &VecDeque<Job>, left_of: &HashMap<TeamId, u64>) -> Option<TeamId> {
-        let DetectionState::Looking { refusal: LimitedCall { limited, .. }, asked: None, without_rows, .. } =
-            &self.state
-        else {
-            return None;
-        };
-        // An available row only waits for the limit of the run.
-        if self.best_row(queue, limited).is_some() {
-            return None;
-        }
-        let is_candidate = |(team, left): &(&TeamId, &u64)| {
-            *team != limited && **left > 0 && self.may_be_tested(team) && !without_rows.contains(*team)
-        };
+        let belief = self.belief.as_ref()?;
+        let is_candidate = |(team, left): &(&TeamId, &u64)| **left > 0 && !search.without_rows.contains(*team);
         let fewest_calls =
-            |(team, left): &(&TeamId, &u64)| (self.recent.count(team), std::cmp::Reverse(**left), (*team).clone());
-        let team = left_of.iter().filter(is_candidate).min_by_key(fewest_calls).map(|(team, _)| team.clone());
-        if team.is_none() {
-            self.state = DetectionState::Waiting;
-        } else if let DetectionState::Looking { asked, .. } = &mut self.state {
-            asked.clone_from(&team);
+            |(team, left): &(&TeamId, &u64)| (belief.recent(team).count(), std::cmp::Reverse(**left), (*team).clone());
+        let mut teams: Vec<_> = left_of.iter().filter(is_candidate).collect();
+        teams.sort_by_cached_key(fewest_calls);
+        let team =
+            teams.into_iter().map(|(team, _)| team).take(3).find(|team| self.worth(team, now).is_some()).cloned();
+        if let Some(search) = &mut self.search {
+            search.asked.clone_from(&team);
         }
         team
     }
 
-    /// Rows of this workspace arrived.
+    /// Rows of this workspace came, for whatever reason they were requested.
     pub fn received(&mut self, team: &TeamId, rows: usize) {
-        if let DetectionState::Looking { asked, without_rows, .. } = &mut self.state
-            && asked.as_ref() == Some(team)
-        {
-            *asked = None;
+        if let Some(search) = self.search.as_mut().filter(|search| search.asked.as_ref() == Some(team)) {
+            search.asked = None;
             if rows == 0 {
-                without_rows.insert(team.clone());
+                search.without_rows.insert(team.clone());
             }
         }
-    }
-}
-
-impl LimitedCall {
-    /// The probability that a single bucket accepts a probe sent at `sent_at` and answered at `now`: about its rate times the time
-    /// in which it may have got a token, which its pause doesn't rule out. The usual fixed pauses (slack.md, "Rate limits") rule
-    /// out nothing.
-    fn chance(&self, common: &RateGate, sent_at: Duration, now: Duration) -> f64 {
-        let latency = now.saturating_sub(sent_at);
-        let filling = if FIXED_PAUSES.contains(&self.pause.as_secs()) {
-            now.saturating_sub(self.sent_at)
-        } else if self.pause > 2 * latency + WHOLE_SECONDS {
-            return 0.0;
-        } else {
-            latency
-        };
-        common.per_minute().unwrap_or(0.0) / MINUTE.as_secs_f64() * filling.as_secs_f64()
-    }
-}
-
-/// How many probes have to be accepted; `None` if that many would show nothing.
-fn tests_wanted(chance: f64) -> Option<u32> {
-    (1..=MOST_TESTS).find(|&tests| chance.powi(tests.cast_signed()) < RIGHT_BY_CHANCE)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::engine::rate_gate::Pace;
-
-    /// A bucket that fills once a second, and a 429 for a call sent at zero.
-    fn wanted(pause: u64, sent_at: u64, latency_ms: u64) -> Option<u32> {
-        let common = RateGate::new(Pace::Every(Duration::from_secs(1)));
-        let refusal = LimitedCall {
-            limited: TeamId::parse("T0001").unwrap(),
-            sent_at: Duration::ZERO,
-            pause: Duration::from_secs(pause),
-        };
-        let sent_at = Duration::from_secs(sent_at);
-        tests_wanted(refusal.chance(&common, sent_at, sent_at + Duration::from_millis(latency_ms)))
-    }
-
-    #[test]
-    fn the_longer_a_single_bucket_had_to_fill_the_more_probes_are_wanted() {
-        // The pause of a window: it rules a token out, also later.
-        assert_eq!((wanted(57, 0, 50), wanted(57, 5, 50)), (Some(1), Some(1)));
-        // The pause of a bucket: only while the probe is in flight.
-        assert_eq!((wanted(1, 0, 50), wanted(1, 0, 300), wanted(1, 0, 900)), (Some(2), Some(4), None));
-        // The same pause whatever happened: a token may have come long before.
-        assert_eq!((wanted(60, 0, 50), wanted(30, 0, 50), wanted(60, 3, 50)), (Some(2), Some(2), None));
     }
 }

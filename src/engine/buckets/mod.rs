@@ -1,12 +1,12 @@
 //! The buckets: which rows share a limit, with a queue and a gate each.
 //!
 //! A run starts with one bucket for sessions, and one for calls for whole users, which are another method with its own
-//! limits. If a 429 pauses the first while rows of another workspace wait, one of them is sent as a probe: if it is accepted,
-//! every workspace has its own bucket; if it is limited, all share one. Rows sent by user don't name a workspace and stay in
-//! the first bucket.
+//! limits. What the answers show about the buckets is weighed ([`belief`]): if every workspace has its own, the first is split,
+//! and joined again if that turns out to be wrong. Rows sent by user don't name a workspace and stay in the first bucket.
 
+mod belief;
 mod detection;
-mod recent_calls;
+mod load;
 
 use super::job::Job;
 use super::policy::{BucketPolicy, Policy};
@@ -15,6 +15,8 @@ use super::rate_gate::{NotUntil, Pace, RateGate};
 use super::run_limit::RunLimit;
 use super::user_batch::bulk_calls;
 use crate::model::{BucketKind, TeamId};
+use belief::Belief;
+pub use belief::Shown;
 use detection::Detection;
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -103,7 +105,7 @@ impl Buckets {
             pace: policy.pace,
             shares_limit: policy.shares_limit,
             limit: RunLimit::new(policy.pace, now),
-            detection: Detection::new(known),
+            detection: Detection::new(known, policy.pace, policy.workspaces.len()),
             has_bulk: bulk.is_some(),
             turn: if bulk.is_some() { BULK } else { COMMON },
             all: [bucket(policy.to_send)].into_iter().chain(bulk).collect(),
@@ -200,9 +202,8 @@ impl Buckets {
     pub fn sent(&mut self, job: &Job, now: Duration) {
         let index = self.of(job);
         self.all[index].in_flight += 1;
-        let is_detecting = matches!(self.pace, Pace::Auto { .. }) && self.kind().is_none();
-        if let (true, Some(team)) = (is_detecting, job.addressed_team()) {
-            self.detection.recent.push(now, team);
+        if !self.is_bulk(index) {
+            self.detection.on_sent(job, now);
         }
     }
 
@@ -211,21 +212,17 @@ impl Buckets {
         self.detection.record_pause(job, now, until);
     }
 
-    /// Handles a 429 for a row sent at `sent_at`.
-    pub fn on_limited(&mut self, job: &Job, sent_at: Duration, now: Duration) {
-        self.detection.on_limited(job, sent_at, now, &self.all[COMMON].gate);
-    }
-
     /// The report of a bucket for other runs. `wants_call`: whether a call waits for it.
     pub fn report(&mut self, index: usize, now: Duration, wants_call: bool) -> Option<LimitReport> {
         let is_bulk = self.is_bulk(index);
-        let RateBucket { team, gate, left, .. } = &mut self.all[index];
+        let RateBucket { team, gate, left, .. } = self.all.get_mut(index)?;
         gate.report(now, wants_call, *left).map(|report| LimitReport { team: team.clone(), is_bulk, ..report })
     }
 
     /// Applies what other runs did. Returns their pause, if it is longer than the known one.
     pub fn on_news(&mut self, index: usize, news: &LimitNews, now: Duration) -> Option<Duration> {
-        self.all[index].gate.on_news(news, now)
+        // Buckets that were asked about may have been joined meanwhile.
+        self.all.get_mut(index)?.gate.on_news(news, now)
     }
 
     /// Notes that the store can't be used.
@@ -239,28 +236,29 @@ impl Buckets {
     /// `None` if no probe is due or no row is available; otherwise when the run's limit allows a call.
     pub fn take_test_row(&mut self, now: Duration) -> Result<(Permit, Job), Option<NotUntil>> {
         let common = &mut self.all[COMMON];
-        let place = self.detection.test_row(common, &self.left_of, now).ok_or(None)?;
+        let place = self.detection.test_row(common, now).ok_or(None)?;
         let permit = self.limit.try_acquire(now, || Ok(common.gate.issue_past_the_pause()))?;
         let job = common.queue.remove(place).ok_or(None)?;
         self.detection.start_test(job.line());
         Ok((permit, job))
     }
 
-    /// Handles the answer to a call that may be the probe; `accepted` is `None` if it is inconclusive. Returns the
-    /// kind once it is known.
-    pub fn on_test_answer(
-        &mut self,
-        job: &Job,
-        accepted: Option<bool>,
-        sent_at: Duration,
-        now: Duration,
-    ) -> Option<BucketKind> {
-        let kind = self.detection.on_answer(job.line(), accepted, sent_at, now, &self.all[COMMON].gate)?;
-        if kind == BucketKind::Team {
-            self.split(now);
+    /// A call was answered, or broke off: what it shows. Gives the kind of the buckets if another one is concluded.
+    pub fn on_answer(&mut self, job: &Job, sent_at: Duration, now: Duration, shown: Shown) -> Option<BucketKind> {
+        if self.is_bulk(self.of(job)) {
+            return None;
         }
-        self.detection.recent.clear();
+        let kind = self.detection.on_answer(job, sent_at, now, shown)?;
+        match kind {
+            BucketKind::Team => self.split(now),
+            BucketKind::Org => self.join(now),
+        }
         Some(kind)
+    }
+
+    /// Notes that a probe was not sent after all.
+    pub fn cancel_test(&mut self, job: &Job) {
+        self.detection.cancel_test(job);
     }
 
     /// Notes that a row's call was answered or broke off. Returns its gate.
@@ -319,7 +317,7 @@ impl Buckets {
         let mut teams: Vec<TeamId> = self.left_of.keys().cloned().collect();
         teams.sort_unstable();
         let waiting = std::mem::take(&mut self.all[COMMON].queue);
-        let paused = self.detection.take_pauses();
+        let (paused, belief) = (self.detection.pauses(), self.detection.belief.as_ref());
         let keep_pause = |gate: &mut RateGate, team: Option<TeamId>| {
             if let Some(until) = paused.get(&team).filter(|until| **until > now) {
                 gate.refused(now, now, until.saturating_sub(now));
@@ -332,7 +330,7 @@ impl Buckets {
         keep_pause(&mut common.gate, None);
         for team in teams {
             let mut gate = gate(self.pace, self.shares_limit);
-            self.detection.recent.moments(&team).for_each(|at| gate.remember(at));
+            belief.into_iter().flat_map(|belief| belief.recent(&team)).for_each(|at| gate.remember(at));
             keep_pause(&mut gate, Some(team.clone()));
             self.of_team.insert(team.clone(), self.all.len());
             let left = self.left_of[&team];
@@ -343,7 +341,30 @@ impl Buckets {
         }
     }
 
-    /// Counts the calls in flight of each bucket again, after a split.
+    /// Workspaces that were refused together share a bucket after all.
+    fn join(&mut self, now: Duration) {
+        let split = self.all.split_off(COMMON + 1 + usize::from(self.has_bulk));
+        if split.is_empty() {
+            return;
+        }
+        self.of_team.clear();
+        let common = &mut self.all[COMMON];
+        let gates = || split.iter().map(|bucket| &bucket.gate);
+        let last = |until: fn(&RateGate) -> Duration| gates().map(until).fold(until(&common.gate), Duration::max);
+        let (paused, held) = (last(RateGate::paused_until), last(RateGate::held_until));
+        let mut gate = gate(self.pace, self.shares_limit);
+        let recent = self.detection.belief.iter().flat_map(Belief::recent_of_all);
+        recent.for_each(|at| gate.remember(at));
+        gate.refused(now, now, paused.saturating_sub(now));
+        gate.hold(now, held.saturating_sub(now));
+        common.gate = gate;
+        for bucket in split {
+            common.left += bucket.left;
+            common.queue.extend(bucket.queue);
+        }
+    }
+
+    /// Counts the calls in flight of each bucket again, after another kind was concluded.
     pub fn recount<'a>(&mut self, in_flight: impl Iterator<Item = &'a Job>) {
         self.all.iter_mut().for_each(|bucket| bucket.in_flight = 0);
         for job in in_flight {
@@ -353,7 +374,7 @@ impl Buckets {
     }
 
     /// What to request from the input. `wants_users`: whether to request rows of whole users.
-    pub fn requests(&mut self, wants_users: bool) -> Vec<Want> {
+    pub fn requests(&mut self, wants_users: bool, now: Duration) -> Vec<Want> {
         let mut wants = Vec::new();
         let bulk =
             self.all.get_mut(BULK).filter(|bucket| self.has_bulk && wants_users && bucket.supply == Supply::More);
@@ -361,7 +382,7 @@ impl Buckets {
             bucket.supply = Supply::Requested;
             wants.push(Want::OfUsers);
         }
-        wants.extend(self.detection.request_row(&self.all[COMMON].queue, &self.left_of).map(Want::Of));
+        wants.extend(self.detection.request_row(&self.all[COMMON], &self.left_of, now).map(Want::Of));
         let (is_split, bulk) = (!self.of_team.is_empty(), self.has_bulk.then_some(BULK));
         let mut buckets_have_more = false;
         let of_sessions = self.all.iter_mut().enumerate().filter(|(index, _)| Some(*index) != bulk);

@@ -46,7 +46,7 @@ impl StateMachine {
             .batcher
             .as_ref()
             .is_some_and(|batcher| batcher.wants_rows() && !(batcher.has_failed() && self.buckets.has_enough()));
-        let wants = self.buckets.requests(wants_users);
+        let wants = self.buckets.requests(wants_users, now.at);
         self.actions.extend(wants.into_iter().map(Action::RequestRows));
         wake.0
     }
@@ -127,7 +127,7 @@ impl StateMachine {
         if !job.is_of(&self.spared) {
             return Some(job);
         }
-        self.buckets.on_test_answer(&job, None, self.now.at, self.now.at);
+        self.buckets.cancel_test(&job);
         if job.user_batch().is_none() {
             self.buckets.ended(&job);
         }

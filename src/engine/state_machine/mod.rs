@@ -11,7 +11,7 @@ mod shared;
 mod status;
 mod users;
 
-use super::buckets::Buckets;
+use super::buckets::{Buckets, Shown};
 use super::clock::Now;
 use super::health::{FaultVerdict, Health};
 use super::job::{self, CallInFlight, Job};
@@ -209,7 +209,7 @@ impl StateMachine {
         self.tally.calls.counts.bulk_calls -= u64::from(job.is_bulk());
         job.not_sent();
         self.buckets.answered(&job);
-        self.buckets.on_test_answer(&job, None, sent_at, now.at);
+        self.buckets.on_answer(&job, sent_at, now.at, Shown::Nothing);
         self.send_again(job);
     }
 

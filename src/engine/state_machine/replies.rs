@@ -1,10 +1,11 @@
 //! Handles answers: their effect on the gate, the row and the run.
 
 use super::{Action, StateMachine};
+use crate::engine::buckets::Shown;
 use crate::engine::health::{AnswerVerdict, BreakerVerdict, EndedRow, FaultVerdict, Scope};
 use crate::engine::job::{CallInFlight, Job};
 use crate::engine::retry::{self, Class};
-use crate::model::{Answer, Event, Outcome, Reply, Row, Status, StopReason, TeamId};
+use crate::model::{Answer, BucketKind, Event, Outcome, Reply, Row, Status, StopReason, TeamId};
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ impl StateMachine {
     pub(super) fn update_bucket(&mut self, call: &CallInFlight, reply: &Reply, class: Class, fault: FaultVerdict) {
         let now = self.now;
         let gate = self.buckets.answered(&call.job);
-        let accepted = match class {
+        let shown = match class {
             Class::RateLimited { pause: asked, stated } => {
                 let pause = gate.refused(call.sent_at, now.at, asked);
                 self.tally.calls.counts.rate_limited += 1;
@@ -32,12 +33,12 @@ impl StateMachine {
                 let (stated, is_bulk) = (stated.then_some(asked), call.job.is_bulk());
                 self.emit(Event::RateLimited { line, team, is_bulk, pause, stated });
                 self.keep_pause(&call.job, pause, asked);
-                Some(false)
+                Shown::Refused { stated }
             }
             Class::Transient { .. } if fault != FaultVerdict::Fault => {
                 let pause = gate.refused(call.sent_at, now.at, reply.wait.unwrap_or(UNSTATED_PAUSE_OF_503));
                 self.keep_pause(&call.job, pause, reply.wait.unwrap_or_default());
-                Some(false)
+                Shown::Refused { stated: reply.wait }
             }
             Class::Transient { .. } => {
                 match (reply.wait, reply.http_status) {
@@ -50,7 +51,7 @@ impl StateMachine {
                     // A broken connection says nothing about the limit.
                     (None, None) => {}
                 }
-                None
+                Shown::Nothing
             }
             Class::Revoked
             | Class::AlreadyGone
@@ -61,14 +62,16 @@ impl StateMachine {
             | Class::TokenExpired
             | Class::Run => {
                 gate.accepted(call.sent_at, now.at);
-                Some(true)
+                Shown::Accepted
             }
         };
-        if let Some(kind) = self.buckets.on_test_answer(&call.job, accepted, call.sent_at, now.at) {
+        if let Some(kind) = self.buckets.on_answer(&call.job, call.sent_at, now.at, shown) {
             self.buckets.recount(self.in_flight.values().map(|call| &call.job));
             self.emit(Event::BucketKnown(kind));
-        } else if accepted == Some(false) {
-            self.buckets.on_limited(&call.job, call.sent_at, now.at);
+            if kind == BucketKind::Org {
+                // The pause of one workspace is now that of all.
+                self.withdraw_calls_like(&call.job);
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! The state machine by itself: scripts of answers against a clock that the test moves.
 
 mod both_methods;
+mod buckets;
 mod faults;
 mod modes;
 mod pauses;
@@ -478,28 +479,6 @@ fn rejected_rows_are_recorded_and_never_sent() {
     ]);
     assert!(bench.sent.is_empty() && bench.machine.is_finished());
     assert_eq!(bench.statuses(), [(2, Status::Invalid), (3, Status::Duplicate), (4, Status::Protected)]);
-}
-
-#[test]
-fn a_test_row_of_another_workspace_shows_the_kind_of_bucket() {
-    let auto = Pace::Auto { start: 20.0, most: 300.0 };
-    let input: Vec<_> = (2..=9).map(|line| row(line, if line < 6 { "T1" } else { "T2" })).collect();
-    for (answer, kind) in [
-        (Answer::Ok, BucketKind::Team),
-        (Answer::RateLimited { retry_after: Some(Duration::from_secs(30)) }, BucketKind::Org),
-    ] {
-        let mut bench = Bench::with(input.clone(), auto, |_| {});
-        bench.answer(Answer::RateLimited { retry_after: Some(Duration::from_secs(30)) });
-        assert_eq!(bench.sent.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [2, 6]);
-        bench.answer(answer).pass(Duration::from_secs(1));
-        assert_eq!(bench.machine.run_end(bench.at).bucket, Some(kind));
-        let second_sends = bench.sent.iter().filter(|(line, _)| *line > 6).count();
-        assert_eq!(
-            second_sends,
-            usize::from(kind == BucketKind::Team),
-            "only a bucket of its own goes on in the pause"
-        );
-    }
 }
 
 #[test]

@@ -49,17 +49,6 @@ fn a_fixed_rate_is_the_runs_whatever_the_buckets() {
 }
 
 #[test]
-fn a_fixed_rate_stays_the_runs_when_the_buckets_are_split() {
-    let interval = Duration::from_secs(1);
-    let mut bench = Bench::with(of_teams(10, 100), Pace::Every(interval), |policy| policy.workers = Some(64));
-    bench.answer(Answer::RateLimited { retry_after: Some(Duration::from_secs(20)) });
-    play_until(&mut bench, Duration::from_hours(1));
-    assert_eq!(bench.machine.run_end(bench.at).bucket, Some(BucketKind::Team));
-    assert!(bench.sent.windows(2).all(|pair| pair[1].1 >= pair[0].1 + interval), "{:?}", bench.sent);
-    assert_eq!(bench.records.len(), 100);
-}
-
-#[test]
 fn the_highest_rate_is_the_runs_whatever_the_buckets() {
     let auto = Pace::Auto { start: 20.0, most: 30.0 };
     let mut bench = Bench::with(of_teams(10, 600), auto, per_team);
