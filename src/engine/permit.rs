@@ -1,9 +1,9 @@
 //! Permission to make one call. It can be withdrawn until the first byte is sent, so that a call that still waits for a
 //! connection when its bucket is paused or the run stops is never sent.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use tokio::sync::watch;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum CallPhase {
@@ -17,83 +17,101 @@ enum CallPhase {
     PauseAnnounced,
 }
 
+#[derive(Debug)]
+struct CallState {
+    phase: Mutex<CallPhase>,
+    withdrawn: Notify,
+}
+
+impl CallState {
+    fn phase(&self) -> MutexGuard<'_, CallPhase> {
+        self.phase.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Leaves the phase `Waiting`, or stays in another one. Returns the phase.
+    fn leave_waiting(&self, next: CallPhase) -> CallPhase {
+        let mut phase = self.phase();
+        if *phase == CallPhase::Waiting {
+            *phase = next;
+        }
+        if *phase == CallPhase::Withdrawn {
+            self.withdrawn.notify_waiters();
+        }
+        *phase
+    }
+}
+
 /// Permission to make one call. Only the gate issues it and the call consumes it, so a request that skips the gate doesn't
 /// compile.
 #[derive(Debug)]
 #[must_use = "a permit that is not used has still spent its place in the limit"]
 pub struct Permit {
-    call: Arc<watch::Sender<CallPhase>>,
-    announced: AnnouncedPauses,
+    call: Arc<CallState>,
+    /// `None` if no dispatcher waits for the answer.
+    announced: Option<AnnouncedPauses>,
 }
 
 impl Permit {
     /// For the gate only.
     pub(super) fn issue() -> Self {
-        Self { call: Arc::new(watch::Sender::new(CallPhase::Waiting)), announced: AnnouncedPauses::default() }
+        let call = CallState { phase: Mutex::new(CallPhase::Waiting), withdrawn: Notify::new() };
+        Self { call: Arc::new(call), announced: None }
     }
 
     /// Connects the permit to the announced pauses of the run. Returns it with the dispatcher's handle of the call.
     pub(super) fn tracked(self, announced: &AnnouncedPauses) -> (Self, CallHandle) {
         let handle = CallHandle { call: Arc::clone(&self.call), announced: announced.clone() };
-        (Self { announced: announced.clone(), ..self }, handle)
+        (Self { announced: Some(announced.clone()), ..self }, handle)
     }
 
     /// To be called right before the first byte is written. If it returns false, nothing may be sent.
     #[must_use]
     pub fn start(&self) -> bool {
-        let next = if self.announced.any() { CallPhase::Withdrawn } else { CallPhase::Started };
-        self.call.send_if_modified(|phase| {
-            let waits = *phase == CallPhase::Waiting;
-            if waits {
-                *phase = next;
-            }
-            waits
-        });
-        *self.call.borrow() == CallPhase::Started
+        let must_wait = self.announced.as_ref().is_some_and(AnnouncedPauses::any);
+        let next = if must_wait { CallPhase::Withdrawn } else { CallPhase::Started };
+        self.call.leave_waiting(next) == CallPhase::Started
     }
 
     /// Reports that the answer to this call asks for a pause. No other call starts until the dispatcher has processed the
     /// answer, not even one that reuses the same connection immediately.
     pub fn announce_pause(&self) {
-        if self.call.send_replace(CallPhase::PauseAnnounced) != CallPhase::PauseAnnounced {
-            self.announced.0.fetch_add(1, Ordering::SeqCst);
+        let before = std::mem::replace(&mut *self.call.phase(), CallPhase::PauseAnnounced);
+        if let Some(announced) = self.announced.as_ref().filter(|_| before != CallPhase::PauseAnnounced) {
+            announced.0.fetch_add(1, Ordering::SeqCst);
         }
     }
 
     /// Waits until the permit is withdrawn; never returns for a call that was sent.
     pub async fn withdrawn(&self) {
-        // The sender lives as long as `self`, so this can't fail.
-        let _ = self.call.subscribe().wait_for(|phase| *phase == CallPhase::Withdrawn).await;
+        // Made before the phase is read, so that no notification is missed.
+        let notified = self.call.withdrawn.notified();
+        if *self.call.phase() != CallPhase::Withdrawn {
+            notified.await;
+        }
     }
 }
 
 /// The dispatcher's handle of a call in flight.
 #[derive(Debug)]
 pub(super) struct CallHandle {
-    call: Arc<watch::Sender<CallPhase>>,
+    call: Arc<CallState>,
     announced: AnnouncedPauses,
 }
 
 impl CallHandle {
     /// Withdraws the permit if nothing was sent.
     pub(super) fn withdraw(&self) {
-        self.call.send_if_modified(|phase| {
-            let waits = *phase == CallPhase::Waiting;
-            if waits {
-                *phase = CallPhase::Withdrawn;
-            }
-            waits
-        });
+        self.call.leave_waiting(CallPhase::Withdrawn);
     }
 
     #[cfg(test)]
     pub(super) fn is_withdrawn(&self) -> bool {
-        *self.call.borrow() == CallPhase::Withdrawn
+        *self.call.phase() == CallPhase::Withdrawn
     }
 
     /// Reports that the dispatcher has processed the answer. A pause that it asked for is in force, so calls may start again.
     pub(super) fn answered(self) {
-        if *self.call.borrow() == CallPhase::PauseAnnounced {
+        if *self.call.phase() == CallPhase::PauseAnnounced {
             self.announced.0.fetch_sub(1, Ordering::SeqCst);
         }
     }

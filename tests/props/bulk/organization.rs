@@ -120,10 +120,9 @@ impl OrganizationState {
 }
 
 impl SessionApi for Organization {
-    fn call(&self, permit: Permit, request: Request) -> impl Future<Output = Option<Reply>> + Send + 'static {
+    fn call(&self, _permit: Permit, request: Request) -> impl Future<Output = Option<Reply>> + Send + 'static {
         let this = self.clone();
         async move {
-            let _permit = permit;
             tokio::time::sleep(Duration::from_millis(100)).await;
             let answer = this.0.lock().expect("no panic before").answer(&request);
             Some(Reply { http_status: Some(200), ..Reply::bare(answer) })
