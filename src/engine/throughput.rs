@@ -11,7 +11,8 @@ const NEWEST: f64 = 0.1;
 #[derive(Debug, Default)]
 pub struct Throughput {
     seconds: VecDeque<(u64, u64)>,
-    latency: Option<Duration>,
+    /// In seconds.
+    latency: Option<f64>,
 }
 
 impl Throughput {
@@ -22,7 +23,8 @@ impl Throughput {
             Some((last, calls)) if *last == second => *calls += 1,
             _ => self.seconds.push_back((second, 1)),
         }
-        self.latency = Some(self.latency.map_or(latency, |mean| mean.mul_f64(1.0 - NEWEST) + latency.mul_f64(NEWEST)));
+        let latency = latency.as_secs_f64();
+        self.latency = Some(self.latency.map_or(latency, |mean| mean * (1.0 - NEWEST) + latency * NEWEST));
     }
 
     /// Calls a minute, over the last minute, or over the time since `began` if that is shorter.
@@ -38,8 +40,8 @@ impl Throughput {
         calls * MINUTE.as_secs_f64() / over.as_secs_f64()
     }
 
-    /// The mean latency; `None` before the first call has ended.
-    pub fn latency(&self) -> Option<Duration> {
+    /// The mean latency in seconds; `None` before the first call has ended.
+    pub fn latency(&self) -> Option<f64> {
         self.latency
     }
 }
@@ -56,7 +58,7 @@ mod tests {
         }
         let rate = throughput.per_minute(Duration::from_mins(2), Duration::ZERO);
         assert!((19.0..=21.0).contains(&rate), "{rate}");
-        assert!((throughput.latency().unwrap().as_secs_f64() - 0.2).abs() < 1e-9);
+        assert!((throughput.latency().unwrap() - 0.2).abs() < 1e-9);
         assert!(throughput.per_minute(Duration::from_mins(15), Duration::ZERO) < f64::EPSILON);
     }
 }

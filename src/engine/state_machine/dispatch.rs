@@ -151,7 +151,7 @@ impl StateMachine {
             return WORKERS_WITHOUT_RATE;
         };
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 2 and 256")]
-        let busy = (rate / 60.0 * latency.as_secs_f64()).ceil().clamp(1.0, f64::from(MOST_WORKERS - 1)) as u32;
+        let busy = (rate / 60.0 * latency).ceil().clamp(1.0, f64::from(MOST_WORKERS - 1)) as u32;
         busy + 1
     }
 
