@@ -378,10 +378,10 @@ fn space(
     now: Duration,
     opened: Duration,
 ) -> Result<(), NotUntil> {
-    let interval = MINUTE.div_f64(per_minute);
     #[expect(clippy::float_cmp, reason = "the very rate that the limiter was made for, or another one")]
     let fits = spacing.as_ref().is_some_and(|(made_for, _)| *made_for == per_minute);
     if !fits {
+        let interval = MINUTE.div_f64(per_minute);
         // Calls missed during a pause aren't made up for.
         let last = last.map(|last| last.max(opened.saturating_sub(interval)));
         let fresh = last.map_or_else(|| Spacing::from(now, interval), |last| Spacing::after(last, interval));
