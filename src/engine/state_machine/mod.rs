@@ -25,7 +25,7 @@ use super::tally::RunTally;
 use super::throughput::Throughput;
 use super::user_batch::UserBatcher;
 use crate::model::{ErrorCode, Event, Reply, StopReason, Target, UserId};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
 pub use super::tally::CallTotals;
@@ -64,7 +64,7 @@ pub struct StateMachine {
     buckets: Buckets,
     /// For whole users.
     batcher: Option<UserBatcher>,
-    in_flight: HashMap<CallId, CallInFlight>,
+    in_flight: BTreeMap<CallId, CallInFlight>,
     next_call: CallId,
     announced: AnnouncedPauses,
     retries: RetryQueue,
@@ -94,7 +94,7 @@ impl StateMachine {
             now,
             buckets: Buckets::new(&policy, now.at),
             batcher: (policy.bulk_users > 0).then(|| UserBatcher::new(policy.bulk_users)),
-            in_flight: HashMap::new(),
+            in_flight: BTreeMap::new(),
             next_call: 0,
             announced: AnnouncedPauses::default(),
             retries: RetryQueue::default(),
