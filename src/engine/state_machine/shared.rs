@@ -9,6 +9,9 @@ use std::time::Duration;
 impl StateMachine {
     /// Reports refusals, and that this run is alive. Returns when the next report is due.
     pub(super) fn report_due(&mut self) -> Option<Duration> {
+        if !self.policy.shares_limit {
+            return None;
+        }
         let now = self.now.at;
         for index in 0..self.buckets.len() {
             self.report(index, false);
