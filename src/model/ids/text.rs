@@ -1,12 +1,13 @@
 //! The text of an id, without a heap allocation for the usual lengths.
 
 use std::cmp::Ordering;
+use std::hash::{Hash, Hasher};
 
 /// Slack's longest ids have 12 characters. With length and tag, this makes 16 bytes, the same as a wide pointer.
 const SHORT: usize = 14;
 
 /// A text of at most 255 bytes. Each text has only one representation, so the derived comparisons are correct.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) enum IdText {
     /// At most [`SHORT`] bytes, padded with zeros.
     Short { len: u8, bytes: [u8; SHORT] },
@@ -27,11 +28,22 @@ impl IdText {
     }
 
     pub(super) fn as_str(&self) -> &str {
+        // The bytes are valid UTF-8, so the default is never used.
+        str::from_utf8(self.as_bytes()).unwrap_or_default()
+    }
+
+    fn as_bytes(&self) -> &[u8] {
         match self {
-            // The bytes are valid UTF-8, so the default is never used.
-            Self::Short { len, bytes } => str::from_utf8(&bytes[..usize::from(*len)]).unwrap_or_default(),
-            Self::Long(text) => text,
+            Self::Short { len, bytes } => &bytes[..usize::from(*len)],
+            Self::Long(text) => text.as_bytes(),
         }
+    }
+}
+
+/// Without the padding.
+impl Hash for IdText {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_bytes().hash(state);
     }
 }
 
@@ -43,7 +55,7 @@ impl PartialOrd for IdText {
 
 impl Ord for IdText {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.as_str().cmp(other.as_str())
+        self.as_bytes().cmp(other.as_bytes())
     }
 }
 
