@@ -3,7 +3,7 @@
 use super::Scope;
 use crate::engine::job::Job;
 use crate::model::{ErrorCode, StopReason, TeamId};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 /// The rows of suspended workspaces have no record and stay in `--remaining`; a resumed run sends them again.
 #[derive(Debug)]
@@ -12,7 +12,7 @@ pub struct SuspendedWorkspaces {
     /// The codes that suspended them.
     codes: HashSet<ErrorCode>,
     /// Workspaces in which a session was ended by a request that named the user.
-    ended_in: HashSet<TeamId>,
+    ended_in: BTreeSet<TeamId>,
     is_only_one: bool,
 }
 
