@@ -3,7 +3,6 @@
 mod plain;
 mod text;
 
-use std::borrow::Cow;
 use std::fmt;
 use text::IdText;
 
@@ -47,16 +46,19 @@ impl SessionId {
     /// # Errors
     /// [`IdError::Missing`], [`IdError::NotAnInteger`], [`IdError::SpreadsheetDamage`] or [`IdError::TooLarge`].
     pub fn parse(text: &str) -> Result<Self, IdError> {
-        let text = text.trim();
-        let text = if is_number(text) { Cow::Borrowed(text) } else { plain::undecorated(text) };
+        let number = |digits: &str| digits.parse().map(Self).map_err(|_| IdError::TooLarge);
+        if is_number(text) {
+            return number(text);
+        }
+        let text = plain::undecorated(text);
         if text.is_empty() {
             return Err(IdError::Missing);
         }
         if is_number(&text) {
-            return text.parse().map(Self).map_err(|_| IdError::TooLarge);
+            return number(&text);
         }
         if let Some(digits) = plain::whole_number(&text) {
-            return digits.parse().map(Self).map_err(|_| IdError::TooLarge);
+            return number(&digits);
         }
         let damaged = text.contains(['e', 'E', '.']) && text.replace(',', ".").parse::<f64>().is_ok();
         Err(if damaged { IdError::SpreadsheetDamage } else { IdError::NotAnInteger })
@@ -103,7 +105,6 @@ macro_rules! text_id {
             /// # Errors
             /// [`IdError::Missing`], or the error for an invalid id of this kind.
             pub fn parse(text: &str) -> Result<Self, IdError> {
-                let text = text.trim();
                 if is_slack_id(text, $first) {
                     return Ok(Self(IdText::new(text)));
                 }
