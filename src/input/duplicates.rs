@@ -113,6 +113,9 @@ impl FirstLines {
 
     /// The line of the first row for the same session, if that isn't `line`.
     pub(super) fn earlier_line(&self, target: &SessionTarget, line: u64) -> Option<u64> {
+        if self.is_empty() {
+            return None;
+        }
         let identifier = self.interner.known(target.identifier().1)?;
         let of_identifier = |first: &&FirstLine| first.owner.identifier() == Some(identifier);
         let first = self.of_session(target).find(of_identifier)?.line.get();
