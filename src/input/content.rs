@@ -162,22 +162,22 @@ impl Content {
     }
 
     /// Copies the header and selected rows byte for byte, so that the copy is usable as input. `keep` gets a row's
-    /// line and, if a run wouldn't send it, its status. Nothing is written if no row is kept. Returns the number of
-    /// rows.
+    /// line, and a function that returns its status if a run wouldn't send it. Nothing is written if no row is kept.
+    /// Returns the number of rows.
     ///
     /// # Errors
     /// If the input can't be read again, or `out` can't be written. Rows written before that stay.
     pub fn copy_rows(
         &self,
-        mut keep: impl FnMut(u64, Option<Status>) -> bool,
+        mut keep: impl FnMut(u64, &dyn Fn() -> Option<Status>) -> bool,
         out: &mut dyn Write,
     ) -> Result<u64, CopyError> {
         let unreadable = |problem: InputProblem| CopyError::Input(problem.of(&self.input));
         let (mut out, mut rows) = (BufWriter::with_capacity(CHUNK, out), 0);
         let mut records = self.indexed.records();
         while let Some(record) = records.next().map_err(unreadable)? {
-            let rejected = self.indexed.validate(&record).err().map(|rejection| rejection.status());
-            if !keep(record.position.line, rejected) {
+            let rejected = || self.indexed.validate(&record).err().map(|rejection| rejection.status());
+            if !keep(record.position.line, &rejected) {
                 continue;
             }
             if rows == 0 {

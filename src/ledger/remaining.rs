@@ -13,8 +13,9 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// Whether a row remains, from its line and the status with which it would end without being sent.
-pub type Keep<'a> = &'a dyn Fn(u64, Option<Status>) -> bool;
+/// Whether a row remains, from its line and a function that returns the status with which it would end without being
+/// sent.
+pub type Keep<'a> = &'a dyn Fn(u64, &dyn Fn() -> Option<Status>) -> bool;
 
 /// Writes the remaining rows and returns their number. The hash is saved in the manifest before the file is created,
 /// so that the next run recognizes the file even if this one is killed in between.
@@ -35,8 +36,8 @@ pub fn write(
     let path = &files.remaining;
     let unwritten = during("write", path);
     // A row without a record may be protected, or a duplicate of one with a record.
-    let keep = |line: u64, rejected: Option<Status>| {
-        recorded.remains(line, strict) && rejected.is_none_or(|status| status.remains(strict))
+    let keep = |line: u64, rejected: &dyn Fn() -> Option<Status>| {
+        recorded.remains(line, strict) && rejected().is_none_or(|status| status.remains(strict))
     };
     let file = AtomicFile::create(path, PRIVATE).map_err(unwritten)?;
     let mut out = Hashing::new(file);
