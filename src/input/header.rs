@@ -119,6 +119,10 @@ impl Header {
 
     /// The number of lines inside a quoted cell that look like rows.
     pub(super) fn rows_within(&self, record: &Record<'_>) -> u64 {
+        // Without a quote, no cell has a line end.
+        if !record.raw.contains(&b'"') {
+            return 0;
+        }
         let (delimiter, columns) = (self.dialect.delimiter.byte(), self.fields.len());
         let is_row = |line: &&[u8]| {
             let cells: Vec<_> = line.split(|byte| *byte == delimiter).collect();
