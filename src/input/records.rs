@@ -137,7 +137,8 @@ impl<S: ByteSource> RecordReader<S> {
 
     /// Starts at the beginning of the content. Skips a UTF-8 BOM, and refuses UTF-16 and other formats.
     pub(super) fn at_start(source: S, chunk: usize) -> Result<Self, InputProblem> {
-        let dialect = Dialect::quoted(Delimiter::COMMA);
+        // The dialect of a first line `sep=;`, which is looked for first.
+        let dialect = Dialect::literal(Delimiter::COMMA);
         let mut records = Self::at(Position { offset: 0, line: 1 }, dialect, source, chunk);
         while records.end < formats::HEAD && records.refill()? {}
         let head = &records.buf[..records.end];

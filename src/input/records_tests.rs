@@ -150,6 +150,7 @@ fn fields_keep_the_shape_of_the_header() {
         (",b", 3, &["", "b", ""]),
     ] {
         let mut records = RecordReader::at_start(text.as_bytes(), 64).unwrap();
+        records.retry_with(COMMA);
         let fields = records.next().unwrap().unwrap().to_fields(columns);
         assert_eq!(fields.iter().collect::<Vec<_>>(), want, "{text:?}");
     }
