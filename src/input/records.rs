@@ -217,7 +217,9 @@ impl<S: ByteSource> RecordReader<S> {
         };
         let raw = &self.buf[self.start..self.pos];
         // The raw bytes are checked, because without the delimiters two invalid halves could form a valid character.
-        if let Err(error) = std::str::from_utf8(raw) {
+        if !self.text[..text].is_ascii()
+            && let Err(error) = std::str::from_utf8(raw)
+        {
             return Err(not_utf8(position, &raw[..error.valid_up_to()]));
         }
         self.line += line_ends(raw);
