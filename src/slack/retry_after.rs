@@ -16,6 +16,10 @@ const MOST: Duration = Duration::from_hours(10 * 365 * 24);
 /// `Date`, from `now`.
 #[must_use]
 pub(super) fn pause(header: &str, date: Option<&str>, now: Timestamp) -> Option<Duration> {
+    // Most servers send one number. Only a date has to be compared with another.
+    if let Some(asked) = seconds(header.trim_ascii()) {
+        return Some(asked.clamp(LEAST, MOST));
+    }
     let from = date.and_then(|date| httpdate::parse_http_date(date.trim_ascii()).ok()).unwrap_or_else(|| moment(now));
     let values: Vec<&str> = header.split(',').collect();
     // A date contains a comma after the day of the week.
