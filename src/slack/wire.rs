@@ -110,7 +110,7 @@ impl<'a> ReplyBody<'a> {
         // A body of 64 KiB may have thousands of messages; more than this many can't be kept anyway.
         let messages = messages.into_iter().flatten().take(MOST_CHARS);
         parts.extend(messages.filter_map(|message| message.get()).map(|message| message.0.to_string()));
-        clean(&parts.join("; "))
+        if parts.is_empty() { Box::default() } else { clean(&parts.join("; ")) }
     }
 }
 
