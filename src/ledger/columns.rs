@@ -98,7 +98,7 @@ pub const MOST_TEXT: usize = 4096;
 /// columns are copied unchanged.
 #[must_use]
 pub fn printable(text: &str) -> Cow<'_, str> {
-    if text.len() <= MOST_TEXT && !text.contains(char::is_control) && !begins_formula(text) {
+    if text.len() <= MOST_TEXT && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) && !begins_formula(text) {
         return text.into();
     }
     let plain: String = text.chars().filter(|character| !character.is_control()).take(MOST_TEXT).collect();
