@@ -4,7 +4,7 @@ use super::calls::Calls;
 use crate::engine::call_window::MINUTE;
 
 /// Lengths of the sliding windows, in seconds.
-const SLIDING_S: [f64; 4] = [60.0, 30.0, 10.0, 5.0];
+const SLIDING_S: [f64; 5] = [60.0, 30.0, 10.0, 5.0, 2.0];
 
 /// Phases of the minute in which fixed windows may begin. With 12 the simulated runs are no faster.
 const PHASES: usize = 6;
@@ -40,11 +40,17 @@ pub(super) fn priors() -> [f64; KINDS] {
     priors
 }
 
-/// Whether this way of counting can have this limit per minute: a shorter window takes a whole number of calls, and with one call
+/// Whether this way of counting can have this limit per minute: a shorter window takes a whole number of calls, and with few calls
 /// it is a token bucket.
 pub(super) fn can_count(kind: usize, limit: f64) -> bool {
     let calls = SLIDING_S.get(kind).filter(|_| kind > 0).map(|length| limit * length / MINUTE.as_secs_f64());
-    calls.is_none_or(|calls| calls >= 2.0 && calls.fract() < 1e-9)
+    let least = if length_s(kind) < 5.0 { 10.0 } else { 2.0 };
+    calls.is_none_or(|calls| calls >= least && calls.fract() < 1e-9)
+}
+
+/// Seconds in which this way of counting counts calls; a minute for token buckets.
+pub(super) fn length_s(kind: usize) -> f64 {
+    SLIDING_S.get(kind).copied().unwrap_or(MINUTE.as_secs_f64())
 }
 
 /// Least and most calls that a window may have counted, given when answers came and how much latencies differ.
@@ -73,6 +79,8 @@ impl Moment {
         let since = |early: f64, late: f64| (after(late), after(early));
         let mut counted = [(0.0, 0.0); WINDOWS];
         for (length, counted) in SLIDING_S.iter().zip(&mut counted) {
+            // A larger part of a short window would leave no way to tell whether it is used up.
+            let jitter = jitter.min(calls.jitter() + 0.005 * length);
             *counted = since(sent - length - jitter, sent - length + jitter);
         }
         for (phase, counted) in counted[FIRST_PHASE..FROM_FIRST].iter_mut().enumerate() {

@@ -1,7 +1,7 @@
 //! The probability of every limit and way of counting, from Bayes' rule.
 
 use super::calls::Calls;
-use super::counting::{KINDS, Moment, STORES, USUAL_STORES, WINDOWS, can_count, priors};
+use super::counting::{KINDS, Moment, STORES, USUAL_STORES, WINDOWS, can_count, length_s, priors};
 use crate::engine::call_window::MINUTE;
 
 /// Large stores are rare: each further token in a store makes a token bucket less likely, by a factor of e for so many.
@@ -125,12 +125,18 @@ impl Hypotheses {
         }
     }
 
-    /// So much of the probability flows back to the prior of the limits; the way of counting stays what it is.
-    pub fn fade(&mut self, faded: f64) {
+    /// The probability of each way of counting.
+    fn of_kinds(&self) -> [f64; KINDS] {
         let mut of_kind = [0.0; KINDS];
         for cell in &self.cells {
             of_kind.iter_mut().zip(cell.weights).for_each(|(sum, weight)| *sum += weight);
         }
+        of_kind
+    }
+
+    /// So much of the probability flows back to the prior of the limits; the way of counting stays what it is.
+    pub fn fade(&mut self, faded: f64) {
+        let of_kind = self.of_kinds();
         for cell in &mut self.cells {
             for ((weight, sum), prior) in cell.weights.iter_mut().zip(of_kind).zip(cell.prior) {
                 *weight = (1.0 - faded) * *weight + faded * sum * prior;
@@ -155,9 +161,18 @@ impl Hypotheses {
         self.cells.iter().map(|cell| (cell.limit, cell.weights.iter().sum()))
     }
 
-    /// The probability that calls are counted in windows.
+    /// Seconds of the window in which calls are probably counted.
+    pub fn window_s(&self) -> f64 {
+        let of_kind = self.of_kinds();
+        let likely = (0..KINDS).max_by(|one, other| of_kind[*one].total_cmp(&of_kind[*other]));
+        length_s(likely.unwrap_or(0))
+    }
+
+    /// The probability that calls are counted in windows of a minute.
     pub fn windowed(&self) -> f64 {
-        self.cells.iter().flat_map(|cell| &cell.weights[..WINDOWS]).sum()
+        let of_kinds = self.of_kinds();
+        let minutes = (0..WINDOWS).filter(|kind| length_s(*kind) >= MINUTE.as_secs_f64());
+        minutes.map(|kind| of_kinds[kind]).sum()
     }
 }
 

@@ -72,6 +72,10 @@ const CHEAPEST: f64 = 5.0;
 /// After a refusal the rate at most doubles what was accepted in a minute before, so that a store isn't taken for a rate.
 const CLIMB: f64 = 2.0;
 
+/// Share of a window that is left unused even if all calls take equally long: so many seconds of it, within these bounds.
+const TIMERS: f64 = 0.024;
+const UNUSED: (f64, f64) = (0.0005, 0.006);
+
 /// Weight of the newest pause in the expected one.
 const NEWEST_PAUSE: f64 = 0.7;
 
@@ -165,8 +169,8 @@ impl RateEstimator {
         self.next
     }
 
-    /// Calls a minute at which the last rows may leave, if so many more fit into the minute: windows don't mind how calls
-    /// are spread, and a run needn't wait for the end of one.
+    /// Calls a minute at which the last rows may leave, if so many more fit into the minute: windows of a minute don't mind how
+    /// calls are spread, and a run needn't wait for the end of one.
     pub fn spread(&self, rows_left: u64, room: usize) -> f64 {
         if self.is_windowed && rows_left <= room as u64 { self.most } else { self.estimate }
     }
@@ -319,8 +323,9 @@ impl RateEstimator {
             refusals += probability * REFUSAL / limit.max(CHEAPEST);
         }
         // Two calls a window apart may each take longer or shorter: so much of the window is not used.
-        let margin = (self.calls.jitter() / MINUTE.as_secs_f64()).min(0.05);
-        let margin = (margin * 1_000.0).round() / 1_000.0 + 0.0005;
+        let window = hypotheses.window_s();
+        let margin = (self.calls.jitter() / window).min(0.05);
+        let margin = (margin * 1_000.0).round() / 1_000.0 + (TIMERS / window).clamp(UNUSED.0, UNUSED.1);
         (best.1 * (1.0 - margin)).min(self.most)
     }
 

@@ -190,3 +190,26 @@ fn rates_below_one_a_minute_are_kept() {
         }
     }
 }
+
+/// 20 a second, and not 40 at once in every minute that has room for them.
+#[test]
+fn the_last_rows_are_not_sent_at_once_into_a_window_of_two_seconds() {
+    let mut estimator = RateEstimator::new(1_200.0, 6_000.0);
+    let (mut now, answer) = (Duration::ZERO, Duration::from_millis(2));
+    for call in 0..140 {
+        let sent_at = now;
+        estimator.on_sent(sent_at);
+        if call == 40 {
+            let pause = Duration::from_secs(2);
+            estimator.on_refused(true, sent_at, now + answer, pause);
+            estimator.on_pause(pause, now + answer);
+            now += pause;
+        } else {
+            estimator.on_accepted(sent_at, now + answer);
+        }
+        estimator.on_time(now + answer, 100);
+        now += MINUTE.div_f64(estimator.estimate());
+    }
+    assert!((1_150.0..=1_200.0).contains(&estimator.estimate()), "{}", estimator.estimate());
+    assert!(estimator.spread(100, 1_000) <= estimator.estimate());
+}
