@@ -165,10 +165,10 @@ impl Detection {
     /// Whether enough time would be gained to send rows above the common rate.
     fn is_worthwhile(&self, common: &RateBucket, now: Duration) -> bool {
         let is_likely = |belief: &Belief| belief.odds() >= if self.was_test_refused { AGAIN } else { EVEN };
-        let patience = common.gate.per_minute().map_or(Duration::MAX, |rate| MINUTE.mul_f64(PATIENCE / rate));
+        let patience = || common.gate.per_minute().map_or(Duration::MAX, |rate| MINUTE.mul_f64(PATIENCE / rate));
         self.kind.is_none()
             && common.left >= WORTHWHILE
-            && self.last_sign.is_some_and(|at| now.saturating_sub(at) >= patience)
+            && self.last_sign.is_some_and(|at| now.saturating_sub(at) >= patience())
             && self.belief.as_ref().is_some_and(is_likely)
     }
 
