@@ -62,7 +62,7 @@ pub enum Shown {
 
 /// One answer.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Answered {
+pub(super) struct ObservedAnswer {
     pub sent: f64,
     pub is_refused: bool,
     /// The pause that was stated with a refusal.
@@ -113,13 +113,13 @@ impl Belief {
         let Some(load) = self.of_team.get_mut(&team.cloned()) else { return };
         let sent = sent_at.as_secs_f64();
         let answered = match shown {
-            Shown::Accepted => Answered { sent, is_refused: false, stated: None },
+            Shown::Accepted => ObservedAnswer { sent, is_refused: false, stated: None },
             // A server that states the same pause every time says nothing with it.
             Shown::Refused { stated: pause } => {
                 let is_another = pause != self.last_pause;
                 self.last_pause = pause;
                 let stated = pause.filter(|_| is_another).map(|pause| pause.as_secs_f64());
-                Answered { sent, is_refused: true, stated }
+                ObservedAnswer { sent, is_refused: true, stated }
             }
             Shown::Nothing => {
                 self.all.take_back(sent_at);
@@ -163,7 +163,7 @@ impl Belief {
             empty = Load::new(self.org.limits.len());
             &empty
         };
-        let accepted = Answered { sent: now, is_refused: false, stated: None };
+        let accepted = ObservedAnswer { sent: now, is_refused: false, stated: None };
         let is_repeat = !self.incident.is_empty();
         let of_own = self.team.probability(load, &accepted, is_repeat);
         (of_own / self.org.probability(&self.all, &accepted, is_repeat), of_own)
@@ -223,7 +223,7 @@ impl Assumption {
     }
 
     /// Calls `each` with every hypothesis' probability of the answer: in all, and by chance.
-    fn weigh(&self, load: &Load, answered: &Answered, is_repeat: bool, mut each: impl FnMut(usize, f64, f64)) {
+    fn weigh(&self, load: &Load, answered: &ObservedAnswer, is_repeat: bool, mut each: impl FnMut(usize, f64, f64)) {
         let again = if is_repeat { self.odd * SAME_INCIDENT } else { 0.0 };
         let seen = load.seen(answered.sent);
         let mut place = 0;
@@ -249,14 +249,14 @@ impl Assumption {
         }
     }
 
-    fn probability(&self, load: &Load, answered: &Answered, is_repeat: bool) -> f64 {
+    fn probability(&self, load: &Load, answered: &ObservedAnswer, is_repeat: bool) -> f64 {
         let mut all = 0.0;
         self.weigh(load, answered, is_repeat, |place, probability, _| all += self.weights[place] * probability);
         all
     }
 
     /// Bayes' rule. Returns how probable the answer was.
-    fn observe(&mut self, load: &Load, answered: &Answered, is_repeat: bool) -> f64 {
+    fn observe(&mut self, load: &Load, answered: &ObservedAnswer, is_repeat: bool) -> f64 {
         // Refusals with nothing accepted in between are one incident: they say little of the limit.
         if is_repeat && answered.is_refused {
             return self.probability(load, answered, is_repeat);
