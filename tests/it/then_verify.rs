@@ -3,7 +3,7 @@
 use crate::harness::{Program, TOKEN, Workdir, config, start, until};
 use rustix::process::Signal;
 use slack_revoke::model::ErrorCode;
-use slack_revoke::stand_in::{Latency, Method, RepeatedReply, ScriptedReply, Server, Session};
+use slack_revoke::stand_in::{BucketCounts, Latency, Method, RepeatedReply, ScriptedReply, Server, Session};
 use slack_revoke::stand_in::{StandInConfig, StandInToken, TokenEnd};
 use std::time::Duration;
 
@@ -97,7 +97,9 @@ fn what_stays_active_is_exit_1_and_never_said_to_be_gone() {
 
     let (work, server) = standing(2, |_| {});
     let mut running = singly(&work, &server).start();
-    until(&mut running, || server.stats().of(Method::List).calls > 0);
+    // A listing that is still being made would show the session again.
+    let listed = |counts: BucketCounts| counts.calls > 0 && counts.in_flight == 0;
+    until(&mut running, || listed(server.stats().of(Method::List)));
     server.set_alive([Session::new(1_000, "T1", "U0")]);
     assert_eq!(running.wait().code(), Some(0), "the first listing had shown that it was gone");
 }
